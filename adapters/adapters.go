@@ -1,0 +1,124 @@
+// Package adapters is the provisioning contract: what an adapter of one kind of local platform does for a supplier. An
+// adapter's secrets never leave the supplier's site.
+//
+// Every call is safe to repeat. The name of what an adapter makes derives from Request.Tag alone, and an adapter looks for
+// that tag before it creates, so that a call whose answer was lost finds what it made.
+package adapters
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Adapter drives one kind of platform. Implementations are safe for concurrent use.
+type Adapter interface {
+	// Describe says what the adapter is and does. It has no effect and needs no platform.
+	Describe() Description
+	// Validate checks With and the connection without any effect: InvalidInput, Auth, NotReady.
+	Validate(ctx context.Context, req Request) error
+	// Apply makes what the request describes, or changes it to that; the same request again changes nothing.
+	Apply(ctx context.Context, req Request) (Result, error)
+	// Observe says what is there. Absence is an answer, not an error.
+	Observe(ctx context.Context, req Request) (Observation, error)
+	// Act runs one of Description.Actions: suspend, resume, rotate, ...
+	Act(ctx context.Context, req Request, action string) (Result, error)
+	// Destroy removes it; removing what is not there succeeds.
+	Destroy(ctx context.Context, req Request) error
+	// Collect measures usage in [from, to).
+	Collect(ctx context.Context, req Request, from, to time.Time) ([]MeterPoint, error)
+	// Close releases what the adapter holds here; what it made stays.
+	Close() error
+}
+
+// Description is what an adapter says of itself.
+type Description struct {
+	// Name is the adapter's type in a recipe: "postgres", "process".
+	Name string
+	// Tier is how sure a repeated Apply is to have one effect.
+	Tier Tier
+	// WithSchema is the JSON Schema of Request.With, ConnectionSchema of Connection.Config.
+	WithSchema       json.RawMessage
+	ConnectionSchema json.RawMessage
+	// Outputs by name; Sensitive ones are secrets.
+	Outputs []Output
+	// Actions that Act knows.
+	Actions []string
+	// Meters that Collect reports.
+	Meters []Meter
+}
+
+// Tier says what a platform offers towards one effect per order.
+type Tier string
+
+const (
+	// TierA: created under a caller-chosen id. Exactly one effect.
+	TierA Tier = "A"
+	// TierB: found again by its tag. One effect, after a look.
+	TierB Tier = "B"
+	// TierC: neither. An unknown outcome is held for an operator and never repeated.
+	TierC Tier = "C"
+)
+
+// Output is one value that an adapter gives.
+type Output struct {
+	Name      string
+	Title     string
+	Sensitive bool
+}
+
+// Meter is one measure of usage.
+type Meter struct {
+	Name string
+	Unit string
+	// Gauge meters measure a level, others count.
+	Gauge bool
+}
+
+// Connection names a local platform with its credentials, resolved just in time.
+type Connection struct {
+	Name   string
+	Config map[string]any
+}
+
+// Request is one call about one instance.
+type Request struct {
+	// Tag is unique per subscription and step, [a-z0-9-], at most 40 characters; all names derive from it.
+	Tag string
+	// Tenant is the reseller's pseudonym for isolation, same alphabet.
+	Tenant string
+	// Generation grows with each change of With.
+	Generation int64
+	Connection Connection
+	// With is the resolved input of the step.
+	With map[string]any
+	// State is what the last Result carried, at most 64 KiB.
+	State []byte
+}
+
+// Result of Apply and Act.
+type Result struct {
+	// Outputs and Sensitive hold the values of Description.Outputs.
+	Outputs   map[string]string
+	Sensitive map[string]string
+	State     []byte
+}
+
+// Observation is what Observe found.
+type Observation struct {
+	Exists    bool
+	Ready     bool
+	Suspended bool
+	// Drift lists what differs from the request, for people.
+	Drift []string
+}
+
+// MeterPoint is one measurement.
+type MeterPoint struct {
+	Meter    string
+	Value    int64
+	Unit     string
+	From, To time.Time
+	// DedupeKey is the same when the same window is collected again.
+	DedupeKey string
+}

@@ -1,0 +1,138 @@
+package catalog
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+)
+
+// Document is what a supplier publishes of an offering: the JSON object whose exact bytes are hashed, sent and kept.
+type Document struct {
+	ID          string `json:"id"`
+	Revision    int64  `json:"revision"`
+	State       State  `json:"state"`
+	Name        string `json:"name"`
+	Summary     string `json:"summary"`
+	Description string `json:"description,omitempty"`
+	Category    string `json:"category"`
+	// Region is the supplier's name for the place, Country its ISO 3166-1 alpha-2 code.
+	Region         string           `json:"region"`
+	Country        string           `json:"country"`
+	Certifications []string         `json:"certifications,omitempty"`
+	Currency       string           `json:"currency"`
+	Prices         []PriceComponent `json:"prices"`
+	// Inputs and Outputs are JSON Schemas (2020-12) of the recipe.
+	Inputs  json.RawMessage `json:"inputs"`
+	Outputs json.RawMessage `json:"outputs"`
+	// OrderableUntil ends a revision's honouring once a newer one exists; RFC 3339; zero is open.
+	OrderableUntil *time.Time `json:"orderable_until,omitempty"`
+}
+
+// PriceKind says when a component is owed.
+type PriceKind string
+
+const (
+	OneOff    PriceKind = "one_off"
+	Recurring PriceKind = "recurring"
+	Usage     PriceKind = "usage"
+)
+
+// PriceComponent is one line of a price.
+type PriceComponent struct {
+	ID   string    `json:"id"`
+	Name string    `json:"name"`
+	Kind PriceKind `json:"kind"`
+	// Period is an ISO 8601 duration, for Recurring.
+	Period string `json:"period,omitempty"`
+	// Unit is what one unit is, for Usage.
+	Unit string `json:"unit,omitempty"`
+	// Amount is the decimal list price of one unit in the document's currency, where Tiers is empty.
+	Amount string `json:"amount,omitempty"`
+	Tiers  []Tier `json:"tiers,omitempty"`
+}
+
+// Tier is one step of a graduated price.
+type Tier struct {
+	// UpTo is inclusive; 0 on the last tier is without bound.
+	UpTo   int64  `json:"up_to,omitempty"`
+	Amount string `json:"amount"`
+}
+
+// Offering is one revision of what we sell.
+type Offering struct {
+	ID       string
+	Revision int64
+	State    State
+	// Document is the published JSON; Digest its SHA-256.
+	Document []byte
+	Digest   [32]byte
+	// Binding is the private half of the recipe (JSON): which adapter, which connection, with what.
+	Binding []byte
+	// Source is the digest of the applied YAML document, to see that nothing changed.
+	Source [32]byte
+	// Name, Category and Currency stand in the document too; kept for listing.
+	Name      string
+	Category  string
+	Currency  string
+	CreatedAt time.Time
+	// SupersededAt is zero on the current revision.
+	SupersededAt time.Time
+}
+
+// Foreign is the current revision of a partner's offering, as it arrived.
+type Foreign struct {
+	Partner  string
+	ID       string
+	Revision int64
+	Document []byte
+	Digest   [32]byte
+	// Tombstone marks an offering that is gone; Document is then the last one seen.
+	Tombstone bool
+	UpdatedAt time.Time
+	// Sweep is the snapshot generation in which it was last seen.
+	Sweep int64
+}
+
+// FeedItem is the last change of one offering towards one partner.
+type FeedItem struct {
+	Partner    string
+	Seq        int64
+	OfferingID string
+	Revision   int64
+	Tombstone  bool
+}
+
+// Store keeps own offerings, partners' offerings and the feeds.
+type Store interface {
+	// Current reads the current revision; fault.NotFound with reason offering_not_found.
+	Current(id string) (Offering, error)
+	// Revision reads one revision, current or not; fault.NotFound.
+	Revision(id string, revision int64) (Offering, error)
+	// List pages through current revisions by id.
+	List(afterID string, limit int) ([]Offering, error)
+	// PutRevision stores a new revision and supersedes the one before it at its CreatedAt.
+	PutRevision(Offering) error
+
+	// Publish records a change of an offering in the feed of one partner under the feed's next sequence number.
+	Publish(partner, offeringID string, revision int64, tombstone bool) error
+	// Feed lists changes towards a partner after seq, ascending.
+	Feed(partner string, afterSeq int64, limit int) ([]FeedItem, error)
+	// FeedEpoch names this life of the feed; a restored or new feed has another one.
+	FeedEpoch(partner string) (string, error)
+
+	// Foreign reads a partner's offering; fault.NotFound.
+	Foreign(partner, id string) (Foreign, error)
+	// PutForeign stores it if its revision is not lower than the stored one; tells whether it did.
+	PutForeign(Foreign) (bool, error)
+	// ListForeign pages through all partners' offerings by (partner, id), tombstones left out.
+	ListForeign(afterPartner, afterID string, limit int) ([]Foreign, error)
+	// SweepForeign tombstones what the snapshot generation did not see and lists it.
+	SweepForeign(partner string, generation int64, now time.Time) ([]Foreign, error)
+	CountForeign(partner string) (int64, error)
+}
+
+// ListPrice is the exact list price of one unit of a flat component.
+func (c PriceComponent) ListPrice(currency string) (money.UnitPrice, error) {
+	return money.ParseUnitPrice(c.Amount, currency)
+}

@@ -1,0 +1,77 @@
+// Package failpoint kills the process at named places, so that tests can prove what a crash there leaves behind. The points
+// are always compiled in and inert unless dev mode reads them from HANSE_FAILPOINT.
+package failpoint
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// Names lists every point; before and after each durable commit of an order's way and each send.
+var Names = []string{
+	// reseller
+	"retail.place.before_commit",
+	"retail.place.after_commit",
+	"retail.submit.before_send",
+	"retail.submit.after_send",
+	"retail.submit.after_commit",
+	"retail.feed.before_commit",
+	"retail.feed.after_commit",
+	"retail.access.before_fetch",
+	"retail.access.after_fetch",
+	"retail.access.after_commit",
+	"retail.access.after_confirm",
+	// supplier
+	"resale.place.before_commit",
+	"resale.place.after_commit",
+	"resale.provision.before_apply",
+	"resale.provision.after_apply",
+	"resale.provision.after_commit",
+	"resale.destroy.before_apply",
+	"resale.destroy.after_apply",
+	"resale.destroy.after_commit",
+	"resale.access.before_send",
+	"resale.confirm.before_commit",
+	"resale.confirm.after_commit",
+}
+
+// Points is the armed point, if any; nil is inert.
+type Points struct {
+	name string
+	left atomic.Int64
+}
+
+// Parse reads "name" or "name:n" (die at the n-th pass, from 1). Empty is inert. An unknown name is an error.
+func Parse(s string) (*Points, error) {
+	if s == "" {
+		return nil, nil
+	}
+	name, count, hasCount := strings.Cut(s, ":")
+	if !slices.Contains(Names, name) {
+		return nil, fmt.Errorf("failpoint %q is unknown", name)
+	}
+	p := &Points{name: name}
+	p.left.Store(1)
+	if hasCount {
+		n, err := strconv.ParseInt(count, 10, 64)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("failpoint count %q is not a positive number", count)
+		}
+		p.left.Store(n)
+	}
+	return p, nil
+}
+
+// Hit kills the process with SIGKILL if the point is armed and its turn has come.
+func (p *Points) Hit(name string) {
+	if p == nil || p.name != name || p.left.Add(-1) != 0 {
+		return
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}

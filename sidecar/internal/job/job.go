@@ -1,0 +1,57 @@
+package job
+
+import "time"
+
+// State of a job. A job that is done is gone.
+type State string
+
+const (
+	Waiting State = "waiting"
+	Running State = "running"
+	// Parked jobs wait for an operator.
+	Parked State = "parked"
+)
+
+// Job is durable follow-up work of a state change.
+type Job struct {
+	ID int64
+	// Kind names the handler: "order.submit".
+	Kind string
+	// Key is unique within the kind: the subject's id. Enqueueing it again changes nothing.
+	Key string
+	// Partner is the origin of the partner whom the work concerns, for fairness; may be empty.
+	Partner  string
+	State    State
+	Attempts int
+	DueAt    time.Time
+	// LeaseOwner and LeaseUntil are set while Running.
+	LeaseOwner string
+	LeaseUntil time.Time
+	LastError  string
+	CreatedAt  time.Time
+}
+
+// Store keeps the jobs. All methods belong to one transaction.
+type Store interface {
+	// Enqueue adds a waiting job; one with the same kind and key stays as it is.
+	Enqueue(kind, key, partner string, due time.Time) error
+	// Due lists jobs that may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
+	// of one partner (those it already has running counted in), ascending by due time.
+	Due(now time.Time, perPartner, limit int) ([]Job, error)
+	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster.
+	Lease(j Job, owner string, until time.Time) (Job, error)
+	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
+	Finish(j Job) error
+	// Reschedule makes it wait again; resets attempts when progress was made.
+	Reschedule(j Job, due time.Time, lastError string, progress bool) error
+	// Park stops it until Retry.
+	Park(j Job, lastError string) error
+	// Retry makes a waiting or parked job due now; fault.NotFound.
+	Retry(id int64, now time.Time) error
+	// Expedite makes all waiting jobs of a kind for a partner due now.
+	Expedite(kind, partner string, now time.Time) error
+	// List shows jobs, oldest first.
+	List(limit int) ([]Job, error)
+	// Count counts by kind and state.
+	Count() (map[string]map[State]int64, error)
+}

@@ -1,0 +1,60 @@
+package member
+
+import "time"
+
+// Role is what a member is to us.
+type Role string
+
+const (
+	Supplier Role = "supplier"
+	Reseller Role = "reseller"
+)
+
+// Partner is a member with which we have, or are making, a partnership.
+type Partner struct {
+	// Origin is https://host[:port], canonical; the member's identity.
+	Origin string
+	// PartnershipID is the same on both sides; the ledgers start from its hash.
+	PartnershipID string
+	// Declared facts, as signed in the member document.
+	Name           string
+	LegalName      string
+	Country        string
+	RegistrationID string
+	Contact        string
+	// Roles the partner has for us.
+	Roles []Role
+	State State
+	// BusinessKey is the pinned JWK (public) that signs documents and checkpoints; Thumbprint its RFC 7638 SHA-256,
+	// base64url. NextKeyDigest commits to the only key that may follow it.
+	BusinessKey   []byte
+	Thumbprint    string
+	NextKeyDigest string
+	// SealingKey is the JWK (public) to which access data for this partner are sealed.
+	SealingKey []byte
+	// Proposal is the hanse-peering+jwt as sent or received.
+	Proposal  string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// Version is for compare-and-swap; 0 is new.
+	Version int64
+}
+
+// Has tells whether the partner has the role for us.
+func (p Partner) Has(r Role) bool {
+	for _, have := range p.Roles {
+		if have == r {
+			return true
+		}
+	}
+	return false
+}
+
+// Store keeps partners.
+type Store interface {
+	// Get reads one; fault.NotFound with reason partner_not_found.
+	Get(origin string) (Partner, error)
+	List() ([]Partner, error)
+	// Put inserts (Version 0) or compares and swaps; fault.Conflict. It answers the stored record with its new version.
+	Put(Partner) (Partner, error)
+}
