@@ -1,7 +1,10 @@
 package catalog
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/money"
@@ -25,7 +28,8 @@ type Document struct {
 	// Inputs and Outputs are JSON Schemas (2020-12) of the recipe.
 	Inputs  json.RawMessage `json:"inputs"`
 	Outputs json.RawMessage `json:"outputs"`
-	// OrderableUntil ends a revision's honouring once a newer one exists; RFC 3339; zero is open.
+	// OrderableUntil is the supplier's promise (RFC 3339): until then the revision is honoured even when a newer one
+	// exists, after it no more. Without it a superseded revision is honoured for the grace period.
 	OrderableUntil *time.Time `json:"orderable_until,omitempty"`
 }
 
@@ -82,8 +86,10 @@ type Offering struct {
 
 // Foreign is the current revision of a partner's offering, as it arrived.
 type Foreign struct {
-	Partner  string
-	ID       string
+	Partner string
+	ID      string
+	// Listing is ListingID(Partner, ID), by which the portal asks for it.
+	Listing  string
 	Revision int64
 	Document []byte
 	Digest   [32]byte
@@ -92,6 +98,9 @@ type Foreign struct {
 	UpdatedAt time.Time
 	// Sweep is the snapshot generation in which it was last seen.
 	Sweep int64
+	// Change is given by the store at each write, greater than all before it and in commit order, so that a reader that
+	// has seen n misses nothing by asking for what is greater than n.
+	Change int64
 }
 
 // FeedItem is the last change of one offering towards one partner.
@@ -129,7 +138,25 @@ type Store interface {
 	ListForeign(afterPartner, afterID string, limit int) ([]Foreign, error)
 	// SweepForeign tombstones what the snapshot generation did not see and lists it.
 	SweepForeign(partner string, generation int64, now time.Time) ([]Foreign, error)
+	// CountForeign counts a partner's offerings, tombstones left out.
 	CountForeign(partner string) (int64, error)
+	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
+	ForeignByListing(listings []string) ([]Foreign, error)
+	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.
+	ForeignChanged(afterChange int64, limit int) ([]Foreign, error)
+}
+
+// CursorStore keeps how far we read partners' catalog feeds; the ledgers' cursor is their head.
+type CursorStore interface {
+	// Cursor is where to go on, nil at the start.
+	Cursor(partner, feed string) ([]byte, error)
+	SetCursor(partner, feed string, cursor []byte) error
+}
+
+// ListingID is the listing of a partner's offering: opaque towards customers and stable for as long as the offering lives.
+func ListingID(partner, offeringID string) string {
+	sum := sha256.Sum256([]byte(partner + "\n" + offeringID))
+	return "lst-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]
 }
 
 // ListPrice is the exact list price of one unit of a flat component.

@@ -1,5 +1,7 @@
 package listing
 
+import "github.com/hanse-market/hanse/sidecar/internal/catalog"
+
 // Override is what the reseller changed about one offering; it survives upstream changes.
 type Override struct {
 	// ListingID is ID(partner, offering id).
@@ -33,3 +35,6 @@ type Store interface {
 	Rules() ([]Rule, error)
 	PutRule(Rule) error
 }
+
+// ID is the listing of a partner's offering.
+func ID(partner, offeringID string) string { return catalog.ListingID(partner, offeringID) }
