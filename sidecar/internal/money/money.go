@@ -1,5 +1,5 @@
 // Package money is exact money: amounts in integer minor units and unit prices as integer and scale. There is no float
-// and no silent rounding; Line rounds once, half to even, at the currency's minor unit.
+// and no silent rounding: sums are exact fractions until Round or Ceil turns them into minor units, once.
 package money
 
 import (
@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
-
-	"golang.org/x/text/currency"
 )
 
 // Amount is money in whole minor units.
@@ -29,22 +27,17 @@ type UnitPrice struct {
 // MaxScale bounds UnitPrice.Scale.
 const MaxScale = 12
 
+// maxDigits bounds the digits of a unit price, so that its value fits 64 bits.
+const maxDigits = 18
+
 // Errors of this package.
 var (
 	ErrOverflow = errors.New("amount overflows 64 bits of minor units")
 	ErrCurrency = errors.New("currencies differ")
 	ErrFormat   = errors.New("not a decimal number")
+	// ErrUnknownCurrency: not an ISO 4217 code of a currency in use.
+	ErrUnknownCurrency = errors.New("not an ISO 4217 currency code")
 )
-
-// MinorDigits is the number of decimal places of the currency's minor unit: 2 for EUR, 0 for JPY.
-func MinorDigits(code string) (int, error) {
-	unit, err := currency.ParseISO(code)
-	if err != nil || strings.ToUpper(code) != code {
-		return 0, fmt.Errorf("currency %q is not an ISO 4217 code", code)
-	}
-	scale, _ := currency.Standard.Rounding(unit)
-	return scale, nil
-}
 
 // ParseUnitPrice reads a plain decimal number ("0.0043"); no sign, no exponent, at most MaxScale places.
 func ParseUnitPrice(s, code string) (UnitPrice, error) {
@@ -53,7 +46,7 @@ func ParseUnitPrice(s, code string) (UnitPrice, error) {
 	}
 	whole, frac, _ := strings.Cut(s, ".")
 	digits := whole + frac
-	if whole == "" || len(digits) > 18 || len(frac) > MaxScale || strings.HasSuffix(s, ".") {
+	if whole == "" || len(digits) > maxDigits || len(frac) > MaxScale || strings.HasSuffix(s, ".") {
 		return UnitPrice{}, fmt.Errorf("%w: %q", ErrFormat, s)
 	}
 	var v int64
@@ -68,8 +61,7 @@ func ParseUnitPrice(s, code string) (UnitPrice, error) {
 
 // Rat is the price as an exact fraction of the major unit.
 func (p UnitPrice) Rat() *big.Rat {
-	den := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(p.Scale)), nil)
-	return new(big.Rat).SetFrac(big.NewInt(p.Value), den)
+	return new(big.Rat).SetFrac(big.NewInt(p.Value), pow10(int(p.Scale)))
 }
 
 // String is the exact decimal and the currency: "0.0043 EUR".
@@ -84,8 +76,7 @@ func (a Amount) String() string {
 	if err != nil {
 		return fmt.Sprintf("%d %s", a.Minor, a.Currency)
 	}
-	den := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
-	return new(big.Rat).SetFrac(big.NewInt(a.Minor), den).FloatString(digits) + " " + a.Currency
+	return new(big.Rat).SetFrac(big.NewInt(a.Minor), pow10(digits)).FloatString(digits) + " " + a.Currency
 }
 
 // Add adds two amounts of one currency; ErrCurrency, ErrOverflow.
@@ -103,25 +94,64 @@ func (a Amount) Add(b Amount) (Amount, error) {
 // BasisPoints is the factor for a change of bp hundredths of a percent: 1500 gives 1.15, -2000 gives 0.80.
 func BasisPoints(bp int32) *big.Rat { return big.NewRat(10000+int64(bp), 10000) }
 
-// Round turns an exact amount of the major unit into minor units, half to even.
-func Round(exact *big.Rat, code string) (Amount, error) {
+// Round turns an exact amount of the major unit into minor units, half to even; ErrOverflow.
+func Round(exact *big.Rat, code string) (Amount, error) { return toMinor(exact, code, halfEven) }
+
+// Ceil turns an exact amount of the major unit into minor units, up to the next one; ErrOverflow.
+func Ceil(exact *big.Rat, code string) (Amount, error) { return toMinor(exact, code, ceil) }
+
+func toMinor(exact *big.Rat, code string, round func(*big.Rat) *big.Int) (Amount, error) {
 	digits, err := MinorDigits(code)
 	if err != nil {
 		return Amount{}, err
 	}
-	minor := new(big.Rat).Mul(exact, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)))
-	q, r := new(big.Int).QuoRem(minor.Num(), minor.Denom(), new(big.Int))
-	twice := new(big.Int).Abs(new(big.Int).Lsh(r, 1))
-	switch twice.Cmp(minor.Denom()) {
-	case 1:
-		q.Add(q, big.NewInt(int64(minor.Sign())))
-	case 0:
-		if q.Bit(0) == 1 {
-			q.Add(q, big.NewInt(int64(minor.Sign())))
-		}
-	}
-	if !q.IsInt64() {
+	minor := round(new(big.Rat).Mul(exact, new(big.Rat).SetInt(pow10(digits))))
+	if !minor.IsInt64() {
 		return Amount{}, ErrOverflow
 	}
-	return Amount{Minor: q.Int64(), Currency: code}, nil
+	return Amount{Minor: minor.Int64(), Currency: code}, nil
+}
+
+// RoundUnit is the unit price closest to an exact one: exact where MaxScale places suffice, else half to even at the
+// last place, and never with a zero at the end; ErrOverflow where the whole part is too long, ErrFormat below zero.
+func RoundUnit(exact *big.Rat, code string) (UnitPrice, error) {
+	if _, err := MinorDigits(code); err != nil {
+		return UnitPrice{}, err
+	}
+	if exact.Sign() < 0 {
+		return UnitPrice{}, fmt.Errorf("%w: a price below zero", ErrFormat)
+	}
+	limit := pow10(maxDigits)
+	for scale := MaxScale; scale >= 0; scale-- {
+		v := halfEven(new(big.Rat).Mul(exact, new(big.Rat).SetInt(pow10(scale))))
+		if v.Cmp(limit) >= 0 {
+			continue
+		}
+		p := UnitPrice{Value: v.Int64(), Scale: uint8(scale), Currency: code}
+		for p.Scale > 0 && p.Value%10 == 0 {
+			p.Value /= 10
+			p.Scale--
+		}
+		return p, nil
+	}
+	return UnitPrice{}, ErrOverflow
+}
+
+func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+func halfEven(x *big.Rat) *big.Int {
+	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
+	twice := new(big.Int).Abs(new(big.Int).Lsh(r, 1))
+	if c := twice.Cmp(x.Denom()); c > 0 || (c == 0 && q.Bit(0) == 1) {
+		q.Add(q, big.NewInt(int64(x.Sign())))
+	}
+	return q
+}
+
+func ceil(x *big.Rat) *big.Int {
+	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
+	if r.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	return q
 }

@@ -1,0 +1,164 @@
+package recipe
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// Limits of an order item's inputs.
+const (
+	MaxInputsBytes  = 64 << 10
+	maxInputsDepth  = 16
+	maxInputsValues = 2000
+)
+
+// inputsField is where inputs stand in an order: an order has one item.
+const inputsField = "items[0].inputs"
+
+// ValidateInputs checks inputs (JSON; nothing is {}) against a schema. Errors: fault.Invalid with reason inputs_invalid,
+// the path of the first wrong field and what is wrong with it; or schema_invalid.
+func ValidateInputs(schema, inputs []byte) error {
+	s, err := CompileSchema(schema)
+	if err != nil {
+		return err
+	}
+	return s.ValidateInputs(inputs)
+}
+
+// ValidateInputs checks inputs as the function does.
+func (s *Schema) ValidateInputs(inputs []byte) error {
+	v, err := decodeInputs(inputs)
+	if err != nil {
+		return err
+	}
+	err = s.compiled.Validate(v)
+	var verr *jsonschema.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &verr):
+		return fault.New(fault.Invalid, "inputs_invalid", "the inputs do not fit the offering").At(inputsField).Because(err)
+	}
+	first := Explain(verr)[0]
+	return fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(JoinPath(inputsField, first.Path)).
+		Do("Correct the field and order again.")
+}
+
+func decodeInputs(inputs []byte) (any, error) {
+	if len(inputs) == 0 {
+		return map[string]any{}, nil
+	}
+	v, err := DecodeJSON(inputs, Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(inputsField)
+	}
+	return v, nil
+}
+
+// Violation is one thing that a schema does not allow.
+type Violation struct {
+	// Path of the value at fault, or of the name that is missing or not known.
+	Path []string
+	// Keyword of the schema: required, type, pattern, ...
+	Keyword string
+	// Cause is in words for people.
+	Cause string
+	// Missing tells that nothing stands at Path.
+	Missing bool
+}
+
+// Explain lists what a validation found, by path; at least one.
+func Explain(err *jsonschema.ValidationError) []Violation {
+	var all []Violation
+	collect(err, message.NewPrinter(language.English), &all)
+	slices.SortStableFunc(all, func(a, b Violation) int {
+		if c := slices.Compare(a.Path, b.Path); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Keyword, b.Keyword)
+	})
+	return all
+}
+
+func collect(err *jsonschema.ValidationError, p *message.Printer, all *[]Violation) {
+	if len(err.Causes) > 0 {
+		for _, c := range err.Causes {
+			collect(c, p, all)
+		}
+		return
+	}
+	at := func(name ...string) []string { return append(slices.Clone(err.InstanceLocation), name...) }
+	keyword := "schema"
+	if path := err.ErrorKind.KeywordPath(); len(path) > 0 {
+		keyword = path[0]
+	}
+	switch k := err.ErrorKind.(type) {
+	case *kind.Required:
+		for _, name := range k.Missing {
+			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: "is required", Missing: true})
+		}
+	case *kind.DependentRequired:
+		for _, name := range k.Missing {
+			cause := fmt.Sprintf("is required where %s is given", shorten(k.Prop))
+			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: cause, Missing: true})
+		}
+	case *kind.AdditionalProperties:
+		for _, name := range k.Properties {
+			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: "is not a known field"})
+		}
+	default:
+		*all = append(*all, Violation{Path: at(), Keyword: keyword, Cause: describe(err.ErrorKind, p)})
+	}
+}
+
+func describe(k jsonschema.ErrorKind, p *message.Printer) string {
+	switch k := k.(type) {
+	case *kind.Type:
+		return fmt.Sprintf("must be %s, not %s", strings.Join(k.Want, " or "), k.Got)
+	case *kind.Enum:
+		words := make([]string, 0, len(k.Want))
+		for _, w := range k.Want {
+			words = append(words, shorten(fmt.Sprint(w)))
+		}
+		return "must be one of: " + strings.Join(words, ", ")
+	case *kind.Pattern:
+		return "does not match the pattern " + k.Want
+	case *kind.Format:
+		return "is not a valid " + k.Want
+	case *kind.FalseSchema:
+		return "is not allowed here"
+	case *kind.MaxLength:
+		return fmt.Sprintf("is longer than %d characters", k.Want)
+	case *kind.MinLength:
+		return fmt.Sprintf("is shorter than %d characters", k.Want)
+	}
+	return shorten(k.LocalizedString(p))
+}
+
+// JoinPath writes a path the way the API names fields: prices[0].amount.
+func JoinPath(prefix string, path []string) string {
+	var b strings.Builder
+	b.WriteString(prefix)
+	for _, name := range path {
+		if _, err := strconv.Atoi(name); err == nil {
+			b.WriteString("[" + name + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(shorten(name))
+	}
+	return b.String()
+}

@@ -1,0 +1,333 @@
+package recipe
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// Limits of a schema.
+const (
+	MaxSchemaBytes = 64 << 10
+	MaxSchemaDepth = 16
+	// maxSchemaValues bounds the values in the text, maxSchemaWork the subschemas after every $ref is written out: forty
+	// definitions that each use the next one twice are small to send and endless to check.
+	maxSchemaValues = 8000
+	maxSchemaWork   = 2000
+	maxPattern      = 1000
+)
+
+const dialect = "https://json-schema.org/draft/2020-12/schema"
+
+// Schema is a checked and compiled JSON Schema of an object. It is safe for concurrent use.
+type Schema struct {
+	compiled *jsonschema.Schema
+	doc      map[string]any
+}
+
+// CompileSchema checks a schema against the limits and compiles it: one object, dialect 2020-12, references only to its
+// own $defs and none that lead back to themselves, patterns in RE2. Error: fault.Invalid, reason schema_invalid.
+func CompileSchema(raw []byte) (*Schema, error) {
+	refuse := func(err error) (*Schema, error) {
+		return nil, fault.New(fault.Invalid, "schema_invalid", "%s", err.Error())
+	}
+	v, err := DecodeJSON(raw, Limits{Bytes: MaxSchemaBytes, Depth: MaxSchemaDepth, Values: maxSchemaValues})
+	if err != nil {
+		return refuse(err)
+	}
+	doc, ok := v.(map[string]any)
+	if !ok || doc["type"] != "object" {
+		return refuse(errors.New(`a recipe's schema is an object with "type": "object"`))
+	}
+	if s, has := doc["$schema"]; has && s != dialect {
+		return refuse(fmt.Errorf("$schema must be %s", dialect))
+	}
+	if err := checkSchema(doc); err != nil {
+		return refuse(err)
+	}
+	// The name is never fetched: the loader refuses all, and no keyword that could name another one is let through.
+	const name = "https://schema.invalid/recipe.json"
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(noLoader{})
+	if err := c.AddResource(name, v); err != nil {
+		return refuse(err)
+	}
+	compiled, err := c.Compile(name)
+	if err != nil {
+		return refuse(errors.New(strings.ReplaceAll(err.Error(), name, "")))
+	}
+	return &Schema{compiled: compiled, doc: doc}, nil
+}
+
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("%s is not part of the schema", shorten(url))
+}
+
+// refusedKeyword could make a schema mean something other than what its text shows, or lead out of it.
+func refusedKeyword(k string) bool {
+	switch k {
+	case "$id", "id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary",
+		"definitions", "dependencies", "additionalItems", "contentSchema":
+		return true
+	}
+	return false
+}
+
+// work walks a schema as a schema (a property may well be called "$ref") and counts its subschemas.
+type work struct {
+	defs map[string]any
+	// cost of a definition; -1 while it is being counted.
+	cost map[string]int
+}
+
+func checkSchema(doc map[string]any) error {
+	w := &work{cost: map[string]int{}}
+	w.defs, _ = doc["$defs"].(map[string]any)
+	total, err := w.of(doc, true)
+	if err != nil {
+		return err
+	}
+	for name := range w.defs {
+		n, err := w.definition(name)
+		if err != nil {
+			return err
+		}
+		total = max(total, n)
+	}
+	if total > maxSchemaWork {
+		return fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
+	}
+	return nil
+}
+
+var errSchemaShape = errors.New("a schema is an object or true or false")
+
+func (w *work) of(v any, root bool) (int, error) {
+	if _, ok := v.(bool); ok {
+		return 1, nil
+	}
+	s, ok := v.(map[string]any)
+	if !ok {
+		return 0, errSchemaShape
+	}
+	total := 1
+	for k, sub := range s {
+		n, err := w.keyword(k, sub, root)
+		if err != nil {
+			return 0, err
+		}
+		if total += n; total > maxSchemaWork {
+			return maxSchemaWork + 1, nil
+		}
+	}
+	return total, nil
+}
+
+func (w *work) keyword(k string, sub any, root bool) (int, error) {
+	switch k {
+	case "$ref":
+		ref, _ := sub.(string)
+		name, ok := strings.CutPrefix(ref, "#/$defs/")
+		if _, has := w.defs[name]; !ok || !has {
+			return 0, fmt.Errorf("$ref %q does not name one of the schema's own $defs", shorten(fmt.Sprint(sub)))
+		}
+		return w.definition(name)
+	case "$defs":
+		if !root {
+			return 0, errors.New("$defs stand at the top of a schema only")
+		}
+		if _, ok := sub.(map[string]any); !ok {
+			return 0, errSchemaShape
+		}
+		return 0, nil
+	case "$schema":
+		if !root {
+			return 0, errors.New("$schema stands at the top of a schema only")
+		}
+		return 0, nil
+	case "properties", "patternProperties", "dependentSchemas":
+		return w.all(sub, k == "patternProperties")
+	case "allOf", "anyOf", "oneOf", "prefixItems":
+		list, ok := sub.([]any)
+		if !ok {
+			return 0, fmt.Errorf("%s is a list of schemas", k)
+		}
+		total := 0
+		for _, s := range list {
+			n, err := w.of(s, false)
+			if err != nil {
+				return 0, err
+			}
+			total = min(total+n, maxSchemaWork+1)
+		}
+		return total, nil
+	case "not", "if", "then", "else", "items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems",
+		"unevaluatedProperties":
+		return w.of(sub, false)
+	case "pattern":
+		p, _ := sub.(string)
+		return 0, checkPattern(p)
+	}
+	if refusedKeyword(k) {
+		return 0, fmt.Errorf("keyword %s is not allowed in a recipe's schema", k)
+	}
+	return 0, nil
+}
+
+func (w *work) all(sub any, patterns bool) (int, error) {
+	m, ok := sub.(map[string]any)
+	if !ok {
+		return 0, errSchemaShape
+	}
+	total := 0
+	for name, s := range m {
+		if patterns {
+			if err := checkPattern(name); err != nil {
+				return 0, err
+			}
+		}
+		n, err := w.of(s, false)
+		if err != nil {
+			return 0, err
+		}
+		total = min(total+n, maxSchemaWork+1)
+	}
+	return total, nil
+}
+
+func (w *work) definition(name string) (int, error) {
+	if n, seen := w.cost[name]; seen {
+		if n < 0 {
+			return 0, fmt.Errorf("definition %q leads back to itself", shorten(name))
+		}
+		return n, nil
+	}
+	w.cost[name] = -1
+	n, err := w.of(w.defs[name], false)
+	if err != nil {
+		return 0, err
+	}
+	w.cost[name] = n
+	return n, nil
+}
+
+func checkPattern(p string) error {
+	if len(p) > maxPattern {
+		return fmt.Errorf("a pattern is longer than %d bytes", maxPattern)
+	}
+	if _, err := regexp.Compile(p); err != nil {
+		return fmt.Errorf("pattern %q is not RE2: %s", shorten(p), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return nil
+}
+
+// at finds the subschema of a dotted path of properties and tells whether every name on the way is required.
+func (s *Schema) at(path []string) (sub map[string]any, required, ok bool) {
+	cur, required := s.follow(s.doc), true
+	for _, name := range path {
+		props, _ := cur["properties"].(map[string]any)
+		next, has := props[name]
+		if !has {
+			return nil, false, false
+		}
+		required = required && contains(cur["required"], name)
+		cur = s.follow(next)
+	}
+	return cur, required, true
+}
+
+func (s *Schema) follow(v any) map[string]any {
+	for {
+		m, _ := v.(map[string]any)
+		ref, has := m["$ref"].(string)
+		if !has {
+			return m
+		}
+		defs, _ := s.doc["$defs"].(map[string]any)
+		v = defs[strings.TrimPrefix(ref, "#/$defs/")]
+	}
+}
+
+func contains(list any, name string) bool {
+	items, _ := list.([]any)
+	for _, it := range items {
+		if it == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Schemas caches compiled schemas by their digest, so that a schema is compiled once and not for every order.
+type Schemas struct {
+	mu   sync.Mutex
+	most int
+	byID map[[32]byte]*Schema
+	// order is the ring of cached digests, oldest first.
+	order [][32]byte
+}
+
+// NewSchemas makes a cache of at most most schemas; 0 is 1,024.
+func NewSchemas(most int) *Schemas {
+	if most <= 0 {
+		most = 1024
+	}
+	return &Schemas{most: most, byID: map[[32]byte]*Schema{}}
+}
+
+// Compile is CompileSchema, remembered.
+func (c *Schemas) Compile(raw []byte) (*Schema, error) {
+	id := sha256.Sum256(raw)
+	c.mu.Lock()
+	s := c.byID[id]
+	c.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := CompileSchema(raw)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, raced := c.byID[id]; !raced {
+		if len(c.order) == c.most {
+			delete(c.byID, c.order[0])
+			c.order = c.order[1:]
+		}
+		c.byID[id] = s
+		c.order = append(c.order, id)
+	}
+	return s, nil
+}
+
+// ValidateInputs compiles with the cache and validates.
+func (c *Schemas) ValidateInputs(schema, inputs []byte) error {
+	s, err := c.Compile(schema)
+	if err != nil {
+		return err
+	}
+	return s.ValidateInputs(inputs)
+}
+
+// sortedKeys is here because a map's order must never reach an answer.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
