@@ -1,0 +1,287 @@
+package sidecar
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+)
+
+// ConfigError is one thing wrong with a configuration. Complete and LoadConfig join all that they find.
+type ConfigError struct {
+	// Key is the path as written in YAML: listen.peer.
+	Key string
+	// Problem says what is wrong, Action what to do.
+	Problem string
+	Action  string
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%s: %s; %s", e.Key, e.Problem, e.Action)
+}
+
+var (
+	countryCode    = regexp.MustCompile(`^[A-Z]{2}$`)
+	connectionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	hostName       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+)
+
+// Complete is the configuration with every default filled in, or all that is wrong with it as joined *ConfigErrors. It reads
+// no file and opens nothing; completing again changes nothing.
+func (c Config) Complete() (Config, error) {
+	c = c.withDefaults()
+	p := &problems{}
+	c.checkOrigin(p)
+	c.checkMember(p)
+	c.checkListen(p)
+	c.checkTLS(p)
+	c.checkDatabase(p)
+	c.checkRedis(p)
+	c.checkAdapters(p)
+	c.checkRest(p)
+	return c, errors.Join(p.errs...)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Dev {
+		c.Origin = cmp.Or(c.Origin, "https://hanse.localhost:7443")
+	}
+	host, port := hostPort(c.Origin)
+	c.DataDir = cmp.Or(c.DataDir, "data")
+	c.DevCADir = cmp.Or(c.DevCADir, filepath.Join(c.DataDir, "dev-ca"))
+	c.SiteKeyFile = cmp.Or(c.SiteKeyFile, filepath.Join(c.DataDir, "site.key"))
+	c.Member.Name = cmp.Or(c.Member.Name, host)
+	c.Member.LegalName = cmp.Or(c.Member.LegalName, c.Member.Name)
+	c.Listen.Portal = cmp.Or(c.Listen.Portal, "127.0.0.1:7080")
+	c.Listen.Operator = cmp.Or(c.Listen.Operator, "127.0.0.1:7070")
+	c.Listen.Ops = cmp.Or(c.Listen.Ops, "127.0.0.1:7090")
+	if c.Dev {
+		c.Listen.Peer = cmp.Or(c.Listen.Peer, net.JoinHostPort("127.0.0.1", cmp.Or(port, "443")))
+	}
+	c.Listen.Peer = cmp.Or(c.Listen.Peer, ":7443")
+	c.Database.Driver = cmp.Or(c.Database.Driver, "sqlite")
+	if c.Database.Driver == "sqlite" && c.Database.DSNFile == "" {
+		c.Database.DSN = cmp.Or(c.Database.DSN, filepath.Join(c.DataDir, "hanse.db"))
+	}
+	c.Log.Level = cmp.Or(c.Log.Level, "info")
+	c.Log.Format = cmp.Or(c.Log.Format, "text")
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)
+	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
+	c.Limits.MaxMessageBytes = cmp.Or(c.Limits.MaxMessageBytes, 4<<20)
+	c.Limits.PartnerRequestsPerSecond = cmp.Or(c.Limits.PartnerRequestsPerSecond, 200)
+	c.Limits.PartnerRequestBurst = cmp.Or(c.Limits.PartnerRequestBurst, 400)
+	c.Limits.PartnerOfferings = cmp.Or(c.Limits.PartnerOfferings, 1_000_000)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Getenv == nil {
+		c.Getenv = os.Getenv
+	}
+	return c
+}
+
+// problems collects what is wrong, so that one start shows all of it.
+type problems struct{ errs []error }
+
+func (p *problems) add(key, action, problem string, args ...any) {
+	p.errs = append(p.errs, &ConfigError{Key: key, Problem: fmt.Sprintf(problem, args...), Action: action})
+}
+
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(key, "use "+strings.Join(allowed, " or "), "%q is unknown", value)
+	}
+}
+
+func (c Config) checkOrigin(p *problems) {
+	const key = "origin"
+	if c.Origin == "" {
+		p.add(key, "set it to the URL under which partners reach this sidecar, like https://sidecar.example", "is not set")
+		return
+	}
+	u, err := url.Parse(c.Origin)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		p.add(key, "write it like https://sidecar.example", "%q is not an https URL", c.Origin)
+		return
+	}
+	host := u.Hostname()
+	// Partners compare origins as strings: only one spelling may exist.
+	if c.Origin != "https://"+u.Host || u.Port() == "443" || strings.HasSuffix(u.Host, ":") || host != strings.ToLower(host) {
+		p.add(key, "write only scheme, lower-case host and a port other than 443: https://"+strings.ToLower(host), "%q is not a bare origin", c.Origin)
+		return
+	}
+	if _, err := netip.ParseAddr(host); err == nil || !hostName.MatchString(host) {
+		p.add(key, "use a DNS name; international names in their xn-- form", "%q is not a host name", host)
+		return
+	}
+	local := isLocalhost(host)
+	switch {
+	case c.Dev && !local:
+		p.add(key, "use https://NAME.localhost:PORT, or leave dev mode", "dev mode works on loopback only and %q is not", host)
+	case !c.Dev && local:
+		p.add(key, "set dev: true, or use the public name", "%q is reachable from this machine only", host)
+	case !c.Dev && !strings.Contains(host, "."):
+		p.add(key, "use the fully qualified name", "%q is a single label that partners cannot resolve", host)
+	}
+}
+
+func (c Config) checkMember(p *problems) {
+	if c.Member.Country != "" && !countryCode.MatchString(c.Member.Country) {
+		p.add("member.country", "use two capitals, like DE", "%q is not an ISO 3166-1 alpha-2 code", c.Member.Country)
+	}
+	for _, f := range []struct {
+		key, value string
+		limit      int
+	}{
+		{"member.name", c.Member.Name, 200},
+		{"member.legal_name", c.Member.LegalName, 200},
+		{"member.registration_id", c.Member.RegistrationID, 100},
+		{"member.contact", c.Member.Contact, 200},
+	} {
+		if len(f.value) > f.limit {
+			p.add(f.key, "shorten it", "is longer than %d bytes", f.limit)
+		}
+	}
+}
+
+func (c Config) checkListen(p *problems) {
+	for _, l := range []struct{ key, address string }{
+		{"listen.portal", c.Listen.Portal},
+		{"listen.operator", c.Listen.Operator},
+		{"listen.peer", c.Listen.Peer},
+		{"listen.ops", c.Listen.Ops},
+	} {
+		host, port, err := net.SplitHostPort(l.address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			p.add(l.key, "write it like 127.0.0.1:7443 or :7443", "%q is not host:port", l.address)
+			continue
+		}
+		// The dev CA's key lies in a shared folder: what it vouches for must not be reachable from outside.
+		if c.Dev && !isLoopback(host) {
+			p.add(l.key, "use 127.0.0.1, or leave dev mode", "dev mode works on loopback only and %q is not", l.address)
+		}
+	}
+}
+
+func (c Config) checkTLS(p *problems) {
+	files := c.TLS.CertFile != "" || c.TLS.KeyFile != ""
+	switch {
+	case c.Dev && (files || c.TLS.TerminatedInFront):
+		p.add("tls", "remove the tls keys, or leave dev mode", "dev mode uses its own CA")
+	case c.Dev:
+	case files && c.TLS.TerminatedInFront:
+		p.add("tls.terminated_in_front", "give the files or set this, not both", "contradicts tls.cert_file and tls.key_file")
+	case files && c.TLS.CertFile == "":
+		p.add("tls.cert_file", "give both files", "is not set, but tls.key_file is")
+	case files && c.TLS.KeyFile == "":
+		p.add("tls.key_file", "give both files", "is not set, but tls.cert_file is")
+	case !files && !c.TLS.TerminatedInFront:
+		p.add("tls", "set tls.cert_file and tls.key_file, or tls.terminated_in_front: true behind a proxy, or dev: true", "partners are served over TLS only and no certificate is named")
+	}
+}
+
+func (c Config) checkDatabase(p *problems) {
+	p.oneOf("database.driver", c.Database.Driver, "sqlite", "postgres")
+	switch {
+	case c.Database.DSN != "" && c.Database.DSNFile != "":
+		p.add("database.dsn_file", "give one of the two", "contradicts database.dsn")
+	case c.Database.Driver == "postgres" && c.Database.DSN == "" && c.Database.DSNFile == "":
+		p.add("database.dsn_file", "name a file that holds postgres://user:password@host/database, or set database.dsn", "is not set")
+	}
+}
+
+func (c Config) checkRedis(p *problems) {
+	r := c.Redis
+	for i, a := range r.Addresses {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			p.add(fmt.Sprintf("redis.addresses[%d]", i), "write it like redis.internal:6379", "%q is not host:port", a)
+		}
+	}
+	if len(r.Addresses) == 0 && (r.MasterName != "" || r.Username != "" || r.PasswordFile != "" || r.TLS) {
+		p.add("redis.addresses", "name the servers, or remove the other redis keys", "is not set, but other redis keys are")
+	}
+}
+
+func (c Config) checkAdapters(p *problems) {
+	for name, conn := range c.Adapters.Connections {
+		key := "adapters.connections." + name
+		if !connectionName.MatchString(name) {
+			p.add(key, "use lower-case letters, digits and hyphens, at most 63", "%q is not a connection name", name)
+		}
+		if conn.Adapter == "" {
+			p.add(key+".adapter", "name the adapter: process, postgres", "is not set")
+		}
+		if err := checkReferences(conn.Config); err != nil {
+			p.add(key+".config", "write ${file:PATH} or ${env:NAME}", "%v", err)
+		}
+	}
+}
+
+func (c Config) checkRest(p *problems) {
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "text", "json")
+	if c.DrainTimeout < 0 {
+		p.add("drain_timeout", "write it like 15s", "%v is negative", c.DrainTimeout)
+	}
+	for _, l := range []struct {
+		key   string
+		value float64
+		min   float64
+	}{
+		{"limits.max_header_bytes", float64(c.Limits.MaxHeaderBytes), 8 << 10},
+		{"limits.max_message_bytes", float64(c.Limits.MaxMessageBytes), 64 << 10},
+		{"limits.partner_requests_per_second", c.Limits.PartnerRequestsPerSecond, 1},
+		{"limits.partner_request_burst", float64(c.Limits.PartnerRequestBurst), 1},
+		{"limits.partner_offerings", float64(c.Limits.PartnerOfferings), 1},
+	} {
+		if l.value < l.min {
+			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)
+		}
+	}
+	if c.Failpoint == "" {
+		return
+	}
+	if !c.Dev {
+		p.add("failpoint", "unset HANSE_FAILPOINT", "kills the process and works in dev mode only")
+	} else if _, err := failpoint.Parse(c.Failpoint); err != nil {
+		p.add("failpoint", "use one of "+strings.Join(failpoint.Names, ", "), "%v", err)
+	}
+}
+
+func hostPort(origin string) (host, port string) {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return "", ""
+	}
+	return u.Hostname(), u.Port()
+}
+
+// isLocalhost: RFC 6761 section 6.3 reserves localhost and all names below it for loopback.
+func isLocalhost(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+func isLoopback(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return isLocalhost(host)
+}

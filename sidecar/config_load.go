@@ -1,0 +1,217 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+)
+
+// pathDelimiter separates the levels inside koanf. Not a dot: keys of a connection's config may hold dots.
+const pathDelimiter = "\x1f"
+
+// LoadConfig reads the YAML file at path ("" reads none) and lays the environment over it: HANSE_LISTEN_PEER over
+// listen.peer. Unknown keys in the file are refused; unknown HANSE_ variables are not, because orchestrators inject such.
+// The result still wants Complete. Errors are joined *ConfigErrors where a key is at fault.
+func LoadConfig(path string, getenv func(string) string) (Config, error) {
+	k := koanf.New(pathDelimiter)
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+		}
+	}
+	p := &problems{}
+	checkKeys(p, nil, k.Raw(), reflect.TypeFor[Config]())
+	for _, key := range configKeys() {
+		value := getenv(key.Env())
+		if value == "" {
+			continue
+		}
+		var set any = value
+		if key.Type.Kind() == reflect.Slice {
+			set = strings.Split(value, ",")
+		}
+		if err := k.Set(strings.Join(key.Path, pathDelimiter), set); err != nil {
+			return Config{}, fmt.Errorf("set %s from %s: %w", key.Name(), key.Env(), err)
+		}
+		checkScalar(p, key.Env(), value, key.Type)
+	}
+	if len(p.errs) > 0 {
+		return Config{}, errors.Join(p.errs...)
+	}
+	var c Config
+	if err := k.Unmarshal("", &c); err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	c.Getenv = getenv
+	return c, nil
+}
+
+// configKey is one leaf of Config.
+type configKey struct {
+	Path []string
+	Type reflect.Type
+}
+
+// Name is the path as written in YAML; Env the variable that overrides it.
+func (k configKey) Name() string { return strings.Join(k.Path, ".") }
+func (k configKey) Env() string  { return "HANSE_" + strings.ToUpper(strings.Join(k.Path, "_")) }
+
+// configKeys lists every key that the environment can override: all leaves but the connections, whose names are free.
+func configKeys() []configKey { return leaves(nil, reflect.TypeFor[Config]()) }
+
+func leaves(path []string, t reflect.Type) []configKey {
+	var keys []configKey
+	for name, field := range keyFields(t) {
+		at := append(slices.Clone(path), name)
+		switch field.Kind() {
+		case reflect.Struct:
+			keys = append(keys, leaves(at, field)...)
+		case reflect.Map:
+		default:
+			keys = append(keys, configKey{Path: at, Type: field})
+		}
+	}
+	slices.SortFunc(keys, func(a, b configKey) int { return strings.Compare(a.Name(), b.Name()) })
+	return keys
+}
+
+// keyFields are the fields of a struct that a file can set, by key.
+func keyFields(t reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for f := range t.Fields() {
+		if tag := f.Tag.Get("koanf"); tag != "" && tag != "-" {
+			fields[tag] = f.Type
+		}
+	}
+	return fields
+}
+
+// checkKeys walks what the file holds against the struct, because the decoder's own errors name neither remedy nor path.
+func checkKeys(p *problems, path []string, raw map[string]any, t reflect.Type) {
+	fields := keyFields(t)
+	for name, value := range raw {
+		at := append(slices.Clone(path), name)
+		field, known := fields[name]
+		if !known {
+			p.add(strings.Join(at, "."), suggest(path, name, fields), "is not a key")
+			continue
+		}
+		checkValue(p, at, value, field)
+	}
+}
+
+func checkValue(p *problems, at []string, value any, t reflect.Type) {
+	key := strings.Join(at, ".")
+	if value == nil {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		group, ok := value.(map[string]any)
+		if !ok {
+			p.add(key, "indent its keys below it", "holds keys, not a value")
+			return
+		}
+		if t.Kind() == reflect.Struct {
+			checkKeys(p, at, group, t)
+		} else if t.Elem().Kind() == reflect.Struct {
+			for name, v := range group {
+				checkValue(p, append(slices.Clone(at), name), v, t.Elem())
+			}
+		}
+	case reflect.Slice:
+		if _, ok := value.([]any); !ok {
+			if _, ok := value.(string); !ok {
+				p.add(key, "write it like [a, b]", "is not a list")
+			}
+		}
+	default:
+		switch value.(type) {
+		case map[string]any, []any:
+			p.add(key, "write one value", "is not a list or a group of keys")
+			return
+		}
+		checkScalar(p, key, fmt.Sprint(value), t)
+	}
+}
+
+// checkScalar tells whether the text reads as the type.
+func checkScalar(p *problems, key, text string, t reflect.Type) {
+	var err error
+	noun, action := "", ""
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		_, err = time.ParseDuration(text)
+		noun, action = "a duration", "write it like 15s or 2m"
+	case t.Kind() == reflect.Bool:
+		_, err = strconv.ParseBool(text)
+		noun, action = "a switch", "write true or false"
+	case t.Kind() == reflect.Int:
+		_, err = strconv.ParseInt(text, 10, 64)
+		noun, action = "a whole number", "write digits only"
+	case t.Kind() == reflect.Float64:
+		_, err = strconv.ParseFloat(text, 64)
+		noun, action = "a number", "write it like 2.5"
+	}
+	if err != nil {
+		p.add(key, action, "%q does not read as %s", text, noun)
+	}
+}
+
+// suggest names the key that was probably meant: a sibling spelt nearly so, or a key of that name on another level.
+func suggest(path []string, name string, siblings map[string]reflect.Type) string {
+	best, distance := "", 3
+	for _, sibling := range sortedKeys(siblings) {
+		if d := editDistance(name, sibling); d < distance {
+			best, distance = strings.Join(append(slices.Clone(path), sibling), "."), d
+		}
+	}
+	for _, key := range configKeys() {
+		flat := strings.ReplaceAll(key.Name(), ".", "_")
+		if best == "" && (key.Path[len(key.Path)-1] == name || flat == name) {
+			best = key.Name()
+		}
+	}
+	if best == "" {
+		return "keys here are " + strings.Join(sortedKeys(siblings), ", ")
+	}
+	return "did you mean " + best + "?"
+}
+
+func sortedKeys(m map[string]reflect.Type) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// editDistance counts insertions, deletions and replacements.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

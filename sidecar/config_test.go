@@ -1,0 +1,330 @@
+package sidecar
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// keysOnly leaves out what is injected.
+var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv")
+
+func noEnv(string) string { return "" }
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantKey fails unless err holds a ConfigError for the key with the text in its problem or action.
+func wantKey(t *testing.T, err error, key, text string) {
+	t.Helper()
+	found := false
+	var walk func(error)
+	walk = func(err error) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range joined.Unwrap() {
+				walk(e)
+			}
+			return
+		}
+		var c *ConfigError
+		if errors.As(err, &c) && c.Key == key && c.Action != "" && strings.Contains(c.Problem+"; "+c.Action, text) {
+			found = true
+		}
+	}
+	walk(err)
+	if !found {
+		t.Errorf("want an error for %s with %q, got: %v", key, text, err)
+	}
+}
+
+func TestComplete_FillsDefaultsInAndIsStable(t *testing.T) {
+	c, err := Config{Dev: true}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Origin: "https://hanse.localhost:7443", Dev: true, DataDir: "data", DevCADir: "data/dev-ca", SiteKeyFile: "data/site.key",
+		Member:       Member{Name: "hanse.localhost", LegalName: "hanse.localhost"},
+		Listen:       Listen{Portal: "127.0.0.1:7080", Operator: "127.0.0.1:7070", Peer: "127.0.0.1:7443", Ops: "127.0.0.1:7090"},
+		Database:     Database{Driver: "sqlite", DSN: "data/hanse.db"},
+		Log:          Log{Level: "info", Format: "text"},
+		DrainTimeout: 15 * time.Second,
+		Limits: Limits{
+			MaxHeaderBytes: 32768, MaxMessageBytes: 4194304, PartnerRequestsPerSecond: 200, PartnerRequestBurst: 400, PartnerOfferings: 1000000,
+		},
+	}
+	if diff := cmp.Diff(want, c, keysOnly); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	again, err := c.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, again, keysOnly); diff != "" {
+		t.Errorf("completing again changed (-once +twice):\n%s", diff)
+	}
+}
+
+func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
+	front := TLS{TerminatedInFront: true}
+	public := func(change func(*Config)) Config {
+		c := Config{Origin: "https://sidecar.example", TLS: front}
+		change(&c)
+		return c
+	}
+	dev := func(change func(*Config)) Config {
+		c := Config{Dev: true}
+		change(&c)
+		return c
+	}
+	for name, tc := range map[string]struct {
+		config    Config
+		key, text string
+	}{
+		"no origin":               {Config{TLS: front}, "origin", "is not set"},
+		"http origin":             {public(func(c *Config) { c.Origin = "http://sidecar.example" }), "origin", "not an https URL"},
+		"origin with a path":      {public(func(c *Config) { c.Origin = "https://sidecar.example/hanse" }), "origin", "not a bare origin"},
+		"origin with a slash":     {public(func(c *Config) { c.Origin = "https://sidecar.example/" }), "origin", "https://sidecar.example"},
+		"origin with port 443":    {public(func(c *Config) { c.Origin = "https://sidecar.example:443" }), "origin", "not a bare origin"},
+		"origin in capitals":      {public(func(c *Config) { c.Origin = "https://Sidecar.example" }), "origin", "https://sidecar.example"},
+		"origin with user":        {public(func(c *Config) { c.Origin = "https://u@sidecar.example" }), "origin", "not a bare origin"},
+		"origin is an address":    {public(func(c *Config) { c.Origin = "https://192.0.2.7" }), "origin", "not a host name"},
+		"origin with an umlaut":   {public(func(c *Config) { c.Origin = "https://köln.example" }), "origin", "xn--"},
+		"single label":            {public(func(c *Config) { c.Origin = "https://sidecar" }), "origin", "fully qualified"},
+		"localhost without dev":   {public(func(c *Config) { c.Origin = "https://a.localhost:7443" }), "origin", "dev: true"},
+		"public name in dev":      {dev(func(c *Config) { c.Origin = "https://sidecar.example" }), "origin", "loopback only"},
+		"lookalike in dev":        {dev(func(c *Config) { c.Origin = "https://localhost.evil.example" }), "origin", "loopback only"},
+		"public listener in dev":  {dev(func(c *Config) { c.Listen.Peer = ":7443" }), "listen.peer", "loopback only"},
+		"certificate in dev":      {dev(func(c *Config) { c.TLS.CertFile = "a.pem" }), "tls", "own CA"},
+		"no certificate":          {public(func(c *Config) { c.TLS = TLS{} }), "tls", "terminated_in_front: true"},
+		"certificate without key": {public(func(c *Config) { c.TLS = TLS{CertFile: "a.pem"} }), "tls.key_file", "both"},
+		"certificate and front":   {public(func(c *Config) { c.TLS.CertFile, c.TLS.KeyFile = "a", "b" }), "tls.terminated_in_front", "not both"},
+		"address without port":    {public(func(c *Config) { c.Listen.Ops = "127.0.0.1" }), "listen.ops", "host:port"},
+		"port out of range":       {public(func(c *Config) { c.Listen.Ops = "127.0.0.1:70000" }), "listen.ops", "host:port"},
+		"unknown engine":          {public(func(c *Config) { c.Database.Driver = "mysql" }), "database.driver", "sqlite or postgres"},
+		"postgres without dsn":    {public(func(c *Config) { c.Database.Driver = "postgres" }), "database.dsn_file", "not set"},
+		"two dsns":                {public(func(c *Config) { c.Database.DSN, c.Database.DSNFile = "a", "b" }), "database.dsn_file", "one of the two"},
+		"redis without servers":   {public(func(c *Config) { c.Redis.TLS = true }), "redis.addresses", "not set"},
+		"redis without a port":    {public(func(c *Config) { c.Redis.Addresses = []string{"redis"} }), "redis.addresses[0]", "host:port"},
+		"country in words":        {public(func(c *Config) { c.Member.Country = "Germany" }), "member.country", "DE"},
+		"long name":               {public(func(c *Config) { c.Member.Name = strings.Repeat("x", 201) }), "member.name", "shorten"},
+		"unknown level":           {public(func(c *Config) { c.Log.Level = "loud" }), "log.level", "warn"},
+		"unknown format":          {public(func(c *Config) { c.Log.Format = "xml" }), "log.format", "json"},
+		"negative drain":          {public(func(c *Config) { c.DrainTimeout = -1 }), "drain_timeout", "negative"},
+		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
+		"negative rate":           {public(func(c *Config) { c.Limits.PartnerRequestsPerSecond = -1 }), "limits.partner_requests_per_second", "at least"},
+		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
+		"unknown failpoint":       {dev(func(c *Config) { c.Failpoint = "nowhere" }), "failpoint", "use one of"},
+		"connection without type": {public(func(c *Config) { c.Adapters.Connections = map[string]Connection{"pg": {}} }), "adapters.connections.pg.adapter", "process"},
+		"connection in capitals":  {public(func(c *Config) { c.Adapters.Connections = map[string]Connection{"PG": {Adapter: "x"}} }), "adapters.connections.PG", "lower-case"},
+		"unknown kind of reference": {public(func(c *Config) {
+			c.Adapters.Connections = map[string]Connection{"pg": {Adapter: "x", Config: map[string]any{"a": []any{"${vault:x}"}}}}
+		}), "adapters.connections.pg.config", "${vault:x}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := tc.config.Complete()
+			wantKey(t, err, tc.key, tc.text)
+		})
+	}
+}
+
+func TestComplete_ShowsAllProblemsAtOnce(t *testing.T) {
+	_, err := Config{Origin: "ftp://x", Log: Log{Level: "loud"}}.Complete()
+	wantKey(t, err, "origin", "https")
+	wantKey(t, err, "log.level", "loud")
+	wantKey(t, err, "tls", "certificate")
+}
+
+func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
+	loaded, err := LoadConfig(writeFile(t, "hanse.yaml", "dev: true\n"), noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon, err := loaded.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	library, err := Config{Dev: true}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(library, daemon, keysOnly); diff != "" {
+		t.Errorf("(-library +daemon):\n%s", diff)
+	}
+}
+
+func TestLoadConfig_EnvironmentLiesOverTheFile(t *testing.T) {
+	path := writeFile(t, "hanse.yaml", `
+origin: https://sidecar.example
+listen: {peer: ":1", portal: "127.0.0.1:2"}
+tls: {terminated_in_front: false}
+redis: {addresses: [a:1]}
+drain_timeout: 30s
+adapters:
+  connections:
+    local:
+      adapter: process
+      config: {dotted.key: 1, nested: {a: [b]}}
+`)
+	env := map[string]string{
+		"HANSE_LISTEN_PEER": ":7000", "HANSE_TLS_TERMINATED_IN_FRONT": "true", "HANSE_REDIS_ADDRESSES": "b:1,c:2",
+		"HANSE_LIMITS_PARTNER_REQUESTS_PER_SECOND": "2.5", "HANSE_PORT": "tcp://10.0.0.1:80",
+	}
+	c, err := LoadConfig(path, func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
+		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{PartnerRequestsPerSecond: 2.5},
+		Adapters: Adapters{Connections: map[string]Connection{"local": {
+			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},
+		}}},
+	}
+	if diff := cmp.Diff(want, c, keysOnly); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadConfig_RefusesWhatItDoesNotKnow(t *testing.T) {
+	for name, tc := range map[string]struct{ yaml, key, text string }{
+		"misspelt":               {"orign: https://a.example", "orign", "did you mean origin?"},
+		"misspelt below":         {"listen: {pear: ':1'}", "listen.pear", "did you mean listen.peer?"},
+		"on the wrong level":     {"cert_file: a.pem", "cert_file", "did you mean tls.cert_file?"},
+		"flat":                   {"listen_peer: ':1'", "listen_peer", "did you mean listen.peer?"},
+		"unlike anything":        {"zzzzzzzzzz: 1", "zzzzzzzzzz", "keys here are"},
+		"in a connection":        {"adapters: {connections: {a: {adaptor: x}}}", "adapters.connections.a.adaptor", "did you mean adapters.connections.a.adapter?"},
+		"value instead of group": {"listen: 7443", "listen", "indent"},
+		"group instead of value": {"origin: {a: b}", "origin", "one value"},
+		"number as duration":     {"drain_timeout: 15", "drain_timeout", "15s"},
+		"word as switch":         {"dev: maybe", "dev", "true or false"},
+		"fraction as count":      {"limits: {partner_offerings: 1.5}", "limits.partner_offerings", "whole number"},
+		"map as list":            {"redis: {addresses: {a: b}}", "redis.addresses", "[a, b]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := LoadConfig(writeFile(t, "hanse.yaml", tc.yaml), noEnv)
+			wantKey(t, err, tc.key, tc.text)
+		})
+	}
+	t.Run("variable that does not read", func(t *testing.T) {
+		_, err := LoadConfig("", func(name string) string {
+			if name == "HANSE_DEV" {
+				return "maybe"
+			}
+			return ""
+		})
+		wantKey(t, err, "HANSE_DEV", "true or false")
+	})
+	for name, yaml := range map[string]string{"broken": "a: [", "twice": "dev: true\ndev: false"} {
+		t.Run(name, func(t *testing.T) {
+			path := writeFile(t, "hanse.yaml", yaml)
+			if _, err := LoadConfig(path, noEnv); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("want an error that names %s, got %v", path, err)
+			}
+		})
+	}
+}
+
+func TestConnection_ReplacesReferencesAtEachUse(t *testing.T) {
+	secret := writeFile(t, "secret", "first\n")
+	c := Config{
+		Getenv: func(name string) string { return map[string]string{"PG_HOST": "db.internal"}[name] },
+		Adapters: Adapters{Connections: map[string]Connection{
+			"pg":     {Adapter: "postgres", Config: map[string]any{"url": "postgres://u:${file:" + secret + "}@${env:PG_HOST}/d", "list": []any{"${env:PG_HOST}", 7}}},
+			"broken": {Adapter: "postgres", Config: map[string]any{"a": "${env:ABSENT}", "b": map[string]any{"c": "${file:/absent}"}}},
+		}},
+	}
+	for _, password := range []string{"first", "second"} {
+		if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := c.Connection("pg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"url": "postgres://u:" + password + "@db.internal/d", "list": []any{"db.internal", 7}}
+		if diff := cmp.Diff(want, conn.Config); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	_, err := c.Connection("broken")
+	if err == nil {
+		t.Error("a reference to nothing was accepted")
+	}
+	_, err = c.Connection("absent")
+	wantKey(t, err, "adapters.connections.absent", "not configured")
+}
+
+func TestSecrets_AreMadeOnceAndPrivate(t *testing.T) {
+	c, err := Config{Dev: true, DataDir: filepath.Join(t.TempDir(), "new", "data")}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make([]string, 16)
+	var wg sync.WaitGroup
+	for i := range keys {
+		wg.Go(func() {
+			key, err := c.SiteKey()
+			if err != nil {
+				t.Error(err)
+			}
+			keys[i] = string(key)
+		})
+	}
+	wg.Wait()
+	for _, key := range keys {
+		if key != keys[0] || len(key) != 32 {
+			t.Fatal("starts that raced got different site keys")
+		}
+	}
+	token, err := c.OperatorToken()
+	if err != nil || len(token) != 43 {
+		t.Fatalf("operator token %d characters, %v", len(token), err)
+	}
+	if again, _ := c.OperatorToken(); again != token {
+		t.Error("the operator token changed")
+	}
+	for _, path := range []string{c.SiteKeyFile, c.OperatorTokenFile()} {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
+		}
+	}
+	left, _ := filepath.Glob(filepath.Join(c.DataDir, ".new-*"))
+	if len(left) > 0 {
+		t.Errorf("temporary files stayed: %v", left)
+	}
+}
+
+func TestSecrets_RefuseWhatOthersCouldHaveMade(t *testing.T) {
+	open := writeFile(t, "site.key", strings.Repeat("x", 32))
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Config{SiteKeyFile: open}).SiteKey(); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("world-readable site key: %v", err)
+	}
+	_, err := Config{SiteKeyFile: writeFile(t, "site.key", "short")}.SiteKey()
+	wantKey(t, err, "site_key_file", "restore")
+	_, err = Config{Database: Database{DSNFile: "/absent"}}.DatabaseDSN()
+	wantKey(t, err, "database.dsn_file", "readable")
+	if dsn, err := (Config{Database: Database{DSNFile: writeFile(t, "dsn", "postgres://x\n")}}).DatabaseDSN(); dsn != "postgres://x" || err != nil {
+		t.Errorf("dsn %q, %v", dsn, err)
+	}
+	if p, err := (Config{Redis: Redis{PasswordFile: writeFile(t, "pw", "p w\n")}}).RedisPassword(); p != "p w" || err != nil {
+		t.Errorf("password %q, %v", p, err)
+	}
+}
