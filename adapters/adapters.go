@@ -31,6 +31,12 @@ type Adapter interface {
 	Close() error
 }
 
+// Runner is implemented by an adapter that watches over what it made. The host runs Run among its loops; it returns when
+// ctx ends. Everything but the watching works without it.
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
 // Description is what an adapter says of itself.
 type Description struct {
 	// Name is the adapter's type in a recipe: "postgres", "process".
