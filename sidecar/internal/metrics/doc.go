@@ -1,0 +1,17 @@
+// Package metrics is what an operator's Prometheus sees of a sidecar: collectors that the other packages feed through small
+// methods, gauges read from SQL at each scrape, and the ops listener's pages /metrics, /healthz and /readyz.
+//
+// It is the only importer of Prometheus. Labels are bounded: partner is the host of the partner's origin, at most 200 of
+// them and then "other"; nothing carries an id, a customer, an offering or a URL.
+//
+//	hanse_rpc_requests_total{surface,procedure,result}     hanse_rpc_duration_seconds{surface,procedure}
+//	hanse_peer_up{partner}                                 hanse_peer_clock_skew_seconds{partner}
+//	hanse_ledger_feed_lag_entries{partner}                 hanse_catalog_feed_age_seconds{partner}
+//	hanse_orders{side,state}                               hanse_order_oldest_open_age_seconds{side}
+//	hanse_subscriptions{side,state}                        hanse_jobs{kind,state}
+//	hanse_ledger_parked_subjects{partner}                  hanse_store_up
+//	hanse_adapter_calls_total{adapter,operation,result}    hanse_adapter_call_duration_seconds{adapter,operation}
+//	hanse_auth_failures_total{reason}                      hanse_auth_replays_total{kind}
+//	hanse_store_commits_total, hanse_store_closures_total  hanse_store_commit_duration_seconds
+//	hanse_build_info{version,revision,goversion}           go_*, process_*
+package metrics

@@ -1,0 +1,188 @@
+package metrics
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Surfaces of a sidecar, the values of label surface.
+const (
+	SurfacePortal   = "portal"
+	SurfaceOperator = "operator"
+	SurfacePeer     = "peer"
+	// SurfaceOutbound is what we call at partners.
+	SurfaceOutbound = "outbound"
+)
+
+// maxPartners and maxWords bound the values of a label. Words are procedures, reasons, adapters and the like: they come from
+// our own code, the bound is for the day when one does not.
+const (
+	maxPartners = 200
+	maxWords    = 500
+)
+
+// Config is what the collectors need.
+type Config struct {
+	// Registerer receives the collectors. Required.
+	Registerer prometheus.Registerer
+	// Snapshot reads the gauges that come from SQL, once a scrape. Default: none are shown.
+	Snapshot func(ctx context.Context) (Snapshot, error)
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Version and Revision are shown in hanse_build_info. Default: "dev" and "unknown".
+	Version, Revision string
+	// Process adds the go_* and process_* collectors; leave it out when the embedding program has them. Default: false.
+	Process bool
+}
+
+// Metrics are the collectors. All methods are safe for concurrent use; a nil *Metrics counts nothing.
+type Metrics struct {
+	words    *limiter
+	partners *partners
+
+	rpcRequests, adapterCalls, authFailures, authReplays *prometheus.CounterVec
+	rpcDuration, adapterDuration                         *prometheus.HistogramVec
+	commits, closures                                    prometheus.Counter
+	commitDuration                                       prometheus.Histogram
+}
+
+// NewRegistry is an empty registry, so that callers need not import Prometheus themselves.
+func NewRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+
+// New registers the collectors; an error says that the registerer has them already.
+func New(cfg Config) (*Metrics, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &Metrics{
+		words:    newLimiter(maxWords),
+		partners: newPartners(cfg.Now),
+
+		rpcRequests:     counter("hanse_rpc_requests_total", "Calls by surface, procedure and result code.", "surface", "procedure", "result"),
+		rpcDuration:     histogram("hanse_rpc_duration_seconds", "Duration of unary calls.", prometheus.ExponentialBuckets(0.001, 2.5, 10), "surface", "procedure"),
+		adapterCalls:    counter("hanse_adapter_calls_total", "Calls of adapters by operation and result: ok or the error's class.", "adapter", "operation", "result"),
+		adapterDuration: histogram("hanse_adapter_call_duration_seconds", "Duration of adapter calls.", prometheus.ExponentialBuckets(0.01, 3, 10), "adapter", "operation"),
+		authFailures:    counter("hanse_auth_failures_total", "Refused credentials of all surfaces by stable reason.", "reason"),
+		authReplays:     counter("hanse_auth_replays_total", "Proofs and assertions that were seen before, by kind.", "kind"),
+		commits:         prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_commits_total", Help: "Write transactions committed."}),
+		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
+		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hanse_build_info", Help: "1, with the build as labels."}, []string{"version", "revision", "goversion"})
+	build.WithLabelValues(orElse(cfg.Version, "dev"), orElse(cfg.Revision, "unknown"), runtime.Version()).Set(1)
+	all := []prometheus.Collector{
+		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
+		m.commits, m.closures, m.commitDuration, m.partners, build,
+	}
+	if cfg.Snapshot != nil {
+		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
+	}
+	if cfg.Process {
+		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	for _, c := range all {
+		if err := cfg.Registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// RPC counts one call. Result is "ok" or the Connect code in snake_case. A stream's duration says when the client left and
+// not how fast we are: give 0 to leave it out.
+func (m *Metrics) RPC(surface, procedure, result string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	procedure = m.words.bound("procedure", procedure)
+	m.rpcRequests.WithLabelValues(surface, procedure, m.words.bound("result", result)).Inc()
+	if d > 0 {
+		m.rpcDuration.WithLabelValues(surface, procedure).Observe(d.Seconds())
+	}
+}
+
+// AdapterCall counts one call of an adapter. Result is "ok" or the class of its error.
+func (m *Metrics) AdapterCall(adapter, operation, result string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	adapter, operation = m.words.bound("adapter", adapter), m.words.bound("operation", operation)
+	m.adapterCalls.WithLabelValues(adapter, operation, m.words.bound("result", result)).Inc()
+	m.adapterDuration.WithLabelValues(adapter, operation).Observe(d.Seconds())
+}
+
+// AuthFailure counts one refused credential by its stable reason.
+func (m *Metrics) AuthFailure(reason string) {
+	if m != nil {
+		m.authFailures.WithLabelValues(m.words.bound("reason", reason)).Inc()
+	}
+}
+
+// Replay counts one proof or assertion that was seen before: "dpop", "assertion".
+func (m *Metrics) Replay(kind string) {
+	if m != nil {
+		m.authReplays.WithLabelValues(m.words.bound("kind", kind)).Inc()
+	}
+}
+
+// Commit counts one committed write transaction and the units of work that it grouped.
+func (m *Metrics) Commit(closures int, d time.Duration) {
+	if m == nil {
+		return
+	}
+	m.commits.Inc()
+	m.closures.Add(float64(closures))
+	m.commitDuration.Observe(d.Seconds())
+}
+
+// PeerUp records whether the last call at a partner reached it.
+func (m *Metrics) PeerUp(origin string, up bool) {
+	if m != nil {
+		m.partners.update(origin, func(p *partner) { p.up, p.upKnown = up, true })
+	}
+}
+
+// PeerSkew records how far a partner's clock is ahead of ours.
+func (m *Metrics) PeerSkew(origin string, ahead time.Duration) {
+	if m != nil {
+		m.partners.update(origin, func(p *partner) { p.skew, p.skewKnown = ahead, true })
+	}
+}
+
+// FeedLag records how many entries of a partner's ledger we have heard of and not applied.
+func (m *Metrics) FeedLag(origin string, entries int64) {
+	if m != nil {
+		m.partners.update(origin, func(p *partner) { p.lag, p.lagKnown = entries, true })
+	}
+}
+
+// CatalogSynced records when we last were at the end of a partner's catalog feed.
+func (m *Metrics) CatalogSynced(origin string, at time.Time) {
+	if m != nil {
+		m.partners.update(origin, func(p *partner) { p.synced = at })
+	}
+}
+
+// Forget drops a partner's gauges when the partnership has ended.
+func (m *Metrics) Forget(origin string) {
+	if m != nil {
+		m.partners.forget(origin)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,70 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// checkTimeout keeps a probe shorter than the orchestrator's patience.
+const checkTimeout = 2 * time.Second
+
+// Check is one condition of being live or ready. Func answers nil when it holds, else why not; the text goes out on the ops
+// listener.
+type Check struct {
+	Name string
+	Func func(ctx context.Context) error
+}
+
+// OpsConfig is what the ops pages show.
+type OpsConfig struct {
+	// Gatherer is shown on /metrics. Required.
+	Gatherer prometheus.Gatherer
+	// Live are what /healthz asks: only what a restart would heal. Default: none, always healthy.
+	Live []Check
+	// Ready are what /readyz asks: whether requests should come here now. Default: none, always ready.
+	Ready []Check
+}
+
+// OpsHandler serves /metrics, /healthz and /readyz. Mount it on the ops listener only: it answers everyone.
+func OpsHandler(cfg OpsConfig) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: 4,
+		Timeout:             2 * snapshotTimeout,
+		EnableOpenMetrics:   true,
+	}))
+	mux.Handle("GET /healthz", checkHandler(cfg.Live))
+	mux.Handle("GET /readyz", checkHandler(cfg.Ready))
+	return mux
+}
+
+// checkHandler answers 200 or 503 with a line for each check.
+func checkHandler(checks []Check) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+		defer cancel()
+		status, body := http.StatusOK, ""
+		for _, c := range checks {
+			if err := c.Func(ctx); err != nil {
+				status = http.StatusServiceUnavailable
+				body += fmt.Sprintf("failed %s: %v\n", c.Name, err)
+				continue
+			}
+			body += fmt.Sprintf("ok %s\n", c.Name)
+		}
+		if body == "" {
+			body = "ok\n"
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	})
+}

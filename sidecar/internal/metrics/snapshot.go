@@ -1,0 +1,104 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// snapshotTimeout keeps a scrape from waiting on a database that does not answer; Prometheus gives up after 10 s by default.
+const snapshotTimeout = 5 * time.Second
+
+// Snapshot is what SQL says at one moment. Strings are the wire words of the domain.
+type Snapshot struct {
+	Orders        []Count
+	Subscriptions []Count
+	// Jobs has the kind in Group.
+	Jobs []Count
+	// OldestOpen is the age of the oldest order that has not ended, by side; a side without one is absent.
+	OldestOpen map[string]time.Duration
+	// Parked counts the subjects parked in each partner's ledger, by origin.
+	Parked map[string]int64
+}
+
+// Count is how many there are of a group (a side, a kind) in a state.
+type Count struct {
+	Group, State string
+	N            int64
+}
+
+// snapshots asks for a Snapshot at each scrape.
+type snapshots struct {
+	read     func(context.Context) (Snapshot, error)
+	partners *partners
+	words    *limiter
+
+	orders, oldest, subscriptions, jobs, parked, up *prometheus.Desc
+}
+
+func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
+	return &snapshots{
+		read: read, partners: p, words: words,
+		orders:        prometheus.NewDesc("hanse_orders", "Orders by side and state.", []string{"side", "state"}, nil),
+		oldest:        prometheus.NewDesc("hanse_order_oldest_open_age_seconds", "Age of the oldest order that has not ended; 0 where all have.", []string{"side"}, nil),
+		subscriptions: prometheus.NewDesc("hanse_subscriptions", "Subscriptions by side and state.", []string{"side", "state"}, nil),
+		jobs:          prometheus.NewDesc("hanse_jobs", "Durable jobs by kind and state.", []string{"kind", "state"}, nil),
+		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
+		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
+	}
+}
+
+func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.parked, s.up} {
+		ch <- d
+	}
+}
+
+// Collect leaves the gauges out when the database does not answer: an old figure would hide the outage, and failing the
+// whole scrape would hide everything else.
+func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), snapshotTimeout)
+	defer cancel()
+	snap, err := s.read(ctx)
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(s.up, boolValue(err == nil))
+	if err != nil {
+		return
+	}
+	for _, c := range snap.Orders {
+		gauge(s.orders, float64(c.N), c.Group, c.State)
+	}
+	for _, side := range []string{"retail", "resale"} {
+		gauge(s.oldest, snap.OldestOpen[side].Seconds(), side)
+	}
+	for _, c := range snap.Subscriptions {
+		gauge(s.subscriptions, float64(c.N), c.Group, c.State)
+	}
+	for _, c := range sum(snap.Jobs, func(kind string) string { return s.words.bound("job", kind) }) {
+		gauge(s.jobs, float64(c.N), c.Group, c.State)
+	}
+	parked := map[string]int64{}
+	for origin, n := range snap.Parked {
+		parked[s.partners.label(origin)] += n
+	}
+	for label, n := range parked {
+		gauge(s.parked, float64(n), label)
+	}
+}
+
+// sum adds up what falls under one label.
+func sum(counts []Count, label func(string) string) []Count {
+	total := map[Count]int64{}
+	for _, c := range counts {
+		total[Count{Group: label(c.Group), State: c.State}] += c.N
+	}
+	out := make([]Count, 0, len(total))
+	for c, n := range total {
+		c.N = n
+		out = append(out, c)
+	}
+	return out
+}
