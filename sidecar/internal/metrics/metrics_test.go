@@ -170,7 +170,7 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 		m.FeedLag(origin(i), int64(i))
 	}
 	up := values(t, registry, "hanse_peer_up")
-	if len(up) > maxPartners+1 || up[other] != 0 {
+	if len(up) != maxPartners+1 || up[other] != 0 {
 		t.Errorf("%d labels, other = %v", len(up), up[other])
 	}
 	if skew := values(t, registry, "hanse_peer_clock_skew_seconds")[other]; skew > -200 {

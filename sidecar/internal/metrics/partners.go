@@ -90,7 +90,11 @@ func (p *partners) locked(origin string) string {
 	if u, err := url.Parse(origin); err == nil && u.Host != "" {
 		label = u.Host
 	}
-	if p.byLabel[label] == nil && len(p.byLabel) >= maxPartners {
+	own := len(p.byLabel)
+	if p.byLabel[other] != nil {
+		own--
+	}
+	if p.byLabel[label] == nil && own >= maxPartners {
 		label = other
 	}
 	p.labels[origin] = label
