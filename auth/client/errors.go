@@ -1,0 +1,47 @@
+package client
+
+import (
+	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/dpop"
+	"github.com/hanse-market/hanse/auth/refusal"
+)
+
+// Reasons, beside those of package guard. An answer of a partner's token endpoint keeps the partner's own reason.
+const (
+	// ReasonMetadata: a member's metadata is malformed or does not follow the profile.
+	ReasonMetadata = "metadata_refused"
+	// ReasonIssuer: the metadata is for another issuer or resource than the origin that it was read from.
+	ReasonIssuer = "metadata_issuer"
+	// ReasonMetadataURL: a URL in the metadata lies on another origin.
+	ReasonMetadataURL = "url_origin"
+	// ReasonSkew: the partner's clock is more than 300 s from ours.
+	ReasonSkew = "clock_skew_too_large"
+	// ReasonTokenResponse: the token endpoint's answer is not a token of the profile.
+	ReasonTokenResponse = "token_response_malformed"
+	// ReasonTokenRefused: the token endpoint refused and gave no reason.
+	ReasonTokenRefused = "token_refused"
+	// ReasonOrigin: a request for another origin than the transport's.
+	ReasonOrigin = "url_origin"
+)
+
+func refuse(reason, text string, args ...any) *refusal.Error {
+	return refusal.New(refusal.Invalid, reason, text, args...)
+}
+
+// freshProofHelps are reasons that a new proof or assertion cures.
+func freshProofHelps(reason string) bool {
+	switch reason {
+	case dpop.ReasonReplayed, dpop.ReasonClock, dpop.ReasonPredatesCache:
+		return true
+	}
+	return false
+}
+
+// freshTokenHelps are reasons that a new token cures.
+func freshTokenHelps(reason string) bool {
+	switch reason {
+	case bearer.ReasonTokenExpired, bearer.ReasonTokenRevoked, bearer.ReasonTokenKey, bearer.ReasonProofKey:
+		return true
+	}
+	return false
+}

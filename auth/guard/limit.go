@@ -1,0 +1,103 @@
+package guard
+
+import (
+	"container/list"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// A site is what one party registered (eTLD+1): whoever owns evil.example owns all names below it.
+	sitePerSecond, siteBurst = 1, 60
+	allPerSecond, allBurst   = 50, 200
+	// failureMemory is how long a failed URL is not asked again.
+	failureMemory = 5 * time.Second
+	remembered    = 4096
+)
+
+// limits is bounded: the least recently used entry goes first.
+type limits struct {
+	mu       sync.Mutex
+	all      *rate.Limiter
+	sites    lru[*rate.Limiter]
+	failures lru[failure]
+}
+
+type failure struct {
+	err   error
+	until time.Time
+}
+
+func newLimits() *limits {
+	return &limits{all: rate.NewLimiter(allPerSecond, allBurst), sites: newLRU[*rate.Limiter](), failures: newLRU[failure]()}
+}
+
+// allow takes one fetch from the site's and the overall allowance, or answers why not.
+func (l *limits) allow(now time.Time, origin, url string) error {
+	host := strings.TrimPrefix(origin, "https://")
+	host, _, _ = strings.Cut(host, ":")
+	site, err := publicsuffix.EffectiveTLDPlusOne(host)
+	if err != nil {
+		site = host
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f, ok := l.failures.get(url); ok && now.Before(f.until) {
+		return f.err
+	}
+	limiter, ok := l.sites.get(site)
+	if !ok {
+		limiter = rate.NewLimiter(sitePerSecond, siteBurst)
+		l.sites.put(site, limiter)
+	}
+	if !limiter.AllowN(now, 1) || !l.all.AllowN(now, 1) {
+		return unavailable(ReasonLimited, "too many fetches from this site")
+	}
+	return nil
+}
+
+func (l *limits) failed(now time.Time, url string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failures.put(url, failure{err: err, until: now.Add(failureMemory)})
+}
+
+type lru[V any] struct {
+	order *list.List
+	index map[string]*list.Element
+}
+
+type pair[V any] struct {
+	key   string
+	value V
+}
+
+func newLRU[V any]() lru[V] { return lru[V]{order: list.New(), index: map[string]*list.Element{}} }
+
+func (c *lru[V]) get(key string) (V, bool) {
+	e, ok := c.index[key]
+	if !ok {
+		var zero V
+		return zero, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(pair[V]).value, true
+}
+
+func (c *lru[V]) put(key string, value V) {
+	if e, ok := c.index[key]; ok {
+		e.Value = pair[V]{key, value}
+		c.order.MoveToFront(e)
+		return
+	}
+	c.index[key] = c.order.PushFront(pair[V]{key, value})
+	if c.order.Len() > remembered {
+		oldest := c.order.Back()
+		c.order.Remove(oldest)
+		delete(c.index, oldest.Value.(pair[V]).key)
+	}
+}

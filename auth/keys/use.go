@@ -1,0 +1,136 @@
+package keys
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
+)
+
+// Sign makes a compact JWS over exactly these payload bytes with the purpose's current key: ES256, typ, kid.
+func (m *Manager) Sign(p Purpose, typ string, payload []byte) (string, error) {
+	s := m.set(p)
+	if s.current < 0 || p == Sealing {
+		return "", fmt.Errorf("sign %s: no %s key signs", typ, p)
+	}
+	signer, err := s.signer(typ)
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	object, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	return object.CompactSerialize()
+}
+
+// signer is cached by typ: making one costs more than it should for a token endpoint.
+func (s *set) signer(typ string) (jose.Signer, error) {
+	if have, ok := s.signers.Load(typ); ok {
+		return have.(jose.Signer), nil
+	}
+	k := s.private[s.current]
+	made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: k}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
+	if err != nil {
+		return nil, err
+	}
+	s.signers.Store(typ, made)
+	return made, nil
+}
+
+// Public lists the published keys of a purpose: the current one first, then the next (token and client keys only) and
+// those retired that still verify.
+func (m *Manager) Public(p Purpose) []jose.JSONWebKey {
+	s, now := m.set(p), m.now()
+	for _, r := range s.records {
+		if r.State == Retired && !now.Before(r.NotAfter) {
+			return s.alive(now)
+		}
+	}
+	return s.public
+}
+
+func (s *set) alive(now time.Time) []jose.JSONWebKey {
+	over := map[string]bool{}
+	for _, r := range s.records {
+		over[r.KID] = r.State == Retired && !now.Before(r.NotAfter)
+	}
+	var out []jose.JSONWebKey
+	for _, k := range s.public {
+		if !over[k.KeyID] {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// PublicJWK is the current public key of a purpose as JSON: what a partner pins or seals to.
+func (m *Manager) PublicJWK(p Purpose) []byte {
+	published := m.Public(p)
+	if len(published) == 0 {
+		return nil
+	}
+	raw, err := published[0].MarshalJSON()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// PublicJWKS is the published key set of a purpose as JSON. Business and sealing keys carry nbf and, once retired, exp, so
+// that an old document verifies at its signing time.
+func (m *Manager) PublicJWKS(p Purpose) []byte {
+	records := map[string]Record{}
+	for _, r := range m.set(p).records {
+		records[r.KID] = r
+	}
+	out := struct {
+		Keys []map[string]any `json:"keys"`
+	}{Keys: []map[string]any{}}
+	for _, k := range m.Public(p) {
+		raw, err := k.MarshalJSON()
+		if err != nil {
+			continue
+		}
+		var members map[string]any
+		if err := json.Unmarshal(raw, &members); err != nil {
+			continue
+		}
+		if r := records[k.KeyID]; p == Business || p == Sealing {
+			members["nbf"] = r.CreatedAt.Unix()
+			if r.State == Retired {
+				members["exp"] = r.NotAfter.Unix()
+			}
+		}
+		out.Keys = append(out.Keys, members)
+	}
+	raw, err := json.Marshal(out)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// CurrentKID of a purpose; "" if there is none.
+func (m *Manager) CurrentKID(p Purpose) string {
+	if s := m.set(p); s.current >= 0 {
+		return s.records[s.current].KID
+	}
+	return ""
+}
+
+// NextDigest commits to the next business key without showing it: its RFC 7638 thumbprint.
+func (m *Manager) NextDigest() string {
+	for _, r := range m.set(Business).records {
+		if r.State == Next {
+			return r.KID
+		}
+	}
+	return ""
+}
+
+// Open opens a JWE that a partner sealed to one of our sealing keys.
+func (m *Manager) Open(jwe string) ([]byte, error) {
+	return open(jwe, m.set(Sealing).private)
+}
