@@ -1,0 +1,11 @@
+// Package agreement is the contract between one supplier and one reseller: the supplier signs the bytes, the reseller signs
+// the same bytes back, both pin the other's keys in them.
+//
+//	supplier                              reseller
+//	Offer: offered ── command Offer ────► offered
+//	                                      Accept: agreed (job agreement.accept)
+//	active ◄───────── command Accept ────
+//	ledger agreement.active ── feed ────► active
+//
+// Every step is safe to repeat: a payload's digest tells the same document from another one.
+package agreement

@@ -1,0 +1,473 @@
+package agreement
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// Tx is what this package needs of a transaction.
+type Tx interface {
+	Agreements() Store
+	Partners() member.Store
+	Ledger() ledger.Store
+	Jobs() job.Store
+	Wake(topic string)
+}
+
+// Work runs transactions.
+type Work interface {
+	Do(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Link sends signed agreements to the other side.
+type Link interface {
+	OfferAgreement(ctx context.Context, partner, document string) error
+	AcceptAgreement(ctx context.Context, partner, document string) error
+}
+
+// Book is our ledger.
+type Book interface {
+	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
+}
+
+// Publisher puts our offerings into the feed of a reseller when an agreement becomes active.
+type Publisher interface {
+	PublishAll(tx Tx, partner, currency string) error
+}
+
+// Job kinds.
+const (
+	JobOffer  = "agreement.offer"
+	JobAccept = "agreement.accept"
+)
+
+// TopicListing is woken when an agreement changes what is listed.
+const TopicListing = "listing"
+
+// Service offers and accepts agreements.
+type Service struct {
+	Self      string
+	Work      Work
+	Link      Link
+	Book      Book
+	Publisher Publisher
+	Signer    trust.Signer
+	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
+	OwnKeys func() (thumbprint, nextDigest string)
+	Now     func() time.Time
+	NewID   func() string
+}
+
+// document is the payload of a hanse-agreement+jwt.
+type document struct {
+	Type                string   `json:"type"`
+	ID                  string   `json:"id"`
+	Supplier            string   `json:"supplier"`
+	Reseller            string   `json:"reseller"`
+	Scope               string   `json:"scope"`
+	WholesaleDiscountBP int32    `json:"wholesale_discount_bp"`
+	Currency            string   `json:"currency"`
+	Territory           []string `json:"territory"`
+	ValidFrom           string   `json:"valid_from"`
+	SupplierKey         string   `json:"supplier_key"`
+	SupplierNextKey     string   `json:"supplier_next_key"`
+	ResellerKey         string   `json:"reseller_key"`
+	ResellerNextKey     string   `json:"reseller_next_key"`
+}
+
+const documentType = "hanse-agreement/1"
+
+// summary is the body of the agreement's ledger entries.
+type summary struct {
+	Agreement string `json:"agreement"`
+	SHA256    string `json:"sha256"`
+}
+
+// Offer signs an agreement for a qualified reseller and sends it; it goes on trying when the reseller is away.
+func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agreement, error) {
+	if terms.WholesaleDiscountBP < 0 || terms.WholesaleDiscountBP > 10000 {
+		return Agreement{}, fault.New(fault.Invalid, "discount_range", "a discount is 0 to 10,000 basis points").At("wholesale_discount_bp")
+	}
+	if _, err := money.MinorDigits(terms.Currency); err != nil {
+		return Agreement{}, fault.New(fault.Invalid, "currency_unknown", "%v", err).At("currency")
+	}
+	partner, err := s.partner(ctx, reseller)
+	if err != nil {
+		return Agreement{}, err
+	}
+	if !partner.Has(member.Reseller) {
+		return Agreement{}, fault.New(fault.Precondition, "partner_role", "%s is not a reseller of ours", reseller).
+			Do("hanse partner add " + reseller + " --as reseller")
+	}
+	now := s.Now().UTC()
+	thumbprint, next := s.OwnKeys()
+	payload, err := json.Marshal(document{
+		Type: documentType, ID: s.NewID(), Supplier: s.Self, Reseller: reseller, Scope: "all",
+		WholesaleDiscountBP: terms.WholesaleDiscountBP, Currency: terms.Currency, Territory: append([]string{}, terms.Territory...),
+		ValidFrom:   now.Format(time.RFC3339),
+		SupplierKey: thumbprint, SupplierNextKey: next, ResellerKey: partner.Thumbprint, ResellerNextKey: partner.NextKeyDigest,
+	})
+	if err != nil {
+		return Agreement{}, err
+	}
+	a, err := parse(payload)
+	if err != nil {
+		return Agreement{}, err
+	}
+	if a.SupplierJWS, err = s.Signer.Sign(keys.Business, trust.TypAgreement, payload); err != nil {
+		return Agreement{}, err
+	}
+	if a, err = a.Move(Offered); err != nil {
+		return Agreement{}, err
+	}
+	a.CreatedAt, a.UpdatedAt = now, now
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		stored, err := tx.Agreements().Put(a)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
+			return err
+		}
+		tx.Wake("job")
+		a.Version = stored.Version
+		return tx.Jobs().Enqueue(JobOffer, a.ID, reseller, now)
+	})
+	if err != nil {
+		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
+	}
+	return a, nil
+}
+
+// SendOffer is the handler of JobOffer.
+func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
+	a, err := s.Get(ctx, j.Key)
+	if err != nil || a.State != Offered {
+		return err
+	}
+	return s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS)
+}
+
+// ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
+func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, error) {
+	partner, err := s.partner(ctx, caller)
+	if err != nil {
+		return "", err
+	}
+	payload, err := trust.Open(jws, trust.TypAgreement, partner.BusinessKey)
+	if err != nil {
+		return "", err
+	}
+	a, err := parse(payload)
+	if err != nil {
+		return "", err
+	}
+	if a.Supplier != caller || a.Reseller != s.Self {
+		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
+	}
+	if err := s.checkPins(payload, partner); err != nil {
+		return "", err
+	}
+	a.SupplierJWS = jws
+	var state State
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		have, err := tx.Agreements().Get(a.ID)
+		if err == nil {
+			if have.Digest != a.Digest {
+				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
+			}
+			state = have.State
+			return nil
+		}
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		offered, err := a.Move(Offered)
+		if err != nil {
+			return err
+		}
+		offered.CreatedAt, offered.UpdatedAt = s.Now(), s.Now()
+		state = Offered
+		tx.Wake(member.Topic)
+		_, err = tx.Agreements().Put(offered)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("receive agreement %s: %w", a.ID, err)
+	}
+	return state, nil
+}
+
+// Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
+func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, error) {
+	a, err := s.offered(ctx, supplier, id)
+	if err != nil {
+		return Agreement{}, err
+	}
+	if a.State == Agreed || a.State == Active {
+		return a, nil
+	}
+	jws, err := s.Signer.Sign(keys.Business, trust.TypAgreement, a.Payload)
+	if err != nil {
+		return Agreement{}, err
+	}
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		have, err := tx.Agreements().Get(a.ID)
+		if err != nil {
+			return err
+		}
+		next, err := have.Move(Agreed)
+		if err != nil {
+			return err
+		}
+		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
+		if a, err = tx.Agreements().Put(next); err != nil {
+			return err
+		}
+		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
+			return err
+		}
+		tx.Wake("job")
+		return tx.Jobs().Enqueue(JobAccept, a.ID, supplier, s.Now())
+	})
+	if err != nil {
+		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
+	}
+	return a, nil
+}
+
+func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, error) {
+	if id != "" {
+		a, err := s.Get(ctx, id)
+		if err == nil && (a.Supplier != supplier || a.Reseller != s.Self) {
+			return Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "agreement %s is not one of %s with us", id, supplier)
+		}
+		return a, err
+	}
+	var list []Agreement
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		list, err = tx.Agreements().Between(supplier, s.Self)
+		return err
+	})
+	if err != nil {
+		return Agreement{}, err
+	}
+	var open []Agreement
+	for _, a := range list {
+		if a.State == Offered {
+			open = append(open, a)
+		}
+	}
+	switch len(open) {
+	case 1:
+		return open[0], nil
+	case 0:
+		return Agreement{}, fault.New(fault.Precondition, "agreement_not_offered", "%s has not offered us an agreement yet", supplier).
+			Do("ask the supplier to run: hanse agreement offer " + s.Self)
+	}
+	return Agreement{}, fault.New(fault.Precondition, "agreement_ambiguous", "%s has offered %d agreements", supplier, len(open)).
+		At("agreement_id").Do("hanse agreement list, then name one")
+}
+
+// SendAcceptance is the handler of JobAccept.
+func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
+	a, err := s.Get(ctx, j.Key)
+	if err != nil || a.State != Agreed {
+		return err
+	}
+	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
+		return err
+	}
+	return s.Work.Do(ctx, func(tx Tx) error { return s.activate(tx, a.ID) })
+}
+
+// ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
+func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (State, error) {
+	partner, err := s.partner(ctx, caller)
+	if err != nil {
+		return "", err
+	}
+	payload, err := trust.Open(jws, trust.TypAgreement, partner.BusinessKey)
+	if err != nil {
+		return "", err
+	}
+	signed, err := parse(payload)
+	if err != nil {
+		return "", err
+	}
+	if signed.Reseller != caller || signed.Supplier != s.Self {
+		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
+	}
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		have, err := tx.Agreements().Get(signed.ID)
+		if err != nil {
+			return err
+		}
+		if have.Digest != signed.Digest {
+			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", signed.ID)
+		}
+		if have.State == Offered {
+			next, err := have.Move(Agreed)
+			if err != nil {
+				return err
+			}
+			next.ResellerJWS, next.UpdatedAt = jws, s.Now()
+			if _, err := tx.Agreements().Put(next); err != nil {
+				return err
+			}
+			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, signed.ID, signed.summary()); err != nil {
+				return err
+			}
+			if err := s.activate(tx, signed.ID); err != nil {
+				return err
+			}
+			return s.Publisher.PublishAll(tx, caller, signed.Terms.Currency)
+		}
+		if have.State != Active {
+			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("receive acceptance of agreement %s: %w", signed.ID, err)
+	}
+	return Active, nil
+}
+
+// activate makes an agreed agreement and its partnership active; repeating it changes nothing.
+func (s *Service) activate(tx Tx, id string) error {
+	a, err := tx.Agreements().Get(id)
+	if err != nil || a.State == Active {
+		return err
+	}
+	if a, err = a.Move(Active); err != nil {
+		return err
+	}
+	a.ActiveSince, a.UpdatedAt = s.Now(), s.Now()
+	if _, err := tx.Agreements().Put(a); err != nil {
+		return err
+	}
+	p, err := tx.Partners().Get(a.Other(s.Self))
+	if err != nil {
+		return err
+	}
+	if p.State == member.Qualified {
+		if p, err = p.Move(member.Active); err != nil {
+			return err
+		}
+		p.UpdatedAt = s.Now()
+		if _, err := tx.Partners().Put(p); err != nil {
+			return err
+		}
+	}
+	tx.Wake(member.Topic)
+	tx.Wake(TopicListing)
+	return nil
+}
+
+// ApplyActive applies the supplier's ledger entry agreement.active.
+func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
+	a, err := tx.Agreements().Get(e.Subject)
+	if err != nil {
+		return err
+	}
+	if a.Supplier != e.Partner {
+		return fault.New(fault.Denied, "agreement_not_yours", "agreement %s is not one of %s", a.ID, e.Partner)
+	}
+	return s.activate(tx, a.ID)
+}
+
+// Get reads one; fault.NotFound.
+func (s *Service) Get(ctx context.Context, id string) (a Agreement, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		a, err = tx.Agreements().Get(id)
+		return err
+	})
+	return a, err
+}
+
+// List lists all, newest first.
+func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		list, err = tx.Agreements().List()
+		return err
+	})
+	return list, err
+}
+
+func (s *Service) partner(ctx context.Context, origin string) (p member.Partner, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		p, err = tx.Partners().Get(origin)
+		return err
+	})
+	if err == nil && p.State != member.Qualified && p.State != member.Active {
+		return p, fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", origin, p.State)
+	}
+	return p, err
+}
+
+// checkPins proves that a supplier's agreement names the keys that both sides pinned.
+func (s *Service) checkPins(payload []byte, supplier member.Partner) error {
+	var d document
+	if err := trust.Decode(payload, &d); err != nil {
+		return err
+	}
+	thumbprint, next := s.OwnKeys()
+	if d.SupplierKey != supplier.Thumbprint || d.SupplierNextKey != supplier.NextKeyDigest ||
+		d.ResellerKey != thumbprint || d.ResellerNextKey != next {
+		return fault.New(fault.Precondition, "agreement_pins", "the agreement pins other keys than the partnership").
+			Do("propose the partnership again, then offer a new agreement")
+	}
+	return nil
+}
+
+func (a Agreement) summary() summary {
+	return summary{Agreement: a.ID, SHA256: hex.EncodeToString(a.Digest[:])}
+}
+
+// parse reads a verified payload and keeps its bytes.
+func parse(payload []byte) (Agreement, error) {
+	var d document
+	if err := trust.Decode(payload, &d); err != nil {
+		return Agreement{}, err
+	}
+	bad := func(field, cause string) (Agreement, error) {
+		return Agreement{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
+	}
+	switch {
+	case d.Type != documentType:
+		return bad("type", "the agreement is not a "+documentType)
+	case d.ID == "" || len(d.ID) > 64:
+		return bad("id", "the agreement has no id")
+	case d.Scope != "all":
+		return bad("scope", "only agreements over all offerings are known")
+	case d.WholesaleDiscountBP < 0 || d.WholesaleDiscountBP > 10000:
+		return bad("wholesale_discount_bp", "a discount is 0 to 10,000 basis points")
+	}
+	if _, err := money.MinorDigits(d.Currency); err != nil {
+		return bad("currency", err.Error())
+	}
+	for _, c := range d.Territory {
+		if len(c) != 2 || strings.ToUpper(c) != c {
+			return bad("territory", "a territory is an ISO 3166-1 alpha-2 code")
+		}
+	}
+	return Agreement{
+		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),
+		Terms: Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
+	}, nil
+}

@@ -1,0 +1,112 @@
+//go:build wip
+
+package federation
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// CatalogPage is one message of a catalog feed with the supplier's signature over its digests.
+type CatalogPage struct {
+	catalog.Page
+	// Signature is a compact JWS, typ hanse-catalog-page+jwt.
+	Signature string
+}
+
+// signedPage is the payload of a page's signature.
+type signedPage struct {
+	Issuer   string         `json:"iss"`
+	Audience string         `json:"aud"`
+	Cursor   []byte         `json:"cursor"`
+	Begin    bool           `json:"begin,omitempty"`
+	End      bool           `json:"end,omitempty"`
+	Changes  []signedChange `json:"changes"`
+}
+
+type signedChange struct {
+	Offering  string `json:"offering"`
+	Revision  int64  `json:"revision"`
+	SHA256    string `json:"sha256,omitempty"`
+	Tombstone bool   `json:"tombstone,omitempty"`
+}
+
+func pagePayload(issuer, audience string, p catalog.Page) ([]byte, error) {
+	s := signedPage{Issuer: issuer, Audience: audience, Cursor: p.Cursor, Begin: p.SnapshotBegin, End: p.SnapshotEnd, Changes: []signedChange{}}
+	for _, c := range p.Items {
+		change := signedChange{Offering: c.OfferingID, Revision: c.Revision, Tombstone: c.Tombstone}
+		if !c.Tombstone {
+			sum := sha256.Sum256(c.Document)
+			change.SHA256 = hex.EncodeToString(sum[:])
+		}
+		s.Changes = append(s.Changes, change)
+	}
+	return json.Marshal(s)
+}
+
+// Feed is our own catalog feed.
+type Feed interface {
+	FeedPage(ctx context.Context, partner string, cursor []byte, limit int) (catalog.Page, error)
+}
+
+// CatalogFeed signs the pages of our catalog feed.
+type CatalogFeed struct {
+	Self   string
+	Feed   Feed
+	Signer trust.Signer
+}
+
+// pageSize bounds one page of a feed.
+const pageSize = 200
+
+// Page reads the changes towards a partner after its cursor, signed once over their digests.
+func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (CatalogPage, error) {
+	page, err := f.Feed.FeedPage(ctx, partner, cursor, pageSize)
+	if err != nil {
+		return CatalogPage{}, err
+	}
+	payload, err := pagePayload(f.Self, partner, page)
+	if err != nil {
+		return CatalogPage{}, err
+	}
+	signature, err := f.Signer.Sign(keys.Business, trust.TypCatalogPage, payload)
+	return CatalogPage{Page: page, Signature: signature}, err
+}
+
+// Foreign keeps partners' offerings.
+type Foreign interface {
+	ApplyPage(ctx context.Context, partner string, page catalog.Page, currency string) error
+}
+
+// CatalogReader verifies and keeps what partners sell.
+type CatalogReader struct {
+	Self    string
+	Catalog Foreign
+	Now     func() time.Time
+}
+
+// Read takes one page of a partner's catalog. The signature covers exactly the digests, the cursor and the snapshot marks.
+func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, currency string, page CatalogPage) error {
+	payload, err := trust.Open(page.Signature, trust.TypCatalogPage, partner.BusinessKey)
+	if err != nil {
+		return err
+	}
+	want, err := pagePayload(partner.Origin, r.Self, page.Page)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(payload, want) {
+		return fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
+	}
+	return r.Catalog.ApplyPage(ctx, partner.Origin, page.Page, currency)
+}

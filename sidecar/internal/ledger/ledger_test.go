@@ -1,0 +1,75 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+func sealed(t testing.TB, seq int64, prev [32]byte, subject, body string) Entry {
+	t.Helper()
+	e, err := seal("https://b.localhost", wireEntry{
+		Seq: seq, At: time.Date(2026, 11, 21, 12, 0, 0, 5000, time.UTC).Format(time.RFC3339Nano),
+		Kind: OrderPlaced, Subject: subject, Body: json.RawMessage(body), Prev: hex.EncodeToString(prev[:]),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestAnEntryIsOneCanonicalJSONObject(t *testing.T) {
+	e := sealed(t, 1, Genesis("p"), "order-1", `{"z":1,"a":"ü","m":1.50}`)
+	const want = `{"at":"2026-11-21T12:00:00.000005Z","body":{"a":"ü","m":1.5,"z":1},"hash":"`
+	if !strings.HasPrefix(string(e.Bytes), want) {
+		t.Fatalf("entry is %s", e.Bytes)
+	}
+	again, err := Decode(e.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Hash != e.Hash || again.Prev != Genesis("p") || again.Seq != 1 || !again.At.Equal(e.At) {
+		t.Fatalf("decoded %+v, sealed %+v", again, e)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	good := string(sealed(t, 7, Genesis("p"), "order-1", `{"order":"order-1"}`).Bytes)
+	cases := []struct{ name, raw, reason string }{
+		{"a changed body", strings.Replace(good, `"order":"order-1"`, `"order":"order-2"`, 1), "ledger_hash_wrong"},
+		{"a changed sequence number", strings.Replace(good, `"seq":7`, `"seq":8`, 1), "ledger_hash_wrong"},
+		{"another order of members", strings.Replace(good, `"seq":7,"subject":"order-1"`, `"subject":"order-1","seq":7`, 1), "ledger_entry_malformed"},
+		{"white space", " " + good, "ledger_entry_malformed"},
+		{"an unknown member", strings.Replace(good, `"seq":7`, `"extra":1,"seq":7`, 1), "ledger_entry_malformed"},
+		{"a member given twice", strings.Replace(good, `"seq":7`, `"seq":7,"seq":7`, 1), "ledger_entry_malformed"},
+		{"a subject with quotes", strings.Replace(good, `"subject":"order-1"`, `"subject":"a\"b"`, 1), "ledger_entry_malformed"},
+		{"a prev that is no hash", strings.Replace(good, `"prev":"`, `"prev":"zz`, 1), "ledger_entry_malformed"},
+		{"nothing", "", "ledger_entry_malformed"},
+		{"an array", "[]", "ledger_entry_malformed"},
+		{"more than the limit", good + strings.Repeat(" ", MaxEntryBytes), "ledger_entry_malformed"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Decode([]byte(c.raw))
+			if fault.ReasonOf(err) != c.reason {
+				t.Fatalf("error is %v, want reason %s", err, c.reason)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(sealed(f, 1, Genesis("p"), "order-1", `{"a":1}`).Bytes)
+	f.Add([]byte(`{"at":"2026-11-21T12:00:00Z","body":{},"hash":"","kind":"k","prev":"","seq":1,"subject":"s"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := Decode(raw)
+		if err == nil && !bytes.Equal(e.Bytes, raw) {
+			t.Fatalf("accepted bytes were changed: %q", raw)
+		}
+	})
+}

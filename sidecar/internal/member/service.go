@@ -1,0 +1,231 @@
+package member
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// Tx is what this package needs of a transaction.
+type Tx interface {
+	Partners() Store
+	Wake(topic string)
+}
+
+// Work runs transactions.
+type Work interface {
+	Do(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Directory reads a member's well-known documents and verifies them. fault.Unavailable when it cannot be reached,
+// fault.Invalid for an origin that is none, fault.Precondition for documents that do not hold.
+type Directory interface {
+	Member(ctx context.Context, origin string) (trust.Info, error)
+}
+
+// Link sends proposals.
+type Link interface {
+	Propose(ctx context.Context, partner, document string) (state string, err error)
+}
+
+// Topic is the wake-up topic of changes to partnerships and agreements.
+const Topic = "partner"
+
+// Service makes and keeps partnerships.
+type Service struct {
+	// Self is our origin.
+	Self      string
+	Work      Work
+	Directory Directory
+	Link      Link
+	Signer    trust.Signer
+	Now       func() time.Time
+	NewID     func() string
+}
+
+// proposal is the payload of a hanse-peering+jwt.
+type proposal struct {
+	Issuer      string `json:"iss"`
+	Audience    string `json:"aud"`
+	ID          string `json:"jti"`
+	Partnership string `json:"partnership"`
+	// Role is what the recipient would be to the proposer.
+	Role Role `json:"role"`
+	// RecipientKey is the thumbprint that the proposer pinned.
+	RecipientKey string `json:"recipient_key"`
+}
+
+// Discover reads and verifies a member without any effect.
+func (s *Service) Discover(ctx context.Context, origin string) (trust.Info, error) {
+	if origin == s.Self {
+		return trust.Info{}, fault.New(fault.Invalid, "partner_is_self", "%s is this sidecar itself", origin).At("origin")
+	}
+	return s.Directory.Member(ctx, origin)
+}
+
+// Add proposes a partnership in which the member has the role for us, and pins its keys. Repeating it proposes again.
+// thumbprint, if given, is what the operator confirmed; another key now is fault.Conflict fingerprint_mismatch.
+func (s *Service) Add(ctx context.Context, origin string, role Role, thumbprint string) (Partner, error) {
+	info, err := s.Discover(ctx, origin)
+	if err != nil {
+		return Partner{}, err
+	}
+	if thumbprint != "" && thumbprint != info.Thumbprint {
+		return Partner{}, fault.New(fault.Conflict, "fingerprint_mismatch", "%s now shows the business key %s, not the one you confirmed", origin, info.Thumbprint).
+			At("business_key_thumbprint").Do("compare the fingerprint words with the member over another channel and add it again")
+	}
+	document, err := s.propose(info, role)
+	if err != nil {
+		return Partner{}, err
+	}
+	partner, err := s.pin(ctx, info, role, Proposed, document)
+	if err != nil {
+		return Partner{}, err
+	}
+	answer, err := s.Link.Propose(ctx, origin, document)
+	if err != nil {
+		return partner, fmt.Errorf("propose to %s: %w", origin, err)
+	}
+	return s.settle(ctx, origin, State(answer))
+}
+
+func (s *Service) propose(info trust.Info, role Role) (string, error) {
+	payload, err := json.Marshal(proposal{
+		Issuer: s.Self, Audience: info.Origin, ID: s.NewID(), Partnership: trust.PartnershipID(s.Self, info.Origin),
+		Role: role, RecipientKey: info.Thumbprint,
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.Signer.Sign(keys.Business, trust.TypPeering, payload)
+}
+
+// pin writes the partner with the keys that were shown. Keys that differ from pinned ones are refused: continuity is for a
+// rollover signed with the pinned key to prove.
+func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state State, document string) (Partner, error) {
+	var out Partner
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		p, err := tx.Partners().Get(info.Origin)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		now := s.Now()
+		if fault.Is(err, fault.NotFound) {
+			p = Partner{Origin: info.Origin, PartnershipID: trust.PartnershipID(s.Self, info.Origin), CreatedAt: now}
+		} else if p.Thumbprint != info.Thumbprint {
+			return fault.New(fault.Denied, "key_discontinuity", "%s shows another business key than the pinned one", info.Origin).
+				Do("compare fingerprints with the member over another channel before you trust the new key")
+		}
+		d := info.Document
+		p.Name, p.LegalName, p.Country, p.RegistrationID, p.Contact = d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact
+		p.BusinessKey, p.Thumbprint, p.NextKeyDigest, p.SealingKey = info.BusinessKey, info.Thumbprint, d.NextKeyDigest, info.SealingKey
+		p.Proposal, p.UpdatedAt = document, now
+		if !p.Has(role) {
+			p.Roles = append(slices.Clone(p.Roles), role)
+		}
+		if p.State == "" || p.State == Refused || (p.State == Proposed && state == Qualified) {
+			if p, err = p.Move(state); err != nil {
+				return err
+			}
+		}
+		out, err = tx.Partners().Put(p)
+		tx.Wake(Topic)
+		return err
+	})
+	if err != nil {
+		return Partner{}, fmt.Errorf("pin partner %s: %w", info.Origin, err)
+	}
+	return out, nil
+}
+
+// settle takes the member's answer to our proposal.
+func (s *Service) settle(ctx context.Context, origin string, answer State) (Partner, error) {
+	var out Partner
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		p, err := tx.Partners().Get(origin)
+		if err != nil {
+			return err
+		}
+		next := p.State
+		switch answer {
+		case Pending, Refused:
+			next = answer
+		case Qualified, Active:
+			next = s.qualify(p)
+		}
+		if p.State == Active || p.State == Suspended || (p.State == Qualified && next == Qualified) {
+			out = p
+			return nil
+		}
+		if p, err = p.Move(next); err != nil {
+			return err
+		}
+		p.UpdatedAt = s.Now()
+		out, err = tx.Partners().Put(p)
+		tx.Wake(Topic)
+		return err
+	})
+	if err != nil {
+		return Partner{}, fmt.Errorf("settle partnership with %s: %w", origin, err)
+	}
+	return out, nil
+}
+
+// qualify is where policy over evidence and the credit check decide; both pass for now.
+func (s *Service) qualify(Partner) State { return Qualified }
+
+// ReceiveProposal takes a member's proposal and answers the partnership's state here. The caller is the origin that the
+// access token proved.
+func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (State, error) {
+	info, err := s.Discover(ctx, caller)
+	if err != nil {
+		return "", err
+	}
+	payload, err := trust.Open(document, trust.TypPeering, info.BusinessKey)
+	if err != nil {
+		return "", err
+	}
+	var p proposal
+	if err := trust.Decode(payload, &p); err != nil {
+		return "", err
+	}
+	role := Reseller
+	switch {
+	case p.Issuer != caller || p.Audience != s.Self || p.Partnership != trust.PartnershipID(s.Self, caller):
+		return "", fault.New(fault.Invalid, "document_parties", "the proposal is for other parties")
+	case p.Role == Reseller:
+		role = Supplier
+	case p.Role != Supplier:
+		return "", fault.New(fault.Invalid, "role_unknown", "role %q is neither supplier nor reseller", p.Role)
+	}
+	partner, err := s.pin(ctx, info, role, s.qualify(Partner{}), document)
+	if err != nil {
+		return "", err
+	}
+	return partner.State, nil
+}
+
+// Get reads a partner; fault.NotFound.
+func (s *Service) Get(ctx context.Context, origin string) (p Partner, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		p, err = tx.Partners().Get(origin)
+		return err
+	})
+	return p, err
+}
+
+// List lists partners by origin.
+func (s *Service) List(ctx context.Context) (list []Partner, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		list, err = tx.Partners().List()
+		return err
+	})
+	return list, err
+}

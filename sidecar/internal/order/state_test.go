@@ -1,0 +1,111 @@
+package order
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func TestOrderMovesAlongItsMachineOnly(t *testing.T) {
+	cases := []struct {
+		name string
+		path []State
+		ok   bool
+	}{
+		{"a purchase that goes well", []State{Acknowledged, InProgress, Completed}, true},
+		{"the supplier is away for a while", []State{Acknowledged, PendingUnreachable, InProgress, Completed}, true},
+		{"the supplier refuses", []State{Acknowledged, Rejected}, true},
+		{"the supplier refuses after it was away", []State{Acknowledged, PendingUnreachable, Rejected}, true},
+		{"provisioning fails", []State{Acknowledged, InProgress, Failed}, true},
+		{"nobody knows what the adapter did", []State{Acknowledged, InProgress, HeldIndeterminate, Completed}, true},
+		{"the supplier's order starts accepted", []State{InProgress, Completed}, true},
+		{"the supplier's order starts refused", []State{Rejected}, true},
+		{"buyer cancels after acceptance", []State{Acknowledged, InProgress, AssessingCancel, PendingCancellation, Cancelled}, true},
+		{"completion without acceptance", []State{Acknowledged, Completed}, false},
+		{"a completed order is reopened", []State{InProgress, Completed, InProgress}, false},
+		{"a rejected order is accepted late", []State{Acknowledged, Rejected, InProgress}, false},
+		{"an order starts completed", []State{Completed}, false},
+		{"an unknown state", []State{Acknowledged, "lost"}, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var o Order
+			var err error
+			for _, s := range c.path {
+				if o, err = o.Move(now, s, "", "", ""); err != nil {
+					break
+				}
+			}
+			if (err == nil) != c.ok {
+				t.Fatalf("path %v: %v", c.path, err)
+			}
+			if err != nil && !fault.Is(err, fault.Precondition) {
+				t.Fatalf("kind of %v", err)
+			}
+			if err == nil && len(o.Events) != len(c.path) {
+				t.Fatalf("%d events for %d moves", len(o.Events), len(c.path))
+			}
+		})
+	}
+}
+
+func TestMovingToThePresentStateChangesNothing(t *testing.T) {
+	o, err := Order{}.Move(now, Acknowledged, "", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := o.Move(now.Add(time.Hour), Acknowledged, "x", "y", "z")
+	if err != nil || len(again.Events) != 1 || again.Reason != "" || !again.UpdatedAt.Equal(now) {
+		t.Fatalf("%+v, %v", again, err)
+	}
+}
+
+func TestEveryStateOfTheMachineIsReachableAndEndsAreEnds(t *testing.T) {
+	reached := map[State]bool{"": true}
+	for todo := []State{""}; len(todo) > 0; todo = todo[1:] {
+		for _, next := range transitions[todo[0]] {
+			if !reached[next] {
+				reached[next] = true
+				todo = append(todo, next)
+			}
+		}
+	}
+	for s := range transitions {
+		if !reached[s] {
+			t.Errorf("%q cannot be reached", s)
+		}
+	}
+	for s := range reached {
+		if _, known := transitions[s]; !known {
+			t.Errorf("%q has no row", s)
+		}
+	}
+	for _, s := range []State{Completed, Partial, Failed, Rejected, Cancelled} {
+		if !s.Ended() {
+			t.Errorf("%q should be an end", s)
+		}
+	}
+	if Acknowledged.Ended() || State("").Ended() || State("lost").Ended() {
+		t.Error("an open or unknown state counts as an end")
+	}
+}
+
+func TestASuppliersTextNeverReachesACustomer(t *testing.T) {
+	cases := []struct{ reason, wantReason, wantText string }{
+		{"", "", ""},
+		{"price_mismatch", "price_mismatch", explanations["price_mismatch"]},
+		{"brand_new_reason", "brand_new_reason", "The order could not be carried out. Nothing is charged."},
+		{"Supplier GmbH says no!", "unknown", "The order could not be carried out. Nothing is charged."},
+	}
+	for _, c := range cases {
+		if got := cleanReason(c.reason); got != c.wantReason {
+			t.Errorf("reason %q became %q", c.reason, got)
+		}
+		if got := explain(c.reason); got != c.wantText {
+			t.Errorf("reason %q is explained as %q", c.reason, got)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package peerlink
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/refusal"
+	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// kinds is what a partner's code means here. An authentication that fails between sidecars is for operators to mend, never a
+// decision about an order.
+var kinds = map[connect.Code]fault.Kind{
+	connect.CodeInvalidArgument:    fault.Invalid,
+	connect.CodeOutOfRange:         fault.Invalid,
+	connect.CodeNotFound:           fault.NotFound,
+	connect.CodeAlreadyExists:      fault.Conflict,
+	connect.CodeAborted:            fault.Conflict,
+	connect.CodeFailedPrecondition: fault.Precondition,
+	connect.CodePermissionDenied:   fault.Denied,
+	connect.CodeUnauthenticated:    fault.Unauthenticated,
+	connect.CodeResourceExhausted:  fault.Exhausted,
+}
+
+// translate is a call's error in the domain's words. The partner's text stays in the log.
+func translate(partner string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var refused *refusal.Error
+	if errors.As(err, &refused) {
+		return fault.New(fault.Unavailable, refused.Reason, "%s cannot be called: %s", partner, refused.Text).Because(err)
+	}
+	var c *connect.Error
+	if !errors.As(err, &c) || !connect.IsWireError(err) {
+		return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner).Because(err)
+	}
+	kind, known := kinds[c.Code()]
+	if !known {
+		kind = fault.Unavailable
+	}
+	f := fault.New(kind, "partner_"+c.Code().String(), "%s refused the call", partner).Because(err)
+	for _, d := range c.Details() {
+		v, err := d.Value()
+		if err != nil {
+			continue
+		}
+		if info, ok := v.(*typev1.ErrorInfo); ok && info.GetReason() != "" {
+			f.Reason, f.Cause = info.GetReason(), info.GetCause()
+		}
+	}
+	return f
+}

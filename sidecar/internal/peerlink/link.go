@@ -1,0 +1,213 @@
+package peerlink
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+)
+
+// Transports authenticates calls: tokens, proofs, clocks. *client.Client is one.
+type Transports interface {
+	Transport(partner string, scopes []string, agreement string) http.RoundTripper
+}
+
+// Seen countersigns what we verified last of a partner.
+type Seen interface {
+	SeenCheckpoint(ctx context.Context, partner string) (string, error)
+}
+
+// Link calls partners.
+type Link struct {
+	Transports Transports
+	Book       Seen
+	// Status keeps who could be reached; see Status.
+	Status *Status
+	// CallTimeout bounds a unary call; 0 is 15 s.
+	CallTimeout time.Duration
+	// Silence ends a stream on which nothing came, not even a heartbeat; 0 is 60 s.
+	Silence time.Duration
+	Now     func() time.Time
+}
+
+// maxMessage bounds what we read of one message, after decompression.
+const maxMessage = 16 << 20
+
+func (l *Link) http(partner, agreementID string, scopes ...string) *http.Client {
+	return &http.Client{Transport: l.Transports.Transport(partner, scopes, agreementID)}
+}
+
+var options = []connect.ClientOption{connect.WithReadMaxBytes(maxMessage), connect.WithSendCompression("")}
+
+func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Context) error) error {
+	timeout := l.CallTimeout
+	if timeout == 0 {
+		timeout = 15 * time.Second
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := translate(partner, fn(bounded))
+	if ctx.Err() == nil {
+		l.Status.record(partner, err, l.Now())
+	}
+	return err
+}
+
+// Propose implements member.Link.
+func (l *Link) Propose(ctx context.Context, partner, document string) (state string, err error) {
+	err = l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", agreement.ScopePeeringRequest), partner, options...)
+		res, err := c.Propose(ctx, connect.NewRequest(&peerv1.ProposeRequest{Document: document}))
+		if err == nil {
+			state = res.Msg.GetState()
+		}
+		return err
+	})
+	return state, err
+}
+
+// OfferAgreement implements agreement.Link.
+func (l *Link) OfferAgreement(ctx context.Context, partner, document string) error {
+	return l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", agreement.ScopeAgreementSign), partner, options...)
+		_, err := c.Offer(ctx, connect.NewRequest(&peerv1.OfferRequest{Document: document}))
+		return err
+	})
+}
+
+// AcceptAgreement implements agreement.Link.
+func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) error {
+	return l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", agreement.ScopeAgreementSign), partner, options...)
+		_, err := c.Accept(ctx, connect.NewRequest(&peerv1.AcceptRequest{Document: document}))
+		return err
+	})
+}
+
+func (l *Link) orders(partner, agreementID string) peerv1connect.OrderServiceClient {
+	return peerv1connect.NewOrderServiceClient(
+		l.http(partner, agreementID, agreement.ScopeOrdersWrite, agreement.ScopeOrdersRead), partner, options...)
+}
+
+// PlaceOrder implements order.Link.
+func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt order.Receipt, err error) {
+	seen, err := l.Book.SeenCheckpoint(ctx, s.Partner)
+	if err != nil {
+		return receipt, err
+	}
+	err = l.call(ctx, s.Partner, func(ctx context.Context) error {
+		res, err := l.orders(s.Partner, s.AgreementID).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
+			Document: s.Document, Inputs: s.Inputs, InputsSalt: s.InputsSalt, SeenCheckpoint: seen,
+		}))
+		if err == nil {
+			receipt = order.Receipt{Entry: res.Msg.GetEntry(), Checkpoint: res.Msg.GetCheckpoint()}
+		}
+		return err
+	})
+	return receipt, err
+}
+
+// AccessData implements subscription.Link.
+func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error) {
+	err = l.call(ctx, partner, func(ctx context.Context) error {
+		res, err := l.orders(partner, agreementID).GetAccessData(ctx, connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: subscriptionID}))
+		if err == nil {
+			jwe = res.Msg.GetJwe()
+		}
+		return err
+	})
+	return jwe, err
+}
+
+// ConfirmAccess implements subscription.Link.
+func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document string) error {
+	return l.call(ctx, partner, func(ctx context.Context) error {
+		_, err := l.orders(partner, agreementID).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
+		return err
+	})
+}
+
+// errSilent ends a stream whose heartbeat stopped.
+var errSilent = errors.New("the stream fell silent")
+
+// stream reads until the other side ends, fn fails, or silence.
+func stream[T any](ctx context.Context, l *Link, partner string, open func(context.Context) (*connect.ServerStreamForClient[T], error), fn func(*T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := l.Silence
+	if silence == 0 {
+		silence = 60 * time.Second
+	}
+	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+	s, err := open(ctx)
+	if err != nil {
+		err = translate(partner, err)
+		if ctx.Err() == nil {
+			l.Status.record(partner, err, l.Now())
+		}
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	for s.Receive() {
+		watchdog.Reset(silence)
+		l.Status.record(partner, nil, l.Now())
+		if err := fn(s.Msg()); err != nil {
+			return err
+		}
+	}
+	if errors.Is(context.Cause(ctx), errSilent) {
+		err = translate(partner, errSilent)
+	} else {
+		err = translate(partner, s.Err())
+	}
+	if err != nil && ctx.Err() == nil {
+		l.Status.record(partner, err, l.Now())
+	}
+	return err
+}
+
+// TailLedger implements federation.Link.
+func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
+	seen, err := l.Book.SeenCheckpoint(ctx, partner)
+	if err != nil {
+		return err
+	}
+	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", agreement.ScopeLedgerRead), partner, options...)
+	return stream(ctx, l, partner,
+		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
+			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
+		},
+		func(m *peerv1.TailResponse) error {
+			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint()})
+		})
+}
+
+// WatchCatalog implements federation.Link.
+func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(federation.CatalogPage) error) error {
+	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", agreement.ScopeCatalogRead), partner, options...)
+	return stream(ctx, l, partner,
+		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.WatchResponse], error) {
+			return c.Watch(ctx, connect.NewRequest(&peerv1.WatchRequest{Cursor: cursor}))
+		},
+		func(m *peerv1.WatchResponse) error {
+			page := federation.CatalogPage{Signature: m.GetSignature(), Page: catalog.Page{
+				Cursor: m.GetCursor(), SnapshotBegin: m.GetSnapshotBegin(), SnapshotEnd: m.GetSnapshotEnd(),
+			}}
+			for _, ch := range m.GetChanges() {
+				page.Items = append(page.Items, catalog.Change{
+					OfferingID: ch.GetOfferingId(), Revision: ch.GetRevision(), Document: ch.GetDocument(), Digest: ch.GetDigest(), Tombstone: ch.GetTombstone(),
+				})
+			}
+			return fn(page)
+		})
+}

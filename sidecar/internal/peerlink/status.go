@@ -1,0 +1,50 @@
+package peerlink
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// Reach is what we know of a partner's presence.
+type Reach struct {
+	// Known is false until the first call.
+	Known bool
+	Up    bool
+	// LastSuccess and LastError are of our calls to it.
+	LastSuccess time.Time
+	LastError   string
+}
+
+// Status keeps who could be reached. The zero value is ready.
+type Status struct {
+	mu    sync.Mutex
+	reach map[string]Reach
+}
+
+// Of is what is known of a partner.
+func (s *Status) Of(partner string) Reach {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reach[partner]
+}
+
+// record notes a call's outcome. A partner that answers with a refusal is there.
+func (s *Status) record(partner string, err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reach == nil {
+		s.reach = make(map[string]Reach)
+	}
+	r := s.reach[partner]
+	r.Known = true
+	if err == nil {
+		r.Up, r.LastSuccess, r.LastError = true, now, ""
+	} else {
+		kind := fault.KindOf(err)
+		r.Up = kind != fault.Unavailable && kind != fault.Internal
+		r.LastError = fault.ReasonOf(err)
+	}
+	s.reach[partner] = r
+}

@@ -1,0 +1,315 @@
+package subscription
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// AccessField is one value that the customer needs to use a subscription.
+type AccessField struct {
+	Name  string `json:"name"`
+	Title string `json:"title,omitempty"`
+	Value string `json:"value"`
+	// Sensitive values are not shown unasked.
+	Sensitive bool `json:"sensitive,omitempty"`
+}
+
+// AccessData is what is sealed: the recipe's outputs in its order.
+type AccessData struct {
+	Subscription string        `json:"subscription"`
+	Fields       []AccessField `json:"fields"`
+}
+
+// Names of the secrets that a subscription keeps.
+const (
+	SecretInputs = "inputs"
+	// SecretSealed is the JWE at the supplier until the reseller has confirmed; SecretAccess the opened data at the reseller.
+	SecretSealed = "sealed"
+	SecretAccess = "access"
+	// SecretState is the adapter's opaque state at the supplier.
+	SecretState = "state"
+)
+
+// Tx is what this package needs of a transaction.
+type Tx interface {
+	Subscriptions() Store
+	Partners() member.Store
+	Ledger() ledger.Store
+	Jobs() job.Store
+	Wake(topic string)
+}
+
+// Work runs transactions.
+type Work interface {
+	Do(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Link reads and confirms access data at the supplier.
+type Link interface {
+	AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error)
+	ConfirmAccess(ctx context.Context, partner, agreementID, document string) error
+}
+
+// Book is our ledger.
+type Book interface {
+	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
+}
+
+// Opener opens what was sealed to us.
+type Opener interface {
+	Open(jwe string) ([]byte, error)
+}
+
+// JobAccessConfirm tells the supplier that it may delete its copy.
+const JobAccessConfirm = "access.confirm"
+
+// Service reads subscriptions and moves access data.
+type Service struct {
+	Self   string
+	Work   Work
+	Link   Link
+	Book   Book
+	Signer trust.Signer
+	Opener Opener
+	Now    func() time.Time
+	Fail   *failpoint.Points
+}
+
+// receipt is the payload of a hanse-access-receipt+jwt.
+type receipt struct {
+	Issuer       string `json:"iss"`
+	Audience     string `json:"aud"`
+	Subscription string `json:"subscription"`
+	AccessSHA256 string `json:"access_sha256"`
+}
+
+// Get reads a portal's subscription; with a customer, only that customer's. fault.NotFound.
+func (s *Service) Get(ctx context.Context, portal, customer, id string) (sub Subscription, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		sub, err = owned(tx, portal, customer, id)
+		return err
+	})
+	return sub, err
+}
+
+func owned(tx Tx, portal, customer, id string) (Subscription, error) {
+	sub, err := tx.Subscriptions().Get(Retail, id)
+	if err != nil {
+		return sub, err
+	}
+	if sub.Portal != portal || (customer != "" && sub.Customer != customer) {
+		return Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", id)
+	}
+	return sub, nil
+}
+
+// List pages through a portal's subscriptions, newest first.
+func (s *Service) List(ctx context.Context, portal, customer, pageToken string, limit int) (list []Subscription, next string, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		list, next, err = tx.Subscriptions().OfCustomer(portal, customer, pageToken, limit)
+		return err
+	})
+	return list, next, err
+}
+
+// All pages through the subscriptions of a side ("" is both) for the operator.
+func (s *Service) All(ctx context.Context, side Side, pageToken string, limit int) (list []Subscription, next string, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		list, next, err = tx.Subscriptions().List(side, pageToken, limit)
+		return err
+	})
+	return list, next, err
+}
+
+// Reveal opens the access data for the customer. fault.Precondition access_data_pending while they are not here.
+func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]AccessField, error) {
+	var plain []byte
+	err := s.Work.View(ctx, func(tx Tx) error {
+		sub, err := owned(tx, portal, customer, id)
+		if err != nil {
+			return err
+		}
+		if sub.State == Terminated || sub.State == Aborted {
+			return fault.New(fault.Precondition, "subscription_ended", "the subscription has ended; its access data are erased")
+		}
+		if !sub.AccessReady {
+			return fault.New(fault.Precondition, "access_data_pending", "the access data are not here yet").Do("try again in a moment")
+		}
+		plain, err = tx.Subscriptions().Secret(Retail, id, SecretAccess)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var data AccessData
+	if err := json.Unmarshal(plain, &data); err != nil {
+		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
+	}
+	return data.Fields, nil
+}
+
+// FetchAccess is the handler of the job that fetches, opens and keeps access data, and enqueues the confirmation.
+func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
+	var sub Subscription
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		sub, err = tx.Subscriptions().Get(Retail, j.Key)
+		return err
+	})
+	if err != nil || sub.AccessReady || len(sub.AccessDigest) == 0 || sub.State == Terminated {
+		return err
+	}
+	s.Fail.Hit("retail.access.before_fetch")
+	jwe, err := s.Link.AccessData(ctx, sub.Partner, sub.AgreementID, sub.ID)
+	if err != nil {
+		return fmt.Errorf("fetch access data of %s: %w", sub.ID, err)
+	}
+	s.Fail.Hit("retail.access.after_fetch")
+	if trust.Digest([]byte(jwe)) != string(sub.AccessDigest) {
+		return &job.ParkError{Err: fault.New(fault.Invalid, "access_digest", "the access data are not those that the supplier's ledger names")}
+	}
+	plain, err := s.Opener.Open(jwe)
+	if err != nil {
+		return &job.ParkError{Err: fmt.Errorf("open access data of %s: %w", sub.ID, err)}
+	}
+	var data AccessData
+	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
+		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
+	}
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		have, err := tx.Subscriptions().Get(Retail, sub.ID)
+		if err != nil || have.AccessReady {
+			return err
+		}
+		have.AccessReady, have.UpdatedAt = true, s.Now()
+		if err := tx.Subscriptions().PutSecret(Retail, sub.ID, SecretAccess, plain); err != nil {
+			return err
+		}
+		if _, err := tx.Subscriptions().Put(have); err != nil {
+			return err
+		}
+		if _, err := s.Book.Append(tx, sub.Partner, ledger.AccessConfirmed, sub.ID, map[string]string{
+			"subscription": sub.ID, "access_sha256": string(sub.AccessDigest),
+		}); err != nil {
+			return err
+		}
+		tx.Wake("job")
+		tx.Wake("order/retail/" + sub.Portal + "/" + sub.OrderID)
+		if err := tx.Jobs().Enqueue(JobAccessConfirm, sub.ID, sub.Partner, s.Now()); err != nil {
+			return err
+		}
+		return finish(tx, j)
+	})
+	if err == nil {
+		s.Fail.Hit("retail.access.after_commit")
+	}
+	return err
+}
+
+func finish(tx Tx, j job.Job) error {
+	if err := tx.Jobs().Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return nil
+}
+
+// SendConfirmation is the handler of JobAccessConfirm.
+func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
+	var sub Subscription
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		sub, err = tx.Subscriptions().Get(Retail, j.Key)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	payload, err := json.Marshal(receipt{Issuer: s.Self, Audience: sub.Partner, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest)})
+	if err != nil {
+		return err
+	}
+	document, err := s.Signer.Sign(keys.Business, trust.TypAccessReceipt, payload)
+	if err != nil {
+		return err
+	}
+	if err := s.Link.ConfirmAccess(ctx, sub.Partner, sub.AgreementID, document); err != nil {
+		return fmt.Errorf("confirm access data of %s: %w", sub.ID, err)
+	}
+	s.Fail.Hit("retail.access.after_confirm")
+	return nil
+}
+
+// SealedAccess reads the sealed access data for the partner whose subscription it is. fault.NotFound once confirmed.
+func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id string) (string, error) {
+	var jwe []byte
+	err := s.Work.View(ctx, func(tx Tx) error {
+		if _, err := resold(tx, partner, agreementID, id); err != nil {
+			return err
+		}
+		var err error
+		jwe, err = tx.Subscriptions().Secret(Resale, id, SecretSealed)
+		if fault.Is(err, fault.NotFound) {
+			return fault.New(fault.NotFound, "access_data_gone", "there are no access data to fetch for %s", id)
+		}
+		return err
+	})
+	s.Fail.Hit("resale.access.before_send")
+	return string(jwe), err
+}
+
+// ConfirmAccess takes the reseller's receipt and deletes our copy; repeating it changes nothing.
+func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, document string) error {
+	var partner member.Partner
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		partner, err = tx.Partners().Get(caller)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	payload, err := trust.Open(document, trust.TypAccessReceipt, partner.BusinessKey)
+	if err != nil {
+		return err
+	}
+	var r receipt
+	if err := trust.Decode(payload, &r); err != nil {
+		return err
+	}
+	if r.Issuer != caller || r.Audience != s.Self {
+		return fault.New(fault.Denied, "document_parties", "the receipt is between other parties")
+	}
+	s.Fail.Hit("resale.confirm.before_commit")
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		sub, err := resold(tx, caller, agreementID, r.Subscription)
+		if err != nil {
+			return err
+		}
+		if string(sub.AccessDigest) != r.AccessSHA256 {
+			return fault.New(fault.Conflict, "access_digest", "the receipt is for other access data")
+		}
+		return tx.Subscriptions().DeleteSecret(Resale, sub.ID, SecretSealed)
+	})
+	if err == nil {
+		s.Fail.Hit("resale.confirm.after_commit")
+	}
+	return err
+}
+
+// resold proves that a subscription of ours is the partner's under the agreement.
+func resold(tx Tx, partner, agreementID, id string) (Subscription, error) {
+	sub, err := tx.Subscriptions().Get(Resale, id)
+	if err == nil && (sub.Partner != partner || sub.AgreementID != agreementID) {
+		return Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", id)
+	}
+	return sub, err
+}

@@ -1,0 +1,182 @@
+// Package trust says who a member is and what its word is worth: the signed member document, documents signed with a pinned
+// business key, and which OAuth scopes a partnership and its agreements give.
+//
+// A member is its origin. Everything else is read from it once and pinned; a later change counts only with a rollover that
+// the pinned key signed.
+package trust
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// Types of documents (the JWS header typ).
+const (
+	TypMember        = "hanse-peer+jwt"
+	TypPeering       = "hanse-peering+jwt"
+	TypAgreement     = "hanse-agreement+jwt"
+	TypOrder         = "hanse-order+jwt"
+	TypCheckpoint    = "hanse-checkpoint+jwt"
+	TypSeen          = "hanse-seen+jwt"
+	TypCatalogPage   = "hanse-catalog-page+jwt"
+	TypAccessReceipt = "hanse-access-receipt+jwt"
+)
+
+// Protocol is the version of the peer protocol that this build speaks.
+const Protocol = "1"
+
+// Signer signs documents with our business key.
+type Signer interface {
+	Sign(purpose keys.Purpose, typ string, payload []byte) (string, error)
+}
+
+// MemberDocument is the payload of /.well-known/hanse-member.
+type MemberDocument struct {
+	Issuer         string   `json:"iss"`
+	IssuedAt       int64    `json:"iat"`
+	ExpiresAt      int64    `json:"exp"`
+	Versions       []string `json:"versions"`
+	Name           string   `json:"name"`
+	LegalName      string   `json:"legal_name"`
+	Country        string   `json:"country"`
+	RegistrationID string   `json:"registration_id,omitempty"`
+	Contact        string   `json:"contact,omitempty"`
+	Roles          []string `json:"roles"`
+	// BusinessKey is the thumbprint of the key that signs this document; NextKeyDigest commits to the only one to follow.
+	BusinessKey   string `json:"business_key"`
+	NextKeyDigest string `json:"next_key_digest"`
+	SealingKey    string `json:"sealing_key"`
+	Limits        Limits `json:"limits"`
+}
+
+// Limits tell partners what we take.
+type Limits struct {
+	MaxMessageBytes int `json:"max_message_bytes"`
+	MaxOfferings    int `json:"max_offerings"`
+}
+
+// KeysDocument is /.well-known/hanse-keys.json: business and sealing keys as JWKs.
+type KeysDocument struct {
+	Business json.RawMessage `json:"business"`
+	Sealing  json.RawMessage `json:"sealing"`
+}
+
+// Info is what discovery found out about a member, verified.
+type Info struct {
+	Document    MemberDocument
+	Origin      string
+	BusinessKey []byte
+	SealingKey  []byte
+	Thumbprint  string
+	Words       string
+}
+
+// VerifyMember checks a member document against the keys its origin publishes: signature, issuer, protocol, age.
+func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (Info, error) {
+	businessKeys, err := keys.ParseSet(published.Business)
+	if err != nil {
+		return Info{}, memberFault("its business keys cannot be read", err)
+	}
+	payload, thumbprint, err := keys.Verify(jws, TypMember, businessKeys)
+	if err != nil {
+		return Info{}, memberFault("its member document is not signed by a business key that it publishes", err)
+	}
+	var doc MemberDocument
+	if err := json.Unmarshal(payload, &doc); err != nil {
+		return Info{}, memberFault("its member document cannot be read", err)
+	}
+	business, err := publicJWK(businessKeys, thumbprint)
+	if err != nil {
+		return Info{}, memberFault("its business key's kid is not the key's RFC 7638 thumbprint", err)
+	}
+	switch {
+	case doc.Issuer != origin:
+		return Info{}, memberFault(fmt.Sprintf("its member document speaks for %q", doc.Issuer), nil)
+	case doc.BusinessKey != thumbprint:
+		return Info{}, memberFault("its member document names another business key than the one that signed it", nil)
+	case now.Add(5*time.Minute).Unix() < doc.IssuedAt || now.Add(-5*time.Minute).Unix() > doc.ExpiresAt:
+		return Info{}, memberFault("its member document is not valid now", nil)
+	case !slices.Contains(doc.Versions, Protocol):
+		return Info{}, memberFault(fmt.Sprintf("it speaks protocol versions %v, we speak %s", doc.Versions, Protocol), nil)
+	}
+	sealingKeys, err := keys.ParseSet(published.Sealing)
+	if err != nil {
+		return Info{}, memberFault("its sealing keys cannot be read", err)
+	}
+	sealing, err := publicJWK(sealingKeys, doc.SealingKey)
+	if err != nil {
+		return Info{}, memberFault("it does not publish the sealing key that its member document names", err)
+	}
+	return Info{
+		Document: doc, Origin: origin, BusinessKey: business, SealingKey: sealing,
+		Thumbprint: thumbprint, Words: keys.Words(thumbprint),
+	}, nil
+}
+
+// publicJWK is the JSON of the key whose thumbprint is given.
+func publicJWK(set []jose.JSONWebKey, thumbprint string) ([]byte, error) {
+	for _, k := range set {
+		raw, err := k.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		if keys.Thumbprint(raw) == thumbprint {
+			return raw, nil
+		}
+	}
+	return nil, errors.New("no key with that thumbprint")
+}
+
+func memberFault(cause string, err error) error {
+	return fault.New(fault.Precondition, "member_document_invalid", "the member cannot be trusted: %s", cause).
+		Do("ask the member to check its sidecar").Because(err)
+}
+
+// Open verifies a document with a pinned public JWK and answers its payload as it travelled. A failure is
+// fault.Unauthenticated with reason document_signature_invalid.
+func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
+	invalid := fault.New(fault.Unauthenticated, "document_signature_invalid",
+		"the document is not a %s signed by the partner's pinned business key", typ)
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(publicJWK); err != nil {
+		return nil, invalid.Because(err)
+	}
+	payload, _, err := keys.Verify(jws, typ, []jose.JSONWebKey{key})
+	if err != nil {
+		return nil, invalid.Because(err)
+	}
+	return payload, nil
+}
+
+// Decode reads a verified payload strictly: unknown fields are kept out of reach, not refused (N+1 may send them), but the
+// bytes must be one JSON object.
+func Decode(payload []byte, into any) error {
+	if err := json.Unmarshal(payload, into); err != nil {
+		return fault.New(fault.Invalid, "document_malformed", "the document's payload is not the JSON that its type asks for").Because(err)
+	}
+	return nil
+}
+
+// Digest is the lower-case hex SHA-256.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// PartnershipID is the same on both sides: it names the pair of origins.
+func PartnershipID(a, b string) string {
+	if b < a {
+		a, b = b, a
+	}
+	return "hanse-partnership:" + a + "|" + b
+}
