@@ -1,0 +1,33 @@
+// Package store is the system of record: one schema and one set of statements on SQLite (embedded, the default) and
+// PostgreSQL (several replicas). It implements the Store interfaces that the domain packages declare.
+//
+// # The unit of work
+//
+// Do runs a closure in one read-write transaction and commits records, ledger entries, jobs and cursors in one step; View
+// runs one on a read-only snapshot. A closure is pure: it may run again, on another transaction, when the engine asks for
+// it. It must not sign, call out, or keep its Tx. What it passes to Tx.Wake is published after the commit and dropped with
+// a rollback. A panic inside is contained: the closure is rolled back and Do answers an error.
+//
+//	callers ──Do──▶ queue ──▶ one writer: BEGIN, closure, SAVEPOINT closure, SAVEPOINT closure, ..., COMMIT ──▶ callers
+//	        ──Bulk─▶ queue (behind) ──▶ the same writer, at most 10 ms in one commit
+//	        ──View─▶ pool of read-only connections, one snapshot each
+//
+// SQLite's one writer commits at once when one caller is alone, and puts whoever waited during a commit into the next one.
+// A closure that fails goes back to its savepoint; its neighbours commit. On PostgreSQL each closure is a SERIALIZABLE
+// transaction of its own and runs again after a serialization failure or a deadlock; after a few of those it runs alone in
+// this process, so that it ends.
+//
+// # Records
+//
+// A row keeps the domain record as protobuf bytes (storepb) plus the columns that queries need. An update loads the stored
+// record, overwrites the fields it knows in place and keeps the ones it does not: versions N-1 and N share a database while
+// an upgrade rolls. Records with a Version change by compare-and-swap; fault.Conflict tells the loser.
+//
+// # Secrets
+//
+// Keys for two purposes are derived from the site key: one wraps the per-subscription data keys under which inputs and
+// access data rest, one seals the member's private keys. AES-256-GCM throughout; the additional data name table and row, so
+// that a ciphertext cannot be moved. Erase destroys a data key for good.
+//
+// It is not a query layer: a new question is a new method on the interface of whoever asks.
+package store

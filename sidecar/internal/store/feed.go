@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+)
+
+// Topics that the store itself wakes; the ones of partners end with the partner's origin.
+const (
+	topicJob     = "job"
+	topicListing = "listing"
+	topicLedger  = "ledger/"
+	topicCatalog = "catalog/"
+	topicOrder   = "order/retail/"
+)
+
+// Publish takes the feed's row lock with the next number, so that numbers become visible in their order.
+func (s offerings) Publish(partner, offeringID string, revision int64, tombstone bool) error {
+	var seq int64
+	if _, err := s.tx.row(`INSERT INTO feed_head (partner, seq) VALUES ($1, 1)
+		ON CONFLICT (partner) DO UPDATE SET seq = feed_head.seq + 1 RETURNING seq`, []any{partner}, &seq); err != nil {
+		return err
+	}
+	_, err := s.tx.exec(`INSERT INTO feed_item (partner, offering_id, seq, revision, tombstone) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (partner, offering_id) DO UPDATE SET seq = excluded.seq, revision = excluded.revision,
+		tombstone = excluded.tombstone`, partner, offeringID, seq, revision, flag(tombstone))
+	if err != nil {
+		return err
+	}
+	s.tx.Wake(topicCatalog + partner)
+	return nil
+}
+
+func (s offerings) Feed(partner string, afterSeq int64, limit int) ([]catalog.FeedItem, error) {
+	var all []catalog.FeedItem
+	it := catalog.FeedItem{Partner: partner}
+	var tombstone int64
+	err := s.tx.rows(`SELECT seq, offering_id, revision, tombstone FROM feed_item WHERE partner = $1 AND seq > $2
+		ORDER BY seq LIMIT $3`, []any{partner, afterSeq, orMost(limit)},
+		func() []any { return []any{&it.Seq, &it.OfferingID, &it.Revision, &tombstone} },
+		func() error {
+			it.Tombstone = tombstone != 0
+			all = append(all, it)
+			return nil
+		})
+	return all, err
+}
+
+// FeedEpoch is one for all partners: the life of this store.
+func (s offerings) FeedEpoch(string) (string, error) {
+	var life []byte
+	_, err := s.tx.row(`SELECT value FROM site WHERE name = 'feed_life'`, nil, &life)
+	return string(life), err
+}
+
+// loadLife names the life of the feeds at the first start.
+func (s *Store) loadLife(ctx context.Context) error {
+	return s.newLife(ctx, `INSERT INTO site (name, value) VALUES ('feed_life', $1) ON CONFLICT (name) DO NOTHING`)
+}
+
+// Restored begins a new life of all feeds: sequence numbers of the lost one may come again with other content. Whoever
+// restores a backup calls it before the first start.
+func (s *Store) Restored(ctx context.Context) error {
+	return s.newLife(ctx, `INSERT INTO site (name, value) VALUES ('feed_life', $1)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+}
+
+func (s *Store) newLife(ctx context.Context, statement string) error {
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(s.cfg.Rand, id); err != nil {
+		return fmt.Errorf("name the feeds: %w", err)
+	}
+	return s.Do(ctx, func(tx *Tx) error {
+		_, err := tx.exec(statement, []byte(hex.EncodeToString(id)))
+		return err
+	})
+}

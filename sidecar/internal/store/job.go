@@ -1,0 +1,146 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+)
+
+const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner, lease_until, last_error, created_at`
+
+type jobs struct{ tx *Tx }
+
+func (s jobs) Enqueue(kind, key, partner string, due time.Time) error {
+	// A random id never returns, so that a late Finish cannot hit a later job of the same key. A sequence would be a row that
+	// all orders wait for.
+	var id [8]byte
+	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
+		return fmt.Errorf("enqueue %s: %w", kind, err)
+	}
+	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, '', $6)
+		ON CONFLICT (kind, key) DO NOTHING`,
+		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
+	if err == nil && n == 1 {
+		s.tx.Wake(topicJob)
+	}
+	return err
+}
+
+func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
+	return s.list(`SELECT `+jobColumns+` FROM (
+			SELECT due.*, COALESCE(busy.n, 0) + row_number() OVER (PARTITION BY due.partner ORDER BY due_at, id) AS place
+			FROM job AS due
+			LEFT JOIN (SELECT partner, count(*) AS n FROM job WHERE state = 'running' AND lease_until > $1 GROUP BY partner) AS busy
+				ON busy.partner = due.partner
+			WHERE state = 'waiting' AND due_at <= $1 OR state = 'running' AND lease_until <= $1
+		) AS fair WHERE place <= $2 ORDER BY due_at, id LIMIT $3`, ns(now), perPartner, orMost(limit))
+}
+
+func (s jobs) Lease(j job.Job, owner string, until time.Time) (job.Job, error) {
+	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = $2, lease_until = $3
+		WHERE id = $1 AND state = $4 AND attempts = $5 AND due_at = $6 AND lease_owner = $7 AND lease_until = $8`,
+		j.ID, owner, ns(until), string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil))
+	if err != nil {
+		return job.Job{}, err
+	}
+	if n == 0 {
+		return job.Job{}, conflict("job", "taken", "another runner was faster")
+	}
+	j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, owner, until
+	return j, nil
+}
+
+// held is the condition that the owner still holds the job under the lease that it was given.
+const held = ` WHERE id = $1 AND state = 'running' AND lease_owner = $2 AND lease_until = $3 AND attempts = $4`
+
+func (s jobs) mine(j job.Job, statement string, more ...any) error {
+	n, err := s.tx.exec(statement+held, append([]any{j.ID, j.LeaseOwner, ns(j.LeaseUntil), j.Attempts}, more...)...)
+	if err == nil && n == 0 {
+		err = conflict("job", "lost", "the lease has ended")
+	}
+	return err
+}
+
+func (s jobs) Finish(j job.Job) error { return s.mine(j, `DELETE FROM job`) }
+
+func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bool) error {
+	attempts := j.Attempts
+	if progress {
+		attempts = 0
+	}
+	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6, attempts = $7`,
+		ns(due), lastError, attempts)
+	if err == nil {
+		s.tx.Wake(topicJob)
+	}
+	return err
+}
+
+func (s jobs) Park(j job.Job, lastError string) error {
+	return s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, lastError)
+}
+
+func (s jobs) Retry(id int64, now time.Time) error {
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0 WHERE id = $1 AND state IN ('waiting', 'parked')`,
+		id, ns(now))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.New(fault.NotFound, "job_not_found", "there is no waiting or parked job %d", id)
+	}
+	s.tx.Wake(topicJob)
+	return nil
+}
+
+func (s jobs) Expedite(kind, partner string, now time.Time) error {
+	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3`,
+		kind, partner, ns(now))
+	if err == nil && n > 0 {
+		s.tx.Wake(topicJob)
+	}
+	return err
+}
+
+func (s jobs) List(limit int) ([]job.Job, error) {
+	return s.list(`SELECT `+jobColumns+` FROM job ORDER BY created_at, id LIMIT $1`, orMost(limit))
+}
+
+func (s jobs) Count() (map[string]map[job.State]int64, error) {
+	counts := map[string]map[job.State]int64{}
+	var kind, state string
+	var n int64
+	err := s.tx.rows(`SELECT kind, state, count(*) FROM job GROUP BY kind, state`, nil,
+		func() []any { return []any{&kind, &state, &n} },
+		func() error {
+			if counts[kind] == nil {
+				counts[kind] = map[job.State]int64{}
+			}
+			counts[kind][job.State(state)] = n
+			return nil
+		})
+	return counts, err
+}
+
+func (s jobs) list(query string, args ...any) ([]job.Job, error) {
+	var all []job.Job
+	var j job.Job
+	var state string
+	var due, until, created int64
+	err := s.tx.rows(query, args,
+		func() []any {
+			return []any{
+				&j.ID, &j.Kind, &j.Key, &j.Partner, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.LastError, &created,
+			}
+		},
+		func() error {
+			j.State, j.DueAt, j.LeaseUntil, j.CreatedAt = job.State(state), at(due), at(until), at(created)
+			all = append(all, j)
+			return nil
+		})
+	return all, err
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+var _ keys.Store = (*Store)(nil)
+
+// Keys lists the member's keys of a purpose, oldest first, opened.
+func (s *Store) Keys(ctx context.Context, purpose keys.Purpose) ([]keys.Record, error) {
+	var all []keys.Record
+	err := s.View(ctx, func(tx *Tx) error {
+		all = nil
+		rec := keys.Record{Purpose: purpose}
+		var state string
+		var created, notAfter int64
+		var sealed []byte
+		return tx.rows(`SELECT kid, state, created_at, not_after, sealed FROM member_key WHERE purpose = $1 ORDER BY created_at, kid`,
+			[]any{string(purpose)},
+			func() []any { return []any{&rec.KID, &state, &created, &notAfter, &sealed} },
+			func() error {
+				private, err := open(s.vault.member, sealed, row("member_key", string(purpose), rec.KID))
+				if err != nil {
+					return fmt.Errorf("%s key %s: %w", purpose, rec.KID, err)
+				}
+				rec.State, rec.CreatedAt, rec.NotAfter, rec.Private = keys.State(state), at(created), at(notAfter), private
+				all = append(all, rec)
+				return nil
+			})
+	})
+	return all, err
+}
+
+// SaveKeys writes all records in one transaction unless another key than guard is Current by now: fault.Conflict.
+func (s *Store) SaveKeys(ctx context.Context, purpose keys.Purpose, guard string, records []keys.Record) error {
+	records = slices.Clone(records)
+	// The current one last: there is never a second one beside it, not even within the transaction.
+	slices.SortStableFunc(records, func(a, b keys.Record) int {
+		return cmp.Compare(flag(a.State == keys.Current), flag(b.State == keys.Current))
+	})
+	return s.Do(ctx, func(tx *Tx) error {
+		var current string
+		if _, err := tx.row(`SELECT kid FROM member_key WHERE purpose = $1 AND state = 'current'`,
+			[]any{string(purpose)}, &current); err != nil {
+			return err
+		}
+		if current != guard {
+			return fault.New(fault.Conflict, "keys_changed", "the %s key was changed by another replica", purpose)
+		}
+		for _, r := range records {
+			sealed, err := s.vault.seal(s.vault.member, r.Private, row("member_key", string(purpose), r.KID))
+			if err != nil {
+				return err
+			}
+			if _, err := tx.exec(`INSERT INTO member_key (purpose, kid, state, created_at, not_after, sealed)
+				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (purpose, kid) DO UPDATE SET state = excluded.state,
+				created_at = excluded.created_at, not_after = excluded.not_after, sealed = excluded.sealed`,
+				string(purpose), r.KID, string(r.State), ns(r.CreatedAt), ns(r.NotAfter), sealed); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migration is one numbered file. A file that was released is never changed; a change of the schema only adds, because the
+// version before runs on the same database while an upgrade rolls.
+type migration struct {
+	version int64
+	name    string
+	text    string
+	digest  [32]byte
+}
+
+func migrations(files fs.FS) ([]migration, error) {
+	names, err := fs.Glob(files, "migrations/*.sql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	var all []migration
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		base := strings.TrimPrefix(name, "migrations/")
+		number, _, _ := strings.Cut(base, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || version != int64(len(all)+1) {
+			return nil, fmt.Errorf("migration %s is out of order", base)
+		}
+		all = append(all, migration{version, base, string(text), sha256.Sum256(text)})
+	}
+	return all, nil
+}
+
+// script is what a migration runs on: several statements at once, outside prepared statements.
+type script interface {
+	session
+	script(ctx context.Context, text string) error
+}
+
+// applyMigrations runs inside one transaction that keeps other replicas out.
+func applyMigrations(ctx context.Context, on script, now int64) error {
+	all, err := migrations(migrationFiles)
+	if err != nil {
+		return err
+	}
+	const table = `CREATE TABLE IF NOT EXISTS migration (
+		version bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, applied_at bigint NOT NULL)`
+	if err := on.script(ctx, table); err != nil {
+		return err
+	}
+	applied, err := appliedMigrations(ctx, on)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if digest, done := applied[m.version]; done {
+			if digest != m.digest {
+				return fmt.Errorf("migration %s was applied in another wording", m.name)
+			}
+			continue
+		}
+		if err := on.script(ctx, m.text); err != nil {
+			return fmt.Errorf("migration %s: %w", m.name, err)
+		}
+		if _, err := on.exec(ctx, `INSERT INTO migration (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)`,
+			[]any{m.version, m.name, m.digest[:], now}); err != nil {
+			return fmt.Errorf("migration %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func appliedMigrations(ctx context.Context, on session) (map[int64][32]byte, error) {
+	rows, err := on.query(ctx, `SELECT version, digest FROM migration`, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	applied := map[int64][32]byte{}
+	for rows.Next() {
+		var version int64
+		var digest []byte
+		if err := rows.Scan(&version, &digest); err != nil {
+			return nil, err
+		}
+		applied[version] = [32]byte(digest)
+	}
+	return applied, rows.Err()
+}
+
+func (c *conn) script(ctx context.Context, text string) error {
+	_, err := c.c.ExecContext(ctx, text)
+	return err
+}
+
+// migrate takes SQLite's write lock for the whole run; a second process waits for it. The writer goroutine is idle: nobody
+// has the store yet.
+func (e *sqliteEngine) migrate(ctx context.Context) error {
+	if _, err := e.writer.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+		return err
+	}
+	if err := applyMigrations(ctx, e.writer, e.s.cfg.Now().UnixNano()); err != nil {
+		e.rollback()
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return e.commit(0)
+}

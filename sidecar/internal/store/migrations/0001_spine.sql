@@ -1,0 +1,215 @@
+-- One schema for SQLite and PostgreSQL: bigint, text and bytea mean the same to both; a flag is a bigint of 0 or 1; a time is
+-- a bigint of nanoseconds since 1970, 0 for none. "record" is the protobuf record; the columns beside it are what queries
+-- need, and they win where they repeat it.
+
+-- Facts about this store itself: which life of the feeds this is, and whether the site key fits.
+CREATE TABLE site (
+  name text PRIMARY KEY,
+  value bytea NOT NULL
+);
+
+CREATE TABLE member_key (
+  purpose text NOT NULL,
+  kid text NOT NULL,
+  state text NOT NULL,
+  created_at bigint NOT NULL,
+  not_after bigint NOT NULL,
+  sealed bytea NOT NULL,
+  PRIMARY KEY (purpose, kid)
+);
+CREATE UNIQUE INDEX member_key_current ON member_key (purpose) WHERE state = 'current';
+
+CREATE TABLE partner (
+  origin text PRIMARY KEY,
+  version bigint NOT NULL,
+  record bytea NOT NULL
+);
+
+CREATE TABLE agreement (
+  id text PRIMARY KEY,
+  supplier text NOT NULL,
+  reseller text NOT NULL,
+  created_at bigint NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL
+);
+CREATE INDEX agreement_pair ON agreement (supplier, reseller, created_at);
+
+CREATE TABLE offering (
+  id text NOT NULL,
+  revision bigint NOT NULL,
+  superseded_at bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (id, revision)
+);
+CREATE UNIQUE INDEX offering_current ON offering (id) WHERE superseded_at = 0;
+
+CREATE TABLE feed_head (
+  partner text PRIMARY KEY,
+  seq bigint NOT NULL
+);
+
+CREATE TABLE feed_item (
+  partner text NOT NULL,
+  offering_id text NOT NULL,
+  seq bigint NOT NULL,
+  revision bigint NOT NULL,
+  tombstone bigint NOT NULL,
+  PRIMARY KEY (partner, offering_id)
+);
+CREATE UNIQUE INDEX feed_item_seq ON feed_item (partner, seq);
+
+CREATE TABLE feed_cursor (
+  partner text NOT NULL,
+  feed text NOT NULL,
+  value bytea NOT NULL,
+  PRIMARY KEY (partner, feed)
+);
+
+CREATE TABLE foreign_offering (
+  partner text NOT NULL,
+  id text NOT NULL,
+  listing text NOT NULL,
+  revision bigint NOT NULL,
+  tombstone bigint NOT NULL,
+  sweep bigint NOT NULL,
+  change bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (partner, id)
+);
+CREATE INDEX foreign_offering_listing ON foreign_offering (listing);
+CREATE UNIQUE INDEX foreign_offering_change ON foreign_offering (change);
+
+-- The last change number given out for foreign_offering; whoever writes there holds the row until the commit, so that the
+-- numbers are in commit order.
+CREATE TABLE foreign_change (
+  name text PRIMARY KEY,
+  last bigint NOT NULL
+);
+INSERT INTO foreign_change (name, last) VALUES ('foreign_offering', 0);
+
+CREATE TABLE listing_override (
+  listing_id text PRIMARY KEY,
+  version bigint NOT NULL,
+  record bytea NOT NULL
+);
+
+CREATE TABLE listing_rule (
+  partner text NOT NULL,
+  category text NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (partner, category)
+);
+
+CREATE TABLE "order" (
+  side text NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  correlation_id text NOT NULL,
+  partner text NOT NULL,
+  portal text NOT NULL,
+  customer text NOT NULL,
+  state text NOT NULL,
+  ended bigint NOT NULL,
+  placed_at bigint NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (side, key)
+);
+CREATE INDEX order_correlation ON "order" (correlation_id);
+CREATE INDEX order_id ON "order" (id);
+CREATE INDEX order_placed ON "order" (placed_at, side, key);
+CREATE INDEX order_portal ON "order" (portal, placed_at, side, key) WHERE portal <> '';
+CREATE INDEX order_customer ON "order" (portal, customer, placed_at, side, key) WHERE portal <> '';
+CREATE INDEX order_open ON "order" (placed_at, side, key) WHERE ended = 0;
+CREATE INDEX order_state ON "order" (side, state);
+
+CREATE TABLE subscription (
+  side text NOT NULL,
+  id text NOT NULL,
+  portal text NOT NULL,
+  customer text NOT NULL,
+  state text NOT NULL,
+  created_at bigint NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (side, id)
+);
+CREATE INDEX subscription_created ON subscription (created_at, side, id);
+CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id) WHERE portal <> '';
+CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id) WHERE portal <> '';
+CREATE INDEX subscription_state ON subscription (side, state);
+
+-- The data key of a subscription, wrapped under the site key. An erased one stays as an empty row, so that nothing is ever
+-- written for that subscription again.
+CREATE TABLE data_key (
+  side text NOT NULL,
+  subscription_id text NOT NULL,
+  wrapped bytea NOT NULL,
+  PRIMARY KEY (side, subscription_id)
+);
+
+CREATE TABLE secret (
+  side text NOT NULL,
+  subscription_id text NOT NULL,
+  name text NOT NULL,
+  sealed bytea NOT NULL,
+  PRIMARY KEY (side, subscription_id, name)
+);
+
+CREATE TABLE ledger_head (
+  partner text NOT NULL,
+  direction text NOT NULL,
+  seq bigint NOT NULL,
+  hash bytea NOT NULL,
+  checkpoint text NOT NULL,
+  seen_seq bigint NOT NULL,
+  seen_checkpoint text NOT NULL,
+  PRIMARY KEY (partner, direction)
+);
+
+CREATE TABLE ledger_entry (
+  partner text NOT NULL,
+  direction text NOT NULL,
+  seq bigint NOT NULL,
+  subject text NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (partner, direction, seq)
+);
+CREATE INDEX ledger_entry_subject ON ledger_entry (subject);
+
+CREATE TABLE parked_entry (
+  partner text NOT NULL,
+  subject text NOT NULL,
+  seq bigint NOT NULL,
+  reason text NOT NULL,
+  parked_at bigint NOT NULL,
+  PRIMARY KEY (partner, subject, seq)
+);
+
+CREATE TABLE job (
+  id bigint PRIMARY KEY,
+  kind text NOT NULL,
+  key text NOT NULL,
+  partner text NOT NULL,
+  state text NOT NULL,
+  attempts bigint NOT NULL,
+  due_at bigint NOT NULL,
+  lease_owner text NOT NULL,
+  lease_until bigint NOT NULL,
+  last_error text NOT NULL,
+  created_at bigint NOT NULL,
+  UNIQUE (kind, key)
+);
+CREATE INDEX job_due ON job (state, due_at);
+
+CREATE TABLE portal_client (
+  name text PRIMARY KEY,
+  key_hash bytea NOT NULL,
+  old_key_hash bytea NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL
+);
+CREATE INDEX portal_client_key ON portal_client (key_hash);
+CREATE INDEX portal_client_old_key ON portal_client (old_key_hash);

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+)
+
+var partnerTable = newTable("partner", "partner", []string{"origin"}, nil)
+
+type partners struct{ tx *Tx }
+
+func (p partners) Get(origin string) (member.Partner, error) {
+	var rec storepb.Partner
+	version, found, err := p.tx.get(&partnerTable, []any{origin}, &rec)
+	if err != nil {
+		return member.Partner{}, err
+	}
+	if !found {
+		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "there is no partner %s", origin)
+	}
+	return partnerOf(&rec, version), nil
+}
+
+func (p partners) List() ([]member.Partner, error) {
+	var all []member.Partner
+	var version int64
+	var raw []byte
+	err := p.tx.rows(`SELECT version, record FROM partner ORDER BY origin`, nil,
+		func() []any { return []any{&version, &raw} },
+		func() error {
+			var rec storepb.Partner
+			if err := decode(raw, &rec); err != nil {
+				return err
+			}
+			all = append(all, partnerOf(&rec, version))
+			return nil
+		})
+	return all, err
+}
+
+func (p partners) Put(m member.Partner) (member.Partner, error) {
+	var rec storepb.Partner
+	version, err := p.tx.put(&partnerTable, []any{m.Origin}, nil, m.Version, &rec, func() { fillPartner(&rec, m) })
+	if err != nil {
+		return member.Partner{}, err
+	}
+	m.Version = version
+	return m, nil
+}
+
+func fillPartner(rec *storepb.Partner, m member.Partner) {
+	rec.Origin, rec.PartnershipId = m.Origin, m.PartnershipID
+	rec.Name, rec.LegalName, rec.Country = m.Name, m.LegalName, m.Country
+	rec.RegistrationId, rec.Contact = m.RegistrationID, m.Contact
+	rec.Roles = nil
+	for _, r := range m.Roles {
+		rec.Roles = append(rec.Roles, string(r))
+	}
+	rec.State = string(m.State)
+	rec.BusinessKey, rec.Thumbprint, rec.NextKeyDigest = m.BusinessKey, m.Thumbprint, m.NextKeyDigest
+	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
+	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
+}
+
+func partnerOf(rec *storepb.Partner, version int64) member.Partner {
+	m := member.Partner{
+		Origin: rec.Origin, PartnershipID: rec.PartnershipId,
+		Name: rec.Name, LegalName: rec.LegalName, Country: rec.Country,
+		RegistrationID: rec.RegistrationId, Contact: rec.Contact,
+		State:       member.State(rec.State),
+		BusinessKey: rec.BusinessKey, Thumbprint: rec.Thumbprint, NextKeyDigest: rec.NextKeyDigest,
+		SealingKey: rec.SealingKey, Proposal: rec.Proposal,
+		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt),
+		Version: version,
+	}
+	for _, r := range rec.Roles {
+		m.Roles = append(m.Roles, member.Role(r))
+	}
+	return m
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+const (
+	// txTimeout bounds a transaction, so that a server that stopped answering does not hold callers for ever.
+	txTimeout     = 30 * time.Second
+	commitTimeout = 10 * time.Second
+	// triesShared run beside others; from then on a closure runs alone in this process. triesMost ends it.
+	triesShared = 4
+	triesMost   = 40
+	// exclusiveWait is how long a new process waits for the server to notice that the old one is dead.
+	exclusiveWait  = 3 * time.Second
+	exclusivePoll  = 50 * time.Millisecond
+	exclusiveCheck = 5 * time.Second
+)
+
+// Advisory locks of ours, both within the current schema.
+const (
+	lockMigrate   = 0x48414e01
+	lockExclusive = 0x48414e02
+)
+
+type postgresEngine struct {
+	s      *Store
+	db     *sql.DB
+	writer chan struct{} // tickets of concurrent transactions
+	queued atomic.Int64
+	alone  sync.RWMutex
+	closed chan struct{}
+	once   sync.Once
+	busy   sync.WaitGroup
+	mu     sync.Mutex // orders busy.Add against close
+	hold   *hold
+}
+
+func openPostgres(ctx context.Context, s *Store) (engine, error) {
+	cfg, err := pgx.ParseConfig(s.cfg.DSN)
+	if err != nil {
+		return nil, errors.New("the DSN is not one of PostgreSQL") // pgx's text may repeat the password
+	}
+	writers, readers := s.cfg.Writers, s.cfg.Readers
+	if writers <= 0 {
+		writers = 8
+	}
+	if readers <= 0 {
+		readers = 16
+	}
+	e := &postgresEngine{s: s, db: stdlib.OpenDB(*cfg), writer: make(chan struct{}, writers), closed: make(chan struct{})}
+	e.db.SetMaxOpenConns(writers + readers + 1)
+	e.db.SetMaxIdleConns(writers + readers + 1)
+	if s.cfg.Exclusive {
+		if e.hold, err = newHold(ctx, e.db, s.cfg.Logger); err != nil {
+			return nil, errors.Join(err, e.db.Close())
+		}
+	}
+	return e, nil
+}
+
+func (e *postgresEngine) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case <-e.closed:
+		return false
+	default:
+		e.busy.Add(1)
+		return true
+	}
+}
+
+func (e *postgresEngine) do(it *work) error {
+	if !e.enter() {
+		return errClosed()
+	}
+	defer e.busy.Done()
+	e.queued.Add(1)
+	select {
+	case e.writer <- struct{}{}:
+		e.queued.Add(-1)
+		defer func() { <-e.writer }()
+	case <-it.ctx.Done():
+		e.queued.Add(-1)
+		return it.ctx.Err()
+	}
+	for try := 1; ; try++ {
+		err := e.attempt(it, try > triesShared)
+		if !lostRace(err) {
+			return err
+		}
+		if try == triesMost {
+			return unavailable(fmt.Errorf("lost %d races: %w", try, err))
+		}
+		e.s.stats.retries.Add(1)
+		if err := pause(it.ctx, time.Millisecond<<min(try, 6)); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for a random part of most.
+func pause(ctx context.Context, most time.Duration) error {
+	timer := time.NewTimer(rand.N(most))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *postgresEngine) attempt(it *work, alone bool) error {
+	if alone {
+		e.alone.Lock()
+		defer e.alone.Unlock()
+	} else {
+		e.alone.RLock()
+		defer e.alone.RUnlock()
+	}
+	if !e.hold.held() {
+		return fault.New(fault.Unavailable, "store_not_exclusive", "our database is not ours alone at the moment")
+	}
+	ctx, cancel := context.WithTimeout(it.ctx, txTimeout)
+	defer cancel()
+	sqlTx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+	if err != nil {
+		return down(it.ctx, err)
+	}
+	if err := it.run(&Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}}); err != nil {
+		_ = sqlTx.Rollback()
+		if it.ctx.Err() != nil && it.tx.failed != nil {
+			return it.ctx.Err()
+		}
+		return err
+	}
+	begun := time.Now()
+	if err := commitWithin(sqlTx, cancel); err != nil {
+		if lostRace(err) {
+			return err
+		}
+		// Whether it was committed is not known. The caller repeats its work, which is idempotent, or reports an outage.
+		return unavailable(err)
+	}
+	e.s.stats.committed(1, time.Since(begun))
+	return nil
+}
+
+// commitWithin commits without the caller's deadline: a commit that was sent is waited for.
+func commitWithin(sqlTx *sql.Tx, cancel func()) error {
+	watchdog := time.AfterFunc(commitTimeout, cancel)
+	defer watchdog.Stop()
+	return sqlTx.Commit()
+}
+
+// down is the answer when no transaction could be begun: the caller's own end, or an outage.
+func down(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return unavailable(err)
+}
+
+func (e *postgresEngine) waiting() bool { return e.queued.Load() > 0 }
+
+func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	if !e.enter() {
+		return errClosed()
+	}
+	defer e.busy.Done()
+	bounded, cancel := context.WithTimeout(ctx, txTimeout)
+	defer cancel()
+	sqlTx, err := e.db.BeginTx(bounded, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return down(ctx, err)
+	}
+	defer func() { _ = sqlTx.Rollback() }()
+	tx := &Tx{s: e.s, ctx: bounded, on: pgSession{sqlTx}}
+	err = (&work{fn: fn}).run(tx)
+	if tx.failed != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (e *postgresEngine) migrate(ctx context.Context) error {
+	sqlTx, err := e.db.BeginTx(ctx, nil)
+	if err != nil {
+		return down(ctx, err)
+	}
+	defer func() { _ = sqlTx.Rollback() }()
+	if _, err := sqlTx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockMigrate); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := applyMigrations(ctx, pgSession{sqlTx}, e.s.cfg.Now().UnixNano()); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return sqlTx.Commit()
+}
+
+func (e *postgresEngine) close() error {
+	var err error
+	e.once.Do(func() {
+		e.mu.Lock()
+		close(e.closed)
+		e.mu.Unlock()
+		e.busy.Wait()
+		err = errors.Join(e.hold.release(), e.db.Close())
+	})
+	return err
+}
+
+type pgSession struct{ tx *sql.Tx }
+
+func (p pgSession) exec(ctx context.Context, query string, args []any) (int64, error) {
+	res, err := p.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (p pgSession) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	return p.tx.QueryContext(ctx, query, args...)
+}
+
+// script relies on pgx's simple protocol for statements without arguments, which takes several at once.
+func (p pgSession) script(ctx context.Context, text string) error {
+	_, err := p.tx.ExecContext(ctx, text)
+	return err
+}

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+)
+
+// table is a versioned table: its key columns, the columns beside the record, and the three statements made of them.
+type table struct {
+	noun                string
+	sel, insert, update string
+}
+
+func newTable(noun, name string, keys, cols []string) table {
+	where, set := make([]string, len(keys)), make([]string, 0, len(cols)+2)
+	for i, k := range keys {
+		where[i] = fmt.Sprintf("%s = $%d", k, i+1)
+	}
+	for i, c := range append(append([]string{}, cols...), "version", "record") {
+		set = append(set, fmt.Sprintf("%s = $%d", c, len(keys)+i+1))
+	}
+	all := append(append(append([]string{}, keys...), cols...), "version", "record")
+	marks := make([]string, len(all))
+	for i := range all {
+		marks[i] = fmt.Sprintf("$%d", i+1)
+	}
+	match := strings.Join(where, " AND ")
+	return table{
+		noun: noun,
+		sel:  "SELECT version, record FROM " + name + " WHERE " + match,
+		insert: "INSERT INTO " + name + " (" + strings.Join(all, ", ") + ") VALUES (" + strings.Join(marks, ", ") +
+			") ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING",
+		update: "UPDATE " + name + " SET " + strings.Join(set, ", ") + " WHERE " + match +
+			fmt.Sprintf(" AND version = $%d", len(all)+1),
+	}
+}
+
+// get reads one record into rec.
+func (tx *Tx) get(t *table, keys []any, rec proto.Message) (version int64, found bool, err error) {
+	var raw []byte
+	found, err = tx.row(t.sel, keys, &version, &raw)
+	if err != nil || !found {
+		return 0, false, err
+	}
+	return version, true, decode(raw, rec)
+}
+
+// put inserts a record (version 0) or compares and swaps, and answers the new version. fill writes the known fields over the
+// stored record, so that fields of a newer version of us survive. cols may be read only after fill.
+func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, fill func()) (int64, error) {
+	if version != 0 {
+		have, found, err := tx.get(t, keys, rec)
+		if err != nil {
+			return 0, err
+		}
+		if !found || have != version {
+			return 0, conflict(t.noun, "changed", "it was changed by someone else in the meantime")
+		}
+	}
+	fill()
+	raw, err := proto.Marshal(rec)
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", t.noun, err)
+	}
+	args := append(append(append(make([]any, 0, len(keys)+len(cols)+3), keys...), cols...), version+1, raw)
+	if version == 0 {
+		n, err := tx.exec(t.insert, args...)
+		if err == nil && n == 0 {
+			err = conflict(t.noun, "exists", "there is one already")
+		}
+		return 1, err
+	}
+	n, err := tx.exec(t.update, append(args, version)...)
+	if err == nil && n == 0 {
+		err = conflict(t.noun, "changed", "it was changed by someone else in the meantime")
+	}
+	return version + 1, err
+}
+
+func decode(raw []byte, rec proto.Message) error {
+	if err := proto.Unmarshal(raw, rec); err != nil {
+		return fmt.Errorf("stored record is damaged: %w", err)
+	}
+	return nil
+}
+
+// ns is a time at rest: nanoseconds since 1970, 0 for the zero time.
+func ns(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func at(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func digest(b []byte) (d [32]byte) {
+	copy(d[:], b)
+	return d
+}
+
+// fillAmount writes over what is stored, keeping what it does not know.
+func fillAmount(have *storepb.Amount, a *money.Amount) *storepb.Amount {
+	if a == nil {
+		return nil
+	}
+	if have == nil {
+		have = &storepb.Amount{}
+	}
+	have.Minor, have.Currency = a.Minor, a.Currency
+	return have
+}
+
+func amount(a *storepb.Amount) *money.Amount {
+	if a == nil {
+		return nil
+	}
+	return &money.Amount{Minor: a.Minor, Currency: a.Currency}
+}
+
+func orMost(limit int) int {
+	if limit <= 0 {
+		return 100
+	}
+	return limit
+}

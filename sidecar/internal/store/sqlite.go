@@ -1,0 +1,397 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+const (
+	// groupMost bounds the closures of one commit, and with it how long the first of them waits.
+	groupMost = 256
+	// groupsBeforeBulk lets waiting bulk work on after so many commits, so that it is behind orders but never starved.
+	groupsBeforeBulk = 8
+	busyMillis       = 5000
+)
+
+// sqliteEngine is one writer goroutine with its own connection and a pool of read-only connections.
+type sqliteEngine struct {
+	s       *Store
+	db      *sql.DB
+	lock    *os.File
+	writer  *conn
+	readers chan *conn
+	orders  chan *work
+	bulk    chan *work
+	quit    chan struct{}
+	stopped chan struct{}
+	closing atomic.Bool
+	most    int
+}
+
+func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
+	path := s.cfg.Path
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	e := &sqliteEngine{
+		s:      s,
+		orders: make(chan *work, groupMost), bulk: make(chan *work, 1),
+		quit: make(chan struct{}), stopped: make(chan struct{}), most: groupMost,
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.release())
+		}
+	}()
+	if s.cfg.Exclusive {
+		if e.lock, err = lockFile(path + ".lock"); err != nil {
+			return nil, err
+		}
+	}
+	// The engine gives its own files (-wal, -shm) the mode of this one.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	if e.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()); err != nil {
+		return nil, err
+	}
+	// secure_delete overwrites what Erase deletes. cache_size is in KiB.
+	if e.writer, err = e.connect(ctx, "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "cache_size=-16000",
+		"journal_size_limit=67108864", "temp_store=MEMORY"); err != nil {
+		return nil, err
+	}
+	readers := s.cfg.Readers
+	if readers <= 0 {
+		readers = 4
+	}
+	e.readers = make(chan *conn, readers)
+	for range readers {
+		c, err := e.connect(ctx, "query_only=ON", "cache_size=-4000", "temp_store=MEMORY")
+		if err != nil {
+			return nil, err
+		}
+		e.readers <- c
+	}
+	go e.write()
+	return e, nil
+}
+
+func (e *sqliteEngine) connect(ctx context.Context, pragmas ...string) (*conn, error) {
+	c, err := e.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range append([]string{fmt.Sprintf("busy_timeout=%d", busyMillis)}, pragmas...) {
+		if _, err := c.ExecContext(ctx, "PRAGMA "+p); err != nil {
+			return nil, errors.Join(fmt.Errorf("pragma %s: %w", p, err), c.Close())
+		}
+	}
+	return &conn{c: c, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// lockFile takes the lock that dies with the process, however it ends.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrInUse
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (e *sqliteEngine) do(it *work) error {
+	it.done = make(chan error, 1)
+	queue := e.orders
+	if it.bulk {
+		queue = e.bulk
+	}
+	select {
+	case <-e.quit:
+		return errClosed()
+	default:
+	}
+	select {
+	case queue <- it:
+	case <-e.quit:
+		return errClosed()
+	case <-it.ctx.Done():
+		return it.ctx.Err()
+	}
+	select {
+	case err := <-it.done:
+		return err
+	case <-e.stopped:
+		select {
+		case err := <-it.done:
+			return err
+		default:
+			return errClosed() // queued after the writer had drained
+		}
+	}
+}
+
+func (e *sqliteEngine) waiting() bool { return len(e.orders) > 0 }
+
+// write is the one writer. It ends when the store is closed and the queue is empty.
+func (e *sqliteEngine) write() {
+	defer close(e.stopped)
+	for groups := 0; ; groups++ {
+		it := e.next(groups >= groupsBeforeBulk)
+		if it == nil {
+			return
+		}
+		if it.bulk {
+			groups = -1
+		}
+		e.group(it)
+	}
+}
+
+// next waits for work: orders first, unless it is bulk work's turn.
+func (e *sqliteEngine) next(bulkTurn bool) *work {
+	if bulkTurn {
+		select {
+		case it := <-e.bulk:
+			return it
+		default:
+		}
+	}
+	if it := e.poll(); it != nil {
+		return it
+	}
+	select {
+	case it := <-e.orders:
+		return it
+	case it := <-e.bulk:
+		return it
+	case <-e.quit:
+		return e.poll()
+	}
+}
+
+func (e *sqliteEngine) poll() *work {
+	select {
+	case it := <-e.orders:
+		return it
+	default:
+		return nil
+	}
+}
+
+// group runs first and whoever waits by then, a savepoint each, and commits them together.
+func (e *sqliteEngine) group(first *work) {
+	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
+		first.done <- classify(err)
+		return
+	}
+	// The first needs no savepoint: when it fails, nothing else is in the transaction yet.
+	if err, _ := e.attempt(first, false); err != nil {
+		e.rollback()
+		first.done <- err
+		return
+	}
+	members := append(make([]*work, 0, 8), first)
+	for len(members) < e.most {
+		it := e.poll()
+		if it == nil {
+			break
+		}
+		err, lost := e.attempt(it, true)
+		switch {
+		case lost:
+			// The engine left the whole transaction because of it. The neighbours run again without it.
+			e.rollback()
+			it.done <- err
+			for _, m := range members {
+				e.alone(m)
+			}
+			return
+		case err != nil:
+			it.done <- err
+		default:
+			members = append(members, it)
+		}
+	}
+	err := e.commit(len(members))
+	for _, m := range members {
+		m.done <- err
+	}
+}
+
+func (e *sqliteEngine) alone(it *work) {
+	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
+		it.done <- classify(err)
+		return
+	}
+	err, _ := e.attempt(it, false)
+	if err != nil {
+		e.rollback()
+	} else {
+		err = e.commit(1)
+	}
+	it.done <- err
+}
+
+// attempt runs one closure; lost tells that the transaction is gone, and everything before it in the group too.
+func (e *sqliteEngine) attempt(it *work, savepoint bool) (err error, lost bool) {
+	if err := it.ctx.Err(); err != nil {
+		return err, false
+	}
+	ctx := context.Background() // a caller that goes away must not interrupt its neighbours
+	if savepoint {
+		if _, err := e.writer.exec(ctx, "SAVEPOINT closure", nil); err != nil {
+			return classify(err), true
+		}
+	}
+	err = it.run(&Tx{s: e.s, ctx: ctx, on: e.writer})
+	if !savepoint {
+		return err, false
+	}
+	if err != nil {
+		if _, back := e.writer.exec(ctx, "ROLLBACK TO closure", nil); back != nil {
+			return err, true
+		}
+	}
+	if _, end := e.writer.exec(ctx, "RELEASE closure", nil); end != nil {
+		return errors.Join(err, classify(end)), true
+	}
+	return err, false
+}
+
+func (e *sqliteEngine) commit(closures int) error {
+	begun := time.Now()
+	if _, err := e.writer.exec(context.Background(), "COMMIT", nil); err != nil {
+		e.rollback()
+		return unavailable(err)
+	}
+	e.s.stats.committed(closures, time.Since(begun))
+	return nil
+}
+
+// rollback leaves the transaction, if the engine has not done so itself.
+func (e *sqliteEngine) rollback() {
+	_, _ = e.writer.exec(context.Background(), "ROLLBACK", nil)
+}
+
+func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	var c *conn
+	select {
+	case <-e.quit:
+		return errClosed()
+	default:
+	}
+	select {
+	case c = <-e.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.quit:
+		return errClosed()
+	}
+	defer func() { e.readers <- c }()
+	bg := context.Background()
+	if _, err := c.exec(bg, "BEGIN", nil); err != nil {
+		return classify(err)
+	}
+	defer func() { _, _ = c.exec(bg, "ROLLBACK", nil) }()
+	return (&work{fn: fn}).run(&Tx{s: e.s, ctx: bg, on: c})
+}
+
+func (e *sqliteEngine) close() error {
+	if e.closing.Swap(true) {
+		<-e.stopped
+		return nil
+	}
+	close(e.quit)
+	<-e.stopped
+	return e.release()
+}
+
+func (e *sqliteEngine) release() error {
+	var errs []error
+	for range cap(e.readers) {
+		select {
+		case c := <-e.readers:
+			errs = append(errs, c.close())
+		default:
+			if e.closing.Load() {
+				c := <-e.readers // a View in progress gives it back
+				errs = append(errs, c.close())
+			}
+		}
+	}
+	if e.writer != nil {
+		errs = append(errs, e.writer.close())
+	}
+	if e.db != nil {
+		errs = append(errs, e.db.Close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// conn is one connection that keeps its statements prepared.
+type conn struct {
+	c     *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := c.stmts[query]; ok {
+		return st, nil
+	}
+	st, err := c.c.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	c.stmts[query] = st
+	return st, nil
+}
+
+func (c *conn) exec(ctx context.Context, query string, args []any) (int64, error) {
+	st, err := c.prepared(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (c *conn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	st, err := c.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(ctx, args...)
+}
+
+func (c *conn) close() error {
+	var errs []error
+	for _, st := range c.stmts {
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, c.c.Close())...)
+}

@@ -1,0 +1,39 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts since Open.
+type Stats struct {
+	// Commits is the number of durable commits; Closures the number of closures in them.
+	Commits, Closures int64
+	// Failed counts Do and Bulk calls that answered an error.
+	Failed int64
+	// Retries counts closures that ran again after a serialization failure or a deadlock.
+	Retries int64
+	// CommitSeconds is the time spent in COMMIT.
+	CommitSeconds float64
+}
+
+type stats struct {
+	commits, closures, failed, retries, commitNanos atomic.Int64
+}
+
+func (s *stats) committed(closures int, took time.Duration) {
+	s.commits.Add(1)
+	s.closures.Add(int64(closures))
+	s.commitNanos.Add(int64(took))
+}
+
+// Stats reads the counters.
+func (s *Store) Stats() Stats {
+	return Stats{
+		Commits:       s.stats.commits.Load(),
+		Closures:      s.stats.closures.Load(),
+		Failed:        s.stats.failed.Load(),
+		Retries:       s.stats.retries.Load(),
+		CommitSeconds: time.Duration(s.stats.commitNanos.Load()).Seconds(),
+	}
+}

@@ -1,0 +1,236 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// ErrInUse says that another replica holds the database exclusively.
+var ErrInUse = errors.New("another sidecar runs on this database; several replicas need Redis and PostgreSQL")
+
+// Config of a Store. Exactly one of Path and DSN is set.
+type Config struct {
+	// Path of the SQLite file; it and its folder are made if missing, readable by the owner only.
+	Path string
+	// DSN of a PostgreSQL database, as a URL or key=value pairs.
+	DSN string
+	// SiteKey is the 32-byte key under which all secrets rest. Required; a key other than the one that the store was made
+	// with is refused.
+	SiteKey []byte
+	// Exclusive refuses to open (ErrInUse) while another Store has the database open with Exclusive: the rule for members
+	// without Redis. Default false.
+	Exclusive bool
+	// Readers is the number of concurrent Views; default 4 on SQLite, 16 on PostgreSQL.
+	Readers int
+	// Writers is the number of concurrent transactions on PostgreSQL; default 8. SQLite has one.
+	Writers int
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// Rand is the source of keys, nonces and job ids; default crypto/rand.
+	Rand io.Reader
+	// Wake is called after a commit, once for each topic that the closure woke, on the goroutine of the caller of Do; nil
+	// drops them.
+	Wake func(topic string)
+	// Logger; default discards.
+	Logger *slog.Logger
+}
+
+// Store is the open database. It is safe for concurrent use.
+type Store struct {
+	cfg   Config
+	eng   engine
+	vault *vault
+	life  string
+	stats stats
+}
+
+// engine is what differs between SQLite and PostgreSQL.
+type engine interface {
+	// do runs the work until it is committed or failed; it.tx is then the transaction that committed.
+	do(it *work) error
+	// waiting tells bulk work that others wait for the writer.
+	waiting() bool
+	view(ctx context.Context, fn func(*Tx) error) error
+	migrate(ctx context.Context) error
+	close() error
+}
+
+// Open opens the database, brings its schema up to date and checks the site key. Close releases it.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if (cfg.Path == "") == (cfg.DSN == "") {
+		return nil, errors.New("open store: exactly one of path and DSN must be set")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	v, err := newVault(cfg.SiteKey, cfg.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{cfg: cfg, vault: v}
+	if cfg.Path != "" {
+		s.eng, err = openSQLite(ctx, s)
+	} else {
+		s.eng, err = openPostgres(ctx, s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.eng.close())
+	}
+	return s, nil
+}
+
+func (s *Store) settle(ctx context.Context) error {
+	if err := s.eng.migrate(ctx); err != nil {
+		return err
+	}
+	if err := s.checkSiteKey(ctx); err != nil {
+		return err
+	}
+	return s.loadLife(ctx)
+}
+
+// Close waits for the transactions in progress and releases the database. Do and View answer fault.Unavailable afterwards.
+func (s *Store) Close() error { return s.eng.close() }
+
+// Do runs fn in one read-write transaction and returns after its commit. fn is pure and may run again. A cancelled ctx
+// stops work that has not begun; work that has begun ends either way, and the answer tells which.
+func (s *Store) Do(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.submit(&work{ctx: ctx, fn: fn})
+}
+
+func (s *Store) submit(it *work) error {
+	if err := it.ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.eng.do(it); err != nil {
+		s.stats.failed.Add(1)
+		return err
+	}
+	if s.cfg.Wake != nil {
+		for _, topic := range it.tx.topics {
+			s.cfg.Wake(topic)
+		}
+	}
+	return nil
+}
+
+// View runs fn on a read-only snapshot.
+func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.eng.view(ctx, fn)
+}
+
+// Bounds of one batch of Bulk: bulkSlice of time, and at least bulkLeast steps even while others wait.
+const (
+	bulkSlice = 10 * time.Millisecond
+	bulkLeast = 16
+)
+
+// Bulk runs fn for i = 0 to n-1 in order, in as many transactions as it takes, behind all waiting Do calls and for at most
+// 10 ms in each. It is not atomic: an error rolls back the batch in which it happened and ends Bulk, earlier batches stay. So
+// make the steps idempotent and let the last one record how far it came.
+func (s *Store) Bulk(ctx context.Context, n int, fn func(tx *Tx, i int) error) error {
+	for next := 0; next < n; {
+		start, done := next, next
+		err := s.submit(&work{ctx: ctx, bulk: true, fn: func(tx *Tx) error {
+			begun := time.Now() // how long the writer is really held, not business time
+			for done = start; done < n; {
+				if err := fn(tx, done); err != nil {
+					return err
+				}
+				done++
+				if time.Since(begun) >= bulkSlice || done-start >= bulkLeast && s.eng.waiting() {
+					break
+				}
+			}
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+		next = done
+	}
+	return nil
+}
+
+// Unit is the unit of work as a consumer sees it: T is the consumer's own interface, which *Tx satisfies.
+type Unit[T any] struct{ s *Store }
+
+// For gives a consumer the unit of work in terms of its own transaction interface. It panics at once if *Tx does not
+// satisfy T, which is a defect in the wiring.
+func For[T any](s *Store) Unit[T] {
+	_ = any((*Tx)(nil)).(T)
+	return Unit[T]{s}
+}
+
+// Do is Store.Do.
+func (u Unit[T]) Do(ctx context.Context, fn func(T) error) error {
+	return u.s.Do(ctx, func(tx *Tx) error { return fn(any(tx).(T)) })
+}
+
+// View is Store.View.
+func (u Unit[T]) View(ctx context.Context, fn func(T) error) error {
+	return u.s.View(ctx, func(tx *Tx) error { return fn(any(tx).(T)) })
+}
+
+// Bulk is Store.Bulk.
+func (u Unit[T]) Bulk(ctx context.Context, n int, fn func(tx T, i int) error) error {
+	return u.s.Bulk(ctx, n, func(tx *Tx, i int) error { return fn(any(tx).(T), i) })
+}
+
+// work is one closure on its way to a commit.
+type work struct {
+	ctx  context.Context
+	fn   func(*Tx) error
+	bulk bool
+	tx   *Tx
+	done chan error
+}
+
+// run calls the closure on tx. An engine error wins over what the closure made of it: a closure that swallows one must not
+// commit half of its work.
+func (it *work) run(tx *Tx) (err error) {
+	it.tx = tx
+	defer tx.end()
+	err = guard(tx, it.fn)
+	if tx.failed != nil {
+		return tx.failed
+	}
+	return err
+}
+
+func guard(tx *Tx, fn func(*Tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(tx)
+}
+
+func unavailable(err error) error {
+	return fault.New(fault.Unavailable, "store_unavailable", "our database is not available").Because(err)
+}
+
+func errClosed() error {
+	return fault.New(fault.Unavailable, "store_closed", "the sidecar is stopping")
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+var subscriptionTable = newTable("subscription", "subscription", []string{"side", "id"},
+	[]string{"portal", "customer", "state", "created_at"})
+
+// subscriptions keeps the records here and their secrets in secret.go.
+type subscriptions struct{ tx *Tx }
+
+func (s subscriptions) Get(side subscription.Side, id string) (subscription.Subscription, error) {
+	var rec storepb.Subscription
+	version, found, err := s.tx.get(&subscriptionTable, []any{string(side), id}, &rec)
+	if err != nil {
+		return subscription.Subscription{}, err
+	}
+	if !found {
+		return subscription.Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", id)
+	}
+	return subscriptionOf(&rec, version), nil
+}
+
+func (s subscriptions) Put(u subscription.Subscription) (subscription.Subscription, error) {
+	var rec storepb.Subscription
+	version, err := s.tx.put(&subscriptionTable, []any{string(u.Side), u.ID},
+		[]any{u.Portal, u.Customer, string(u.State), ns(u.CreatedAt)}, u.Version, &rec,
+		func() { fillSubscription(&rec, u) })
+	if err != nil {
+		return subscription.Subscription{}, err
+	}
+	u.Version = version
+	return u, nil
+}
+
+const (
+	subscriptionPage   = `SELECT created_at, side, id, version, record FROM subscription WHERE (created_at, side, id) < ($1, $2, $3)`
+	subscriptionNewest = ` ORDER BY created_at DESC, side DESC, id DESC LIMIT $4`
+)
+
+func (s subscriptions) OfCustomer(portal, customer, pageToken string, limit int) ([]subscription.Subscription, string, error) {
+	if customer == "" {
+		return s.page(subscriptionPage+ofPortal+subscriptionNewest, pageToken, limit, portal)
+	}
+	return s.page(subscriptionPage+ofPortal+ofCustomer+subscriptionNewest, pageToken, limit, portal, customer)
+}
+
+func (s subscriptions) List(side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error) {
+	if side == "" {
+		return s.page(subscriptionPage+subscriptionNewest, pageToken, limit)
+	}
+	return s.page(subscriptionPage+ofSide+subscriptionNewest, pageToken, limit, string(side))
+}
+
+func (s subscriptions) page(query, token string, limit int, args ...any) ([]subscription.Subscription, string, error) {
+	from, err := parsePlace(token)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = orMost(limit)
+	var all []subscription.Subscription
+	var places []place
+	var here place
+	var version int64
+	var raw []byte
+	err = s.tx.rows(query, append([]any{from.At, from.Side, from.Key, limit + 1}, args...),
+		func() []any { return []any{&here.At, &here.Side, &here.Key, &version, &raw} },
+		func() error {
+			var rec storepb.Subscription
+			if err := decode(raw, &rec); err != nil {
+				return err
+			}
+			all, places = append(all, subscriptionOf(&rec, version)), append(places, here)
+			return nil
+		})
+	if err != nil {
+		return nil, "", err
+	}
+	all, next := page(all, places, limit)
+	return all, next, nil
+}
+
+func (s subscriptions) Count() (map[subscription.Side]map[subscription.State]int64, error) {
+	counts := map[subscription.Side]map[subscription.State]int64{}
+	var side, state string
+	var n int64
+	err := s.tx.rows(`SELECT side, state, count(*) FROM subscription GROUP BY side, state`, nil,
+		func() []any { return []any{&side, &state, &n} },
+		func() error {
+			if counts[subscription.Side(side)] == nil {
+				counts[subscription.Side(side)] = map[subscription.State]int64{}
+			}
+			counts[subscription.Side(side)][subscription.State(state)] = n
+			return nil
+		})
+	return counts, err
+}
+
+func fillSubscription(rec *storepb.Subscription, u subscription.Subscription) {
+	rec.Id, rec.Side, rec.Partner = u.ID, string(u.Side), u.Partner
+	rec.Portal, rec.Customer, rec.Pseudonym = u.Portal, u.Customer, u.Pseudonym
+	rec.OrderId, rec.AgreementId, rec.OfferingId = u.OrderID, u.AgreementID, u.OfferingID
+	rec.Revision, rec.ListingId, rec.Name, rec.Quantity = u.Revision, u.ListingID, u.Name, u.Quantity
+	rec.State = string(u.State)
+	rec.OneOff, rec.Recurring = fillAmount(rec.OneOff, u.OneOff), fillAmount(rec.Recurring, u.Recurring)
+	rec.Period, rec.Adapter, rec.Binding = u.Period, u.Adapter, u.Binding
+	rec.AccessDigest, rec.AccessReady = u.AccessDigest, u.AccessReady
+	rec.ActiveSince, rec.EndedAt = ns(u.ActiveSince), ns(u.EndedAt)
+	rec.CreatedAt, rec.UpdatedAt = ns(u.CreatedAt), ns(u.UpdatedAt)
+}
+
+func subscriptionOf(rec *storepb.Subscription, version int64) subscription.Subscription {
+	return subscription.Subscription{
+		ID: rec.Id, Side: subscription.Side(rec.Side), Partner: rec.Partner,
+		Portal: rec.Portal, Customer: rec.Customer, Pseudonym: rec.Pseudonym,
+		OrderID: rec.OrderId, AgreementID: rec.AgreementId, OfferingID: rec.OfferingId,
+		Revision: rec.Revision, ListingID: rec.ListingId, Name: rec.Name, Quantity: rec.Quantity,
+		State:  subscription.State(rec.State),
+		OneOff: amount(rec.OneOff), Recurring: amount(rec.Recurring), Period: rec.Period,
+		Adapter: rec.Adapter, Binding: rec.Binding, AccessDigest: rec.AccessDigest, AccessReady: rec.AccessReady,
+		ActiveSince: at(rec.ActiveSince), EndedAt: at(rec.EndedAt),
+		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,
+	}
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// Tx is one transaction. It belongs to the closure that got it, on one goroutine, until the closure returns.
+type Tx struct {
+	s      *Store
+	ctx    context.Context
+	on     session
+	topics []string
+	// change and changeEnd are the rest of the block of change numbers that this transaction took.
+	change, changeEnd int64
+	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
+	failed error
+}
+
+// session is one connection's transaction.
+type session interface {
+	exec(ctx context.Context, query string, args []any) (int64, error)
+	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+}
+
+func (tx *Tx) Partners() member.Store            { return partners{tx} }
+func (tx *Tx) Agreements() agreement.Store       { return agreements{tx} }
+func (tx *Tx) Catalog() catalog.Store            { return offerings{tx} }
+func (tx *Tx) Listings() listing.Store           { return listings{tx} }
+func (tx *Tx) Orders() order.Store               { return orders{tx} }
+func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
+func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
+func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
+func (tx *Tx) Portals() portal.Store             { return portals{tx} }
+func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }
+
+// Wake publishes the topic after the commit, once however often it is woken. A rollback drops it.
+func (tx *Tx) Wake(topic string) {
+	if !slices.Contains(tx.topics, topic) {
+		tx.topics = append(tx.topics, topic)
+	}
+}
+
+var errEnded = errors.New("the transaction has ended; its Tx was kept after the closure returned")
+
+func (tx *Tx) end() { tx.on = ended{} }
+
+// exec runs a statement and answers the number of rows it changed.
+func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	if tx.failed != nil {
+		return 0, tx.failed
+	}
+	n, err := tx.on.exec(tx.ctx, query, args)
+	if err != nil {
+		return 0, tx.fail(query, err)
+	}
+	return n, nil
+}
+
+// rows scans each row into dest and calls use, which must not run another statement: the row's one is still open.
+func (tx *Tx) rows(query string, args []any, dest func() []any, use func() error) error {
+	if tx.failed != nil {
+		return tx.failed
+	}
+	found, err := tx.on.query(tx.ctx, query, args)
+	if err != nil {
+		return tx.fail(query, err)
+	}
+	for found.Next() {
+		if err := found.Scan(dest()...); err != nil {
+			return tx.fail(query, errors.Join(err, found.Close()))
+		}
+		if err := use(); err != nil {
+			return errors.Join(err, found.Close())
+		}
+	}
+	if err := errors.Join(found.Err(), found.Close()); err != nil {
+		return tx.fail(query, err)
+	}
+	return nil
+}
+
+// row reads at most one row and tells whether there was one.
+func (tx *Tx) row(query string, args []any, dest ...any) (bool, error) {
+	found := false
+	err := tx.rows(query, args, func() []any { return dest }, func() error { found = true; return nil })
+	return found, err
+}
+
+func (tx *Tx) fail(query string, err error) error {
+	if tx.failed == nil {
+		tx.failed = classify(fmt.Errorf("%w in %q", err, query))
+	}
+	return tx.failed
+}
+
+type ended struct{}
+
+func (ended) exec(context.Context, string, []any) (int64, error)      { return 0, errEnded }
+func (ended) query(context.Context, string, []any) (*sql.Rows, error) { return nil, errEnded }
