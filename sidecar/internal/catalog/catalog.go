@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
-
-	"github.com/hanse-market/hanse/sidecar/internal/money"
 )
 
 // Document is what a supplier publishes of an offering: the JSON object whose exact bytes are hashed, sent and kept.
@@ -157,9 +155,4 @@ type CursorStore interface {
 func ListingID(partner, offeringID string) string {
 	sum := sha256.Sum256([]byte(partner + "\n" + offeringID))
 	return "lst-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]
-}
-
-// ListPrice is the exact list price of one unit of a flat component.
-func (c PriceComponent) ListPrice(currency string) (money.UnitPrice, error) {
-	return money.ParseUnitPrice(c.Amount, currency)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,9 +32,9 @@ type Context struct {
 	Quantity       int64
 }
 
-// Problem is a reference that could not be resolved; Field is its path within the binding.
+// Problem is a reference that could not be resolved; Path is within the binding.
 type Problem struct {
-	Field  string
+	Path   []string
 	Reason string
 	Cause  string
 }
@@ -158,7 +159,7 @@ func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	}
 	var found []Problem
 	note := func(path []string, reason, cause string) {
-		found = append(found, Problem{Field: JoinPath("", path), Reason: reason, Cause: cause})
+		found = append(found, Problem{Path: slices.Clone(path), Reason: reason, Cause: cause})
 	}
 	_, _, err = walk(map[string]any{"with": b.With}, nil, func(path []string, s string) (any, bool, error) {
 		parts, err := split(s)

@@ -215,7 +215,7 @@ func TestLint(t *testing.T) {
 	}
 	var fields []string
 	for _, p := range got {
-		fields = append(fields, p.Field+" "+p.Reason)
+		fields = append(fields, JoinPath("", p.Path)+" "+p.Reason)
 	}
 	want := []string{
 		"with.bad.x[1] reference_unknown", "with.broken reference_malformed", "with.env reference_unknown",

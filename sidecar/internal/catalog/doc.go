@@ -1,0 +1,23 @@
+// Package catalog is what a member sells and what its partners sell: offerings, their revisions and prices, and the feed
+// by which one member's catalog reaches another's.
+//
+// An offering is applied from YAML (offering.schema.json), becomes a JSON document whose exact bytes are hashed, and is
+// published under a new revision to every reseller with an active agreement in its currency:
+//
+//	YAML ──Parse──> Parsed ──Service.Apply──> revision n+1 ──┬─> feed of partner A ──FeedPage──> partner's Reader.ApplyPage
+//	                                                         └─> feed of partner B
+//
+// States (MEF LSO product lifecycle; the table is in state.go):
+//
+//	inTest ──> announced ──> orderable <──> onHold
+//	                             └──────> endOfSale ──> endOfSupport ──> obsolete
+//
+// A feed holds the last change of each offering towards one partner under a growing sequence number. A snapshot is the
+// feed read from its beginning, so that a reader can resume inside it; a change during a snapshot moves behind what was
+// read and is read again. At the end the reader tombstones what it did not see.
+//
+// What a partner sends is its word only: bytes are checked against their digest, documents against the same rules as our
+// own, revisions never go back, and one bad offering never stops the others.
+//
+// The package knows no agreement and no customer: discount and markup are given to it, and listing decides what is shown.
+package catalog

@@ -1,0 +1,231 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+)
+
+// MaxDocumentBytes bounds a published document.
+const MaxDocumentBytes = 512 << 10
+
+const (
+	maxComponents     = 32
+	maxTiers          = 32
+	maxCertifications = 50
+	// maxQuantity is the most that one order line holds; prices must not overflow up to it.
+	maxQuantity = 10000
+)
+
+// nothing is the schema of a recipe that asks for nothing; anything of one that promises nothing in particular.
+const (
+	nothing  = `{"type":"object","additionalProperties":false}`
+	anything = `{"type":"object"}`
+)
+
+// DecodeDocument reads a published document within limits. Fields it does not know are left alone: a newer member may
+// send more. It does not check what the document says. Error: fault.Invalid, reason document_invalid.
+func DecodeDocument(raw []byte) (Document, error) {
+	refuse := func(cause string, args ...any) (Document, error) {
+		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
+	}
+	lim := recipe.Limits{Bytes: MaxDocumentBytes, Depth: recipe.MaxSchemaDepth + 4, Values: 20000}
+	if _, err := recipe.DecodeJSON(raw, lim); err != nil {
+		return refuse("%s", err.Error())
+	}
+	var doc Document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		var typ *json.UnmarshalTypeError
+		if errors.As(err, &typ) {
+			return refuse("%s must be %s, not %s", typ.Field, typ.Type.Kind(), typ.Value)
+		}
+		return refuse("a value is malformed")
+	}
+	return doc, nil
+}
+
+// decodeForeign reads a document that another member published and checks it by the rules of our own.
+func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
+	refuse := func(cause string, args ...any) (Document, error) {
+		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
+	}
+	doc, err := DecodeDocument(raw)
+	if err != nil {
+		return Document{}, err
+	}
+	if doc.Revision < 1 {
+		return refuse("revision must be 1 or more")
+	}
+	if _, known := transitions[doc.State]; !known || doc.State == "" {
+		return refuse("state is not known")
+	}
+	if found := doc.check(schemas); len(found) > 0 {
+		return refuse("%s %s", recipe.JoinPath("", found[0].path), found[0].cause)
+	}
+	return doc, nil
+}
+
+// finding is one thing that is wrong with a document; path is as in YAML.
+type finding struct {
+	path   []string
+	reason string
+	cause  string
+}
+
+func at(path ...string) []string { return path }
+
+func isID(s string) bool {
+	ok, _ := regexp.MatchString(`^[a-z0-9][a-z0-9._-]{0,63}$`, s)
+	return ok
+}
+
+// check is what must hold of a document wherever it comes from.
+func (d Document) check(schemas *recipe.Schemas) []finding {
+	var found []finding
+	note := func(path []string, reason, cause string, args ...any) {
+		found = append(found, finding{path, reason, fmt.Sprintf(cause, args...)})
+	}
+	if !isID(d.ID) {
+		note(at("id"), "field_format", "is not an id")
+	}
+	for _, t := range []struct {
+		field, text string
+		least, most int
+	}{
+		{"name", d.Name, 1, maxName},
+		{"summary", d.Summary, 0, maxSummary},
+		{"description", d.Description, 0, maxDescription},
+		{"category", d.Category, 1, maxLabel},
+		{"region", d.Region, 1, maxLabel},
+		{"country", d.Country, 2, 2},
+	} {
+		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
+			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)
+		}
+	}
+	if len(d.Certifications) > maxCertifications {
+		note(at("certifications"), "field_limit", "are more than %d", maxCertifications)
+	}
+	for i, c := range d.Certifications {
+		if n := utf8.RuneCountInString(c); n < 1 || n > maxLabel {
+			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", maxLabel)
+		}
+	}
+	found = append(found, d.checkPrices()...)
+	for _, s := range []struct {
+		field string
+		raw   []byte
+	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
+		if _, err := schemas.Compile(s.raw); err != nil {
+			note(at("recipe", s.field), "schema_invalid", "%s", causeOf(err))
+		}
+	}
+	return found
+}
+
+func causeOf(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) && f.Cause != "" {
+		return f.Cause
+	}
+	return "is not valid"
+}
+
+func (d Document) checkPrices() []finding {
+	if _, err := money.MinorDigits(d.Currency); err != nil {
+		return []finding{{at("currency"), "currency_unknown", "is not an ISO 4217 currency in use"}}
+	}
+	if n := len(d.Prices); n < 1 || n > maxComponents {
+		return []finding{{at("prices"), "field_limit", fmt.Sprintf("must be 1 to %d components", maxComponents)}}
+	}
+	var found []finding
+	ids := map[string]bool{}
+	period := ""
+	for i, c := range d.Prices {
+		path := at("prices", strconv.Itoa(i))
+		note := func(field, reason, cause string) {
+			found = append(found, finding{append(path[:2:2], field), reason, cause})
+		}
+		switch {
+		case !isID(c.ID):
+			note("id", "field_format", "is not an id")
+		case ids[c.ID]:
+			note("id", "price_duplicate", "stands twice in this offering")
+		}
+		ids[c.ID] = true
+		if utf8.RuneCountInString(c.Name) > maxName {
+			note("name", "field_limit", "is too long")
+		}
+		switch c.Kind {
+		case Recurring:
+			if ok, _ := regexp.MatchString(`^P[1-9][0-9]{0,2}[YMWD]$`, c.Period); !ok {
+				note("period", "field_format", "must be an ISO 8601 duration of years, months, weeks or days")
+			} else if period != "" && period != c.Period {
+				note("period", "price_period", "differs: an offering recurs with one period")
+			}
+			period = c.Period
+		case Usage:
+			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > maxUnit {
+				note("unit", "field_limit", "must say what one unit is")
+			}
+		case OneOff:
+		default:
+			note("kind", "field_value", "must be one of: one_off, recurring, usage")
+		}
+		found = append(found, c.checkAmounts(path, d.Currency)...)
+	}
+	if len(found) == 0 {
+		if _, err := PriceLine(d, maxQuantity, 0, 0); err != nil {
+			found = append(found, finding{at("prices"), "price_overflow", "overflow at the largest order"})
+		}
+	}
+	return found
+}
+
+func (c PriceComponent) checkAmounts(path []string, currency string) []finding {
+	amount := func(path []string, s string) []finding {
+		if _, err := money.ParseUnitPrice(s, currency); err != nil {
+			reason, cause := amountFault(s)
+			return []finding{{path, reason, cause}}
+		}
+		return nil
+	}
+	if len(c.Tiers) == 0 {
+		return amount(append(path[:2:2], "amount"), c.Amount)
+	}
+	if c.Amount != "" || len(c.Tiers) > maxTiers {
+		return []finding{{append(path[:2:2], "tiers"), "price_tiers", "stand instead of an amount, 32 at most"}}
+	}
+	var found []finding
+	var last int64
+	for i, t := range c.Tiers {
+		tier := append(path[:2:2], "tiers", strconv.Itoa(i))
+		found = append(found, amount(append(tier[:4:4], "amount"), t.Amount)...)
+		switch final := i == len(c.Tiers)-1; {
+		case final && t.UpTo != 0:
+			found = append(found, finding{append(tier[:4:4], "up_to"), "price_tiers", "must not bound the last tier"})
+		case !final && t.UpTo <= last:
+			found = append(found, finding{append(tier[:4:4], "up_to"), "price_tiers", "must be above the tier before it"})
+		}
+		last = t.UpTo
+	}
+	return found
+}
+
+// amountFault says what is wrong with an amount that money.ParseUnitPrice refused.
+func amountFault(s string) (reason, cause string) {
+	if ok, _ := regexp.MatchString(`^-[0-9.]+$`, s); ok {
+		return "price_negative", "must not be negative"
+	}
+	if ok, _ := regexp.MatchString(`^[0-9]+(\.[0-9]+)?$`, s); ok {
+		return "price_overflow", "has more than 18 digits or 12 places"
+	}
+	return "price_malformed", `must be a plain decimal number like "9.90"`
+}

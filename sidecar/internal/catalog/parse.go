@@ -1,0 +1,282 @@
+package catalog
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+)
+
+//go:embed offering.schema.json
+var offeringSchema []byte
+
+// OfferingSchema is the JSON Schema of the YAML documents that Parse reads.
+func OfferingSchema() []byte { return slices.Clone(offeringSchema) }
+
+// maxApplyErrors bounds how many errors one answer lists.
+const maxApplyErrors = 100
+
+// ApplyError is one thing that is wrong in a file. Document, Line and Column count from 1.
+type ApplyError struct {
+	Document int
+	Line     int
+	Column   int
+	// Field is the path of the field: prices[0].amount.
+	Field  string
+	Reason string
+	Cause  string
+}
+
+func (e ApplyError) Error() string {
+	s := fmt.Sprintf("document %d, line %d, column %d", e.Document, e.Line, e.Column)
+	if e.Field != "" {
+		s += ": " + e.Field
+	}
+	return s + ": " + e.Cause
+}
+
+// Parsed is one offering of a file, not applied yet: its document has no revision.
+type Parsed struct {
+	Document Document
+	Binding  recipe.Binding
+	number   int
+	src      *source
+}
+
+// Error is an error at a field of this offering.
+func (p Parsed) Error(reason, cause string, path ...string) ApplyError {
+	n := p.src.node(path, false)
+	return ApplyError{
+		Document: p.number, Line: p.src.line + n.Line, Column: n.Column,
+		Field: recipe.JoinPath("", path), Reason: reason, Cause: cause,
+	}
+}
+
+// Parse reads a file of YAML documents. It finds as many errors as it can; where there is one, nothing must be applied.
+func Parse(yaml []byte) ([]Parsed, []ApplyError) {
+	p := parser{schemas: recipe.NewSchemas(0), seen: map[string]int{}}
+	return p.parse(yaml)
+}
+
+type parser struct {
+	schemas *recipe.Schemas
+	format  *jsonschema.Schema
+	seen    map[string]int
+	parsed  []Parsed
+	errors  []ApplyError
+}
+
+func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
+	whole := func(reason, cause string) ([]Parsed, []ApplyError) {
+		return nil, []ApplyError{{Document: 1, Line: 1, Column: 1, Reason: reason, Cause: cause}}
+	}
+	if len(yaml) > MaxFileBytes {
+		return whole("file_limit", fmt.Sprintf("the file is larger than %d MiB", MaxFileBytes>>20))
+	}
+	var err error
+	if p.format, err = compileFormat(); err != nil {
+		return whole("internal", "the offering schema does not compile: "+err.Error())
+	}
+	number := 0
+	for _, c := range split(bytes.TrimPrefix(yaml, []byte("\ufeff"))) {
+		src := parseYAML(c)
+		if src == nil {
+			continue
+		}
+		if number++; number > MaxFileDocuments {
+			return whole("file_limit", fmt.Sprintf("the file has more than %d documents", MaxFileDocuments))
+		}
+		p.document(src, number)
+		if len(p.errors) >= maxApplyErrors {
+			return nil, p.errors[:maxApplyErrors]
+		}
+	}
+	if number == 0 {
+		return whole("file_empty", "the file holds no document")
+	}
+	if len(p.errors) > 0 {
+		return nil, p.errors
+	}
+	return p.parsed, nil
+}
+
+func compileFormat() (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(offeringSchema))
+	if err != nil {
+		return nil, err
+	}
+	const name = "https://hanse.market/schemas/offering.json"
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource(name, doc); err != nil {
+		return nil, err
+	}
+	return c.Compile(name)
+}
+
+// document checks one document in three steps, each of which needs the one before: shape, schema, meaning.
+func (p *parser) document(src *source, number int) {
+	wrong := src.wrong
+	if len(wrong) == 0 {
+		wrong = p.schema(src)
+	}
+	if len(wrong) > 0 {
+		for _, w := range wrong {
+			p.errors = append(p.errors, ApplyError{
+				number, w.line, w.column, recipe.JoinPath("", w.path), w.reason, w.cause,
+			})
+		}
+		return
+	}
+	parsed := Parsed{number: number, src: src}
+	found := p.meaning(&parsed)
+	for _, f := range found {
+		p.errors = append(p.errors, parsed.Error(f.reason, f.cause, f.path...))
+	}
+	p.parsed = append(p.parsed, parsed)
+}
+
+func (p *parser) schema(src *source) []problem {
+	err := p.format.Validate(src.value)
+	var verr *jsonschema.ValidationError
+	if !errors.As(err, &verr) {
+		return nil
+	}
+	for _, v := range recipe.Explain(verr) {
+		n := src.node(v.Path, v.Keyword == "additionalProperties")
+		f := finding{v.Path, reasonOf(v.Keyword), v.Cause}
+		if last := len(v.Path) - 1; last >= 0 && v.Path[last] == "amount" && v.Keyword == "pattern" {
+			f.reason, f.cause = amountFault(n.Value)
+		}
+		src.wrong = append(src.wrong, problem{position{src.line + n.Line, n.Column}, f})
+	}
+	return src.wrong
+}
+
+func reasonOf(keyword string) string {
+	switch keyword {
+	case "required", "dependentRequired":
+		return "field_missing"
+	case "additionalProperties":
+		return "field_unknown"
+	case "type":
+		return "field_type"
+	case "enum", "const":
+		return "field_value"
+	case "pattern", "format":
+		return "field_format"
+	case "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "maxProperties":
+		return "field_limit"
+	}
+	return "field_invalid"
+}
+
+// written is the part of a document that is not published as it stands.
+type written struct {
+	Document
+	Prices []struct {
+		PriceComponent
+		Currency string `json:"currency"`
+	} `json:"prices"`
+	Recipe struct {
+		Step recipe.Binding `json:"step"`
+	} `json:"recipe"`
+}
+
+func (p *parser) meaning(parsed *Parsed) []finding {
+	src := parsed.src
+	raw, err := json.Marshal(src.value)
+	if err != nil {
+		return []finding{{nil, "document_invalid", "cannot be written as JSON"}}
+	}
+	var w written
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return []finding{{nil, "document_invalid", "holds a value that does not fit: " + err.Error()}}
+	}
+	var found []finding
+	doc := w.Document
+	if doc.State == "" {
+		doc.State = Orderable
+	}
+	for i, c := range w.Prices {
+		if c.Currency != "" && c.Currency != doc.Currency {
+			found = append(found, finding{
+				at("prices", fmt.Sprint(i), "currency"), "price_currency",
+				"differs from the offering's currency " + doc.Currency,
+			})
+		}
+		if c.Name == "" {
+			c.Name = c.ID
+		}
+		doc.Prices = append(doc.Prices, c.PriceComponent)
+	}
+	doc.Inputs, doc.Outputs = json.RawMessage(nothing), json.RawMessage(anything)
+	if v, _ := src.value.(map[string]any)["recipe"].(map[string]any); v != nil {
+		if _, has := v["inputs"]; has {
+			doc.Inputs = src.ordered(at("recipe", "inputs"))
+		}
+		if _, has := v["outputs"]; has {
+			doc.Outputs = src.ordered(at("recipe", "outputs"))
+		}
+	}
+	if doc.OrderableUntil != nil {
+		utc := doc.OrderableUntil.UTC().Truncate(time.Second)
+		doc.OrderableUntil = &utc
+	}
+	parsed.Document, parsed.Binding = doc, w.Recipe.Step
+
+	if before, twice := p.seen[doc.ID]; twice {
+		found = append(found, finding{at("id"), "offering_duplicate", fmt.Sprintf("stands in document %d too", before)})
+	}
+	p.seen[doc.ID] = parsed.number
+	found = append(found, doc.checkLines()...)
+	checked := doc.check(p.schemas)
+	found = append(found, checked...)
+	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
+		found = append(found, lint(parsed.Binding, doc)...)
+	}
+	return found
+}
+
+func lint(b recipe.Binding, doc Document) []finding {
+	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
+	if err != nil {
+		return []finding{{at("recipe"), "schema_invalid", causeOf(err)}}
+	}
+	found := make([]finding, 0, len(problems))
+	for _, pr := range problems {
+		path := append(at("recipe", "step"), pr.Path...)
+		found = append(found, finding{path, pr.Reason, pr.Cause})
+	}
+	return found
+}
+
+// checkLines refuses line breaks where one line is shown.
+func (d Document) checkLines() []finding {
+	var found []finding
+	line := func(s string, path ...string) {
+		if strings.ContainsAny(s, "\n\t") || strings.TrimSpace(s) != s {
+			found = append(found, finding{path, "text_invalid", "must be one line without spaces at its ends"})
+		}
+	}
+	line(d.Name, "name")
+	line(d.Summary, "summary")
+	line(d.Category, "category")
+	line(d.Region, "region")
+	for i, c := range d.Certifications {
+		line(c, "certifications", fmt.Sprint(i))
+	}
+	for i, c := range d.Prices {
+		line(c.Name, "prices", fmt.Sprint(i), "name")
+		line(c.Unit, "prices", fmt.Sprint(i), "unit")
+	}
+	return found
+}

@@ -1,0 +1,245 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+)
+
+// Tx is what one transaction gives to this package.
+type Tx interface {
+	Catalog() Store
+	Cursors() CursorStore
+	// Wake tells the topic's loops after the commit.
+	Wake(topic string)
+}
+
+// Work runs transactions. Closures may run again.
+type Work interface {
+	Do(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// AudienceEntry is a reseller that sees our offerings in one currency.
+type AudienceEntry struct {
+	Partner  string
+	Currency string
+}
+
+// Audience tells who sees our catalog: the resellers with an active agreement.
+type Audience interface {
+	Resellers(tx Tx) ([]AudienceEntry, error)
+}
+
+// Grace is how long a superseded revision without orderable_until is honoured: an order that left before the change
+// arrives within it.
+const Grace = 24 * time.Hour
+
+// Service is the supplier's side of the catalog.
+type Service struct {
+	Work     Work
+	Audience Audience
+	Now      func() time.Time
+	// CheckStep, if set, refuses a step whose adapter or connection is not configured here.
+	CheckStep func(recipe.Binding) error
+}
+
+// Result counts what an Apply did, or would do.
+type Result struct {
+	Created   int
+	Updated   int
+	Unchanged int
+}
+
+// errStop rolls a transaction back whose outcome is known already.
+var errStop = errors.New("nothing to commit")
+
+// Apply makes the offerings of a file current, each as its next revision, and publishes them: all of them or, where one
+// has an error or on a dry run, none.
+func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, []ApplyError, error) {
+	parsed, wrong := Parse(yaml)
+	if len(wrong) > 0 {
+		return Result{}, wrong, nil
+	}
+	steps := make([]next, 0, len(parsed))
+	for _, p := range parsed {
+		if s.CheckStep != nil {
+			if err := s.CheckStep(p.Binding); err != nil {
+				wrong = append(wrong, p.Error("step_invalid", causeOf(err), "recipe", "step"))
+			}
+		}
+		n, err := prepare(p)
+		if err != nil {
+			return Result{}, nil, fmt.Errorf("apply offering %s: %w", p.Document.ID, err)
+		}
+		steps = append(steps, n)
+	}
+	if len(wrong) > 0 {
+		return Result{}, wrong, nil
+	}
+	var result Result
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		result, wrong = Result{}, nil
+		audience, err := s.Audience.Resellers(tx)
+		if err != nil {
+			return err
+		}
+		for _, n := range steps {
+			bad, err := s.apply(tx, n, audience, &result)
+			if err != nil {
+				return fmt.Errorf("apply offering %s: %w", n.Document.ID, err)
+			}
+			if bad != nil {
+				wrong = append(wrong, *bad)
+			}
+		}
+		if dryRun || len(wrong) > 0 {
+			return errStop
+		}
+		for _, a := range audience {
+			tx.Wake("catalog/" + a.Partner)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return Result{}, nil, err
+	}
+	if len(wrong) > 0 {
+		return Result{}, wrong, nil
+	}
+	return result, nil, nil
+}
+
+// next is a parsed offering with what is compared and stored.
+type next struct {
+	Parsed
+	binding []byte
+	source  [32]byte
+}
+
+func prepare(p Parsed) (next, error) {
+	doc, err := json.Marshal(p.Document)
+	if err != nil {
+		return next{}, err
+	}
+	binding, err := p.Binding.Marshal()
+	if err != nil {
+		return next{}, err
+	}
+	h := sha256.New()
+	h.Write(doc)
+	h.Write([]byte{0})
+	h.Write(binding)
+	return next{Parsed: p, binding: binding, source: [32]byte(h.Sum(nil))}, nil
+}
+
+func (s *Service) apply(tx Tx, n next, audience []AudienceEntry, result *Result) (*ApplyError, error) {
+	before, err := tx.Catalog().Current(n.Document.ID)
+	created := fault.Is(err, fault.NotFound)
+	if err != nil && !created {
+		return nil, err
+	}
+	doc := n.Document
+	refuse := func(field, reason, cause string, args ...any) (*ApplyError, error) {
+		e := n.Error(reason, fmt.Sprintf(cause, args...), field)
+		return &e, nil
+	}
+	switch {
+	case !created && before.Source == n.source:
+		result.Unchanged++
+		return nil, nil
+	case created && !before.State.CanBecome(doc.State):
+		return refuse("state", "state_transition", "a new offering cannot begin as %s", doc.State)
+	case !before.State.CanBecome(doc.State):
+		return refuse("state", "state_transition", "an offering that is %s cannot become %s", before.State, doc.State)
+	case !created && before.Currency != doc.Currency:
+		return refuse("currency", "currency_change", "is %s for this offering's life: make another offering", before.Currency)
+	}
+	doc.Revision = before.Revision + 1
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > MaxDocumentBytes {
+		return refuse("recipe", "document_limit", "the offering is larger than %d KiB", MaxDocumentBytes>>10)
+	}
+	err = tx.Catalog().PutRevision(Offering{
+		ID: doc.ID, Revision: doc.Revision, State: doc.State, Document: raw, Digest: sha256.Sum256(raw), Binding: n.binding,
+		Source: n.source, Name: doc.Name, Category: doc.Category, Currency: doc.Currency, CreatedAt: s.Now(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		result.Created++
+	} else {
+		result.Updated++
+	}
+	if !doc.State.Visible() && !before.State.Visible() {
+		return nil, nil
+	}
+	for _, a := range audience {
+		if a.Currency == doc.Currency {
+			if err := tx.Catalog().Publish(a.Partner, doc.ID, doc.Revision, !doc.State.Visible()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// publishPage is how many offerings one step of PublishAll reads.
+const publishPage = 500
+
+// PublishAll puts every visible offering of a currency into a reseller's feed: its agreement became active.
+func PublishAll(tx Tx, partner, currency string) error {
+	return publishAll(tx, partner, currency, false)
+}
+
+// WithdrawAll takes them out again: the agreement is no longer active.
+func WithdrawAll(tx Tx, partner, currency string) error {
+	return publishAll(tx, partner, currency, true)
+}
+
+func publishAll(tx Tx, partner, currency string, tombstone bool) error {
+	after := ""
+	for {
+		page, err := tx.Catalog().List(after, publishPage)
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if after = o.ID; o.Currency != currency || !o.State.Visible() {
+				continue
+			}
+			if err := tx.Catalog().Publish(partner, o.ID, o.Revision, tombstone); err != nil {
+				return fmt.Errorf("publish offering %s to %s: %w", o.ID, partner, err)
+			}
+		}
+		if len(page) < publishPage {
+			tx.Wake("catalog/" + partner)
+			return nil
+		}
+	}
+}
+
+// Honoured tells whether a revision can be ordered at a time as far as it goes by itself: it was orderable, and its
+// promise (orderable_until) or, once superseded and without one, the Grace has not passed.
+func Honoured(o Offering, now time.Time) bool {
+	var doc struct {
+		OrderableUntil *time.Time `json:"orderable_until"`
+	}
+	switch {
+	case o.State != Orderable || json.Unmarshal(o.Document, &doc) != nil:
+		return false
+	case doc.OrderableUntil != nil:
+		return now.Before(*doc.OrderableUntil)
+	}
+	return o.SupersededAt.IsZero() || now.Before(o.SupersededAt.Add(Grace))
+}

@@ -1,0 +1,72 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Limits of an offering's texts, in characters.
+const (
+	maxName        = 200
+	maxSummary     = 500
+	maxDescription = 20000
+	maxLabel       = 100
+	maxUnit        = 32
+)
+
+// hidden tells why a character has no place in a text that people decide by: controls, and what reorders or hides other
+// characters, so that a text reads as something else than it says (Unicode TR36).
+func hidden(r rune) string {
+	switch {
+	case r == '\n' || r == '\t':
+		return ""
+	case unicode.Is(unicode.Bidi_Control, r):
+		return "bidi control"
+	case unicode.IsControl(r), r == '\u2028', r == '\u2029', r == '\uFEFF', r == unicode.ReplacementChar:
+		return "control character"
+	case r >= 0xE0000 && r <= 0xE007F, r&0xFFFE == 0xFFFE, r >= 0xFDD0 && r <= 0xFDEF:
+		return "character that is not text"
+	}
+	return ""
+}
+
+// checkText refuses invalid and hidden characters and answers the text in form NFC.
+func checkText(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", fmt.Errorf("text is not valid UTF-8")
+	}
+	for _, r := range s {
+		if why := hidden(r); why != "" {
+			return "", fmt.Errorf("text holds the %s U+%04X", why, r)
+		}
+	}
+	return norm.NFC.String(s), nil
+}
+
+// CleanLine makes a partner's text safe to show as one line of at most limit characters.
+func CleanLine(s string, limit int) string {
+	return clip(strings.Join(strings.Fields(strip(s)), " "), limit)
+}
+
+// CleanText makes a partner's text safe to show as paragraphs.
+func CleanText(s string, limit int) string { return clip(strings.TrimSpace(strip(s)), limit) }
+
+func strip(s string) string {
+	return norm.NFC.String(strings.Map(func(r rune) rune {
+		if hidden(r) != "" {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "")))
+}
+
+func clip(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	return string([]rune(s)[:limit])
+}
