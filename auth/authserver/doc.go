@@ -5,13 +5,13 @@
 //
 // A token request, in order; nothing is used up before the step that says so:
 //
-//	form     one value for each parameter, nothing in the query, no other kind of client authentication
+//	form     one value for each parameter, nothing in the query
+//	scope    at least one, all known; orders:* names an agreement
 //	proof    DPoP header, key, htm, htu, iat                                       (package dpop)
 //	client   client_id = https://origin/oauth2/client.json, read through the guard, cached
 //	assert   ES256, typ client-authentication+jwt, kid from the client's key set, iss = sub = client_id, aud = our issuer as
 //	         one string, iat, exp
 //	claim    the proof's jti, then the assertion's, in the replay cache            uses both up
-//	scope    at least one, all known; orders:* names an agreement
 //	grant    Grants decides by partnership and agreement
 //	token    RFC 9068, five minutes, bound to the proof's key
 package authserver

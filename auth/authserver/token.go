@@ -42,6 +42,10 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (fosite.AccessReq
 	if target := r.PostForm.Get("resource"); r.PostForm.Has("resource") && target != s.cfg.Origin {
 		return nil, nil, invalid(ReasonResource, "resource must be %s", s.cfg.Origin)
 	}
+	wish, err := parseWish(r.PostForm)
+	if err != nil {
+		return nil, nil, err
+	}
 	proof, err := s.proofs.Check(r, "")
 	if err != nil {
 		return nil, nil, proofError{err}
@@ -51,7 +55,7 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (fosite.AccessReq
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.grant(ctx, request, proof); err != nil {
+	if err := s.grant(ctx, request, wish, proof); err != nil {
 		return nil, nil, err
 	}
 	response, err := s.oauth.NewAccessResponse(ctx, request)
@@ -64,15 +68,12 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request) (fosite.AccessReq
 }
 
 // grant asks Grants and fills in the claims of the token to be.
-func (s *Server) grant(ctx context.Context, request fosite.AccessRequester, proof dpop.Proof) error {
+func (s *Server) grant(ctx context.Context, request fosite.AccessRequester, wish GrantRequest, proof dpop.Proof) error {
 	authenticated, ok := request.GetClient().(*client)
 	if !ok {
 		return unauthenticated(ReasonAssertionMissing, "no client")
 	}
-	wish, err := s.wish(request, authenticated)
-	if err != nil {
-		return err
-	}
+	wish.ClientID, wish.Origin, wish.ClientKID = authenticated.id, authenticated.origin, authenticated.kid
 	granted, err := s.cfg.Grants.Grant(ctx, wish)
 	if err != nil {
 		return grantRefusal(err)
@@ -110,16 +111,26 @@ func (s *Server) grant(ctx context.Context, request fosite.AccessRequester, proo
 	return nil
 }
 
-func (s *Server) wish(request fosite.AccessRequester, c *client) (GrantRequest, error) {
-	wish := GrantRequest{ClientID: c.id, Origin: c.origin, Scopes: request.GetRequestedScopes(), ClientKID: c.kid}
-	agreement, err := parseDetails(request.GetRequestForm().Get("authorization_details"))
+// parseWish comes before anything is used up: a wish that nobody could be granted is no reason to burn an assertion.
+func parseWish(form url.Values) (GrantRequest, error) {
+	wish := GrantRequest{Scopes: strings.Fields(form.Get("scope"))}
+	if len(wish.Scopes) == 0 {
+		return wish, invalid(ReasonScopeEmpty, "at least one scope is needed")
+	}
+	known := bearer.AllScopes()
+	for _, scope := range wish.Scopes {
+		if !slices.Contains(known, scope) {
+			return wish, invalid(ReasonScopeUnknown, "a scope does not exist")
+		}
+	}
+	agreement, err := parseDetails(form.Get("authorization_details"))
 	if err != nil {
 		return wish, err
 	}
-	wish.Agreement = agreement
 	if agreement == "" && slices.ContainsFunc(wish.Scopes, bearer.NeedsAgreement) {
 		return wish, invalid(ReasonAgreementMissing, "orders scopes need an agreement in authorization_details")
 	}
+	wish.Agreement = agreement
 	return wish, nil
 }
 
@@ -168,24 +179,6 @@ func parseForm(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	r.Form, r.PostForm = form, form
-	return checkScope(form)
-}
-
-// checkScope comes before anything is used up: a wish that nobody could be granted is no reason to burn an assertion.
-func checkScope(form url.Values) error {
-	if form.Get("grant_type") == "" {
-		return nil
-	}
-	asked := strings.Fields(form.Get("scope"))
-	if len(asked) == 0 {
-		return invalid(ReasonScopeEmpty, "at least one scope is needed")
-	}
-	known := bearer.AllScopes()
-	for _, scope := range asked {
-		if !slices.Contains(known, scope) {
-			return invalid(ReasonScopeUnknown, "a scope does not exist")
-		}
-	}
 	return nil
 }
 
