@@ -1,0 +1,66 @@
+package main
+
+import (
+	"strings"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+)
+
+type agreementCmd struct {
+	Offer agreementOfferCmd `cmd:"" help:"Sign an agreement as the supplier and send it to the reseller."`
+	List  agreementListCmd  `cmd:"" help:"List agreements."`
+}
+
+type agreementOfferCmd struct {
+	Origin    string      `arg:"" help:"The reseller: https://sidecar.example."`
+	Discount  percentFlag `required:"" placeholder:"20%" help:"Wholesale discount off the list price."`
+	Currency  string      `required:"" placeholder:"EUR" help:"ISO 4217 code of the agreement."`
+	Territory []string    `placeholder:"DE,AT" help:"ISO 3166-1 alpha-2 codes where the reseller may sell; default everywhere."`
+}
+
+func (c *agreementOfferCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.OfferAgreement,
+		&operatorv1.OfferAgreementRequest{
+			Reseller: c.Origin, WholesaleDiscountBp: int32(c.Discount), Currency: strings.ToUpper(c.Currency), Territory: c.Territory,
+		})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describeAgreement(t, res.GetAgreement()) })
+}
+
+type agreementListCmd struct{}
+
+func (c *agreementListCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.ListAgreements, &operatorv1.ListAgreementsRequest{})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.row("ID", "SUPPLIER", "RESELLER", "STATE", "DISCOUNT", "CURRENCY", "TERRITORY", "ACTIVE SINCE")
+		for _, g := range res.GetAgreements() {
+			t.row(g.GetId(), g.GetSupplier(), g.GetReseller(), g.GetState(), percent(g.GetWholesaleDiscountBp()), g.GetCurrency(),
+				territory(g), when(g.GetActiveSince()))
+		}
+	})
+}
+
+func describeAgreement(t *table, g *operatorv1.Agreement) {
+	t.fact("Agreement", g.GetId())
+	t.fact("Supplier", g.GetSupplier())
+	t.fact("Reseller", g.GetReseller())
+	t.fact("State", g.GetState())
+	t.fact("Discount", percent(g.GetWholesaleDiscountBp()))
+	t.fact("Currency", g.GetCurrency())
+	t.fact("Territory", territory(g))
+	t.fact("Digest", g.GetDigest())
+	t.fact("Active since", when(g.GetActiveSince()))
+}
+
+func territory(g *operatorv1.Agreement) string {
+	if len(g.GetTerritory()) == 0 {
+		return "everywhere"
+	}
+	return strings.Join(g.GetTerritory(), ",")
+}

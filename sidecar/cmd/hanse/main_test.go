@@ -1,0 +1,447 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+)
+
+const token = "operator-token"
+
+// result is what a run left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// hanse runs the command line as main does.
+func hanse(t *testing.T, env map[string]string, stdin string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(stdin), &stdout, &stderr)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// wire is an Operator API on a real HTTP server whose answers a test chooses, for what a healthy sidecar does not answer.
+type wire struct {
+	// answer and err are for the next call; request is the last one received.
+	answer, request proto.Message
+	err             error
+	t               *testing.T
+	env             map[string]string
+}
+
+func newWire(t *testing.T) *wire {
+	w := &wire{t: t}
+	intercept := connect.UnaryInterceptorFunc(func(connect.UnaryFunc) connect.UnaryFunc {
+		return func(_ context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			if req.Header().Get("Authorization") != "Bearer "+token {
+				return nil, connect.NewError(connect.CodeUnauthenticated, nil)
+			}
+			w.request = req.Any().(proto.Message)
+			if w.err != nil {
+				return nil, w.err
+			}
+			return answerOf(w.answer), nil
+		}
+	})
+	mux := http.NewServeMux()
+	option := connect.WithInterceptors(intercept)
+	mux.Handle(operatorv1connect.NewPartnerServiceHandler(operatorv1connect.UnimplementedPartnerServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewAgreementServiceHandler(operatorv1connect.UnimplementedAgreementServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewOfferingServiceHandler(operatorv1connect.UnimplementedOfferingServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewListingServiceHandler(operatorv1connect.UnimplementedListingServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewOrderServiceHandler(operatorv1connect.UnimplementedOrderServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(operatorv1connect.UnimplementedSubscriptionServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewLedgerServiceHandler(operatorv1connect.UnimplementedLedgerServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewPortalServiceHandler(operatorv1connect.UnimplementedPortalServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewJobServiceHandler(operatorv1connect.UnimplementedJobServiceHandler{}, option))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	w.env = map[string]string{"HANSE_OPERATOR": server.URL, "HANSE_OPERATOR_TOKEN": token}
+	return w
+}
+
+func (w *wire) run(stdin string, args ...string) result {
+	w.t.Helper()
+	return hanse(w.t, w.env, stdin, args...)
+}
+
+// answerOf wraps a message in the type that its handler sends.
+func answerOf(m proto.Message) connect.AnyResponse {
+	switch m := m.(type) {
+	case *operatorv1.GetPartnerResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListPartnersResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.DiscoverMemberResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.OfferAgreementResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListAgreementsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.AcceptAgreementResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ApplyOfferingsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.GetOfferingResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListListingsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.UpdateListingResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.SetMarkupResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListOrdersResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.GetOrderResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListSubscriptionsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.VerifyLedgersResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListEntriesResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.RotatePortalKeyResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.AddPortalResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListPortalsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.RemovePortalResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListJobsResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.RetryJobResponse:
+		return connect.NewResponse(m)
+	}
+	panic("no answer for this procedure")
+}
+
+func withInfo(code connect.Code, info *typev1.ErrorInfo) error {
+	err := connect.NewError(code, nil)
+	detail, _ := connect.NewErrorDetail(info)
+	err.AddDetail(detail)
+	return err
+}
+
+func TestErrors_HaveCodeCauseAndNextStep(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err   error
+		code  int
+		texts []string
+	}{
+		"not found":           {withInfo(connect.CodeNotFound, &typev1.ErrorInfo{Reason: "order_not_found", Cause: "there is no order x", Action: "list them"}), exitNotFound, []string{"order_not_found: there is no order x", "next: list them"}},
+		"field at fault":      {withInfo(connect.CodeInvalidArgument, &typev1.ErrorInfo{Reason: "bad_id", Field: "id", Cause: "too long"}), exitFailure, []string{"bad_id (id): too long"}},
+		"unauthenticated":     {connect.NewError(connect.CodeUnauthenticated, nil), exitAuth, []string{"unauthenticated", "--token-file"}},
+		"denied":              {connect.NewError(connect.CodePermissionDenied, nil), exitAuth, []string{"permission_denied"}},
+		"conflict":            {withInfo(connect.CodeAborted, &typev1.ErrorInfo{Reason: "lost_race"}), exitConflict, []string{"lost_race"}},
+		"wrong state":         {connect.NewError(connect.CodeFailedPrecondition, nil), exitConflict, []string{"failed_precondition"}},
+		"unavailable":         {connect.NewError(connect.CodeUnavailable, nil), exitPending, []string{"unavailable", "repeat it later"}},
+		"exhausted":           {connect.NewError(connect.CodeResourceExhausted, nil), exitPending, []string{"resource_exhausted"}},
+		"internal":            {connect.NewError(connect.CodeInternal, nil), exitFailure, []string{"internal", "log"}},
+		"hostile server text": {withInfo(connect.CodeInternal, &typev1.ErrorInfo{Reason: "x", Cause: "a\x1b[2Jb\u202ec"}), exitFailure, []string{"a\ufffd[2Jb\ufffdc"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.err = tc.err
+			got := w.run("", "order", "show", "x")
+			if got.code != tc.code || got.stdout != "" {
+				t.Errorf("exit %d, want %d; stdout %q", got.code, tc.code, got.stdout)
+			}
+			for _, text := range tc.texts {
+				if !strings.Contains(got.stderr, text) {
+					t.Errorf("no %q in:\n%s", text, got.stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestErrors_AreJSONWhereJSONWasAskedFor(t *testing.T) {
+	w := newWire(t)
+	w.err = withInfo(connect.CodeNotFound, &typev1.ErrorInfo{Reason: "order_not_found", Cause: "none"})
+	got := w.run("", "order", "show", "x", "-o", "json")
+	want := result{exitNotFound, "", `{"error":{"exit_code":3,"reason":"order_not_found","cause":"none"}}` + "\n"}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestReaching_TheSidecar(t *testing.T) {
+	t.Run("nobody listens", func(t *testing.T) {
+		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": token}, "", "job", "list", "--operator", "http://127.0.0.1:1")
+		if got.code != exitFailure || !strings.Contains(got.stderr, "sidecar_unreachable") || !strings.Contains(got.stderr, "hanse serve") {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("address is no URL", func(t *testing.T) {
+		got := hanse(t, nil, "", "job", "list", "--operator", "127.0.0.1:1")
+		if got.code != exitUsage || !strings.Contains(got.stderr, "http://127.0.0.1:7070") {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("no token", func(t *testing.T) {
+		got := hanse(t, nil, "", "job", "list", "--token-file", filepath.Join(t.TempDir(), "absent"))
+		if got.code != exitAuth || !strings.Contains(got.stderr, "HANSE_OPERATOR_TOKEN") {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("wrong token", func(t *testing.T) {
+		w := newWire(t)
+		w.env["HANSE_OPERATOR_TOKEN"] = "wrong"
+		if got := w.run("", "job", "list"); got.code != exitAuth {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("configuration gives address and token", func(t *testing.T) {
+		w := newWire(t)
+		w.answer = &operatorv1.ListJobsResponse{}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "operator.token"), []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config := filepath.Join(dir, "hanse.yaml")
+		yaml := "origin: https://sidecar.example\ndata_dir: " + dir + "\nlisten: {operator: '" + strings.TrimPrefix(w.env["HANSE_OPERATOR"], "http://") + "'}\n"
+		if err := os.WriteFile(config, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := hanse(t, nil, "", "job", "list", "-c", config); got.code != exitOK {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("configuration is wrong", func(t *testing.T) {
+		config := filepath.Join(t.TempDir(), "hanse.yaml")
+		if err := os.WriteFile(config, []byte("orign: x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := hanse(t, nil, "", "job", "list", "-c", config)
+		if got.code != exitFailure || !strings.Contains(got.stderr, "did you mean origin?") {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+func TestUsage_ErrorsExitWith2AndNameTheHelp(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no command":            {},
+		"unknown command":       {"sell"},
+		"unknown flag":          {"order", "list", "--frobnicate"},
+		"missing argument":      {"partner", "show"},
+		"missing role":          {"partner", "add", "https://b.example"},
+		"unknown role":          {"partner", "add", "https://b.example", "--as", "friend"},
+		"percentage as decimal": {"agreement", "offer", "https://b.example", "--discount", "0.2", "--currency", "EUR"},
+		"too exact percentage":  {"listing", "markup", "1.234%"},
+		"negative percentage":   {"listing", "markup", "--", "-5%"},
+		"hide and show":         {"listing", "update", "lst-1", "--hide", "--show"},
+		"unknown output":        {"order", "list", "-o", "xml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := hanse(t, nil, "", args...)
+			if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, "--help") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	if got := hanse(t, nil, "", "partner", "add", "--help"); got.code != exitOK || !strings.Contains(got.stdout, "--fingerprint") {
+		t.Errorf("help: %+v", got)
+	}
+	if got := hanse(t, nil, "", "version"); got.code != exitOK || !strings.HasPrefix(got.stdout, "hanse ") {
+		t.Errorf("version: %+v", got)
+	}
+}
+
+var member = &operatorv1.Member{
+	Origin: "https://b.example", Name: "B", LegalName: "B Cloud SE", Country: "AT", RegistrationId: "ATU1", Contact: "noc@b.example",
+	FingerprintWords: "apple brick candle dune ember fox", BusinessKeyThumbprint: "thumb", ProtocolVersions: []string{"1"},
+}
+
+func TestPartnerAdd_AsksBeforeItPinsAKey(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stdin string
+		args  []string
+		code  int
+		text  string
+	}{
+		"no answer":        {"", nil, exitFailure, "not_confirmed"},
+		"anything but yes": {"sure\n", nil, exitFailure, "not_confirmed"},
+		"other words":      {"y\n", []string{"--fingerprint", "apple brick candle dune ember wolf"}, exitConflict, "fingerprint_mismatch"},
+		"both":             {"", []string{"--yes", "--fingerprint", "x"}, exitUsage, "--help"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.answer = &operatorv1.DiscoverMemberResponse{Member: member}
+			got := w.run(tc.stdin, append([]string{"partner", "add", "https://b.example", "--as", "supplier"}, tc.args...)...)
+			if got.code != tc.code || got.stdout != "" || !strings.Contains(got.stderr, tc.text) {
+				t.Errorf("got %+v", got)
+			}
+			if _, added := w.request.(*operatorv1.AddPartnerRequest); added {
+				t.Error("the partner was added all the same")
+			}
+			if tc.text == "not_confirmed" && (!strings.Contains(got.stderr, "B Cloud SE") || !strings.Contains(got.stderr, "apple brick candle")) {
+				t.Errorf("asked without showing who it is:\n%s", got.stderr)
+			}
+		})
+	}
+}
+
+func TestCommands_SendWhatTheirFlagsSay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args   []string
+		answer proto.Message
+		want   proto.Message
+	}{
+		"offer": {
+			[]string{"agreement", "offer", "https://b.example", "--discount", "12.5%", "--currency", "eur", "--territory", "DE,AT"},
+			&operatorv1.OfferAgreementResponse{},
+			&operatorv1.OfferAgreementRequest{Reseller: "https://b.example", WholesaleDiscountBp: 1250, Currency: "EUR", Territory: []string{"DE", "AT"}},
+		},
+		"accept": {
+			[]string{"partner", "accept", "https://b.example"},
+			&operatorv1.AcceptAgreementResponse{},
+			&operatorv1.AcceptAgreementRequest{Supplier: "https://b.example"},
+		},
+		"hide": {
+			[]string{"listing", "update", "lst-1", "--hide", "--name", "", "--markup", "7.25%"},
+			&operatorv1.UpdateListingResponse{},
+			&operatorv1.UpdateListingRequest{Id: "lst-1", Hidden: new(true), Name: new(""), MarkupBp: new(int32(725))},
+		},
+		"change nothing": {
+			[]string{"listing", "update", "lst-1"}, &operatorv1.UpdateListingResponse{}, &operatorv1.UpdateListingRequest{Id: "lst-1"},
+		},
+		"return to the rule": {
+			[]string{"listing", "update", "lst-1", "--no-markup", "--show"},
+			&operatorv1.UpdateListingResponse{},
+			&operatorv1.UpdateListingRequest{Id: "lst-1", Hidden: new(false), MarkupBp: new(int32(-1))},
+		},
+		"markup": {
+			[]string{"listing", "markup", "15%", "--partner", "https://b.example", "--category", "Databases"},
+			&operatorv1.SetMarkupResponse{},
+			&operatorv1.SetMarkupRequest{Partner: "https://b.example", Category: "Databases", MarkupBp: 1500},
+		},
+		"open orders": {
+			[]string{"order", "list", "--open", "--side", "resale", "--limit", "7"},
+			&operatorv1.ListOrdersResponse{},
+			&operatorv1.ListOrdersRequest{Side: "resale", OpenOnly: true, PageSize: 7},
+		},
+		"rotate": {
+			[]string{"portal", "rotate", "web", "--overlap", "2h"},
+			&operatorv1.RotatePortalKeyResponse{},
+			&operatorv1.RotatePortalKeyRequest{Name: "web", OverlapSeconds: 7200},
+		},
+		"retry": {
+			[]string{"job", "retry", "12"}, &operatorv1.RetryJobResponse{}, &operatorv1.RetryJobRequest{Id: 12},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.answer = tc.answer
+			if got := w.run("", tc.args...); got.code != exitOK {
+				t.Fatalf("got %+v", got)
+			}
+			if diff := cmp.Diff(tc.want, w.request, protocmp.Transform()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTables_ShowAmountsTimesAndDashes(t *testing.T) {
+	w := newWire(t)
+	at := timestamppb.New(timestamppb.Now().AsTime())
+	w.answer = &operatorv1.ListListingsResponse{Listings: []*operatorv1.Listing{{
+		Id: "lst-1", Name: "Post\x1bgres", Partner: "https://b.example", OfferingId: "pg", MarkupBp: 1250, Per: "P1M", Orderable: true,
+		WholesalePrice: &typev1.Amount{MinorUnits: 1999, Currency: "EUR"}, RetailPrice: &typev1.Amount{MinorUnits: 2299, Currency: "EUR"},
+	}}, NextPageToken: "more"}
+	got := w.run("", "listing", "list", "--limit", "1")
+	want := "ID     NAME       PARTNER            OFFERING  WHOLESALE  MARKUP  RETAIL     PER  ORDERABLE  HIDDEN\n" +
+		"lst-1  Post\ufffdgres  https://b.example  pg        19.99 EUR  12.5%   22.99 EUR  P1M  yes        no\n"
+	if got.stdout != want || !strings.Contains(got.stderr, "--limit") {
+		t.Errorf("got:\n%s%s", got.stdout, got.stderr)
+	}
+	w.answer = &operatorv1.GetOrderResponse{Order: &operatorv1.Order{Id: "o-1", Side: "retail", PlacedAt: at}}
+	got = w.run("", "order", "show", "o-1")
+	if !strings.Contains(got.stdout, "Wholesale once:       -\n") || !strings.Contains(got.stdout, at.AsTime().Format("2006-01-02T15:04:05Z")) {
+		t.Errorf("got:\n%s", got.stdout)
+	}
+}
+
+func TestOfferingApply_NamesFileLineAndColumn(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.ApplyOfferingsResponse{Errors: []*operatorv1.ApplyError{{Document: 2, Line: 14, Column: 3, Field: "prices[0].amount", Reason: "negative", Cause: "must not be negative"}}}
+	file := filepath.Join(t.TempDir(), "offerings.yaml")
+	if err := os.WriteFile(file, []byte("id: a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := w.run("", "offering", "apply", "-f", file, "--dry-run")
+	if got.code != exitFailure || !strings.HasPrefix(got.stdout, file+":14:3: prices[0].amount: must not be negative (negative)\n") || !strings.Contains(got.stderr, "nothing was applied") {
+		t.Errorf("got %+v", got)
+	}
+	if diff := cmp.Diff(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("id: a\n"), DryRun: true}, w.request, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Created: 2}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); got.code != exitOK || got.stdout != "applied: 2 created, 0 updated, 0 unchanged\n" {
+		t.Errorf("got %+v", got)
+	}
+	if got := w.run("", "offering", "apply", "-f", filepath.Join(t.TempDir(), "absent")); got.code != exitFailure || !strings.Contains(got.stderr, "absent") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.VerifyLedgersResponse{Verified: true, Entries: 9, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Direction: "own", Entries: 9}}}
+	if got := w.run("", "ledger", "verify"); got.code != exitOK || !strings.Contains(got.stdout, "https://b.example") {
+		t.Errorf("got %+v", got)
+	}
+	w.answer = &operatorv1.VerifyLedgersResponse{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Problems: []string{"entry 4: hash"}}}}
+	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "entry 4: hash") || !strings.Contains(got.stderr, "ledgers_differ") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestLedgerShow_KeepsTheExactBytesInJSON(t *testing.T) {
+	raw := `{"at":"2026-11-21T12:00:00Z","body":{},"hash":"0123456789abcdef","kind":"order.placed","prev":"00","seq":4,"subject":"c-1"}`
+	w := newWire(t)
+	w.answer = &operatorv1.ListEntriesResponse{Entries: []string{raw}}
+	if got := w.run("", "ledger", "show", "https://b.example"); !strings.Contains(got.stdout, "4    2026-11-21T12:00:00Z  order.placed  c-1      0123456789ab") {
+		t.Errorf("got:\n%s", got.stdout)
+	}
+	if got := w.run("", "ledger", "show", "https://b.example", "-o", "json"); !strings.Contains(got.stdout, `\"subject\":\"c-1\"`) {
+		t.Errorf("got:\n%s", got.stdout)
+	}
+}
+
+func TestPercent_ReadsWhatItWrites(t *testing.T) {
+	for bp, text := range map[int32]string{0: "0%", 1: "0.01%", 50: "0.5%", 2000: "20%", 1250: "12.5%", 1000000: "10000%"} {
+		var p percentFlag
+		if got := percent(bp); got != text {
+			t.Errorf("%d is written %q, want %q", bp, got, text)
+		}
+		if err := p.UnmarshalText([]byte(text)); err != nil || int32(p) != bp {
+			t.Errorf("%q reads as %d, %v", text, p, err)
+		}
+	}
+	for _, text := range []string{"", "%", "20", ".5%", "-1%", "1e3%", "99999999%", "1.2.3%", "+5%"} {
+		var p percentFlag
+		if err := p.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q reads as %d", text, p)
+		}
+	}
+}

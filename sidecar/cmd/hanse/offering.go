@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+)
+
+// maxOfferingFile is what one call carries.
+const maxOfferingFile = 16 << 20
+
+type offeringCmd struct {
+	Apply offeringApplyCmd `cmd:"" help:"Make the offerings what a YAML file says; all of them, or none where one has an error."`
+	List  offeringListCmd  `cmd:"" help:"List our offerings."`
+	Show  offeringShowCmd  `cmd:"" help:"Show one offering as partners receive it."`
+}
+
+type offeringApplyCmd struct {
+	File   string `short:"f" required:"" placeholder:"FILE" help:"YAML with one or many documents; - reads standard input."`
+	DryRun bool   `help:"Check only."`
+}
+
+func (c *offeringApplyCmd) Run(a *app) error {
+	yaml, err := c.read(a)
+	if err != nil {
+		return err
+	}
+	res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ApplyOfferings,
+		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun})
+	if err != nil {
+		return err
+	}
+	if err := a.show(res, func(t *table) { c.summary(t, res) }); err != nil {
+		return err
+	}
+	if n := len(res.GetErrors()); n > 0 {
+		return &commandError{Code: exitFailure, Reason: "offerings_invalid", Cause: fmt.Sprintf("%d errors; nothing was applied", n), Action: "correct the file and repeat"}
+	}
+	return nil
+}
+
+func (c *offeringApplyCmd) read(a *app) ([]byte, error) {
+	in := a.stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxOfferingFile+1))
+	if err == nil && len(b) > maxOfferingFile {
+		err = &commandError{Code: exitFailure, Reason: "file_too_large", Cause: fmt.Sprintf("%s is larger than %d bytes", c.File, maxOfferingFile), Action: "split it"}
+	}
+	return b, err
+}
+
+func (c *offeringApplyCmd) summary(t *table, res *operatorv1.ApplyOfferingsResponse) {
+	for _, e := range res.GetErrors() {
+		// file:line:column first, on a line of its own: editors jump there.
+		_, _ = fmt.Fprintf(t.w, "%s:%d:%d: %s: %s (%s)\n", c.File, e.GetLine(), e.GetColumn(), printable(e.GetField()), printable(e.GetCause()), e.GetReason())
+	}
+	if len(res.GetErrors()) > 0 {
+		return
+	}
+	verb := "applied"
+	if c.DryRun {
+		verb = "checked"
+	}
+	_, _ = fmt.Fprintf(t.w, "%s: %d created, %d updated, %d unchanged\n", verb, res.GetCreated(), res.GetUpdated(), res.GetUnchanged())
+}
+
+type offeringListCmd struct {
+	Limit int `default:"100" help:"At most this many."`
+}
+
+func (c *offeringListCmd) Run(a *app) error {
+	all := &operatorv1.ListOfferingsResponse{}
+	err := pages(c.Limit, &all.NextPageToken, func(size int32, token string) (int, string, error) {
+		res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ListOfferings,
+			&operatorv1.ListOfferingsRequest{PageSize: size, PageToken: token})
+		all.Offerings = append(all.Offerings, res.GetOfferings()...)
+		return len(res.GetOfferings()), res.GetNextPageToken(), err
+	})
+	if err != nil {
+		return err
+	}
+	defer a.more(all.GetNextPageToken())
+	return a.show(all, func(t *table) {
+		t.row("ID", "NAME", "CATEGORY", "STATE", "REVISION", "CURRENCY", "DIGEST")
+		for _, o := range all.GetOfferings() {
+			t.row(o.GetId(), o.GetName(), o.GetCategory(), o.GetState(), number(o.GetRevision()), o.GetCurrency(), short(o.GetDigest()))
+		}
+	})
+}
+
+// pages reads page after page until there are limit items or no more.
+func pages(limit int, next *string, page func(size int32, token string) (n int, next string, err error)) error {
+	for have := 0; have < limit; {
+		n, token, err := page(int32(min(limit-have, 1000)), *next)
+		if err != nil {
+			return err
+		}
+		*next = token
+		have += n
+		if token == "" || n == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+type offeringShowCmd struct {
+	ID string `arg:"" help:"The offering's id."`
+}
+
+func (c *offeringShowCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.GetOffering, &operatorv1.GetOfferingRequest{Id: c.ID})
+	if err != nil {
+		return err
+	}
+	o := res.GetOffering()
+	return a.show(res, func(t *table) {
+		t.fact("Offering", o.GetId())
+		t.fact("Name", o.GetName())
+		t.fact("Category", o.GetCategory())
+		t.fact("State", o.GetState())
+		t.fact("Revision", number(o.GetRevision()))
+		t.fact("Currency", o.GetCurrency())
+		t.fact("Digest", o.GetDigest())
+		t.fact("Document", string(o.GetDocument()))
+	})
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+)
+
+type partnerCmd struct {
+	Add    partnerAddCmd    `cmd:"" help:"Discover a member, show its fingerprint, propose a partnership."`
+	Accept partnerAcceptCmd `cmd:"" help:"Accept the agreement that a supplier offers us."`
+	List   partnerListCmd   `cmd:"" help:"List partners."`
+	Show   partnerShowCmd   `cmd:"" help:"Show one partner."`
+}
+
+type partnerAddCmd struct {
+	Origin      string `arg:"" help:"The member: https://sidecar.example."`
+	As          string `required:"" enum:"reseller,supplier" help:"What the member is to us: a supplier sells to us, a reseller buys from us."`
+	Yes         bool   `short:"y" xor:"confirm" help:"Take the fingerprint as it is shown."`
+	Fingerprint string `xor:"confirm" placeholder:"WORDS" help:"The six words as the partner told them over another channel; anything else is refused."`
+}
+
+func (c *partnerAddCmd) Run(a *app) error {
+	found, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.DiscoverMember,
+		&operatorv1.DiscoverMemberRequest{Origin: c.Origin})
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(a, found.GetMember()); err != nil {
+		return err
+	}
+	added, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AddPartner,
+		&operatorv1.AddPartnerRequest{Origin: c.Origin, Role: roles[c.As], BusinessKeyThumbprint: found.GetMember().GetBusinessKeyThumbprint()})
+	if err != nil {
+		return err
+	}
+	return a.show(added, func(t *table) { describePartner(t, added.GetPartner()) })
+}
+
+// confirm shows who answers under the origin and asks whether that is the partner meant: DNS and TLS alone do not say.
+func (c *partnerAddCmd) confirm(a *app, m *operatorv1.Member) error {
+	if c.Fingerprint != "" {
+		if !strings.EqualFold(words(c.Fingerprint), words(m.GetFingerprintWords())) {
+			return &commandError{
+				Code: exitConflict, Reason: "fingerprint_mismatch",
+				Cause:  fmt.Sprintf("%s shows %q, not %q", c.Origin, m.GetFingerprintWords(), c.Fingerprint),
+				Action: "ask the partner over another channel; do not go on before the words agree",
+			}
+		}
+		return nil
+	}
+	// Talk, not data: standard output carries the result alone.
+	talk := *a
+	talk.stdout = a.stderr
+	flags := *a.flags
+	flags.Output = ""
+	talk.flags = &flags
+	if err := talk.show(m, func(t *table) { describeMember(t, m) }); err != nil {
+		return err
+	}
+	if c.Yes {
+		return nil
+	}
+	fmt.Fprintf(a.stderr, "Compare the fingerprint over another channel. Add this member as our %s? [y/N] ", c.As)
+	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return &commandError{Code: exitFailure, Reason: "not_confirmed", Cause: "nothing was changed", Action: "answer y, or give --fingerprint WORDS or --yes"}
+	}
+	return nil
+}
+
+// words brings a fingerprint to one spelling: people read it out with spaces or hyphens.
+func words(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '-' || r == ',' || r == '\t' }), " ")
+}
+
+var roles = map[string]operatorv1.Role{
+	"supplier": operatorv1.Role_ROLE_SUPPLIER,
+	"reseller": operatorv1.Role_ROLE_RESELLER,
+}
+
+func roleNames(of []operatorv1.Role) string {
+	var names []string
+	for _, r := range of {
+		names = append(names, strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_")))
+	}
+	return strings.Join(names, ", ")
+}
+
+type partnerAcceptCmd struct {
+	Origin    string `arg:"" help:"The supplier: https://sidecar.example."`
+	Agreement string `placeholder:"ID" help:"Which of several offered agreements."`
+}
+
+func (c *partnerAcceptCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement,
+		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describeAgreement(t, res.GetAgreement()) })
+}
+
+type partnerListCmd struct{}
+
+func (c *partnerListCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.ListPartners, &operatorv1.ListPartnersRequest{})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.row("ORIGIN", "NAME", "ROLES", "STATE", "REACHABLE", "OFFERINGS", "PARKED", "LAST CONTACT")
+		for _, p := range res.GetPartners() {
+			t.row(p.GetMember().GetOrigin(), p.GetMember().GetName(), roleNames(p.GetRoles()), p.GetState(), p.GetReachability(),
+				number(p.GetOfferings()), number(len(p.GetParkedSubjects())), when(p.GetLastContact()))
+		}
+	})
+}
+
+type partnerShowCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+}
+
+func (c *partnerShowCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.GetPartner, &operatorv1.GetPartnerRequest{Origin: c.Origin})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
+func describeMember(t *table, m *operatorv1.Member) {
+	t.fact("Origin", m.GetOrigin())
+	t.fact("Name", m.GetName())
+	t.fact("Legal name", m.GetLegalName())
+	t.fact("Country", m.GetCountry())
+	t.fact("Registration", m.GetRegistrationId())
+	t.fact("Contact", m.GetContact())
+	t.fact("Protocol versions", strings.Join(m.GetProtocolVersions(), ", "))
+	t.fact("Key", m.GetBusinessKeyThumbprint())
+	t.fact("Fingerprint", m.GetFingerprintWords())
+}
+
+func describePartner(t *table, p *operatorv1.Partner) {
+	describeMember(t, p.GetMember())
+	t.fact("Roles", roleNames(p.GetRoles()))
+	t.fact("State", p.GetState())
+	t.fact("Reachable", p.GetReachability())
+	t.fact("Last contact", when(p.GetLastContact()))
+	t.fact("Last error", p.GetLastError())
+	t.fact("Our ledger", number(p.GetOwnLedgerSeq()))
+	t.fact("Their ledger", number(p.GetTheirLedgerSeq()))
+	t.fact("Parked", strings.Join(p.GetParkedSubjects(), ", "))
+	t.fact("Offerings", number(p.GetOfferings()))
+}

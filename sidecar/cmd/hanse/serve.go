@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hanse-market/hanse/sidecar"
+)
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 2 * time.Minute
+	// bodyTimeout bounds how slowly a request may arrive; answers may be streams and have no bound.
+	bodyTimeout = 30 * time.Second
+)
+
+type serveCmd struct{}
+
+// service is the library as the daemon uses it.
+type service interface {
+	Run(ctx context.Context) error
+	PortalHandler() http.Handler
+	OperatorHandler() http.Handler
+	PeerHandler() http.Handler
+	OpsHandler() http.Handler
+	// Drain makes the sidecar not ready and ends its streams.
+	Drain()
+	Close() error
+}
+
+func (c *serveCmd) Run(a *app) error {
+	cfg, err := sidecar.LoadConfig(a.flags.Config, a.getenv)
+	if err != nil {
+		return configError(err)
+	}
+	if cfg, err = cfg.Complete(); err != nil {
+		return configError(err)
+	}
+	cfg.Logger = newLogger(cfg.Log, a.stderr)
+	d, err := newDaemon(cfg)
+	if err != nil {
+		return err
+	}
+	s, err := open(a.ctx, cfg)
+	if err != nil {
+		return errors.Join(err, d.close())
+	}
+	return d.run(a.ctx, s)
+}
+
+func newLogger(cfg sidecar.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	// Complete has checked the word.
+	_ = level.UnmarshalText([]byte(cfg.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// daemon owns the listeners and the order of the end.
+type daemon struct {
+	cfg                         sidecar.Config
+	log                         *slog.Logger
+	portal, operator, peer, ops net.Listener
+}
+
+// newDaemon binds everything first: a port in use or a wrong certificate shows before anything is opened.
+func newDaemon(cfg sidecar.Config) (*daemon, error) {
+	d := &daemon{cfg: cfg, log: cfg.Logger}
+	for _, l := range []struct {
+		key, address string
+		to           *net.Listener
+	}{
+		{"listen.portal", cfg.Listen.Portal, &d.portal},
+		{"listen.operator", cfg.Listen.Operator, &d.operator},
+		{"listen.peer", cfg.Listen.Peer, &d.peer},
+		{"listen.ops", cfg.Listen.Ops, &d.ops},
+	} {
+		listener, err := net.Listen("tcp", l.address)
+		if err != nil {
+			return nil, errors.Join(&commandError{Code: exitFailure, Reason: "cannot_listen", Field: l.key, Cause: err.Error(), Action: "free the address or choose another"}, d.close())
+		}
+		*l.to = listener
+	}
+	secured, err := securePeer(cfg, d.peer)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	d.peer = secured
+	return d, nil
+}
+
+// run serves until ctx ends, then drains: not ready, no new connections, requests in flight finish, loops stop. The ops
+// listener stays to the end, so that an orchestrator sees it.
+func (d *daemon) run(ctx context.Context, s service) error {
+	servers := []*http.Server{
+		d.server(s.PortalHandler()), d.server(s.OperatorHandler()), d.server(s.PeerHandler()),
+	}
+	ops := d.server(s.OpsHandler())
+	// The loops and the requests in flight outlive ctx: its end only starts the drain.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	group, broken := errgroup.WithContext(work)
+	group.Go(func() error { return s.Run(work) })
+	for i, l := range []net.Listener{d.portal, d.operator, d.peer} {
+		group.Go(func() error { return serve(servers[i], l) })
+	}
+	group.Go(func() error { return serve(ops, d.ops) })
+	d.log.Info("serving", "origin", d.cfg.Origin, "portal", d.portal.Addr().String(), "operator", d.operator.Addr().String(),
+		"peer", d.peer.Addr().String(), "ops", d.ops.Addr().String())
+
+	select {
+	case <-ctx.Done():
+	case <-broken.Done():
+	}
+	d.log.Info("draining", "timeout", d.cfg.DrainTimeout.String())
+	s.Drain()
+	err := d.shutdown(servers)
+	stopWork()
+	_ = ops.Close()
+	err = errors.Join(group.Wait(), err, s.Close())
+	d.log.Info("stopped", "clean", err == nil)
+	return err
+}
+
+// shutdown lets requests in flight finish, and cuts those that do not in time.
+func (d *daemon) shutdown(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.DrainTimeout)
+	defer cancel()
+	var group errgroup.Group
+	for _, s := range servers {
+		group.Go(func() error {
+			if err := s.Shutdown(ctx); err != nil {
+				return errors.Join(fmt.Errorf("requests were cut after %v: %w", d.cfg.DrainTimeout, err), s.Close())
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (d *daemon) close() error {
+	var err error
+	for _, l := range []net.Listener{d.portal, d.operator, d.peer, d.ops} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// server speaks HTTP/1.1 and HTTP/2, with or without TLS: gRPC clients on loopback use HTTP/2 in clear.
+func (d *daemon) server(h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           boundBody(h),
+		Protocols:         protocols,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    d.cfg.Limits.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// boundBody gives a request's body a deadline. Server.ReadTimeout would do so too, but goes on counting while a stream is
+// answered and cuts it.
+func boundBody(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			control := http.NewResponseController(w)
+			if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
+				r.Body = &boundedBody{ReadCloser: r.Body, control: control}
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// boundedBody lifts the deadline when the body has been read.
+type boundedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
