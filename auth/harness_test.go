@@ -251,6 +251,7 @@ type host struct {
 	hits      map[string]int
 	handler   http.Handler
 	browser   *http.Client
+	now       func() time.Time
 }
 
 func (w *world) host(name string) *host {
@@ -270,6 +271,9 @@ func (w *world) host(name string) *host {
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
+	if h.now != nil {
+		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
+	}
 	h.hits[r.URL.Path]++
 	next := http.Handler(h.overrides[r.URL.Path])
 	if h.overrides[r.URL.Path] == nil {
@@ -306,6 +310,11 @@ type member struct {
 	client   *client.Client
 	relation func(bearer.Principal) error
 	reached  atomic.Int64
+	// mounted, if set, answers what passes the middleware.
+	mounted http.Handler
+	// ahead is how much this member's clock is ahead of the world's, in nanoseconds.
+	ahead atomic.Int64
+	skew  atomic.Int64
 	// last principal that the handler saw
 	last atomic.Value
 }
@@ -315,26 +324,32 @@ const agreementOfA = "agr_a"
 
 func (w *world) member(name string) *member {
 	w.t.Helper()
-	m := &member{host: w.host(name), w: w, store: newKeyStore(), hot: newHot(w.clock.Now)}
+	m := &member{host: w.host(name), w: w, store: newKeyStore()}
+	m.hot, m.host.now = newHot(m.now), m.now
 	m.grants = &grants{answer: func(r authserver.GrantRequest) (authserver.Granted, error) {
 		if r.Agreement != "" && (r.Agreement != agreementOfA || !strings.HasPrefix(r.Origin, "https://a.localhost:")) {
 			return authserver.Granted{}, refusal.New(refusal.Denied, "agreement_denied", "not your agreement")
 		}
 		return authserver.Granted{Scopes: r.Scopes, Agreement: r.Agreement}, nil
 	}}
-	m.guard = guard.New(guard.Config{Dev: true, RootCAs: w.pool, Now: w.clock.Now})
+	m.guard = guard.New(guard.Config{Dev: true, RootCAs: w.pool, Now: m.now})
 	w.t.Cleanup(m.guard.Close)
 	var err error
-	if m.keys, err = keys.New(w.t.Context(), keys.Config{Store: m.store, Now: w.clock.Now}); err != nil {
+	if m.keys, err = keys.New(w.t.Context(), keys.Config{Store: m.store, Now: m.now}); err != nil {
 		w.t.Fatal(err)
 	}
-	m.host.handler = m.mount(m.guard, m.host.origin, w.clock.Now, bearer.PeerScopes())
-	m.client, err = client.New(client.Config{Origin: m.origin, Keys: m.keys, Guard: m.guard, Now: w.clock.Now})
+	m.host.handler = m.mount(m.guard, m.host.origin, m.now, bearer.PeerScopes())
+	m.client, err = client.New(client.Config{
+		Origin: m.origin, Keys: m.keys, Guard: m.guard, Now: m.now,
+		Skew: func(_ string, ahead time.Duration) { m.skew.Store(int64(ahead)) },
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return m
 }
+
+func (m *member) now() time.Time { return m.w.clock.Now().Add(time.Duration(m.ahead.Load())) }
 
 // mount wires one replica of the member.
 func (m *member) mount(g authserver.Fetcher, origin string, now func() time.Time, scopes map[string]string) http.Handler {
@@ -364,6 +379,10 @@ func (m *member) mount(g authserver.Fetcher, origin string, now func() time.Time
 		m.reached.Add(1)
 		p, _ := bearer.FromContext(r.Context())
 		m.last.Store(p)
+		if m.mounted != nil {
+			m.mounted.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.Copy(w, r.Body)
 	})))
