@@ -1,0 +1,154 @@
+import { Code, ConnectError, createClient, type Client, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import {
+  CatalogService, OrderService, SubscriptionService,
+} from "./gen/hanse/portal/v1/portal_pb.js";
+import { ErrorInfoSchema } from "./gen/hanse/type/v1/type_pb.js";
+import type { Locale } from "./locale.js";
+
+/** How long before its end a session is replaced. */
+const refreshBefore = 60_000;
+
+/** How long a call that is not a stream may take. */
+const callTimeout = 30_000;
+
+/** Api calls the portal's storefront at one base address; elements on a page with the same address share one. */
+export class Api {
+  private static readonly shared = new Map<string, Api>();
+
+  static at(src: string): Api {
+    const base = new URL(src.endsWith("/") ? src : src + "/", document.baseURI).href;
+    let api = Api.shared.get(base);
+    if (!api) Api.shared.set(base, (api = new Api(base)));
+    return api;
+  }
+
+  readonly catalog: Client<typeof CatalogService>;
+  readonly orders: Client<typeof OrderService>;
+  readonly subscriptions: Client<typeof SubscriptionService>;
+
+  private session: { token: string; refreshAt: number } | undefined;
+  private minting: Promise<string> | undefined;
+
+  private constructor(private readonly base: string) {
+    const transport = createConnectTransport({
+      baseUrl: base + "api",
+      useBinaryFormat: false,
+      defaultTimeoutMs: callTimeout,
+      interceptors: [this.authorize()],
+    });
+    this.catalog = createClient(CatalogService, transport);
+    this.orders = createClient(OrderService, transport);
+    this.subscriptions = createClient(SubscriptionService, transport);
+  }
+
+  /** Adds the session token to all but catalog calls, and mints a new one once where it is refused. */
+  private authorize(): Interceptor {
+    return (next) => async (req) => {
+      if (req.service.typeName === CatalogService.typeName) return next(req);
+      req.header.set("Authorization", "Bearer " + (await this.token()));
+      try {
+        return await next(req);
+      } catch (err) {
+        if (req.stream || ConnectError.from(err).code !== Code.Unauthenticated) throw err;
+        this.session = undefined;
+        req.header.set("Authorization", "Bearer " + (await this.token()));
+        return next(req);
+      }
+    };
+  }
+
+  /** Forgets the session, so that the next call mints one. */
+  forget(): void {
+    this.session = undefined;
+  }
+
+  private token(): Promise<string> {
+    if (this.session && performance.now() < this.session.refreshAt) return Promise.resolve(this.session.token);
+    this.minting ??= this.mint().finally(() => (this.minting = undefined));
+    return this.minting;
+  }
+
+  private async mint(): Promise<string> {
+    let res: Response;
+    try {
+      res = await fetch(this.base + "session", {
+        method: "POST", credentials: "same-origin", headers: { Accept: "application/json" },
+        signal: AbortSignal.timeout(callTimeout),
+      });
+    } catch (err) {
+      throw new ConnectError("session endpoint not reached", Code.Unavailable, undefined, undefined, err);
+    }
+    if (res.status === 401) throw new LoginRequired();
+    if (!res.ok) throw new ConnectError(`session endpoint answered ${res.status}`, res.status === 503 ? Code.Unavailable : Code.Unknown);
+    const { token, expiresAt } = (await res.json()) as { token: string; expiresAt: string };
+    // The browser's clock may be wrong: the lifetime is counted from the server's Date.
+    const served = Date.parse(res.headers.get("Date") ?? "") || Date.now();
+    const lifetime = Date.parse(expiresAt) - served;
+    this.session = { token, refreshAt: performance.now() + Math.max(lifetime - refreshBefore, 5_000) };
+    return token;
+  }
+}
+
+/** Nobody is logged in to the portal. */
+export class LoginRequired extends Error {
+  constructor() {
+    super("login required");
+  }
+}
+
+/** Problem is an error as an element shows it. */
+export interface Problem {
+  /** What people read, in their language. */
+  text: string;
+  /** The sidecar's own words for it, where it has some. */
+  cause: string;
+  reason: string;
+  /** Path of the field at fault: items[0].inputs.plan. */
+  field: string;
+  login: boolean;
+  /** The call may or may not have had its effect. */
+  unknown: boolean;
+}
+
+/** Explains an error of a call. */
+export function explain(locale: Locale, error: unknown): Problem {
+  const problem: Problem = { text: locale.t("error.unexpected"), cause: "", reason: "", field: "", login: false, unknown: false };
+  const cause = error instanceof ConnectError ? error.cause : undefined;
+  if (error instanceof LoginRequired || cause instanceof LoginRequired) {
+    return { ...problem, text: locale.t("error.login"), login: true };
+  }
+  const err = ConnectError.from(error);
+  const info = err.findDetails(ErrorInfoSchema)[0];
+  problem.reason = info?.reason ?? "";
+  problem.field = info?.field ?? "";
+  problem.cause = info ? [info.cause, info.action].filter(Boolean).join(" ") : "";
+  switch (err.code) {
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+    case Code.Canceled:
+    case Code.Unknown:
+    case Code.Aborted:
+      // Connect-web reports a failed fetch as unknown.
+      problem.text = locale.t("error.unavailable");
+      problem.unknown = true;
+      break;
+    case Code.Unauthenticated:
+      problem.text = locale.t("error.login");
+      problem.login = true;
+      break;
+    case Code.NotFound:
+      problem.text = locale.t("error.notFound");
+      break;
+    case Code.PermissionDenied:
+      problem.text = locale.t("error.denied");
+      break;
+    case Code.ResourceExhausted:
+      problem.text = locale.t("error.tooMany");
+      break;
+    default:
+      if (problem.reason === "listing_not_orderable") problem.text = locale.t("error.notOrderable");
+      else if (problem.cause) problem.text = problem.cause;
+  }
+  return problem;
+}

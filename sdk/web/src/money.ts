@@ -1,0 +1,141 @@
+import type { Amount, PriceComponent, UnitPrice } from "./gen/hanse/type/v1/type_pb.js";
+import { PriceKind } from "./gen/hanse/type/v1/type_pb.js";
+import type { Locale } from "./locale.js";
+
+/** Minor digits of ISO 4217 that are not two. Intl's own table differs from ISO for some. */
+const minorDigits: Record<string, number> = {
+  BIF: 0, CLP: 0, DJF: 0, GNF: 0, ISK: 0, JPY: 0, KMF: 0, KRW: 0, PYG: 0, RWF: 0, UGX: 0, UYI: 0, VND: 0, VUV: 0,
+  XAF: 0, XOF: 0, XPF: 0, BHD: 3, IQD: 3, JOD: 3, KWD: 3, LYD: 3, OMR: 3, TND: 3, CLF: 4, UYW: 4,
+};
+
+function digitsOf(currency: string): number {
+  return minorDigits[currency] ?? 2;
+}
+
+/** value / 10^scale as a plain decimal, exactly. */
+function decimal(value: bigint, scale: number): string {
+  const sign = value < 0n ? "-" : "";
+  const digits = (value < 0n ? -value : value).toString().padStart(scale + 1, "0");
+  const whole = digits.slice(0, digits.length - scale);
+  const fraction = digits.slice(digits.length - scale);
+  return sign + whole + (fraction ? "." + fraction : "");
+}
+
+function format(locale: Locale, exact: string, currency: string, least: number, most: number): string {
+  try {
+    const f = new Intl.NumberFormat(locale.tag, {
+      style: "currency", currency, minimumFractionDigits: least, maximumFractionDigits: Math.max(least, most),
+    });
+    // A decimal string is formatted exactly; a number would be a float.
+    return f.format(exact as Intl.StringNumericLiteral);
+  } catch {
+    return `${exact} ${currency}`;
+  }
+}
+
+/** An amount in minor units as people write it. */
+export function money(locale: Locale, amount: Amount | undefined): string {
+  if (!amount) return "";
+  const digits = digitsOf(amount.currency);
+  return format(locale, decimal(amount.minorUnits, digits), amount.currency, digits, digits);
+}
+
+/** Money in minor units, without a message around it. */
+export function minor(locale: Locale, units: bigint, currency: string): string {
+  const digits = digitsOf(currency);
+  const round = units % 10n ** BigInt(digits) === 0n;
+  return format(locale, decimal(units, digits), currency, round ? 0 : digits, digits);
+}
+
+/** A unit price with all its places: EUR 0.0043. */
+export function unitPrice(locale: Locale, price: UnitPrice | undefined): string {
+  if (!price) return "";
+  return format(locale, decimal(price.value, price.scale), price.currency, digitsOf(price.currency), price.scale);
+}
+
+/** "per month" from P1M; the duration itself where it is not a plain one. */
+export function period(locale: Locale, iso: string): string {
+  const match = /^P(\d{1,4})([DWMY])$/.exec(iso);
+  if (!match) return iso;
+  const unit = ({ D: "day", W: "week", M: "month", Y: "year" } as const)[match[2] as "D" | "W" | "M" | "Y"];
+  return locale.plural(`price.per.${unit}`, Number(match[1]));
+}
+
+/** What a headline price is for: a period, a usage unit, or once. */
+export function headlinePer(locale: Locale, per: string): string {
+  if (per === "") return locale.t("price.once");
+  return /^P\d/.test(per) ? period(locale, per) : locale.t("price.perUnit", { unit: per });
+}
+
+/** When and for what a component is owed. */
+export function due(locale: Locale, c: PriceComponent): string {
+  switch (c.kind) {
+    case PriceKind.ONE_OFF:
+      return locale.t("price.once");
+    case PriceKind.RECURRING:
+      return period(locale, c.period);
+    default:
+      return locale.t("price.perUnit", { unit: c.unit });
+  }
+}
+
+/** The steps of a graduated price in words. */
+export function tiers(locale: Locale, c: PriceComponent): { range: string; price: string }[] {
+  let from = 1n;
+  return c.tiers.map((tier, i) => {
+    const start = locale.number(from);
+    const end = locale.number(tier.upTo);
+    const range =
+      tier.upTo === 0n ? locale.t("price.lastTier", { from: start })
+      : i === 0 ? locale.t("price.firstTier", { to: end })
+      : locale.t("price.middleTier", { from: start, to: end });
+    from = tier.upTo + 1n;
+    return { range, price: unitPrice(locale, tier.price) };
+  });
+}
+
+/** What a purchase owes: once, and each period in advance. */
+export interface Totals {
+  currency: string;
+  oneOff: bigint | undefined;
+  recurring: { period: string; amount: bigint }[];
+  usage: PriceComponent[];
+}
+
+/** Totals of quantity pieces, exact until each sum is rounded once, half to even. */
+export function totals(prices: PriceComponent[], quantity: bigint): Totals {
+  const currency = prices.map((c) => c.price?.currency ?? c.tiers[0]?.price?.currency).find(Boolean) ?? "";
+  const sums = new Map<string, bigint>(); // by period, "" is once; in 10^-12 of the major unit
+  for (const c of prices) {
+    if (c.kind === PriceKind.USAGE) continue;
+    const key = c.kind === PriceKind.ONE_OFF ? "" : c.period;
+    sums.set(key, (sums.get(key) ?? 0n) + exact(c, quantity));
+  }
+  const rounded = [...sums].map(([key, sum]) => ({ period: key, amount: halfEven(sum, 12 - digitsOf(currency)) }));
+  return {
+    currency,
+    oneOff: rounded.find((r) => r.period === "")?.amount,
+    recurring: rounded.filter((r) => r.period !== ""),
+    usage: prices.filter((c) => c.kind === PriceKind.USAGE),
+  };
+}
+
+function exact(c: PriceComponent, quantity: bigint): bigint {
+  const fine = (p: UnitPrice | undefined): bigint => (p ? p.value * 10n ** BigInt(12 - p.scale) : 0n);
+  if (c.tiers.length === 0) return fine(c.price) * quantity;
+  let sum = 0n;
+  let below = 0n;
+  for (const tier of c.tiers) {
+    const top = tier.upTo === 0n || tier.upTo > quantity ? quantity : tier.upTo;
+    if (top > below) sum += (top - below) * fine(tier.price);
+    below = top;
+  }
+  return sum;
+}
+
+function halfEven(value: bigint, places: number): bigint {
+  const unit = 10n ** BigInt(places);
+  const whole = value / unit;
+  const twice = (value % unit) * 2n;
+  return twice > unit || (twice === unit && whole % 2n === 1n) ? whole + 1n : whole;
+}
