@@ -1,0 +1,76 @@
+# Everything a developer runs. `make demo` and `make run` need Go and nothing else; the rest installs what it needs with
+# `make setup`.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Arguments for the demo: make demo ARGS="--once -o json"
+ARGS ?=
+# Packages to test: make test PKG=./auth/...
+PKG ?= ./...
+# The slowest package starts real daemons again and again.
+TEST_TIMEOUT ?= 40m
+
+GO_FILES = git ls-files --cached --others --exclude-standard -- '*.go' ':!sdk/gen' ':!sidecar/internal/store/storepb' | while read -r f; do [ ! -e "$$f" ] || echo "$$f"; done
+WEB_BIN := sdk/web/node_modules/.bin
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run three members and a portal on this machine; ARGS=--once plays the whole story and ends.
+	@go run ./examples/portal-integration $(ARGS)
+
+.PHONY: run
+run: ## Run one sidecar with its default configuration, in dev mode, with its data in ./data.
+	@HANSE_DEV=true go run ./sidecar/cmd/hanse serve
+
+.PHONY: test
+test: setup lint verify ## Check everything: lint, generated files, all tests under the race detector.
+	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+	@echo "All checks and tests passed."
+
+.PHONY: lint
+lint: bin/gofumpt bin/staticcheck web-deps ## Check format, vet, staticcheck, the contracts and the TypeScript.
+	@echo "gofumpt"; files=$$($(GO_FILES) | xargs bin/gofumpt -l); [ -z "$$files" ] || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; }
+	go vet ./...
+	bin/staticcheck ./...
+	cd sdk/proto && ../web/node_modules/.bin/buf lint
+	@image=$$(mktemp --suffix=.binpb); trap 'rm -f "$$image"' EXIT; cd sdk/proto && \
+	  echo "buf breaking"; ../web/node_modules/.bin/buf build . -o "$$image" && \
+	  ../web/node_modules/.bin/buf breaking "$$image" --against api.binpb --config buf.yaml
+	cd sdk/web && npm run --silent check
+
+.PHONY: verify
+verify: web-deps ## Prove that generated files and bundles are what their sources give, without touching them.
+	.ci/verify
+
+.PHONY: generate
+generate: web-deps ## Write stubs, the vendored schema, storage records, the web bundle and the configuration page.
+	.ci/generate .
+	go test ./sidecar -run TestConfigurationPage -update-config-docs
+
+.PHONY: bench
+bench: ## Print the paired ratios that the design aims for.
+	go test -run '^$$' -bench Ratio -benchtime 1x -timeout $(TEST_TIMEOUT) $(PKG)
+
+.PHONY: fmt
+fmt: bin/gofumpt ## Format the Go code.
+	@$(GO_FILES) | xargs bin/gofumpt -w
+
+.PHONY: setup
+setup: ## Install what the tests need: PostgreSQL, Redis, Chromium, promtool, Node.
+	@.ci/setup
+
+.PHONY: clean
+clean: ## Remove build output; ./data stays.
+	rm -rf bin .demo test-results
+
+.PHONY: web-deps
+web-deps:
+	@[ -x $(WEB_BIN)/buf ] || { .ci/setup node && cd sdk/web && npm ci --no-audit --no-fund; }
+
+bin/gofumpt bin/staticcheck: .ci/tools/go.mod
+	@mkdir -p bin && cd .ci/tools && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck && touch ../../bin/gofumpt ../../bin/staticcheck
