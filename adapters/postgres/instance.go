@@ -36,7 +36,7 @@ type instance struct {
 	// name is the tag as a quoted identifier, of role and database.
 	name   string
 	random func(n int) []byte
-	role struct {
+	role   struct {
 		exists, login bool
 		limit         int
 		mark          mark

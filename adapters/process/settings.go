@@ -1,0 +1,157 @@
+package process
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/adapters/internal/input"
+)
+
+// settings is a resolved connection.
+type settings struct {
+	Name         string             `json:"-"`
+	DataDir      string             `json:"data_dir"`
+	Programs     map[string]program `json:"programs"`
+	Bind         string             `json:"bind"`
+	PortFrom     int                `json:"port_from"`
+	PortTo       int                `json:"port_to"`
+	PublicURL    string             `json:"public_url"`
+	Dev          bool               `json:"dev"`
+	UIDBase      int64              `json:"uid_base"`
+	UIDCount     int64              `json:"uid_count"`
+	ReadySeconds int                `json:"ready_seconds"`
+	StopSeconds  int                `json:"stop_seconds"`
+	MemoryMiB    int64              `json:"memory_mib"`
+	OpenFiles    uint64             `json:"open_files"`
+	Processes    uint64             `json:"processes"`
+	LogMaxMiB    int64              `json:"log_max_mib"`
+}
+
+type program struct {
+	Command string   `json:"command"`
+	Args    []string `json:"args"`
+}
+
+// desired is a resolved Request.With.
+type desired struct {
+	Program   string            `json:"program"`
+	Settings  map[string]string `json:"settings,omitempty"`
+	MemoryMiB *int64            `json:"memory_mib,omitempty"`
+}
+
+func (a *Adapter) resolveConnection(c adapters.Connection) (*settings, error) {
+	s := &settings{
+		Name: c.Name, Bind: "127.0.0.1", PublicURL: "http://{bind}:{port}", UIDCount: 10000,
+		ReadySeconds: 30, StopSeconds: 5, OpenFiles: 1024, Processes: 256, LogMaxMiB: 10,
+	}
+	if err := a.connection.Decode(c.Config, s); err != nil {
+		return nil, err
+	}
+	bad := func(format string, args ...any) (*settings, error) {
+		return nil, &adapters.Error{Class: adapters.InvalidInput, Message: "the connection: " + fmt.Sprintf(format, args...)}
+	}
+	s.DataDir = filepath.Clean(s.DataDir)
+	if net.ParseIP(s.Bind) == nil {
+		return bad("/bind must be an IP address")
+	}
+	if (s.PortFrom == 0) != (s.PortTo == 0) || s.PortFrom > s.PortTo {
+		return bad("/port_from and /port_to must come together and in order")
+	}
+	if u, err := url.Parse(s.publicURL("x", 1)); err != nil || u.Host == "" || u.User != nil {
+		return bad("/public_url is not an address")
+	}
+	if !s.Dev && s.UIDBase == 0 {
+		return bad("/uid_base is needed outside dev mode")
+	}
+	return s, nil
+}
+
+func (a *Adapter) resolve(req adapters.Request) (*settings, desired, error) {
+	var d desired
+	if err := input.CheckNames(req); err != nil {
+		return nil, d, err
+	}
+	if err := a.with.Decode(req.With, &d); err != nil {
+		return nil, d, err
+	}
+	s, err := a.resolveConnection(req.Connection)
+	if err != nil {
+		return nil, d, err
+	}
+	if _, ok := s.Programs[d.Program]; !ok {
+		return nil, d, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("with: /program: the connection has no program %q", d.Program)}
+	}
+	a.remember(s)
+	return s, d, nil
+}
+
+func (s *settings) publicURL(tag string, port int) string {
+	host := s.Bind
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		host = "[" + host + "]"
+	}
+	return strings.TrimSuffix(strings.NewReplacer("{tag}", tag, "{bind}", host, "{port}", strconv.Itoa(port)).Replace(s.PublicURL), "/")
+}
+
+// localURL is where we reach a program.
+func (s *settings) localURL(port int) string {
+	host := s.Bind
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+func (s *settings) ready() time.Duration { return time.Duration(s.ReadySeconds) * time.Second }
+func (s *settings) stop() time.Duration  { return time.Duration(s.StopSeconds) * time.Second }
+
+// memory is the limit in bytes for a subscription, 0 for none.
+func (s *settings) memory(d desired) uint64 {
+	mib := s.MemoryMiB
+	if d.MemoryMiB != nil {
+		mib = *d.MemoryMiB
+	}
+	return uint64(mib) << 20
+}
+
+// digest names everything that a running program got at its start. An upgrade of the hanse binary is no difference.
+func (s *settings) digest(r record) string {
+	raw, _ := json.Marshal([]any{s.Programs[r.With.Program], r.With, s.Bind, r.Port, r.UID, s.publicURL(r.Tag, r.Port), r.PasswordRevision, s.memory(r.With)})
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// ownUsers checks that programs can run under users of their own, and get to their files.
+func (s *settings) ownUsers(command string) error {
+	if s.Dev {
+		return nil
+	}
+	if os.Geteuid() != 0 {
+		return &adapters.Error{Class: adapters.Auth, Message: "a user for each subscription needs a sidecar that runs as root, or dev mode"}
+	}
+	for _, path := range []string{s.DataDir, filepath.Dir(command)} {
+		for ; path != "/"; path = filepath.Dir(path) {
+			info, err := os.Stat(path)
+			if os.IsNotExist(err) {
+				continue // made by us, open enough
+			}
+			if err != nil || info.Mode()&0o001 == 0 {
+				return &adapters.Error{Class: adapters.InvalidInput, Message: "other users cannot walk through " + path + ": chmod o+x"}
+			}
+		}
+	}
+	return nil
+}

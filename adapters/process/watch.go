@@ -1,0 +1,128 @@
+package process
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// most is the longest pause before a program that keeps dying is started again; steady is how long it must run for its
+// deaths to be forgotten; seen is how often it is noted that it runs.
+const (
+	most   = time.Minute
+	steady = time.Minute
+	seen   = 30 * time.Second
+)
+
+// deaths of one program.
+type deaths struct {
+	count int
+	again time.Time
+}
+
+// Run starts what should run and does not, at once and whenever it ends, with growing pauses. Programs survive its end.
+func (a *Adapter) Run(ctx context.Context) error {
+	w := watcher{Adapter: a, died: map[string]deaths{}}
+	ticker := time.NewTicker(a.tick)
+	defer ticker.Stop()
+	for {
+		w.look(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+type watcher struct {
+	*Adapter
+	died map[string]deaths // by folder
+}
+
+func (w *watcher) look(ctx context.Context) {
+	w.mu.Lock()
+	known := make([]*settings, 0, len(w.known))
+	for _, s := range w.known {
+		known = append(known, s)
+	}
+	w.mu.Unlock()
+	for _, s := range known {
+		if err := emptyTrash(s, ""); err != nil {
+			w.log.Error("cannot remove what was destroyed", slog.String("connection", s.Name), slog.Any("error", err))
+		}
+		tags, err := s.tags()
+		if err != nil {
+			w.log.Error("cannot watch programs", slog.String("connection", s.Name), slog.Any("error", err))
+			continue
+		}
+		for _, tag := range tags {
+			if ctx.Err() != nil {
+				return
+			}
+			if err := w.visit(ctx, s, tag); err != nil {
+				w.log.Warn("program does not run", slog.String("connection", s.Name), slog.String("tag", tag), slog.Any("error", err))
+			}
+		}
+	}
+	w.step("looked")
+}
+
+// visit looks after one program; a call that is working on it has the lock, and precedence.
+func (w *watcher) visit(ctx context.Context, s *settings, tag string) error {
+	lock, err := tryLock(s.lockFile(tag))
+	if err != nil {
+		return failed("lock", err)
+	}
+	if lock == nil {
+		return nil
+	}
+	defer func() { _ = lock.Close() }()
+	in, err := open(s, tag)
+	if err != nil {
+		return err
+	}
+	if !in.exists {
+		_ = os.Remove(s.lockFile(tag)) // the folder went while we looked
+		return nil
+	}
+	if in.record.Connection != s.Name || in.record.Suspended || in.record.Destroying {
+		return nil
+	}
+	now := w.now()
+	died := w.died[in.dir]
+	if p, alive := in.find(); alive && in.run.PID == p.pid {
+		if now.Unix()-in.run.StartedAt > int64(steady.Seconds()) {
+			delete(w.died, in.dir)
+		}
+		in.shortenLog()
+		if now.Unix()-in.run.SeenAt >= int64(seen.Seconds()) {
+			return in.touch(now)
+		}
+		return nil
+	}
+	if now.Before(died.again) {
+		return nil
+	}
+	died.again = now.Add(min(w.backoff<<min(died.count, 10), most))
+	died.count++
+	w.died[in.dir] = died
+	if err := w.stop(ctx, in); err != nil { // what a dead program left, and one that run.json does not know
+		return err
+	}
+	p, err := w.start(in)
+	if err != nil {
+		return err
+	}
+	w.log.Info("program started", slog.String("connection", s.Name), slog.String("tag", tag), slog.Int("pid", p.pid), slog.Int("deaths", died.count-1))
+	return nil
+}
+
+// shortenLog empties a log that has grown too long; the program appends, so it goes on at the start.
+func (in *instance) shortenLog() {
+	path := in.path("log")
+	if info, err := os.Stat(path); err == nil && info.Size() > in.s.LogMaxMiB<<20 {
+		_ = os.Truncate(path, 0)
+	}
+}
