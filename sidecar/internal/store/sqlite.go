@@ -395,3 +395,17 @@ func (c *conn) close() error {
 	}
 	return errors.Join(append(errs, c.c.Close())...)
 }
+
+// check asks the engine whether the file is sound.
+func (e *sqliteEngine) check(ctx context.Context) error {
+	return e.view(ctx, func(tx *Tx) error {
+		var verdict string
+		if _, err := tx.row(`PRAGMA integrity_check(1)`, nil, &verdict); err != nil {
+			return err
+		}
+		if verdict != "ok" {
+			return fmt.Errorf("the database file is damaged: %s", verdict)
+		}
+		return nil
+	})
+}

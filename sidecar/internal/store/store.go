@@ -60,6 +60,7 @@ type engine interface {
 	waiting() bool
 	view(ctx context.Context, fn func(*Tx) error) error
 	migrate(ctx context.Context) error
+	check(ctx context.Context) error
 	close() error
 }
 
@@ -105,6 +106,9 @@ func (s *Store) settle(ctx context.Context) error {
 	}
 	return s.loadLife(ctx)
 }
+
+// Check tells whether the database answers and, on SQLite, whether its file is sound; that reads all of it.
+func (s *Store) Check(ctx context.Context) error { return s.eng.check(ctx) }
 
 // Close waits for the transactions in progress and releases the database. Do and View answer fault.Unavailable afterwards.
 func (s *Store) Close() error { return s.eng.close() }

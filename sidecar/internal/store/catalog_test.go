@@ -1,0 +1,282 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+func offering(id string, revision int64) catalog.Offering {
+	return catalog.Offering{
+		ID: id, Revision: revision, State: catalog.Orderable, Document: []byte(fmt.Sprintf(`{"id":%q}`, id)),
+		Digest: [32]byte{byte(revision)}, Binding: []byte(`{"adapter":"process"}`), Source: [32]byte{9}, Name: "VM " + id,
+		Category: "compute", Currency: "EUR", CreatedAt: start.Add(time.Duration(revision) * time.Minute),
+	}
+}
+
+func TestRevisionsOfAnOffering(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		one, two := offering("vm", 1), offering("vm", 2)
+		do(t, s, func(tx *store.Tx) error {
+			must(0, tx.Catalog().PutRevision(one))
+			must(0, tx.Catalog().PutRevision(two))
+			must(0, tx.Catalog().PutRevision(offering("db", 7)))
+			return nil
+		})
+		one.SupersededAt = two.CreatedAt
+		for _, stale := range []int64{1, 2} {
+			err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Catalog().PutRevision(offering("vm", stale)) })
+			wantKind(t, err, fault.Conflict, "offering_changed")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			c := tx.Catalog()
+			if diff := cmp.Diff(two, must(c.Current("vm"))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(one, must(c.Revision("vm", 1))); diff != "" {
+				t.Error(diff)
+			}
+			_, err := c.Current("none")
+			wantKind(t, err, fault.NotFound, "offering_not_found")
+			_, err = c.Revision("vm", 3)
+			wantKind(t, err, fault.NotFound, "offering_not_found")
+			if diff := cmp.Diff([]catalog.Offering{offering("db", 7), two}, must(c.List("", 10))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]catalog.Offering{two}, must(c.List("db", 10))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+	})
+}
+
+func TestFeedKeepsTheLastChangeOfEachOffering(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			must(0, tx.Catalog().Publish(them, "vm", 1, false))
+			must(0, tx.Catalog().Publish(them, "db", 1, false))
+			must(0, tx.Catalog().Publish(them, "vm", 2, false))
+			must(0, tx.Catalog().Publish(them, "db", 1, true))
+			return tx.Catalog().Publish("https://other.example", "vm", 2, false)
+		})
+		if diff := cmp.Diff([]string{"catalog/" + them, "catalog/https://other.example"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			want := []catalog.FeedItem{
+				{Partner: them, Seq: 3, OfferingID: "vm", Revision: 2},
+				{Partner: them, Seq: 4, OfferingID: "db", Revision: 1, Tombstone: true},
+			}
+			if diff := cmp.Diff(want, must(tx.Catalog().Feed(them, 0, 10))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(want[1:], must(tx.Catalog().Feed(them, 3, 10))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+	})
+}
+
+func TestFeedEpochLastsUntilARestore(t *testing.T) {
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t)
+			epoch := func(s *store.Store) (e string) {
+				view(t, s, func(tx *store.Tx) (err error) { e, err = tx.Catalog().FeedEpoch(them); return err })
+				return e
+			}
+			first := open(t, cfg)
+			was := epoch(first)
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			second := open(t, cfg)
+			if got := epoch(second); got != was || len(got) != 32 {
+				t.Fatalf("epoch %q after a restart, was %q", got, was)
+			}
+			if err := second.Restored(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if epoch(second) == was {
+				t.Fatal("a restored feed kept its epoch")
+			}
+		})
+	}
+}
+
+func foreign(id string, revision, sweep int64) catalog.Foreign {
+	return catalog.Foreign{
+		Partner: them, ID: id, Listing: catalog.ListingID(them, id), Revision: revision, Document: []byte(`{"id":"` + id + `"}`),
+		Digest: [32]byte{byte(revision)}, UpdatedAt: start, Sweep: sweep,
+	}
+}
+
+// read drops the change number, which only its order makes meaningful.
+func read(f catalog.Foreign) catalog.Foreign { f.Change = 0; return f }
+
+func TestForeignOfferings(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		put := func(f catalog.Foreign) (stored bool) {
+			do(t, s, func(tx *store.Tx) (err error) { stored, err = tx.Catalog().PutForeign(f); return err })
+			return stored
+		}
+		get := func(id string) (f catalog.Foreign) {
+			view(t, s, func(tx *store.Tx) (err error) { f, err = tx.Catalog().Foreign(them, id); return err })
+			return f
+		}
+		if !put(foreign("vm", 2, 1)) || !put(foreign("db", 1, 1)) {
+			t.Fatal("not stored")
+		}
+		if diff := cmp.Diff([]string{"listing", "listing"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		first := get("vm")
+		if diff := cmp.Diff(foreign("vm", 2, 1), read(first)); diff != "" {
+			t.Error(diff)
+		}
+		if put(foreign("vm", 1, 2)) {
+			t.Error("a lower revision replaced a higher one")
+		}
+		if got := get("vm"); got.Sweep != 2 || got.Revision != 2 || got.Change != first.Change {
+			t.Errorf("old news changed the offering, or the sweep missed it: %+v", got)
+		}
+		if !put(foreign("vm", 2, 3)) {
+			t.Error("the same revision was not taken")
+		}
+		if got := get("vm"); got.Sweep != 3 || got.Change != first.Change {
+			t.Errorf("the same again: %+v", got)
+		}
+		if got := woken.take(); got != nil {
+			t.Errorf("nothing changed and woke %v", got)
+		}
+		gone := foreign("vm", 2, 3)
+		gone.Tombstone = true
+		if !put(gone) || !get("vm").Tombstone {
+			t.Error("the tombstone was not taken")
+		}
+		if !put(foreign("vm", 3, 3)) || get("vm").Tombstone {
+			t.Error("the offering did not come back")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if n := must(tx.Catalog().CountForeign(them)); n != 2 {
+				t.Errorf("%d offerings", n)
+			}
+			return nil
+		})
+		woken.take()
+		do(t, s, func(tx *store.Tx) error {
+			want := foreign("db", 1, 1)
+			want.Tombstone, want.UpdatedAt = true, start.Add(time.Hour)
+			swept := must(tx.Catalog().SweepForeign(them, 3, start.Add(time.Hour)))
+			if len(swept) != 1 || cmp.Diff(want, read(swept[0])) != "" {
+				t.Errorf("swept %+v", swept)
+			}
+			return nil
+		})
+		if diff := cmp.Diff([]string{"listing"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			c := tx.Catalog()
+			if n := must(c.CountForeign(them)); n != 1 {
+				t.Errorf("%d offerings", n)
+			}
+			if all := must(c.ListForeign("", "", 10)); len(all) != 1 || all[0].ID != "vm" {
+				t.Errorf("listed %+v", all)
+			}
+			if all := must(c.ListForeign(them, "vm", 10)); len(all) != 0 {
+				t.Errorf("listed %+v", all)
+			}
+			ids := []string{catalog.ListingID(them, "vm"), "lst-none", catalog.ListingID(them, "db")}
+			if all := must(c.ForeignByListing(ids)); len(all) != 2 {
+				t.Errorf("by listing: %+v", all)
+			}
+			changes := must(c.ForeignChanged(0, 10))
+			if len(changes) != 2 || changes[0].ID != "vm" || changes[1].ID != "db" || changes[0].Change >= changes[1].Change {
+				t.Errorf("changes: %+v", changes)
+			}
+			if rest := must(c.ForeignChanged(changes[0].Change, 10)); len(rest) != 1 || rest[0].ID != "db" {
+				t.Errorf("changes: %+v", rest)
+			}
+			_, err := c.Foreign(them, "none")
+			wantKind(t, err, fault.NotFound, "offering_not_found")
+			return nil
+		})
+	})
+}
+
+// A reader that follows change numbers misses nothing, whoever writes at the same time.
+func TestReaderOfChangesMissesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		const writers, each = 16, 10
+		stop, read := make(chan struct{}), make(chan map[string]bool, 1)
+		follow := func(seen map[string]bool, after int64) int64 {
+			view(t, s, func(tx *store.Tx) error {
+				for _, f := range must(tx.Catalog().ForeignChanged(after, 7)) {
+					seen[f.ID], after = true, f.Change
+				}
+				return nil
+			})
+			return after
+		}
+		go func() {
+			seen, after := map[string]bool{}, int64(0)
+			for ended := false; ; {
+				next := follow(seen, after)
+				if ended && next == after {
+					read <- seen
+					return
+				}
+				after = next
+				select {
+				case <-stop:
+					ended = true // and what is there by now is read to its end
+				default:
+				}
+			}
+		}()
+		together(writers, func(w int) {
+			for i := range each {
+				do(t, s, func(tx *store.Tx) error {
+					must(tx.Catalog().PutForeign(foreign(fmt.Sprint(w, "-", i, "a"), 1, 1)))
+					must(tx.Catalog().PutForeign(foreign(fmt.Sprint(w, "-", i, "b"), 1, 1)))
+					return nil
+				})
+			}
+		})
+		close(stop)
+		if seen := <-read; len(seen) != writers*each*2 {
+			t.Fatalf("saw %d of %d", len(seen), writers*each*2)
+		}
+	})
+}
+
+func TestCursors(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			if got := must(tx.Cursors().Cursor(them, "catalog")); got != nil {
+				t.Errorf("cursor %q at the start", got)
+			}
+			must(0, tx.Cursors().SetCursor(them, "catalog", []byte("1")))
+			must(0, tx.Cursors().SetCursor(them, "catalog", []byte("2")))
+			return tx.Cursors().SetCursor(them, "other", nil)
+		})
+		view(t, s, func(tx *store.Tx) error {
+			if got := must(tx.Cursors().Cursor(them, "catalog")); string(got) != "2" {
+				t.Errorf("cursor %q", got)
+			}
+			if got := must(tx.Cursors().Cursor(them, "other")); got != nil {
+				t.Errorf("cursor %q", got)
+			}
+			return nil
+		})
+	})
+}

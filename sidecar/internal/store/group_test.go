@@ -1,0 +1,342 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+var errRefused = errors.New("refused")
+
+func openLite(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{7}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func put(origin string) func(*Tx) error {
+	return func(tx *Tx) error { _, err := tx.Partners().Put(member.Partner{Origin: origin}); return err }
+}
+
+func have(t *testing.T, s *Store) (origins []string) {
+	t.Helper()
+	err := s.View(t.Context(), func(tx *Tx) error {
+		all, err := tx.Partners().List()
+		for _, p := range all {
+			origins = append(origins, p.Origin)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return origins
+}
+
+// inOneGroup makes the writer find all closures waiting: the first one holds it until the others have queued.
+func inOneGroup(t *testing.T, s *Store, first func(*Tx) error, others ...func(*Tx) error) []error {
+	t.Helper()
+	e := s.eng.(*sqliteEngine)
+	started, queued := make(chan struct{}), make(chan struct{})
+	answers := make([]chan error, 0, len(others)+1)
+	submit := func(fn func(*Tx) error) {
+		answer := make(chan error, 1)
+		answers = append(answers, answer)
+		go func() { answer <- s.Do(context.Background(), fn) }()
+	}
+	once := false
+	submit(func(tx *Tx) error {
+		if !once {
+			once = true
+			close(started)
+			<-queued
+		}
+		return first(tx)
+	})
+	<-started
+	for i, fn := range others {
+		submit(fn)
+		for len(e.orders) != i+1 { // the queue is ours alone: it grows as soon as the goroutine has run
+			runtime.Gosched()
+		}
+	}
+	close(queued)
+	errs := make([]error, len(answers))
+	for i, answer := range answers {
+		errs[i] = <-answer
+	}
+	return errs
+}
+
+func TestOneClosureOfAGroupFailsAndItsNeighboursCommit(t *testing.T) {
+	failures := map[string]struct {
+		fail func(tx *Tx) error
+		// commits that the whole takes: one group, or one each after the engine gave up the group
+		commits int64
+	}{
+		"refuses after writing": {func(tx *Tx) error { return errors.Join(put("lost")(tx), errRefused) }, 1},
+		"panics":                {func(tx *Tx) error { _ = put("lost")(tx); panic("boom") }, 1},
+		"ignores an error of the engine": {func(tx *Tx) error {
+			_ = put("lost")(tx)
+			_, _ = tx.exec("nonsense")
+			return nil
+		}, 1},
+		"loses the whole transaction": {func(tx *Tx) error {
+			_ = put("lost")(tx)
+			_, err := tx.exec("ROLLBACK") // as the engine does by itself when the disk is full
+			return errors.Join(err, errRefused)
+		}, 3},
+	}
+	for name, f := range failures {
+		t.Run(name, func(t *testing.T) {
+			s := openLite(t)
+			before := s.Stats()
+			errs := inOneGroup(t, s, put("a"), put("b"), f.fail, put("c"))
+			if errs[0] != nil || errs[1] != nil || errs[2] == nil || errs[3] != nil {
+				t.Fatalf("answers: %v", errs)
+			}
+			if got := have(t, s); !slices.Equal(got, []string{"a", "b", "c"}) {
+				t.Fatalf("stored %v", got)
+			}
+			if got := s.Stats().Commits - before.Commits; got != f.commits {
+				t.Fatalf("%d commits, want %d", got, f.commits)
+			}
+			if got := s.Stats().Closures - before.Closures; got != 3 {
+				t.Fatalf("%d closures", got)
+			}
+		})
+	}
+}
+
+func TestTheFirstOfAGroupFailsAndTheOthersCommit(t *testing.T) {
+	s := openLite(t)
+	errs := inOneGroup(t, s, func(tx *Tx) error { return errors.Join(put("lost")(tx), errRefused) }, put("a"), put("b"))
+	if errs[0] == nil || errs[1] != nil || errs[2] != nil {
+		t.Fatalf("answers: %v", errs)
+	}
+	if got := have(t, s); !slices.Equal(got, []string{"a", "b"}) {
+		t.Fatalf("stored %v", got)
+	}
+}
+
+// A closure of a group sees what its neighbours wrote before it, and nothing of one that failed.
+func TestNeighboursAreSerial(t *testing.T) {
+	s := openLite(t)
+	count := func(into *int) func(*Tx) error {
+		return func(tx *Tx) error {
+			all, err := tx.Partners().List()
+			*into = len(all)
+			return err
+		}
+	}
+	var n, m int
+	inOneGroup(t, s, put("a"), count(&n), func(tx *Tx) error { return errors.Join(put("lost")(tx), errRefused) }, count(&m))
+	if n != 1 || m != 1 {
+		t.Fatalf("saw %d, then %d", n, m)
+	}
+}
+
+func TestFullDiskIsAnOutage(t *testing.T) {
+	s := openLite(t)
+	err := s.Do(t.Context(), func(tx *Tx) error { _, err := tx.exec("PRAGMA max_page_count = 1"); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Do(t.Context(), func(tx *Tx) error {
+		for i := range 1000 {
+			if err := tx.Cursors().SetCursor("https://a.example", fmt.Sprint(i), bytes.Repeat([]byte{1}, 5000)); err != nil {
+				return fmt.Errorf("step: %w", err)
+			}
+		}
+		return nil
+	})
+	if !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if err := s.Do(t.Context(), func(tx *Tx) error { _, err := tx.exec("PRAGMA max_page_count = 1000000"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Do(t.Context(), put("later")); err != nil {
+		t.Fatalf("after the disk has space again: %v", err)
+	}
+}
+
+// unknown is a field as version N+1 of us may add it, in every message.
+var unknown = protowire.AppendString(protowire.AppendTag(nil, 1900, protowire.BytesType), "from the future")
+
+func TestFieldsOfANewerVersionSurviveAnUpdate(t *testing.T) {
+	s := openLite(t)
+	future := func(table, key string, rec proto.Message, nested func() []proto.Message) {
+		t.Helper()
+		err := s.Do(t.Context(), func(tx *Tx) error {
+			var raw []byte
+			if _, err := tx.row(`SELECT record FROM `+table+` WHERE `+key, nil, &raw); err != nil {
+				return err
+			}
+			if err := decode(raw, rec); err != nil {
+				return err
+			}
+			for _, m := range append(nested(), rec) {
+				m.ProtoReflect().SetUnknown(unknown)
+			}
+			raw, err := proto.Marshal(rec)
+			if err != nil {
+				return err
+			}
+			_, err = tx.exec(`UPDATE `+table+` SET record = $1 WHERE `+key, raw)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	survived := func(table, key string, rec proto.Message, nested func() []proto.Message) {
+		t.Helper()
+		err := s.View(t.Context(), func(tx *Tx) error {
+			var raw []byte
+			if _, err := tx.row(`SELECT record FROM `+table+` WHERE `+key, nil, &raw); err != nil {
+				return err
+			}
+			return decode(raw, rec)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range append(nested(), rec) {
+			if !bytes.Equal(m.ProtoReflect().GetUnknown(), unknown) {
+				t.Errorf("%s lost the field of the newer version", m.ProtoReflect().Descriptor().FullName())
+			}
+		}
+	}
+	o := order.Order{
+		Side: order.Retail, Portal: "shop", ID: "1", State: order.Acknowledged, RetailOneOff: &money.Amount{Minor: 1, Currency: "EUR"},
+		Events: []order.Event{{State: order.Acknowledged}},
+	}
+	u := subscription.Subscription{Side: subscription.Retail, ID: "sub-1", Recurring: &money.Amount{Minor: 1, Currency: "EUR"}}
+	p := member.Partner{Origin: "https://a.example"}
+	step := func() {
+		t.Helper()
+		err := s.Do(t.Context(), func(tx *Tx) (err error) {
+			if o, err = tx.Orders().Put(o); err != nil {
+				return err
+			}
+			if u, err = tx.Subscriptions().Put(u); err != nil {
+				return err
+			}
+			p, err = tx.Partners().Put(p)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	var orderRec storepb.Order
+	orderParts := func() []proto.Message { return []proto.Message{orderRec.RetailOneOff, orderRec.Events[0]} }
+	var subRec storepb.Subscription
+	subParts := func() []proto.Message { return []proto.Message{subRec.Recurring} }
+	var partnerRec storepb.Partner
+	none := func() []proto.Message { return nil }
+	each := func(fn func(table, key string, rec proto.Message, nested func() []proto.Message)) {
+		t.Helper()
+		fn(`"order"`, `key = 'shop/1'`, &orderRec, orderParts)
+		fn(`subscription`, `id = 'sub-1'`, &subRec, subParts)
+		fn(`partner`, `origin = 'https://a.example'`, &partnerRec, none)
+	}
+	each(future)
+	o.State, o.RetailOneOff.Minor, u.State, p.State = order.InProgress, 5, subscription.Active, member.Active
+	o.Events = append(o.Events, order.Event{State: order.InProgress})
+	step()
+	each(survived)
+	if orderRec.State != string(order.InProgress) || orderRec.RetailOneOff.Minor != 5 || len(orderRec.Events) != 2 {
+		t.Errorf("the update itself is lost: %v", &orderRec)
+	}
+}
+
+func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
+	s := openLite(t)
+	err := s.Do(t.Context(), func(tx *Tx) error {
+		u := tx.Subscriptions()
+		for _, id := range []string{"mine", "theirs"} {
+			if err := u.PutSecret(subscription.Retail, id, "access", []byte(id)); err != nil {
+				return err
+			}
+		}
+		return u.PutSecret(subscription.Retail, "mine", "inputs", []byte("inputs"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moves := map[string]string{
+		"another name": `UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE subscription_id = 'mine' AND name = 'inputs')
+			WHERE subscription_id = 'mine' AND name = 'access'`,
+		"another subscription, with its key": `UPDATE data_key SET wrapped =
+			(SELECT wrapped FROM data_key WHERE subscription_id = 'theirs') WHERE subscription_id = 'mine'`,
+	}
+	for name, move := range moves {
+		err := s.Do(t.Context(), func(tx *Tx) error {
+			if _, err := tx.exec(move); err != nil {
+				return err
+			}
+			_, err := tx.Subscriptions().Secret(subscription.Retail, "mine", "access")
+			if err == nil {
+				t.Errorf("moved to %s it opened", name)
+			}
+			return errRefused
+		})
+		if !errors.Is(err, errRefused) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestANewerSchemaIsLeftAlone(t *testing.T) {
+	s := openLite(t)
+	err := s.Do(t.Context(), func(tx *Tx) error {
+		_, err := tx.exec(`INSERT INTO migration (version, name, digest, applied_at) VALUES (9999, 'later', $1, 0)`, make([]byte, 32))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), s.cfg)
+	if err != nil {
+		t.Fatalf("version N does not start on the schema of N+1: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Do(t.Context(), func(tx *Tx) error {
+		_, err := tx.exec(`UPDATE migration SET digest = $1 WHERE version = 1`, make([]byte, 32))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), s.cfg); err == nil {
+		t.Fatal("started on a schema made by other statements")
+	}
+}

@@ -1,0 +1,234 @@
+package store_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+const them = "https://them.example"
+
+func withPartner(t *testing.T, s *store.Store) {
+	t.Helper()
+	do(t, s, func(tx *store.Tx) error {
+		_, err := tx.Partners().Put(member.Partner{Origin: them, PartnershipID: "partnership"})
+		return err
+	})
+}
+
+func advance(tx *store.Tx, dir ledger.Direction, subject string) (ledger.Entry, error) {
+	return tx.Ledger().Advance(them, dir, func(seq int64, prev [32]byte) (ledger.Entry, error) {
+		return entryOf(seq, prev, subject), nil
+	})
+}
+
+func TestLedgerIsOneChain(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		withPartner(t, s)
+		first := sha256.Sum256([]byte("partnership"))
+		view(t, s, func(tx *store.Tx) error {
+			want := ledger.Head{Partner: them, Direction: ledger.Own, Hash: first}
+			if diff := cmp.Diff(want, must(tx.Ledger().Head(them, ledger.Own))); diff != "" {
+				t.Error(diff)
+			}
+			_, err := tx.Ledger().Head("https://nobody.example", ledger.Own)
+			wantKind(t, err, fault.NotFound, "partner_not_found")
+			return nil
+		})
+		var one, two ledger.Entry
+		do(t, s, func(tx *store.Tx) error {
+			one, two = must(advance(tx, ledger.Own, "a")), must(advance(tx, ledger.Own, "b"))
+			must(advance(tx, ledger.Theirs, "c"))
+			return nil
+		})
+		if diff := cmp.Diff([]string{"ledger/" + them}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		if one.Seq != 1 || one.Prev != first || two.Seq != 2 || two.Prev != one.Hash {
+			t.Fatalf("the chain is broken: %+v, %+v", one, two)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff([]ledger.Entry{one, two}, must(tx.Ledger().Entries(them, ledger.Own, 0, 10))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]ledger.Entry{two}, must(tx.Ledger().Entries(them, ledger.Own, 1, 10))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(two, must(tx.Ledger().Entry(them, ledger.Own, 2))); diff != "" {
+				t.Error(diff)
+			}
+			_, err := tx.Ledger().Entry(them, ledger.Own, 3)
+			wantKind(t, err, fault.NotFound, "ledger_entry_not_found")
+			return nil
+		})
+		bad := map[string]func(e *ledger.Entry){
+			"number skipped":  func(e *ledger.Entry) { e.Seq++ },
+			"other chain":     func(e *ledger.Entry) { e.Prev[3] ^= 1 },
+			"without hash":    func(e *ledger.Entry) { e.Hash = [32]byte{} },
+			"without content": func(e *ledger.Entry) { e.Bytes = nil },
+		}
+		for name, spoil := range bad {
+			err := s.Do(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.Ledger().Advance(them, ledger.Own, func(seq int64, prev [32]byte) (ledger.Entry, error) {
+					e := entryOf(seq, prev, "x")
+					spoil(&e)
+					return e, nil
+				})
+				return err
+			})
+			if err == nil {
+				t.Errorf("%s: stored", name)
+			}
+		}
+		err := s.Do(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Ledger().Advance(them, ledger.Own, func(int64, [32]byte) (ledger.Entry, error) { return ledger.Entry{}, errStop })
+			return err
+		})
+		if !errors.Is(err, errStop) {
+			t.Errorf("got %v", err)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if head := must(tx.Ledger().Head(them, ledger.Own)); head.Seq != 2 || head.Hash != two.Hash {
+				t.Errorf("head %+v", head)
+			}
+			return nil
+		})
+	})
+}
+
+func TestCheckpointsOnlyGoForward(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		do(t, s, func(tx *store.Tx) error {
+			must(advance(tx, ledger.Theirs, "a"))
+			must(0, tx.Ledger().SetCheckpoint(them, 1, "checkpoint 1"))
+			must(0, tx.Ledger().SetSeen(them, 5, "seen 5"))
+			return tx.Ledger().SetSeen(them, 4, "seen 4")
+		})
+		if err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(them, 7, "ahead") }); err == nil {
+			t.Error("a checkpoint beyond our copy was stored")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 {
+				t.Errorf("theirs: %+v", h)
+			}
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.SeenSeq != 5 || h.SeenCheckpoint != "seen 5" || h.Seq != 0 {
+				t.Errorf("own: %+v", h)
+			}
+			return nil
+		})
+	})
+}
+
+func TestParkedEntries(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		a1 := ledger.Parked{Partner: them, Subject: "a", Seq: 3, Reason: "fault", At: start}
+		a2, b := a1, a1
+		a2.Seq, b.Subject, b.Seq = 9, "b", 4
+		do(t, s, func(tx *store.Tx) error {
+			for _, p := range []ledger.Parked{a2, b, a1, a1} {
+				must(0, tx.Ledger().Park(p))
+			}
+			return nil
+		})
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff([]ledger.Parked{a1, a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]ledger.Parked{a1, b, a2}, must(tx.Ledger().ParkedAll(them))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", 3) })
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+	})
+}
+
+// Writers append to one log at once, a third of them roll back. Readers that follow by sequence number never see a gap: a
+// number that is visible has all numbers before it visible.
+func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		const writers, each = 64, 6
+		var kept atomic.Int64
+		stop, watched := make(chan struct{}), make(chan error, 1)
+		go func() {
+			cursor := int64(0)
+			for {
+				select {
+				case <-stop:
+					watched <- nil
+					return
+				default:
+				}
+				err := s.View(t.Context(), func(tx *store.Tx) error {
+					entries, err := tx.Ledger().Entries(them, ledger.Own, cursor, 50)
+					for _, e := range entries {
+						if e.Seq != cursor+1 {
+							return fmt.Errorf("read %d after %d", e.Seq, cursor)
+						}
+						cursor = e.Seq
+					}
+					return err
+				})
+				if err != nil {
+					watched <- err
+					return
+				}
+			}
+		}()
+		together(writers, func(w int) {
+			for i := range each {
+				err := s.Do(t.Context(), func(tx *store.Tx) error {
+					if _, err := advance(tx, ledger.Own, fmt.Sprint(w, "/", i)); err != nil {
+						return err
+					}
+					if (w+i)%3 == 0 {
+						return errStop
+					}
+					return nil
+				})
+				switch {
+				case err == nil:
+					kept.Add(1)
+				case !errors.Is(err, errStop):
+					t.Error(err)
+				}
+			}
+		})
+		close(stop)
+		if err := <-watched; err != nil {
+			t.Fatal(err)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			all := must(tx.Ledger().Entries(them, ledger.Own, 0, writers*each))
+			prev := sha256.Sum256([]byte("partnership"))
+			for i, e := range all {
+				if e.Seq != int64(i+1) || e.Prev != prev {
+					t.Fatalf("entry %d is %d", i+1, e.Seq)
+				}
+				prev = e.Hash
+			}
+			if head := must(tx.Ledger().Head(them, ledger.Own)); int64(len(all)) != kept.Load() || head.Seq != kept.Load() || head.Hash != prev {
+				t.Fatalf("%d entries, %d kept, head %d", len(all), kept.Load(), head.Seq)
+			}
+			return nil
+		})
+		t.Logf("%d kept, %d retries", kept.Load(), s.Stats().Retries)
+	})
+}

@@ -1,0 +1,218 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+func TestClosureThatFailsLeavesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		failures := map[string]func(tx *store.Tx) error{
+			"error": func(*store.Tx) error { return errStop },
+			"panic": func(*store.Tx) error { panic("boom") },
+		}
+		for name, fail := range failures {
+			err := s.Do(t.Context(), func(tx *store.Tx) error {
+				must(tx.Partners().Put(member.Partner{Origin: "https://lost.example", State: member.Active}))
+				must(0, tx.Jobs().Enqueue("order.submit", "1", "", start))
+				tx.Wake("anything")
+				return fail(tx)
+			})
+			if err == nil {
+				t.Fatalf("%s: committed", name)
+			}
+			if name == "panic" && (!strings.Contains(err.Error(), "boom") || fault.KindOf(err) != fault.Internal) {
+				t.Fatalf("panic: got %v", err)
+			}
+		}
+		view(t, s, func(tx *store.Tx) error {
+			_, err := tx.Partners().Get("https://lost.example")
+			wantKind(t, err, fault.NotFound, "partner_not_found")
+			if n := len(must(tx.Jobs().List(10))); n != 0 {
+				t.Fatalf("%d jobs are left", n)
+			}
+			return nil
+		})
+		if got := woken.take(); got != nil {
+			t.Fatalf("a rollback woke %v", got)
+		}
+	})
+}
+
+func TestWakesFollowTheCommitOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			tx.Wake("b")
+			tx.Wake("a")
+			tx.Wake("b")
+			if got := woken.take(); got != nil {
+				t.Errorf("woke %v before the commit", got)
+			}
+			return nil
+		})
+		if got := woken.take(); !slices.Equal(got, []string{"b", "a"}) {
+			t.Fatalf("woke %v", got)
+		}
+	})
+}
+
+func TestViewIsOneSnapshotAndReadOnly(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		view(t, s, func(tx *store.Tx) error {
+			before := len(must(tx.Partners().List()))
+			do(t, s, func(tx *store.Tx) error {
+				must(tx.Partners().Put(member.Partner{Origin: "https://later.example"}))
+				return nil
+			})
+			if after := len(must(tx.Partners().List())); after != before {
+				t.Errorf("a View saw a later commit: %d, then %d", before, after)
+			}
+			return nil
+		})
+		err := s.View(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Partners().Put(member.Partner{Origin: "https://written.example"})
+			return err
+		})
+		if err == nil {
+			t.Fatal("a View wrote")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if n := len(must(tx.Partners().List())); n != 1 {
+				t.Errorf("%d partners", n)
+			}
+			return nil
+		})
+	})
+}
+
+func TestTxDoesNotOutliveItsClosure(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		var kept *store.Tx
+		do(t, s, func(tx *store.Tx) error { kept = tx; return nil })
+		if _, err := kept.Partners().Put(member.Partner{Origin: "https://late.example"}); err == nil {
+			t.Fatal("a Tx wrote after its commit")
+		}
+	})
+}
+
+func TestStoppedStoreSaysSo(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, s.Do(t.Context(), func(*store.Tx) error { return nil }), fault.Unavailable, "store_closed")
+		wantKind(t, s.View(t.Context(), func(*store.Tx) error { return nil }), fault.Unavailable, "store_closed")
+	})
+}
+
+func TestCallerThatLeftIsNotServed(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		ran := false
+		if err := s.Do(gone, func(*store.Tx) error { ran = true; return nil }); !errors.Is(err, context.Canceled) || ran {
+			t.Fatalf("got %v, ran %v", err, ran)
+		}
+	})
+}
+
+func TestUnitOfAConsumer(t *testing.T) {
+	type partnersOnly interface{ Partners() member.Store }
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		unit := store.For[partnersOnly](s)
+		err := unit.Do(t.Context(), func(tx partnersOnly) error {
+			_, err := tx.Partners().Put(member.Partner{Origin: "https://a.example"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = unit.View(t.Context(), func(tx partnersOnly) error {
+			_, err := tx.Partners().Get("https://a.example")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestBulkGoesInBatchesBehindOrders(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		const steps = 3000
+		before := s.Stats().Commits
+		err := s.Bulk(t.Context(), steps, func(tx *store.Tx, i int) error {
+			return tx.Cursors().SetCursor("https://a.example", fmt.Sprint(i), []byte{1})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commits := s.Stats().Commits - before
+		t.Logf("%d steps in %d commits", steps, commits)
+		if commits < 2 || commits > steps/2 {
+			t.Fatalf("%d steps took %d commits", steps, commits)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			for _, i := range []int{0, steps / 2, steps - 1} {
+				if must(tx.Cursors().Cursor("https://a.example", fmt.Sprint(i))) == nil {
+					t.Errorf("step %d is lost", i)
+				}
+			}
+			return nil
+		})
+		// An order placed in the middle of bulk work is decided before the bulk work ends.
+		ordered := make(chan error, 1)
+		after := -1
+		err = s.Bulk(t.Context(), steps, func(tx *store.Tx, i int) error {
+			if i == 1 {
+				go func() {
+					ordered <- s.Do(context.Background(), func(tx *store.Tx) error {
+						_, err := tx.Partners().Put(member.Partner{Origin: "https://order.example"})
+						return err
+					})
+				}()
+			}
+			if after < 0 {
+				select {
+				case err := <-ordered:
+					after = i
+					if err != nil {
+						return err
+					}
+				default:
+				}
+			}
+			return tx.Cursors().SetCursor("https://a.example", fmt.Sprint(i), []byte{2})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after < 0 {
+			t.Fatalf("the order waited for all %d steps", steps)
+		}
+		t.Logf("the order passed at step %d", after)
+	})
+}
+
+func TestBulkStopsAtAnError(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		calls := 0
+		err := s.Bulk(t.Context(), 10, func(tx *store.Tx, i int) error {
+			if calls++; i == 3 {
+				return errStop
+			}
+			return tx.Cursors().SetCursor("https://a.example", "feed", []byte{byte(i)})
+		})
+		if !errors.Is(err, errStop) || calls != 4 {
+			t.Fatalf("got %v after %d calls", err, calls)
+		}
+	})
+}
