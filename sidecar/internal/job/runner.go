@@ -36,6 +36,9 @@ type Config struct {
 	Handlers map[string]Handler
 	// Owner names this replica in leases; unique.
 	Owner string
+	// Alone says that no other replica runs on the database: jobs that others left running are taken over at the start
+	// instead of when their leases end.
+	Alone bool
 	// Workers is how many jobs run at once; 0 is 16. PerPartner of them may be one partner's; 0 is 4.
 	Workers    int
 	PerPartner int
@@ -62,6 +65,10 @@ type Runner struct {
 	cfg  Config
 	free chan struct{}
 	done chan struct{}
+
+	mu sync.Mutex
+	// next is when the earliest job that came back is due; zero is none.
+	next time.Time
 }
 
 // New checks the configuration and starts nothing.
@@ -114,6 +121,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		defer cancel()
 		wake = ch
 	}
+	if r.cfg.Alone {
+		if err := r.cfg.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().Reclaim(r.cfg.Owner, r.cfg.Now()) }); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("take over jobs: %w", err)
+		}
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	for {
@@ -129,8 +141,30 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		case <-wake:
 		case <-r.done:
-		case <-r.cfg.After(r.cfg.Poll):
+		case <-r.cfg.After(r.pause()):
 		}
+	}
+}
+
+// pause is the time until the next look: until a job comes back, at most Poll.
+func (r *Runner) pause() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next.IsZero() {
+		return r.cfg.Poll
+	}
+	wait := r.next.Sub(r.cfg.Now())
+	if wait <= 0 {
+		r.next = time.Time{}
+	}
+	return min(max(wait, 0), r.cfg.Poll)
+}
+
+func (r *Runner) comesBack(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next.IsZero() || at.Before(r.next) {
+		r.next = at
 	}
 }
 
@@ -226,6 +260,7 @@ func (r *Runner) settle(ctx context.Context, stopping bool, j Job, outcome error
 			pause = 0
 		}
 		r.cfg.Logger.Warn("job comes back", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts, "pause", pause.String(), "error", outcome)
+		r.comesBack(now.Add(pause))
 		apply = func(s Store) error { return s.Reschedule(j, now.Add(pause), clip(outcome), progress) }
 	}
 	err := r.cfg.Work.Do(ctx, func(tx Tx) error { return apply(tx.Jobs()) })
