@@ -46,7 +46,8 @@ type Service struct {
 	Work     Work
 	Audience Audience
 	Now      func() time.Time
-	// CheckStep, if set, refuses a step whose adapter or connection is not configured here.
+	// CheckStep, if set, refuses a step whose adapter or connection is not configured here. What is only announced need not
+	// be deliverable yet.
 	CheckStep func(recipe.Binding) error
 }
 
@@ -69,7 +70,7 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 	}
 	steps := make([]next, 0, len(parsed))
 	for _, p := range parsed {
-		if s.CheckStep != nil {
+		if s.CheckStep != nil && p.Document.State != Announced {
 			if err := s.CheckStep(p.Binding); err != nil {
 				wrong = append(wrong, p.Error("step_invalid", causeOf(err), "recipe", "step"))
 			}
