@@ -1,0 +1,17 @@
+// Package search finds listings by text and facets, in memory.
+//
+// The index holds no bodies: an id, a price, a sort key and postings, about a hundred bytes a listing. It is rebuilt from
+// the store at start and fed by changes, and it is safe for concurrent readers and writers.
+//
+//	Upsert, Delete ──> delta (at most 128 listings, looked at one by one)
+//	                     │ full: frozen
+//	                     v
+//	                   segments (immutable but for their deletions) ──four of a size──> one, merged
+//
+// Within a segment a listing's number is its rank by currency, price and id. So a currency and a price range are ranges
+// of numbers, the cheapest listings of a result are its first ones, and a sort by price costs nothing. Numbers cannot
+// change while readers use them, hence segments that are merged into new ones. Names have an order of their own.
+//
+// A page token holds the sort key and id of the page's last listing: changes in between neither repeat nor skip a listing
+// that did not change.
+package search

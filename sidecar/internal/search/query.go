@@ -1,0 +1,258 @@
+package search
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// Doc is what the index takes of a listing.
+type Doc struct {
+	ID          string
+	Name        string
+	Summary     string
+	Description string
+	Category    string
+	Region      string
+	Country     string
+	// Certifications are a facet with many values.
+	Certifications []string
+	// Price is the headline price in minor units of Currency.
+	Currency string
+	Price    int64
+}
+
+// Facets, by the names that filters and results use.
+const (
+	FacetCategory      = "category"
+	FacetRegion        = "region"
+	FacetCountry       = "country"
+	FacetCertification = "certification"
+	FacetCurrency      = "currency"
+	FacetPrice         = "price"
+)
+
+// The stored facets and, after them, the conditions that are computed from a listing's number.
+const (
+	category = iota
+	region
+	country
+	certification
+	stored
+	currency = iota - 1
+	price
+	text
+	conditions
+)
+
+func facetName(f int) string {
+	return [...]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification, FacetCurrency, FacetPrice}[f]
+}
+
+// Sort of a result.
+type Sort uint8
+
+const (
+	// Relevance puts listings first that have all words in their name; without a text it is by name.
+	Relevance Sort = iota
+	Name
+	// PriceAsc and PriceDesc need a currency.
+	PriceAsc
+	PriceDesc
+)
+
+// Filter keeps listings that have one of the values.
+type Filter struct {
+	// Facet is FacetCategory, FacetRegion, FacetCountry or FacetCertification.
+	Facet  string
+	Values []string
+}
+
+// Query asks for one page.
+type Query struct {
+	// Text: words that must all occur, the last one as a prefix.
+	Text    string
+	Filters []Filter
+	// Currency keeps listings sold in it; "" is all.
+	Currency string
+	// PriceMin and PriceMax are inclusive, in minor units of Currency; 0 is no bound.
+	PriceMin int64
+	PriceMax int64
+	Sort     Sort
+	// PageSize is 1 to MaxPageSize; 0 is DefaultPageSize.
+	PageSize  int
+	PageToken string
+}
+
+const (
+	DefaultPageSize = 24
+	MaxPageSize     = 100
+)
+
+// Result is one page.
+type Result struct {
+	IDs []string
+	// Facets are counted over all results, each without its own filter.
+	Facets []Facet
+	Total  int64
+	// NextPageToken is "" on the last page.
+	NextPageToken string
+}
+
+// Facet with its values, most frequent first; price ranges ascending ("1000-1999", without an end "5000-").
+type Facet struct {
+	Name   string
+	Values []FacetValue
+}
+
+// FacetValue is how many results there would be with this value chosen.
+type FacetValue struct {
+	Value string
+	Count int64
+}
+
+// compiled is a query in the form that segments and delta are asked with.
+type compiled struct {
+	Query
+	words   []string
+	filters [stored][][]string
+	// after is the last listing of the page before; nil on the first.
+	after *key
+	size  int
+	hash  uint32
+}
+
+// key is where a listing stands in a sort.
+type key struct {
+	tier  uint8
+	price int64
+	name  string
+	id    string
+}
+
+func compile(q Query) (*compiled, error) {
+	c := &compiled{Query: q, size: q.PageSize}
+	switch {
+	case c.size == 0:
+		c.size = DefaultPageSize
+	case c.size < 0 || c.size > MaxPageSize:
+		return nil, fault.New(fault.Invalid, "page_size_invalid", "a page has 1 to %d listings", MaxPageSize).At("page_size")
+	}
+	if q.Sort > PriceDesc {
+		return nil, fault.New(fault.Invalid, "sort_unknown", "there is no such sort").At("sort")
+	}
+	if q.Currency == "" && (q.Sort == PriceAsc || q.Sort == PriceDesc || q.PriceMin != 0 || q.PriceMax != 0) {
+		return nil, fault.New(fault.Invalid, "currency_required", "prices are compared within one currency").At("currency")
+	}
+	if q.PriceMin < 0 || q.PriceMax < 0 {
+		return nil, fault.New(fault.Invalid, "price_range_invalid", "a price range is not negative").At("price_min")
+	}
+	for _, f := range q.Filters {
+		n := slices.Index([]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification}, f.Facet)
+		if n < 0 {
+			return nil, fault.New(fault.Invalid, "facet_unknown", "there is no facet of this name to filter by").At("filters")
+		}
+		c.filters[n] = append(c.filters[n], f.Values)
+	}
+	words(fold(q.Text), func(w string) { c.words = append(c.words, w) })
+	if c.Sort == Relevance && len(c.words) == 0 {
+		c.Sort = Name
+	}
+	c.hash = c.fingerprint()
+	if q.PageToken != "" {
+		after, ok := decodeToken(q.PageToken, c.hash)
+		if !ok {
+			return nil, fault.New(fault.Invalid, "page_token_invalid", "the page token is not of this query").At("page_token")
+		}
+		c.after = &after
+	}
+	return c, nil
+}
+
+// fingerprint tells queries apart whose pages do not follow each other.
+func (c *compiled) fingerprint() uint32 {
+	h := fnv.New32a()
+	put := func(parts ...string) {
+		for _, p := range parts {
+			_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(p))))
+			_, _ = h.Write([]byte(p))
+		}
+	}
+	put(c.words...)
+	for f := range c.filters {
+		for _, values := range c.filters[f] {
+			put(facetName(f))
+			put(values...)
+		}
+	}
+	put(c.Currency, string(binary.AppendVarint(binary.AppendVarint([]byte{byte(c.Sort)}, c.PriceMin), c.PriceMax)))
+	return h.Sum32()
+}
+
+func (k key) token(hash uint32) string {
+	b := binary.BigEndian.AppendUint32(nil, hash)
+	b = append(b, k.tier)
+	b = binary.AppendVarint(b, k.price)
+	b = binary.AppendUvarint(b, uint64(len(k.name)))
+	b = append(b, k.name...)
+	b = append(b, k.id...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func decodeToken(s string, hash uint32) (key, bool) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) < 6 || binary.BigEndian.Uint32(b) != hash {
+		return key{}, false
+	}
+	k := key{tier: b[4]}
+	b = b[5:]
+	var n int
+	if k.price, n = binary.Varint(b); n <= 0 {
+		return key{}, false
+	}
+	b = b[n:]
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > maxKey || uint64(len(b)-n) < size {
+		return key{}, false
+	}
+	k.name, k.id = string(b[n:n+int(size)]), string(b[n+int(size):])
+	return k, true
+}
+
+// compare orders two listings in the query's sort.
+func (c *compiled) compare(a, b key) int {
+	switch c.Sort {
+	case PriceAsc, PriceDesc:
+		n := 0
+		if a.price != b.price {
+			n = 1
+			if a.price < b.price {
+				n = -1
+			}
+		} else {
+			n = strings.Compare(a.id, b.id)
+		}
+		if c.Sort == PriceDesc {
+			return -n
+		}
+		return n
+	}
+	if a.tier != b.tier {
+		return int(a.tier) - int(b.tier)
+	}
+	if n := strings.Compare(a.name, b.name); n != 0 {
+		return n
+	}
+	return strings.Compare(a.id, b.id)
+}
+
+// isAfter tells whether a listing comes after the page before.
+func (c *compiled) isAfter(k key) bool { return c.after == nil || c.compare(k, *c.after) > 0 }
+
+func (c *compiled) inPrice(p int64) bool {
+	return p >= c.PriceMin && (c.PriceMax == 0 || p <= c.PriceMax)
+}

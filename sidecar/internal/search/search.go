@@ -1,0 +1,473 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Search answers one page. Errors: fault.Invalid with reason page_token_invalid, page_size_invalid, sort_unknown,
+// currency_required, price_range_invalid or facet_unknown.
+func (x *Index) Search(q Query) (Result, error) {
+	c, err := compile(q)
+	if err != nil {
+		return Result{}, err
+	}
+	r := &run{compiled: c}
+	for f := range r.counts {
+		r.counts[f] = map[string]int64{}
+	}
+	x.mu.RLock()
+	for _, e := range x.delta {
+		r.entry(e)
+	}
+	for _, s := range x.segs {
+		r.segment(s)
+	}
+	x.mu.RUnlock()
+	return r.result(), nil
+}
+
+// run gathers the result of one query over delta and segments.
+type run struct {
+	*compiled
+	total int64
+	// found are at most size+1 listings of each segment, and of the delta all.
+	found  []key
+	counts [price]map[string]int64
+	prices [priceSteps]int64
+}
+
+func (r *run) entry(e *entry) {
+	var fails [conditions]bool
+	failed := 0
+	fail := func(c int) {
+		fails[c] = true
+		failed++
+	}
+	if !matches(e.terms, r.words) {
+		return
+	}
+	for f, groups := range r.filters {
+		for _, values := range groups {
+			if !slices.ContainsFunc(e.facets[f], func(v string) bool { return slices.Contains(values, v) }) {
+				fail(f)
+				break
+			}
+		}
+	}
+	if r.Currency != "" && e.currency != r.Currency {
+		fail(currency)
+	}
+	if r.Currency != "" && !r.inPrice(e.price) {
+		fail(price)
+	}
+	counts := func(f int) bool { return failed == 0 || failed == 1 && fails[f] }
+	for f := range e.facets {
+		if counts(f) {
+			for _, v := range e.facets[f] {
+				r.counts[f][v]++
+			}
+		}
+	}
+	// A price range means nothing in another currency, so that this facet is counted without it too.
+	if !slices.Contains(fails[:currency], true) {
+		r.counts[currency][e.currency]++
+	}
+	if r.Currency != "" && counts(price) {
+		r.prices[priceStep(e.price)]++
+	}
+	if failed > 0 {
+		return
+	}
+	r.total++
+	k := key{price: e.price, name: e.key, id: e.id}
+	if r.Sort == Relevance && !matches(e.nameTerms, r.words) {
+		k.tier = 1
+	}
+	if r.isAfter(k) {
+		r.found = append(r.found, k)
+	}
+}
+
+// matches tells whether sorted terms hold all words, the last one as a prefix.
+func matches(terms, words []string) bool {
+	for i, w := range words {
+		at, exact := slices.BinarySearch(terms, w)
+		if exact {
+			continue
+		}
+		if i < len(words)-1 || at == len(terms) || len(terms[at]) < len(w) || terms[at][:len(w)] != w {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) segment(s *segment) {
+	conds, possible := r.conditions(s)
+	if !possible {
+		return
+	}
+	all := and(s, conds, -1)
+	n := all.GetCardinality()
+	r.total += int64(n)
+	r.count(s, conds, all)
+	if n == 0 {
+		return
+	}
+	switch r.Sort {
+	case PriceAsc, PriceDesc:
+		r.byPrice(s, all)
+	case Name:
+		r.byName(s, all, 0)
+	default:
+		inName := textOf(&s.nameTerms, r.words)
+		if inName == nil {
+			r.byName(s, all, 1)
+			return
+		}
+		inName = roaring.And(inName, all)
+		r.byName(s, inName, 0)
+		r.byName(s, roaring.AndNot(all, inName), 1)
+	}
+}
+
+// cond is one condition: a set of numbers or, where set is nil, a range.
+type cond struct {
+	of       int
+	set      *roaring.Bitmap
+	from, to uint32
+}
+
+// conditions of the query as sets of the segment; possible is false where the text rules out everything.
+func (r *run) conditions(s *segment) (conds []cond, possible bool) {
+	if len(r.words) > 0 {
+		t := textOf(&s.terms, r.words)
+		if t == nil {
+			return nil, false
+		}
+		conds = append(conds, cond{of: text, set: t})
+	}
+	for f, groups := range r.filters {
+		for _, values := range groups {
+			var sets []*roaring.Bitmap
+			for _, v := range values {
+				if p, ok := s.facets[f].find(v); ok {
+					sets = append(sets, p.bitmap())
+				}
+			}
+			set := roaring.New()
+			switch len(sets) {
+			case 0:
+			case 1:
+				set = sets[0]
+			default:
+				set = roaring.FastOr(sets...)
+			}
+			conds = append(conds, cond{of: f, set: set})
+		}
+	}
+	if r.Currency != "" {
+		from, to := s.span(r.Currency)
+		conds = append(conds, cond{of: currency, from: from, to: to})
+		if r.PriceMin > 0 || r.PriceMax > 0 {
+			low, high := s.lowest(from, to, r.PriceMin), to
+			if r.PriceMax > 0 && r.PriceMax < math.MaxInt64 {
+				high = s.lowest(from, to, r.PriceMax+1)
+			}
+			conds = append(conds, cond{of: price, from: low, to: max(low, high)})
+		}
+	}
+	return conds, true
+}
+
+// textOf are the listings that have all words; nil where there is none.
+func textOf(d *dict, words []string) *roaring.Bitmap {
+	sets := make([]*roaring.Bitmap, 0, len(words))
+	for i, w := range words {
+		if i == len(words)-1 {
+			set := d.prefix(w)
+			if set == nil {
+				return nil
+			}
+			sets = append(sets, set)
+			continue
+		}
+		p, ok := d.find(w)
+		if !ok {
+			return nil
+		}
+		sets = append(sets, p.bitmap())
+	}
+	return intersect(sets)
+}
+
+// intersect never changes its operands, but may answer one of them.
+func intersect(sets []*roaring.Bitmap) *roaring.Bitmap {
+	if len(sets) == 1 {
+		return sets[0]
+	}
+	slices.SortFunc(sets, func(a, b *roaring.Bitmap) int { return cmp.Compare(a.GetCardinality(), b.GetCardinality()) })
+	out := roaring.And(sets[0], sets[1])
+	for _, s := range sets[2:] {
+		out.And(s)
+	}
+	return out
+}
+
+// and intersects the live listings with all conditions but those of one facet; -1 leaves none out. Without the currency
+// there is no price range either. The answer must not be changed.
+func and(s *segment, conds []cond, without int) *roaring.Bitmap {
+	sets := []*roaring.Bitmap{s.live}
+	from, to := uint32(0), uint32(s.len())
+	for _, c := range conds {
+		switch {
+		case c.of == without, without == currency && c.of == price:
+		case c.set != nil:
+			sets = append(sets, c.set)
+		default:
+			from, to = max(from, c.from), min(to, c.to)
+		}
+	}
+	if from > 0 || to < uint32(s.len()) {
+		r := roaring.New()
+		if from < to {
+			r.AddRange(uint64(from), uint64(to))
+		}
+		sets = append(sets, r)
+	}
+	return intersect(sets)
+}
+
+func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
+	without := func(f int) *roaring.Bitmap {
+		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
+			return and(s, conds, f)
+		}
+		return all
+	}
+	for f := range s.facets {
+		base := without(f)
+		if base.IsEmpty() {
+			continue
+		}
+		d := &s.facets[f]
+		for i, v := range d.keys {
+			if n := d.postings[i].count(base); n > 0 {
+				r.counts[f][v] += n
+			}
+		}
+	}
+	base := without(currency)
+	for i, c := range s.currencies {
+		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
+			r.counts[currency][c] += n
+		}
+	}
+	if r.Currency == "" {
+		return
+	}
+	base = without(price)
+	from, to := s.span(r.Currency)
+	for step := 0; from < to && step < priceSteps; step++ {
+		next := to
+		if step < priceSteps-1 {
+			next = s.lowest(from, to, stepFrom(step+1))
+		}
+		r.prices[step] += inRange(base, from, next)
+		from = next
+	}
+}
+
+// inRange counts the numbers in [from, to).
+func inRange(b *roaring.Bitmap, from, to uint32) int64 {
+	if from >= to {
+		return 0
+	}
+	n := int64(b.Rank(to - 1))
+	if from > 0 {
+		n -= int64(b.Rank(from - 1))
+	}
+	return n
+}
+
+// byPrice takes the first listings after the page before: numbers are in the order of prices.
+func (r *run) byPrice(s *segment, all *roaring.Bitmap) {
+	from, to := s.span(r.Currency)
+	add := func(n uint32) {
+		r.found = append(r.found, key{price: s.price[n], id: s.ids.at(n)})
+	}
+	at := from
+	if r.after != nil {
+		// The first number that stands after the last listing in ascending order, or at it in descending.
+		at = from + uint32(sort.Search(int(to-from), func(i int) bool {
+			n := from + uint32(i)
+			c := cmp.Compare(s.price[n], r.after.price)
+			if c == 0 {
+				c = cmp.Compare(s.ids.at(n), r.after.id)
+			}
+			if r.Sort == PriceAsc {
+				return c > 0
+			}
+			return c >= 0
+		}))
+	}
+	if r.Sort == PriceAsc {
+		it := all.Iterator()
+		it.AdvanceIfNeeded(at)
+		for k := 0; k <= r.size && it.HasNext(); k++ {
+			add(it.Next())
+		}
+		return
+	}
+	end := to
+	if r.after != nil {
+		end = at
+	}
+	if end == 0 {
+		return
+	}
+	before := int64(all.Rank(end - 1))
+	for k := int64(1); k <= before && k <= int64(r.size)+1; k++ {
+		n, err := all.Select(uint32(before - k))
+		if err != nil {
+			return
+		}
+		add(n)
+	}
+}
+
+// byName takes the first listings by name: by walking the names where many match, by looking at each match where few do.
+func (r *run) byName(s *segment, all *roaring.Bitmap, tier uint8) {
+	n := all.GetCardinality()
+	if n == 0 || r.after != nil && r.after.tier > tier {
+		return
+	}
+	at := func(number uint32) key { return key{tier: tier, name: s.names.at(number), id: s.ids.at(number)} }
+	first := 0
+	if r.after != nil && r.after.tier == tier {
+		first = sort.Search(len(s.byName), func(i int) bool { return r.compare(at(s.byName[i]), *r.after) > 0 })
+	}
+	const few = 64
+	if n > uint64(s.len()/few) {
+		for k, i := 0, first; i < len(s.byName) && k <= r.size; i++ {
+			if all.Contains(s.byName[i]) {
+				r.found = append(r.found, at(s.byName[i]))
+				k++
+			}
+		}
+		return
+	}
+	ranks := make([]uint32, 0, n)
+	it := all.Iterator()
+	for it.HasNext() {
+		if rank := s.nameRank[it.Next()]; int(rank) >= first {
+			ranks = append(ranks, rank)
+		}
+	}
+	slices.Sort(ranks)
+	for _, rank := range ranks[:min(len(ranks), r.size+1)] {
+		r.found = append(r.found, at(s.byName[rank]))
+	}
+}
+
+func (r *run) result() Result {
+	slices.SortFunc(r.found, r.compare)
+	out := Result{Total: r.total}
+	page := r.found
+	if len(page) > r.size {
+		page = page[:r.size]
+		out.NextPageToken = page[r.size-1].token(r.hash)
+	}
+	for _, k := range page {
+		// A part of a segment's text: cloned, so that an answer does not keep a segment alive.
+		out.IDs = append(out.IDs, strings.Clone(k.id))
+	}
+	for f := range r.counts {
+		out.Facets = append(out.Facets, r.facet(f))
+	}
+	if r.Currency != "" {
+		out.Facets = append(out.Facets, Facet{Name: FacetPrice, Values: r.priceRanges()})
+	}
+	return out
+}
+
+// maxValues bounds the values of one facet in an answer.
+const maxValues = 200
+
+func (r *run) facet(f int) Facet {
+	out := Facet{Name: facetName(f)}
+	chosen := map[string]bool{}
+	if f < stored {
+		for _, values := range r.filters[f] {
+			for _, v := range values {
+				chosen[v] = true
+			}
+		}
+	} else if r.Currency != "" {
+		chosen[r.Currency] = true
+	}
+	// A chosen value stays in sight when nothing has it, so that it can be taken back.
+	for v := range chosen {
+		r.counts[f][v] += 0
+	}
+	for v, n := range r.counts[f] {
+		out.Values = append(out.Values, FacetValue{v, n})
+	}
+	slices.SortFunc(out.Values, func(a, b FacetValue) int {
+		if c := cmp.Compare(b.Count, a.Count); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Value, b.Value)
+	})
+	if len(out.Values) > maxValues {
+		rest := out.Values[maxValues:]
+		out.Values = out.Values[:maxValues]
+		for _, v := range rest {
+			if chosen[v.Value] {
+				out.Values = append(out.Values, v)
+			}
+		}
+	}
+	return out
+}
+
+// Price ranges begin at 0 and then at 1, 2 and 5 times each power of ten of minor units.
+const priceSteps = 1 + 3*12
+
+// stepFrom is the first price of a step.
+func stepFrom(step int) int64 {
+	if step == 0 {
+		return 0
+	}
+	from := [...]int64{1, 2, 5}[(step-1)%3]
+	for range (step - 1) / 3 {
+		from *= 10
+	}
+	return from
+}
+
+func priceStep(p int64) int {
+	return sort.Search(priceSteps-1, func(i int) bool { return stepFrom(i+1) > p })
+}
+
+func (r *run) priceRanges() []FacetValue {
+	var out []FacetValue
+	for step, n := range r.prices {
+		if n == 0 {
+			continue
+		}
+		value := strconv.FormatInt(stepFrom(step), 10) + "-"
+		if step < priceSteps-1 {
+			value += strconv.FormatInt(stepFrom(step+1)-1, 10)
+		}
+		out = append(out, FacetValue{value, n})
+	}
+	return out
+}

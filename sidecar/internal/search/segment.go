@@ -1,0 +1,314 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// entry is a listing as the delta keeps it and segments are built from it.
+type entry struct {
+	id       string
+	key      string
+	currency string
+	price    int64
+	// terms and nameTerms are sorted and distinct.
+	terms     []string
+	nameTerms []string
+	facets    [stored][]string
+}
+
+func newEntry(d Doc) *entry {
+	e := &entry{id: d.ID, key: sortKey(d.Name), currency: d.Currency, price: d.Price}
+	e.facets = [stored][]string{
+		category: one(d.Category), region: one(d.Region), country: one(d.Country), certification: distinct(d.Certifications),
+	}
+	// A word is cut out of a long text; cloned, so that it does not keep the text alive.
+	collect := func(into *[]string, texts ...string) {
+		seen := map[string]bool{}
+		for _, t := range texts {
+			words(fold(t), func(w string) {
+				if !seen[w] && len(seen) < maxTerms {
+					w = strings.Clone(w)
+					seen[w] = true
+					*into = append(*into, w)
+				}
+			})
+		}
+		slices.Sort(*into)
+	}
+	collect(&e.nameTerms, d.Name)
+	collect(&e.terms, append([]string{d.Name, d.Category, d.Region, d.Summary, strings.Join(d.Certifications, " ")}, d.Description)...)
+	return e
+}
+
+func one(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func distinct(list []string) []string {
+	out := slices.Clone(list)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// fewDocs is up to how many listings a posting is a plain list: a bitmap costs more than that for itself.
+const fewDocs = 24
+
+// posting lists the listings of one word or value; one of the two is set.
+type posting struct {
+	few  []uint32
+	many *roaring.Bitmap
+}
+
+func newPosting(numbers []uint32) posting {
+	if len(numbers) <= fewDocs {
+		return posting{few: slices.Clip(numbers)}
+	}
+	b := roaring.New()
+	b.AddMany(numbers)
+	b.RunOptimize()
+	return posting{many: b}
+}
+
+func (p posting) bitmap() *roaring.Bitmap {
+	if p.many != nil {
+		return p.many
+	}
+	return roaring.BitmapOf(p.few...)
+}
+
+func (p posting) each(visit func(uint32)) {
+	if p.many == nil {
+		for _, n := range p.few {
+			visit(n)
+		}
+		return
+	}
+	it := p.many.ManyIterator()
+	var buf [512]uint32
+	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
+		for _, v := range buf[:n] {
+			visit(v)
+		}
+	}
+}
+
+// count is how many of the listings are in b.
+func (p posting) count(b *roaring.Bitmap) int64 {
+	if p.many != nil {
+		return int64(p.many.AndCardinality(b))
+	}
+	n := int64(0)
+	for _, v := range p.few {
+		if b.Contains(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// dict is a sorted dictionary of words or values.
+type dict struct {
+	keys     []string
+	postings []posting
+}
+
+func (d *dict) find(k string) (posting, bool) {
+	i, ok := slices.BinarySearch(d.keys, k)
+	if !ok {
+		return posting{}, false
+	}
+	return d.postings[i], true
+}
+
+// prefix is the union of all that begin with p; nil where there is none.
+func (d *dict) prefix(p string) *roaring.Bitmap {
+	from, _ := slices.BinarySearch(d.keys, p)
+	to := from + sort.Search(len(d.keys)-from, func(i int) bool { return !strings.HasPrefix(d.keys[from+i], p) })
+	switch to - from {
+	case 0:
+		return nil
+	case 1:
+		return d.postings[from].bitmap()
+	}
+	var big []*roaring.Bitmap
+	small := roaring.New()
+	for _, po := range d.postings[from:to] {
+		if po.many != nil {
+			big = append(big, po.many)
+		} else {
+			small.AddMany(po.few)
+		}
+	}
+	return roaring.FastOr(append(big, small)...)
+}
+
+// blob keeps many strings in one allocation.
+type blob struct {
+	text string
+	ends []uint32
+}
+
+func (b *blob) at(i uint32) string {
+	if i == 0 {
+		return b.text[:b.ends[0]]
+	}
+	return b.text[b.ends[i-1]:b.ends[i]]
+}
+
+func newBlob(n int, at func(i int) string) blob {
+	var sb strings.Builder
+	b := blob{ends: make([]uint32, n)}
+	for i := range n {
+		sb.WriteString(at(i))
+		b.ends[i] = uint32(sb.Len())
+	}
+	b.text = sb.String()
+	return b
+}
+
+// segment holds listings numbered by (currency, price, id). All but live never changes; live changes under the index's
+// lock.
+type segment struct {
+	ids   blob
+	names blob
+	price []int64
+	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
+	currencies []string
+	starts     []uint32
+	// byName and byID are the numbers in the order of (name, id) and of id; nameRank is byName's inverse.
+	byName   []uint32
+	nameRank []uint32
+	byID     []uint32
+
+	terms     dict
+	nameTerms dict
+	facets    [stored]dict
+	live      *roaring.Bitmap
+}
+
+func (s *segment) len() int { return len(s.price) }
+
+func buildSegment(entries []*entry) *segment {
+	slices.SortFunc(entries, func(a, b *entry) int {
+		if c := strings.Compare(a.currency, b.currency); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(a.price, b.price); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	n := len(entries)
+	s := &segment{
+		ids:   newBlob(n, func(i int) string { return entries[i].id }),
+		names: newBlob(n, func(i int) string { return entries[i].key }),
+		price: make([]int64, n),
+	}
+	var terms, nameTerms gather
+	var facets [stored]gather
+	for i, e := range entries {
+		s.price[i] = e.price
+		s.addCurrency(e.currency, uint32(i))
+		terms.add(uint32(i), e.terms)
+		nameTerms.add(uint32(i), e.nameTerms)
+		for f := range facets {
+			facets[f].add(uint32(i), e.facets[f])
+		}
+	}
+	s.terms, s.nameTerms = terms.dict(), nameTerms.dict()
+	for f := range facets {
+		s.facets[f] = facets[f].dict()
+	}
+	s.finish()
+	return s
+}
+
+// addCurrency is called in the order of numbers.
+func (s *segment) addCurrency(c string, number uint32) {
+	if n := len(s.currencies); n == 0 || s.currencies[n-1] != c {
+		s.currencies = append(s.currencies, c)
+		s.starts = append(s.starts, number)
+	}
+}
+
+// finish makes the orders once ids, names and prices stand.
+func (s *segment) finish() {
+	n := uint32(s.len())
+	s.starts = append(s.starts, n)
+	s.byName, s.byID, s.nameRank = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+	for i := range n {
+		s.byName[i], s.byID[i] = i, i
+	}
+	slices.SortFunc(s.byID, func(a, b uint32) int { return strings.Compare(s.ids.at(a), s.ids.at(b)) })
+	slices.SortFunc(s.byName, func(a, b uint32) int {
+		if c := strings.Compare(s.names.at(a), s.names.at(b)); c != 0 {
+			return c
+		}
+		return strings.Compare(s.ids.at(a), s.ids.at(b))
+	})
+	for rank, number := range s.byName {
+		s.nameRank[number] = uint32(rank)
+	}
+	s.live = roaring.New()
+	s.live.AddRange(0, uint64(n))
+}
+
+// gather collects postings in the order of numbers.
+type gather map[string][]uint32
+
+func (g *gather) add(number uint32, keys []string) {
+	if *g == nil {
+		*g = gather{}
+	}
+	for _, k := range keys {
+		(*g)[k] = append((*g)[k], number)
+	}
+}
+
+func (g gather) dict() dict {
+	d := dict{keys: make([]string, 0, len(g)), postings: make([]posting, 0, len(g))}
+	for k := range g {
+		d.keys = append(d.keys, k)
+	}
+	slices.Sort(d.keys)
+	for _, k := range d.keys {
+		d.postings = append(d.postings, newPosting(g[k]))
+	}
+	return d
+}
+
+// find is the number of a live listing.
+func (s *segment) find(id string) (uint32, bool) {
+	i, ok := slices.BinarySearchFunc(s.byID, id, func(n uint32, id string) int { return strings.Compare(s.ids.at(n), id) })
+	if !ok || !s.live.Contains(s.byID[i]) {
+		return 0, false
+	}
+	return s.byID[i], true
+}
+
+func (s *segment) currencyOf(number uint32) string {
+	i := sort.Search(len(s.currencies), func(i int) bool { return s.starts[i+1] > number })
+	return s.currencies[i]
+}
+
+// span is the range of numbers of a currency's listings.
+func (s *segment) span(currency string) (from, to uint32) {
+	i, ok := slices.BinarySearch(s.currencies, currency)
+	if !ok {
+		return 0, 0
+	}
+	return s.starts[i], s.starts[i+1]
+}
+
+// lowest is the first number in [from, to) whose price is at least p.
+func (s *segment) lowest(from, to uint32, p int64) uint32 {
+	return from + uint32(sort.Search(int(to-from), func(i int) bool { return s.price[from+uint32(i)] >= p }))
+}

@@ -1,0 +1,72 @@
+package search
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	// maxTerms bounds the different words of one listing, maxTerm the bytes of a word.
+	maxTerms = 512
+	maxTerm  = 48
+	// maxKey bounds a name's sort key; longer names tie and are told apart by id. It must fit a page token.
+	maxKey = 96
+)
+
+// fold takes case and accents away: "Übergröße" is found as "ubergrosse".
+func fold(s string) string {
+	ascii := true
+	for i := 0; i < len(s) && ascii; i++ {
+		ascii = s[i] < 0x80
+	}
+	if ascii {
+		return strings.ToLower(s)
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, norm.NFKD.String(strings.NewReplacer("ß", "ss", "ẞ", "ss", "æ", "ae", "Æ", "ae", "ø", "o", "Ø", "o", "ł", "l", "Ł", "l").Replace(s)))
+}
+
+// words cuts a folded text into words and calls yield with each. A script without spaces gives each character as a word.
+func words(folded string, yield func(word string)) {
+	start := -1
+	end := func(i int) {
+		if start >= 0 {
+			yield(clip(folded[start:i], maxTerm))
+			start = -1
+		}
+	}
+	for i, r := range folded {
+		switch {
+		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana):
+			end(i)
+			yield(string(r))
+		case unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Mc, r):
+			if start < 0 {
+				start = i
+			}
+		default:
+			end(i)
+		}
+	}
+	end(len(folded))
+}
+
+// clip shortens to at most n bytes without cutting a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// sortKey orders names the way people read lists: without case, accents and spaces at the ends.
+func sortKey(name string) string { return strings.Clone(clip(strings.TrimSpace(fold(name)), maxKey)) }
