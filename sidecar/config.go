@@ -143,12 +143,8 @@ type Connection struct {
 type Limits struct {
 	// MaxHeaderBytes bounds the headers of a request. Default: 32768.
 	MaxHeaderBytes int `koanf:"max_header_bytes"`
-	// MaxMessageBytes bounds a message after decompression. Default: 4194304.
-	MaxMessageBytes int `koanf:"max_message_bytes"`
-	// PartnerRequestsPerSecond is the rate of one partner's calls. Default: 200.
-	PartnerRequestsPerSecond float64 `koanf:"partner_requests_per_second"`
-	// PartnerRequestBurst is how many calls of one partner may come at once. Default: 400.
-	PartnerRequestBurst int `koanf:"partner_request_burst"`
-	// PartnerOfferings bounds how many offerings we keep of one partner. Default: 1000000.
-	PartnerOfferings int `koanf:"partner_offerings"`
+	// RatePerSecond is how many calls one caller may make on one surface: a portal, an operator, a partner. Default: 1000.
+	RatePerSecond float64 `koanf:"rate_per_second"`
+	// RateBurst is how many of them may come at once. Default: 2000.
+	RateBurst int `koanf:"rate_burst"`
 }

@@ -79,10 +79,8 @@ func (c Config) withDefaults() Config {
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)
 	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
-	c.Limits.MaxMessageBytes = cmp.Or(c.Limits.MaxMessageBytes, 4<<20)
-	c.Limits.PartnerRequestsPerSecond = cmp.Or(c.Limits.PartnerRequestsPerSecond, 200)
-	c.Limits.PartnerRequestBurst = cmp.Or(c.Limits.PartnerRequestBurst, 400)
-	c.Limits.PartnerOfferings = cmp.Or(c.Limits.PartnerOfferings, 1_000_000)
+	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
+	c.Limits.RateBurst = cmp.Or(c.Limits.RateBurst, 2000)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -247,10 +245,8 @@ func (c Config) checkRest(p *problems) {
 		min   float64
 	}{
 		{"limits.max_header_bytes", float64(c.Limits.MaxHeaderBytes), 8 << 10},
-		{"limits.max_message_bytes", float64(c.Limits.MaxMessageBytes), 64 << 10},
-		{"limits.partner_requests_per_second", c.Limits.PartnerRequestsPerSecond, 1},
-		{"limits.partner_request_burst", float64(c.Limits.PartnerRequestBurst), 1},
-		{"limits.partner_offerings", float64(c.Limits.PartnerOfferings), 1},
+		{"limits.rate_per_second", c.Limits.RatePerSecond, 1},
+		{"limits.rate_burst", float64(c.Limits.RateBurst), 1},
 	} {
 		if l.value < l.min {
 			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
 )
 
 // siteKeySize is AES-256's.
@@ -31,18 +32,7 @@ func (c Config) SiteKey() ([]byte, error) {
 }
 
 // OperatorTokenFile is where the operators' local admin token lies.
-func (c Config) OperatorTokenFile() string { return filepath.Join(c.DataDir, "operator.token") }
-
-// OperatorToken reads the operators' local admin token, and makes it where there is none yet: 256 bits, base64url.
-func (c Config) OperatorToken() (string, error) {
-	token, err := readOrCreate(c.OperatorTokenFile(), func() []byte {
-		return []byte(base64.RawURLEncoding.EncodeToString(randomBytes(32)) + "\n")
-	})
-	if err != nil {
-		return "", fmt.Errorf("operator token: %w", err)
-	}
-	return strings.TrimSpace(string(token)), nil
-}
+func (c Config) OperatorTokenFile() string { return filepath.Join(c.DataDir, portal.OperatorFile) }
 
 // DatabaseDSN is database.dsn or what database.dsn_file holds.
 func (c Config) DatabaseDSN() (string, error) {

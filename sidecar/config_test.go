@@ -63,7 +63,7 @@ func TestComplete_FillsDefaultsInAndIsStable(t *testing.T) {
 		Log:          Log{Level: "info", Format: "text"},
 		DrainTimeout: 15 * time.Second,
 		Limits: Limits{
-			MaxHeaderBytes: 32768, MaxMessageBytes: 4194304, PartnerRequestsPerSecond: 200, PartnerRequestBurst: 400, PartnerOfferings: 1000000,
+			MaxHeaderBytes: 32768, RatePerSecond: 1000, RateBurst: 2000,
 		},
 	}
 	if diff := cmp.Diff(want, c, keysOnly); diff != "" {
@@ -125,7 +125,7 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"unknown format":          {public(func(c *Config) { c.Log.Format = "xml" }), "log.format", "json"},
 		"negative drain":          {public(func(c *Config) { c.DrainTimeout = -1 }), "drain_timeout", "negative"},
 		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
-		"negative rate":           {public(func(c *Config) { c.Limits.PartnerRequestsPerSecond = -1 }), "limits.partner_requests_per_second", "at least"},
+		"negative rate":           {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
 		"unknown failpoint":       {dev(func(c *Config) { c.Failpoint = "nowhere" }), "failpoint", "use one of"},
 		"connection without type": {public(func(c *Config) { c.Adapters.Connections = map[string]Connection{"pg": {}} }), "adapters.connections.pg.adapter", "process"},
@@ -181,7 +181,7 @@ adapters:
 `)
 	env := map[string]string{
 		"HANSE_LISTEN_PEER": ":7000", "HANSE_TLS_TERMINATED_IN_FRONT": "true", "HANSE_REDIS_ADDRESSES": "b:1,c:2",
-		"HANSE_LIMITS_PARTNER_REQUESTS_PER_SECOND": "2.5", "HANSE_PORT": "tcp://10.0.0.1:80",
+		"HANSE_LIMITS_RATE_PER_SECOND": "2.5", "HANSE_PORT": "tcp://10.0.0.1:80",
 	}
 	c, err := LoadConfig(path, func(name string) string { return env[name] })
 	if err != nil {
@@ -189,7 +189,7 @@ adapters:
 	}
 	want := Config{
 		Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
-		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{PartnerRequestsPerSecond: 2.5},
+		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{RatePerSecond: 2.5},
 		Adapters: Adapters{Connections: map[string]Connection{"local": {
 			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},
 		}}},
@@ -211,7 +211,7 @@ func TestLoadConfig_RefusesWhatItDoesNotKnow(t *testing.T) {
 		"group instead of value": {"origin: {a: b}", "origin", "one value"},
 		"number as duration":     {"drain_timeout: 15", "drain_timeout", "15s"},
 		"word as switch":         {"dev: maybe", "dev", "true or false"},
-		"fraction as count":      {"limits: {partner_offerings: 1.5}", "limits.partner_offerings", "whole number"},
+		"fraction as count":      {"limits: {rate_burst: 1.5}", "limits.rate_burst", "whole number"},
 		"map as list":            {"redis: {addresses: {a: b}}", "redis.addresses", "[a, b]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,22 +290,23 @@ func TestSecrets_AreMadeOnceAndPrivate(t *testing.T) {
 			t.Fatal("starts that raced got different site keys")
 		}
 	}
-	token, err := c.OperatorToken()
-	if err != nil || len(token) != 43 {
-		t.Fatalf("operator token %d characters, %v", len(token), err)
-	}
-	if again, _ := c.OperatorToken(); again != token {
-		t.Error("the operator token changed")
-	}
-	for _, path := range []string{c.SiteKeyFile, c.OperatorTokenFile()} {
-		info, err := os.Stat(path)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
-		}
+	info, err := os.Stat(c.SiteKeyFile)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("site key: mode %v, %v", info.Mode(), err)
 	}
 	left, _ := filepath.Glob(filepath.Join(c.DataDir, ".new-*"))
 	if len(left) > 0 {
 		t.Errorf("temporary files stayed: %v", left)
+	}
+}
+
+func TestDeploy_ConfigurationIsComplete(t *testing.T) {
+	c, err := LoadConfig("../deploy/hanse.yaml", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Complete(); err != nil {
+		t.Error(err)
 	}
 }
 

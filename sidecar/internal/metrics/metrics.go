@@ -50,8 +50,11 @@ type Metrics struct {
 	commitDuration                                       prometheus.Histogram
 }
 
-// NewRegistry is an empty registry, so that callers need not import Prometheus themselves.
-func NewRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+// Registry is Prometheus's, under a name that callers can write without importing it.
+type Registry = prometheus.Registry
+
+// NewRegistry is an empty registry.
+func NewRegistry() *Registry { return prometheus.NewRegistry() }
 
 // New registers the collectors; an error says that the registerer has them already.
 func New(cfg Config) (*Metrics, error) {
