@@ -37,6 +37,7 @@ type cli struct {
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
+	App          appCmd          `cmd:"" hidden:""`
 }
 
 // app is what a command works with.
