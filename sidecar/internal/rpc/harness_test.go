@@ -1,0 +1,346 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeClock moves only when a test says so; its timers fire as it passes them.
+type fakeClock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers []fakeTimer
+	// armed tells a test that somebody waits.
+	armed chan struct{}
+}
+
+type fakeTimer struct {
+	at time.Time
+	ch chan time.Time
+}
+
+func newClock() *fakeClock {
+	return &fakeClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), armed: make(chan struct{}, 100)}
+}
+
+func (c *fakeClock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+
+func (c *fakeClock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := fakeTimer{at: c.now.Add(d), ch: make(chan time.Time, 1)}
+	c.timers = append(c.timers, t)
+	c.armed <- struct{}{}
+	return t.ch
+}
+
+func (c *fakeClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	var rest []fakeTimer
+	for _, t := range c.timers {
+		if t.at.After(c.now) {
+			rest = append(rest, t)
+			continue
+		}
+		t.ch <- c.now
+	}
+	c.timers = rest
+}
+
+// wakeups is a topic board like the hot state's.
+type wakeups struct {
+	mu   sync.Mutex
+	subs map[string][]chan struct{}
+}
+
+func (w *wakeups) Subscribe(topic string) (<-chan struct{}, func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.subs == nil {
+		w.subs = make(map[string][]chan struct{})
+	}
+	ch := make(chan struct{}, 1)
+	w.subs[topic] = append(w.subs[topic], ch)
+	return ch, func() {}
+}
+
+func (w *wakeups) wake(topic string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ch := range w.subs[topic] {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// orders is the real order service over the real store, but for Place, which is recorded.
+type orders struct {
+	*order.Service
+	mu     sync.Mutex
+	placed []order.PlaceCommand
+	// fail is what Place answers.
+	fail func(ctx context.Context) error
+}
+
+func (o *orders) Place(ctx context.Context, c order.PlaceCommand) (order.Order, error) {
+	o.mu.Lock()
+	o.placed = append(o.placed, c)
+	o.mu.Unlock()
+	if o.fail != nil {
+		return order.Order{}, o.fail(ctx)
+	}
+	return order.Order{Side: order.Retail, ID: c.ID, Portal: c.Portal, Customer: c.Customer, State: order.Acknowledged, Action: c.Action}, nil
+}
+
+func (o *orders) count() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.placed) }
+
+// shop has one listing.
+type shop struct{}
+
+func (shop) card() ListingCard {
+	return ListingCard{
+		ID: "lst-1", Name: "Web app", Summary: "Runs your app", Category: "compute", Region: "eu-north", Country: "SE",
+		Certifications: []string{"iso27001"}, Headline: money.Amount{Minor: 1999, Currency: "EUR"}, Per: "P1M",
+	}
+}
+
+func (s shop) Search(_ context.Context, q ListingQuery) (ListingResult, error) {
+	return ListingResult{
+		Listings: []ListingCard{s.card()}, Total: 1, Next: q.PageToken,
+		Facets: []Facet{{Name: "country", Values: []FacetCount{{Value: "SE", Count: 1}}}},
+	}, nil
+}
+
+func (s shop) Listing(_ context.Context, id string) (ListingDetail, error) {
+	if id != "lst-1" {
+		return ListingDetail{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing %s", id)
+	}
+	return ListingDetail{ListingCard: s.card(), Description: "Text", InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []catalog.PriceComponent{
+		{ID: "base", Name: "Base", Kind: catalog.Recurring, Period: "P1M", Amount: "19.99"},
+		{ID: "req", Name: "Requests", Kind: catalog.Usage, Unit: "request", Tiers: []catalog.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
+	}}, nil
+}
+
+// observed is what the metrics hook heard.
+type observed struct {
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+func (o *observed) hear(procedure, code string, _ time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.calls == nil {
+		o.calls = make(map[string]int)
+	}
+	o.calls[procedure+" "+code]++
+}
+
+func (o *observed) of(procedure, code string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.calls[procedure+" "+code]
+}
+
+// bench is a Portal API over the real store, served over real HTTP.
+type bench struct {
+	server   *httptest.Server
+	clock    *fakeClock
+	store    *store.Store
+	callers  *portal.Service
+	orders   *orders
+	wakeups  *wakeups
+	observed *observed
+	log      *lockedBuffer
+	// key is a portal key with all scopes.
+	key string
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
+func (l *lockedBuffer) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+
+func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	b := &bench{clock: newClock(), store: s, wakeups: &wakeups{}, observed: &observed{}, log: &lockedBuffer{}}
+	b.callers, err = portal.New(portal.Config{Work: store.For[portal.Tx](s), HashKey: bytes.Repeat([]byte{7}, 32), Now: b.clock.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.orders = &orders{Service: &order.Service{Work: store.For[order.Tx](s)}}
+	c := PortalConfig{
+		Config:  b.config(),
+		Callers: b.callers, Shop: shop{}, Orders: b.orders,
+		Subscriptions: &subscription.Service{Work: store.For[subscription.Tx](s)},
+	}
+	for _, option := range options {
+		option(&c)
+	}
+	h, err := NewPortal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.server = httptest.NewUnstartedServer(h)
+	b.server.EnableHTTP2 = true
+	b.server.StartTLS()
+	t.Cleanup(b.server.Close)
+	b.key = b.addPortal(t, "shop")
+	return b
+}
+
+func (b *bench) config() Config {
+	var n int
+	var mu sync.Mutex
+	return Config{
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.Now, After: b.clock.After, Wakeups: b.wakeups,
+		NewID:   func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("req-%d", n) },
+		Observe: b.observed.hear,
+	}
+}
+
+func (b *bench) addPortal(t *testing.T, name string, scopes ...string) string {
+	t.Helper()
+	_, key, err := b.callers.Add(t.Context(), name, scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (b *bench) session(t *testing.T, key, customer, origin string) string {
+	t.Helper()
+	who, err := b.callers.Authenticate(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := b.callers.CreateSession(t.Context(), who, customer, nil, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// putOrder and putSubscription write what belongs to a customer.
+func (b *bench) putOrder(t *testing.T, o order.Order) order.Order {
+	t.Helper()
+	err := store.For[order.Tx](b.store).Do(t.Context(), func(tx order.Tx) (err error) {
+		o, err = tx.Orders().Put(o)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func (b *bench) putSubscription(t *testing.T, s subscription.Subscription, access string) {
+	t.Helper()
+	err := store.For[subscription.Tx](b.store).Do(t.Context(), func(tx subscription.Tx) error {
+		if _, err := tx.Subscriptions().Put(s); err != nil || access == "" {
+			return err
+		}
+		return tx.Subscriptions().PutSecret(subscription.Retail, s.ID, subscription.SecretAccess, []byte(access))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reply is an answer as a plain HTTP client sees it.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+	// code, reason and field of the error; "" where there is none.
+	code, reason, field, cause, message, action string
+}
+
+func (r reply) String() string { return fmt.Sprintf("%d %s/%s %s", r.status, r.code, r.reason, r.body) }
+
+// send makes a request the way curl does.
+func send(t *testing.T, client *http.Client, req *http.Request) reply {
+	t.Helper()
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := reply{status: res.StatusCode, header: res.Header, body: body}
+	var e struct {
+		Code    string
+		Message string
+		Details []struct {
+			Type  string
+			Debug struct{ Reason, Field, Cause, Action string }
+		}
+	}
+	if res.StatusCode != http.StatusOK && json.Unmarshal(body, &e) == nil {
+		out.code, out.message = e.Code, e.Message
+		for _, d := range e.Details {
+			if d.Type == "hanse.type.v1.ErrorInfo" {
+				out.reason, out.field, out.cause, out.action = d.Debug.Reason, d.Debug.Field, d.Debug.Cause, d.Debug.Action
+			}
+		}
+	}
+	return out
+}
+
+func (b *bench) post(t *testing.T, procedure, key, body string, headers ...string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.server.URL+procedure, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	return send(t, b.server.Client(), req)
+}
+
+var errSecret = errors.New("dial postgres://hanse:hunter2@10.0.0.7: no route")

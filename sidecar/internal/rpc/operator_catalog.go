@@ -1,0 +1,100 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+)
+
+// operatorOfferings implements hanse.operator.v1.OfferingService.
+type operatorOfferings struct{ offerings Offerings }
+
+// ApplyOfferings implements operatorv1connect.OfferingServiceHandler. Mistakes in the YAML are the answer, not an error:
+// there may be many, and each has its place in the file.
+func (h *operatorOfferings) ApplyOfferings(ctx context.Context, req *connect.Request[operatorv1.ApplyOfferingsRequest]) (*connect.Response[operatorv1.ApplyOfferingsResponse], error) {
+	result, wrong, err := h.offerings.Apply(ctx, req.Msg.GetYaml(), req.Msg.GetDryRun())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ApplyOfferingsResponse{
+		Created: int32(result.Created), Updated: int32(result.Updated), Unchanged: int32(result.Unchanged),
+		Errors: eachOf(wrong, func(e catalog.ApplyError) *operatorv1.ApplyError {
+			return &operatorv1.ApplyError{
+				Document: int32(e.Document), Line: int32(e.Line), Column: int32(e.Column), Field: e.Field, Reason: e.Reason, Cause: e.Cause,
+			}
+		}),
+	}), nil
+}
+
+// ListOfferings implements operatorv1connect.OfferingServiceHandler.
+func (h *operatorOfferings) ListOfferings(ctx context.Context, req *connect.Request[operatorv1.ListOfferingsRequest]) (*connect.Response[operatorv1.ListOfferingsResponse], error) {
+	list, next, err := h.offerings.List(ctx, req.Msg.GetPageToken(), pageSize(req.Msg.GetPageSize(), defaultOperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	out := eachOf(list, offeringOf)
+	for _, o := range out {
+		o.Document = nil
+	}
+	return connect.NewResponse(&operatorv1.ListOfferingsResponse{Offerings: out, NextPageToken: next}), nil
+}
+
+// GetOffering implements operatorv1connect.OfferingServiceHandler.
+func (h *operatorOfferings) GetOffering(ctx context.Context, req *connect.Request[operatorv1.GetOfferingRequest]) (*connect.Response[operatorv1.GetOfferingResponse], error) {
+	o, err := h.offerings.Get(ctx, req.Msg.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.GetOfferingResponse{Offering: offeringOf(o)}), nil
+}
+
+// offeringOf leaves the binding out: it names connections and never leaves the sidecar.
+func offeringOf(o catalog.Offering) *operatorv1.Offering {
+	return &operatorv1.Offering{
+		Id: o.ID, Name: o.Name, Category: o.Category, State: string(o.State), Revision: o.Revision,
+		Digest: hex.EncodeToString(o.Digest[:]), Currency: o.Currency, Document: o.Document,
+	}
+}
+
+// operatorListings implements hanse.operator.v1.ListingService.
+type operatorListings struct{ listings Listings }
+
+// ListListings implements operatorv1connect.ListingServiceHandler.
+func (h *operatorListings) ListListings(ctx context.Context, req *connect.Request[operatorv1.ListListingsRequest]) (*connect.Response[operatorv1.ListListingsResponse], error) {
+	list, next, err := h.listings.List(ctx, req.Msg.GetPartner(), req.Msg.GetPageToken(), pageSize(req.Msg.GetPageSize(), defaultOperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListListingsResponse{Listings: eachOf(list, managedListing), NextPageToken: next}), nil
+}
+
+// UpdateListing implements operatorv1connect.ListingServiceHandler.
+func (h *operatorListings) UpdateListing(ctx context.Context, req *connect.Request[operatorv1.UpdateListingRequest]) (*connect.Response[operatorv1.UpdateListingResponse], error) {
+	l, err := h.listings.Update(ctx, req.Msg.GetId(), ListingChange{
+		Name: req.Msg.Name, Summary: req.Msg.Summary, Description: req.Msg.Description, Hidden: req.Msg.Hidden, MarkupBP: req.Msg.MarkupBp,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.UpdateListingResponse{Listing: managedListing(l)}), nil
+}
+
+// SetMarkup implements operatorv1connect.ListingServiceHandler.
+func (h *operatorListings) SetMarkup(ctx context.Context, req *connect.Request[operatorv1.SetMarkupRequest]) (*connect.Response[operatorv1.SetMarkupResponse], error) {
+	if err := h.listings.SetMarkup(ctx, req.Msg.GetPartner(), req.Msg.GetCategory(), req.Msg.GetMarkupBp()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.SetMarkupResponse{}), nil
+}
+
+func managedListing(l ManagedListing) *operatorv1.Listing {
+	return &operatorv1.Listing{
+		Id: l.ID, Partner: l.Partner, OfferingId: l.OfferingID, OfferingRevision: l.Revision, Name: l.Name,
+		SupplierName: l.SupplierName, Hidden: l.Hidden, MarkupBp: l.MarkupBP,
+		WholesalePrice: amount(&l.Wholesale), RetailPrice: amount(&l.Retail), Per: l.Per, Orderable: l.Orderable,
+	}
+}

@@ -1,0 +1,114 @@
+package rpc
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/bearer"
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+)
+
+// tailBatch is how many entries one message of a tail holds at most.
+const tailBatch = 100
+
+// peerStreams implements the feeds: hanse.peer.v1.CatalogService and LedgerService. A stream ends in good order when the
+// caller's token does; the caller goes on from its cursor with the next one.
+type peerStreams struct {
+	caller      func(ctx context.Context) (bearer.Principal, error)
+	config      Config
+	catalog     PeerCatalog
+	ledger      PeerLedger
+	checkpoints Checkpoints
+	relation    func(ctx context.Context, p bearer.Principal) error
+}
+
+func (h *peerStreams) follower(who bearer.Principal, topic string) follower {
+	return follower{
+		config: h.config, topic: topic, expires: who.Expires,
+		still: func(ctx context.Context) error { return h.relation(ctx, who) },
+	}
+}
+
+// Watch implements peerv1connect.CatalogServiceHandler.
+func (h *peerStreams) Watch(ctx context.Context, req *connect.Request[peerv1.WatchRequest], stream *connect.ServerStream[peerv1.WatchResponse]) error {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return err
+	}
+	cursor := req.Msg.GetCursor()
+	f := h.follower(who, "catalog/"+who.Origin)
+	f.look = func(force bool) (sent, done bool, err error) {
+		for {
+			page, err := h.catalog.Page(ctx, who.Origin, cursor)
+			if err != nil {
+				return sent, false, err
+			}
+			fresh := len(page.Items) > 0 || page.SnapshotBegin || page.SnapshotEnd
+			if !fresh && (!force || sent) {
+				return sent, false, nil
+			}
+			if err := stream.Send(watchResponse(page)); err != nil {
+				return sent, false, broken(ctx, err)
+			}
+			cursor, sent = page.Cursor, true
+			if !page.More || f.over(ctx) {
+				return sent, false, nil
+			}
+		}
+	}
+	return f.run(ctx)
+}
+
+func watchResponse(page federation.CatalogPage) *peerv1.WatchResponse {
+	return &peerv1.WatchResponse{
+		Changes: eachOf(page.Items, func(c catalog.Change) *peerv1.CatalogChange {
+			return &peerv1.CatalogChange{
+				OfferingId: c.OfferingID, Revision: c.Revision, Document: c.Document, Digest: c.Digest[:], Tombstone: c.Tombstone,
+			}
+		}),
+		Cursor: page.Cursor, Signature: page.Signature, SnapshotBegin: page.SnapshotBegin, SnapshotEnd: page.SnapshotEnd,
+	}
+}
+
+// Tail implements peerv1connect.LedgerServiceHandler. Every message carries a checkpoint at the last entry sent, the
+// heartbeat too.
+func (h *peerStreams) Tail(ctx context.Context, req *connect.Request[peerv1.TailRequest], stream *connect.ServerStream[peerv1.TailResponse]) error {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return err
+	}
+	if seen := req.Msg.GetSeenCheckpoint(); seen != "" {
+		if err := h.checkpoints.Accept(ctx, who.Origin, seen); err != nil {
+			return err
+		}
+	}
+	after := req.Msg.GetAfterSeq()
+	f := h.follower(who, ledger.Topic(who.Origin))
+	f.look = func(force bool) (sent, done bool, err error) {
+		for {
+			page, err := h.ledger.Tail(ctx, who.Origin, after, tailBatch)
+			if err != nil {
+				return sent, false, err
+			}
+			fresh := len(page.Entries) > 0
+			if !fresh && (!force || sent) {
+				return sent, false, nil
+			}
+			if err := stream.Send(&peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+				return sent, false, broken(ctx, err)
+			}
+			sent = true
+			if fresh {
+				after = page.LastSeq
+			}
+			if !page.More || f.over(ctx) {
+				return sent, false, nil
+			}
+		}
+	}
+	return f.run(ctx)
+}
