@@ -43,7 +43,8 @@ func (d *demo) openPortal(ctx context.Context) error {
 		return err
 	}
 	address := local(d.ports.next())
-	p := &portal{url: "http://" + address}
+	// One of the accounts that the portal comes with.
+	p := &portal{url: "http://" + address, user: "anna", password: "edelweiss-2026"}
 	p.child = &child{
 		name: "portal", logFile: filepath.Join(d.alpenhost.dir, "portal.log"), end: syscall.SIGTERM,
 		start: func(*os.File) *exec.Cmd {
