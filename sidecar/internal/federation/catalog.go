@@ -1,5 +1,3 @@
-//go:build wip
-
 package federation
 
 import (
@@ -8,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"time"
+	"log/slog"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -85,18 +83,18 @@ func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (
 
 // Foreign keeps partners' offerings.
 type Foreign interface {
-	ApplyPage(ctx context.Context, partner string, page catalog.Page, currency string) error
+	ApplyPage(ctx context.Context, partner string, after []byte, page catalog.Page, currency string) (catalog.Applied, error)
 }
 
 // CatalogReader verifies and keeps what partners sell.
 type CatalogReader struct {
 	Self    string
 	Catalog Foreign
-	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
-// Read takes one page of a partner's catalog. The signature covers exactly the digests, the cursor and the snapshot marks.
-func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, currency string, page CatalogPage) error {
+// Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
+func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, currency string, after []byte, page CatalogPage) error {
 	payload, err := trust.Open(page.Signature, trust.TypCatalogPage, partner.BusinessKey)
 	if err != nil {
 		return err
@@ -108,5 +106,9 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, curren
 	if !bytes.Equal(payload, want) {
 		return fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
 	}
-	return r.Catalog.ApplyPage(ctx, partner.Origin, page.Page, currency)
+	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page, currency)
+	for _, refused := range applied.Refused {
+		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", refused.Cause)
+	}
+	return err
 }

@@ -16,10 +16,7 @@ import (
 )
 
 // Tx is what this package needs of a transaction.
-type Tx interface {
-	order.Tx
-	Cursors() CursorStore
-}
+type Tx interface{ order.Tx }
 
 // Work runs transactions.
 type Work interface {

@@ -1,5 +1,3 @@
-//go:build wip
-
 package federation
 
 import (
@@ -12,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
@@ -23,9 +22,6 @@ type Link interface {
 	TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(LedgerPage) error) error
 	WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(CatalogPage) error) error
 }
-
-// FeedCatalog names the catalog cursor.
-const FeedCatalog = "catalog"
 
 // Manager runs the loops of all partners.
 type Manager struct {
@@ -118,7 +114,7 @@ func (m *Manager) wanted(ctx context.Context) (map[feed]bool, error) {
 			}
 			if p.State == member.Active && p.Has(member.Supplier) {
 				if _, err := supply(tx, m.Self, p.Origin); err == nil {
-					want[feed{p.Origin, FeedCatalog}] = true
+					want[feed{p.Origin, catalog.FeedCursor}] = true
 				} else if !fault.Is(err, fault.NotFound) {
 					return err
 				}
@@ -145,7 +141,7 @@ func supply(tx Tx, self, supplier string) (agreement.Agreement, error) {
 
 // Nudge ends the present pause of a partner's loops: it called us, so it may be there again.
 func (m *Manager) Nudge(partner string) {
-	for _, name := range []string{"ledger", FeedCatalog} {
+	for _, name := range []string{"ledger", catalog.FeedCursor} {
 		select {
 		case m.nudge(feed{partner, name}) <- struct{}{}:
 		default:
@@ -204,13 +200,13 @@ func (m *Manager) once(ctx context.Context, f feed) (progress bool, err error) {
 		if partner, err = tx.Partners().Get(f.partner); err != nil {
 			return err
 		}
-		if f.name == FeedCatalog {
+		if f.name == catalog.FeedCursor {
 			a, err := supply(tx, m.Self, f.partner)
 			if err != nil {
 				return err
 			}
 			currency = a.Terms.Currency
-			cursor, err = tx.Cursors().Cursor(f.partner, FeedCatalog)
+			cursor, err = tx.Cursors().Cursor(f.partner, catalog.FeedCursor)
 			return err
 		}
 		head, err := tx.Ledger().Head(f.partner, ledger.Theirs)
@@ -220,10 +216,12 @@ func (m *Manager) once(ctx context.Context, f feed) (progress bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if f.name == FeedCatalog {
+	if f.name == catalog.FeedCursor {
 		err = m.Link.WatchCatalog(ctx, f.partner, cursor, func(p CatalogPage) error {
 			progress = true
-			return m.Catalog.Read(ctx, partner, currency, p)
+			err := m.Catalog.Read(ctx, partner, currency, cursor, p)
+			cursor = p.Cursor
+			return err
 		})
 	} else {
 		err = m.Link.TailLedger(ctx, f.partner, seq, func(p LedgerPage) error {
