@@ -29,6 +29,8 @@ import (
 
 // Config of an Adapter; the zero value works.
 type Config struct {
+	// Connections are checked by New; default none. Every request brings its own.
+	Connections []adapters.Connection
 	// Rand gives the customers' passwords; default crypto/rand.
 	Rand io.Reader
 }
@@ -54,6 +56,11 @@ func New(cfg Config) (*Adapter, error) {
 	}
 	if a.connection, err = input.Compile("the connection", connectionSchema); err != nil {
 		return nil, err
+	}
+	for _, c := range cfg.Connections {
+		if err := a.connection.Decode(c.Config, &server{}); err != nil {
+			return nil, fmt.Errorf("connection %s: %w", c.Name, err)
+		}
 	}
 	return a, nil
 }

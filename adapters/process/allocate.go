@@ -174,6 +174,11 @@ func (s *settings) freeUID(taken map[int64]bool) (int64, error) {
 	if err := readJSON(path, &next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, failed("read the next user id", err)
 	}
+	for _, pid := range pids() { // one that somebody uses is not ours, whatever the configuration says
+		if uid, err := realUID(pid); err == nil {
+			taken[uid] = true
+		}
+	}
 	for i := range s.UIDCount {
 		offset := (next + i) % s.UIDCount
 		if uid := s.UIDBase + offset; !taken[uid] {

@@ -26,15 +26,17 @@ func (in *instance) entries() []string {
 	return []string{"HANSE_TAG=" + in.tag, "HANSE_INSTANCE=" + in.dir}
 }
 
-// ours says that a living process belongs to the instance. Its environment alone would not do: any customer's program
-// can start others with whatever environment, but not as another user.
+// ours says that a living process belongs to the instance. As a user of its own it can be nothing else. Where all have
+// the sidecar's user, its environment tells.
 func (in *instance) ours(pid int) bool {
-	want := in.record.UID
-	if want < 0 {
-		want = int64(os.Getuid())
-	}
 	uid, err := realUID(pid)
-	return err == nil && uid == want && carries(pid, in.entries()...)
+	if err != nil {
+		return false
+	}
+	if in.record.UID >= 0 {
+		return uid == in.record.UID
+	}
+	return uid == int64(os.Getuid()) && carries(pid, in.entries()...)
 }
 
 // find is the running program: as run.json says, or else by a search.
@@ -57,22 +59,13 @@ func (in *instance) find() (proc, bool) {
 	return proc{}, false
 }
 
-// all are the living processes of the instance. Outside dev mode its user is its alone.
+// all are the living processes of the instance.
 func (in *instance) all() []proc {
 	var found []proc
 	for _, pid := range pids() {
-		st, err := readStat(pid)
-		if err != nil || st.dead() {
-			continue
+		if st, err := readStat(pid); err == nil && !st.dead() && in.ours(pid) {
+			found = append(found, proc{pid, st.start})
 		}
-		if in.record.UID >= 0 {
-			if uid, err := realUID(pid); err != nil || uid != in.record.UID {
-				continue
-			}
-		} else if !in.ours(pid) {
-			continue
-		}
-		found = append(found, proc{pid, st.start})
 	}
 	return found
 }
@@ -126,7 +119,8 @@ func (a *Adapter) start(in *instance) (proc, error) {
 		return proc{}, failed("open the log", err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(command[0], append(command[1:], in.args()...)...)
+	command = in.confined(append(command, in.args()...))
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = in.environment(), in.path("home"), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if uid := in.record.UID; uid >= 0 {
@@ -143,10 +137,6 @@ func (a *Adapter) start(in *instance) (proc, error) {
 	}
 	p := proc{pid, st.start}
 	a.step("started")
-	if err := in.limit(pid); err != nil {
-		_ = p.signal(syscall.SIGKILL)
-		return proc{}, err
-	}
 	return p, in.saveRun(in.next(p, a.now()))
 }
 
@@ -177,26 +167,24 @@ func startConfined(cmd *exec.Cmd) error {
 	return <-done
 }
 
-// limit sets what the program may use.
-func (in *instance) limit(pid int) error {
-	limits := map[int]uint64{unix.RLIMIT_NOFILE: in.s.OpenFiles, unix.RLIMIT_CORE: 0}
-	if in.record.UID >= 0 {
-		limits[unix.RLIMIT_NPROC] = in.s.Processes
+// confined is the command under its limits. A shell sets them before it becomes the program: to limit another user's
+// process from outside takes CAP_SYS_RESOURCE, which a container's root lacks, and leaves it free for a moment.
+func (in *instance) confined(command []string) []string {
+	limit := func(option string, resource int, value uint64) string {
+		var own unix.Rlimit
+		if err := unix.Getrlimit(resource, &own); err == nil {
+			value = min(value, own.Max) // more than our own is not ours to give
+		}
+		return "ulimit " + option + " " + strconv.FormatUint(value, 10)
 	}
+	script := []string{"ulimit -c 0", limit("-n", unix.RLIMIT_NOFILE, in.s.OpenFiles)}
 	if memory := in.s.memory(in.record.With); memory > 0 {
-		limits[unix.RLIMIT_DATA] = memory
+		script = append(script, limit("-d", unix.RLIMIT_DATA, memory>>10)) // in KiB
 	}
-	for resource, value := range limits {
-		var old unix.Rlimit
-		if err := unix.Prlimit(pid, resource, nil, &old); err != nil {
-			return failed("read the program's limits", err)
-		}
-		value = min(value, old.Max) // more than our own is not ours to give
-		if err := unix.Prlimit(pid, resource, &unix.Rlimit{Cur: value, Max: value}, nil); err != nil {
-			return failed("limit the program", err)
-		}
+	if in.record.UID >= 0 { // -p is dash's and ash's word, -u bash's
+		script = append(script, "{ "+limit("-p", unix.RLIMIT_NPROC, in.s.Processes)+" 2>/dev/null || "+limit("-u", unix.RLIMIT_NPROC, in.s.Processes)+"; }")
 	}
-	return nil
+	return append([]string{"/bin/sh", "-c", strings.Join(script, " && ") + ` && exec "$@"`, "confine"}, command...)
 }
 
 // keepPort gives another port to a program whose address nobody knows yet, when somebody took its port meanwhile.

@@ -9,9 +9,10 @@
 //	data_dir/locks/TAG                     flock that orders callers, of several sidecars too
 //	data_dir/trash/                        what Destroy has not finished removing
 //
-// A program is started in a session of its own, without pipes to us, and outlives the sidecar. It is found again by the
-// process id with start time and boot id, and its tag in /proc/PID/environ; without run.json (we were killed right after
-// the start) by a search through /proc. A process id alone is never trusted: it can be another's by now.
+// A program is started in a session of its own, without pipes to us, and outlives the sidecar. It is found again by
+// process id, start time and boot id together with its user, in dev mode its tag in /proc/PID/environ; without run.json
+// (we were killed right after the start) by a search through /proc. A process id alone is never trusted: it can be
+// another's by now.
 //
 // Under systemd, KillMode=process lets programs outlive the sidecar's unit; without it they are started again.
 package process
@@ -107,6 +108,11 @@ func New(cfg Config) (*Adapter, error) {
 		s, err := a.resolveConnection(c)
 		if err != nil {
 			return nil, fmt.Errorf("connection %s: %w", c.Name, err)
+		}
+		for _, other := range a.known {
+			if !s.Dev && !other.Dev && s.DataDir != other.DataDir && s.UIDBase < other.UIDBase+other.UIDCount && other.UIDBase < s.UIDBase+s.UIDCount {
+				return nil, fmt.Errorf("connections %s and %s share user ids: their programs could not be told apart", c.Name, other.Name)
+			}
 		}
 		a.remember(s)
 	}

@@ -15,7 +15,7 @@ const withSchema = `{
     "settings": {
       "type": "object", "maxProperties": 32,
       "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,31}$"},
-      "additionalProperties": {"type": "string", "maxLength": 4096, "pattern": "^[^\\u0000]*$"},
+      "additionalProperties": {"type": "string", "maxLength": 4096, "pattern": "^[^\\x00]*$"},
       "description": "What the program reads as HANSE_SETTING_<NAME>, the name in capitals."
     },
     "memory_mib": {
@@ -34,7 +34,7 @@ const connectionSchema = `{
   "required": ["data_dir", "programs"],
   "properties": {
     "data_dir": {
-      "type": "string", "pattern": "^/[^\\u0000]*$",
+      "type": "string", "pattern": "^/[^\\x00]*$",
       "description": "Absolute folder for the subscriptions' data. Outside dev mode every user must be able to walk to it (o+x)."
     },
     "programs": {
@@ -44,11 +44,11 @@ const connectionSchema = `{
         "type": "object", "additionalProperties": false, "required": ["command"],
         "properties": {
           "command": {
-            "type": "string", "pattern": "^(/[^\\u0000]*|self:[a-z][a-z0-9-]*)$",
+            "type": "string", "pattern": "^(/[^\\x00]*|self:[a-z][a-z0-9-]*)$",
             "description": "An absolute path, or self:NAME for a program inside the hanse binary (self:notes)."
           },
           "args": {
-            "type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 4096, "pattern": "^[^\\u0000]*$"},
+            "type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 4096, "pattern": "^[^\\x00]*$"},
             "description": "Arguments; {tag} {bind} {port} {url} {data} {password_file} are replaced."
           }
         }
@@ -65,7 +65,7 @@ const connectionSchema = `{
     "dev": {"type": "boolean", "default": false, "description": "All programs run as the sidecar's own user."},
     "uid_base": {
       "type": "integer", "minimum": 1000, "maximum": 4294900000,
-      "description": "First user id to give; needed outside dev mode. Each subscription gets one for itself."
+      "description": "First user id to give; needed outside dev mode. Each subscription gets one for itself: nothing else on the machine may use the range."
     },
     "uid_count": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 10000},
     "ready_seconds": {"type": "integer", "minimum": 1, "maximum": 3600, "default": 30, "description": "How long a program may take until GET /healthz answers 200."},
