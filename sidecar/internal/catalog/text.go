@@ -34,8 +34,8 @@ func hidden(r rune) string {
 	return ""
 }
 
-// checkText refuses invalid and hidden characters and answers the text in form NFC.
-func checkText(s string) (string, error) {
+// CheckText refuses invalid and hidden characters and answers the text in form NFC.
+func CheckText(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("text is not valid UTF-8")
 	}

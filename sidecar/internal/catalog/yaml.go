@@ -168,7 +168,7 @@ func (s *source) mapping(n *yaml.Node, path []string, depth int) any {
 			s.refuse(k, path, "yaml_key", "a field's name is a plain text")
 			continue
 		}
-		name, err := checkText(k.Value)
+		name, err := CheckText(k.Value)
 		switch _, twice := obj[name]; {
 		case k.ShortTag() == "!!merge":
 			s.refuse(k, path, "yaml_alias", "merge keys are refused: write the fields out")
@@ -186,7 +186,7 @@ func (s *source) mapping(n *yaml.Node, path []string, depth int) any {
 }
 
 func (s *source) scalar(n *yaml.Node, path []string) any {
-	text, err := checkText(n.Value)
+	text, err := CheckText(n.Value)
 	if err != nil {
 		s.refuse(n, path, "text_invalid", err.Error())
 		return ""
@@ -291,7 +291,7 @@ func writeOrdered(b *bytes.Buffer, n *yaml.Node) {
 		case "!!int", "!!float":
 			b.WriteString(n.Value)
 		default:
-			text, _ := checkText(n.Value)
+			text, _ := CheckText(n.Value)
 			writeText(b, text)
 		}
 	}

@@ -1,6 +1,12 @@
 package listing
 
-import "github.com/hanse-market/hanse/sidecar/internal/catalog"
+import (
+	"encoding/json"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+)
 
 // Override is what the reseller changed about one offering; it survives upstream changes.
 type Override struct {
@@ -18,11 +24,59 @@ type Override struct {
 	Version  int64
 }
 
-// Rule is a markup in hundredths of a percent for all listings (both empty), a partner's, or a category's.
+// Rule is a markup in hundredths of a percent for all listings (both empty), a partner's, a category's, or a partner's in
+// a category.
 type Rule struct {
 	Partner  string
 	Category string
 	MarkupBP int32
+}
+
+// View is a listing as customers see it.
+type View struct {
+	ID             string
+	Partner        string
+	OfferingID     string
+	Revision       int64
+	Name           string
+	Summary        string
+	Description    string
+	Category       string
+	Region         string
+	Country        string
+	Certifications []string
+	Currency       string
+	// Prices are retail, exact.
+	Prices []catalog.PriceComponent
+	// Headline is what lists show, HeadlinePer its period, its unit or "".
+	Headline     money.Amount
+	HeadlinePer  string
+	InputsSchema json.RawMessage
+	// Digest names what the customer saw: name, prices and input schema. Hex.
+	Digest    string
+	Orderable bool
+	Hidden    bool
+}
+
+// Detail is a listing as operators see it.
+type Detail struct {
+	View
+	MarkupBP int32
+	// Wholesale is what Headline is for us.
+	Wholesale money.Amount
+}
+
+// Offer is a listing with all that an order needs.
+type Offer struct {
+	ListingID string
+	Name      string
+	Digest    string
+	MarkupBP  int32
+	Orderable bool
+	Partner   string
+	Foreign   catalog.Foreign
+	Document  catalog.Document
+	Agreement agreement.Agreement
 }
 
 // Store keeps overrides and rules.

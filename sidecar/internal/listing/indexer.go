@@ -1,0 +1,193 @@
+package listing
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
+)
+
+// Poll is how often the index looks for changes without being woken.
+const Poll = 5 * time.Second
+
+const (
+	readPage  = 500
+	indexPage = 4000
+)
+
+// Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.
+type Indexer struct {
+	// Self is our own origin.
+	Self  string
+	Work  Work
+	Index *search.Index
+	Now   func() time.Time
+	Log   *slog.Logger
+
+	ready atomic.Bool
+	// change is the last one taken over, terms what the index was built with, overrides the version of each.
+	change    int64
+	terms     string
+	overrides map[string]int64
+}
+
+// Ready tells whether the index was built once.
+func (x *Indexer) Ready() bool { return x.ready.Load() }
+
+// Run refreshes at start, whenever woken and every Poll, until ctx ends. What fails is logged and tried again.
+func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
+	poll := time.NewTicker(Poll)
+	defer poll.Stop()
+	for {
+		if err := x.Refresh(ctx); err != nil && ctx.Err() == nil {
+			x.Log.WarnContext(ctx, "search index not refreshed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+		case <-poll.C:
+		}
+	}
+}
+
+// Refresh takes over what changed since the last one: a few listings or, at the first time and after a change of rules
+// and agreements, all.
+func (x *Indexer) Refresh(ctx context.Context) error {
+	again := true
+	for again {
+		var todo work
+		err := x.Work.View(ctx, func(tx Tx) (err error) {
+			todo, err = x.collect(tx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("refresh search index: %w", err)
+		}
+		x.apply(todo)
+		again = todo.more
+	}
+	x.ready.Store(true)
+	return nil
+}
+
+// work is what one look at the store found to do.
+type work struct {
+	docs []search.Doc
+	gone []string
+	more bool
+	// after notes what was taken over.
+	after func()
+}
+
+func (x *Indexer) collect(tx Tx) (work, error) {
+	t, err := readTerms(tx, x.Self)
+	if err != nil {
+		return work{}, err
+	}
+	list, err := tx.Listings().Overrides()
+	if err != nil {
+		return work{}, err
+	}
+	overrides := make(map[string]Override, len(list))
+	versions := make(map[string]int64, len(list))
+	for _, o := range list {
+		overrides[o.ListingID], versions[o.ListingID] = o, o.Version
+	}
+	if terms := t.fingerprint(); !x.ready.Load() || terms != x.terms {
+		last, err := x.rebuild(tx, t, overrides)
+		return work{after: func() { x.terms, x.overrides, x.change = terms, versions, last }}, err
+	}
+	var changed []string
+	for id, v := range versions {
+		if x.overrides[id] != v {
+			changed = append(changed, id)
+		}
+	}
+	ours, err := tx.Catalog().ForeignByListing(changed)
+	if err != nil {
+		return work{}, err
+	}
+	theirs, err := tx.Catalog().ForeignChanged(x.change, readPage)
+	if err != nil {
+		return work{}, err
+	}
+	last := x.change
+	if n := len(theirs); n > 0 {
+		last = theirs[n-1].Change
+	}
+	w := work{more: len(theirs) == readPage, after: func() { x.overrides, x.change = versions, last }}
+	for _, f := range append(ours, theirs...) {
+		x.add(&w, t, f, overrides[f.Listing])
+	}
+	return w, nil
+}
+
+// rebuild takes over all listings of the transaction's snapshot, page by page into the index, so that their texts are not
+// in memory together, and answers the last change number in it: what changes later has a greater one. Run again, it does
+// the same.
+func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last int64, err error) {
+	kept := map[string]bool{}
+	var partner, id string
+	for {
+		var w work
+		for len(w.docs) < indexPage {
+			page, err := tx.Catalog().ListForeign(partner, id, readPage)
+			if err != nil {
+				return 0, err
+			}
+			for _, f := range page {
+				partner, id, last = f.Partner, f.ID, max(last, f.Change)
+				x.add(&w, t, f, overrides[f.Listing])
+			}
+			if w.more = len(page) == readPage; !w.more {
+				break
+			}
+		}
+		for _, d := range w.docs {
+			kept[d.ID] = true
+		}
+		x.Index.UpsertAll(w.docs)
+		if !w.more {
+			break
+		}
+	}
+	x.Index.IDs(func(id string) bool {
+		if !kept[id] {
+			x.Index.Delete(id)
+		}
+		return true
+	})
+	return last, nil
+}
+
+func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
+	d, listed, err := t.draft(f, o)
+	var v View
+	if err == nil && listed {
+		v, err = d.summary(x.Now())
+	}
+	if err != nil {
+		x.Log.Warn("listing left out of the search", "listing", f.Listing, "error", err)
+	}
+	if err != nil || !listed || v.Hidden {
+		w.gone = append(w.gone, f.Listing)
+		return
+	}
+	w.docs = append(w.docs, search.Doc{
+		ID: v.ID, Name: v.Name, Summary: v.Summary, Description: v.Description, Category: v.Category, Region: v.Region,
+		Country: v.Country, Certifications: v.Certifications, Currency: v.Currency, Price: v.Headline.Minor,
+	})
+}
+
+func (x *Indexer) apply(w work) {
+	for _, id := range w.gone {
+		x.Index.Delete(id)
+	}
+	x.Index.UpsertAll(w.docs)
+	w.after()
+}

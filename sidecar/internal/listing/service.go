@@ -1,0 +1,403 @@
+package listing
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
+)
+
+// Tx is what one transaction gives to this package.
+type Tx interface {
+	Catalog() catalog.Store
+	Listings() Store
+	Agreements() agreement.Store
+	// Wake tells the topic's loops after the commit.
+	Wake(topic string)
+}
+
+// Work runs transactions. Closures may run again.
+type Work interface {
+	Do(ctx context.Context, fn func(Tx) error) error
+	View(ctx context.Context, fn func(Tx) error) error
+}
+
+// Topic wakes the index.
+const Topic = "listing"
+
+// Service shows and keeps the listings.
+type Service struct {
+	// Self is our own origin.
+	Self string
+	Work Work
+	// Index answers Search; an Indexer feeds it.
+	Index *search.Index
+	Now   func() time.Time
+}
+
+func notFound() error {
+	return fault.New(fault.NotFound, "listing_not_found", "there is no such listing")
+}
+
+// read finds one listing; fault.NotFound with reason listing_not_found.
+func (s *Service) read(tx Tx, id string) (draft, error) {
+	found, err := tx.Catalog().ForeignByListing([]string{id})
+	if err != nil {
+		return draft{}, err
+	}
+	if len(found) == 0 {
+		return draft{}, notFound()
+	}
+	t, err := readTerms(tx, s.Self)
+	if err != nil {
+		return draft{}, err
+	}
+	o, err := tx.Listings().Override(id)
+	if err != nil {
+		return draft{}, err
+	}
+	d, listed, err := t.draft(found[0], o)
+	if err == nil && !listed {
+		err = notFound()
+	}
+	return d, err
+}
+
+// Get reads one listing for a customer: one that is hidden is not there. Error: fault.NotFound, listing_not_found.
+func (s *Service) Get(ctx context.Context, id string) (View, error) {
+	var v View
+	err := s.Work.View(ctx, func(tx Tx) error {
+		d, err := s.read(tx, id)
+		if err != nil {
+			return err
+		}
+		if d.override.Hidden {
+			return notFound()
+		}
+		v, err = d.view(s.Now())
+		return err
+	})
+	if err != nil {
+		return View{}, fmt.Errorf("get listing %s: %w", id, err)
+	}
+	return v, nil
+}
+
+// Offer reads one listing for an order, as Get does.
+func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
+	var o Offer
+	err := s.Work.View(ctx, func(tx Tx) error {
+		d, err := s.read(tx, id)
+		if err != nil {
+			return err
+		}
+		if d.override.Hidden {
+			return notFound()
+		}
+		v, err := d.view(s.Now())
+		o = Offer{
+			ListingID: id, Name: v.Name, Digest: v.Digest, MarkupBP: d.markup, Orderable: v.Orderable,
+			Partner: d.foreign.Partner, Foreign: d.foreign, Document: d.doc, Agreement: d.deal,
+		}
+		return err
+	})
+	if err != nil {
+		return Offer{}, fmt.Errorf("offer of listing %s: %w", id, err)
+	}
+	return o, nil
+}
+
+// Detail reads one listing for an operator, hidden or not. Error: fault.NotFound, listing_not_found.
+func (s *Service) Detail(ctx context.Context, id string) (Detail, error) {
+	var out Detail
+	err := s.Work.View(ctx, func(tx Tx) error {
+		d, err := s.read(tx, id)
+		if err != nil {
+			return err
+		}
+		out, err = d.detail(s.Now())
+		return err
+	})
+	if err != nil {
+		return Detail{}, fmt.Errorf("get listing %s: %w", id, err)
+	}
+	return out, nil
+}
+
+// Page is a page of search results.
+type Page struct {
+	Listings      []View
+	Facets        []search.Facet
+	Total         int64
+	NextPageToken string
+}
+
+// Search finds listings that customers see. The index may be a moment behind: what is gone meanwhile is left out.
+func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
+	r, err := s.Index.Search(q)
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Facets: r.Facets, Total: r.Total, NextPageToken: r.NextPageToken}
+	if len(r.IDs) == 0 {
+		return page, nil
+	}
+	err = s.Work.View(ctx, func(tx Tx) error {
+		page.Listings, err = s.views(tx, r.IDs)
+		return err
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("search listings: %w", err)
+	}
+	return page, nil
+}
+
+func (s *Service) views(tx Tx, ids []string) ([]View, error) {
+	found, err := tx.Catalog().ForeignByListing(ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]catalog.Foreign, len(found))
+	for _, f := range found {
+		byID[f.Listing] = f
+	}
+	t, err := readTerms(tx, s.Self)
+	if err != nil {
+		return nil, err
+	}
+	var out []View
+	for _, id := range ids {
+		f, there := byID[id]
+		if !there {
+			continue
+		}
+		o, err := tx.Listings().Override(id)
+		if err != nil {
+			return nil, err
+		}
+		d, listed, err := t.draft(f, o)
+		if err != nil {
+			return nil, err
+		}
+		if !listed || o.Hidden {
+			continue
+		}
+		v, err := d.view(s.Now())
+		if fault.Is(err, fault.Invalid) {
+			continue // priced out of range; the index leaves it out too
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// DefaultPage is how many listings List answers where no limit is given.
+const DefaultPage = 100
+
+// List pages through all listings, or a partner's, for operators.
+func (s *Service) List(ctx context.Context, partner, pageToken string, limit int) ([]Detail, string, error) {
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	afterPartner, afterID, err := decodeToken(pageToken)
+	if err != nil {
+		return nil, "", err
+	}
+	if partner != "" && afterPartner != partner {
+		afterPartner, afterID = partner, ""
+	}
+	var out []Detail
+	var next string
+	err = s.Work.View(ctx, func(tx Tx) error {
+		out, next = nil, ""
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		atPartner, atID := afterPartner, afterID
+		for {
+			page, err := tx.Catalog().ListForeign(atPartner, atID, limit+1)
+			if err != nil {
+				return err
+			}
+			for _, f := range page {
+				if partner != "" && f.Partner != partner {
+					return nil
+				}
+				d, shown, err := s.detailOf(tx, t, f)
+				if err != nil {
+					return err
+				}
+				if shown && len(out) == limit {
+					next = encodeToken(atPartner, atID)
+					return nil
+				}
+				if shown {
+					out = append(out, d)
+				}
+				atPartner, atID = f.Partner, f.ID
+			}
+			if len(page) <= limit {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list listings: %w", err)
+	}
+	return out, next, nil
+}
+
+func (s *Service) detailOf(tx Tx, t terms, f catalog.Foreign) (Detail, bool, error) {
+	o, err := tx.Listings().Override(f.Listing)
+	if err != nil {
+		return Detail{}, false, err
+	}
+	d, listed, err := t.draft(f, o)
+	if err != nil || !listed {
+		return Detail{}, false, err
+	}
+	out, err := d.detail(s.Now())
+	if fault.Is(err, fault.Invalid) {
+		return Detail{}, false, nil
+	}
+	return out, true, err
+}
+
+func encodeToken(partner, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(partner + "\n" + id))
+}
+
+func decodeToken(s string) (partner, id string, err error) {
+	if s == "" {
+		return "", "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	partner, id, ok := strings.Cut(string(b), "\n")
+	if err != nil || !ok {
+		return "", "", fault.New(fault.Invalid, "page_token_invalid", "the page token is not of this list").At("page_token")
+	}
+	return partner, id, nil
+}
+
+// Change is what an operator changes of a listing; nil keeps.
+type Change struct {
+	// "" returns to the supplier's.
+	Name        *string
+	Summary     *string
+	Description *string
+	Hidden      *bool
+	// Below 0 returns to the rules.
+	MarkupBP *int32
+}
+
+// Update changes the own part of a listing. Errors: fault.NotFound, listing_not_found; fault.Invalid, text_invalid,
+// markup_invalid or price_overflow.
+func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, error) {
+	texts := []struct {
+		field string
+		text  **string
+		most  int
+		line  bool
+	}{
+		{"name", &c.Name, maxName, true}, {"summary", &c.Summary, maxSummary, true},
+		{"description", &c.Description, maxDescription, false},
+	}
+	for _, t := range texts {
+		clean, err := checkOwn(*t.text, t.most, t.line)
+		if err != nil {
+			return Detail{}, err.At(t.field)
+		}
+		*t.text = clean
+	}
+	if c.MarkupBP != nil && *c.MarkupBP > catalog.MaxMarkupBP {
+		return Detail{}, fault.New(fault.Invalid, "markup_invalid", "a markup is at most %d basis points", catalog.MaxMarkupBP).At("markup_bp")
+	}
+	var out Detail
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		d, err := s.read(tx, id)
+		if err != nil {
+			return err
+		}
+		o := c.apply(d.override)
+		o.ListingID, o.Partner, o.OfferingID = id, d.foreign.Partner, d.foreign.ID
+		if _, err := tx.Listings().PutOverride(o); err != nil {
+			return err
+		}
+		tx.Wake(Topic)
+		if d, err = s.read(tx, id); err != nil {
+			return err
+		}
+		out, err = d.detail(s.Now())
+		return err
+	})
+	if err != nil {
+		return Detail{}, fmt.Errorf("update listing %s: %w", id, err)
+	}
+	return out, nil
+}
+
+func checkOwn(text *string, most int, line bool) (*string, *fault.Error) {
+	if text == nil {
+		return nil, nil
+	}
+	clean, err := catalog.CheckText(*text)
+	switch {
+	case err != nil:
+		return nil, fault.New(fault.Invalid, "text_invalid", "%s", err.Error())
+	case utf8.RuneCountInString(clean) > most:
+		return nil, fault.New(fault.Invalid, "text_invalid", "is longer than %d characters", most)
+	case line && strings.ContainsAny(clean, "\n\t"):
+		return nil, fault.New(fault.Invalid, "text_invalid", "must be one line")
+	}
+	return &clean, nil
+}
+
+func (c Change) apply(o Override) Override {
+	set := func(to **string, v *string) {
+		switch {
+		case v == nil:
+		case *v == "":
+			*to = nil
+		default:
+			*to = v
+		}
+	}
+	set(&o.Name, c.Name)
+	set(&o.Summary, c.Summary)
+	set(&o.Description, c.Description)
+	if c.Hidden != nil {
+		o.Hidden = *c.Hidden
+	}
+	if c.MarkupBP != nil {
+		if o.MarkupBP = nil; *c.MarkupBP >= 0 {
+			o.MarkupBP = c.MarkupBP
+		}
+	}
+	return o
+}
+
+// SetMarkup sets a rule. Error: fault.Invalid, markup_invalid.
+func (s *Service) SetMarkup(ctx context.Context, r Rule) error {
+	if r.MarkupBP < 0 || r.MarkupBP > catalog.MaxMarkupBP {
+		return fault.New(fault.Invalid, "markup_invalid", "a markup is 0 to %d basis points", catalog.MaxMarkupBP).At("markup_bp")
+	}
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		tx.Wake(Topic)
+		return tx.Listings().PutRule(r)
+	})
+	if err != nil {
+		return fmt.Errorf("set markup: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package listing
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+)
+
+// Limits of what a view shows of a partner's texts, in characters; they are the offering's own.
+const (
+	maxName        = 200
+	maxSummary     = 500
+	maxDescription = 20000
+	maxLabel       = 100
+	maxUnit        = 32
+)
+
+// terms are what all listings depend on: our markup rules and the active agreements by supplier.
+type terms struct {
+	rules map[Rule]int32
+	deals map[string]agreement.Agreement
+}
+
+func readTerms(tx Tx, self string) (terms, error) {
+	t := terms{rules: map[Rule]int32{}, deals: map[string]agreement.Agreement{}}
+	rules, err := tx.Listings().Rules()
+	if err != nil {
+		return terms{}, err
+	}
+	for _, r := range rules {
+		t.rules[Rule{Partner: r.Partner, Category: r.Category}] = r.MarkupBP
+	}
+	all, err := tx.Agreements().List()
+	if err != nil {
+		return terms{}, err
+	}
+	for _, a := range all {
+		if a.Reseller != self || a.State != agreement.Active {
+			continue
+		}
+		if before, has := t.deals[a.Supplier]; !has || before.ActiveSince.Before(a.ActiveSince) {
+			t.deals[a.Supplier] = a
+		}
+	}
+	return t, nil
+}
+
+// fingerprint changes when any listing may look different because of the terms.
+func (t terms) fingerprint() string {
+	s := fmt.Sprint(t.rules) // maps print in the order of their keys
+	deals := map[string]string{}
+	for partner, a := range t.deals {
+		deals[partner] = fmt.Sprintf("%s %d %s", a.ID, a.Terms.WholesaleDiscountBP, a.Terms.Currency)
+	}
+	return s + fmt.Sprint(deals)
+}
+
+// markup is the most specific rule's: the listing's own, the partner's in the category, the category's, the partner's,
+// the one for all.
+func (t terms) markup(o Override, partner, category string) int32 {
+	if o.MarkupBP != nil {
+		return *o.MarkupBP
+	}
+	for _, r := range []Rule{
+		{Partner: partner, Category: category}, {Category: category}, {Partner: partner}, {},
+	} {
+		if bp, has := t.rules[r]; has {
+			return bp
+		}
+	}
+	return 0
+}
+
+// draft is an offering on its way to a view.
+type draft struct {
+	foreign  catalog.Foreign
+	doc      catalog.Document
+	deal     agreement.Agreement
+	override Override
+	markup   int32
+}
+
+// draft answers listed false for an offering that is not listed now. The document was checked when it came in.
+func (t terms) draft(f catalog.Foreign, o Override) (d draft, listed bool, err error) {
+	deal, has := t.deals[f.Partner]
+	if !has || f.Tombstone {
+		return draft{}, false, nil
+	}
+	d = draft{foreign: f, deal: deal, override: o}
+	if err := json.Unmarshal(f.Document, &d.doc); err != nil {
+		return draft{}, false, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
+	}
+	if !d.doc.State.Visible() || d.doc.Currency != deal.Terms.Currency {
+		return draft{}, false, nil
+	}
+	d.markup = t.markup(o, f.Partner, catalog.CleanLine(d.doc.Category, maxLabel))
+	return d, true, nil
+}
+
+// summary is a view without prices, schema and digest: what the index takes.
+func (d draft) summary(now time.Time) (View, error) {
+	doc := d.doc
+	v := View{
+		ID: d.foreign.Listing, Partner: d.foreign.Partner, OfferingID: d.foreign.ID, Revision: d.foreign.Revision,
+		Name:        own(d.override.Name, catalog.CleanLine(doc.Name, maxName)),
+		Summary:     own(d.override.Summary, catalog.CleanLine(doc.Summary, maxSummary)),
+		Description: own(d.override.Description, catalog.CleanText(doc.Description, maxDescription)),
+		Category:    catalog.CleanLine(doc.Category, maxLabel),
+		Region:      catalog.CleanLine(doc.Region, maxLabel),
+		Country:     catalog.CleanLine(doc.Country, 2),
+		Currency:    doc.Currency,
+		Orderable:   doc.State == catalog.Orderable && (doc.OrderableUntil == nil || now.Before(*doc.OrderableUntil)),
+		Hidden:      d.override.Hidden,
+	}
+	for _, c := range doc.Certifications {
+		v.Certifications = append(v.Certifications, catalog.CleanLine(c, maxLabel))
+	}
+	var err error
+	v.Headline, v.HeadlinePer, err = catalog.Headline(doc, d.deal.Terms.WholesaleDiscountBP, d.markup)
+	v.HeadlinePer = catalog.CleanLine(v.HeadlinePer, maxUnit)
+	return v, err
+}
+
+// view is all of it.
+func (d draft) view(now time.Time) (View, error) {
+	v, err := d.summary(now)
+	if err != nil {
+		return View{}, err
+	}
+	if v.Prices, err = catalog.RetailComponents(d.doc, d.deal.Terms.WholesaleDiscountBP, d.markup); err != nil {
+		return View{}, err
+	}
+	for i := range v.Prices {
+		v.Prices[i].Name = catalog.CleanLine(v.Prices[i].Name, maxName)
+		v.Prices[i].Unit = catalog.CleanLine(v.Prices[i].Unit, maxUnit)
+	}
+	v.InputsSchema = d.doc.Inputs
+	seen, err := json.Marshal(struct {
+		Name     string                   `json:"name"`
+		Currency string                   `json:"currency"`
+		Prices   []catalog.PriceComponent `json:"prices"`
+		Inputs   json.RawMessage          `json:"inputs"`
+	}{v.Name, v.Currency, v.Prices, v.InputsSchema})
+	if err != nil {
+		return View{}, err
+	}
+	sum := sha256.Sum256(seen)
+	v.Digest = hex.EncodeToString(sum[:])
+	return v, nil
+}
+
+func (d draft) detail(now time.Time) (Detail, error) {
+	v, err := d.view(now)
+	if err != nil {
+		return Detail{}, err
+	}
+	var wholesale money.Amount
+	wholesale, _, err = catalog.Headline(d.doc, d.deal.Terms.WholesaleDiscountBP, 0)
+	return Detail{View: v, MarkupBP: d.markup, Wholesale: wholesale}, err
+}
+
+func own(override *string, supplier string) string {
+	if override != nil {
+		return *override
+	}
+	return supplier
+}
