@@ -27,8 +27,10 @@ type Job struct {
 	// LeaseOwner and LeaseUntil are set while Running.
 	LeaseOwner string
 	LeaseUntil time.Time
-	LastError  string
-	CreatedAt  time.Time
+	// Crashes counts the runs in a row that panicked or never reported: a poisonous job takes its process along.
+	Crashes   int
+	LastError string
+	CreatedAt time.Time
 }
 
 // Store keeps the jobs. All methods belong to one transaction.
@@ -38,14 +40,15 @@ type Store interface {
 	// Due lists jobs that may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time.
 	Due(now time.Time, perPartner, limit int) ([]Job, error)
-	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster.
+	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Both attempts and,
+	// for a job whose last run never reported, crashes are counted here, before the work.
 	Lease(j Job, owner string, until time.Time) (Job, error)
 	// Reclaim makes the running jobs of all other owners due now. Only an owner that is alone on the database may call it: the
 	// others are dead.
 	Reclaim(owner string, now time.Time) error
 	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
 	Finish(j Job) error
-	// Reschedule makes it wait again; resets attempts when progress was made.
+	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
 	// Park stops it until Retry.
 	Park(j Job, lastError string) error
@@ -53,6 +56,8 @@ type Store interface {
 	Retry(id int64, now time.Time) error
 	// Expedite makes all waiting jobs of a kind for a partner due now.
 	Expedite(kind, partner string, now time.Time) error
+	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
+	EndLeases(owner string, now time.Time) error
 	// List shows jobs, oldest first.
 	List(limit int) ([]Job, error)
 	// Count counts by kind and state.

@@ -1,152 +1,191 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
+// Handler does one run of a job. nil finishes it, ErrFinished says that the handler did so itself; Again and Progress run it
+// again, ParkError parks it, any other error is tried again after a back-off. ctx ends before the lease does.
+type Handler func(ctx context.Context, j Job) error
+
 // Tx is what the runner needs of a transaction.
 type Tx interface{ Jobs() Store }
 
-// Work runs transactions.
+// Work is the unit of work.
 type Work interface {
 	Do(ctx context.Context, fn func(Tx) error) error
 	View(ctx context.Context, fn func(Tx) error) error
 }
 
-// Handler does a job. nil or ErrFinished ends it, *ParkError parks it, Again and Progress say when to come back, any other
-// error comes back after the back-off. It may finish the job inside its own transaction.
-type Handler func(ctx context.Context, j Job) error
-
-// Topic is the wake-up topic for jobs that may be due.
-const Topic = "job"
-
-// Config of a Runner.
+// Config of a Runner. Work and Handlers are required.
 type Config struct {
-	Work Work
-	// Handlers by kind; a job of another kind waits for a version that knows it.
+	Work     Work
 	Handlers map[string]Handler
-	// Owner names this replica in leases; unique.
+	// Owner names this replica in leases; the same after a restart, different from all others that run. Leases under this
+	// name are ended at the start, because their process is gone. Default "sidecar".
 	Owner string
-	// Alone says that no other replica runs on the database: jobs that others left running are taken over at the start
-	// instead of when their leases end.
+	// Alone says that no other replica runs on the store: all leases are ended at the start. Default false.
 	Alone bool
-	// Workers is how many jobs run at once; 0 is 16. PerPartner of them may be one partner's; 0 is 4.
-	Workers    int
+	// Subscribe gives the wake-ups of a topic; the runner polls too. nil never wakes.
+	Subscribe func(topic string) (wake <-chan struct{}, cancel func())
+	// Workers is the number of jobs that run at once; default 16.
+	Workers int
+	// PerPartner is how many of one partner run at once; default 4. Jobs without a partner count as one partner's.
 	PerPartner int
-	// Lease is how long a job belongs to a worker; its handler's context ends a tenth earlier. 0 is 5 minutes.
+	// Lease is how long a job is held; default 2 minutes. A handler has three quarters of it.
 	Lease time.Duration
-	// Poll is how often the jobs are looked at without a wake-up; 0 is 5 seconds.
+	// Poll is how often the runner looks by itself; default 1 second.
 	Poll time.Duration
-	// BackOff is the pause after attempt n (from 1); nil doubles from one second to 15 minutes, with jitter.
-	BackOff func(attempt int) time.Duration
-	// Subscribe gives wake-ups; nil polls only.
-	Subscribe func(topic string) (<-chan struct{}, func())
-	Now       func() time.Time
-	// After makes a timer's channel; nil is time.After.
-	After  func(time.Duration) <-chan time.Time
+	// Drain is how long running handlers may go on after the end was asked for; default 10 seconds. Then they are cancelled.
+	Drain time.Duration
+	// BackOff is the wait after the first failure; it doubles up to 15 minutes. Default 1 second.
+	BackOff time.Duration
+	// Poison is how many crashes in a row park a job; default 3.
+	Poison int
+	// Now is the clock, After its timer; default time.Now and time.NewTimer.
+	Now   func() time.Time
+	After func(time.Duration) (fires <-chan time.Time, stop func() bool)
+	// Rand gives jitter in [0, 1); default math/rand/v2.
+	Rand func() float64
+	// Observe is told of every run; result is finished, again, parked or panicked. nil is not told.
+	Observe func(kind, result string, took time.Duration)
+	// Logger; default discards.
 	Logger *slog.Logger
 }
 
-// MaxPanics is how often a job may take its handler down before it is parked. Attempts are counted when the lease is taken,
-// so that a job which kills the process counts too.
-const MaxPanics = 3
+// Topic is what the store wakes when jobs may be due.
+const Topic = "job"
+
+// maxBackOff caps the wait between two tries.
+const maxBackOff = 15 * time.Minute
 
 // Runner runs due jobs.
 type Runner struct {
-	cfg  Config
-	free chan struct{}
-	done chan struct{}
-
-	mu sync.Mutex
-	// next is when the earliest job that came back is due; zero is none.
+	cfg Config
+	mu  sync.Mutex
+	// next is the earliest time at which this runner itself made a job due.
 	next time.Time
 }
 
 // New checks the configuration and starts nothing.
 func New(cfg Config) (*Runner, error) {
-	if cfg.Work == nil || cfg.Now == nil || cfg.Owner == "" || cfg.Logger == nil {
-		return nil, errors.New("job: Work, Now, Owner and Logger are needed")
+	if cfg.Work == nil || len(cfg.Handlers) == 0 {
+		return nil, errors.New("job runner: Work and Handlers are required")
 	}
-	if cfg.Workers == 0 {
-		cfg.Workers = 16
+	cfg.Owner = cmp.Or(cfg.Owner, "sidecar")
+	cfg.Workers = cmp.Or(cfg.Workers, 16)
+	cfg.PerPartner = cmp.Or(cfg.PerPartner, 4)
+	cfg.Lease = cmp.Or(cfg.Lease, 2*time.Minute)
+	cfg.Poll = cmp.Or(cfg.Poll, time.Second)
+	cfg.Drain = cmp.Or(cfg.Drain, 10*time.Second)
+	cfg.BackOff = cmp.Or(cfg.BackOff, time.Second)
+	cfg.Poison = cmp.Or(cfg.Poison, 3)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	if cfg.PerPartner == 0 {
-		cfg.PerPartner = 4
-	}
-	if cfg.Lease == 0 {
-		cfg.Lease = 5 * time.Minute
-	}
-	if cfg.Poll == 0 {
-		cfg.Poll = 5 * time.Second
-	}
-	if cfg.BackOff == nil {
-		cfg.BackOff = BackOff
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
 	}
 	if cfg.After == nil {
-		cfg.After = time.After
+		cfg.After = func(d time.Duration) (<-chan time.Time, func() bool) {
+			t := time.NewTimer(d)
+			return t.C, t.Stop
+		}
 	}
-	r := &Runner{cfg: cfg, free: make(chan struct{}, cfg.Workers), done: make(chan struct{}, 1)}
-	for range cfg.Workers {
-		r.free <- struct{}{}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return r, nil
+	return &Runner{cfg: cfg}, nil
 }
 
-// maxBackOff caps every pause between sidecars.
-const maxBackOff = 15 * time.Minute
-
-// BackOff doubles from one second and caps at 15 minutes, with a jitter of a fifth to both sides.
-func BackOff(attempt int) time.Duration {
-	d := maxBackOff
-	if attempt < 11 {
-		d = min(d, time.Second<<max(attempt-1, 0))
-	}
-	return d*4/5 + rand.N(d*2/5+1)
-}
-
-// Run runs jobs until ctx ends, then waits for those under way, whose contexts have ended too.
+// Run runs jobs until ctx ends, then takes no more, waits for the running ones and returns nil.
 func (r *Runner) Run(ctx context.Context) error {
+	owner := r.cfg.Owner
+	if r.cfg.Alone {
+		owner = ""
+	}
 	var wake <-chan struct{}
 	if r.cfg.Subscribe != nil {
-		ch, cancel := r.cfg.Subscribe(Topic)
-		defer cancel()
-		wake = ch
+		var unsubscribe func()
+		wake, unsubscribe = r.cfg.Subscribe(Topic)
+		defer unsubscribe()
 	}
-	if r.cfg.Alone {
-		if err := r.cfg.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().Reclaim(r.cfg.Owner, r.cfg.Now()) }); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("take over jobs: %w", err)
-		}
-	}
+	orphaned := true
+	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
 	var running sync.WaitGroup
-	defer running.Wait()
-	for {
-		more, err := r.round(ctx, &running)
-		if err != nil && ctx.Err() == nil {
-			r.cfg.Logger.Warn("jobs unreadable", "error", err)
+	freed := make(chan struct{}, r.cfg.Workers)
+	for free := r.cfg.Workers; ctx.Err() == nil; {
+		if orphaned {
+			orphaned = !r.adopt(ctx, owner)
 		}
-		if more {
-			continue
+		if !orphaned {
+			for _, j := range r.take(ctx, free) {
+				free--
+				running.Go(func() {
+					r.run(handling, j)
+					freed <- struct{}{}
+				})
+			}
 		}
+		fires, stop := r.cfg.After(r.pause())
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-wake:
-		case <-r.done:
-		case <-r.cfg.After(r.pause()):
+		case <-fires:
+		case <-freed:
+			free++
+		}
+		stop()
+		free += drained(freed)
+	}
+	r.drain(&running, cancel)
+	return nil
+}
+
+func drained(freed <-chan struct{}) (n int) {
+	for {
+		select {
+		case <-freed:
+			n++
+		default:
+			return n
 		}
 	}
 }
 
-// pause is the time until the next look: until a job comes back, at most Poll.
+// drain lets the running handlers end, for a while.
+func (r *Runner) drain(running *sync.WaitGroup, cancel func()) {
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	fires, stop := r.cfg.After(r.cfg.Drain)
+	defer stop()
+	select {
+	case <-ended:
+	case <-fires:
+		cancel()
+		<-ended
+	}
+}
+
+// adopt ends the leases that the process before this one left; it tells whether it could.
+func (r *Runner) adopt(ctx context.Context, owner string) bool {
+	err := r.cfg.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().EndLeases(owner, r.cfg.Now()) })
+	if err != nil && ctx.Err() == nil {
+		r.cfg.Logger.Warn("job leases of the last run cannot be ended yet", "err", err)
+	}
+	return err == nil
+}
+
+// pause is how long to wait: the poll, or less when a job of ours is due before.
 func (r *Runner) pause() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,126 +194,53 @@ func (r *Runner) pause() time.Duration {
 	}
 	wait := r.next.Sub(r.cfg.Now())
 	if wait <= 0 {
+		// It has been looked for by now; what was not found is another runner's.
 		r.next = time.Time{}
+		return r.cfg.Poll
 	}
-	return min(max(wait, 0), r.cfg.Poll)
+	return min(wait, r.cfg.Poll)
 }
 
-func (r *Runner) comesBack(at time.Time) {
+func (r *Runner) expect(due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next.IsZero() || at.Before(r.next) {
-		r.next = at
+	if r.next.IsZero() || due.Before(r.next) {
+		r.next = due
 	}
 }
 
-// round leases due jobs for the free workers and starts them; more tells that another round may find some.
-func (r *Runner) round(ctx context.Context, running *sync.WaitGroup) (more bool, err error) {
-	free := len(r.free)
-	if free == 0 || ctx.Err() != nil {
-		return false, nil
+// take leases up to free due jobs in one transaction.
+func (r *Runner) take(ctx context.Context, free int) []Job {
+	if free == 0 {
+		return nil
 	}
-	var due []Job
 	now := r.cfg.Now()
-	err = r.cfg.Work.View(ctx, func(tx Tx) (err error) {
+	var due, mine []Job
+	err := r.cfg.Work.View(ctx, func(tx Tx) (err error) {
 		due, err = tx.Jobs().Due(now, r.cfg.PerPartner, free)
 		return err
 	})
+	if err == nil && len(due) > 0 {
+		err = r.cfg.Work.Do(ctx, func(tx Tx) error {
+			mine = mine[:0]
+			for _, j := range due {
+				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(r.cfg.Lease))
+				if fault.Is(err, fault.Conflict) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				mine = append(mine, leased)
+			}
+			return nil
+		})
+	}
 	if err != nil {
-		return false, err
-	}
-	started := 0
-	for _, j := range due {
-		handler := r.cfg.Handlers[j.Kind]
-		if handler == nil {
-			continue
+		if ctx.Err() == nil {
+			r.cfg.Logger.Warn("jobs cannot be taken now", "err", err)
 		}
-		err := r.cfg.Work.Do(ctx, func(tx Tx) (err error) {
-			j, err = tx.Jobs().Lease(j, r.cfg.Owner, r.cfg.Now().Add(r.cfg.Lease))
-			return err
-		})
-		if fault.Is(err, fault.Conflict) {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		<-r.free
-		started++
-		running.Go(func() {
-			r.run(ctx, j, handler)
-			r.free <- struct{}{}
-			select {
-			case r.done <- struct{}{}:
-			default:
-			}
-		})
-	}
-	return started > 0, nil
-}
-
-func (r *Runner) run(ctx context.Context, j Job, handler Handler) {
-	bounded, cancel := context.WithTimeout(ctx, r.cfg.Lease*9/10)
-	defer cancel()
-	err := safely(bounded, j, handler)
-	// The outcome is written even while the host stops: the job is done or not, whatever the host wants.
-	if werr := r.settle(context.WithoutCancel(ctx), ctx.Err() != nil, j, err); werr != nil {
-		r.cfg.Logger.Warn("job outcome not written, its lease will run out", "kind", j.Kind, "key", j.Key, "error", werr)
-	}
-}
-
-var errPanic = errors.New("the handler panicked")
-
-func safely(ctx context.Context, j Job, handler Handler) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
-		}
-	}()
-	return handler(ctx, j)
-}
-
-// settle writes what became of a job.
-func (r *Runner) settle(ctx context.Context, stopping bool, j Job, outcome error) error {
-	now := r.cfg.Now()
-	var again *againError
-	var park *ParkError
-	var apply func(Store) error
-	switch {
-	case errors.Is(outcome, ErrFinished):
-		return nil
-	case outcome == nil:
-		apply = func(s Store) error { return s.Finish(j) }
-	case errors.As(outcome, &park), errors.Is(outcome, errPanic) && j.Attempts >= MaxPanics:
-		r.cfg.Logger.Error("job parked", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts, "error", outcome)
-		apply = func(s Store) error { return s.Park(j, clip(outcome)) }
-	default:
-		pause, progress := r.cfg.BackOff(j.Attempts), false
-		if errors.As(outcome, &again) {
-			progress = again.progress
-			if again.after > 0 || progress {
-				pause = again.after
-			}
-		}
-		if stopping {
-			pause = 0
-		}
-		r.cfg.Logger.Warn("job comes back", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts, "pause", pause.String(), "error", outcome)
-		r.comesBack(now.Add(pause))
-		apply = func(s Store) error { return s.Reschedule(j, now.Add(pause), clip(outcome), progress) }
-	}
-	err := r.cfg.Work.Do(ctx, func(tx Tx) error { return apply(tx.Jobs()) })
-	if fault.Is(err, fault.Conflict) {
-		// The handler finished it itself, or the lease ran out and another runner has it.
 		return nil
 	}
-	return err
-}
-
-func clip(err error) string {
-	s := err.Error()
-	if len(s) > 500 {
-		s = s[:500]
-	}
-	return s
+	return mine
 }

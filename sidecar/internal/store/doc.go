@@ -8,12 +8,13 @@
 // it. It must not sign, call out, or keep its Tx. What it passes to Tx.Wake is published after the commit and dropped with
 // a rollback. A panic inside is contained: the closure is rolled back and Do answers an error.
 //
-//	callers ──Do──▶ queue ──▶ one writer: BEGIN, closure, SAVEPOINT closure, SAVEPOINT closure, ..., COMMIT ──▶ callers
-//	        ──Bulk─▶ queue (behind) ──▶ the same writer, at most 10 ms in one commit
+//	callers ──Do──▶ queue ──▶ one writes: BEGIN, closure, SAVEPOINT closure, SAVEPOINT closure, ..., COMMIT ──▶ callers
+//	        ──Bulk─▶ queue (behind) ──▶ the same, at most 10 ms in one commit
 //	        ──View─▶ pool of read-only connections, one snapshot each
 //
-// SQLite's one writer commits at once when one caller is alone, and puts whoever waited during a commit into the next one.
-// A closure that fails goes back to its savepoint; its neighbours commit. On PostgreSQL each closure is a SERIALIZABLE
+// On SQLite one caller at a time is the writer. It commits at once when it is alone, and takes everybody who waits into its
+// commit; whoever waited during a commit is in the next one. A closure that fails goes back to its savepoint; its neighbours
+// commit. On PostgreSQL each closure is a SERIALIZABLE
 // transaction of its own and runs again after a serialization failure or a deadlock; after a few of those it runs alone in
 // this process, so that it ends.
 //

@@ -3,7 +3,7 @@ package store
 import "sync"
 
 // CommitEach makes the store commit each closure by itself, for comparison: whoever calls begins, runs and commits under a
-// lock, without the writer goroutine.
+// lock, without the queue.
 func (s *Store) CommitEach() { s.eng = &commitEach{sqliteEngine: s.eng.(*sqliteEngine)} }
 
 type commitEach struct {
@@ -14,7 +14,7 @@ type commitEach struct {
 func (c *commitEach) do(it *work) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
-	it.done = make(chan error, 1)
+	it.said = make(chan word, 1)
 	c.alone(it)
-	return <-it.done
+	return it.err
 }

@@ -79,7 +79,7 @@ func inOneGroup(t *testing.T, s *Store, first func(*Tx) error, others ...func(*T
 	<-started
 	for i, fn := range others {
 		submit(fn)
-		for len(e.orders) != i+1 { // the queue is ours alone: it grows as soon as the goroutine has run
+		for e.queue.waiting.Load() != int64(i+1) { // the queue is ours alone: it grows as soon as the goroutine has run
 			runtime.Gosched()
 		}
 	}
@@ -156,6 +156,22 @@ func TestNeighboursAreSerial(t *testing.T) {
 	inOneGroup(t, s, put("a"), count(&n), func(tx *Tx) error { return errors.Join(put("lost")(tx), errRefused) }, count(&m))
 	if n != 1 || m != 1 {
 		t.Fatalf("saw %d, then %d", n, m)
+	}
+}
+
+func TestAClosureThatEndsItsGoroutineStopsNobodyElse(t *testing.T) {
+	s := openLite(t)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Do(context.Background(), func(tx *Tx) error { _ = put("lost")(tx); runtime.Goexit(); return nil })
+	}()
+	<-ended
+	if err := s.Do(t.Context(), put("a")); err != nil {
+		t.Fatal(err)
+	}
+	if got := have(t, s); !slices.Equal(got, []string{"a"}) {
+		t.Fatalf("stored %v", got)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 )
 
-const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner, lease_until, last_error, created_at`
+const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner, lease_until, crashes, last_error, created_at`
 
 type jobs struct{ tx *Tx }
 
@@ -21,7 +21,7 @@ func (s jobs) Enqueue(kind, key, partner string, due time.Time) error {
 	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
 		return fmt.Errorf("enqueue %s: %w", kind, err)
 	}
-	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, '', $6)
+	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, 0, '', $6)
 		ON CONFLICT (kind, key) DO NOTHING`,
 		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
 	if err == nil && n == 1 {
@@ -41,16 +41,20 @@ func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
 }
 
 func (s jobs) Lease(j job.Job, owner string, until time.Time) (job.Job, error) {
-	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = $2, lease_until = $3
+	crashes := j.Crashes
+	if j.State == job.Running {
+		crashes++
+	}
+	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = $2, lease_until = $3, crashes = $9
 		WHERE id = $1 AND state = $4 AND attempts = $5 AND due_at = $6 AND lease_owner = $7 AND lease_until = $8`,
-		j.ID, owner, ns(until), string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil))
+		j.ID, owner, ns(until), string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), crashes)
 	if err != nil {
 		return job.Job{}, err
 	}
 	if n == 0 {
 		return job.Job{}, conflict("job", "taken", "another runner was faster")
 	}
-	j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, owner, until
+	j.State, j.Attempts, j.Crashes, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, crashes, owner, until
 	return j, nil
 }
 
@@ -77,10 +81,10 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 	if progress {
 		attempts = 0
 	}
-	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6, attempts = $7`,
-		ns(due), lastError, attempts)
-	if err == nil {
-		s.tx.Wake(topicJob)
+	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6,
+		attempts = $7, crashes = $8`, ns(due), lastError, attempts, j.Crashes)
+	if err == nil && !due.After(s.tx.s.cfg.Now()) {
+		s.tx.Wake(topicJob) // a later one is found by the runners' polls
 	}
 	return err
 }
@@ -90,7 +94,7 @@ func (s jobs) Park(j job.Job, lastError string) error {
 }
 
 func (s jobs) Retry(id int64, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0 WHERE id = $1 AND state IN ('waiting', 'parked')`,
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0 WHERE id = $1 AND state IN ('waiting', 'parked')`,
 		id, ns(now))
 	if err != nil {
 		return err
@@ -105,6 +109,15 @@ func (s jobs) Retry(id int64, now time.Time) error {
 func (s jobs) Expedite(kind, partner string, now time.Time) error {
 	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3`,
 		kind, partner, ns(now))
+	if err == nil && n > 0 {
+		s.tx.Wake(topicJob)
+	}
+	return err
+}
+
+func (s jobs) EndLeases(owner string, now time.Time) error {
+	n, err := s.tx.exec(`UPDATE job SET lease_until = $2 WHERE state = 'running' AND lease_until > $2 AND (lease_owner = $1 OR $1 = '')`,
+		owner, ns(now))
 	if err == nil && n > 0 {
 		s.tx.Wake(topicJob)
 	}
@@ -139,7 +152,7 @@ func (s jobs) list(query string, args ...any) ([]job.Job, error) {
 	err := s.tx.rows(query, args,
 		func() []any {
 			return []any{
-				&j.ID, &j.Kind, &j.Key, &j.Partner, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.LastError, &created,
+				&j.ID, &j.Kind, &j.Key, &j.Partner, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &j.LastError, &created,
 			}
 		},
 		func() error {

@@ -81,6 +81,10 @@ func TestLifeOfAJob(t *testing.T) {
 		var second job.Job
 		do(t, s, func(tx *store.Tx) error {
 			second = must(tx.Jobs().Lease(a, "other", lease.Add(time.Minute)))
+			if second.Crashes != 1 {
+				t.Errorf("a run that never reported counts %d crashes", second.Crashes)
+			}
+			second.Crashes = 0
 			wantKind(t, tx.Jobs().Finish(a), fault.Conflict, "job_lost")
 			wantKind(t, tx.Jobs().Park(a, "no"), fault.Conflict, "job_lost")
 			wantKind(t, tx.Jobs().Reschedule(a, start, "no", true), fault.Conflict, "job_lost")
@@ -130,6 +134,23 @@ func TestLifeOfAJob(t *testing.T) {
 		})
 		wantKind(t, s.Do(t.Context(), func(tx *store.Tx) error { return tx.Jobs().Retry(42, start) }), fault.NotFound, "job_not_found")
 	})
+}
+
+func TestLeasesOfADeadOwnerEnd(t *testing.T) {
+	for owner, want := range map[string][]string{"dead": {"a"}, "": {"a", "b"}} {
+		onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+			do(t, s, func(tx *store.Tx) error {
+				for key, owner := range map[string]string{"a": "dead", "b": "alive"} {
+					must(0, tx.Jobs().Enqueue("k", key, "", start))
+					must(tx.Jobs().Lease(the(tx, key), owner, start.Add(time.Minute)))
+				}
+				return tx.Jobs().EndLeases(owner, start)
+			})
+			if diff := cmp.Diff(want, slices.Sorted(slices.Values(due(t, s, start, 9, 9)))); diff != "" {
+				t.Errorf("leases of %q: %s", owner, diff)
+			}
+		})
+	}
 }
 
 func TestNoPartnerTakesAllRunners(t *testing.T) {

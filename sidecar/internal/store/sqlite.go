@@ -15,27 +15,19 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-const (
-	// groupMost bounds the closures of one commit, and with it how long the first of them waits.
-	groupMost = 256
-	// groupsBeforeBulk lets waiting bulk work on after so many commits, so that it is behind orders but never starved.
-	groupsBeforeBulk = 8
-	busyMillis       = 5000
-)
+// busyMillis is how long a statement waits for another process, a tool beside the daemon.
+const busyMillis = 5000
 
-// sqliteEngine is one writer goroutine with its own connection and a pool of read-only connections.
+// sqliteEngine is one writing connection, which group.go hands from caller to caller, and a pool of read-only ones.
 type sqliteEngine struct {
 	s       *Store
 	db      *sql.DB
 	lock    *os.File
+	queue   queue
 	writer  *conn
 	readers chan *conn
-	orders  chan *work
-	bulk    chan *work
 	quit    chan struct{}
-	stopped chan struct{}
 	closing atomic.Bool
-	most    int
 }
 
 func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
@@ -43,11 +35,7 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{
-		s:      s,
-		orders: make(chan *work, groupMost), bulk: make(chan *work, 1),
-		quit: make(chan struct{}), stopped: make(chan struct{}), most: groupMost,
-	}
+	e := &sqliteEngine{s: s, quit: make(chan struct{}), queue: queue{idle: make(chan struct{})}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.release())
@@ -86,7 +74,6 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 		}
 		e.readers <- c
 	}
-	go e.write()
 	return e, nil
 }
 
@@ -116,139 +103,6 @@ func lockFile(path string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-func (e *sqliteEngine) do(it *work) error {
-	it.done = make(chan error, 1)
-	queue := e.orders
-	if it.bulk {
-		queue = e.bulk
-	}
-	select {
-	case <-e.quit:
-		return errClosed()
-	default:
-	}
-	select {
-	case queue <- it:
-	case <-e.quit:
-		return errClosed()
-	case <-it.ctx.Done():
-		return it.ctx.Err()
-	}
-	select {
-	case err := <-it.done:
-		return err
-	case <-e.stopped:
-		select {
-		case err := <-it.done:
-			return err
-		default:
-			return errClosed() // queued after the writer had drained
-		}
-	}
-}
-
-func (e *sqliteEngine) waiting() bool { return len(e.orders) > 0 }
-
-// write is the one writer. It ends when the store is closed and the queue is empty.
-func (e *sqliteEngine) write() {
-	defer close(e.stopped)
-	for groups := 0; ; groups++ {
-		it := e.next(groups >= groupsBeforeBulk)
-		if it == nil {
-			return
-		}
-		if it.bulk {
-			groups = -1
-		}
-		e.group(it)
-	}
-}
-
-// next waits for work: orders first, unless it is bulk work's turn.
-func (e *sqliteEngine) next(bulkTurn bool) *work {
-	if bulkTurn {
-		select {
-		case it := <-e.bulk:
-			return it
-		default:
-		}
-	}
-	if it := e.poll(); it != nil {
-		return it
-	}
-	select {
-	case it := <-e.orders:
-		return it
-	case it := <-e.bulk:
-		return it
-	case <-e.quit:
-		return e.poll()
-	}
-}
-
-func (e *sqliteEngine) poll() *work {
-	select {
-	case it := <-e.orders:
-		return it
-	default:
-		return nil
-	}
-}
-
-// group runs first and whoever waits by then, a savepoint each, and commits them together.
-func (e *sqliteEngine) group(first *work) {
-	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
-		first.done <- classify(err)
-		return
-	}
-	// The first needs no savepoint: when it fails, nothing else is in the transaction yet.
-	if err, _ := e.attempt(first, false); err != nil {
-		e.rollback()
-		first.done <- err
-		return
-	}
-	members := append(make([]*work, 0, 8), first)
-	for len(members) < e.most {
-		it := e.poll()
-		if it == nil {
-			break
-		}
-		err, lost := e.attempt(it, true)
-		switch {
-		case lost:
-			// The engine left the whole transaction because of it. The neighbours run again without it.
-			e.rollback()
-			it.done <- err
-			for _, m := range members {
-				e.alone(m)
-			}
-			return
-		case err != nil:
-			it.done <- err
-		default:
-			members = append(members, it)
-		}
-	}
-	err := e.commit(len(members))
-	for _, m := range members {
-		m.done <- err
-	}
-}
-
-func (e *sqliteEngine) alone(it *work) {
-	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
-		it.done <- classify(err)
-		return
-	}
-	err, _ := e.attempt(it, false)
-	if err != nil {
-		e.rollback()
-	} else {
-		err = e.commit(1)
-	}
-	it.done <- err
 }
 
 // attempt runs one closure; lost tells that the transaction is gone, and everything before it in the group too.
@@ -317,11 +171,11 @@ func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 
 func (e *sqliteEngine) close() error {
 	if e.closing.Swap(true) {
-		<-e.stopped
+		<-e.queue.idle
 		return nil
 	}
 	close(e.quit)
-	<-e.stopped
+	e.queue.close()
 	return e.release()
 }
 

@@ -207,7 +207,10 @@ type work struct {
 	fn   func(*Tx) error
 	bulk bool
 	tx   *Tx
-	done chan error
+	// said is how the writer's turn is passed: see group.go.
+	said chan word
+	err  error
+	over bool
 }
 
 // run calls the closure on tx. An engine error wins over what the closure made of it: a closure that swallows one must not

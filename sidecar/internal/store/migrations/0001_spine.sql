@@ -198,6 +198,7 @@ CREATE TABLE job (
   due_at bigint NOT NULL,
   lease_owner text NOT NULL,
   lease_until bigint NOT NULL,
+  crashes bigint NOT NULL,
   last_error text NOT NULL,
   created_at bigint NOT NULL,
   UNIQUE (kind, key)

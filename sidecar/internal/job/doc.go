@@ -1,0 +1,18 @@
+// Package job is durable follow-up work: a state change enqueues a job in its own transaction, and a Runner carries it out
+// later, as often as it takes.
+//
+//	Enqueue ──▶ waiting ──Lease──▶ running ──┬─ nil, ErrFinished ──▶ gone
+//	               ▲                         ├─ Again, any error ──▶ waiting, later
+//	               ├──── Retry (operator) ── parked ◀── ParkError, poison
+//	               └──── lease ended: the next runner takes it over
+//
+// A job is keyed: kind and key name it, and enqueueing it again changes nothing while it is there. It may run more than once
+// (a process that dies has told nobody how far it came), so handlers are idempotent: they begin by reading the state.
+//
+// Every run is counted when it is leased, before the work. A job whose runs panic or never report three times in a row is
+// parked: it may be what takes the process down. Back-off doubles, with jitter, up to 15 minutes.
+//
+// One slow partner never takes all runners: at most PerPartner jobs of one partner run at once, over all replicas. A lease
+// only saves work; what a handler writes is protected by the compare-and-swap of its own transaction. A handler's deadline
+// ends before its lease.
+package job

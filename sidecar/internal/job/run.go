@@ -1,0 +1,176 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// unknownWait is when a job of a kind that this version does not know is looked at again: a newer replica may take it.
+const unknownWait = time.Minute
+
+// settleWait is the pause before an outcome that could not be written is written again.
+const settleWait = time.Second
+
+// panicError is a run that panicked.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// outcome is what becomes of a job after a run.
+type outcome struct {
+	result string
+	err    error
+	write  func(Store) error // nil: nothing to write
+	due    time.Time
+}
+
+// run does one run of a leased job and records what came of it.
+func (r *Runner) run(ctx context.Context, j Job) {
+	begun := r.cfg.Now()
+	var out outcome
+	handler, known := r.cfg.Handlers[j.Kind]
+	switch {
+	case j.Crashes >= r.cfg.Poison:
+		out = r.park(j, fmt.Errorf("it ended %d runs in a row without an outcome", j.Crashes))
+	case !known:
+		j.Crashes = 0
+		out = r.again(j, errors.New("this version does not know the kind"), begun.Add(unknownWait), true)
+	default:
+		bounded, cancel := context.WithTimeout(ctx, r.cfg.Lease*3/4)
+		err := call(bounded, handler, j)
+		cancel()
+		out = r.judge(ctx, j, err)
+	}
+	r.settle(ctx, j, out)
+	if r.cfg.Observe != nil {
+		r.cfg.Observe(j.Kind, out.result, r.cfg.Now().Sub(begun))
+	}
+}
+
+func call(ctx context.Context, handler Handler, j Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{p, debug.Stack()}
+		}
+	}()
+	return handler(ctx, j)
+}
+
+// judge turns what a handler answered into an outcome.
+func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
+	var parked *ParkError
+	var panicked *panicError
+	var again *againError
+	switch {
+	case err == nil:
+		return outcome{result: "finished", write: func(s Store) error { return s.Finish(j) }}
+	case errors.Is(err, ErrFinished):
+		return outcome{result: "finished"}
+	case errors.As(err, &panicked):
+		r.cfg.Logger.Error("job panicked", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "panic", panicked.value,
+			"stack", string(panicked.stack))
+		if j.Crashes++; j.Crashes >= r.cfg.Poison {
+			return r.park(j, err)
+		}
+		out := r.again(j, err, r.later(j), false)
+		out.result = "panicked"
+		return out
+	case errors.As(err, &parked):
+		return r.park(j, parked.Err)
+	}
+	j.Crashes = 0
+	if ctx.Err() != nil { // we are stopping; the next process goes on at once
+		return r.again(j, err, r.cfg.Now(), false)
+	}
+	if errors.As(err, &again) {
+		if again.after > 0 {
+			return r.again(j, again.err, r.cfg.Now().Add(again.after), again.progress)
+		}
+		if again.progress {
+			j.Attempts = 1
+		}
+		return r.again(j, again.err, r.later(j), again.progress)
+	}
+	return r.again(j, err, r.later(j), false)
+}
+
+// later is the time after the back-off: doubled with each attempt, half of it random, so that those who failed together do
+// not come back together.
+func (r *Runner) later(j Job) time.Time {
+	wait := r.cfg.BackOff
+	for n := 1; n < j.Attempts && wait < maxBackOff; n++ {
+		wait *= 2
+	}
+	wait = min(wait, maxBackOff)
+	return r.cfg.Now().Add(wait/2 + time.Duration(r.cfg.Rand()*float64(wait/2)))
+}
+
+func (r *Runner) again(j Job, err error, due time.Time, progress bool) outcome {
+	return outcome{
+		result: "again", err: err, due: due,
+		write: func(s Store) error { return s.Reschedule(j, due, text(err), progress) },
+	}
+}
+
+func (r *Runner) park(j Job, err error) outcome {
+	return outcome{result: "parked", err: err, write: func(s Store) error { return s.Park(j, text(err)) }}
+}
+
+// settle writes the outcome, as long as the lease lasts: a run whose outcome is lost would count as a crash. That the job is
+// not ours any more is no error: the handler finished it, or the lease ended.
+func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
+	for out.write != nil {
+		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error { return out.write(tx.Jobs()) })
+		if err == nil || fault.Is(err, fault.Conflict) {
+			break
+		}
+		log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "err", err)
+		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || r.cfg.Now().Add(settleWait).After(j.LeaseUntil) {
+			log.Error("outcome of a job cannot be written, it will run again")
+			return
+		}
+		log.Warn("outcome of a job cannot be written yet")
+		fires, stop := r.cfg.After(settleWait)
+		select {
+		case <-fires:
+		case <-ctx.Done():
+		}
+		stop()
+	}
+	log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts)
+	switch out.result {
+	case "parked":
+		log.Error("job parked, an operator must look at it", "err", out.err)
+	case "again", "panicked":
+		r.expect(out.due)
+		if j.Attempts == 1 {
+			log.Warn("job will be tried again", "err", out.err, "due", out.due)
+		} else {
+			log.Debug("job will be tried again", "err", out.err, "due", out.due)
+		}
+	}
+}
+
+// text is an error fit for a column that operators read.
+func text(err error) string {
+	const most = 500
+	s := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "?")
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}
