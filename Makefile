@@ -54,7 +54,7 @@ generate: web-deps ## Write stubs, the vendored schema, storage records, the web
 
 .PHONY: bench
 bench: ## Print the paired ratios that the design aims for.
-	go test -run '^$$' -bench Ratio -benchtime 1x -timeout $(TEST_TIMEOUT) $(PKG)
+	go test -run '^$$' -bench . -timeout $(TEST_TIMEOUT) $(PKG)
 
 .PHONY: fmt
 fmt: bin/gofumpt ## Format the Go code.
