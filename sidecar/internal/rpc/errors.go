@@ -12,6 +12,7 @@ import (
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
@@ -51,8 +52,12 @@ func judge(ctx context.Context, err error) verdict {
 		}
 	}
 	var f *fault.Error
+	var refused *refusal.Error
 	var violations *protovalidate.ValidationError
 	switch {
+	case errors.As(err, &refused) && refused.Kind != refusal.Internal && kind == fault.Internal:
+		f = refusedAs(refused)
+		return verdict{code: codes[f.Kind], fault: f, log: f.Kind == fault.Unavailable, level: slog.LevelWarn}
 	case kind != fault.Internal && errors.As(err, &f):
 		return verdict{code: codes[kind], fault: f, log: kind == fault.Unavailable && f.Err != nil, level: slog.LevelWarn}
 	case errors.As(err, &violations):
@@ -81,6 +86,17 @@ func judgeEnded(ctx context.Context, err error) (verdict, bool) {
 		return verdict{code: connect.CodeDeadlineExceeded, fault: f}, true
 	}
 	return verdict{}, false
+}
+
+// refusedAs takes over what auth refused, a stream's caller for example whose partnership was suspended.
+func refusedAs(r *refusal.Error) *fault.Error {
+	kinds := map[refusal.Kind]fault.Kind{
+		refusal.Invalid: fault.Invalid, refusal.Unauthenticated: fault.Unauthenticated, refusal.Denied: fault.Denied,
+		refusal.Exhausted: fault.Exhausted, refusal.Unavailable: fault.Unavailable,
+	}
+	f := fault.New(kinds[r.Kind], r.Reason, "%s", r.Text)
+	f.RetryAfter = r.RetryAfter
+	return f
 }
 
 // violation names the first field that breaks its rule.

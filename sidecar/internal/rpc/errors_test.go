@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/refusal"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
@@ -54,6 +55,9 @@ func TestErrorMapping(t *testing.T) {
 			err: fault.New(fault.Unavailable, "r", "c").Because(errSecret), code: connect.CodeUnavailable, reason: "r", logged: true,
 		},
 		"wrapped by the domain":           {err: fmt.Errorf("place order 7: %w", fault.New(fault.Conflict, "r", "c")), code: connect.CodeAlreadyExists, reason: "r"},
+		"a refusal of auth":               {err: refusal.New(refusal.Denied, "partnership_suspended", "suspended"), code: connect.CodePermissionDenied, reason: "partnership_suspended"},
+		"an outage of auth":               {err: refusal.New(refusal.Unavailable, "replay_cache", "down").Because(errSecret), code: connect.CodeUnavailable, reason: "replay_cache", logged: true},
+		"a defect of auth":                {err: refusal.New(refusal.Internal, "x", "hunter2"), code: connect.CodeInternal, reason: "internal", logged: true},
 		"a fault of kind internal":        {err: fault.New(fault.Internal, "r", "hunter2"), code: connect.CodeInternal, reason: "internal", logged: true},
 		"any other error":                 {err: errSecret, code: connect.CodeInternal, reason: "internal", logged: true},
 		"another sidecar's connect error": {err: connect.NewError(connect.CodePermissionDenied, errSecret), code: connect.CodeInternal, reason: "internal", logged: true},
@@ -167,7 +171,10 @@ func TestFailuresOfAServiceOverHTTP(t *testing.T) {
 	t.Run("over the rate limit", func(t *testing.T) {
 		var asked string
 		b := newBench(t, func(c *PortalConfig) {
-			c.Allow = func(_ context.Context, caller string) (bool, time.Duration, error) { asked = caller; return false, time.Second, nil }
+			c.Allow = func(_ context.Context, caller string) (bool, time.Duration, error) {
+				asked = caller
+				return false, time.Second, nil
+			}
 		})
 		r := b.post(t, place, b.session(t, b.key, "alice", ""), goodOrder)
 		if r.status != 429 || r.reason != "rate_limited" || r.header.Get("Retry-After") != "1" || asked != "portal/shop/alice" || b.orders.count() != 0 {
@@ -187,7 +194,9 @@ func TestFailuresOfAServiceOverHTTP(t *testing.T) {
 // TestClients proves that the generated client reads the same errors over Connect, gRPC and gRPC-Web.
 func TestClients(t *testing.T) {
 	b := newBench(t)
-	b.orders.fail = func(context.Context) error { return fault.New(fault.Conflict, "order_id_conflict", "used").At("id").Do("use another id") }
+	b.orders.fail = func(context.Context) error {
+		return fault.New(fault.Conflict, "order_id_conflict", "used").At("id").Do("use another id")
+	}
 	for name, options := range map[string][]connect.ClientOption{
 		"connect":           nil,
 		"connect with JSON": {connect.WithProtoJSON()},

@@ -21,9 +21,11 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
@@ -126,28 +128,27 @@ func (o *orders) count() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.pl
 // shop has one listing.
 type shop struct{}
 
-func (shop) card() ListingCard {
-	return ListingCard{
-		ID: "lst-1", Name: "Web app", Summary: "Runs your app", Category: "compute", Region: "eu-north", Country: "SE",
-		Certifications: []string{"iso27001"}, Headline: money.Amount{Minor: 1999, Currency: "EUR"}, Per: "P1M",
-	}
+func (shop) Search(_ context.Context, q search.Query) (listing.Page, error) {
+	v, err := shop{}.Get(context.Background(), "lst-1")
+	return listing.Page{
+		Listings: []listing.View{v}, Total: 1, NextPageToken: q.PageToken,
+		Facets: []search.Facet{{Name: "country", Values: []search.FacetValue{{Value: "SE", Count: 1}}}},
+	}, err
 }
 
-func (s shop) Search(_ context.Context, q ListingQuery) (ListingResult, error) {
-	return ListingResult{
-		Listings: []ListingCard{s.card()}, Total: 1, Next: q.PageToken,
-		Facets: []Facet{{Name: "country", Values: []FacetCount{{Value: "SE", Count: 1}}}},
-	}, nil
-}
-
-func (s shop) Listing(_ context.Context, id string) (ListingDetail, error) {
+func (shop) Get(_ context.Context, id string) (listing.View, error) {
 	if id != "lst-1" {
-		return ListingDetail{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing %s", id)
+		return listing.View{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing %s", id)
 	}
-	return ListingDetail{ListingCard: s.card(), Description: "Text", InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []catalog.PriceComponent{
-		{ID: "base", Name: "Base", Kind: catalog.Recurring, Period: "P1M", Amount: "19.99"},
-		{ID: "req", Name: "Requests", Kind: catalog.Usage, Unit: "request", Tiers: []catalog.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
-	}}, nil
+	return listing.View{
+		ID: "lst-1", Partner: "https://supplier.example", OfferingID: "off-1", Name: "Web app", Summary: "Runs your app", Category: "compute",
+		Region: "eu-north", Country: "SE", Certifications: []string{"iso27001"}, Currency: "EUR",
+		Headline: money.Amount{Minor: 1999, Currency: "EUR"}, HeadlinePer: "P1M", Description: "Text",
+		InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []catalog.PriceComponent{
+			{ID: "base", Name: "Base", Kind: catalog.Recurring, Period: "P1M", Amount: "19.99"},
+			{ID: "req", Name: "Requests", Kind: catalog.Usage, Unit: "request", Tiers: []catalog.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
+		},
+	}, nil
 }
 
 // observed is what the metrics hook heard.
@@ -190,8 +191,13 @@ type lockedBuffer struct {
 	b  bytes.Buffer
 }
 
-func (l *lockedBuffer) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
-func (l *lockedBuffer) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
 func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
 	t.Helper()
@@ -344,3 +350,12 @@ func (b *bench) post(t *testing.T, procedure, key, body string, headers ...strin
 }
 
 var errSecret = errors.New("dial postgres://hanse:hunter2@10.0.0.7: no route")
+
+type pathKey struct{}
+
+// withPath stands in for bearer's middleware: it tells the test's caller which procedure is called.
+func withPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pathKey{}, r.URL.Path)))
+	})
+}

@@ -48,7 +48,7 @@ func NewOperator(c OperatorConfig) (http.Handler, error) {
 			mux.Handle(operatorv1connect.NewPartnerServiceHandler(&operatorPartners{partners: c.Partners, status: c.Status, words: c.Words}, options...))
 			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&operatorAgreements{agreements: c.Agreements}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&operatorOfferings{offerings: c.Offerings}, options...))
-			mux.Handle(operatorv1connect.NewListingServiceHandler(&operatorListings{listings: c.Listings}, options...))
+			mux.Handle(operatorv1connect.NewListingServiceHandler(&operatorListings{listings: c.Listings, partners: c.Partners}, options...))
 			mux.Handle(operatorv1connect.NewOrderServiceHandler(&operatorOrders{orders: c.Orders}, options...))
 			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&operatorSubscriptions{subscriptions: c.Subscriptions}, options...))
 			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&operatorLedgers{ledgers: c.Ledgers}, options...))

@@ -8,6 +8,7 @@ import (
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
 )
 
 // operatorOfferings implements hanse.operator.v1.OfferingService.
@@ -61,7 +62,10 @@ func offeringOf(o catalog.Offering) *operatorv1.Offering {
 }
 
 // operatorListings implements hanse.operator.v1.ListingService.
-type operatorListings struct{ listings Listings }
+type operatorListings struct {
+	listings Listings
+	partners Partners
+}
 
 // ListListings implements operatorv1connect.ListingServiceHandler.
 func (h *operatorListings) ListListings(ctx context.Context, req *connect.Request[operatorv1.ListListingsRequest]) (*connect.Response[operatorv1.ListListingsResponse], error) {
@@ -69,32 +73,47 @@ func (h *operatorListings) ListListings(ctx context.Context, req *connect.Reques
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.ListListingsResponse{Listings: eachOf(list, managedListing), NextPageToken: next}), nil
+	partners, err := h.partners.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(partners))
+	for _, p := range partners {
+		names[p.Origin] = p.Name
+	}
+	return connect.NewResponse(&operatorv1.ListListingsResponse{
+		Listings: eachOf(list, func(d listing.Detail) *operatorv1.Listing { return managedListing(d, names[d.Partner]) }), NextPageToken: next,
+	}), nil
 }
 
 // UpdateListing implements operatorv1connect.ListingServiceHandler.
 func (h *operatorListings) UpdateListing(ctx context.Context, req *connect.Request[operatorv1.UpdateListingRequest]) (*connect.Response[operatorv1.UpdateListingResponse], error) {
-	l, err := h.listings.Update(ctx, req.Msg.GetId(), ListingChange{
+	d, err := h.listings.Update(ctx, req.Msg.GetId(), listing.Change{
 		Name: req.Msg.Name, Summary: req.Msg.Summary, Description: req.Msg.Description, Hidden: req.Msg.Hidden, MarkupBP: req.Msg.MarkupBp,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.UpdateListingResponse{Listing: managedListing(l)}), nil
+	p, err := h.partners.Get(ctx, d.Partner)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.UpdateListingResponse{Listing: managedListing(d, p.Name)}), nil
 }
 
 // SetMarkup implements operatorv1connect.ListingServiceHandler.
 func (h *operatorListings) SetMarkup(ctx context.Context, req *connect.Request[operatorv1.SetMarkupRequest]) (*connect.Response[operatorv1.SetMarkupResponse], error) {
-	if err := h.listings.SetMarkup(ctx, req.Msg.GetPartner(), req.Msg.GetCategory(), req.Msg.GetMarkupBp()); err != nil {
+	rule := listing.Rule{Partner: req.Msg.GetPartner(), Category: req.Msg.GetCategory(), MarkupBP: req.Msg.GetMarkupBp()}
+	if err := h.listings.SetMarkup(ctx, rule); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.SetMarkupResponse{}), nil
 }
 
-func managedListing(l ManagedListing) *operatorv1.Listing {
+func managedListing(d listing.Detail, supplier string) *operatorv1.Listing {
 	return &operatorv1.Listing{
-		Id: l.ID, Partner: l.Partner, OfferingId: l.OfferingID, OfferingRevision: l.Revision, Name: l.Name,
-		SupplierName: l.SupplierName, Hidden: l.Hidden, MarkupBp: l.MarkupBP,
-		WholesalePrice: amount(&l.Wholesale), RetailPrice: amount(&l.Retail), Per: l.Per, Orderable: l.Orderable,
+		Id: d.ID, Partner: d.Partner, OfferingId: d.OfferingID, OfferingRevision: d.Revision, Name: d.Name,
+		SupplierName: supplier, Hidden: d.Hidden, MarkupBp: d.MarkupBP,
+		WholesalePrice: amount(&d.Wholesale), RetailPrice: amount(&d.Headline), Per: d.HeadlinePer, Orderable: d.Orderable,
 	}
 }

@@ -9,8 +9,9 @@ import (
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
 )
 
 // portalCatalog implements hanse.portal.v1.CatalogService.
@@ -18,82 +19,63 @@ type portalCatalog struct{ shop Shop }
 
 // SearchListings implements portalv1connect.CatalogServiceHandler.
 func (h *portalCatalog) SearchListings(ctx context.Context, req *connect.Request[portalv1.SearchListingsRequest]) (*connect.Response[portalv1.SearchListingsResponse], error) {
-	q, err := listingQuery(req.Msg)
-	if err != nil {
-		return nil, err
-	}
-	result, err := h.shop.Search(ctx, q)
+	page, err := h.shop.Search(ctx, searchQuery(req.Msg))
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&portalv1.SearchListingsResponse{
-		Listings: eachOf(result.Listings, listingSummary),
-		Facets: eachOf(result.Facets, func(f Facet) *portalv1.Facet {
-			return &portalv1.Facet{Facet: f.Name, Values: eachOf(f.Values, func(v FacetCount) *portalv1.FacetValue {
+		Listings: eachOf(page.Listings, listingSummary),
+		Facets: eachOf(page.Facets, func(f search.Facet) *portalv1.Facet {
+			return &portalv1.Facet{Facet: f.Name, Values: eachOf(f.Values, func(v search.FacetValue) *portalv1.FacetValue {
 				return &portalv1.FacetValue{Value: v.Value, Count: v.Count}
 			})}
 		}),
-		Total: result.Total, NextPageToken: result.Next,
+		Total: page.Total, NextPageToken: page.NextPageToken,
 	}), nil
 }
 
-func listingQuery(m *portalv1.SearchListingsRequest) (ListingQuery, error) {
-	q := ListingQuery{
+var sorts = map[portalv1.ListingSort]search.Sort{
+	portalv1.ListingSort_LISTING_SORT_UNSPECIFIED: search.Relevance,
+	portalv1.ListingSort_LISTING_SORT_NAME:        search.Name,
+	portalv1.ListingSort_LISTING_SORT_PRICE_ASC:   search.PriceAsc,
+	portalv1.ListingSort_LISTING_SORT_PRICE_DESC:  search.PriceDesc,
+}
+
+// searchQuery converts; what does not fit together, the search refuses.
+func searchQuery(m *portalv1.SearchListingsRequest) search.Query {
+	return search.Query{
 		Text: m.GetQuery(), Currency: m.GetCurrency(), PriceMin: m.GetPriceMin(), PriceMax: m.GetPriceMax(),
-		PageToken: m.GetPageToken(), Limit: pageSize(m.GetPageSize(), defaultListings),
+		Sort: sorts[m.GetSort()], PageToken: m.GetPageToken(), PageSize: pageSize(m.GetPageSize(), defaultListings),
+		Filters: eachOf(m.GetFilters(), func(f *portalv1.FacetFilter) search.Filter {
+			return search.Filter{Facet: f.GetFacet(), Values: f.GetValues()}
+		}),
 	}
-	switch m.GetSort() {
-	case portalv1.ListingSort_LISTING_SORT_NAME:
-		q.Sort = SortName
-	case portalv1.ListingSort_LISTING_SORT_PRICE_ASC:
-		q.Sort = SortPriceAsc
-	case portalv1.ListingSort_LISTING_SORT_PRICE_DESC:
-		q.Sort = SortPriceDesc
-	}
-	priced := q.PriceMin > 0 || q.PriceMax > 0 || q.Sort == SortPriceAsc || q.Sort == SortPriceDesc
-	if priced && q.Currency == "" {
-		return q, fault.New(fault.Invalid, "currency_missing", "prices compare within one currency only").At("currency").
-			Do("name the currency of the price range or sort")
-	}
-	if q.PriceMax > 0 && q.PriceMin > q.PriceMax {
-		return q, fault.New(fault.Invalid, "price_range", "the price range is empty").At("price_max")
-	}
-	for i, f := range m.GetFilters() {
-		if _, twice := q.Filters[f.GetFacet()]; twice {
-			return q, fault.New(fault.Invalid, "facet_twice", "facet %s is filtered twice", f.GetFacet()).At(fmt.Sprintf("filters[%d].facet", i))
-		}
-		if q.Filters == nil {
-			q.Filters = make(map[string][]string)
-		}
-		q.Filters[f.GetFacet()] = f.GetValues()
-	}
-	return q, nil
 }
 
 // GetListing implements portalv1connect.CatalogServiceHandler.
 func (h *portalCatalog) GetListing(ctx context.Context, req *connect.Request[portalv1.GetListingRequest]) (*connect.Response[portalv1.GetListingResponse], error) {
-	d, err := h.shop.Listing(ctx, req.Msg.GetId())
+	v, err := h.shop.Get(ctx, req.Msg.GetId())
 	if err != nil {
 		return nil, err
 	}
-	prices := make([]*typev1.PriceComponent, 0, len(d.Prices))
-	for _, c := range d.Prices {
-		p, err := priceComponent(c, d.Headline.Currency)
+	prices := make([]*typev1.PriceComponent, 0, len(v.Prices))
+	for _, c := range v.Prices {
+		p, err := priceComponent(c, v.Currency)
 		if err != nil {
-			return nil, fmt.Errorf("show listing %s: %w", d.ID, err)
+			return nil, fmt.Errorf("show listing %s: %w", v.ID, err)
 		}
 		prices = append(prices, p)
 	}
 	return connect.NewResponse(&portalv1.GetListingResponse{Listing: &portalv1.Listing{
-		Summary: listingSummary(d.ListingCard), Description: d.Description, Prices: prices,
-		InputsSchema: string(d.InputsSchema), Digest: d.Digest,
+		Summary: listingSummary(v), Description: v.Description, Prices: prices, InputsSchema: string(v.InputsSchema), Digest: v.Digest,
 	}}), nil
 }
 
-func listingSummary(c ListingCard) *portalv1.ListingSummary {
+// listingSummary leaves out whose offering it is.
+func listingSummary(v listing.View) *portalv1.ListingSummary {
 	return &portalv1.ListingSummary{
-		Id: c.ID, Name: c.Name, Summary: c.Summary, Category: c.Category, Region: c.Region, Country: c.Country,
-		Certifications: c.Certifications, HeadlinePrice: amount(&c.Headline), HeadlinePer: c.Per,
+		Id: v.ID, Name: v.Name, Summary: v.Summary, Category: v.Category, Region: v.Region, Country: v.Country,
+		Certifications: v.Certifications, HeadlinePrice: amount(&v.Headline), HeadlinePer: v.HeadlinePer,
 	}
 }
 

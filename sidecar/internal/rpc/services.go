@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -20,6 +23,12 @@ type (
 	Callers interface {
 		Authenticate(ctx context.Context, token string) (portal.Principal, error)
 		CreateSession(ctx context.Context, by portal.Principal, customer string, scopes []string, origin string) (string, time.Time, error)
+	}
+
+	// Shop is what a portal may show: visible listings at retail prices; *listing.Service is one.
+	Shop interface {
+		Search(ctx context.Context, q search.Query) (listing.Page, error)
+		Get(ctx context.Context, id string) (listing.View, error)
 	}
 
 	// RetailOrders places and reads a portal's orders; *order.Service is one. With customer "" they are all customers'.
@@ -62,6 +71,20 @@ type (
 		Offer(ctx context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error)
 		Accept(ctx context.Context, supplier, id string) (agreement.Agreement, error)
 		List(ctx context.Context) ([]agreement.Agreement, error)
+	}
+
+	// Offerings keeps what this member sells.
+	Offerings interface {
+		Apply(ctx context.Context, yaml []byte, dryRun bool) (catalog.Result, []catalog.ApplyError, error)
+		List(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
+		Get(ctx context.Context, id string) (catalog.Offering, error)
+	}
+
+	// Listings keeps how this member shows and prices its partners' offerings; *listing.Service is one.
+	Listings interface {
+		List(ctx context.Context, partner, pageToken string, limit int) ([]listing.Detail, string, error)
+		Update(ctx context.Context, id string, c listing.Change) (listing.Detail, error)
+		SetMarkup(ctx context.Context, r listing.Rule) error
 	}
 
 	// OperatorOrders reads orders of both sides; *order.Service is one.

@@ -1,0 +1,441 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/bearer"
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
+	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+)
+
+const partner = "https://reseller.example"
+
+// peer is everything behind a Peer API, programmed by the test.
+type peer struct {
+	mu sync.Mutex
+	// entries is our ledger towards the partner, changes our catalog feed.
+	entries  int
+	changes  int
+	commands []string
+	received []order.ReceiveCommand
+	related  error
+	accepted []string
+}
+
+func (p *peer) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commands = append(p.commands, fmt.Sprintf(format, args...))
+}
+
+func (p *peer) ReceiveProposal(_ context.Context, caller, document string) (member.State, error) {
+	p.note("propose %s %s", caller, document)
+	return member.Qualified, nil
+}
+
+func (p *peer) ReceiveOffer(_ context.Context, caller, document string) (agreement.State, error) {
+	p.note("offer %s %s", caller, document)
+	return agreement.Offered, nil
+}
+
+func (p *peer) ReceiveAcceptance(_ context.Context, caller, document string) (agreement.State, error) {
+	p.note("accept %s %s", caller, document)
+	return agreement.Active, nil
+}
+
+func (p *peer) Receive(_ context.Context, c order.ReceiveCommand) (order.Receipt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.received = append(p.received, c)
+	return order.Receipt{Entry: []byte("entry"), Checkpoint: "checkpoint"}, nil
+}
+
+func (p *peer) SealedAccess(_ context.Context, partner, agreementID, id string) (string, error) {
+	p.note("access %s %s %s", partner, agreementID, id)
+	return "jwe", nil
+}
+
+func (p *peer) ConfirmAccess(_ context.Context, caller, agreementID, document string) error {
+	p.note("confirm %s %s %s", caller, agreementID, document)
+	return nil
+}
+
+func (p *peer) Tail(_ context.Context, _ string, after int64, limit int) (ledger.Page, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page := ledger.Page{LastSeq: int64(p.entries)}
+	for seq := after + 1; seq <= int64(p.entries) && len(page.Entries) < limit; seq++ {
+		page.Entries, page.LastSeq = append(page.Entries, fmt.Appendf(nil, "entry %d", seq)), seq
+	}
+	page.More = page.LastSeq < int64(p.entries)
+	page.Checkpoint = fmt.Sprintf("checkpoint %d", page.LastSeq)
+	return page, nil
+}
+
+func (p *peer) Page(_ context.Context, _ string, cursor []byte) (federation.CatalogPage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page := federation.CatalogPage{Signature: "signature", Page: catalog.Page{SnapshotBegin: len(cursor) == 0}}
+	for len(cursor) < p.changes && len(page.Items) < 2 {
+		cursor = append(cursor[:len(cursor):len(cursor)], 'x')
+		page.Items = append(page.Items, catalog.Change{OfferingID: fmt.Sprint(len(cursor)), Document: []byte("{}")})
+	}
+	page.Cursor, page.More = cursor, len(cursor) < p.changes
+	return page, nil
+}
+
+func (p *peer) Open(_ context.Context, _, jws string) (ledger.Checkpoint, string, error) {
+	if jws == "forged" {
+		return ledger.Checkpoint{}, "", fault.New(fault.Unauthenticated, "document_signature_invalid", "no")
+	}
+	return ledger.Checkpoint{Seq: 7}, "inner " + jws, nil
+}
+
+func (p *peer) Accept(_ context.Context, _, jws string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accepted = append(p.accepted, jws)
+	return nil
+}
+
+func (p *peer) relation(context.Context, bearer.Principal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.related
+}
+
+// peerBench serves a Peer API; who is the caller that bearer would have proved.
+type peerBench struct {
+	*peer
+	clock   *fakeClock
+	wakeups *wakeups
+	server  *httptest.Server
+}
+
+func newPeerBench(t *testing.T, who func(procedure string) (bearer.Principal, bool)) *peerBench {
+	t.Helper()
+	b := &bench{clock: newClock(), wakeups: &wakeups{}, observed: &observed{}, log: &lockedBuffer{}}
+	p := &peer{}
+	h, err := NewPeer(PeerConfig{
+		Config: b.config(), Partners: p, Agreements: p, Catalog: p, Orders: p, Access: p, Ledger: p, Checkpoints: p, Relation: p.relation,
+		Caller: func(ctx context.Context) (bearer.Principal, bool) {
+			path, _ := ctx.Value(pathKey{}).(string)
+			return who(path)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(withPath(h))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return &peerBench{peer: p, clock: b.clock, wakeups: b.wakeups, server: server}
+}
+
+func trusted(clock func() time.Time) func(string) (bearer.Principal, bool) {
+	return func(procedure string) (bearer.Principal, bool) {
+		return bearer.Principal{
+			Origin: partner, Agreement: "agr-1", Procedure: procedure, Scope: bearer.PeerScopes()[procedure], Expires: clock().Add(5 * time.Minute),
+		}, true
+	}
+}
+
+func newTrustedBench(t *testing.T) *peerBench {
+	t.Helper()
+	end := newClock().Now().Add(5 * time.Minute)
+	return newPeerBench(t, trusted(func() time.Time { return end.Add(-5 * time.Minute) }))
+}
+
+func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
+	b := newTrustedBench(t)
+	c, url := b.server.Client(), b.server.URL
+	peering := peerv1connect.NewPeeringServiceClient(c, url)
+	if r, err := peering.Propose(t.Context(), connect.NewRequest(&peerv1.ProposeRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "qualified" {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	agreements := peerv1connect.NewAgreementServiceClient(c, url)
+	if r, err := agreements.Offer(t.Context(), connect.NewRequest(&peerv1.OfferRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "offered" {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	if r, err := agreements.Accept(t.Context(), connect.NewRequest(&peerv1.AcceptRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "active" {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	o := peerv1connect.NewOrderServiceClient(c, url)
+	r, err := o.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{Document: "doc", Inputs: []byte("{}"), InputsSalt: []byte("salt"), SeenCheckpoint: "seen"}))
+	if err != nil || string(r.Msg.GetEntry()) != "entry" || r.Msg.GetCheckpoint() != "checkpoint" {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	got := b.received[0]
+	if got.Partner != partner || got.AgreementID != "agr-1" || got.Document != "doc" || got.Seen == nil || got.Seen.Seq != 7 || got.SeenJWS != "inner seen" || string(got.InputsSalt) != "salt" {
+		t.Fatalf("got %+v", got)
+	}
+	if _, err := o.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{Document: "doc", SeenCheckpoint: "forged"})); connect.CodeOf(err) != connect.CodeUnauthenticated || len(b.received) != 1 {
+		t.Fatalf("a forged checkpoint: %v, %d orders", err, len(b.received))
+	}
+	if r, err := o.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: "sub-1"})); err != nil || r.Msg.GetJwe() != "jwe" {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	if _, err := o.ConfirmAccessData(t.Context(), connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: "doc"})); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"propose " + partner + " doc", "offer " + partner + " doc", "accept " + partner + " doc", "access " + partner + " agr-1 sub-1",
+		"confirm " + partner + " agr-1 doc",
+	}
+	if fmt.Sprint(b.commands) != fmt.Sprint(want) {
+		t.Fatalf("got %q", b.commands)
+	}
+}
+
+func TestPeerHandlersWithoutAProvedCallerAreClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		who  func(string) (bearer.Principal, bool)
+		code connect.Code
+	}{
+		"mounted without bearer":     {func(string) (bearer.Principal, bool) { return bearer.Principal{}, false }, connect.CodeUnauthenticated},
+		"a principal without origin": {func(string) (bearer.Principal, bool) { return bearer.Principal{ClientID: "x"}, true }, connect.CodeUnauthenticated},
+		"proved for another procedure": {func(string) (bearer.Principal, bool) {
+			return bearer.Principal{Origin: partner, Procedure: "/x", Scope: bearer.PeeringRequest}, true
+		}, connect.CodePermissionDenied},
+		"with another scope": {func(p string) (bearer.Principal, bool) {
+			return bearer.Principal{Origin: partner, Procedure: p, Scope: bearer.LedgerRead}, true
+		}, connect.CodePermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newPeerBench(t, c.who)
+			_, err := peerv1connect.NewPeeringServiceClient(b.server.Client(), b.server.URL).Propose(t.Context(), connect.NewRequest(&peerv1.ProposeRequest{Document: "d"}))
+			if connect.CodeOf(err) != c.code || len(b.commands) != 0 {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+// waiting blocks until the stream waits n more times.
+func waiting(t *testing.T, c *fakeClock, n int) {
+	t.Helper()
+	for range n {
+		select {
+		case <-c.armed:
+		case <-t.Context().Done():
+			t.Fatal("the stream never waited")
+		}
+	}
+}
+
+func TestTail(t *testing.T) {
+	open := func(t *testing.T, b *peerBench, after int64) *connect.ServerStreamForClient[peerv1.TailResponse] {
+		t.Helper()
+		s, err := peerv1connect.NewLedgerServiceClient(b.server.Client(), b.server.URL).Tail(t.Context(), connect.NewRequest(&peerv1.TailRequest{AfterSeq: after, SeenCheckpoint: "seen"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	next := func(t *testing.T, s *connect.ServerStreamForClient[peerv1.TailResponse], entries int, checkpoint string) {
+		t.Helper()
+		if !s.Receive() {
+			t.Fatalf("the stream ended: %v", s.Err())
+		}
+		if len(s.Msg().GetEntries()) != entries || s.Msg().GetCheckpoint() != checkpoint {
+			t.Fatalf("got %d entries at %q, want %d at %q", len(s.Msg().GetEntries()), s.Msg().GetCheckpoint(), entries, checkpoint)
+		}
+	}
+	t.Run("what is there, in batches, then what comes by a wake-up", func(t *testing.T) {
+		b := newTrustedBench(t)
+		b.entries = 250
+		s := open(t, b, 20)
+		next(t, s, 100, "checkpoint 120")
+		next(t, s, 100, "checkpoint 220")
+		next(t, s, 30, "checkpoint 250")
+		waiting(t, b.clock, 1)
+		b.mu.Lock()
+		b.entries = 251
+		b.mu.Unlock()
+		b.wakeups.wake("ledger/" + partner)
+		next(t, s, 1, "checkpoint 251")
+		if fmt.Sprint(b.accepted) != "[seen]" {
+			t.Fatalf("accepted %v", b.accepted)
+		}
+	})
+	t.Run("a lost wake-up costs one poll", func(t *testing.T) {
+		b := newTrustedBench(t)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		waiting(t, b.clock, 1)
+		b.mu.Lock()
+		b.entries = 1
+		b.mu.Unlock()
+		b.clock.advance(15 * time.Second)
+		next(t, s, 1, "checkpoint 1")
+	})
+	t.Run("a heartbeat with a checkpoint every 20 seconds", func(t *testing.T) {
+		b := newTrustedBench(t)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		for range 3 {
+			waiting(t, b.clock, 1)
+			b.clock.advance(15 * time.Second)
+			waiting(t, b.clock, 1)
+			b.clock.advance(5 * time.Second)
+			next(t, s, 0, "checkpoint 0")
+		}
+	})
+	t.Run("it ends in good order with the token", func(t *testing.T) {
+		b := newTrustedBench(t)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		waiting(t, b.clock, 1)
+		b.clock.advance(5 * time.Minute)
+		if s.Receive() || s.Err() != nil {
+			t.Fatalf("got %v", s.Err())
+		}
+	})
+	t.Run("it ends when the partnership does", func(t *testing.T) {
+		b := newTrustedBench(t)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		waiting(t, b.clock, 1)
+		b.mu.Lock()
+		b.related = fault.New(fault.Denied, "partnership_suspended", "suspended")
+		b.mu.Unlock()
+		b.clock.advance(15 * time.Second)
+		if s.Receive() || connect.CodeOf(s.Err()) != connect.CodePermissionDenied {
+			t.Fatalf("got %v", s.Err())
+		}
+	})
+}
+
+func TestWatchCatalog(t *testing.T) {
+	b := newTrustedBench(t)
+	b.changes = 3
+	s, err := peerv1connect.NewCatalogServiceClient(b.server.Client(), b.server.URL).Watch(t.Context(), connect.NewRequest(&peerv1.WatchRequest{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	next := func(changes int, begin bool) {
+		t.Helper()
+		if !s.Receive() {
+			t.Fatalf("the feed ended: %v", s.Err())
+		}
+		if m := s.Msg(); len(m.GetChanges()) != changes || m.GetSnapshotBegin() != begin || m.GetSignature() != "signature" {
+			t.Fatalf("got %v", m)
+		}
+	}
+	next(2, true)
+	next(1, false)
+	waiting(t, b.clock, 1)
+	b.mu.Lock()
+	b.changes = 4
+	b.mu.Unlock()
+	b.wakeups.wake("catalog/" + partner)
+	next(1, false)
+	waiting(t, b.clock, 1)
+	b.clock.advance(20 * time.Second)
+	next(0, false)
+}
+
+func TestWatchOrder(t *testing.T) {
+	open := func(t *testing.T, b *bench, key string) *connect.ServerStreamForClient[portalv1.WatchOrderResponse] {
+		t.Helper()
+		req := connect.NewRequest(&portalv1.WatchOrderRequest{Id: "order-0001"})
+		req.Header().Set("Authorization", "Bearer "+key)
+		s, err := portalv1connect.NewOrderServiceClient(b.server.Client(), b.server.URL).WatchOrder(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	next := func(t *testing.T, s *connect.ServerStreamForClient[portalv1.WatchOrderResponse], state order.State) {
+		t.Helper()
+		if !s.Receive() {
+			t.Fatalf("the stream ended: %v", s.Err())
+		}
+		if got := s.Msg().GetOrder().GetState(); got != string(state) {
+			t.Fatalf("got %s, want %s", got, state)
+		}
+	}
+	place := func(t *testing.T, b *bench) order.Order {
+		t.Helper()
+		return b.putOrder(t, order.Order{
+			Side: order.Retail, ID: "order-0001", CorrelationID: "c", Portal: "shop", Customer: "alice", State: order.Acknowledged, PlacedAt: b.clock.Now(),
+		})
+	}
+	t.Run("every change until the end", func(t *testing.T) {
+		b := newBench(t)
+		o := place(t, b)
+		s := open(t, b, b.key)
+		next(t, s, order.Acknowledged)
+		for _, state := range []order.State{order.InProgress, order.Completed} {
+			waiting(t, b.clock, 1)
+			o.State = state
+			o = b.putOrder(t, o)
+			b.wakeups.wake(order.Topic("shop", "order-0001"))
+			next(t, s, state)
+		}
+		if s.Receive() || s.Err() != nil {
+			t.Fatalf("an ended order goes on: %v", s.Err())
+		}
+	})
+	t.Run("a removed portal's stream ends at the next poll", func(t *testing.T) {
+		b := newBench(t)
+		place(t, b)
+		s := open(t, b, b.key)
+		next(t, s, order.Acknowledged)
+		waiting(t, b.clock, 1)
+		if err := b.callers.Remove(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+		b.clock.advance(15 * time.Second)
+		if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeUnauthenticated {
+			t.Fatalf("got %v", s.Err())
+		}
+	})
+	t.Run("an expired session's stream ends", func(t *testing.T) {
+		b := newBench(t)
+		place(t, b)
+		s := open(t, b, b.session(t, b.key, "alice", ""))
+		next(t, s, order.Acknowledged)
+		waiting(t, b.clock, 1)
+		b.clock.advance(15 * time.Minute)
+		for s.Receive() {
+		}
+		var e *connect.Error
+		if !errors.As(s.Err(), &e) || infoOf(t, e).GetReason() != "session_expired" {
+			t.Fatalf("got %v", s.Err())
+		}
+	})
+	t.Run("a caller that goes is no error of ours", func(t *testing.T) {
+		b := newBench(t)
+		place(t, b)
+		s := open(t, b, b.key)
+		next(t, s, order.Acknowledged)
+		waiting(t, b.clock, 1)
+		_ = s.Close()
+		b.server.Close()
+		if log := b.log.String(); log != "" {
+			t.Fatalf("log: %s", log)
+		}
+	})
+}
