@@ -438,7 +438,9 @@ type ListingSummary struct {
 	// first usage price rounded up to a minor unit.
 	HeadlinePrice *v1.Amount `protobuf:"bytes,8,opt,name=headline_price,json=headlinePrice,proto3" json:"headline_price,omitempty"`
 	// ISO 8601 duration (P1M) where the headline price recurs, "" for one-off, or the unit of a usage price.
-	HeadlinePer   string `protobuf:"bytes,9,opt,name=headline_per,json=headlinePer,proto3" json:"headline_per,omitempty"`
+	HeadlinePer string `protobuf:"bytes,9,opt,name=headline_per,json=headlinePer,proto3" json:"headline_per,omitempty"`
+	// False while it is only announced or on hold: show it, do not offer to order it.
+	Orderable     bool `protobuf:"varint,10,opt,name=orderable,proto3" json:"orderable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,13 @@ func (x *ListingSummary) GetHeadlinePer() string {
 		return x.HeadlinePer
 	}
 	return ""
+}
+
+func (x *ListingSummary) GetOrderable() bool {
+	if x != nil {
+		return x.Orderable
+	}
+	return false
 }
 
 type GetListingRequest struct {
@@ -2118,7 +2127,7 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\n" +
 	"FacetValue\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count\"\xa5\x02\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xc3\x02\n" +
 	"\x0eListingSummary\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2128,7 +2137,9 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\acountry\x18\x06 \x01(\tR\acountry\x12&\n" +
 	"\x0ecertifications\x18\a \x03(\tR\x0ecertifications\x12<\n" +
 	"\x0eheadline_price\x18\b \x01(\v2\x15.hanse.type.v1.AmountR\rheadlinePrice\x12!\n" +
-	"\fheadline_per\x18\t \x01(\tR\vheadlinePer\".\n" +
+	"\fheadline_per\x18\t \x01(\tR\vheadlinePer\x12\x1c\n" +
+	"\torderable\x18\n" +
+	" \x01(\bR\torderable\".\n" +
 	"\x11GetListingRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"H\n" +
 	"\x12GetListingResponse\x122\n" +
