@@ -98,17 +98,31 @@ func TestConnectClientsSeeReasons(t *testing.T) {
 		t.Error(err)
 	}
 
+	forbidden := peerv1connect.NewCatalogServiceClient(a.httpClient(b, "", bearer.LedgerRead), b.origin)
+	refused, err := forbidden.Watch(t.Context(), connect.NewRequest(&peerv1.WatchRequest{}))
+	if err == nil {
+		refused.Receive()
+		err = refused.Err()
+		_ = refused.Close()
+	}
+	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
+
 	denied := peerv1connect.NewOrderServiceClient(a.httpClient(b, "", bearer.CatalogRead), b.origin)
 	_, err = denied.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{}))
+	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
+}
+
+func wantReason(t *testing.T, err error, code connect.Code, reason string) {
+	t.Helper()
 	var failure *connect.Error
-	if !errors.As(err, &failure) || failure.Code() != connect.CodePermissionDenied || len(failure.Details()) != 1 {
+	if !errors.As(err, &failure) || failure.Code() != code || len(failure.Details()) != 1 {
 		t.Fatalf("%v", err)
 	}
 	detail, err := failure.Details()[0].Value()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, ok := detail.(*typev1.ErrorInfo); !ok || info.GetReason() != bearer.ReasonScopeMissing {
+	if info, ok := detail.(*typev1.ErrorInfo); !ok || info.GetReason() != reason {
 		t.Errorf("%v", detail)
 	}
 }

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/rand"
@@ -15,8 +16,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"crypto"
 
 	"github.com/go-jose/go-jose/v4"
 

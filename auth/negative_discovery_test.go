@@ -262,8 +262,10 @@ func TestDiscoveryRefuses(t *testing.T) {
 		{47, "issuer of another member", serverDocument, set("issuer", "https://c.localhost:1"), client.ReasonIssuer},
 		{47, "issuer with a trailing slash", serverDocument, func(o object) { o["issuer"] = o["issuer"].(string) + "/" }, client.ReasonIssuer},
 		{47, "resource of another member", "/.well-known/oauth-protected-resource", set("resource", "https://c.localhost:1"), client.ReasonIssuer},
-		{47, "another member's authorization server", "/.well-known/oauth-protected-resource",
-			set("authorization_servers", []string{"https://c.localhost:1"}), client.ReasonIssuer},
+		{
+			47, "another member's authorization server", "/.well-known/oauth-protected-resource",
+			set("authorization_servers", []string{"https://c.localhost:1"}), client.ReasonIssuer,
+		},
 		{47, "no DPoP", serverDocument, set("dpop_signing_alg_values_supported", []string{}), client.ReasonMetadata},
 	}
 	for _, c := range cases {

@@ -11,12 +11,16 @@ import (
 
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/guard"
+	"github.com/hanse-market/hanse/auth/refusal"
 )
 
 const (
 	// maxMetadata is the cap that the client id metadata document draft recommends.
 	maxMetadata = 5 << 10
 	maxClients  = 4096
+	// keepStale is how long a client's metadata outlives its freshness while its host cannot be reached: a partner whose
+	// inbound side is down may still order.
+	keepStale = time.Hour
 )
 
 // client is a partner's client, as its metadata document describes it. It is a fosite.Client.
@@ -70,6 +74,9 @@ func (c *clients) resolve(ctx context.Context, id string) (*client, error) {
 	}
 	got, err := c.guard.Fetch(ctx, guard.Request{URL: id, Max: maxMetadata})
 	if err != nil {
+		if known != nil && unreachable(err) && c.now().Before(known.freshUntil.Add(keepStale)) {
+			return known, nil
+		}
 		return nil, err
 	}
 	fetched, err := parseClient(got.Body, id)
@@ -87,6 +94,14 @@ func (c *clients) resolve(ctx context.Context, id string) (*client, error) {
 	}
 	c.known[id] = fetched
 	return fetched, nil
+}
+
+func unreachable(err error) bool {
+	switch refusal.Reason(err) {
+	case guard.ReasonTimeout, guard.ReasonUnreachable, guard.ReasonLimited:
+		return true
+	}
+	return false
 }
 
 func parseClient(body []byte, id string) (*client, error) {

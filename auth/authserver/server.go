@@ -141,9 +141,6 @@ type errorBody struct {
 	Reason      string `json:"reason"`
 }
 
-// ReasonHeader repeats the reason, as in package bearer.
-const ReasonHeader = "Hanse-Reason"
-
 func (s *Server) refuse(w http.ResponseWriter, endpoint string, err error) {
 	answer := toWire(err)
 	s.cfg.Refused(endpoint, answer.Error)
@@ -154,7 +151,7 @@ func (s *Server) refuse(w http.ResponseWriter, endpoint string, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set(ReasonHeader, answer.Reason)
+	h.Set(refusal.Header, answer.Reason)
 	if answer.Reason == ReasonMethod {
 		answer.status = http.StatusMethodNotAllowed
 		h.Set("Allow", http.MethodPost)

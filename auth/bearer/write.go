@@ -13,11 +13,7 @@ import (
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 )
 
-// ReasonHeader repeats the reason as a response header: a stream's refusal has no body that a Connect client reads, and a
-// client that retries need not consume one.
-const ReasonHeader = "Hanse-Reason"
-
-// connectCodes are the Connect protocol's names for the kinds.
+// connectCode is the Connect protocol's name for the kind.
 func connectCode(k refusal.Kind) string {
 	switch k {
 	case refusal.Invalid:
@@ -65,7 +61,7 @@ func (v *Verifier) writeError(w http.ResponseWriter, r *http.Request, err *refus
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set(ReasonHeader, err.Reason)
+	h.Set(refusal.Header, err.Reason)
 	if challenge := v.challenge(err); challenge != "" {
 		h.Set("WWW-Authenticate", challenge)
 	}

@@ -26,7 +26,6 @@ const (
 	renewBefore = 60 * time.Second
 	// tokenTimeout bounds one exchange with a token endpoint.
 	tokenTimeout = 10 * time.Second
-	reasonHeader = "Hanse-Reason"
 	maxAnswer    = 64 << 10
 )
 

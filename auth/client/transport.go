@@ -3,6 +3,8 @@ package client
 import (
 	"io"
 	"net/http"
+
+	"github.com/hanse-market/hanse/auth/refusal"
 )
 
 // Transport sends requests to one partner, each with an access token for these scopes (and agreement, if one is named) and a
@@ -26,21 +28,23 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	reason := response.Header.Get(reasonHeader)
+	reason := response.Header.Get(refusal.Header)
 	if !freshProofHelps(reason) && !freshTokenHelps(reason) {
-		return response, nil
+		return explain(r, response)
 	}
 	again, ok := repeat(r)
 	if !ok {
-		return response, nil
+		return explain(r, response)
 	}
 	if freshTokenHelps(reason) {
 		t.c.drop(t.id, used)
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
 	_ = response.Body.Close()
-	response, _, err = t.send(again)
-	return response, err
+	if response, _, err = t.send(again); err != nil {
+		return nil, err
+	}
+	return explain(again, response)
 }
 
 // send signs and sends r, and answers with the token that it used.
@@ -62,7 +66,8 @@ func (t *transport) send(r *http.Request) (*http.Response, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := t.c.learn(t.id.origin, response.Header); err != nil {
+	// An answer to a call that was done is never withheld: its effect stands, whatever the clock says.
+	if err := t.c.learn(t.id.origin, response.Header); err != nil && response.StatusCode != http.StatusOK {
 		_ = response.Body.Close()
 		return nil, "", err
 	}

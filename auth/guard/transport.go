@@ -49,11 +49,12 @@ func New(cfg Config) *Guard {
 	g := &Guard{cfg: cfg, limits: newLimits(), port: 443}
 	g.transport = &http.Transport{
 		// Proxy stays nil: a proxy from the environment would dial for us, past the address check.
-		DialContext:            g.dial,
-		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ResponseHeaderTimeout:  30 * time.Second,
+		DialContext:         g.dial,
+		TLSClientConfig:     &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 5 * time.Second,
+		// Longer than the 20 s between heartbeats of a feed that has nothing to say yet.
+		ResponseHeaderTimeout:  60 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    16,

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// Header repeats the reason of a refusal as a response header: a stream's refusal has no body that a Connect client reads, and
+// a client that retries need not consume one.
+const Header = "Hanse-Reason"
+
 // Kind says whose move it is.
 type Kind uint8
 
