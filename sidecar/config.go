@@ -3,6 +3,8 @@ package sidecar
 import (
 	"log/slog"
 	"time"
+
+	"github.com/hanse-market/hanse/adapters"
 )
 
 // Config is everything a sidecar can be told. The zero value of a field takes the default its comment names; Complete fills
@@ -46,6 +48,9 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
+	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
+	// ones. The caller closes them after Close. Default: none.
+	Platforms map[string]adapters.Adapter `koanf:"-"`
 	// Logger receives the sidecar's log. Default: slog.Default().
 	Logger *slog.Logger `koanf:"-"`
 	// Now is the clock. Default: time.Now.

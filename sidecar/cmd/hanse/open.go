@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hanse-market/hanse/sidecar"
 )
 
-func open(context.Context, sidecar.Config) (service, error) { return nil, errors.New("no library yet") }
+func open(ctx context.Context, cfg sidecar.Config) (service, error) { return sidecar.New(ctx, cfg) }

@@ -49,7 +49,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := open(a.ctx, cfg)
+	s, err := sidecar.New(a.ctx, cfg)
 	if err != nil {
 		return errors.Join(err, d.close())
 	}

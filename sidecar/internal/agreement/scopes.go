@@ -1,44 +1,30 @@
 package agreement
 
 import (
+	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-)
-
-// OAuth scopes between peers.
-const (
-	ScopePeeringRequest  = "peering:request"
-	ScopeAgreementSign   = "agreement:sign"
-	ScopeCatalogRead     = "catalog:read"
-	ScopeQuotesCreate    = "quotes:create"
-	ScopeOrdersWrite     = "orders:write"
-	ScopeOrdersRead      = "orders:read"
-	ScopeOrdersCancel    = "orders:cancel"
-	ScopeLedgerRead      = "ledger:read"
-	ScopeUsageRead       = "usage:read"
-	ScopeSettlementWrite = "settlement:write"
-	ScopeExportRead      = "export:read"
 )
 
 // windDown is what stays when new business is blocked, so that customers can leave.
 var windDown = []string{
-	ScopeLedgerRead, ScopeOrdersRead, ScopeOrdersCancel, ScopeUsageRead, ScopeSettlementWrite, ScopeExportRead,
+	bearer.LedgerRead, bearer.OrdersRead, bearer.OrdersCancel, bearer.UsageRead, bearer.SettlementWrite, bearer.ExportRead,
 }
 
 // partnershipScopes is what a partnership in a state gives by itself.
 var partnershipScopes = map[member.State][]string{
-	"":               {ScopePeeringRequest},
-	member.Proposed:  {ScopePeeringRequest},
-	member.Pending:   {ScopePeeringRequest},
-	member.Qualified: {ScopePeeringRequest, ScopeAgreementSign, ScopeLedgerRead},
-	member.Refused:   {ScopePeeringRequest},
-	member.Active:    {ScopePeeringRequest, ScopeAgreementSign, ScopeLedgerRead, ScopeOrdersRead},
+	"":               {bearer.PeeringRequest},
+	member.Proposed:  {bearer.PeeringRequest},
+	member.Pending:   {bearer.PeeringRequest},
+	member.Qualified: {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead},
+	member.Refused:   {bearer.PeeringRequest},
+	member.Active:    {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead, bearer.OrdersRead},
 	member.Suspended: windDown,
 	member.Ended:     windDown,
 }
 
 // agreementScopes is what an agreement in a state adds under an active partnership.
 var agreementScopes = map[State][]string{
-	Active:     {ScopeCatalogRead, ScopeQuotesCreate, ScopeOrdersWrite, ScopeOrdersRead, ScopeOrdersCancel, ScopeUsageRead, ScopeSettlementWrite, ScopeExportRead},
+	Active:     {bearer.CatalogRead, bearer.QuotesCreate, bearer.OrdersWrite, bearer.OrdersRead, bearer.OrdersCancel, bearer.UsageRead, bearer.SettlementWrite, bearer.ExportRead},
 	Suspended:  windDown,
 	InNotice:   windDown,
 	Expired:    windDown,

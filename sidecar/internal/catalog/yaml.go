@@ -112,6 +112,10 @@ func yamlError(err error) (line int, cause string) {
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(cause); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		cause = cause[len(m[0]):]
+		// The library counts from 0 in what its parser finds and from 1 in what its scanner finds.
+		if strings.HasPrefix(cause, "did not find expected") {
+			line++
+		}
 	}
 	return max(line, 1), cause
 }

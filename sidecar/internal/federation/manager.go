@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ type Manager struct {
 	Subscribe func(topic string) (<-chan struct{}, func())
 	// Poll is how often partnerships are read again without a wake-up; 0 is 15 s.
 	Poll time.Duration
-	// BackOff gives the pause after n failures in a row.
+	// BackOff gives the pause after n failures in a row; nil doubles from one second to 15 minutes, with jitter.
 	BackOff func(n int) time.Duration
 	// After makes a timer's channel; nil is time.After.
 	After  func(time.Duration) <-chan time.Time
@@ -97,6 +98,20 @@ func (m *Manager) after(d time.Duration) <-chan time.Time {
 		return m.After(d)
 	}
 	return time.After(d)
+}
+
+// maxBackOff caps every pause between sidecars.
+const maxBackOff = 15 * time.Minute
+
+func (m *Manager) backOff(failures int) time.Duration {
+	if m.BackOff != nil {
+		return m.BackOff(failures)
+	}
+	pause := maxBackOff
+	if failures <= 10 {
+		pause = min(pause, time.Second<<(failures-1))
+	}
+	return pause*4/5 + rand.N(pause*2/5)
 }
 
 // wanted is the set of loops that the partnerships ask for.
@@ -185,7 +200,7 @@ func (m *Manager) loop(ctx context.Context, f feed) {
 		case <-ctx.Done():
 			return
 		case <-m.nudge(f):
-		case <-m.after(m.BackOff(failures)):
+		case <-m.after(m.backOff(failures)):
 		}
 	}
 }

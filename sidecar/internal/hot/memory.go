@@ -1,22 +1,23 @@
 package hot
 
 import (
+	"container/heap"
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
 // Memory is State within one process.
 type Memory struct {
+	topics
 	now   func() time.Time
 	birth time.Time
 
 	mu     sync.Mutex
-	keys   map[string]time.Time
-	rates  map[string]time.Time
+	keys   times
+	rates  times
 	leases map[string]lease
-	subs   map[string]map[chan struct{}]bool
-	sweep  time.Time
 }
 
 type lease struct {
@@ -28,64 +29,35 @@ var _ State = (*Memory)(nil)
 
 // NewMemory starts empty: its birth is now.
 func NewMemory(now func() time.Time) *Memory {
-	at := now()
 	return &Memory{
-		now: now, birth: at, sweep: at,
-		keys: map[string]time.Time{}, rates: map[string]time.Time{}, leases: map[string]lease{},
-		subs: map[string]map[chan struct{}]bool{},
-	}
-}
-
-// sweepEvery bounds how long what has run out takes memory.
-const sweepEvery = 10 * time.Second
-
-func (m *Memory) expire(now time.Time) {
-	if now.Sub(m.sweep) < sweepEvery {
-		return
-	}
-	m.sweep = now
-	for _, times := range []map[string]time.Time{m.keys, m.rates} {
-		for k, until := range times {
-			if !until.After(now) {
-				delete(times, k)
-			}
-		}
-	}
-	for name, l := range m.leases {
-		if !l.until.After(now) {
-			delete(m.leases, name)
-		}
+		now: now, birth: now(), keys: newTimes(), rates: newTimes(), leases: map[string]lease{}, topics: newTopics(),
 	}
 }
 
 // Claim implements State.
 func (m *Memory) Claim(_ context.Context, key string, ttl time.Duration) (bool, error) {
-	return m.set("claim:"+key, ttl), nil
-}
-
-func (m *Memory) set(key string, ttl time.Duration) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	m.expire(now)
-	if m.keys[key].After(now) {
-		return false
+	m.keys.expire(now)
+	if m.keys.until["claim:"+key].After(now) {
+		return false, nil
 	}
-	m.keys[key] = now.Add(ttl)
-	return true
+	m.keys.set("claim:"+key, now.Add(ttl))
+	return true, nil
 }
 
 // Birth implements State.
 func (m *Memory) Birth(context.Context) (time.Time, error) { return m.birth, nil }
 
-// Mark implements State; a longer ttl prolongs it.
+// Mark implements State; a shorter ttl than the present one changes nothing.
 func (m *Memory) Mark(_ context.Context, key string, ttl time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	m.expire(now)
-	if until := now.Add(ttl); until.After(m.keys["mark:"+key]) {
-		m.keys["mark:"+key] = until
+	m.keys.expire(now)
+	if until := now.Add(ttl); until.After(m.keys.until["mark:"+key]) {
+		m.keys.set("mark:"+key, until)
 	}
 	return nil
 }
@@ -94,25 +66,30 @@ func (m *Memory) Mark(_ context.Context, key string, ttl time.Duration) error {
 func (m *Memory) Marked(_ context.Context, key string) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.keys["mark:"+key].After(m.now()), nil
+	return m.keys.until["mark:"+key].After(m.now()), nil
 }
 
-// Allow implements State.
+var errRate = errors.New("a rate limit needs a positive rate and burst")
+
+// Allow implements State: the generic cell rate algorithm, where a key's time is when its bucket would be full again.
 func (m *Memory) Allow(_ context.Context, key string, perSecond float64, burst int) (bool, time.Duration, error) {
+	if perSecond <= 0 || burst < 1 {
+		return false, 0, errRate
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	m.expire(now)
+	m.rates.expire(now)
 	interval := time.Duration(float64(time.Second) / perSecond)
-	at := m.rates[key]
-	if at.Before(now) {
-		at = now
+	next := m.rates.until[key]
+	if next.Before(now) {
+		next = now
 	}
-	next := at.Add(interval)
+	next = next.Add(interval)
 	if wait := next.Add(-time.Duration(burst) * interval).Sub(now); wait > 0 {
 		return false, wait, nil
 	}
-	m.rates[key] = next
+	m.rates.set(key, next)
 	return true, 0, nil
 }
 
@@ -140,35 +117,59 @@ func (m *Memory) Release(_ context.Context, name, owner string) error {
 
 // Publish implements State.
 func (m *Memory) Publish(_ context.Context, topic string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for ch := range m.subs[topic] {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
+	m.wake(topic)
 	return nil
-}
-
-// Subscribe implements State.
-func (m *Memory) Subscribe(topic string) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 1)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.subs[topic] == nil {
-		m.subs[topic] = map[chan struct{}]bool{}
-	}
-	m.subs[topic][ch] = true
-	return ch, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.subs[topic], ch)
-		if len(m.subs[topic]) == 0 {
-			delete(m.subs, topic)
-		}
-	}
 }
 
 // Close implements State.
 func (m *Memory) Close() error { return nil }
+
+// times are keys with an end. What has ended is removed a little at each use, so that no call pays for all of it.
+type times struct {
+	until map[string]time.Time
+	order *ends
+}
+
+type end struct {
+	at  time.Time
+	key string
+}
+
+func newTimes() times { return times{until: map[string]time.Time{}, order: &ends{}} }
+
+func (t times) set(key string, until time.Time) {
+	if _, known := t.until[key]; !known {
+		heap.Push(t.order, end{until, key})
+	}
+	t.until[key] = until
+}
+
+func (t times) expire(now time.Time) {
+	const atOnce = 8
+	for range atOnce {
+		if t.order.Len() == 0 || (*t.order)[0].at.After(now) {
+			return
+		}
+		e := heap.Pop(t.order).(end)
+		if until := t.until[e.key]; until.After(now) {
+			heap.Push(t.order, end{until, e.key}) // it was prolonged
+		} else {
+			delete(t.until, e.key)
+		}
+	}
+}
+
+// ends is a heap, earliest first.
+type ends []end
+
+func (e ends) Len() int           { return len(e) }
+func (e ends) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
+func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *ends) Push(x any)        { *e = append(*e, x.(end)) }
+func (e *ends) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	(*e)[last] = end{}
+	*e = (*e)[:last]
+	return x
+}

@@ -1,5 +1,3 @@
-//go:build wip
-
 package order
 
 import (
@@ -7,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -168,11 +166,15 @@ func (s *Service) assessAdd(tx Tx, r *received) error {
 	if err != nil {
 		return err
 	}
-	r.offering = offering
-	doc, err := catalog.DecodeDocument(offering.Document)
+	current, err := tx.Catalog().Current(d.Offering)
 	if err != nil {
 		return err
 	}
+	var doc catalog.Document
+	if err := json.Unmarshal(offering.Document, &doc); err != nil {
+		return fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
+	}
+	r.offering = offering
 	r.name = doc.Name
 	line, err := catalog.PriceLine(doc, d.Quantity, r.agreement.Terms.WholesaleDiscountBP, 0)
 	if err != nil {
@@ -180,17 +182,13 @@ func (s *Service) assessAdd(tx Tx, r *received) error {
 		return nil
 	}
 	r.line = line
-	current, err := tx.Catalog().Current(d.Offering)
-	if err != nil {
-		return err
-	}
 	switch {
-	case hex.EncodeToString(offering.Digest[:]) != d.OfferingSHA256:
-		r.refuse("offering_digest", "the order names another content of the revision")
+	case current.State != catalog.Orderable:
+		r.refuse("offering_not_orderable", "the offering cannot be ordered now")
 	case !catalog.Honoured(offering, s.Now()):
 		r.refuse("offering_revision_stale", "the offering changed; this revision is not honoured any more")
-	case doc.State != catalog.Orderable || current.State != catalog.Orderable:
-		r.refuse("offering_not_orderable", "the offering cannot be ordered now")
+	case hex.EncodeToString(offering.Digest[:]) != d.OfferingSHA256:
+		r.refuse("offering_digest", "the order names another content of the revision")
 	case doc.Currency != r.agreement.Terms.Currency:
 		r.refuse("currency_mismatch", "the offering is sold in another currency than the agreement's")
 	case !d.samePrice(line, doc.Currency):
@@ -198,7 +196,7 @@ func (s *Service) assessAdd(tx Tx, r *received) error {
 	case InputsDigest(r.command.InputsSalt, r.command.Inputs) != d.InputsSHA256:
 		r.refuse("inputs_digest", "the inputs are not those that were signed")
 	default:
-		if err := recipe.ValidateInputs(doc.Inputs, r.command.Inputs); err != nil {
+		if err := s.Schemas.ValidateInputs(doc.Inputs, r.command.Inputs); err != nil {
 			r.refuse("inputs_invalid", "the inputs do not satisfy the recipe")
 		}
 	}

@@ -30,6 +30,7 @@ type Tx interface {
 	Agreements() agreement.Store
 	Partners() member.Store
 	Catalog() catalog.Store
+	Cursors() catalog.CursorStore
 	Ledger() ledger.Store
 	Jobs() job.Store
 	Wake(topic string)
@@ -99,12 +100,13 @@ func Topic(portal, id string) string { return "order/retail/" + portal + "/" + i
 
 // Service takes retail orders, submits them and receives resale orders.
 type Service struct {
-	Self   string
-	Work   Work
-	Offers Offers
-	Link   Link
-	Book   Book
-	Signer trust.Signer
+	Self    string
+	Work    Work
+	Offers  Offers
+	Schemas *recipe.Schemas
+	Link    Link
+	Book    Book
+	Signer  trust.Signer
 	// Pseudonym hides a customer from a partner.
 	Pseudonym func(partner, portal, customer string) string
 	// AcceptWithin is how long a supplier may take to decide, by its own clock; 0 is 7 days.
@@ -229,7 +231,7 @@ func (s *Service) prepareAdd(ctx context.Context, c PlaceCommand) (prepared, err
 	if len(c.Inputs) > MaxInputsBytes {
 		return prepared{}, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", MaxInputsBytes).At("items[0].inputs")
 	}
-	if err := recipe.ValidateInputs(offer.Document.Inputs, c.Inputs); err != nil {
+	if err := s.Schemas.ValidateInputs(offer.Document.Inputs, c.Inputs); err != nil {
 		return prepared{}, err
 	}
 	terms := offer.Agreement.Terms
@@ -375,7 +377,6 @@ func (s *Service) commitPlaced(tx Tx, p prepared) (Order, error) {
 	tx.Wake(Topic(o.Portal, o.ID))
 	return tx.Orders().Put(o)
 }
-
 
 func source(e ledger.Entry) string {
 	if e.Direction == ledger.Theirs {

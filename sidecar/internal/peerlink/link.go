@@ -8,9 +8,9 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/bearer"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -65,7 +65,7 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 // Propose implements member.Link.
 func (l *Link) Propose(ctx context.Context, partner, document string) (state string, err error) {
 	err = l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", agreement.ScopePeeringRequest), partner, options...)
+		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", bearer.PeeringRequest), partner, options...)
 		res, err := c.Propose(ctx, connect.NewRequest(&peerv1.ProposeRequest{Document: document}))
 		if err == nil {
 			state = res.Msg.GetState()
@@ -78,7 +78,7 @@ func (l *Link) Propose(ctx context.Context, partner, document string) (state str
 // OfferAgreement implements agreement.Link.
 func (l *Link) OfferAgreement(ctx context.Context, partner, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", agreement.ScopeAgreementSign), partner, options...)
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", bearer.AgreementSign), partner, options...)
 		_, err := c.Offer(ctx, connect.NewRequest(&peerv1.OfferRequest{Document: document}))
 		return err
 	})
@@ -87,7 +87,7 @@ func (l *Link) OfferAgreement(ctx context.Context, partner, document string) err
 // AcceptAgreement implements agreement.Link.
 func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", agreement.ScopeAgreementSign), partner, options...)
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", bearer.AgreementSign), partner, options...)
 		_, err := c.Accept(ctx, connect.NewRequest(&peerv1.AcceptRequest{Document: document}))
 		return err
 	})
@@ -95,7 +95,7 @@ func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) er
 
 func (l *Link) orders(partner, agreementID string) peerv1connect.OrderServiceClient {
 	return peerv1connect.NewOrderServiceClient(
-		l.http(partner, agreementID, agreement.ScopeOrdersWrite, agreement.ScopeOrdersRead), partner, options...)
+		l.http(partner, agreementID, bearer.OrdersWrite, bearer.OrdersRead), partner, options...)
 }
 
 // PlaceOrder implements order.Link.
@@ -182,7 +182,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 	if err != nil {
 		return err
 	}
-	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", agreement.ScopeLedgerRead), partner, options...)
+	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", bearer.LedgerRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
 			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
@@ -194,7 +194,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 
 // WatchCatalog implements federation.Link.
 func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(federation.CatalogPage) error) error {
-	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", agreement.ScopeCatalogRead), partner, options...)
+	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", bearer.CatalogRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.WatchResponse], error) {
 			return c.Watch(ctx, connect.NewRequest(&peerv1.WatchRequest{Cursor: cursor}))
@@ -204,9 +204,9 @@ func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, 
 				Cursor: m.GetCursor(), SnapshotBegin: m.GetSnapshotBegin(), SnapshotEnd: m.GetSnapshotEnd(),
 			}}
 			for _, ch := range m.GetChanges() {
-				page.Items = append(page.Items, catalog.Change{
-					OfferingID: ch.GetOfferingId(), Revision: ch.GetRevision(), Document: ch.GetDocument(), Digest: ch.GetDigest(), Tombstone: ch.GetTombstone(),
-				})
+				item := catalog.Change{OfferingID: ch.GetOfferingId(), Revision: ch.GetRevision(), Document: ch.GetDocument(), Tombstone: ch.GetTombstone()}
+				copy(item.Digest[:], ch.GetDigest())
+				page.Items = append(page.Items, item)
 			}
 			return fn(page)
 		})

@@ -19,6 +19,9 @@ type Reach struct {
 
 // Status keeps who could be reached. The zero value is ready.
 type Status struct {
+	// Changed is told each outcome, for metrics; nil is nobody.
+	Changed func(partner string, up bool)
+
 	mu    sync.Mutex
 	reach map[string]Reach
 }
@@ -33,7 +36,6 @@ func (s *Status) Of(partner string) Reach {
 // record notes a call's outcome. A partner that answers with a refusal is there.
 func (s *Status) record(partner string, err error, now time.Time) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.reach == nil {
 		s.reach = make(map[string]Reach)
 	}
@@ -47,4 +49,8 @@ func (s *Status) record(partner string, err error, now time.Time) {
 		r.LastError = fault.ReasonOf(err)
 	}
 	s.reach[partner] = r
+	s.mu.Unlock()
+	if s.Changed != nil {
+		s.Changed(partner, r.Up)
+	}
 }

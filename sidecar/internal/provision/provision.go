@@ -45,17 +45,16 @@ type Book interface {
 	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
 }
 
-// Connection is a named local platform and the adapter that drives it.
-type Connection struct {
-	Adapter    adapters.Adapter
-	Connection adapters.Connection
+// Connections finds a named local platform and the adapter that drives it, with its secrets resolved now.
+type Connections interface {
+	Connection(name string) (adapters.Adapter, adapters.Connection, error)
 }
 
 // Service provisions and destroys.
 type Service struct {
 	Work        Work
 	Book        Book
-	Connections map[string]Connection
+	Connections Connections
 	// Seal encrypts to a reseller's public sealing key (JWK).
 	Seal func(jwk, plain []byte) (string, error)
 	// CallTimeout bounds one adapter call; it ends before the job's lease. 0 is 2 minutes.
@@ -87,7 +86,7 @@ type work struct {
 	partner member.Partner
 	doc     catalog.Document
 	binding recipe.Binding
-	conn    Connection
+	adapter adapters.Adapter
 	request adapters.Request
 }
 
@@ -129,7 +128,7 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 		if err != nil {
 			return err
 		}
-		if w.doc, err = catalog.DecodeDocument(offering.Document); err != nil {
+		if err := json.Unmarshal(offering.Document, &w.doc); err != nil {
 			return err
 		}
 		if w.order.State.Ended() {
@@ -153,17 +152,21 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
 		return nil, &job.ParkError{Err: err}
 	}
-	conn, ok := s.Connections[w.binding.Connection]
-	if !ok || conn.Adapter.Describe().Name != w.binding.Adapter {
-		return nil, &job.ParkError{Err: fmt.Errorf("no connection %q of adapter %q is configured", w.binding.Connection, w.binding.Adapter)}
+	adapter, conn, err := s.Connections.Connection(w.binding.Connection)
+	if err != nil {
+		// A mistake in the configuration is mended there; the order goes on then.
+		return nil, fmt.Errorf("connection %q: %w", w.binding.Connection, err)
 	}
-	w.conn = conn
+	if adapter.Describe().Name != w.binding.Adapter {
+		return nil, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.binding.Connection, w.binding.Adapter)}
+	}
+	w.adapter = adapter
 	with, err := recipe.Resolve(w.binding, recipe.Context{Inputs: inputs, InputsSchema: w.doc.Inputs, SubscriptionID: w.sub.ID, Quantity: w.sub.Quantity})
 	if err != nil {
 		return nil, &job.ParkError{Err: err}
 	}
 	w.request = adapters.Request{
-		Tag: Tag(j.Partner, w.sub.ID), Tenant: Tenant(j.Partner), Generation: 1, Connection: conn.Connection, With: with, State: state,
+		Tag: Tag(j.Partner, w.sub.ID), Tenant: Tenant(j.Partner), Generation: 1, Connection: conn, With: with, State: state,
 	}
 	return w, nil
 }
@@ -172,7 +175,7 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 	s.Fail.Hit("resale.provision.before_apply")
 	var result adapters.Result
 	err := s.call(ctx, w, "apply", func(ctx context.Context) (err error) {
-		result, err = w.conn.Adapter.Apply(ctx, w.request)
+		result, err = w.adapter.Apply(ctx, w.request)
 		return err
 	})
 	s.Fail.Hit("resale.provision.after_apply")
@@ -258,7 +261,7 @@ func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
 	switch class := adapters.ClassOf(cause); class {
 	case adapters.InvalidInput, adapters.Quota, adapters.Permanent:
 		// What may have come to be in part is removed before anybody is told that there is nothing.
-		if err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.conn.Adapter.Destroy(ctx, w.request) }); err != nil {
+		if err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.adapter.Destroy(ctx, w.request) }); err != nil {
 			return errors.Join(cause, err)
 		}
 		return s.Work.Do(ctx, func(tx Tx) error {
@@ -281,7 +284,7 @@ func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
 			})
 		})
 	case adapters.UnknownOutcome:
-		if w.conn.Adapter.Describe().Tier == adapters.TierC {
+		if w.adapter.Describe().Tier == adapters.TierC {
 			return s.hold(ctx, w)
 		}
 	}
@@ -304,7 +307,7 @@ func (s *Service) hold(ctx context.Context, w *work) error {
 
 func (s *Service) destroy(ctx context.Context, w *work) error {
 	s.Fail.Hit("resale.destroy.before_apply")
-	err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.conn.Adapter.Destroy(ctx, w.request) })
+	err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.adapter.Destroy(ctx, w.request) })
 	s.Fail.Hit("resale.destroy.after_apply")
 	if err != nil {
 		var a *adapters.Error

@@ -149,11 +149,16 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
 func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
-	inputs, err := CompileSchema(inputsSchema)
+	return NewSchemas(2).Lint(b, inputsSchema, outputsSchema)
+}
+
+// Lint is the function with schemas remembered.
+func (c *Schemas) Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
+	inputs, err := c.Compile(inputsSchema)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := CompileSchema(outputsSchema)
+	outputs, err := c.Compile(outputsSchema)
 	if err != nil {
 		return nil, err
 	}

@@ -64,9 +64,20 @@ func CompileSchema(raw []byte) (*Schema, error) {
 	}
 	compiled, err := c.Compile(name)
 	if err != nil {
-		return refuse(errors.New(strings.ReplaceAll(err.Error(), name, "")))
+		return refuse(schemaError(err))
 	}
 	return &Schema{compiled: compiled, doc: doc}, nil
+}
+
+// schemaError says the first thing that is wrong with a schema by the rules for schemas.
+func schemaError(err error) error {
+	var invalid *jsonschema.SchemaValidationError
+	var verr *jsonschema.ValidationError
+	if !errors.As(err, &invalid) || !errors.As(invalid.Err, &verr) {
+		return errors.New("it does not compile")
+	}
+	first := Explain(verr)[0]
+	return fmt.Errorf("%s %s", JoinPath("schema", first.Path), first.Cause)
 }
 
 type noLoader struct{}

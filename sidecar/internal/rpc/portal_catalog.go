@@ -76,6 +76,7 @@ func listingSummary(v listing.View) *portalv1.ListingSummary {
 	return &portalv1.ListingSummary{
 		Id: v.ID, Name: v.Name, Summary: v.Summary, Category: v.Category, Region: v.Region, Country: v.Country,
 		Certifications: v.Certifications, HeadlinePrice: amount(&v.Headline), HeadlinePer: v.HeadlinePer,
+		Orderable: v.Orderable,
 	}
 }
 

@@ -1,0 +1,327 @@
+// A customer's way through a portal, in a real browser: find, order, follow, use, terminate.
+//
+//   node test/portal.mjs --portal URL --user NAME --password WORD [--query WORDS] [--category SLUG] [--inputs JSON]
+//                        [--shots FOLDER] [--chromium FILE] [--profile FOLDER]
+//
+// --query finds the offer to buy, which must be a web application with a password; --inputs fills its form by field name.
+// Progress goes to standard error; standard output carries one JSON object. Exit code 0 when every check held.
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Inspector, Watch, check, focused, open, tabTo, wide } from "./browser.mjs";
+
+const { values: args } = parseArgs({
+  options: {
+    portal: { type: "string" }, user: { type: "string" }, password: { type: "string" },
+    query: { type: "string", default: "notes" }, inputs: { type: "string", default: "{}" },
+    shots: { type: "string" }, chromium: { type: "string", default: "/usr/bin/chromium" }, profile: { type: "string" },
+  },
+});
+const origin = new URL(args.portal).origin;
+const inputs = JSON.parse(args.inputs);
+const log = (line) => process.stderr.write(line + "\n");
+const orderButton = "Order with obligation to pay";
+
+const profile = args.profile ?? (await mkdtemp(join(tmpdir(), "portal-browser-")));
+if (args.shots) await mkdir(args.shots, { recursive: true });
+const context = await open({ executable: args.chromium, profile });
+const page = context.pages()[0] ?? (await context.newPage());
+const watch = new Watch(page, origin);
+const inspector = new Inspector(args.shots, log);
+
+let result;
+try {
+  result = await journey();
+} catch (err) {
+  if (args.shots) await page.screenshot({ path: join(args.shots, "failure.png"), fullPage: true }).catch(() => {});
+  log(`at ${page.url()}\n${err.stack}`);
+  process.exitCode = 1;
+} finally {
+  await context.close();
+  if (!args.profile) await rm(profile, { recursive: true, force: true });
+}
+if (result) console.log(JSON.stringify(result));
+
+async function journey() {
+  await look();
+  await findAndFilter();
+  const offer = await openOffer();
+  await signIn();
+  await fillWrongly();
+  await fill();
+  const orderId = await orderTwice();
+  await follow();
+  await orderedAlready(offer);
+  const used = await reveal(offer);
+  await terminate(offer);
+  await languages();
+  await darkAndForced();
+  watch.assert();
+  return { ok: true, offer, orderId, used, pages: inspector.pages, axe_violations: 0, csp_violations: 0 };
+}
+
+/** The portal's own pages. */
+async function look() {
+  for (const [name, path] of [["home", "/"], ["products", "/products"], ["login", "/login"]]) {
+    await page.goto(origin + path);
+    await inspector.inspect(page, name);
+  }
+}
+
+async function total() {
+  const text = await page.locator("hanse-catalog [part=count]").innerText();
+  return Number(text.replace(/[^\d]/g, ""));
+}
+
+/** Waits until the catalog has answered and is at rest. */
+async function answered() {
+  await page.waitForTimeout(400); // the pause after typing
+  await page.locator(`hanse-catalog [part=results][aria-busy="false"]`).waitFor();
+}
+
+async function findAndFilter() {
+  await page.goto(origin + "/marketplace");
+  await page.locator("hanse-catalog [part=card]").first().waitFor();
+  const all = await total();
+  check(all > 0, "the catalog is empty");
+  await inspector.inspect(page, "catalog");
+
+  const more = page.locator("hanse-catalog [part=more]");
+  if (await more.isVisible()) {
+    const before = await page.locator("hanse-catalog [part=card]").count();
+    await more.focus();
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((n) => document.querySelector("hanse-catalog").shadowRoot.querySelectorAll("[part=card]").length > n, before);
+    check((await focused(page)).part === "card-link", "after Show more the focus is not on the first new offer");
+  }
+
+  // From the keyboard alone: a facet, then words.
+  const facet = page.locator("hanse-catalog [data-facet=country] input").first();
+  const value = await facet.inputValue();
+  await page.goto(origin + "/marketplace");
+  await page.locator("hanse-catalog [part=card]").first().waitFor();
+  await tabTo(page, "the facet of countries", (f) => f.tag === "input" && f.part !== "search-input");
+  await facet.focus();
+  await page.keyboard.press("Space");
+  await answered();
+  const filtered = await total();
+  check(filtered > 0 && filtered <= all, `the facet ${value} leaves ${filtered} of ${all}`);
+  const counted = await page.locator(`hanse-catalog [data-facet=country] label:has(input[value="${value}"]) .count`).innerText();
+  check(Number(counted.replace(/[^\d]/g, "")) === filtered, `the facet counts ${counted}, the list ${filtered}`);
+
+  await page.locator("hanse-catalog #query").focus();
+  await page.keyboard.type("zzz-no-such-offer");
+  await answered();
+  check((await total()) === 0, "nonsense finds something");
+  await inspector.inspect(page, "catalog-empty");
+
+  await page.getByRole("button", { name: "Clear all filters" }).last().click();
+  await answered();
+  check((await focused(page)).id === "query", "clearing does not bring the focus back to the search");
+  await page.keyboard.type(args.query);
+  await answered();
+  check((await total()) > 0, `nothing is found for ${args.query}`);
+
+  await page.locator("hanse-catalog [part=sort]").selectOption({ label: "Price, lowest first" });
+  await answered();
+  check((await page.locator("hanse-catalog [part=currency]").inputValue()) !== "", "sorting by price names no currency");
+  await inspector.inspect(page, "catalog-search");
+  log(`found ${await total()} of ${all} for ${args.query}`);
+}
+
+/** Opens the first offer with the Enter key, and comes back once to see the search still there. */
+async function openOffer() {
+  const found = await total();
+  const first = page.locator("hanse-catalog [part=card-link]").first();
+  const name = await first.innerText();
+  await first.focus();
+  await page.keyboard.press("Enter");
+  await page.locator("hanse-offering [part=price-table]").waitFor();
+  await page.goBack();
+  await page.locator("hanse-catalog [part=card]").first().waitFor();
+  await answered();
+  check((await total()) === found, "going back loses the search");
+  await page.locator("hanse-catalog [part=card-link]").first().click();
+  await page.locator("hanse-offering [part=price-table]").waitFor();
+  check((await page.getByRole("heading", { level: 1 }).innerText()) === name, "the offer's page has another name");
+  await inspector.inspect(page, "offering");
+  return name;
+}
+
+async function signIn() {
+  await page.locator("hanse-offering [part=order]").focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/login\?next=/);
+  await page.getByLabel("User name").fill(args.user);
+  await page.getByLabel("Password").fill(args.password);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/checkout\//);
+  await page.locator("hanse-checkout [part=form]").waitFor();
+}
+
+async function fillWrongly() {
+  await inspector.inspect(page, "checkout");
+  await page.getByLabel("Quantity").fill("0");
+  await tabTo(page, "the button to the review", (f) => f.part === "continue");
+  await page.keyboard.press("Enter");
+  const wrong = page.locator(`hanse-checkout [aria-invalid="true"]`);
+  await wrong.first().waitFor();
+  check((await page.getByLabel("Quantity").getAttribute("aria-invalid")) === "true", "a quantity of 0 is not refused at its field");
+  const described = await page.getByLabel("Quantity").getAttribute("aria-describedby");
+  check(described.includes("quantity-error"), "the message is not tied to its field");
+  check((await wrong.first().evaluate((el) => el.getRootNode().activeElement === el)), "the focus is not on the first wrong field");
+  await inspector.inspect(page, "checkout-invalid");
+}
+
+/** Fills what is required, with the inputs given, else with something plausible. */
+async function fill() {
+  await page.getByLabel("Quantity").fill("1");
+  for (const [name, value] of Object.entries(inputs)) {
+    const control = page.locator(`hanse-checkout [id="in-${name}"]`);
+    const tag = await control.evaluate((el) => (el.type === "checkbox" ? "checkbox" : el.tagName));
+    if (tag === "checkbox") await control.setChecked(Boolean(value));
+    else if (tag === "SELECT") await control.selectOption({ label: String(value) });
+    else await control.fill(String(value));
+  }
+  for (const control of await page.locator(`hanse-checkout [aria-required="true"]`).all()) {
+    if ((await control.inputValue()) !== "") continue;
+    const kind = await control.evaluate((el) => (el.tagName === "SELECT" ? "select" : el.inputMode || el.type));
+    if (kind === "select") await control.selectOption({ index: 1 });
+    else await control.fill(kind === "email" ? "anna@example.com" : kind === "numeric" || kind === "decimal" ? "1" : "demo-notes");
+  }
+  await page.locator("hanse-checkout [part=continue]").click();
+  await page.locator("hanse-checkout [part=review]").waitFor();
+  await page.locator("hanse-checkout [part=total]").waitFor();
+  await inspector.inspect(page, "review");
+}
+
+/** A double click orders once, under an id that was kept before sending. */
+async function orderTwice() {
+  const button = page.locator("hanse-checkout [part=order]");
+  check((await button.innerText()).trim() === orderButton, `the button does not say "${orderButton}"`);
+  const sent = [];
+  const listen = (r) => {
+    if (r.url().endsWith("OrderService/PlaceOrder")) sent.push(JSON.parse(r.postData()).id);
+  };
+  page.on("request", listen);
+  await button.dblclick({ noWaitAfter: true });
+  await page.waitForURL(/\/orders\//);
+  page.off("request", listen);
+  const id = decodeURIComponent(new URL(page.url()).pathname.split("/").pop());
+  check(new Set(sent).size === 1 && sent[0] === id, `order ids sent: ${sent.join(", ")}; page: ${id}`);
+  check(/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(id), "the order id is not a UUID of version 7");
+  return id;
+}
+
+/** The page follows the order by itself. */
+async function follow() {
+  const state = page.locator("hanse-order-status [part=state]");
+  await state.waitFor();
+  check((await state.getAttribute("aria-live")) === "polite", "the state is not announced");
+  if ((await state.innerText()) !== "Completed") await inspector.inspect(page, "order-running");
+  await page.locator("hanse-order-status [part=state]", { hasText: "Completed" }).waitFor({ timeout: 120_000 });
+  await inspector.inspect(page, "order");
+}
+
+/** Back at the checkout, the order is not placed a second time unasked. */
+async function orderedAlready(offer) {
+  await page.goBack();
+  await page.locator("hanse-checkout [part=placed]").waitFor();
+  await inspector.inspect(page, "checkout-placed");
+  await page.reload();
+  await page.locator("hanse-checkout [part=placed]", { hasText: "already" }).waitFor();
+  await page.locator("hanse-checkout [part=show-order]").click();
+  await page.locator("hanse-order-status [part=services-link]").click();
+  await item(offer).waitFor();
+}
+
+function item(offer) {
+  return page.locator("hanse-subscriptions [part=item]", { has: page.locator("[part=reveal]"), hasText: offer }).first();
+}
+
+/** Shows the access data and uses what was bought with it. */
+async function reveal(offer) {
+  const mine = item(offer);
+  await inspector.inspect(page, "services");
+  await mine.locator("[part=reveal]").focus();
+  await page.keyboard.press("Enter");
+  const access = mine.locator("[part=access]");
+  await access.waitFor();
+  check((await access.locator("[data-secret]").count()) === 0, "a password is shown unasked");
+  await inspector.inspect(page, "services-access");
+  await access.getByRole("button", { name: /^Copy/ }).first().click();
+  await page.locator("hanse-subscriptions [part=status] p").waitFor();
+  await access.getByRole("button", { name: /^Show/ }).first().click();
+  const password = await access.locator("[data-secret]").first().innerText();
+  check(password.length >= 8, "the password is not shown");
+  const link = access.locator("a").first();
+  check((await link.getAttribute("rel")).includes("noopener"), "the link gives its target a handle on this page");
+  const url = await link.getAttribute("href");
+
+  const [app] = await Promise.all([context.waitForEvent("page"), link.click()]);
+  await app.locator("input[type=password]").waitFor();
+  await inspector.inspect(app, "app-login", { foreignUI: true });
+  await app.locator("input[type=password]").fill(password + "x");
+  await app.keyboard.press("Enter");
+  await app.getByRole("alert").waitFor();
+  await app.locator("input[type=password]").fill(password);
+  await app.keyboard.press("Enter");
+  await app.locator("input[type=password]").waitFor({ state: "detached" });
+  await inspector.inspect(app, "app", { foreignUI: true });
+  await app.close();
+  log(`used ${url}`);
+  return url;
+}
+
+/** Asks before it ends the service, can be left with Escape, and says how it went. */
+async function terminate(offer) {
+  const mine = item(offer);
+  const id = await mine.getAttribute("data-subscription");
+  const button = mine.locator("[part=terminate]");
+  await button.focus();
+  await page.keyboard.press("Enter");
+  const dialog = page.locator("hanse-subscriptions dialog[open]");
+  await dialog.waitFor();
+  await inspector.inspect(page, "services-terminate");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  check((await focused(page)).part === "terminate", "after Escape the focus is not back on the button");
+  await page.keyboard.press("Enter");
+  await dialog.waitFor();
+  await page.locator("hanse-subscriptions [part=confirm]").click();
+  await page.locator(`hanse-subscriptions [part=ended] [data-subscription="${id}"]`).waitFor({ state: "attached", timeout: 120_000 });
+  await page.locator("hanse-subscriptions [part=status]", { hasText: "has been terminated" }).waitFor();
+  await page.locator("hanse-subscriptions summary").click();
+  await inspector.inspect(page, "services-ended");
+}
+
+/** The elements speak the page's language. */
+async function languages() {
+  const words = { de: "Sortieren nach", fr: "Trier par", it: "Ordina per", es: "Ordenar por" };
+  for (const [lang, text] of Object.entries(words)) {
+    await page.route("**/marketplace", async (route) => {
+      const res = await route.fetch();
+      await route.fulfill({ response: res, body: (await res.text()).replace('lang="en"', `lang="${lang}"`) });
+    });
+    await page.goto(origin + "/marketplace");
+    await page.locator("hanse-catalog", { hasText: text }).locator("[part=card]").first().waitFor();
+    if (lang === "de") await inspector.inspect(page, "catalog-de");
+    await page.unroute("**/marketplace");
+  }
+}
+
+async function darkAndForced() {
+  await page.emulateMedia({ colorScheme: "dark" });
+  for (const [name, path] of [["catalog-dark", "/marketplace"], ["services-dark", "/services"]]) {
+    await page.goto(origin + path);
+    await page.locator("hanse-catalog [part=card], hanse-subscriptions [part=subscriptions]").first().waitFor();
+    await inspector.inspect(page, name);
+  }
+  await page.emulateMedia({ colorScheme: "light", forcedColors: "active", reducedMotion: "reduce" });
+  await page.setViewportSize(wide);
+  await page.goto(origin + "/marketplace");
+  await page.locator("hanse-catalog [part=card]").first().waitFor();
+  await inspector.inspect(page, "catalog-forced-colors");
+  await page.emulateMedia({ colorScheme: null, forcedColors: null, reducedMotion: null });
+}

@@ -1,0 +1,342 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const supplier = "https://supplier.example"
+
+func supplierRecord() member.Partner {
+	return member.Partner{Origin: supplier, Name: "Supplier", Thumbprint: "tp", State: member.Active, Roles: []member.Role{member.Supplier}}
+}
+
+type fakePartners struct{ added []member.Role }
+
+func (*fakePartners) Discover(_ context.Context, origin string) (trust.Info, error) {
+	return trust.Info{Origin: origin, Thumbprint: "tp", Words: "six words", Document: trust.MemberDocument{Name: "Supplier", Versions: []string{"1"}}}, nil
+}
+
+func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbprint string) (member.Partner, error) {
+	if thumbprint == "wrong" {
+		return member.Partner{}, fault.New(fault.Conflict, "fingerprint_mismatch", "another key")
+	}
+	f.added = append(f.added, role)
+	return supplierRecord(), nil
+}
+
+func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, error) {
+	if origin != supplier {
+		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "no partner %s", origin)
+	}
+	return supplierRecord(), nil
+}
+
+func (*fakePartners) List(context.Context) ([]member.Partner, error) {
+	return []member.Partner{supplierRecord()}, nil
+}
+
+func (*fakePartners) PartnerStatus(context.Context, string) (Status, error) {
+	return Status{Known: true, Up: true, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Offerings: 5}, nil
+}
+
+type fakeAgreements struct{}
+
+func (fakeAgreements) Offer(_ context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error) {
+	return agreement.Agreement{ID: "agr-1", Reseller: reseller, State: agreement.Offered, Terms: terms}, nil
+}
+
+func (fakeAgreements) Accept(_ context.Context, supplier, id string) (agreement.Agreement, error) {
+	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Active}, nil
+}
+
+func (fakeAgreements) List(context.Context) ([]agreement.Agreement, error) {
+	return []agreement.Agreement{{ID: "agr-1"}}, nil
+}
+
+type fakeOfferings struct{}
+
+func (fakeOfferings) Apply(_ context.Context, yaml []byte, _ bool) (catalog.Result, []catalog.ApplyError, error) {
+	if bytes.HasPrefix(yaml, []byte("bad")) {
+		return catalog.Result{}, []catalog.ApplyError{{Document: 2, Line: 7, Column: 3, Field: "prices[0].amount", Reason: "price_negative", Cause: "a price is not negative"}}, nil
+	}
+	return catalog.Result{Created: len(yaml)}, nil, nil
+}
+
+func (fakeOfferings) List(context.Context, string, int) ([]catalog.Offering, string, error) {
+	return []catalog.Offering{{ID: "off-1", Document: []byte("{}"), Binding: []byte("secret binding")}}, "next", nil
+}
+
+func (fakeOfferings) Get(_ context.Context, id string) (catalog.Offering, error) {
+	return catalog.Offering{ID: id, Document: []byte("{}"), Binding: []byte("secret binding")}, nil
+}
+
+type fakeListings struct{ changed []listing.Change }
+
+func (*fakeListings) detail() listing.Detail {
+	return listing.Detail{
+		View:     listing.View{ID: "lst-1", Partner: supplier, OfferingID: "off-1", Headline: money.Amount{Minor: 115, Currency: "EUR"}},
+		MarkupBP: 1500, Wholesale: money.Amount{Minor: 100, Currency: "EUR"},
+	}
+}
+
+func (f *fakeListings) List(context.Context, string, string, int) ([]listing.Detail, string, error) {
+	return []listing.Detail{f.detail()}, "", nil
+}
+
+func (f *fakeListings) Update(_ context.Context, _ string, c listing.Change) (listing.Detail, error) {
+	f.changed = append(f.changed, c)
+	return f.detail(), nil
+}
+
+func (*fakeListings) SetMarkup(context.Context, listing.Rule) error { return nil }
+
+type fakeLedgers struct{ problems []string }
+
+func (f fakeLedgers) Verify(context.Context, string) ([]ledger.Verify, error) {
+	return []ledger.Verify{
+		{Partner: supplier, Direction: ledger.Own, Entries: 3, CheckpointSeq: 3},
+		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems},
+	}, nil
+}
+
+func (fakeLedgers) Entries(context.Context, string, ledger.Direction, int64, int) ([]ledger.Entry, error) {
+	return []ledger.Entry{{Bytes: []byte(`{"seq":1}`)}}, nil
+}
+
+type fakeJobs struct{}
+
+func (fakeJobs) List(context.Context, int) ([]job.Job, error) {
+	return []job.Job{{ID: 1, Kind: "order.submit", State: job.Parked}}, nil
+}
+
+func (fakeJobs) Retry(_ context.Context, id int64) error {
+	if id != 1 {
+		return fault.New(fault.NotFound, "job_not_found", "no job %d", id)
+	}
+	return nil
+}
+
+type office struct {
+	*bench
+	partners *fakePartners
+	listings *fakeListings
+	token    string
+}
+
+func newOffice(t *testing.T, problems ...string) *office {
+	t.Helper()
+	b := newBench(t)
+	dir := t.TempDir()
+	operator, err := portal.LoadOperator(dir, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, portal.OperatorFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &office{bench: b, partners: &fakePartners{}, listings: &fakeListings{}, token: strings.TrimSpace(string(raw))}
+	h, err := NewOperator(OperatorConfig{
+		Config: b.config(), Operators: operator, Partners: o.partners, Status: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
+		Listings: o.listings, Orders: &order.Service{Work: store.For[order.Tx](b.store)},
+		Subscriptions: &subscription.Service{Work: store.For[subscription.Tx](b.store)}, Ledgers: fakeLedgers{problems: problems},
+		Portals: b.callers, Jobs: fakeJobs{}, Words: func(string) string { return "six words" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.server = httptest.NewTLSServer(h)
+	t.Cleanup(b.server.Close)
+	return o
+}
+
+func operatorCalls() map[string]string {
+	return map[string]string{
+		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         `{"origin":"https://supplier.example"}`,
+		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
+		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
+		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
+		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
+		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      `{"supplier":"https://supplier.example"}`,
+		operatorv1connect.AgreementServiceListAgreementsProcedure:       `{}`,
+		operatorv1connect.OfferingServiceApplyOfferingsProcedure:        `{"yaml":"YQ=="}`,
+		operatorv1connect.OfferingServiceListOfferingsProcedure:         `{}`,
+		operatorv1connect.OfferingServiceGetOfferingProcedure:           `{"id":"off-1"}`,
+		operatorv1connect.ListingServiceListListingsProcedure:           `{}`,
+		operatorv1connect.ListingServiceUpdateListingProcedure:          `{"id":"lst-1","hidden":true}`,
+		operatorv1connect.ListingServiceSetMarkupProcedure:              `{"markupBp":1500}`,
+		operatorv1connect.OrderServiceListOrdersProcedure:               `{}`,
+		operatorv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
+		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
+		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,
+		operatorv1connect.LedgerServiceListEntriesProcedure:             `{"partner":"https://supplier.example","direction":"own"}`,
+		operatorv1connect.PortalServiceAddPortalProcedure:               `{"name":"fresh"}`,
+		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         `{"name":"shop"}`,
+		operatorv1connect.PortalServiceListPortalsProcedure:             `{}`,
+		operatorv1connect.PortalServiceRemovePortalProcedure:            `{"name":"spare"}`,
+		operatorv1connect.JobServiceListJobsProcedure:                   `{}`,
+		operatorv1connect.JobServiceRetryJobProcedure:                   `{"id":1}`,
+	}
+}
+
+func TestOperatorAuthMatrix(t *testing.T) {
+	o := newOffice(t)
+	twoCustomers(t, o.bench)
+	o.addPortal(t, "spare")
+	session := o.session(t, o.key, "alice", "")
+	if len(operatorCalls()) != len(operatorScopes()) {
+		t.Fatalf("%d of %d procedures are called", len(operatorCalls()), len(operatorScopes()))
+	}
+	refused := 0
+	for procedure, body := range operatorCalls() {
+		for name, c := range map[string]struct{ key, reason string }{
+			"no token":             {"", "key_missing"},
+			"a wrong token":        {"hanse_op_" + strings.Repeat("A", 43), "key_invalid"},
+			"a portal's key":       {o.key, "key_invalid"},
+			"a customer's session": {session, "key_invalid"},
+		} {
+			if r := o.post(t, procedure, c.key, body); r.status != 401 || r.reason != c.reason {
+				t.Errorf("%s with %s: got %v", procedure, name, r)
+			}
+			refused++
+		}
+		r := o.post(t, procedure, o.token, body)
+		if r.status != 200 {
+			t.Errorf("%s: got %v", procedure, r)
+		}
+		if bytes.Contains(r.body, []byte("secret binding")) || bytes.Contains(r.body, []byte("keyHash")) {
+			t.Errorf("%s tells a secret: %s", procedure, r.body)
+		}
+	}
+	t.Logf("%d procedures, %d cells refused, %d allowed", len(operatorCalls()), refused, len(operatorCalls()))
+}
+
+func TestOperatorAnswers(t *testing.T) {
+	o := newOffice(t, "entry 4 is not chained to the one before")
+	twoCustomers(t, o.bench)
+	ctx := t.Context()
+	token := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			req.Header().Set("Authorization", "Bearer "+o.token)
+			return next(ctx, req)
+		}
+	}))
+	c, url := o.server.Client(), o.server.URL
+
+	partners := operatorv1connect.NewPartnerServiceClient(c, url, token)
+	p, err := partners.AddPartner(ctx, connect.NewRequest(&operatorv1.AddPartnerRequest{Origin: supplier, Role: operatorv1.Role_ROLE_RESELLER}))
+	if err != nil || p.Msg.GetPartner().GetReachability() != "up" || p.Msg.GetPartner().GetMember().GetFingerprintWords() != "six words" ||
+		p.Msg.GetPartner().GetParkedSubjects()[0] != "order-1" || fmt.Sprint(o.partners.added) != "[reseller]" {
+		t.Fatalf("got %v, %v", p, err)
+	}
+	_, err = partners.AddPartner(ctx, connect.NewRequest(&operatorv1.AddPartnerRequest{Origin: supplier, Role: operatorv1.Role_ROLE_RESELLER, BusinessKeyThumbprint: "wrong"}))
+	if connect.CodeOf(err) != connect.CodeAlreadyExists {
+		t.Fatalf("got %v", err)
+	}
+
+	offerings := operatorv1connect.NewOfferingServiceClient(c, url, token)
+	applied, err := offerings.ApplyOfferings(ctx, connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("bad")}))
+	if err != nil || len(applied.Msg.GetErrors()) != 1 || applied.Msg.GetErrors()[0].GetLine() != 7 || applied.Msg.GetErrors()[0].GetField() != "prices[0].amount" {
+		t.Fatalf("got %v, %v", applied, err)
+	}
+	list, err := offerings.ListOfferings(ctx, connect.NewRequest(&operatorv1.ListOfferingsRequest{}))
+	if err != nil || len(list.Msg.GetOfferings()[0].GetDocument()) != 0 || list.Msg.GetNextPageToken() != "next" {
+		t.Fatalf("got %v, %v", list, err)
+	}
+
+	listings := operatorv1connect.NewListingServiceClient(c, url, token)
+	name := ""
+	updated, err := listings.UpdateListing(ctx, connect.NewRequest(&operatorv1.UpdateListingRequest{Id: "lst-1", Name: &name}))
+	if err != nil || updated.Msg.GetListing().GetSupplierName() != "Supplier" || updated.Msg.GetListing().GetWholesalePrice().GetMinorUnits() != 100 {
+		t.Fatalf("got %v, %v", updated, err)
+	}
+	if change := o.listings.changed[0]; change.Name == nil || *change.Name != "" || change.Summary != nil || change.Hidden != nil || change.MarkupBP != nil {
+		t.Fatalf("an unset field is not an empty one: %+v", change)
+	}
+
+	verified, err := operatorv1connect.NewLedgerServiceClient(c, url, token).VerifyLedgers(ctx, connect.NewRequest(&operatorv1.VerifyLedgersRequest{}))
+	if err != nil || verified.Msg.GetVerified() || verified.Msg.GetEntries() != 7 || verified.Msg.GetDifferences() != 1 {
+		t.Fatalf("got %v, %v", verified, err)
+	}
+
+	orders := operatorv1connect.NewOrderServiceClient(c, url, token)
+	got, err := orders.GetOrder(ctx, connect.NewRequest(&operatorv1.GetOrderRequest{Id: "corr-order-alice"}))
+	if err != nil || got.Msg.GetOrder().GetId() != "order-alice" || got.Msg.GetOrder().GetPartner() != supplier {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	if _, err := orders.GetOrder(ctx, connect.NewRequest(&operatorv1.GetOrderRequest{Id: "none"})); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Fatalf("got %v", err)
+	}
+	o.putOrder(t, order.Order{
+		Side: order.Retail, ID: "order-alice", CorrelationID: "corr-2", Portal: "third", Customer: "x", State: order.Completed, PlacedAt: o.clock.Now(),
+	})
+	if _, err := orders.GetOrder(ctx, connect.NewRequest(&operatorv1.GetOrderRequest{Id: "order-alice"})); connect.CodeOf(err) != connect.CodeFailedPrecondition {
+		t.Fatalf("an id of two portals: %v", err)
+	}
+
+	portals := operatorv1connect.NewPortalServiceClient(c, url, token)
+	added, err := portals.AddPortal(ctx, connect.NewRequest(&operatorv1.AddPortalRequest{Name: "web", Scopes: []string{portal.ScopeCatalogRead}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, err := o.callers.Authenticate(ctx, added.Msg.GetKey()); err != nil || who.Portal != "web" {
+		t.Fatalf("got %+v, %v", who, err)
+	}
+	rotated, err := portals.RotatePortalKey(ctx, connect.NewRequest(&operatorv1.RotatePortalKeyRequest{Name: "web", OverlapSeconds: 1}))
+	if err != nil || rotated.Msg.GetKey() == added.Msg.GetKey() {
+		t.Fatalf("got %v, %v", rotated, err)
+	}
+	o.clock.advance(time.Second)
+	if _, err := o.callers.Authenticate(ctx, added.Msg.GetKey()); err == nil {
+		t.Fatal("the old key outlived its overlap")
+	}
+}
+
+func TestLargeCatalogsAreTaken(t *testing.T) {
+	o := newOffice(t)
+	yaml := bytes.Repeat([]byte("#"), 16<<20)
+	c := operatorv1connect.NewOfferingServiceClient(o.server.Client(), o.server.URL, connect.WithProtoJSON())
+	req := connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: yaml})
+	req.Header().Set("Authorization", "Bearer "+o.token)
+	if r, err := c.ApplyOfferings(t.Context(), req); err != nil || int(r.Msg.GetCreated()) != len(yaml) {
+		t.Fatalf("16 MiB of YAML as JSON: %v", err)
+	}
+	req = connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: append(yaml, '#')})
+	req.Header().Set("Authorization", "Bearer "+o.token)
+	if _, err := c.ApplyOfferings(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Fatalf("got %v", err)
+	}
+	other := operatorv1connect.NewPartnerServiceClient(o.server.Client(), o.server.URL)
+	big := connect.NewRequest(&operatorv1.GetPartnerRequest{Origin: strings.Repeat("x", 300<<10)})
+	big.Header().Set("Authorization", "Bearer "+o.token)
+	if _, err := other.GetPartner(t.Context(), big); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "262144") {
+		t.Fatalf("a large message is for catalogs only: %v", err)
+	}
+}

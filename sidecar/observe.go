@@ -1,0 +1,122 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/metrics"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// Version is the released version; the build sets it.
+var Version = "dev"
+
+// Revision is the commit that this program was built from, "unknown" where the build did not record it.
+func Revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "unknown"
+}
+
+// meters registers the collectors and makes the ops surface that shows them.
+func (s *Sidecar) meters() (*metrics.Metrics, error) {
+	registry := metrics.NewRegistry()
+	s.handlers.ops = metrics.OpsHandler(metrics.OpsConfig{Gatherer: registry, Ready: s.readiness()})
+	return metrics.New(metrics.Config{
+		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: Version, Revision: Revision(), Process: true,
+	})
+}
+
+// snapshot reads the gauges that come from SQL.
+func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
+	var out metrics.Snapshot
+	err := s.store.View(ctx, func(tx *store.Tx) error {
+		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Parked: map[string]int64{}}
+		orders, oldest, err := tx.Orders().Count()
+		if err != nil {
+			return err
+		}
+		for side, states := range orders {
+			for state, n := range states {
+				out.Orders = append(out.Orders, metrics.Count{Group: string(side), State: string(state), N: n})
+			}
+		}
+		for side, at := range oldest {
+			out.OldestOpen[string(side)] = s.cfg.Now().Sub(at)
+		}
+		subscriptions, err := tx.Subscriptions().Count()
+		if err != nil {
+			return err
+		}
+		for side, states := range subscriptions {
+			for state, n := range states {
+				out.Subscriptions = append(out.Subscriptions, metrics.Count{Group: string(side), State: string(state), N: n})
+			}
+		}
+		jobs, err := tx.Jobs().Count()
+		if err != nil {
+			return err
+		}
+		for kind, states := range jobs {
+			for state, n := range states {
+				out.Jobs = append(out.Jobs, metrics.Count{Group: kind, State: string(state), N: n})
+			}
+		}
+		partners, err := tx.Partners().List()
+		if err != nil {
+			return err
+		}
+		for _, p := range partners {
+			parked, err := tx.Ledger().ParkedAll(p.Origin)
+			if err != nil {
+				return err
+			}
+			out.Parked[p.Origin] = int64(len(parked))
+		}
+		return nil
+	})
+	return out, err
+}
+
+var (
+	errDraining = errors.New("draining")
+	errIndexing = errors.New("the search index is being built")
+)
+
+// readiness is whether requests should come here now.
+func (s *Sidecar) readiness() []metrics.Check {
+	return []metrics.Check{
+		{Name: "draining", Func: func(context.Context) error {
+			if s.draining.Load() {
+				return errDraining
+			}
+			return nil
+		}},
+		{Name: "store", Func: func(ctx context.Context) error {
+			return s.store.View(ctx, func(tx *store.Tx) error { _, err := tx.Partners().List(); return err })
+		}},
+		{Name: "hot_state", Func: func(ctx context.Context) error { _, err := s.hot.Birth(ctx); return err }},
+		{Name: "search_index", Func: func(context.Context) error {
+			if !s.indexer.Ready() {
+				return errIndexing
+			}
+			return nil
+		}},
+	}
+}
+
+// allow limits the calls of one caller on a surface.
+func (s *Sidecar) allow(surface string) func(context.Context, string) (bool, time.Duration, error) {
+	return func(ctx context.Context, caller string) (bool, time.Duration, error) {
+		return s.hot.Allow(ctx, surface+"/"+caller, s.cfg.Limits.RatePerSecond, s.cfg.Limits.RateBurst)
+	}
+}

@@ -1,0 +1,77 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/adapters/builtin"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+)
+
+// platforms are the configured connections and the adapters that drive them.
+type platforms struct {
+	cfg      Config
+	adapters map[string]adapters.Adapter
+}
+
+func (s *Sidecar) openPlatforms() (*platforms, error) {
+	p := &platforms{cfg: s.cfg}
+	var connections []builtin.Connection
+	for name, c := range s.cfg.Adapters.Connections {
+		if s.cfg.Platforms[c.Adapter] != nil {
+			continue
+		}
+		resolved, err := s.cfg.Connection(name)
+		if err != nil {
+			return nil, err
+		}
+		connections = append(connections, builtin.Connection{
+			Adapter: c.Adapter, Connection: adapters.Connection{Name: name, Config: resolved.Config},
+		})
+	}
+	var err error
+	if p.adapters, err = builtin.New(builtin.Config{Connections: connections, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+		return nil, err
+	}
+	for _, a := range p.adapters {
+		s.closers = append(s.closers, a.Close)
+	}
+	maps.Copy(p.adapters, s.cfg.Platforms)
+	return p, nil
+}
+
+// Connection implements provision.Connections: the secrets are resolved now and held no longer than the call.
+func (p *platforms) Connection(name string) (adapters.Adapter, adapters.Connection, error) {
+	c, err := p.cfg.Connection(name)
+	if err != nil {
+		return nil, adapters.Connection{}, err
+	}
+	return p.adapters[c.Adapter], adapters.Connection{Name: name, Config: c.Config}, nil
+}
+
+// checkStep refuses an offering whose step nobody here could carry out.
+func (p *platforms) checkStep(b recipe.Binding) error {
+	c, known := p.cfg.Adapters.Connections[b.Connection]
+	switch {
+	case !known:
+		return fmt.Errorf("connection %q is not configured in adapters.connections", b.Connection)
+	case c.Adapter != b.Adapter:
+		return fmt.Errorf("connection %q is of adapter %q, not %q", b.Connection, c.Adapter, b.Adapter)
+	}
+	return nil
+}
+
+// Run lets the adapters that look after what they made do so until ctx ends.
+func (p *platforms) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, a := range p.adapters {
+		if r, ok := a.(adapters.Runner); ok {
+			group.Go(func() error { return r.Run(ctx) })
+		}
+	}
+	return group.Wait()
+}

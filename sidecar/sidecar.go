@@ -1,0 +1,170 @@
+// Package sidecar is one member's sidecar as a library: New opens it and starts nothing, Run runs its loops, every surface
+// is an http.Handler, and the host program owns listeners, signals and exit codes. The daemon `hanse serve`, a portal that
+// embeds it, and tests start from the same Config and New.
+package sidecar
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hanse-market/hanse/sdk"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/hot"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// Sidecar is one member's sidecar. Its handlers may be served as soon as New returns; orders move while Run runs.
+type Sidecar struct {
+	cfg       Config
+	store     *store.Store
+	hot       hot.State
+	portals   *portal.Service
+	listings  *listing.Service
+	indexer   *listing.Indexer
+	relations *agreement.Relations
+	jobs      *job.Runner
+	feeds     *federation.Manager
+	platforms *platforms
+	handlers  handlers
+	memory    *memoryListener
+
+	draining atomic.Bool
+	// streams ends when Drain is called, and all streams with it.
+	streams    context.Context
+	endStreams context.CancelFunc
+	closers    []func() error
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+type handlers struct{ portal, operator, peer, ops http.Handler }
+
+// New validates the configuration, opens the store, the keys and the adapters, and wires everything. It starts no loop.
+// Close releases what it opened.
+func New(ctx context.Context, cfg Config) (*Sidecar, error) {
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sidecar{cfg: cfg, memory: newMemoryListener()}
+	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.wire(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())
+	}
+	return s, nil
+}
+
+// Run runs the loops until ctx ends: durable jobs, partners' feeds, the search index. It returns after a clean drain.
+func (s *Sidecar) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.jobs.Run(ctx) })
+	group.Go(func() error { return s.feeds.Run(ctx) })
+	group.Go(func() error { return s.platforms.Run(ctx) })
+	group.Go(func() error { return s.index(ctx) })
+	group.Go(func() error { return s.forgetRelations(ctx) })
+	group.Go(func() error { return s.serveMemory(ctx) })
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// forgetRelations drops what is remembered of partnerships as soon as one changes.
+func (s *Sidecar) forgetRelations(ctx context.Context) error {
+	wake, cancel := s.hot.Subscribe(member.Topic)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+			s.relations.Forget()
+		}
+	}
+}
+
+// index keeps the search index equal to the listings.
+func (s *Sidecar) index(ctx context.Context) error {
+	wake, cancel := s.hot.Subscribe(listing.Topic)
+	defer cancel()
+	return s.indexer.Run(ctx, wake)
+}
+
+// serveMemory answers the embedding program's client.
+func (s *Sidecar) serveMemory(ctx context.Context) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	server := &http.Server{Handler: s.handlers.portal, ReadHeaderTimeout: 5 * time.Second, Protocols: protocols}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(s.memory); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// PortalHandler serves hanse.portal.v1. Bind it where only the portal's backend reaches it.
+func (s *Sidecar) PortalHandler() http.Handler { return s.handlers.portal }
+
+// OperatorHandler serves hanse.operator.v1 to holders of the operator token.
+func (s *Sidecar) OperatorHandler() http.Handler { return s.handlers.operator }
+
+// PeerHandler serves partners: hanse.peer.v1, OAuth and the well-known documents.
+func (s *Sidecar) PeerHandler() http.Handler { return s.handlers.peer }
+
+// OpsHandler serves /metrics, /healthz and /readyz.
+func (s *Sidecar) OpsHandler() http.Handler { return s.handlers.ops }
+
+// Client is the sdk client of a portal in the same program, over memory. It makes the portal client of that name, or gives
+// it a new key where it exists; the key lives in this process only. It answers while Run runs.
+func (s *Sidecar) Client(ctx context.Context, portalName string) (*sdk.Client, error) {
+	_, key, err := s.portals.Rotate(ctx, portalName, 0)
+	if isNotFound(err) {
+		_, key, err = s.portals.Add(ctx, portalName, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("portal client %s: %w", portalName, err)
+	}
+	return sdk.New("http://sidecar.memory", key, sdk.WithHTTPClient(s.memory.client()))
+}
+
+// Drain makes the sidecar not ready and ends its streams; requests in flight go on.
+func (s *Sidecar) Drain() {
+	s.draining.Store(true)
+	s.endStreams()
+}
+
+// Close releases what New opened; call it after Run has returned and the handlers are no longer served.
+func (s *Sidecar) Close() error {
+	s.closeOnce.Do(func() {
+		s.endStreams()
+		_ = s.memory.Close()
+		for i := len(s.closers) - 1; i >= 0; i-- {
+			s.closeErr = errors.Join(s.closeErr, s.closers[i]())
+		}
+	})
+	return s.closeErr
+}
+
+// newID is a UUIDv7: unique without coordination, and sorted by time in the store.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func fillRandom(b []byte) {
+	// crypto/rand.Read never fails; it ends the program where the system has no randomness.
+	_, _ = rand.Read(b)
+}

@@ -1,0 +1,199 @@
+package sidecartest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
+)
+
+// Member is one sidecar in this process, served on loopback: TLS for partners, plain HTTP for portal and operator.
+type Member struct {
+	*sidecar.Sidecar
+	Origin      string
+	PortalURL   string
+	OperatorURL string
+	OpsURL      string
+	Dir         string
+	t           testing.TB
+}
+
+// New runs one sidecar per name in this process; they share a dev CA. change, if not nil, may alter each configuration.
+// Everything ends with the test.
+func New(t testing.TB, change func(name string, cfg *sidecar.Config), names ...string) []*Member {
+	t.Helper()
+	devCA := t.TempDir()
+	members := make([]*Member, len(names))
+	for i, name := range names {
+		members[i] = newMember(t, devCA, name, change)
+	}
+	return members
+}
+
+func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Config)) *Member {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m := &Member{t: t, Dir: dir, Origin: fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)}
+	cfg := sidecar.Config{
+		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(t), nil)),
+		Member: sidecar.Member{Name: name, LegalName: name + " Ltd", Country: "DE"},
+	}
+	if change != nil {
+		change(name, &cfg)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.Sidecar, err = sidecar.New(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := tlsdev.Open(devCA, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, err := url.Parse(m.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.Certificate(origin.Hostname())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secured := tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}})
+	servers := []*http.Server{serve(t, secured, m.PeerHandler())}
+	for _, s := range []struct {
+		handler http.Handler
+		url     *string
+	}{{m.PortalHandler(), &m.PortalURL}, {m.OperatorHandler(), &m.OperatorURL}, {m.OpsHandler(), &m.OpsURL}} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		*s.url = "http://" + l.Addr().String()
+		servers = append(servers, serve(t, l, s.handler))
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		m.Drain()
+		for _, s := range servers {
+			_ = s.Close()
+		}
+		cancel()
+		if err := <-ran; err != nil {
+			t.Errorf("%s: run: %v", name, err)
+		}
+		if err := m.Close(); err != nil {
+			t.Errorf("%s: close: %v", name, err)
+		}
+	})
+	Eventually(t, 30*time.Second, name+" is ready", func() error {
+		res, err := http.Get(m.OpsURL + "/readyz")
+		if err != nil {
+			return err
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("readyz answers %d", res.StatusCode)
+		}
+		return nil
+	})
+	return m
+}
+
+func serve(t testing.TB, l net.Listener, h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &http.Server{Handler: h, Protocols: protocols, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	go func() { _ = s.Serve(l) }()
+	return s
+}
+
+// testLog shows a sidecar's log where HANSE_TEST_LOG is set.
+func testLog(testing.TB) io.Writer {
+	if os.Getenv("HANSE_TEST_LOG") != "" {
+		return os.Stderr
+	}
+	return io.Discard
+}
+
+// OperatorAuth is the option that makes an operator's client of this member.
+func (m *Member) OperatorAuth() connect.ClientOption {
+	raw, err := os.ReadFile(filepath.Join(m.Dir, "operator.token"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return Bearer(strings.TrimSpace(string(raw)))
+}
+
+// Apply makes offerings current.
+func (m *Member) Apply(yaml string) {
+	m.t.Helper()
+	res, err := operatorv1connect.NewOfferingServiceClient(http.DefaultClient, m.OperatorURL, m.OperatorAuth()).
+		ApplyOfferings(context.Background(), connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte(yaml)}))
+	if err != nil || len(res.Msg.GetErrors()) > 0 {
+		m.t.Fatalf("apply offerings: %v %v", err, res)
+	}
+}
+
+// AddPortal makes a portal client and answers its key.
+func (m *Member) AddPortal(name string) string {
+	m.t.Helper()
+	res, err := operatorv1connect.NewPortalServiceClient(http.DefaultClient, m.OperatorURL, m.OperatorAuth()).
+		AddPortal(context.Background(), connect.NewRequest(&operatorv1.AddPortalRequest{Name: name}))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return res.Msg.GetKey()
+}
+
+// Connect makes the partnership and an active agreement under which the supplier sells to the reseller.
+func Connect(t testing.TB, reseller, supplier *Member, discountBP int32, currency string) {
+	t.Helper()
+	ctx := context.Background()
+	_, err := operatorv1connect.NewPartnerServiceClient(http.DefaultClient, reseller.OperatorURL, reseller.OperatorAuth()).
+		AddPartner(ctx, connect.NewRequest(&operatorv1.AddPartnerRequest{Origin: supplier.Origin, Role: operatorv1.Role_ROLE_SUPPLIER}))
+	if err != nil {
+		t.Fatalf("add partner: %v", err)
+	}
+	_, err = operatorv1connect.NewAgreementServiceClient(http.DefaultClient, supplier.OperatorURL, supplier.OperatorAuth()).
+		OfferAgreement(ctx, connect.NewRequest(&operatorv1.OfferAgreementRequest{Reseller: reseller.Origin, WholesaleDiscountBp: discountBP, Currency: currency}))
+	if err != nil {
+		t.Fatalf("offer agreement: %v", err)
+	}
+	agreements := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, reseller.OperatorURL, reseller.OperatorAuth())
+	Eventually(t, 20*time.Second, "the agreement is active on both sides", func() error {
+		res, err := agreements.AcceptAgreement(ctx, connect.NewRequest(&operatorv1.AcceptAgreementRequest{Supplier: supplier.Origin}))
+		list, lerr := agreements.ListAgreements(ctx, connect.NewRequest(&operatorv1.ListAgreementsRequest{}))
+		if lerr != nil {
+			return lerr
+		}
+		for _, a := range list.Msg.GetAgreements() {
+			if a.GetSupplier() == supplier.Origin && a.GetState() == "active" {
+				return nil
+			}
+		}
+		return fmt.Errorf("not active yet: %v %v", res, err)
+	})
+}
