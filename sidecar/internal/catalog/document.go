@@ -81,10 +81,15 @@ type finding struct {
 
 func at(path ...string) []string { return path }
 
-func isID(s string) bool {
-	ok, _ := regexp.MatchString(`^[a-z0-9][a-z0-9._-]{0,63}$`, s)
-	return ok
-}
+// Compiled once; they never change.
+var (
+	idPattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	periodPattern   = regexp.MustCompile(`^P[1-9][0-9]{0,2}[YMWD]$`)
+	negativePattern = regexp.MustCompile(`^-[0-9.]+$`)
+	decimalPattern  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+)
+
+func isID(s string) bool { return idPattern.MatchString(s) }
 
 // check is what must hold of a document wherever it comes from.
 func (d Document) check(schemas *recipe.Schemas) []finding {
@@ -165,7 +170,7 @@ func (d Document) checkPrices() []finding {
 		}
 		switch c.Kind {
 		case Recurring:
-			if ok, _ := regexp.MatchString(`^P[1-9][0-9]{0,2}[YMWD]$`, c.Period); !ok {
+			if !periodPattern.MatchString(c.Period) {
 				note("period", "field_format", "must be an ISO 8601 duration of years, months, weeks or days")
 			} else if period != "" && period != c.Period {
 				note("period", "price_period", "differs: an offering recurs with one period")
@@ -221,10 +226,10 @@ func (c PriceComponent) checkAmounts(path []string, currency string) []finding {
 
 // amountFault says what is wrong with an amount that money.ParseUnitPrice refused.
 func amountFault(s string) (reason, cause string) {
-	if ok, _ := regexp.MatchString(`^-[0-9.]+$`, s); ok {
+	if negativePattern.MatchString(s) {
 		return "price_negative", "must not be negative"
 	}
-	if ok, _ := regexp.MatchString(`^[0-9]+(\.[0-9]+)?$`, s); ok {
+	if decimalPattern.MatchString(s) {
 		return "price_overflow", "has more than 18 digits or 12 places"
 	}
 	return "price_malformed", `must be a plain decimal number like "9.90"`

@@ -241,13 +241,13 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	checked := doc.check(p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
-		found = append(found, p.lint(parsed.Binding, doc)...)
+		found = append(found, lint(parsed.Binding, doc)...)
 	}
 	return found
 }
 
-func (p *parser) lint(b recipe.Binding, doc Document) []finding {
-	problems, err := p.schemas.Lint(b, doc.Inputs, doc.Outputs)
+func lint(b recipe.Binding, doc Document) []finding {
+	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
 	if err != nil {
 		return []finding{{at("recipe"), "schema_invalid", causeOf(err)}}
 	}

@@ -109,7 +109,7 @@ func parseYAML(c chunk) *source {
 
 func yamlError(err error) (line int, cause string) {
 	cause = strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(cause); m != nil {
+	if m := yamlLine.FindStringSubmatch(cause); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		cause = cause[len(m[0]):]
 		// The library counts from 0 in what its parser finds and from 1 in what its scanner finds.
@@ -209,7 +209,7 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 			return t == "true"
 		}
 	case "!!int", "!!float":
-		if isJSONNumber(text) {
+		if jsonNumber.MatchString(text) {
 			return json.Number(text)
 		}
 		s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
@@ -224,10 +224,10 @@ func asWritten(path []string) bool {
 	return len(path) > 2 && path[0] == "prices" && path[len(path)-1] == "amount"
 }
 
-func isJSONNumber(s string) bool {
-	ok, _ := regexp.MatchString(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$`, s)
-	return ok
-}
+var (
+	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$`)
+	yamlLine   = regexp.MustCompile(`^line (\d+): `)
+)
 
 // node finds the node at a path, or the nearest one above it; key tells that the name is meant, not its value.
 func (s *source) node(path []string, key bool) *yaml.Node {

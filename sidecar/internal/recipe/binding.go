@@ -101,7 +101,7 @@ func split(s string) ([]part, error) {
 			return nil, errors.New(`"${" without "}"`)
 		}
 		name := s[i+2 : i+end]
-		if !isReference(name) {
+		if !reference.MatchString(name) {
 			return nil, fmt.Errorf("%q is not a reference: names separated by dots, nothing else", shorten(name))
 		}
 		parts = append(parts, part{ref: strings.Split(name, ".")})
@@ -109,10 +109,7 @@ func split(s string) ([]part, error) {
 	}
 }
 
-func isReference(name string) bool {
-	ok, _ := regexp.MatchString(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*){0,8}$`, name)
-	return ok
-}
+var reference = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*){0,8}$`)
 
 // walk visits every text in v and rebuilds v from what visit answers; keep false leaves the member out.
 func walk(v any, path []string, visit func(path []string, s string) (out any, keep bool, err error)) (any, bool, error) {
@@ -149,16 +146,11 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
 func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
-	return NewSchemas(2).Lint(b, inputsSchema, outputsSchema)
-}
-
-// Lint is the function with schemas remembered.
-func (c *Schemas) Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
-	inputs, err := c.Compile(inputsSchema)
+	inputs, err := readSchema(inputsSchema)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := c.Compile(outputsSchema)
+	outputs, err := readSchema(outputsSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +226,7 @@ func Resolve(b Binding, c Context) (map[string]any, error) {
 	}
 	schema := &Schema{}
 	if len(c.InputsSchema) > 0 {
-		if schema, err = CompileSchema(c.InputsSchema); err != nil {
+		if schema, err = readSchema(c.InputsSchema); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ type Output struct {
 // Outputs maps what the step gave (adapters.Result Outputs and Sensitive together) to the recipe's outputs. Error:
 // fault.Unavailable, reason output_missing, where a required one is not there: the platform's fault, not the customer's.
 func Outputs(b Binding, outputsSchema []byte, step map[string]string) (map[string]string, error) {
-	schema, err := CompileSchema(outputsSchema)
+	schema, err := readSchema(outputsSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func fill(text string, step map[string]string) (value, missing string, err error
 // Reveal lists values in the order and with the titles of the outputs schema. What the schema marks with "format":
 // "password" or "writeOnly" is sensitive, and so is what it does not know.
 func Reveal(outputsSchema []byte, values map[string]string) ([]Output, error) {
-	schema, err := CompileSchema(outputsSchema)
+	schema, err := readSchema(outputsSchema)
 	if err != nil {
 		return nil, err
 	}

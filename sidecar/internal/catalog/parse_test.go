@@ -1,0 +1,339 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+)
+
+const postgres = `# A comment before the document.
+apiVersion: hanse/v1
+kind: Offering
+id: postgres-s
+name: PostgreSQL S
+summary: A small database
+description: |
+  One database.
+
+  Backed up daily.
+category: database
+region: north
+country: "NO"
+certifications: [ISO 27001, C5]
+currency: EUR
+prices:
+  - id: base
+    name: Monthly fee
+    kind: recurring
+    period: P1M
+    amount: 9.90
+  - id: storage
+    kind: usage
+    unit: GiB-h
+    tiers:
+      - {up_to: 100, amount: "0.0043"}
+      - amount: 0.0040
+recipe:
+  inputs:
+    type: object
+    required: [plan]
+    properties:
+      zone: {type: string, default: a}
+      plan: {enum: [small, large]}
+      count: {type: integer, minimum: 1}
+  outputs:
+    type: object
+    properties:
+      url: {type: string}
+      password: {type: string, format: password}
+  step:
+    adapter: postgres
+    connection: main
+    with: {plan: "${inputs.plan}", name: "db-${subscription.id}", limit: 5}
+    outputs: {url: "postgres://${step.host}/"}
+`
+
+func TestParse(t *testing.T) {
+	parsed, wrong := Parse([]byte(postgres + "---\n# nothing here\n---\n" + strings.Replace(postgres, "postgres-s", "postgres-m", 1)))
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
+	}
+	if len(parsed) != 2 || parsed[1].Document.ID != "postgres-m" {
+		t.Fatalf("%d documents", len(parsed))
+	}
+	doc := parsed[0].Document
+	if doc.Prices[0].Amount != "9.90" || doc.Prices[1].Tiers[1].Amount != "0.0040" {
+		t.Errorf("amounts are not as written: %+v", doc.Prices)
+	}
+	if doc.Country != "NO" || doc.State != Orderable || doc.Prices[1].Name != "storage" || doc.Description != "One database.\n\nBacked up daily.\n" {
+		t.Errorf("%+v", doc)
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(raw, []byte("adapter")) || bytes.Contains(raw, []byte("main")) {
+		t.Errorf("the step is published: %s", raw)
+	}
+	if z, p, c := bytes.Index(raw, []byte(`"zone":{`)), bytes.Index(raw, []byte(`"plan":{`)), bytes.Index(raw, []byte(`"count":{`)); z < 0 || z > p || p > c {
+		t.Errorf("the inputs are not in the file's order: %s", raw)
+	}
+	want := recipe.Binding{
+		Adapter: "postgres", Connection: "main",
+		With:    map[string]any{"plan": "${inputs.plan}", "name": "db-${subscription.id}", "limit": 5.0},
+		Outputs: map[string]string{"url": "postgres://${step.host}/"},
+	}
+	if d := cmp.Diff(want, parsed[0].Binding); d != "" {
+		t.Error(d)
+	}
+	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+		t.Errorf("a partner refuses what we publish: %v", err)
+	}
+}
+
+func withRevision(t testing.TB, doc Document, revision int64) []byte {
+	t.Helper()
+	doc.Revision = revision
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestParseRefusesWithThePlace(t *testing.T) {
+	for _, tc := range []struct {
+		name, old, new string
+		line, column   int
+		field, reason  string
+	}{
+		{"an unknown field", "summary: A", "sumary: A", 6, 1, "sumary", "field_unknown"},
+		{"an unknown field deep inside", "    unit: GiB-h", "    units: GiB-h", 22, 5, "prices[1].unit", "field_missing"},
+		{"a missing field", "category: database\n", "", 2, 1, "category", "field_missing"},
+		{"another format", "hanse/v1", "hanse/v2", 2, 13, "apiVersion", "field_value"},
+		{"a bad id", "id: postgres-s", "id: Postgres S", 4, 5, "id", "field_format"},
+		{"a number for a name", "name: PostgreSQL S", "name: 7", 5, 7, "name", "field_type"},
+		{"a name too long", "PostgreSQL S", strings.Repeat("x", 201), 5, 7, "name", "field_limit"},
+		{"a state that is none", "currency: EUR", "state: sold\ncurrency: EUR", 15, 8, "state", "field_value"},
+		{"a date that is none", "currency: EUR", "orderable_until: soon\ncurrency: EUR", 15, 18, "orderable_until", "field_format"},
+		{"a currency that is none", "currency: EUR", "currency: XXX", 15, 11, "currency", "currency_unknown"},
+		{"a foreign-currency price", "    amount: 9.90", "    amount: 9.90\n    currency: USD", 22, 15, "prices[0].currency", "price_currency"},
+		{"a negative price", "9.90", "-9.90", 21, 13, "prices[0].amount", "price_negative"},
+		{"a negative price, quoted", "9.90", `"-9.90"`, 21, 13, "prices[0].amount", "price_negative"},
+		{"an overflowing price", "9.90", "9999999999999999999", 21, 13, "prices[0].amount", "price_overflow"},
+		{"a price that overflows with the quantity", "9.90", "999999999999999999", 17, 3, "prices", "price_overflow"},
+		{"a price with an exponent", "9.90", "1e3", 21, 13, "prices[0].amount", "price_malformed"},
+		{"a price with a currency", "9.90", "9.90 EUR", 21, 13, "prices[0].amount", "price_malformed"},
+		{"a price in hexadecimal", "9.90", "0x10", 21, 13, "prices[0].amount", "price_malformed"},
+		{"a price that is no number", "9.90", ".nan", 21, 13, "prices[0].amount", "price_malformed"},
+		{"amount and tiers", "    unit: GiB-h", "    unit: GiB-h\n    amount: 1", 25, 13, "prices[1].amount", "field_invalid"},
+		{"no amount", "    amount: 9.90\n", "", 17, 5, "prices[0].amount", "field_missing"},
+		{"tiers that do not ascend", "      - amount: 0.0040", "      - {up_to: 100, amount: 1}\n      - amount: 0.0040", 27, 17, "prices[1].tiers[1].up_to", "price_tiers"},
+		{"tiers that end", "- amount: 0.0040", "- {up_to: 200, amount: 1}", 27, 17, "prices[1].tiers[1].up_to", "price_tiers"},
+		{"a period that is no date period", "P1M", "PT1H", 20, 13, "prices[0].period", "field_format"},
+		{"a recurring price without period", "    period: P1M\n", "", 17, 5, "prices[0].period", "field_missing"},
+		{"one price id twice", "id: storage", "id: base", 22, 9, "prices[1].id", "price_duplicate"},
+		{"an unknown reference", "${inputs.plan}", "${inputs.plam}", 44, 18, "recipe.step.with.plan", "reference_unknown"},
+		{"a schema that is none", "{type: string, default: a}", "{type: strin}", 30, 5, "recipe.inputs", "schema_invalid"},
+		{"a schema that leads out", "{type: string, default: a}", "{$ref: 'https://example.com/'}", 30, 5, "recipe.inputs", "schema_invalid"},
+		{"no step", "    adapter: postgres\n", "", 42, 5, "recipe.step.adapter", "field_missing"},
+		{"one field twice", "summary: A", "name: B\nsummary: A", 6, 1, "name", "field_duplicate"},
+		{"an alias", "region: north", "region: &r north", 12, 9, "region", "yaml_alias"},
+		{"a merge key", "region: north", "<<: {region: north}", 12, 1, "", "yaml_alias"},
+		{"a tag of its own", "region: north", "region: !thing north", 12, 9, "region", "yaml_tag"},
+		{"a binary", "region: north", "region: !!binary bm9ydGg=", 12, 9, "region", "yaml_tag"},
+		{"a bidi control", "region: north", `region: "nor\u202Eth"`, 12, 9, "region", "text_invalid"},
+		{"a control character", "region: north", `region: "nor\x07th"`, 12, 9, "region", "text_invalid"},
+		{"a line break in a line", "region: north", `region: "nor\nth"`, 12, 9, "region", "text_invalid"},
+		{"broken YAML", "region: north", "region: [north", 12, 1, "", "yaml_syntax"},
+		{"a list for a document", "apiVersion: hanse/v1", "- x", 2, 1, "", "yaml_syntax"},
+		{"a key that is a list", "region: north", "? [a]\n: b", 12, 3, "", "yaml_key"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if !strings.Contains(postgres, tc.old) {
+				t.Fatalf("%q is not in the document", tc.old)
+			}
+			_, wrong := Parse([]byte(strings.Replace(postgres, tc.old, tc.new, 1)))
+			if len(wrong) == 0 {
+				t.Fatal("accepted")
+			}
+			for _, w := range wrong {
+				if w.Line == tc.line && w.Column == tc.column && w.Field == tc.field && w.Reason == tc.reason {
+					if w.Document != 1 || w.Cause == "" {
+						t.Errorf("%+v", w)
+					}
+					return
+				}
+			}
+			t.Errorf("want line %d column %d %q %s, got %+v", tc.line, tc.column, tc.field, tc.reason, wrong)
+		})
+	}
+}
+
+func TestParseFindsErrorsInEveryDocument(t *testing.T) {
+	bad := strings.Replace(postgres, "9.90", "-1", 1)
+	_, wrong := Parse([]byte(bad + "---\nname: [\n---\n" + postgres + "--- # once more\n" + postgres))
+	var got []string
+	for _, w := range wrong {
+		got = append(got, fmt.Sprintf("%d:%d %s", w.Document, w.Line, w.Reason))
+	}
+	lines := strings.Count(postgres, "\n")
+	want := []string{
+		"1:21 price_negative", fmt.Sprintf("2:%d yaml_syntax", lines+3), fmt.Sprintf("4:%d offering_duplicate", 2*lines+4+4),
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s\n%v", d, wrong)
+	}
+}
+
+func TestParseLimits(t *testing.T) {
+	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	for _, tc := range []struct{ name, yaml, reason string }{
+		{"nothing", "", "file_empty"},
+		{"only comments", "# a\n---\n# b\n", "file_empty"},
+		{"a file too large", strings.Repeat("#", MaxFileBytes+1), "file_limit"},
+		{"too many documents", strings.Repeat("---\n"+strings.Repeat("x", 1)+": 1\n", 200), "field_unknown"},
+		{"a document too large", "a: " + strings.Repeat("x", maxYAMLDocument), "document_limit"},
+		{"too many values", "a: [" + strings.Repeat("1,", maxYAMLNodes) + "1]", "document_limit"},
+		{"too deep", "a: " + deep, "document_limit"},
+		{"much too deep", "a: " + strings.Repeat("[", 20000), "yaml_syntax"},
+		{"billions of laughs", "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\n", "yaml_alias"},
+		{"an alias of itself", "a: &a [*a]\n", "yaml_alias"},
+		{"an unknown alias", "a: *b\n", "yaml_syntax"},
+		{"no UTF-8", "a: \xff\xfe\n", "yaml_syntax"},
+		{"two documents without a marker line", "a: 1\n...\nb: 2\n", "yaml_syntax"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, wrong := Parse([]byte(tc.yaml))
+			for _, w := range wrong {
+				if w.Reason == tc.reason {
+					return
+				}
+			}
+			t.Errorf("want %s, got %v", tc.reason, wrong)
+		})
+	}
+	var many strings.Builder
+	for i := range MaxFileDocuments + 1 {
+		fmt.Fprintf(&many, "---\n{apiVersion: hanse/v1, kind: Offering, id: o%d, name: n, category: c, region: r, country: DE, currency: EUR, "+
+			"prices: [{id: p, kind: one_off, amount: 1}], recipe: {step: {adapter: process}}}\n", i)
+	}
+	if _, wrong := Parse([]byte(many.String())); len(wrong) != 1 || wrong[0].Reason != "file_limit" {
+		t.Errorf("10,001 documents: %v", wrong[:min(3, len(wrong))])
+	}
+}
+
+func TestTextIsNormalised(t *testing.T) {
+	parsed, wrong := Parse([]byte(strings.Replace(postgres, "PostgreSQL S", "Gro\u0308\u00dfe", 1)))
+	if len(wrong) > 0 || parsed[0].Document.Name != "Gr\u00f6\u00dfe" {
+		t.Errorf("%v %v", parsed, wrong)
+	}
+	if got := CleanLine(" a\u202Eb\n\x00c\u0308 d ", 4); got != "ab c" {
+		t.Errorf("%q", got)
+	}
+	if got := CleanText("a\n\n\u2066b\n", 100); got != "a\n\nb" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestPublishedSchemaIsTheOneUsed(t *testing.T) {
+	published, err := os.ReadFile("../../../docs/offering.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(published, OfferingSchema()) {
+		t.Error("docs/offering.schema.json differs from sidecar/internal/catalog/offering.schema.json: copy it")
+	}
+}
+
+func TestDecodeForeignRefuses(t *testing.T) {
+	parsed, wrong := Parse([]byte(postgres))
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
+	}
+	good := string(withRevision(t, parsed[0].Document, 3))
+	for _, tc := range []struct{ name, old, new string }{
+		{"no revision", `"revision":3`, `"revision":0`},
+		{"an unknown state", `"state":"orderable"`, `"state":"?"`},
+		{"a negative price", `"9.90"`, `"-9.90"`},
+		{"a price that is a number", `"9.90"`, `9.90`},
+		{"an unknown currency", `"currency":"EUR"`, `"currency":"EU"`},
+		{"no name", `"name":"PostgreSQL S"`, `"name":""`},
+		{"a huge name", `"name":"PostgreSQL S"`, `"name":"` + strings.Repeat("x", 201) + `"`},
+		{"a schema that leads out", `"default":"a"`, `"$ref":"http://10.0.0.1/"`},
+		{"a period that is none", `"P1M"`, `"1 month"`},
+		{"two values", `{"id"`, `{} {"id"`},
+		{"one field twice", `{"id":`, `{"id":"x","id":`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bad := strings.Replace(good, tc.old, tc.new, 1)
+			if bad == good {
+				t.Fatalf("%q is not in %s", tc.old, good)
+			}
+			if doc, err := decodeForeign([]byte(bad), recipe.NewSchemas(0)); err == nil {
+				t.Errorf("accepted: %+v", doc)
+			}
+		})
+	}
+	newer := strings.Replace(good, `{"id"`, `{"added_later":{"a":[1]},"id"`, 1)
+	if _, err := decodeForeign([]byte(newer), recipe.NewSchemas(0)); err != nil {
+		t.Errorf("a field of a newer member: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(postgres))
+	f.Add([]byte("a: &a [*a]\n---\n? [x]\n: y\n--- !t\n<<: {}\n"))
+	f.Add([]byte("%YAML 1.2\n---\n\"\\x00\": 0x1p-2\n...\n"))
+	f.Fuzz(func(t *testing.T, yaml []byte) {
+		parsed, wrong := Parse(yaml)
+		if len(wrong) == 0 && len(parsed) == 0 {
+			t.Fatal("neither offerings nor errors")
+		}
+		for _, w := range wrong {
+			if w.Document < 1 || w.Line < 1 || w.Column < 1 || w.Reason == "" || w.Cause == "" || w.Reason == "internal" {
+				t.Fatalf("%+v", w)
+			}
+		}
+		for _, p := range parsed {
+			if len(wrong) > 0 {
+				t.Fatal("offerings beside errors")
+			}
+			raw := withRevision(t, p.Document, 1)
+			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
+				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
+			}
+			if _, _, err := Headline(p.Document, 2000, 1500); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func FuzzDecodeDocument(f *testing.F) {
+	parsed, wrong := Parse([]byte(postgres))
+	if len(wrong) > 0 {
+		f.Fatal(wrong)
+	}
+	f.Add(withRevision(f, parsed[0].Document, 1))
+	f.Add([]byte(`{"id":"a","prices":[{"tiers":[{"up_to":-1}]}],"inputs":null}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		doc, err := decodeForeign(raw, recipe.NewSchemas(0))
+		if err != nil {
+			return
+		}
+		if _, err := PriceLine(doc, maxQuantity, 10000, 0); err != nil {
+			t.Fatalf("accepted, but without a price: %v", err)
+		}
+		if _, err := RetailComponents(doc, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
