@@ -61,20 +61,35 @@ func (d *demo) makePartners(ctx context.Context) error {
 	d.say("\nTwo partnerships, through the protocol and nothing else:")
 	for _, s := range d.suppliers() {
 		discount := map[*member]string{d.nordkube: "20%", d.ostseedb: "25%"}[s]
-		for _, step := range []struct {
-			m    *member
-			args []string
-		}{
-			{d.alpenhost, []string{"partner", "add", s.origin, "--as", "supplier", "--yes"}},
-			{s, []string{"agreement", "offer", d.alpenhost.origin, "--discount", discount, "--currency", s.currency}},
-			{d.alpenhost, []string{"partner", "accept", s.origin}},
-		} {
-			if _, err := step.m.run(ctx, d, step.args...); err != nil {
-				return err
-			}
+		if _, err := d.alpenhost.run(ctx, d, "partner", "add", s.origin, "--as", "supplier", "--yes"); err != nil {
+			return err
+		}
+		if _, err := s.run(ctx, d, "agreement", "offer", d.alpenhost.origin, "--discount", discount, "--currency", s.currency); err != nil {
+			return err
+		}
+		// The offer travels by itself; the operator at the other end sees it when it has arrived.
+		if err := d.until(ctx, time.Minute, "the offer of "+s.name+" arrives", d.offered(s)); err != nil {
+			return err
+		}
+		if _, err := d.alpenhost.run(ctx, d, "partner", "accept", s.origin); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// offered looks whether the reseller has an agreement of the supplier to accept.
+func (d *demo) offered(s *member) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		var res operatorv1.ListAgreementsResponse
+		err := d.alpenhost.ask(ctx, &res, "agreement", "list")
+		for _, a := range res.GetAgreements() {
+			if a.GetSupplier() == s.origin && a.GetState() == "offered" {
+				return true, err
+			}
+		}
+		return false, err
+	}
 }
 
 // federate lets both suppliers apply their catalogs and waits until the reseller has all of it.

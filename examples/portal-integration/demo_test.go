@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestOnce runs the story as `make demo ARGS="--once -o json"` does: real processes, TLS, OAuth, SQL and adapters.
+func TestOnce(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatal("no promtool on this machine; install it: apt-get install -y prometheus")
+	}
+	postgres, why := findPostgres()
+	if postgres == nil {
+		t.Fatalf("%s; install it: apt-get install -y postgresql", why)
+	}
+	metrics := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--once", "-o", "json", "--metrics-dir", metrics}, &stdout, &stderr); code != 0 {
+		t.Fatalf("the demo ends with %d\n%s", code, stderr.String())
+	}
+	checkProof(t, stdout.Bytes())
+	for _, m := range []string{"alpenhost", "nordkube", "ostseedb"} {
+		file, err := os.Open(filepath.Join(metrics, m+".prom"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+		check.Stdin = file
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("promtool check metrics of %s: %v\n%s", m, err, out)
+		}
+		_ = file.Close()
+	}
+	if strings.Contains(stderr.String(), "postgres://") {
+		t.Error("the demo prints an address with its password")
+	}
+}
+
+func checkProof(t *testing.T, out []byte) {
+	t.Helper()
+	var p proof
+	in := json.NewDecoder(bytes.NewReader(out))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&p); err != nil {
+		t.Fatalf("standard output is not the proof: %v\n%s", err, out)
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		t.Errorf("standard output holds more than one object\n%s", out)
+	}
+	if p.Members != 3 || p.Partnerships != 2 || p.Offerings < 300 {
+		t.Errorf("members %d, partnerships %d, offerings %d", p.Members, p.Partnerships, p.Offerings)
+	}
+	if p.Orders != (ordersProof{Placed: 2, Completed: 2}) {
+		t.Errorf("orders %+v", p.Orders)
+	}
+	if p.Subscriptions != (subsProof{Active: 1, Terminated: 1}) {
+		t.Errorf("subscriptions %+v", p.Subscriptions)
+	}
+	if !p.Ledgers.Verified || p.Ledgers.Entries == 0 || p.Ledgers.Differences != 0 {
+		t.Errorf("ledgers %+v", p.Ledgers)
+	}
+	want := []itemProof{
+		{Offering: "notes-team-fi-hel1", Adapter: "process", Used: true},
+		{Offering: "postgresql-m-se-sto1", Adapter: "postgres", Used: true},
+	}
+	if len(p.Items) != len(want) || p.Items[0] != want[0] || p.Items[1] != want[1] {
+		t.Errorf("items %+v", p.Items)
+	}
+}
+
+func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
+	for name, args := range map[string][]string{
+		"JSON without --once":           {"-o", "json"},
+		"metrics without --once":        {"--metrics-dir", "x"},
+		"an output nobody knows":        {"--once", "-o", "xml"},
+		"a word that is not a flag":     {"now"},
+		"a port that is none":           {"--port-base", "70000"},
+		"a folder that holds something": {"--once", "--keep", "."},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code == 0 || stdout.Len() > 0 || stderr.Len() == 0 {
+			t.Errorf("%s: exit %d, standard output %q", name, code, stdout.String())
+		}
+	}
+}
+
+func TestAProofThatProvesNothingIsRefused(t *testing.T) {
+	good := proof{
+		Members: 3, Partnerships: 2, Offerings: 351, Orders: ordersProof{Placed: 2, Completed: 2},
+		Subscriptions: subsProof{Active: 1, Terminated: 1}, Ledgers: ledgersProof{Verified: true, Entries: 12},
+	}
+	if err := good.check(2); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*proof){
+		"a partnership is missing": func(p *proof) { p.Partnerships = 1 },
+		"the catalog is cut short": func(p *proof) { p.Offerings = 299 },
+		"an order failed":          func(p *proof) { p.Orders = ordersProof{Placed: 2, Completed: 1, Failed: 1} },
+		"an order is still open":   func(p *proof) { p.Orders.Completed = 1 },
+		"nothing was terminated":   func(p *proof) { p.Subscriptions = subsProof{Active: 2} },
+		"a ledger is not verified": func(p *proof) { p.Ledgers.Verified = false },
+		"a ledger differs":         func(p *proof) { p.Ledgers.Differences = 1 },
+		"the ledgers are empty":    func(p *proof) { p.Ledgers.Entries = 0 },
+	} {
+		p := good
+		spoil(&p)
+		if p.check(2) == nil {
+			t.Errorf("%s: the proof is taken", name)
+		}
+	}
+}
+
+func TestLedgerHeadsAgreeOnlyWhenEachReaderHasAllThatWasWritten(t *testing.T) {
+	heads := func() map[string]string {
+		all := map[string]string{}
+		for _, pair := range []string{"a n", "n a", "a o", "o a"} {
+			all["own "+pair], all["theirs "+pair] = "4 "+pair, "4 "+pair
+		}
+		return all
+	}
+	if !agree(heads()) {
+		t.Error("equal heads do not agree")
+	}
+	behind := heads()
+	behind["theirs n a"] = "3 n a"
+	missing := heads()
+	delete(missing, "theirs o a")
+	for name, h := range map[string]map[string]string{"a reader is behind": behind, "a copy is missing": missing, "nothing was kept": {}} {
+		if agree(h) {
+			t.Errorf("%s: they agree", name)
+		}
+	}
+}
+
+// TestProgramsThatOutliveTheirSidecarAreStopped starts a stranger's process beside one with a record: only the latter ends.
+func TestProgramsThatOutliveTheirSidecarAreStopped(t *testing.T) {
+	sleeper := func() (*exec.Cmd, <-chan error) {
+		cmd := exec.Command("sleep", "60")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		return cmd, done
+	}
+	ours, ended := sleeper()
+	other, stays := sleeper()
+	dir := t.TempDir()
+	record := func(name string, pid int, start uint64) {
+		folder := filepath.Join(dir, "nordkube", "programs", "instances", name)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(map[string]any{"pid": pid, "start": start})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "run.json"), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func(pid int) uint64 {
+		began, ok := startTime(pid)
+		if !ok {
+			t.Fatalf("process %d does not run", pid)
+		}
+		return began
+	}
+	record("ours", ours.Process.Pid, start(ours.Process.Pid))
+	record("another-since", other.Process.Pid, start(other.Process.Pid)+1)
+	stopPrograms(dir)
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the program still runs")
+	}
+	select {
+	case <-stays:
+		t.Error("a process that only has the same id was ended")
+	default:
+	}
+}
