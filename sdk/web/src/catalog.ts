@@ -3,7 +3,7 @@ import { live } from "lit/directives/live.js";
 import { repeat } from "lit/directives/repeat.js";
 import { HanseElement, readable } from "./element.js";
 import { ListingSort, type Facet, type FacetValue, type ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
-import { headlinePer, minor, money } from "./money.js";
+import { headlinePer, money, rough } from "./money.js";
 import { base } from "./styles.js";
 
 const facetNames = ["category", "country", "region", "certification"] as const;
@@ -309,8 +309,8 @@ export class HanseCatalog extends HanseElement {
   private priceRange(value: string, currency: string): string {
     const match = /^(\d+)-(\d*)$/.exec(value);
     if (!match) return value;
-    const min = minor(this.locale, BigInt(match[1]!), currency);
-    return match[2] ? `${min} – ${minor(this.locale, BigInt(match[2]), currency)}` : this.locale.t("catalog.priceFrom", { min });
+    const min = rough(this.locale, BigInt(match[1]!), currency);
+    return match[2] ? `${min} – ${rough(this.locale, BigInt(match[2]), currency)}` : this.locale.t("catalog.priceFrom", { min });
   }
 
   private renderListings(): TemplateResult {
@@ -381,8 +381,8 @@ export class HanseCatalog extends HanseElement {
       .open:focus-visible { outline: none; }
       .open:focus-visible::after { outline: 3px solid var(--_focus); outline-offset: 2px; }
       .card:hover .open { color: var(--_primary); }
-      .summary { flex: 1; font-size: 0.95rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3; overflow: hidden; }
-      .facts { display: flex; flex-wrap: wrap; gap: 0.35rem 0.5rem; align-items: center; }
+      .summary { font-size: 0.95rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3; overflow: hidden; }
+      .facts { display: flex; flex-wrap: wrap; gap: 0.35rem 0.5rem; align-items: center; margin-top: auto; }
       .price { padding-top: 0.6rem; border-top: 1px solid var(--_border); }
       .price strong { font-size: 1.2rem; font-variant-numeric: tabular-nums; }
       .empty { display: grid; gap: 0.75rem; justify-items: center; padding: 3rem 1rem; text-align: center; border: 1px dashed var(--_border); border-radius: var(--_radius); }

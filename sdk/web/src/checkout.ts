@@ -218,18 +218,18 @@ export class HanseCheckout extends HanseElement {
         ${this.changed ? html`<div class="notice wait" role="alert"><p>${t.t("checkout.changed")}</p></div>` : nothing}
         ${this.step === "configure" ? this.renderForm() : this.renderReview()}
       </div>
-      <aside class="panel" part="summary">${this.heading(1, t.t("checkout.summary"), "summary-heading")} ${this.renderTotals()}</aside>
+      ${this.step === "configure" ? this.renderSummary("aside") : nothing}
     </div>`;
   }
 
   private renderPlaced(placed: { id: string; fresh: boolean }): TemplateResult {
     const t = this.locale;
-    return html`<div class="notice good" part="placed" role="status">
-      <p id="placed" tabindex="-1">${t.t(placed.fresh ? "checkout.placed" : "checkout.already")}</p>
+    return html`<div class="stack">${this.heading(0, this.listing?.summary?.name ?? t.t("order.title"), "name")}
+      <div class="notice good" part="placed" role="status"><p id="placed" tabindex="-1">${t.t(placed.fresh ? "checkout.placed" : "checkout.already")}</p>
       <div class="row">
         ${this.orderHref ? html`<a class="button" part="show-order" href=${this.href(this.orderHref, { id: placed.id })}>${t.t("checkout.showOrder")}</a>` : nothing}
         <button type="button" class="button quiet" part="again" @click=${this.again}>${t.t("checkout.again")}</button>
-      </div></div>`;
+      </div></div></div>`;
   }
 
   private renderForm(): TemplateResult {
@@ -329,12 +329,18 @@ export class HanseCheckout extends HanseElement {
         ${flat(this.fields).filter((f) => f.kind !== "unsupported").map((f) => html`<div><dt>${f.title}</dt><dd>${shown(t, f, this.draft)}</dd></div>`)}
         <div><dt>${t.t("checkout.quantity")}</dt><dd>${t.number(Number(this.quantity))}</dd></div>
       </dl>
-      ${this.showProblem(this.problem)}
+      ${this.renderSummary("above")} ${this.showProblem(this.problem)}
       <div class="row actions">
         <button type="button" class="button strong" part="order" ?disabled=${this.busy} @click=${() => void this.order()}>${t.t(this.busy ? "checkout.ordering" : "checkout.order")}</button>
         <button type="button" class="button quiet" part="back" ?disabled=${this.busy} @click=${this.back}>${t.t("checkout.back")}</button>
       </div>
     </section>`;
+  }
+
+  /** The price: beside the choices, then right above the order button, where the law wants it. */
+  private renderSummary(place: "aside" | "above"): TemplateResult {
+    return html`<section class="panel summary ${place}" part="summary" aria-labelledby="summary-heading">
+      ${this.heading(1, this.locale.t("checkout.summary"), "summary-title", "summary-heading")} ${this.renderTotals()}</section>`;
   }
 
   private renderTotals(): TemplateResult {
@@ -364,7 +370,8 @@ export class HanseCheckout extends HanseElement {
     css`
       .checkout { display: grid; gap: 1.5rem 2.5rem; grid-template-columns: minmax(0, 1fr) minmax(15rem, 20rem); align-items: start; }
       header { grid-column: 1 / -1; }
-      aside { display: grid; gap: 0.75rem; position: sticky; top: 1rem; }
+      .summary { display: grid; gap: 0.75rem; }
+      .summary.aside { position: sticky; top: 1rem; }
       .field { display: grid; gap: 0.3rem; max-width: 34rem; }
       .field > label { font-weight: 600; }
       .short { max-width: 12rem; }
@@ -383,7 +390,7 @@ export class HanseCheckout extends HanseElement {
       .usage .tier { display: block; padding-inline-start: 1rem; color: var(--_muted); }
       @container (max-width: 46rem) {
         .checkout { grid-template-columns: minmax(0, 1fr); }
-        aside { position: static; }
+        .summary.aside { position: static; }
         .choices > div { grid-template-columns: 1fr; }
         .actions .button { width: 100%; }
       }

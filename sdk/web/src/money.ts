@@ -43,13 +43,20 @@ export function money(locale: Locale, amount: Amount | undefined): string {
 /** Money in minor units, without a message around it. */
 export function minor(locale: Locale, units: bigint, currency: string): string {
   const digits = digitsOf(currency);
-  const round = units % 10n ** BigInt(digits) === 0n;
-  return format(locale, decimal(units, digits), currency, round ? 0 : digits, digits);
+  return format(locale, decimal(units, digits), currency, digits, digits);
+}
+
+/** Money in minor units; whole units without places, for ranges. */
+export function rough(locale: Locale, units: bigint, currency: string): string {
+  const digits = digitsOf(currency);
+  const whole = units % 10n ** BigInt(digits) === 0n;
+  return format(locale, decimal(units, digits), currency, whole ? 0 : digits, digits);
 }
 
 /** A unit price with all its places: EUR 0.0043. */
 export function unitPrice(locale: Locale, price: UnitPrice | undefined): string {
   if (!price) return "";
+  if (price.value === 0n) return locale.t("price.free");
   return format(locale, decimal(price.value, price.scale), price.currency, digitsOf(price.currency), price.scale);
 }
 

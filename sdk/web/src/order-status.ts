@@ -151,9 +151,8 @@ export class HanseOrderStatus extends HanseElement {
     if (order.ended) {
       return html`<div class="notice bad" part="outcome"><p><strong>${stateText(t, order.state)}</strong>${order.message ? html`<br />${order.message}` : nothing}</p></div>`;
     }
-    return tone(order.state) === "wait" && order.state !== "inProgress" && order.state !== "acknowledged"
-      ? html`<div class="notice wait" part="outcome"><p>${stateText(t, order.state)}</p></div>`
-      : nothing;
+    const note = t.maybe(`order.note.${order.state}`);
+    return note ? html`<div class="notice wait" part="outcome"><p>${note}</p></div>` : nothing;
   }
 
   private renderLine(line: OrderLine): TemplateResult {
@@ -173,7 +172,7 @@ export class HanseOrderStatus extends HanseElement {
   static override styles = [
     base,
     css`
-      article { gap: 1.5rem; }
+      article.stack { gap: 1.5rem; }
       .head { display: flex; flex-wrap: wrap; gap: 0.75rem 1.5rem; justify-content: space-between; align-items: start; }
       .head .badge { font-size: 0.95rem; padding: 0.3rem 0.8rem; border-radius: var(--_radius-small); }
       .mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; }

@@ -36,12 +36,12 @@ export const base = css`
 
   h1, h2, h3, h4, h5, p, dl, dd, ol, ul, fieldset, legend, table { margin: 0; padding: 0; border: 0; }
   ol, ul { list-style: none; }
-  h1, h2, h3, h4, h5 { font-family: var(--_heading-font); line-height: 1.25; text-wrap: balance; }
+  h1, h2, h3, h4, h5 { font-family: var(--_heading-font); line-height: 1.25; text-wrap: pretty; }
   h1 { font-size: 1.9rem; }
   h2 { font-size: 1.35rem; }
   h3 { font-size: 1.1rem; }
   h4, h5 { font-size: 1rem; }
-  h1:focus, h2:focus, h3:focus, h4:focus, h5:focus { outline: none; }
+  h1:focus, h2:focus, h3:focus, h4:focus, h5:focus, p:focus { outline: none; }
   a { color: var(--_primary); text-underline-offset: 0.15em; }
   :focus-visible { outline: 3px solid var(--_focus); outline-offset: 2px; border-radius: var(--_radius-small); }
 

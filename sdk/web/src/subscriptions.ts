@@ -191,7 +191,7 @@ export class HanseSubscriptions extends HanseElement {
       ${this.showProblem(this.problem, () => void this.load())}
       <div role="status" part="status">${this.said.text ? html`<p class="notice ${this.said.tone}">${this.said.text}</p>` : nothing}</div>
       ${this.items.length === 0 ? html`<p class="empty muted" part="empty">${t.t("subs.empty")}</p>` : nothing}
-      <ul class="stack">${repeat(running, (s) => s.id, (s) => html`<li>${this.renderItem(s)}</li>`)}</ul>
+      ${running.length ? html`<ul class="stack" part="running">${repeat(running, (s) => s.id, (s) => html`<li>${this.renderItem(s)}</li>`)}</ul>` : nothing}
       ${ended.length
         ? html`<details part="ended"><summary>${t.t("subs.ended")} (${t.number(ended.length)})</summary>
             <ul class="stack">${repeat(ended, (s) => s.id, (s) => html`<li>${this.renderItem(s)}</li>`)}</ul></details>`
@@ -277,6 +277,7 @@ export class HanseSubscriptions extends HanseElement {
   static override styles = [
     base,
     css`
+      [part="status"]:not(:has(p)) { margin-bottom: calc(-1 * var(--_space)); }
       .item { display: grid; gap: 0.9rem; }
       .head { display: flex; gap: 0.5rem 1rem; justify-content: space-between; align-items: start; }
       .head h1, .head h2, .head h3 { font-size: 1.15rem; }
@@ -288,7 +289,7 @@ export class HanseSubscriptions extends HanseElement {
       .access > div + div { border-top: 1px solid var(--_border); }
       dt { font-size: 0.85rem; color: var(--_muted); }
       dd { display: flex; flex-wrap: wrap; gap: 0.4rem 1rem; justify-content: space-between; align-items: center; }
-      .content { flex: 1 1 12rem; min-width: 0; overflow-wrap: anywhere; user-select: all; }
+      .content { flex: 1 1 7rem; min-width: 0; overflow-wrap: anywhere; user-select: all; }
       .tools { display: flex; gap: 0.5rem; }
       .empty { padding: 2.5rem 1rem; text-align: center; border: 1px dashed var(--_border); border-radius: var(--_radius); }
       details summary { min-height: 2.75rem; display: flex; align-items: center; cursor: pointer; font-weight: 600; color: var(--_muted); }

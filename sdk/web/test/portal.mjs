@@ -322,6 +322,6 @@ async function darkAndForced() {
   await page.setViewportSize(wide);
   await page.goto(origin + "/marketplace");
   await page.locator("hanse-catalog [part=card]").first().waitFor();
-  await inspector.inspect(page, "catalog-forced-colors");
+  await inspector.inspect(page, "catalog-forced-colors", { forced: true });
   await page.emulateMedia({ colorScheme: null, forcedColors: null, reducedMotion: null });
 }
