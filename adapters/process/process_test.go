@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -572,4 +573,94 @@ func TestARecycledProcessIDIsNeverTaken(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestValidateSaysWhatStandsInTheWay(t *testing.T) {
+	needRoot(t)
+	s := newSite(t, false)
+	closed := filepath.Join(s.dir, "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	plain := filepath.Join(s.dir, "plain")
+	if err := os.WriteFile(plain, []byte("no program"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	programs := func(command string) map[string]any {
+		return map[string]any{"notes": map[string]any{"command": command}}
+	}
+	for name, c := range map[string]struct {
+		key   string
+		value any
+		want  string
+	}{
+		"nothing":                          {"bind", "127.0.0.1", ""},
+		"a folder others cannot reach":     {"data_dir", filepath.Join(closed, "data"), "other users cannot walk through " + closed},
+		"a program others cannot reach":    {"programs", programs(filepath.Join(closed, "app")), "is no program"},
+		"a program that is no program":     {"programs", programs(plain), "/programs/notes/command is no program"},
+		"a program that is not on offer":   {"programs", map[string]any{"other": map[string]any{"command": "self:notes"}}, `no program "notes"`},
+		"a name to listen on":              {"bind", "localhost", "/bind must be an IP address"},
+		"half a range of ports":            {"port_from", 5000, "must come together"},
+		"an address with a path":           {"public_url", "https://apps.example/{tag}", "/public_url breaks pattern"},
+		"a shell instead of a path":        {"programs", programs("rm -rf /"), "/programs/notes/command breaks pattern"},
+		"users who are no customers' ones": {"uid_base", 0, "/uid_base breaks minimum"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req := adapters.Request{Tag: "h1", Tenant: "tenant-a", Generation: 1, With: map[string]any{"program": "notes"}}
+			req.Connection = adapters.Connection{Name: "apps", Config: maps.Clone(s.config)}
+			req.Connection.Config[c.key] = c.value
+			err := s.adapter(t).Validate(t.Context(), req)
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if adapters.ClassOf(err) != adapters.InvalidInput || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("validate: %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPortsOfARangeRunOut(t *testing.T) {
+	s := newSite(t, true)
+	base, err := freePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.config["port_from"], s.config["port_to"] = base, base+1
+	a := s.adapter(t)
+	got := map[string]bool{}
+	for _, tenant := range []string{"tenant-a", "tenant-b"} {
+		result, err := a.Apply(t.Context(), s.request(t, tenant, "notes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[result.Outputs["url"]] = true
+	}
+	for port := base; port <= base+1; port++ {
+		if !got[fmt.Sprintf("http://127.0.0.1:%d", port)] {
+			t.Errorf("port %d was not given: %v", port, got)
+		}
+	}
+	if _, err := a.Apply(t.Context(), s.request(t, "tenant-c", "notes")); adapters.ClassOf(err) != adapters.Quota {
+		t.Errorf("a third program: %v", err)
+	}
+}
+
+// freePorts finds n adjoining ports that are free.
+func freePorts(n int) (int, error) {
+	s := settings{Bind: "127.0.0.1"}
+	for base := 20000; base < 30000; base += n {
+		all := true
+		for port := base; port < base+n; port++ {
+			_, free := s.free(port)
+			all = all && free
+		}
+		if all {
+			return base, nil
+		}
+	}
+	return 0, fmt.Errorf("no %d free ports", n)
 }

@@ -156,7 +156,7 @@ func TestNothingOpensWithoutThePassword(t *testing.T) {
 		if resp.Request.URL.Path != "/login" {
 			t.Errorf("%s opened at %s", path, resp.Request.URL)
 		}
-		expect(t, text, "!secret note", `type="password"`)
+		expect(t, text, "!secret note", "!New note", "!Search", `type="password"`)
 	}
 	for _, path := range []string{"/api/notes", "/api/export"} {
 		for _, header := range []string{"", "Bearer wrong", "Basic " + password, "Bearer"} {
@@ -180,7 +180,7 @@ func TestNotesFromFirstToLastInTheBrowser(t *testing.T) {
 	b := openNotebook(t, func(c *Config) { c.Title = "Anna's <notes>" })
 	b.login()
 	_, text := b.get("/")
-	expect(t, text, "Nothing here yet", "Anna&#39;s &lt;notes&gt;")
+	expect(t, text, "Nothing here yet", "New note", "Anna&#39;s &lt;notes&gt;")
 
 	resp, text := b.post("/new", "title", "Shopping", "body", "For **Sunday**:\r\n- [ ] milk\r\n- [x] bread\r\n", "pinned", "1")
 	path := resp.Request.URL.Path

@@ -16,12 +16,14 @@ import (
 // view is what a page shows.
 type view struct {
 	App, Error, Info string
-	Next, Query      string
-	Notes            []card
-	Total, Page      int
-	More             bool
-	Note             Note
-	Blocks           []block
+	// Bare pages have no header: who has not logged in can go nowhere.
+	Bare        bool
+	Next, Query string
+	Notes       []card
+	Total, Page int
+	More        bool
+	Note        Note
+	Blocks      []block
 	// Theirs is the note as another window saved it, when an edit came too late.
 	Theirs *Note
 }
@@ -58,7 +60,7 @@ func parsePages() (map[string]*template.Template, error) {
 }
 
 func (s *server) render(w http.ResponseWriter, status int, page string, v view) {
-	v.App = s.title
+	v.App, v.Bare = s.title, page == "login"
 	var out bytes.Buffer // so that an error in a template is an error and not half a page
 	if err := s.pages[page].Execute(&out, v); err != nil {
 		s.log.Error("page failed", slog.String("page", page), slog.Any("error", err))
