@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -74,6 +75,16 @@ func TestClientDocumentsAreRefused(t *testing.T) {
 			}
 		}
 	}
+	var packed bytes.Buffer // 32 MiB in 32 KiB
+	z := gzip.NewWriter(&packed)
+	for range 32 {
+		if _, err := z.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	bomb := func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 			answerJSON(`{}`)(w, r)
@@ -81,14 +92,7 @@ func TestClientDocumentsAreRefused(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		defer z.Close()
-		chunk := []byte(strings.Repeat(" ", 1<<20))
-		for range 200 {
-			if _, err := z.Write(chunk); err != nil {
-				return
-			}
-		}
+		_, _ = w.Write(packed.Bytes())
 	}
 	slow := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -150,7 +154,11 @@ func TestClientDocumentsAreRefused(t *testing.T) {
 			pass(t)
 			w := newWorld(t)
 			a, b := w.member("a.localhost"), w.member("b.localhost")
-			b.guard = guard.New(guard.Config{Dev: true, RootCAs: w.pool, Now: w.clock.Now, Timeout: 2 * time.Second})
+			limit := 30 * time.Second
+			if c.reason == guard.ReasonTimeout {
+				limit = 300 * time.Millisecond
+			}
+			b.guard = guard.New(guard.Config{Dev: true, RootCAs: w.pool, Now: w.clock.Now, Timeout: limit})
 			t.Cleanup(b.guard.Close)
 			b.host.handler = b.mount(b.guard, b.origin, w.clock.Now, bearer.PeerScopes())
 			c.change(t, a)

@@ -55,7 +55,7 @@ const (
 	ReasonClock = dpop.ReasonClock
 	// ReasonReplayed: an assertion or proof with this jti was used.
 	ReasonReplayed = dpop.ReasonReplayed
-	// ReasonCacheUnavailable: the replay cache does not answer; nothing is issued.
+	// ReasonCacheUnavailable: the replay cache does not answer; nothing is issued, and no revocation recorded.
 	ReasonCacheUnavailable = dpop.ReasonCacheUnavailable
 	// ReasonScopeEmpty: no scope asked for.
 	ReasonScopeEmpty = "scope_empty"
@@ -73,8 +73,6 @@ const (
 	ReasonGrantUnavailable = "grant_unavailable"
 	// ReasonTokenForeign: revocation of another client's token.
 	ReasonTokenForeign = "token_of_other_client"
-	// ReasonRevocationUnavailable: the revocation could not be recorded.
-	ReasonRevocationUnavailable = "revocation_unavailable"
 )
 
 // wire is a refusal with its RFC 6749 error code.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/refusal"
 )
 
@@ -37,7 +38,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	ttl := time.Unix(claims.Expires, 0).Sub(now) + margin
 	if err := s.cfg.Revoked.Mark(r.Context(), bearer.RevocationKey(claims.ID), ttl); err != nil {
-		return refusal.New(refusal.Unavailable, ReasonRevocationUnavailable, "the revocation list is unavailable").Because(err)
+		return dpop.Unavailable(err)
 	}
 	return nil
 }

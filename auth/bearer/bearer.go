@@ -151,7 +151,7 @@ func (v *Verifier) Verify(r *http.Request) (Principal, error) {
 	}
 	revoked, err := v.cfg.Revoked.Marked(r.Context(), RevocationKey(p.TokenID))
 	if err != nil {
-		return Principal{}, refusal.New(refusal.Unavailable, ReasonRevocationUnavailable, "the revocation list is unavailable").Because(err)
+		return Principal{}, dpop.Unavailable(err)
 	}
 	if revoked {
 		return Principal{}, refuse(ReasonTokenRevoked, "the token was revoked")

@@ -2,7 +2,8 @@ package bearer
 
 import "github.com/hanse-market/hanse/auth/refusal"
 
-// Reasons, beside those of package dpop. Status 401 unless said otherwise.
+// Reasons, beside those of package dpop, of which replay_cache_unavailable (503) also covers the list of revoked tokens: it
+// lives in the same place. Status 401 unless said otherwise.
 const (
 	// ReasonTokenMissing: no Authorization header.
 	ReasonTokenMissing = "token_missing"
@@ -42,8 +43,6 @@ const (
 	ReasonAgreementMissing = "agreement_missing"
 	// ReasonRelationUnavailable (503): we cannot tell how we stand with the caller.
 	ReasonRelationUnavailable = "relation_unavailable"
-	// ReasonRevocationUnavailable (503): we cannot tell whether the token was revoked.
-	ReasonRevocationUnavailable = "revocation_unavailable"
 )
 
 func refuse(reason, text string, args ...any) *refusal.Error {

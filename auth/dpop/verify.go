@@ -65,7 +65,10 @@ type bound struct {
 	jkt string
 }
 
-const maxSeen = 4096
+const (
+	maxSeen = 4096
+	maxHead = 512
+)
 
 // Proof is a checked proof.
 type Proof struct {
@@ -188,8 +191,12 @@ func (v *Verifier) parse(proof string) (claims, *bound, error) {
 	return c, key, nil
 }
 
-// remember keeps keys of proofs that verified only, so that a stranger cannot flush the cache for free.
+// remember keeps keys of proofs that verified, and only headers of the usual length: what strangers can make us keep is
+// bounded in number and size.
 func (v *Verifier) remember(head string, key *bound) {
+	if len(head) > maxHead {
+		return
+	}
 	v.mu.RLock()
 	_, known := v.seen[head]
 	v.mu.RUnlock()
