@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sdk"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
@@ -159,6 +161,26 @@ func (s *Sidecar) Close() error {
 		}
 	})
 	return s.closeErr
+}
+
+// streamProcedures are those that answer for as long as the caller listens.
+var streamProcedures = map[string]bool{
+	portalv1connect.OrderServiceWatchOrderProcedure: true,
+	peerv1connect.CatalogServiceWatchProcedure:      true,
+	peerv1connect.LedgerServiceTailProcedure:        true,
+}
+
+// endingStreams ends streams, and no other request, when Drain is called: their callers go on elsewhere from their cursors.
+func (s *Sidecar) endingStreams(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if streamProcedures[r.URL.Path] {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(s.streams, cancel)()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // newID is a UUIDv7: unique without coordination, and sorted by time in the store.

@@ -168,6 +168,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	s.handlers.portal = s.endingStreams(s.handlers.portal)
 	if s.handlers.operator, err = rpc.NewOperator(rpc.OperatorConfig{
 		Config: surface(metrics.SurfaceOperator), Operators: operator, Partners: members,
 		Status: partnerStatus{store: st, reach: reach}, Agreements: agreements, Offerings: ownOfferings{offerings, st}, Listings: s.listings,
@@ -220,7 +221,7 @@ func (s *Sidecar) peerHandler(peer http.Handler, keyring *keys.Manager, g *guard
 		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: catalog.DefaultMaxOfferings},
 	}
 	documents.register(mux)
-	mux.Handle("/", verifier.Middleware(s.nudging(peer)))
+	mux.Handle("/", verifier.Middleware(s.nudging(s.endingStreams(peer))))
 	return mux, nil
 }
 

@@ -134,6 +134,7 @@ func (d *Daemon) Launch(env ...string) {
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
+	fmt.Fprintf(d.log, "--- started at %s\n", time.Now().Format(time.StampMilli))
 	done := make(chan struct{})
 	d.done = done
 	cmd := d.cmd

@@ -196,7 +196,7 @@ func (p *pair) consistent(active int) {
 	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
 		var v struct {
 			Verified    bool  `json:"verified"`
-			Differences int64 `json:"differences"`
+			Differences int64 `json:"differences,string"`
 		}
 		if err := json.Unmarshal([]byte(d.Must("ledger", "verify", "-o", "json")), &v); err != nil || !v.Verified || v.Differences != 0 {
 			p.t.Errorf("%s: ledgers do not verify: %+v, %v", d.Name, v, err)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar/sidecartest"
+)
+
+// TestOperators_WorkWithRealSidecars runs every command against two linked daemons between which one order was completed.
+func TestOperators_WorkWithRealSidecars(t *testing.T) {
+	p := newPair(t)
+	bought := p.completed("order-0001", p.purchase())
+	subscription := bought.GetItems()[0].GetSubscriptionId()
+	on := func(d *sidecartest.Daemon) func(args ...string) result {
+		return func(args ...string) result {
+			t.Helper()
+			return hanse(t, nil, "", append(args, "-c", d.ConfigFile)...)
+		}
+	}
+	reseller, supplier := on(p.reseller), on(p.supplier)
+
+	t.Run("tables", func(t *testing.T) {
+		for _, tc := range []struct {
+			run  func(...string) result
+			args []string
+			want []string
+		}{
+			{reseller, []string{"partner", "list"}, []string{"ORIGIN", p.supplier.Origin, "supplier", "active", "up"}},
+			{reseller, []string{"partner", "show", p.supplier.Origin}, []string{"Legal name:", "supplier Ltd", "Fingerprint:"}},
+			{supplier, []string{"partner", "list"}, []string{p.reseller.Origin, "reseller"}},
+			{supplier, []string{"agreement", "list"}, []string{p.reseller.Origin, "active", "20%", "EUR", "everywhere"}},
+			{supplier, []string{"offering", "list"}, []string{"notes-s", "Notes S", "orderable"}},
+			{supplier, []string{"offering", "show", "notes-s"}, []string{"Revision:", `"Notes S"`}},
+			{reseller, []string{"listing", "list"}, []string{p.listing, "notes-s", "EUR", "P1M", "yes"}},
+			{reseller, []string{"listing", "list", "--partner", p.supplier.Origin}, []string{p.listing}},
+			{reseller, []string{"order", "list"}, []string{"order-0001", "retail", "completed"}},
+			{supplier, []string{"order", "list", "--side", "resale"}, []string{"resale", "completed"}},
+			{reseller, []string{"order", "show", "order-0001"}, []string{"State:", "completed", "shop", subscription}},
+			{reseller, []string{"order", "timeline", "order-0001"}, []string{"acknowledged", "inProgress", "completed", "their ledger"}},
+			{reseller, []string{"subscription", "list"}, []string{subscription, "retail", "active"}},
+			{supplier, []string{"subscription", "list"}, []string{subscription, "resale", "process"}},
+			{reseller, []string{"ledger", "verify"}, []string{p.supplier.Origin, "own", "theirs"}},
+			{reseller, []string{"ledger", "show", p.supplier.Origin}, []string{"order.placed"}},
+			{reseller, []string{"ledger", "show", p.supplier.Origin, "--direction", "theirs"}, []string{"order.accepted", "order.completed"}},
+			{reseller, []string{"portal", "list"}, []string{"shop", "catalog:read"}},
+			{reseller, []string{"job", "list"}, []string{"KIND"}},
+		} {
+			got := tc.run(tc.args...)
+			if got.code != exitOK {
+				t.Errorf("%v: %+v", tc.args, got)
+			}
+			for _, text := range tc.want {
+				if !strings.Contains(got.stdout, text) {
+					t.Errorf("%v: no %q in:\n%s", tc.args, text, got.stdout)
+				}
+			}
+			asJSON := tc.run(append(tc.args, "-o", "json")...)
+			if !json.Valid([]byte(asJSON.stdout)) || asJSON.code != exitOK {
+				t.Errorf("%v -o json: %+v", tc.args, asJSON)
+			}
+		}
+	})
+
+	t.Run("own price and name", func(t *testing.T) {
+		if got := reseller("listing", "markup", "50%", "--partner", p.supplier.Origin); got.code != exitOK {
+			t.Fatalf("got %+v", got)
+		}
+		// 4.90 less 20 % is 3.92 wholesale; half as much again is 5.88.
+		if got := reseller("listing", "list"); !strings.Contains(got.stdout, "3.92 EUR") || !strings.Contains(got.stdout, "5.88 EUR") {
+			t.Errorf("got:\n%s", got.stdout)
+		}
+		got := reseller("listing", "update", p.listing, "--name", "Our Notes", "--markup", "100%", "--hide")
+		for _, text := range []string{"Our Notes", "Notes S", "7.84 EUR", "Hidden:           yes"} {
+			if !strings.Contains(got.stdout, text) {
+				t.Errorf("no %q in:\n%s", text, got.stdout)
+			}
+		}
+		got = reseller("listing", "update", p.listing, "--name", "", "--no-markup", "--show")
+		if strings.Contains(got.stdout, "Our Notes") || !strings.Contains(got.stdout, "5.88 EUR") {
+			t.Errorf("the supplier's name and the rule's markup do not come back:\n%s", got.stdout)
+		}
+	})
+
+	t.Run("portal keys", func(t *testing.T) {
+		added := reseller("portal", "add", "second", "--scopes", "catalog:read")
+		if added.code != exitOK || !strings.Contains(added.stdout, "Key:") || !strings.Contains(added.stderr, "only its hash") {
+			t.Errorf("got %+v", added)
+		}
+		if got := reseller("portal", "add", "second"); got.code != exitConflict {
+			t.Errorf("the same name again: %+v", got)
+		}
+		if got := reseller("portal", "rotate", "second"); got.code != exitOK || got.stdout == added.stdout {
+			t.Errorf("got %+v", got)
+		}
+		if got := reseller("portal", "remove", "second"); got.code != exitOK {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("offerings with a mistake", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "offerings.yaml")
+		bad := strings.Replace(notesOffering, `amount: "4.90"`, `amount: "-4.90"`, 1)
+		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := supplier("offering", "apply", "-f", file)
+		if got.code != exitFailure || !strings.HasPrefix(got.stdout, file+":12:") {
+			t.Errorf("got %+v", got)
+		}
+		if err := os.WriteFile(file, []byte(notesOffering), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := supplier("offering", "apply", "-f", file, "--dry-run"); got.code != exitOK || got.stdout != "checked: 0 created, 0 updated, 1 unchanged\n" {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("refusals", func(t *testing.T) {
+		for name, tc := range map[string]struct {
+			args []string
+			code int
+		}{
+			"no such order":           {[]string{"order", "show", "nothing"}, exitNotFound},
+			"no such partner":         {[]string{"partner", "show", "https://nobody.localhost:1"}, exitNotFound},
+			"no such offering":        {[]string{"offering", "show", "nothing"}, exitNotFound},
+			"no such listing":         {[]string{"listing", "update", "lst-nothing", "--hide"}, exitNotFound},
+			"no such portal":          {[]string{"portal", "rotate", "nothing"}, exitNotFound},
+			"no such job":             {[]string{"job", "retry", "999999"}, exitNotFound},
+			"bad portal name":         {[]string{"portal", "add", "No Good"}, exitFailure},
+			"nobody at that origin":   {[]string{"partner", "add", "https://nobody.localhost:1", "--as", "supplier", "--yes"}, exitPending},
+			"origin outside of dev":   {[]string{"partner", "add", "https://sidecar.example", "--as", "supplier", "--yes"}, exitFailure},
+			"words that do not match": {[]string{"partner", "add", p.supplier.Origin, "--as", "supplier", "--fingerprint", "a b c d e f"}, exitConflict},
+		} {
+			got := reseller(tc.args...)
+			if got.code != tc.code || got.stdout != "" || !strings.Contains(got.stderr, "hanse: ") {
+				t.Errorf("%s: exit %d, want %d:\n%s%s", name, got.code, tc.code, got.stdout, got.stderr)
+			}
+		}
+		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": "hanse_op_wrong"}, "", "order", "list", "-c", p.reseller.ConfigFile)
+		if got.code != exitAuth {
+			t.Errorf("wrong token: %+v", got)
+		}
+	})
+}
