@@ -1,0 +1,170 @@
+package hot_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/hot"
+	"github.com/hanse-market/hanse/sidecar/internal/testserver"
+)
+
+// ownServer is a server that the test may stop and flush.
+func ownServer(t *testing.T) *testserver.Redis {
+	t.Helper()
+	server, err := testserver.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+func TestALostMemoryIsANewBirth(t *testing.T) {
+	losses := map[string]func(t *testing.T, server *testserver.Redis){
+		"flushed": func(t *testing.T, server *testserver.Redis) {
+			if err := server.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"restarted": func(t *testing.T, server *testserver.Redis) {
+			if err := errors.Join(server.Stop(), server.Start()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			server, c := ownServer(t), newClock()
+			s, other := connect(t, server, c), connect(t, server, c)
+			if fresh := must[bool](t)(s.Claim(t.Context(), "proof", time.Hour)); !fresh {
+				t.Fatal("not fresh")
+			}
+			born := must[time.Time](t)(s.Birth(t.Context()))
+			c.add(time.Minute)
+			lose(t, server)
+			// Whatever the first calls meet (a broken connection, the new memory), none of them lets the proof through.
+			for range 10 {
+				fresh, err := s.Claim(t.Context(), "proof", time.Hour)
+				if fresh {
+					t.Fatal("the proof was taken twice")
+				}
+				if err == nil {
+					t.Fatal("the loss went unseen")
+				}
+			}
+			// Nor does a replica that had not asked since.
+			if fresh, err := other.Claim(t.Context(), "proof", time.Hour); fresh || err == nil {
+				t.Fatalf("the other replica: %v, %v", fresh, err)
+			}
+			now := c.Now()
+			c.add(3 * time.Second)
+			for _, s := range []*hot.Redis{s, other} {
+				later := until(t, func() (time.Time, error) { return s.Birth(t.Context()) })
+				if !later.After(born) || later.After(now) {
+					t.Errorf("born %v, then %v, lost at %v", born, later, now)
+				}
+			}
+			if fresh := must[bool](t)(s.Claim(t.Context(), "new proof", time.Hour)); !fresh {
+				t.Error("a new proof is refused")
+			}
+			if fresh := must[bool](t)(other.Claim(t.Context(), "new proof", time.Hour)); fresh {
+				t.Error("a new proof is taken twice")
+			}
+		})
+	}
+}
+
+// until repeats what fails while broken connections are found out.
+func until[T any](t *testing.T, try func() (T, error)) T {
+	t.Helper()
+	var v T
+	var err error
+	for range 100 {
+		if v, err = try(); err == nil {
+			return v
+		}
+	}
+	t.Fatal(err)
+	return v
+}
+
+func TestRedisThatEvictsIsRefused(t *testing.T) {
+	server, err := testserver.StartRedisEvicting("allkeys-lru")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := hot.NewRedis(t.Context(), config(server, newClock())); err == nil || !strings.Contains(err.Error(), "noeviction") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestRedisDownFailsClosedAndSoon(t *testing.T) {
+	outages := map[string]func(*testserver.Redis) error{
+		"stopped": (*testserver.Redis).Stop,
+		"hanging": (*testserver.Redis).Pause,
+	}
+	for name, end := range outages {
+		t.Run(name, func(t *testing.T) {
+			server, c := ownServer(t), newClock()
+			s := connect(t, server, c)
+			wake, cancel := s.Subscribe("job")
+			defer cancel()
+			<-wake // the subscription itself
+			if err := end(server); err != nil {
+				t.Fatal(err)
+			}
+			c.add(time.Minute)
+			calls := map[string]func() error{
+				"claim":  func() error { _, err := s.Claim(t.Context(), "k", time.Minute); return err },
+				"birth":  func() error { _, err := s.Birth(t.Context()); return err },
+				"mark":   func() error { return s.Mark(t.Context(), "k", time.Minute) },
+				"marked": func() error { _, err := s.Marked(t.Context(), "k"); return err },
+				"allow":  func() error { _, _, err := s.Allow(t.Context(), "k", 1, 1); return err },
+				"lease":  func() error { _, err := s.Lease(t.Context(), "k", "me", time.Minute); return err },
+			}
+			for call, fn := range calls {
+				begun := time.Now()
+				if err := fn(); err == nil {
+					t.Errorf("%s passed", call)
+				}
+				if took := time.Since(begun); took > 3*time.Second {
+					t.Errorf("%s took %v", call, took)
+				}
+			}
+			if err := s.Publish(t.Context(), "job"); err != nil {
+				t.Error(err)
+			}
+			<-wake // within the process wake-ups go on
+			if name == "hanging" {
+				if err := server.Resume(); err != nil {
+					t.Fatal(err)
+				}
+				until(t, func() (bool, error) { return s.Claim(t.Context(), "after", time.Minute) })
+			}
+		})
+	}
+}
+
+func TestMembersOfOneServerAreApart(t *testing.T) {
+	server, c := servers.Redis(t), newClock()
+	other := config(server, c)
+	other.Prefix = "https://b.example"
+	b, err := hot.NewRedis(t.Context(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	a := connect(t, server, c)
+	for _, s := range []*hot.Redis{a, b} {
+		if !must[bool](t)(s.Claim(t.Context(), "same", time.Minute)) {
+			t.Error("one member's claim counts for another")
+		}
+	}
+}

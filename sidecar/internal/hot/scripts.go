@@ -1,0 +1,54 @@
+package hot
+
+import "github.com/redis/go-redis/v9"
+
+// claimScript claims a key if the server's memory is the one that the caller knows.
+//
+//	KEYS birth, and the key to claim if any
+//	ARGV now in ms, the birth as the caller knows it, ttl in ms
+//	answers {1 claimed, 0 was there, -1 another birth than the caller knows; birth}
+//
+// The birth carries the run id of the server's process: a restarted or promoted server has another one.
+var claimScript = redis.NewScript(`
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+local birth = redis.call('GET', KEYS[1])
+if not birth or string.sub(birth, 1, #run) ~= run then
+  local policy = string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)')
+  if policy ~= 'noeviction' then
+    return redis.error_reply('EVICTS maxmemory-policy must be noeviction and is ' .. tostring(policy))
+  end
+  birth = run .. ' ' .. ARGV[1]
+  redis.call('SET', KEYS[1], birth)
+end
+if birth ~= ARGV[2] then return {-1, birth} end
+if not KEYS[2] then return {0, birth} end
+if redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[3]) then return {1, birth} end
+return {0, birth}
+`)
+
+var markScript = redis.NewScript(`
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '', 'PX', ARGV[1]) end
+return 1
+`)
+
+// allowScript is the generic cell rate algorithm in microseconds; it answers how long to wait, 0 for go.
+var allowScript = redis.NewScript(`
+local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + interval
+local wait = full - burst * interval - now
+if wait > 0 then return wait end
+redis.call('SET', KEYS[1], string.format('%d', full), 'PX', math.ceil((full - now) / 1000) + 1000)
+return 0
+`)
+
+var leaseScript = redis.NewScript(`
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`)
+
+var releaseScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+`)
