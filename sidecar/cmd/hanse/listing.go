@@ -67,7 +67,7 @@ func (c *listingUpdateCmd) Run(a *app) error {
 	return a.show(res, func(t *table) {
 		t.fact("Listing", l.GetId())
 		t.fact("Name", l.GetName())
-		t.fact("Supplier's name", l.GetSupplierName())
+		t.fact("Supplier", l.GetSupplierName())
 		t.fact("Partner", l.GetPartner())
 		t.fact("Offering", l.GetOfferingId())
 		t.fact("Wholesale", amount(l.GetWholesalePrice()))
