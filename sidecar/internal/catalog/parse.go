@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -82,7 +83,7 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 		return whole("file_limit", fmt.Sprintf("the file is larger than %d MiB", MaxFileBytes>>20))
 	}
 	var err error
-	if p.format, err = compileFormat(); err != nil {
+	if p.format, err = format(); err != nil {
 		return whole("internal", "the offering schema does not compile: "+err.Error())
 	}
 	number := 0
@@ -108,7 +109,8 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 	return p.parsed, nil
 }
 
-func compileFormat() (*jsonschema.Schema, error) {
+// format is the compiled OfferingSchema.
+var format = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(offeringSchema))
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func compileFormat() (*jsonschema.Schema, error) {
 		return nil, err
 	}
 	return c.Compile(name)
-}
+})
 
 // document checks one document in three steps, each of which needs the one before: shape, schema, meaning.
 func (p *parser) document(src *source, number int) {

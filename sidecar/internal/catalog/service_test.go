@@ -1,0 +1,505 @@
+package catalog_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// audience is a fixed set of resellers; who they are is not this package's business.
+type audience []catalog.AudienceEntry
+
+func (a audience) Resellers(catalog.Tx) ([]catalog.AudienceEntry, error) { return a, nil }
+
+const (
+	acme = "https://acme.localhost"
+	dell = "https://dollar.localhost"
+)
+
+// member is a supplier and a reseller on a store of its own.
+type member struct {
+	*catalog.Service
+	reader *catalog.Reader
+	work   catalog.Work
+	now    *time.Time
+	woken  *[]string
+}
+
+func newMember(t testing.TB) member {
+	t.Helper()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	var woken []string
+	s, err := store.Open(t.Context(), store.Config{
+		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: make([]byte, 32), Now: clock,
+		Wake: func(topic string) { woken = append(woken, topic) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	work := store.For[catalog.Tx](s)
+	return member{
+		Service: &catalog.Service{Work: work, Audience: audience{{acme, "EUR"}, {dell, "USD"}}, Now: clock},
+		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: clock},
+		work:    work, now: &now, woken: &woken,
+	}
+}
+
+func offering(id, state, amount string) string {
+	return fmt.Sprintf(`---
+apiVersion: hanse/v1
+kind: Offering
+id: %s
+name: Offering %s
+category: database
+region: north
+country: DE
+currency: EUR
+state: %s
+prices: [{id: fee, kind: recurring, period: P1M, amount: "%s"}]
+recipe:
+  inputs: {type: object, properties: {plan: {type: string}}}
+  step: {adapter: process, with: {plan: "${inputs.plan}"}}
+`, id, id, state, amount)
+}
+
+func (m member) apply(t testing.TB, yaml string) catalog.Result {
+	t.Helper()
+	r, wrong, err := m.Apply(t.Context(), []byte(yaml), false)
+	if err != nil || len(wrong) > 0 {
+		t.Fatal(err, wrong)
+	}
+	return r
+}
+
+func (m member) page(t testing.TB, partner string, cursor []byte, limit int) catalog.Page {
+	t.Helper()
+	p, err := m.FeedPage(t.Context(), partner, cursor, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (m member) take(t testing.TB, after []byte, p catalog.Page) catalog.Applied {
+	t.Helper()
+	a, err := m.reader.ApplyPage(t.Context(), acme, after, p, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// shown lists the offerings of a partner that are there, as id@revision.
+func (m member) shown(t testing.TB) string {
+	t.Helper()
+	var out []string
+	err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+		out = nil
+		all, err := tx.Catalog().ListForeign("", "", 1000)
+		for _, f := range all {
+			out = append(out, fmt.Sprintf("%s@%d", f.ID, f.Revision))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, " ")
+}
+
+func show(p catalog.Page) string {
+	var out []string
+	if p.SnapshotBegin {
+		out = append(out, "begin")
+	}
+	for _, c := range p.Items {
+		s := fmt.Sprintf("%s@%d", c.OfferingID, c.Revision)
+		if c.Tombstone {
+			s = "-" + s
+		}
+		out = append(out, s)
+	}
+	if p.SnapshotEnd {
+		out = append(out, "end")
+	}
+	if p.More {
+		out = append(out, "more")
+	}
+	return strings.Join(out, " ")
+}
+
+func TestApplyCountsRevisions(t *testing.T) {
+	m := newMember(t)
+	both := offering("a", "orderable", "1") + offering("b", "orderable", "2")
+	if got := m.apply(t, both); got != (catalog.Result{Created: 2}) {
+		t.Errorf("first: %+v", got)
+	}
+	if got := m.apply(t, "# another comment\n"+both); got != (catalog.Result{Unchanged: 2}) {
+		t.Errorf("again: %+v", got)
+	}
+	changed := offering("a", "orderable", "1") + offering("b", "orderable", "2.5") + offering("c", "orderable", "3")
+	if got, wrong, err := m.Apply(t.Context(), []byte(changed), true); got != (catalog.Result{Created: 1, Updated: 1, Unchanged: 1}) || len(wrong) > 0 || err != nil {
+		t.Errorf("dry run: %+v %v %v", got, wrong, err)
+	}
+	if got := m.apply(t, changed); got != (catalog.Result{Created: 1, Updated: 1, Unchanged: 1}) {
+		t.Errorf("the dry run did something, or this did not: %+v", got)
+	}
+	err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+		o, err := tx.Catalog().Current("b")
+		if o.Revision != 2 || sha256.Sum256(o.Document) != o.Digest || bytes.Contains(o.Document, []byte("process")) {
+			t.Errorf("%+v", o)
+		}
+		old, err2 := tx.Catalog().Revision("b", 1)
+		if old.SupersededAt.IsZero() {
+			t.Error("the revision before is not superseded")
+		}
+		return firstOf(err, err2)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestApplyIsAllOrNothing(t *testing.T) {
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	for _, tc := range []struct {
+		name, yaml, reason, field string
+		line                      int
+	}{
+		{"a state that cannot follow", offering("n", "orderable", "1") + offering("a", "inTest", "1"), "state_transition", "state", 24},
+		{"a state that cannot begin", offering("n", "endOfSale", "1"), "state_transition", "state", 10},
+		{"another currency", offering("n", "orderable", "1") + strings.Replace(offering("a", "orderable", "1"), "EUR", "USD", 1), "currency_change", "currency", 23},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			*m.woken = nil
+			r, wrong, err := m.Apply(t.Context(), []byte(tc.yaml), false)
+			if err != nil || r != (catalog.Result{}) || len(wrong) != 1 {
+				t.Fatal(r, wrong, err)
+			}
+			if w := wrong[0]; w.Reason != tc.reason || w.Field != tc.field || w.Line != tc.line {
+				t.Errorf("%+v", w)
+			}
+			if len(*m.woken) > 0 {
+				t.Errorf("woken: %v", *m.woken)
+			}
+			err = m.work.View(t.Context(), func(tx catalog.Tx) error {
+				_, err := tx.Catalog().Current("n")
+				return err
+			})
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("the other offering of the file was applied: %v", err)
+			}
+		})
+	}
+	m.CheckStep = func(b recipe.Binding) error {
+		return fault.New(fault.Invalid, "adapter_unknown", "there is no adapter %s", b.Adapter)
+	}
+	_, wrong, err := m.Apply(t.Context(), []byte(offering("n", "orderable", "1")), false)
+	if err != nil || len(wrong) != 1 || wrong[0].Reason != "step_invalid" || wrong[0].Line != 14 {
+		t.Errorf("an adapter that is not configured: %v %v", wrong, err)
+	}
+}
+
+func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1")+offering("b", "announced", "2")+offering("t", "inTest", "3"))
+	if got, want := strings.Join(*m.woken, " "), "catalog/"+acme; !strings.Contains(got, want) {
+		t.Errorf("woken: %s", got)
+	}
+	p := m.page(t, acme, nil, 0)
+	if got := show(p); got != "begin a@1 b@1 end" {
+		t.Errorf("snapshot: %s", got)
+	}
+	if got := show(m.page(t, dell, nil, 0)); got != "begin end" {
+		t.Errorf("the partner in dollars sees %s", got)
+	}
+	if got := show(m.page(t, acme, p.Cursor, 0)); got != "" {
+		t.Errorf("nothing is new: %s", got)
+	}
+	m.apply(t, offering("a", "orderable", "1.5")+offering("t", "orderable", "3"))
+	p = m.page(t, acme, p.Cursor, 0)
+	if got := show(p); got != "a@2 t@2" {
+		t.Errorf("changes: %s", got)
+	}
+	m.apply(t, offering("a", "endOfSale", "1.5"))
+	m.apply(t, offering("a", "endOfSupport", "1.5"))
+	m.apply(t, offering("a", "obsolete", "1.5"))
+	p = m.page(t, acme, p.Cursor, 0)
+	if got := show(p); got != "-a@4" {
+		t.Errorf("what partners see no longer: %s", got)
+	}
+	if got := show(m.page(t, acme, nil, 0)); got != "begin b@1 t@2 -a@4 end" {
+		t.Errorf("a later snapshot: %s", got)
+	}
+	for name, cursor := range map[string][]byte{
+		"garbage": []byte("garbage that is long enough"), "short": {1}, "another epoch": append(bytes.Clone(p.Cursor), 'x'),
+		"another version": append([]byte{9}, p.Cursor[1:]...),
+	} {
+		if got := m.page(t, acme, cursor, 1); !got.SnapshotBegin {
+			t.Errorf("a cursor that is %s does not start a snapshot", name)
+		}
+	}
+}
+
+func TestAgreementsPublishAndWithdraw(t *testing.T) {
+	m := newMember(t)
+	const late = "https://late.localhost"
+	m.apply(t, offering("a", "orderable", "1")+offering("b", "inTest", "2"))
+	do := func(fn func(tx catalog.Tx) error) {
+		t.Helper()
+		if err := m.work.Do(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(func(tx catalog.Tx) error { return catalog.PublishAll(tx, late, "EUR") })
+	p := m.page(t, late, nil, 0)
+	if got := show(p); got != "begin a@1 end" {
+		t.Errorf("published: %s", got)
+	}
+	do(func(tx catalog.Tx) error { return catalog.WithdrawAll(tx, late, "EUR") })
+	if got := show(m.page(t, late, p.Cursor, 0)); got != "-a@1" {
+		t.Errorf("withdrawn: %s", got)
+	}
+}
+
+func TestReaderResumesInsideASnapshot(t *testing.T) {
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1")+offering("b", "orderable", "1")+offering("c", "orderable", "1"))
+	first := m.page(t, acme, nil, 2)
+	if got := show(first); got != "begin a@1 b@1 more" {
+		t.Fatalf("first page: %s", got)
+	}
+	m.take(t, nil, first)
+	// Meanwhile one that was sent goes away, one that was sent changes.
+	m.apply(t, offering("a", "endOfSale", "1"))
+	m.apply(t, offering("a", "endOfSupport", "1")+offering("b", "orderable", "2"))
+	place, err := m.reader.Place(t.Context(), acme)
+	if err != nil || !bytes.Equal(place, first.Cursor) {
+		t.Fatalf("place %x (%v)", place, err)
+	}
+	second := m.page(t, acme, place, 2)
+	if got := show(second); got != "c@1 -a@3 more" {
+		t.Fatalf("second page: %s", got)
+	}
+	m.take(t, place, second)
+	third := m.page(t, acme, second.Cursor, 2)
+	if got := show(third); got != "b@2 end" {
+		t.Fatalf("third page: %s", got)
+	}
+	m.take(t, second.Cursor, third)
+	if got := m.shown(t); got != "b@2 c@1" {
+		t.Errorf("shown: %s", got)
+	}
+	// A page that was applied already.
+	if _, err := m.reader.ApplyPage(t.Context(), acme, second.Cursor, third, "EUR"); fault.ReasonOf(err) != "cursor_moved" {
+		t.Errorf("again: %v", err)
+	}
+	// A new snapshot sweeps what it does not hold.
+	again := m.page(t, acme, nil, 0)
+	again.Items = again.Items[:1]
+	if a := m.take(t, third.Cursor, again); a.Removed != 1 {
+		t.Errorf("%+v", a)
+	}
+	if got := m.shown(t); got != "c@1" {
+		t.Errorf("after the sweep: %s", got)
+	}
+}
+
+// published is a page of documents as a partner could make it.
+func published(t testing.TB, docs ...map[string]any) catalog.Page {
+	t.Helper()
+	p := catalog.Page{Cursor: []byte("next")}
+	for _, extra := range docs {
+		doc := map[string]any{
+			"id": "a", "revision": 1, "state": "orderable", "name": "A", "summary": "", "category": "c", "region": "r", "country": "DE",
+			"currency": "EUR", "prices": []any{map[string]any{"id": "fee", "name": "Fee", "kind": "one_off", "amount": "1.00"}},
+			"inputs": map[string]any{"type": "object"}, "outputs": map[string]any{"type": "object"},
+		}
+		for k, v := range extra {
+			doc[k] = v
+		}
+		raw, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _ := doc["id"].(string)
+		revision, _ := doc["revision"].(int)
+		p.Items = append(p.Items, catalog.Change{OfferingID: id, Revision: int64(revision), Document: raw, Digest: sha256.Sum256(raw)})
+	}
+	return p
+}
+
+type fields = map[string]any
+
+func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		page    func(t *testing.T) catalog.Page
+		refused string
+		shown   string
+	}{
+		{"a new revision", func(t *testing.T) catalog.Page { return published(t, fields{"revision": 6}) }, "", "a@6"},
+		{"the same again", func(t *testing.T) catalog.Page { return published(t, fields{"revision": 5}) }, "", "a@5"},
+		{"an older revision", func(t *testing.T) catalog.Page { return published(t, fields{"revision": 4}) }, "revision_rollback", "a@5"},
+		{"other content under one revision", func(t *testing.T) catalog.Page {
+			return published(t, fields{"revision": 5, "name": "B"})
+		}, "revision_reused", "a@5"},
+		{"a tombstone", func(*testing.T) catalog.Page {
+			return catalog.Page{Cursor: []byte("n"), Items: []catalog.Change{{OfferingID: "a", Revision: 6, Tombstone: true}}}
+		}, "", ""},
+		{"an old tombstone", func(*testing.T) catalog.Page {
+			return catalog.Page{Cursor: []byte("n"), Items: []catalog.Change{{OfferingID: "a", Revision: 4, Tombstone: true}}}
+		}, "revision_rollback", "a@5"},
+		{"a tombstone of what we never had", func(*testing.T) catalog.Page {
+			return catalog.Page{Cursor: []byte("n"), Items: []catalog.Change{{OfferingID: "z", Revision: 1, Tombstone: true}}}
+		}, "", "a@5"},
+		{"a foreign currency hides the offering", func(t *testing.T) catalog.Page {
+			return published(t, fields{"revision": 6, "currency": "USD"})
+		}, "currency_foreign", ""},
+		{"a document of another offering", func(t *testing.T) catalog.Page {
+			p := published(t, fields{"id": "b", "revision": 6})
+			p.Items[0].OfferingID = "a"
+			return p
+		}, "document_invalid", ""},
+		{"a document of another revision", func(t *testing.T) catalog.Page {
+			p := published(t, fields{"revision": 7})
+			p.Items[0].Revision = 6
+			return p
+		}, "document_invalid", ""},
+		{"one bad offering beside a good one", func(t *testing.T) catalog.Page {
+			return published(t, fields{"id": "x", "name": ""}, fields{"id": "y"})
+		}, "document_invalid", "a@5 y@1"},
+		{"more than are kept", func(t *testing.T) catalog.Page {
+			return published(t, fields{"id": "x"}, fields{"id": "y"}, fields{"id": "z"})
+		}, "offerings_limit", "a@5 x@1 y@1"},
+		{"a huge document", func(t *testing.T) catalog.Page {
+			return published(t, fields{"revision": 6, "pad": strings.Repeat("x", catalog.MaxDocumentBytes)})
+		}, "document_invalid", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := newMember(t)
+			m.reader.MaxOfferings = 3
+			before := published(t, fields{"revision": 5})
+			m.take(t, nil, before)
+			applied := m.take(t, before.Cursor, tc.page(t))
+			var reasons []string
+			for _, r := range applied.Refused {
+				reasons = append(reasons, r.Reason)
+			}
+			if got := strings.Join(reasons, " "); got != tc.refused {
+				t.Errorf("refused %q, want %q", got, tc.refused)
+			}
+			if got := m.shown(t); got != tc.shown {
+				t.Errorf("shown %q, want %q", got, tc.shown)
+			}
+		})
+	}
+}
+
+func TestReaderRefusesAPageAsAWhole(t *testing.T) {
+	m := newMember(t)
+	forged := published(t, fields{}, fields{"id": "b"})
+	forged.Items[1].Document = append(forged.Items[1].Document, ' ')
+	noID := published(t, fields{"id": "../x"})
+	noCursor := published(t, fields{})
+	noCursor.Cursor = nil
+	for reason, pages := range map[string][]catalog.Page{
+		"digest_mismatch": {forged},
+		"page_invalid":    {noID, noCursor, {Cursor: []byte("n"), Items: make([]catalog.Change, catalog.MaxPage+1)}},
+	} {
+		for _, p := range pages {
+			if _, err := m.reader.ApplyPage(t.Context(), acme, nil, p, "EUR"); fault.ReasonOf(err) != reason || !fault.Is(err, fault.Invalid) {
+				t.Errorf("got %v, want %s", err, reason)
+			}
+		}
+	}
+	if got := m.shown(t); got != "" {
+		t.Errorf("something was taken: %s", got)
+	}
+	if place, err := m.reader.Place(t.Context(), acme); place != nil || err != nil {
+		t.Errorf("the cursor moved: %x %v", place, err)
+	}
+}
+
+func TestAnOfferingThatWasGoneComesBack(t *testing.T) {
+	m := newMember(t)
+	p := published(t, fields{"revision": 5})
+	m.take(t, nil, p)
+	m.take(t, p.Cursor, catalog.Page{Cursor: []byte("2"), Items: []catalog.Change{{OfferingID: "a", Revision: 5, Tombstone: true}}})
+	if got := m.shown(t); got != "" {
+		t.Errorf("shown %q", got)
+	}
+	p.Cursor = []byte("3")
+	m.take(t, []byte("2"), p)
+	if got := m.shown(t); got != "a@5" {
+		t.Errorf("shown %q", got)
+	}
+}
+
+func TestHonoured(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name       string
+		state      catalog.State
+		until      string
+		superseded time.Duration // ago; 0 is current
+		want       bool
+	}{
+		{"the current one", catalog.Orderable, "", 0, true},
+		{"on hold", catalog.OnHold, "", 0, false},
+		{"superseded within the grace", catalog.Orderable, "", catalog.Grace - time.Second, true},
+		{"superseded before the grace", catalog.Orderable, "", catalog.Grace, false},
+		{"superseded, promised longer", catalog.Orderable, "2026-12-24T00:00:00Z", 48 * time.Hour, true},
+		{"current, promise over", catalog.Orderable, "2026-11-21T12:00:00Z", 0, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := catalog.Offering{State: tc.state, Document: []byte(`{}`)}
+			if tc.until != "" {
+				o.Document = []byte(`{"orderable_until":"` + tc.until + `"}`)
+			}
+			if tc.superseded > 0 {
+				o.SupersededAt = now.Add(-tc.superseded)
+			}
+			if got := catalog.Honoured(o, now); got != tc.want {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+func TestListingIDIsStable(t *testing.T) {
+	if d := cmp.Diff("lst-", catalog.ListingID(acme, "a")[:4]); d != "" || len(catalog.ListingID(acme, "a")) != 24 {
+		t.Error(catalog.ListingID(acme, "a"))
+	}
+	if catalog.ListingID("a", "b\nc") == catalog.ListingID("a", "b") {
+		t.Error("two offerings, one listing")
+	}
+}
