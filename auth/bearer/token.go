@@ -61,27 +61,29 @@ func ParseToken(token, origin string, published KeySource, now time.Time) (Claim
 	if err != nil {
 		return Claims{}, "", tokenRefusal(err)
 	}
-	// aud first: with an array the whole object would fail to decode, and the reason would say less than we know.
-	var audience struct {
-		Audience json.RawMessage `json:"aud"`
-	}
-	if err := json.Unmarshal(payload, &audience); err != nil {
-		return Claims{}, "", refuse(ReasonTokenMalformed, "the claims are not a JSON object").Because(err)
-	}
-	var one string
-	if json.Unmarshal(audience.Audience, &one) != nil || one != origin {
-		return Claims{}, "", refuse(ReasonTokenAudience, "the token is not for this server")
-	}
 	var c Claims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return Claims{}, "", refuse(ReasonTokenMalformed, "the claims are not those of an access token").Because(err)
+		return Claims{}, "", misfit(payload, err)
 	}
 	return c, kid, c.check(origin, now)
+}
+
+// misfit says why claims do not decode: an audience that is an array deserves its own reason.
+func misfit(payload []byte, cause error) error {
+	var audience struct {
+		Audience []string `json:"aud"`
+	}
+	if json.Unmarshal(payload, &audience) == nil && audience.Audience != nil {
+		return refuse(ReasonTokenAudience, "aud must be this server, as one string").Because(cause)
+	}
+	return refuse(ReasonTokenMalformed, "the claims are not those of an access token").Because(cause)
 }
 
 func (c Claims) check(origin string, now time.Time) error {
 	issued, expires := time.Unix(c.IssuedAt, 0), time.Unix(c.Expires, 0)
 	switch {
+	case c.Audience != origin:
+		return refuse(ReasonTokenAudience, "the token is not for this server")
 	case c.Issuer != origin:
 		return refuse(ReasonTokenIssuer, "the token is not issued by this server")
 	case c.ID == "" || c.ClientID == "" || c.Subject != c.ClientID || c.IssuedAt <= 0 || len(c.Details) > 1:

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
 )
 
@@ -168,16 +168,11 @@ func (v *Verifier) parse(proof string) (claims, *bound, error) {
 	if err != nil {
 		return claims{}, nil, refuse(ReasonMalformed, "the claims are not base64url").Because(err)
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(proof[end+1:])
-	if err != nil || len(signature) != 64 {
-		return claims{}, nil, refuse(ReasonMalformed, "the signature is not base64url of 64 bytes")
-	}
 	key, err := v.key(head)
 	if err != nil {
 		return claims{}, nil, err
 	}
-	sum := sha256.Sum256([]byte(proof[:end]))
-	if !ecdsa.Verify(key.key, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+	if !keys.CheckES256(key.key, proof[:end], proof[end+1:]) {
 		return claims{}, nil, refuse(ReasonSignature, "the signature is not by the proof's key")
 	}
 	var c claims
