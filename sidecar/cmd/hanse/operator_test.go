@@ -74,7 +74,7 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			t.Errorf("got:\n%s", got.stdout)
 		}
 		got := reseller("listing", "update", p.listing, "--name", "Our Notes", "--markup", "100%", "--hide")
-		for _, text := range []string{"Our Notes", "7.84 EUR", "Hidden:           yes"} {
+		for _, text := range []string{"Our Notes", "7.84 EUR", "Hidden:     yes"} {
 			if !strings.Contains(got.stdout, text) {
 				t.Errorf("no %q in:\n%s", text, got.stdout)
 			}
