@@ -56,7 +56,6 @@ export function rough(locale: Locale, units: bigint, currency: string): string {
 /** A unit price with all its places: EUR 0.0043. */
 export function unitPrice(locale: Locale, price: UnitPrice | undefined): string {
   if (!price) return "";
-  if (price.value === 0n) return locale.t("price.free");
   return format(locale, decimal(price.value, price.scale), price.currency, digitsOf(price.currency), price.scale);
 }
 

@@ -45,7 +45,6 @@ export const de: Messages = {
   "facet.certification": "Zertifikat",
   "facet.price": "Preis",
 
-  "price.free": "Kostenlos",
   "price.once": "einmalig",
   "price.perUnit": "pro {unit}",
   "price.per.day.one": "pro Tag",

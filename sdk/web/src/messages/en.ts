@@ -44,7 +44,6 @@ export const en = {
   "facet.certification": "Certification",
   "facet.price": "Price",
 
-  "price.free": "Free",
   "price.once": "once",
   "price.perUnit": "per {unit}",
   "price.per.day.one": "per day",

@@ -45,7 +45,6 @@ export const es: Messages = {
   "facet.certification": "Certificación",
   "facet.price": "Precio",
 
-  "price.free": "Gratis",
   "price.once": "una vez",
   "price.perUnit": "por {unit}",
   "price.per.day.one": "al día",

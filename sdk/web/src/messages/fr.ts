@@ -45,7 +45,6 @@ export const fr: Messages = {
   "facet.certification": "Certification",
   "facet.price": "Prix",
 
-  "price.free": "Gratuit",
   "price.once": "une fois",
   "price.perUnit": "par {unit}",
   "price.per.day.one": "par jour",

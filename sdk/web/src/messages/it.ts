@@ -45,7 +45,6 @@ export const it: Messages = {
   "facet.certification": "Certificazione",
   "facet.price": "Prezzo",
 
-  "price.free": "Gratuito",
   "price.once": "una tantum",
   "price.perUnit": "per {unit}",
   "price.per.day.one": "al giorno",
