@@ -57,8 +57,8 @@ func ostseedb(postgres bool) []offering {
 				"{plan} is meant for {size}.",
 			regions: all, certifications: iso,
 			plans: []plan{
-				{id: "duty", name: "Duty", size: "one duty rota", monthly: "39.00", limit: 128},
-				{id: "house", name: "House", size: "all teams of a house", setup: "150.00", monthly: "129.00", limit: 256},
+				{id: "duty", name: "Duty", size: "one duty rota", monthly: "39.00"},
+				{id: "house", name: "House", size: "all teams of a house", setup: "150.00", monthly: "129.00"},
 			},
 		},
 		{

@@ -39,7 +39,7 @@ func (c *child) launch() error {
 		c.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	c.cmd.SysProcAttr.Setpgid = true
-	c.cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	c.cmd.SysProcAttr.Pdeathsig = c.end
 	if err := c.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}

@@ -21,7 +21,7 @@ import (
 const defaultDir = ".demo"
 
 // patience ends a story that hangs; building comes before it.
-const patience = 5 * time.Minute
+const patience = 10 * time.Minute
 
 func main() {
 	// The first signal asks for a clean end; after stop, a second one ends the demo at once and the kernel its children.

@@ -107,7 +107,7 @@ type plan struct {
 	size string
 	// setup is owed once, monthly each month, in the catalog's currency; "" is nothing.
 	setup, monthly string
-	// limit is the figure that the recipe hands to the adapter.
+	// limit is how many connections a database takes.
 	limit int
 }
 

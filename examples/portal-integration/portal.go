@@ -106,9 +106,10 @@ func post(ctx context.Context, c *http.Client, url, kind, body string) (*http.Re
 
 // invite tells where to go.
 func (d *demo) invite(w io.Writer) {
-	fmt.Fprintf(w, "\nThe portal:  %s  (log in as %s, password %s)\n", d.portal.url, d.portal.user, d.portal.password)
+	fmt.Fprintf(w, "\nThe portal: %s  (log in as %s, password %s)\n\n", d.portal.url, d.portal.user, d.portal.password)
 	for _, m := range d.members() {
-		fmt.Fprintf(w, "%-11s  metrics http://%s/metrics   shell: %s -c %s order list\n", m.name, m.ops, m.hanse, m.config())
+		fmt.Fprintf(w, "%s\n  as partners see it   curl --cacert %s %s/.well-known/hanse-member\n", m.name, filepath.Join(d.dir, "dev-ca", "ca.pem"), m.origin)
+		fmt.Fprintf(w, "  as operators see it  %s -c %s order list\n  metrics              http://%s/metrics\n", m.hanse, m.config(), m.ops)
 	}
-	fmt.Fprintf(w, "Everything lies in %s. Ctrl-C ends it.\n", d.dir)
+	fmt.Fprintf(w, "\nEverything lies in %s. What dies is started again: kill -9 a member and watch the orders go on. Ctrl-C ends it all.\n", d.dir)
 }

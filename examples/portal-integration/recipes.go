@@ -2,8 +2,9 @@ package main
 
 import "fmt"
 
-// workspace is the recipe of the notebook that comes with the process adapter; the plan's limit is its memory in MiB.
-func workspace(p plan) recipe {
+// workspace is the recipe of the notebook that comes with the process adapter. Its plans are
+// prices for houses of different sizes; the program is the same.
+func workspace(plan) recipe {
 	return recipe{
 		Inputs: &schema{
 			required: []string{"title", "readers"},
@@ -26,9 +27,8 @@ func workspace(p plan) recipe {
 			},
 		},
 		Step: step{Adapter: "process", Connection: "programs", With: map[string]any{
-			"program":    "notes",
-			"settings":   map[string]any{"title": "${inputs.title} (${inputs.readers})"},
-			"memory_mib": p.limit,
+			"program":  "notes",
+			"settings": map[string]any{"title": "${inputs.title} (${inputs.readers})"},
 		}},
 	}
 }

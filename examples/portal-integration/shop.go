@@ -50,7 +50,7 @@ func (d *demo) buy(ctx context.Context, shop *sdk.Client, p *purchase) error {
 		return fmt.Errorf("order %s: %w", p.name, err)
 	}
 	p.subscription = order.GetItems()[0].GetSubscriptionId()
-	err = d.until(ctx, 30*time.Second, "the access data of "+p.name+" arrive", func(ctx context.Context) (bool, error) {
+	err = d.until(ctx, time.Minute, "the access data of "+p.name+" arrive", func(ctx context.Context) (bool, error) {
 		s, err := shop.Subscription(ctx, p.subscription)
 		return s.GetAccessDataAvailable(), err
 	})
@@ -87,7 +87,7 @@ func findListing(ctx context.Context, shop *sdk.Client, name string) (*sdk.Listi
 
 // follow watches an order until it has ended; anything but completed is an error.
 func (d *demo) follow(ctx context.Context, shop *sdk.Client, id string) (*sdk.Order, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("order %s did not end within a minute", id))
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("order %s did not end within two minutes", id))
 	defer cancel()
 	var last *sdk.Order
 	state := ""

@@ -116,7 +116,7 @@ func (d *demo) terminate(ctx context.Context, shop *sdk.Client, p *purchase) err
 	if _, err := d.follow(ctx, shop, id); err != nil {
 		return fmt.Errorf("terminate %s: %w", p.name, err)
 	}
-	err := d.until(ctx, 15*time.Second, p.name+" is terminated", func(ctx context.Context) (bool, error) {
+	err := d.until(ctx, time.Minute, p.name+" is terminated", func(ctx context.Context) (bool, error) {
 		s, err := shop.Subscription(ctx, p.subscription)
 		return s.GetState() == "terminated", err
 	})
@@ -134,7 +134,7 @@ func (d *demo) terminate(ctx context.Context, shop *sdk.Client, p *purchase) err
 // must be what the other read, to the last entry.
 func (d *demo) verify(ctx context.Context) (ledgersProof, error) {
 	var total ledgersProof
-	err := d.until(ctx, 30*time.Second, "both sides of each ledger agree", func(ctx context.Context) (bool, error) {
+	err := d.until(ctx, time.Minute, "both sides of each ledger agree", func(ctx context.Context) (bool, error) {
 		total = ledgersProof{Verified: true}
 		heads := map[string]string{}
 		for _, m := range d.members() {

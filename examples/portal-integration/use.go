@@ -42,7 +42,7 @@ type note struct {
 }
 
 func (d *demo) callNotes(ctx context.Context, access map[string]string, method, path string, want int, body, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var payload io.Reader
 	if body != nil {
@@ -74,7 +74,7 @@ func (d *demo) callNotes(ctx context.Context, access map[string]string, method, 
 
 // useDatabase makes a table in the database that was bought, fills it and asks it something.
 func (d *demo) useDatabase(ctx context.Context, access map[string]string) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, access["connection_url"])
 	if err != nil {
@@ -111,7 +111,7 @@ func withoutPassword(err error) error {
 
 // gone waits until nothing answers any more under a terminated workspace's address.
 func (d *demo) gone(ctx context.Context, access map[string]string) error {
-	return d.until(ctx, 15*time.Second, "the terminated program is gone", func(ctx context.Context) (bool, error) {
+	return d.until(ctx, time.Minute, "the terminated program is gone", func(ctx context.Context) (bool, error) {
 		there, err := d.answers(ctx, access["url"]+"/healthz")
 		return !there, err
 	})
