@@ -2,11 +2,39 @@ package main
 
 import (
 	"context"
-	"errors"
+	"log/slog"
+	"os"
 
-	"github.com/hanse-market/hanse/sdk"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hanse-market/hanse/sdk"     // hanse:
+	"github.com/hanse-market/hanse/sidecar" // hanse:
 )
 
-func runEmbedded(context.Context, string) (*sdk.Client, func() error, error) {
-	return nil, nil, errors.New("not built in yet")
+// runSidecar runs the sidecar in this process: its loops, and the listeners for partners, operators and monitoring. The portal
+// itself talks to it over memory. end closes it, after all have ended.
+func runSidecar(ctx context.Context, group *errgroup.Group, config string, log *slog.Logger) (client *sdk.Client, end func() error, err error) { // hanse:
+	cfg, err := sidecar.LoadConfig(config, os.Getenv) // hanse:
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Logger = log
+	if cfg, err = cfg.Complete(); err != nil { // hanse:
+		return nil, nil, err
+	}
+	peerTLS, err := cfg.PeerTLS() // hanse:
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := sidecar.New(ctx, cfg) // hanse:
+	if err != nil {
+		return nil, nil, err
+	}
+	context.AfterFunc(ctx, s.Drain)                                                                      // hanse:
+	group.Go(func() error { return s.Run(ctx) })                                                         // hanse:
+	group.Go(func() error { return listenAndServe(ctx, cfg.Listen.Peer, peerTLS, s.PeerHandler()) })     // hanse:
+	group.Go(func() error { return listenAndServe(ctx, cfg.Listen.Operator, nil, s.OperatorHandler()) }) // hanse:
+	group.Go(func() error { return listenAndServe(ctx, cfg.Listen.Ops, nil, s.OpsHandler()) })           // hanse:
+	client, err = s.Client(ctx, "portal")                                                                // hanse:
+	return client, s.Close, err                                                                          // hanse:
 }

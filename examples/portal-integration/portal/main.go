@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sdk" // hanse:
 )
@@ -57,45 +60,40 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 
 // serve runs the portal until ctx ends.
 func serve(ctx context.Context, f flags, log *slog.Logger) error {
-	listener, err := net.Listen("tcp", f.listen)
-	if err != nil {
-		return err
+	var certificate *tls.Config
+	if f.tlsCert != "" {
+		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return err
+		}
+		certificate = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
 	}
-	defer listener.Close()
-	client, end, err := connect(ctx, f) // hanse:
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	client, end, err := connect(ctx, group, f, log) // hanse:
 	if err != nil {
+		stop()
+		err = errors.Join(err, group.Wait())
+		if end != nil {
+			err = errors.Join(err, end())
+		}
 		return err
 	}
 	handler, err := New(Config{Client: client, Logger: log}) // hanse:
 	if err != nil {
-		return errors.Join(err, end())
+		stop()
+		return errors.Join(err, group.Wait(), end())
 	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	drained := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		drained <- server.Shutdown(grace)
-	})
-	log.Info("portal serving", "address", listener.Addr().String(), "embedded", f.embedded)
-	if f.tlsCert != "" {
-		err = server.ServeTLS(listener, f.tlsCert, f.tlsKey)
-	} else {
-		err = server.Serve(listener)
-	}
-	if errors.Is(err, http.ErrServerClosed) && !stop() {
-		err = <-drained
-	}
-	return errors.Join(err, end())
+	log.Info("portal serving", "address", f.listen, "embedded", f.embedded)
+	group.Go(func() error { return listenAndServe(ctx, f.listen, certificate, handler) })
+	return errors.Join(group.Wait(), end())
 }
 
-// connect makes the client of the sidecar next door, or of the one inside; end stops the latter.
-func connect(ctx context.Context, f flags) (client *sdk.Client, end func() error, err error) { // hanse:
+// connect makes the client of the sidecar next door, or of the one inside, which end closes.
+func connect(ctx context.Context, group *errgroup.Group, f flags, log *slog.Logger) (client *sdk.Client, end func() error, err error) { // hanse:
 	if f.embedded {
-		return runEmbedded(ctx, f.config) // hanse:
+		return runSidecar(ctx, group, f.config, log) // hanse:
 	}
 	key, err := os.ReadFile(f.keyFile) // hanse:
 	if err != nil {
@@ -103,4 +101,31 @@ func connect(ctx context.Context, f flags) (client *sdk.Client, end func() error
 	}
 	client, err = sdk.New(f.sidecar, string(key)) // hanse:
 	return client, func() error { return nil }, err
+}
+
+// listenAndServe serves until ctx ends, then lets requests finish for a while. There is no WriteTimeout: orders are watched
+// for as long as they take.
+func listenAndServe(ctx context.Context, address string, t *tls.Config, handler http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if t != nil {
+		listener = tls.NewListener(listener, t)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := server.Shutdown(grace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // somebody is still watching an order; their browser connects again
+		}
+		drained <- err
+	})
+	if err = server.Serve(listener); errors.Is(err, http.ErrServerClosed) && !stop() {
+		err = <-drained
+	}
+	return err
 }

@@ -19,7 +19,7 @@ var files embed.FS
 
 // Config is what a portal needs.
 type Config struct {
-	// Client reaches the sidecar. Required.
+	// Client is required.
 	Client *sdk.Client // hanse:
 	// CookieKey signs the login cookie. Default: random, so that a restart logs everybody out.
 	CookieKey []byte
