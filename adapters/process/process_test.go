@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -148,7 +149,7 @@ func (s site) adapter(t *testing.T, change ...func(*Config)) *Adapter {
 
 func (s site) request(t *testing.T, tenant, program string) adapters.Request {
 	t.Helper()
-	sum := sha256.Sum256([]byte(t.Name() + "/" + tenant + "/" + program))
+	sum := sha256.Sum256([]byte(s.dir + t.Name() + tenant + program)) // other runs of this test have other tags
 	req := adapters.Request{
 		Tag: "h" + hex.EncodeToString(sum[:12]), Tenant: tenant, Generation: 1,
 		Connection: adapters.Connection{Name: "apps", Config: s.config},
@@ -565,8 +566,8 @@ func TestARecycledProcessIDIsNeverTaken(t *testing.T) {
 			if err := useNotes(t.Context(), result); err != nil {
 				t.Error(err)
 			}
-			if found := processes(req.Tag); len(found) != 1 || found[0] == bystander.Process.Pid {
-				t.Errorf("processes %v", found)
+			if found := processes(req.Tag); len(found) != 1 || found[0] != s.instance(t, req).run.PID {
+				t.Errorf("processes %v, known %d, bystander %d", found, s.instance(t, req).run.PID, bystander.Process.Pid)
 			}
 			if st, err := readStat(bystander.Process.Pid); err != nil || st.dead() {
 				t.Fatal("a bystander was killed")
@@ -620,6 +621,36 @@ func TestValidateSaysWhatStandsInTheWay(t *testing.T) {
 				t.Errorf("validate: %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestCallsAboutOneTagWaitForEachOther(t *testing.T) {
+	s := newSite(t, true)
+	req := s.request(t, "tenant-a", "notes")
+	a := s.adapter(t)
+	if _, err := a.Apply(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	in := s.instance(t, req)
+	unlock, err := in.s.lock(t.Context(), req.Tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.adapter(t).Apply(ctx, req); adapters.ClassOf(err) != adapters.Retryable || !strings.Contains(err.Error(), "another call") {
+		t.Errorf("apply while another call has the lock: %v", err)
+	}
+	w := watcher{Adapter: a, died: map[string]deaths{}}
+	if err := w.visit(t.Context(), in.s, req.Tag); err != nil || len(processes(req.Tag)) != 1 {
+		t.Errorf("the loop did not leave it alone: %v", err)
+	}
+	unlock()
+	if err := a.Destroy(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(in.s.lockFile(req.Tag)); !os.IsNotExist(err) {
+		t.Errorf("the lock's file stays: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"time"
@@ -125,4 +126,36 @@ func (in *instance) shortenLog() {
 	if info, err := os.Stat(path); err == nil && info.Size() > in.s.LogMaxMiB<<20 {
 		_ = os.Truncate(path, 0)
 	}
+}
+
+// StopAll stops every program under a data folder and leaves the data: for whoever removes the folder next, a demo or a
+// test, because the programs outlive their sidecar. A sidecar that runs would start them again.
+func StopAll(ctx context.Context, dataDir string) error {
+	a, err := New(Config{})
+	if err != nil {
+		return err
+	}
+	s := &settings{DataDir: dataDir, StopSeconds: 1}
+	tags, err := s.tags()
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, tag := range tags {
+		problems = append(problems, a.stopOne(ctx, s, tag))
+	}
+	return errors.Join(problems...)
+}
+
+func (a *Adapter) stopOne(ctx context.Context, s *settings, tag string) error {
+	unlock, err := s.lock(ctx, tag)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	in, err := open(s, tag)
+	if err != nil || !in.exists {
+		return err
+	}
+	return a.stop(ctx, in)
 }

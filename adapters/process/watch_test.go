@@ -203,3 +203,29 @@ func TestUptimeCountsOnlyWhatRan(t *testing.T) {
 		t.Errorf("adjoining windows add up to %d", got)
 	}
 }
+
+func TestStopAllStopsAllAndKeepsTheData(t *testing.T) {
+	s := newSite(t, true)
+	var results []adapters.Result
+	reqs := []adapters.Request{s.request(t, "tenant-a", "notes"), s.request(t, "tenant-b", "notes")}
+	for _, req := range reqs {
+		result, err := s.adapter(t).Apply(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, result)
+	}
+	for range 2 {
+		if err := StopAll(t.Context(), filepath.Join(s.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, req := range reqs {
+		if found := processes(req.Tag); len(found) > 0 {
+			t.Errorf("%v runs", found)
+		}
+		if again, err := s.adapter(t).Apply(t.Context(), req); err != nil || again.Sensitive["password"] != results[i].Sensitive["password"] {
+			t.Errorf("apply after it: %v", err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,14 +29,16 @@ func Main(ctx context.Context, args []string, getenv func(string) string, stderr
 		log.Error("notes takes no arguments")
 		return 2
 	}
-	if err := serve(ctx, getenv, log); err != nil {
+	if err := serve(ctx, getenv, log, 10*time.Second); err != nil {
 		log.Error("notes ended", slog.Any("error", err))
 		return 1
 	}
 	return 0
 }
 
-func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
+// serve looks every so often whether its folder is still there: nobody else ends a notebook whose sidecar and data are
+// gone.
+func serve(ctx context.Context, getenv func(string) string, log *slog.Logger, look time.Duration) error {
 	password, err := os.ReadFile(getenv("HANSE_PASSWORD_FILE"))
 	if err != nil {
 		return fmt.Errorf("read the password: %w", err)
@@ -61,17 +64,33 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	}
 	drained := make(chan error, 1)
 	go func() {
-		<-ctx.Done()
+		folder := whileThere(ctx, getenv("HANSE_PASSWORD_FILE"), look)
 		// Under the adapter's patience between SIGTERM and SIGKILL.
 		bounded, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
-		drained <- server.Shutdown(bounded)
+		drained <- errors.Join(folder, server.Shutdown(bounded))
 	}()
 	log.Info("notes serves", slog.String("address", listener.Addr().String()))
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-drained
+}
+
+// whileThere returns when ctx ends, or with an error when the file is gone.
+func whileThere(ctx context.Context, path string, look time.Duration) error {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				return errors.New("the folder is gone")
+			}
+		}
+	}
 }
 
 // random is n bytes as text of a-z and 2-7.

@@ -2,6 +2,7 @@ package notes
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -526,4 +527,42 @@ func FuzzBlocksEndAndKeepTheTasksLines(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestANotebookEndsWithItsFolderOrASignal(t *testing.T) {
+	for name, end := range map[string]struct {
+		end  func(dir string, cancel func())
+		want string
+	}{
+		"folder gone": {func(dir string, _ func()) { _ = os.RemoveAll(dir) }, "the folder is gone"},
+		"told to end": {func(_ string, cancel func()) { cancel() }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			env := map[string]string{"HANSE_PASSWORD_FILE": filepath.Join(dir, "password"), "HANSE_DATA_DIR": dir, "HANSE_BIND": "127.0.0.1", "HANSE_PORT": "0"}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			started := make(chan struct{})
+			log := slog.New(slog.NewTextHandler(signalWriter(started), nil))
+			ended := make(chan error, 1)
+			go func() { ended <- serve(ctx, func(k string) string { return env[k] }, log, time.Millisecond) }()
+			<-started
+			end.end(dir, cancel)
+			err := <-ended
+			if (err == nil) != (end.want == "") || err != nil && !strings.Contains(err.Error(), end.want) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+// signalWriter is closed by the first line.
+type signalWriter chan struct{}
+
+func (w signalWriter) Write(p []byte) (int, error) {
+	close(w)
+	return len(p), nil
 }
