@@ -19,6 +19,7 @@ import (
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+	"github.com/hanse-market/hanse/sidecar"
 )
 
 const token = "operator-token"
@@ -235,6 +236,21 @@ func TestReaching_TheSidecar(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+func TestHelp_NamesTheLibrarysDefaults(t *testing.T) {
+	cfg, err := sidecar.Config{Dev: true}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := hanse(t, nil, "", "--help")
+	// Kong wraps lines.
+	help := strings.Join(strings.Fields(got.stdout), " ")
+	for _, text := range []string{"http://" + cfg.Listen.Operator, "default " + filepath.Base(cfg.OperatorTokenFile()) + " in data_dir"} {
+		if !strings.Contains(help, text) {
+			t.Errorf("no %q in:\n%s", text, got.stdout)
+		}
+	}
 }
 
 func TestUsage_ErrorsExitWith2AndNameTheHelp(t *testing.T) {
