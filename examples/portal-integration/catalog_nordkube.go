@@ -70,7 +70,7 @@ func nordkube() []offering {
 		},
 		{
 			id: "gpu", name: "GPU server", category: "AI",
-			summary: "{size} for training and inference in {city}.",
+			summary: "For training and inference in {city}: {size}.",
 			description: "Passed-through accelerators, no sharing and no time slices: {size}.\n\n" +
 				"Meant for teams who train on data that may not leave the EU, or who serve a model with even latency. Drivers are " +
 				"part of the image; the waste heat of the halls in {city} warms the neighbourhood.",

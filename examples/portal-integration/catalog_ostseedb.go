@@ -68,9 +68,9 @@ func ostseedb(postgres bool) []offering {
 				"yours to choose from a list of more than sixty; major versions change when you say so, with a rehearsal first.",
 			regions: all, certifications: audited, usage: []price{backup},
 			plans: []plan{
-				{id: "4", name: "4", size: "2 cores, 4 GiB of memory and 80 GB of storage", setup: "950.00", monthly: "1490.00"},
-				{id: "16", name: "16", size: "4 cores, 16 GiB of memory and 320 GB of storage", setup: "950.00", monthly: "3890.00"},
-				{id: "64", name: "64", size: "16 cores, 64 GiB of memory and 1 TB of storage", setup: "1900.00", monthly: "11900.00"},
+				{id: "c4", name: "C4", size: "2 cores, 4 GiB of memory and 80 GB of storage", setup: "950.00", monthly: "1490.00"},
+				{id: "c16", name: "C16", size: "4 cores, 16 GiB of memory and 320 GB of storage", setup: "950.00", monthly: "3890.00"},
+				{id: "c64", name: "C64", size: "16 cores, 64 GiB of memory and 1 TB of storage", setup: "1900.00", monthly: "11900.00"},
 			},
 		},
 		{
@@ -80,9 +80,9 @@ func ostseedb(postgres bool) []offering {
 				"of the week that you choose.",
 			regions: all, certifications: iso, usage: []price{backup},
 			plans: []plan{
-				{id: "2", name: "2", size: "1 core, 2 GiB of memory and 40 GB of storage", monthly: "190.00"},
-				{id: "8", name: "8", size: "2 cores, 8 GiB of memory and 160 GB of storage", monthly: "640.00"},
-				{id: "32", name: "32", size: "8 cores, 32 GiB of memory and 640 GB of storage", setup: "500.00", monthly: "2490.00"},
+				{id: "r2", name: "R2", size: "1 core, 2 GiB of memory and 40 GB of storage", monthly: "190.00"},
+				{id: "r8", name: "R8", size: "2 cores, 8 GiB of memory and 160 GB of storage", monthly: "640.00"},
+				{id: "r32", name: "R32", size: "8 cores, 32 GiB of memory and 640 GB of storage", setup: "500.00", monthly: "2490.00"},
 			},
 		},
 		{
@@ -92,9 +92,9 @@ func ostseedb(postgres bool) []offering {
 				"snapshots are written each hour if you want to keep what is in it.",
 			regions: all, certifications: iso,
 			plans: []plan{
-				{id: "1", name: "1", size: "1 GiB", monthly: "99.00"},
-				{id: "4", name: "4", size: "4 GiB with a replica", monthly: "420.00"},
-				{id: "16", name: "16", size: "16 GiB with two replicas", monthly: "1690.00"},
+				{id: "v1", name: "V1", size: "1 GiB", monthly: "99.00"},
+				{id: "v4", name: "V4", size: "4 GiB with a replica", monthly: "420.00"},
+				{id: "v16", name: "V16", size: "16 GiB with two replicas", monthly: "1690.00"},
 			},
 		},
 		{

@@ -114,14 +114,10 @@ func (d *demo) close() {
 		d.say("Stopping.")
 	}
 	for _, c := range slices.Backward(d.children) {
-		if c.name == "postgres" {
-			// Its customers' programs first: nothing restarts them any more.
-			stopPrograms(d.dir)
-		}
 		c.stop(10 * time.Second)
 	}
 	if d.dir != "" {
-		stopPrograms(d.dir)
+		stopPrograms(d.dir) // now that no sidecar would start them again
 	}
 	for _, fn := range slices.Backward(d.closers) {
 		fn()

@@ -100,7 +100,7 @@ func (d *demo) follow(ctx context.Context, shop *sdk.Client, id string) (*sdk.Or
 		}
 		if last = order; order.GetState() != state {
 			state = order.GetState()
-			d.say("    %s %s", state, order.GetMessage())
+			d.say("    %s", strings.TrimSpace(state+"  "+order.GetMessage()))
 		}
 	}
 	switch {
