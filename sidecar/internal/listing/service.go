@@ -310,7 +310,8 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		most  int
 		line  bool
 	}{
-		{"name", &c.Name, maxName, true}, {"summary", &c.Summary, maxSummary, true},
+		{"name", &c.Name, maxName, true},
+		{"summary", &c.Summary, maxSummary, true},
 		{"description", &c.Description, maxDescription, false},
 	}
 	for _, t := range texts {
