@@ -15,20 +15,46 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 		may        []string
 		mayNot     []string
 	}{
-		{"a stranger may ask for a partnership and nothing else", "", nil,
-			[]string{bearer.PeeringRequest}, []string{bearer.AgreementSign, bearer.CatalogRead, bearer.OrdersWrite, bearer.LedgerRead}},
-		{"a stranger gains nothing by an agreement", "", []State{Active},
-			[]string{bearer.PeeringRequest}, []string{bearer.CatalogRead, bearer.OrdersWrite}},
-		{"a qualified partner may sign", member.Qualified, nil,
-			[]string{bearer.AgreementSign, bearer.LedgerRead}, []string{bearer.CatalogRead, bearer.OrdersWrite}},
-		{"an active partner with an active agreement may order", member.Active, []State{Active},
-			[]string{bearer.CatalogRead, bearer.OrdersWrite, bearer.OrdersRead, bearer.LedgerRead}, nil},
-		{"an offered agreement gives nothing", member.Active, []State{Offered},
-			[]string{bearer.LedgerRead}, []string{bearer.CatalogRead, bearer.OrdersWrite}},
-		{"in notice the customers can leave and nobody can come", member.Active, []State{InNotice},
-			[]string{bearer.OrdersCancel, bearer.ExportRead, bearer.LedgerRead}, []string{bearer.OrdersWrite, bearer.CatalogRead}},
-		{"suspended keeps the wind-down set", member.Suspended, []State{Active},
-			[]string{bearer.OrdersCancel, bearer.UsageRead, bearer.LedgerRead}, []string{bearer.OrdersWrite, bearer.CatalogRead, bearer.AgreementSign}},
+		{
+			"a stranger may ask for a partnership and nothing else", "", nil,
+			[]string{bearer.PeeringRequest},
+			[]string{bearer.AgreementSign, bearer.CatalogRead, bearer.OrdersWrite, bearer.LedgerRead},
+		},
+		{
+			"a stranger gains nothing by an agreement", "",
+			[]State{Active},
+			[]string{bearer.PeeringRequest},
+			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+		},
+		{
+			"a qualified partner may sign", member.Qualified, nil,
+			[]string{bearer.AgreementSign, bearer.LedgerRead},
+			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+		},
+		{
+			"an active partner with an active agreement may order", member.Active,
+			[]State{Active},
+			[]string{bearer.CatalogRead, bearer.OrdersWrite, bearer.OrdersRead, bearer.LedgerRead},
+			nil,
+		},
+		{
+			"an offered agreement gives nothing", member.Active,
+			[]State{Offered},
+			[]string{bearer.LedgerRead},
+			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+		},
+		{
+			"in notice the customers can leave and nobody can come", member.Active,
+			[]State{InNotice},
+			[]string{bearer.OrdersCancel, bearer.ExportRead, bearer.LedgerRead},
+			[]string{bearer.OrdersWrite, bearer.CatalogRead},
+		},
+		{
+			"suspended keeps the wind-down set", member.Suspended,
+			[]State{Active},
+			[]string{bearer.OrdersCancel, bearer.UsageRead, bearer.LedgerRead},
+			[]string{bearer.OrdersWrite, bearer.CatalogRead, bearer.AgreementSign},
+		},
 		{"refused may ask again", member.Refused, nil, []string{bearer.PeeringRequest}, []string{bearer.AgreementSign}},
 	}
 	for _, c := range cases {
