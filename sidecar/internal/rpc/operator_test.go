@@ -322,11 +322,17 @@ func TestOperatorAnswers(t *testing.T) {
 func TestLargeCatalogsAreTaken(t *testing.T) {
 	o := newOffice(t)
 	yaml := bytes.Repeat([]byte("#"), 16<<20)
-	c := operatorv1connect.NewOfferingServiceClient(o.server.Client(), o.server.URL, connect.WithProtoJSON())
+	c := operatorv1connect.NewOfferingServiceClient(o.server.Client(), o.server.URL)
 	req := connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: yaml})
 	req.Header().Set("Authorization", "Bearer "+o.token)
 	if r, err := c.ApplyOfferings(t.Context(), req); err != nil || int(r.Msg.GetCreated()) != len(yaml) {
-		t.Fatalf("16 MiB of YAML as JSON: %v", err)
+		t.Fatalf("16 MiB of YAML: %v", err)
+	}
+	asJSON := operatorv1connect.NewOfferingServiceClient(o.server.Client(), o.server.URL, connect.WithProtoJSON())
+	req = connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: yaml[:1<<20]})
+	req.Header().Set("Authorization", "Bearer "+o.token)
+	if r, err := asJSON.ApplyOfferings(t.Context(), req); err != nil || int(r.Msg.GetCreated()) != 1<<20 {
+		t.Fatalf("1 MiB of YAML as JSON: %v", err)
 	}
 	req = connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: append(yaml, '#')})
 	req.Header().Set("Authorization", "Bearer "+o.token)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -65,7 +66,8 @@ func placeCommand(who portalCaller, m *portalv1.PlaceOrderRequest) (order.PlaceC
 }
 
 // inputsJSON renders inputs with sorted keys, so that the same inputs are the same bytes: they are hashed, and a repetition
-// is recognised by them. protojson varies its spaces on purpose.
+// is recognised by them. protojson varies its spaces on purpose. Numbers that JSON lacks become the words NaN and Infinity,
+// which a schema that asks for a number refuses.
 func inputsJSON(inputs *structpb.Struct) ([]byte, error) {
 	if len(inputs.GetFields()) == 0 {
 		return nil, nil
@@ -74,7 +76,7 @@ func inputsJSON(inputs *structpb.Struct) ([]byte, error) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(inputs.AsMap()); err != nil {
-		return nil, fault.New(fault.Invalid, "inputs_malformed", "the inputs hold a number that JSON has no form for").At("items[0].inputs").Because(err)
+		return nil, fmt.Errorf("render inputs: %w", err)
 	}
 	return bytes.TrimRight(buf.Bytes(), "\n"), nil
 }
