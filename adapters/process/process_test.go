@@ -253,13 +253,15 @@ func (s site) fixture(t *testing.T) adapterstest.Fixture {
 		}
 		return err
 	}
-	f.Drift = func(context.Context) error {
-		for _, pid := range processes(f.A.Tag) {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				return err
+	f.Drift = func(ctx context.Context) error {
+		for found := processes(f.A.Tag); len(found) > 0 && ctx.Err() == nil; found = processes(f.A.Tag) {
+			for _, pid := range found {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+					return err
+				}
 			}
 		}
-		return nil
+		return ctx.Err()
 	}
 	return f
 }
