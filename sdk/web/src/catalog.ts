@@ -337,10 +337,11 @@ export class HanseCatalog extends HanseElement {
         ? html`<a class="open" part="card-link" href=${this.href(this.offeringHref, { id: l.id })} @click=${(e: Event) => this.select(e, l)}>${l.name}</a>`
         : html`<button type="button" class="open" part="card-link" @click=${(e: Event) => this.select(e, l)}>${l.name}</button>`, "card-name")}
       <p class="summary" part="card-summary">${l.summary}</p>
-      <div class="facts"><span class="muted small">${place}</span>
+      <div class="facts"><span class="place muted small">${place}</span>
         ${l.certifications.map((c) => html`<span class="badge">${c}</span>`)}</div>
       <p class="price" part="card-price"><strong>${money(this.locale, l.headlinePrice)}</strong>
-        <span class="muted small">${headlinePer(this.locale, l.headlinePer)}</span></p>
+        <span class="muted small">${headlinePer(this.locale, l.headlinePer)}</span>
+        ${l.orderable ? nothing : html`<span class="badge wait">${this.locale.t("offering.notYet")}</span>`}</p>
     </article>`;
   }
 
@@ -383,7 +384,9 @@ export class HanseCatalog extends HanseElement {
       .card:hover .open { color: var(--_primary); }
       .summary { font-size: 0.95rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3; overflow: hidden; }
       .facts { display: flex; flex-wrap: wrap; gap: 0.35rem 0.5rem; align-items: center; margin-top: auto; }
-      .price { padding-top: 0.6rem; border-top: 1px solid var(--_border); }
+      .place { flex-basis: 100%; }
+      .price { display: flex; flex-wrap: wrap; gap: 0.15rem 0.4rem; align-items: baseline; padding-top: 0.6rem; border-top: 1px solid var(--_border); }
+      .price .badge { margin-inline-start: auto; }
       .price strong { font-size: 1.2rem; font-variant-numeric: tabular-nums; }
       .empty { display: grid; gap: 0.75rem; justify-items: center; padding: 3rem 1rem; text-align: center; border: 1px dashed var(--_border); border-radius: var(--_radius); }
       .more { display: grid; gap: 0.5rem; justify-items: center; padding-top: 0.5rem; }

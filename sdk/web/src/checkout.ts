@@ -208,6 +208,10 @@ export class HanseCheckout extends HanseElement {
     if (this.placed) return this.renderPlaced(this.placed);
     if (!this.listing) return html`${this.problem ? this.showProblem(this.problem, () => void this.load()) : this.showLoading()}`;
     const t = this.locale;
+    if (!this.listing.summary?.orderable) {
+      return html`<div class="stack">${this.heading(0, this.listing.summary?.name ?? "", "name")}
+        <div class="notice wait" part="not-orderable"><p>${t.t("error.notOrderable")}</p></div></div>`;
+    }
     const number = this.step === "configure" ? 1 : 2;
     return html`<div class="checkout" part="checkout">
       <header>

@@ -52,9 +52,11 @@ export class HanseOffering extends HanseElement {
     if (!this.listing || !s) return html`${this.problem ? this.showProblem(this.problem, () => void this.load()) : this.showLoading()}`;
     const t = this.locale;
     const place = [s.region, s.country ? t.country(s.country) : ""].filter(Boolean).join(", ");
-    const order = this.checkoutHref
-      ? html`<a class="button" part="order" href=${this.href(this.checkoutHref, { id: s.id })} @click=${this.order}>${t.t("offering.order")}</a>`
-      : html`<button type="button" class="button" part="order" @click=${this.order}>${t.t("offering.order")}</button>`;
+    const order = !s.orderable
+      ? html`<p class="notice wait" part="not-orderable">${t.t("offering.notYet")}</p>`
+      : this.checkoutHref
+        ? html`<a class="button" part="order" href=${this.href(this.checkoutHref, { id: s.id })} @click=${this.order}>${t.t("offering.order")}</a>`
+        : html`<button type="button" class="button" part="order" @click=${this.order}>${t.t("offering.order")}</button>`;
     return html`<article class="offering" part="offering">
       <header class="stack">
         <p class="eyebrow small" part="category">${readable(s.category)}</p>

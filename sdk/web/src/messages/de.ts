@@ -60,6 +60,7 @@ export const de: Messages = {
   "price.lastTier": "ab {from}",
 
   "offering.order": "Jetzt bestellen",
+  "offering.notYet": "Noch nicht bestellbar",
   "offering.prices": "Preise",
   "offering.item": "Posten",
   "offering.price": "Preis",

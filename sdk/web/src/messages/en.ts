@@ -59,6 +59,7 @@ export const en = {
   "price.lastTier": "from {from}",
 
   "offering.order": "Order now",
+  "offering.notYet": "Cannot be ordered yet",
   "offering.prices": "Prices",
   "offering.item": "Item",
   "offering.price": "Price",

@@ -60,6 +60,7 @@ export const es: Messages = {
   "price.lastTier": "desde {from}",
 
   "offering.order": "Pedir ahora",
+  "offering.notYet": "Aún no se puede pedir",
   "offering.prices": "Precios",
   "offering.item": "Concepto",
   "offering.price": "Precio",

@@ -60,6 +60,7 @@ export const fr: Messages = {
   "price.lastTier": "à partir de {from}",
 
   "offering.order": "Commander",
+  "offering.notYet": "Pas encore disponible",
   "offering.prices": "Prix",
   "offering.item": "Élément",
   "offering.price": "Prix",

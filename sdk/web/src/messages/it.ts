@@ -60,6 +60,7 @@ export const it: Messages = {
   "price.lastTier": "da {from}",
 
   "offering.order": "Ordina ora",
+  "offering.notYet": "Non ancora ordinabile",
   "offering.prices": "Prezzi",
   "offering.item": "Voce",
   "offering.price": "Prezzo",
