@@ -1,6 +1,7 @@
 package listing_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -409,5 +410,31 @@ func TestListPagesThroughAll(t *testing.T) {
 	}
 	if _, _, err := r.List(t.Context(), "", "?", 2); fault.ReasonOf(err) != "page_token_invalid" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestRunRefreshesWhenWoken(t *testing.T) {
+	r := newReseller(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	wake, done := make(chan struct{}), make(chan error)
+	go func() { done <- r.indexer.Run(ctx, wake) }()
+	find := func() int64 {
+		p, err := r.Search(t.Context(), search.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Total
+	}
+	// The channel has no buffer: a second signal is taken only after the refresh of the first is done.
+	wake <- struct{}{}
+	r.offer(t, north, "a", 1, nil)
+	wake <- struct{}{}
+	wake <- struct{}{}
+	if n := find(); n != 1 {
+		t.Errorf("%d found", n)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
