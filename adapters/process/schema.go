@@ -20,7 +20,7 @@ const withSchema = `{
     },
     "memory_mib": {
       "type": "integer", "minimum": 0, "maximum": 1048576,
-      "description": "Limit of the program's writable memory (RLIMIT_DATA); 0 is none. Default: the connection's."
+      "description": "Limit of the program's writable memory (RLIMIT_DATA), 0 for none; notes needs 256. Default: the connection's."
     }
   }
 }`
