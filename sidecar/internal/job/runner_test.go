@@ -32,7 +32,6 @@ type bench struct {
 	store *store.Store
 	wake  chan struct{}
 	stop  context.CancelFunc
-	ended chan struct{}
 }
 
 // inBubble runs a test on a real SQLite store; within the bubble time passes only while everybody waits.
@@ -73,6 +72,7 @@ func (b *bench) run(handler job.Handler, change ...func(*job.Config)) {
 		Work: store.For[job.Tx](b.store), Handlers: map[string]job.Handler{kind: handler}, Owner: "test",
 		Subscribe: func(string) (<-chan struct{}, func()) { return b.wake, func() {} },
 		Rand:      func() float64 { return 0.5 },
+		Poll:      time.Minute, // what is due earlier is known or woken
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -270,7 +270,7 @@ func TestAParkedJobRunsWhenAnOperatorSaysSo(t *testing.T) {
 			return nil
 		})
 		b.enqueue("1", "")
-		after(24 * time.Hour)
+		after(10 * time.Minute)
 		if runs.Load() != 1 {
 			t.Fatalf("%d runs while parked", runs.Load())
 		}
@@ -297,7 +297,7 @@ func TestAJobThatPanicsThreeTimesInARowIsParked(t *testing.T) {
 		})
 		b.enqueue("poison", "")
 		b.enqueue("shaky", "")
-		after(time.Hour)
+		after(5 * time.Minute)
 		mu.Lock()
 		defer mu.Unlock()
 		if runs["poison"] != 3 || runs["shaky"] < 8 {
@@ -489,7 +489,7 @@ func TestAKindOfANewerVersionWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.do(func(jobs job.Store) error { return jobs.Enqueue("of.tomorrow", "1", "", time.Now()) })
 		b.run(func(context.Context, job.Job) error { return nil })
-		after(time.Hour)
+		after(5 * time.Minute)
 		if left := b.jobs(); len(left) != 1 || left[0].State != job.Waiting || left[0].Attempts != 0 {
 			t.Errorf("left %+v", left)
 		}

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -30,14 +32,57 @@ func (s jobs) Enqueue(kind, key, partner string, due time.Time) error {
 	return err
 }
 
+// Due asks partner by partner, so that its cost follows the number of partners and not of the jobs that wait.
 func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
-	return s.list(`SELECT `+jobColumns+` FROM (
-			SELECT due.*, COALESCE(busy.n, 0) + row_number() OVER (PARTITION BY due.partner ORDER BY due_at, id) AS place
-			FROM job AS due
-			LEFT JOIN (SELECT partner, count(*) AS n FROM job WHERE state = 'running' AND lease_until > $1 GROUP BY partner) AS busy
-				ON busy.partner = due.partner
-			WHERE state = 'waiting' AND due_at <= $1 OR state = 'running' AND lease_until <= $1
-		) AS fair WHERE place <= $2 ORDER BY due_at, id LIMIT $3`, ns(now), perPartner, orMost(limit))
+	taken, err := s.busy(now)
+	if err != nil {
+		return nil, err
+	}
+	due, err := s.list(`SELECT `+jobColumns+` FROM job WHERE state = 'running' AND lease_until <= $1 ORDER BY due_at, id LIMIT $2`,
+		ns(now), orMost(limit))
+	if err != nil {
+		return nil, err
+	}
+	fair := due[:0]
+	for _, j := range due {
+		if taken[j.Partner] < perPartner {
+			taken[j.Partner]++
+			fair = append(fair, j)
+		}
+	}
+	for after, partner := ">=", ""; ; after = ">" {
+		found, err := s.tx.row(`SELECT partner FROM job WHERE state = 'waiting' AND partner `+after+` $1 ORDER BY partner LIMIT 1`,
+			[]any{partner}, &partner)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		if taken[partner] >= perPartner {
+			continue
+		}
+		waiting, err := s.list(`SELECT `+jobColumns+` FROM job WHERE state = 'waiting' AND partner = $1 AND due_at <= $2
+			ORDER BY due_at, id LIMIT $3`, partner, ns(now), perPartner-taken[partner])
+		if err != nil {
+			return nil, err
+		}
+		fair = append(fair, waiting...)
+	}
+	slices.SortFunc(fair, func(a, b job.Job) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID))
+	})
+	return fair[:min(len(fair), orMost(limit))], nil
+}
+
+// busy counts the jobs under way by partner.
+func (s jobs) busy(now time.Time) (map[string]int, error) {
+	taken := map[string]int{}
+	var partner string
+	var n int
+	err := s.tx.rows(`SELECT partner, count(*) FROM job WHERE state = 'running' AND lease_until > $1 GROUP BY partner`, []any{ns(now)},
+		func() []any { return []any{&partner, &n} }, func() error { taken[partner] = n; return nil })
+	return taken, err
 }
 
 func (s jobs) Lease(j job.Job, owner string, until time.Time) (job.Job, error) {

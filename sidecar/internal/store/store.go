@@ -48,7 +48,6 @@ type Store struct {
 	cfg   Config
 	eng   engine
 	vault *vault
-	life  string
 	stats stats
 }
 

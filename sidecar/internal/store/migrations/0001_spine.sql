@@ -203,7 +203,7 @@ CREATE TABLE job (
   created_at bigint NOT NULL,
   UNIQUE (kind, key)
 );
-CREATE INDEX job_due ON job (state, due_at);
+CREATE INDEX job_due ON job (state, partner, due_at);
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
