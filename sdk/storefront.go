@@ -3,7 +3,6 @@ package sdk
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -104,5 +103,5 @@ func refuse(w http.ResponseWriter, status int, code connect.Code, reason, cause 
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	body, _ := json.Marshal(map[string]string{"code": code.String(), "message": cause, "reason": reason})
-	_, _ = io.WriteString(w, string(body))
+	_, _ = w.Write(body)
 }

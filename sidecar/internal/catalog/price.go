@@ -179,16 +179,16 @@ func Headline(doc Document, discountBP, markupBP int32) (money.Amount, string, e
 	if err != nil {
 		return money.Amount{}, "", err
 	}
-	for _, c := range doc.Prices {
-		first, err := c.exact(1, doc.Currency)
-		if err != nil {
-			return money.Amount{}, "", err
-		}
-		a, err := money.Ceil(first.Mul(first, factor), doc.Currency)
-		if err != nil {
-			return money.Amount{}, "", priceFault(err)
-		}
-		return a, c.Unit, nil
+	if len(doc.Prices) == 0 {
+		return money.Amount{}, "", fault.New(fault.Invalid, "price_invalid", "the offering has no price")
 	}
-	return money.Amount{}, "", fault.New(fault.Invalid, "price_invalid", "the offering has no price")
+	first, err := doc.Prices[0].exact(1, doc.Currency)
+	if err != nil {
+		return money.Amount{}, "", err
+	}
+	a, err := money.Ceil(first.Mul(first, factor), doc.Currency)
+	if err != nil {
+		return money.Amount{}, "", priceFault(err)
+	}
+	return a, doc.Prices[0].Unit, nil
 }
