@@ -85,14 +85,15 @@ func each(b *testing.B, n, c int, fn func(i int) error, done func()) float64 {
 	return float64(n) / time.Since(began).Seconds()
 }
 
-// accepting is an adapter without a platform: what is measured ends with the supplier's decision.
-type accepting struct{}
+// accepting is an adapter without a platform; it counts the orders that arrived.
+type accepting struct{ applied *atomic.Int64 }
 
 func (accepting) Describe() adapters.Description {
 	return adapters.Description{Name: "accepting", Tier: adapters.TierA, Outputs: []adapters.Output{{Name: "url"}}}
 }
 func (accepting) Validate(context.Context, adapters.Request) error { return nil }
-func (accepting) Apply(context.Context, adapters.Request) (adapters.Result, error) {
+func (a accepting) Apply(context.Context, adapters.Request) (adapters.Result, error) {
+	a.applied.Add(1)
 	return adapters.Result{Outputs: map[string]string{"url": "https://service.example"}}, nil
 }
 
@@ -131,11 +132,13 @@ type realPipe struct {
 	client   portalv1connect.OrderServiceClient
 	listing  string
 	prefix   atomic.Int64
+	applied  *atomic.Int64
 }
 
 func newRealPipe(b *testing.B) *realPipe {
+	applied := new(atomic.Int64)
 	members := sidecartest.New(b, func(_ string, cfg *sidecar.Config) {
-		cfg.Platforms = map[string]adapters.Adapter{"accepting": accepting{}}
+		cfg.Platforms = map[string]adapters.Adapter{"accepting": accepting{applied}}
 		cfg.Adapters.Connections = map[string]sidecar.Connection{"nowhere": {Adapter: "accepting"}}
 		cfg.Limits.RatePerSecond, cfg.Limits.RateBurst = 1e6, 1e6
 	}, "reseller", "supplier")
@@ -143,7 +146,7 @@ func newRealPipe(b *testing.B) *realPipe {
 	sidecartest.Connect(b, members[0], members[1], 2000, "EUR")
 	key := members[0].AddPortal("shop")
 	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	p := &realPipe{reseller: members[0], client: portalv1connect.NewOrderServiceClient(h, members[0].PortalURL, sidecartest.Bearer(key))}
+	p := &realPipe{reseller: members[0], applied: applied, client: portalv1connect.NewOrderServiceClient(h, members[0].PortalURL, sidecartest.Bearer(key))}
 	catalog := portalv1connect.NewCatalogServiceClient(h, members[0].PortalURL, sidecartest.Bearer(key))
 	sidecartest.Eventually(b, 20*time.Second, "the offering is listed", func() error {
 		res, err := catalog.SearchListings(context.Background(), connect.NewRequest(&portalv1.SearchListingsRequest{}))
@@ -162,6 +165,7 @@ func newRealPipe(b *testing.B) *realPipe {
 func (p *realPipe) run(b *testing.B, n, c int) float64 {
 	b.Helper()
 	prefix := p.prefix.Add(1)
+	want := p.applied.Load() + int64(n)
 	inputs, err := structpb.NewStruct(map[string]any{"title": "x"})
 	if err != nil {
 		b.Fatal(err)
@@ -174,8 +178,12 @@ func (p *realPipe) run(b *testing.B, n, c int) float64 {
 		}))
 		return err
 	}, func() {
+		for p.applied.Load() < want {
+			<-time.After(time.Millisecond)
+		}
+		// The last receipts are on their way; a scrape costs too much to ask all the time.
 		for p.undecided(b) > 0 {
-			<-time.After(2 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/hanse-market/hanse/adapters/process"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
@@ -70,6 +71,11 @@ func newPair(t *testing.T) *pair {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(func() {
+		if err := process.StopAll(context.Background(), apps); err != nil {
+			t.Error(err)
+		}
+	})
 	p := &pair{t: t}
 	p.supplier = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "supplier", DevCA: ca, Extra: fmt.Sprintf(`adapters:
   connections:

@@ -41,19 +41,18 @@ func translate(partner string, err error) error {
 	if !errors.As(err, &c) || !connect.IsWireError(err) {
 		return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner).Because(err)
 	}
-	kind, known := kinds[c.Code()]
-	if !known {
-		kind = fault.Unavailable
-	}
-	f := fault.New(kind, "partner_"+c.Code().String(), "%s refused the call", partner).Because(err)
 	for _, d := range c.Details() {
-		v, err := d.Value()
-		if err != nil {
+		v, verr := d.Value()
+		info, ok := v.(*typev1.ErrorInfo)
+		if verr != nil || !ok || info.GetReason() == "" {
 			continue
 		}
-		if info, ok := v.(*typev1.ErrorInfo); ok && info.GetReason() != "" {
-			f.Reason, f.Cause = info.GetReason(), info.GetCause()
+		kind, known := kinds[c.Code()]
+		if !known {
+			kind = fault.Unavailable
 		}
+		return fault.New(kind, info.GetReason(), "%s refused the call: %s", partner, info.GetCause()).Because(err)
 	}
-	return f
+	// Without a reason of the protocol it is the word of something on the way, a proxy for instance, and decides nothing.
+	return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached: %s", partner, c.Code()).Because(err)
 }
