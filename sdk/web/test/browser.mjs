@@ -52,12 +52,14 @@ export class Watch {
 export class Inspector {
   pages = [];
 
-  constructor(shots, log) {
+  constructor(shots, log, brief) {
     this.shots = shots;
     this.log = log;
+    this.brief = brief;
   }
 
   async inspect(page, name, { foreignUI = false, forced = false } = {}) {
+    if (this.brief) return;
     const found = [];
     for (const [label, size] of [["1280", wide], ["360", narrow]]) {
       await page.setViewportSize(size);
