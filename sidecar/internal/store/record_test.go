@@ -169,20 +169,20 @@ func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 		o := fullOrder()
 		o.Quantity, o.Events = 0, nil
 		do(t, s, func(tx *store.Tx) error { _, err := tx.Orders().Put(o); return err })
-		const callers, each = 64, 2
+		const callers = 64
 		var lost atomic.Int64
-		together(callers, func(int) {
-			for done := 0; done < each; {
+		together(callers, func(caller int) {
+			for done := false; !done; {
 				var read order.Order
 				must(0, s.View(t.Context(), func(tx *store.Tx) (err error) {
 					read, err = tx.Orders().Get(order.Retail, o.Key())
 					return err
 				}))
 				read.Quantity++
-				// Once they read again in the writing transaction, once they write what they read in an earlier one.
+				// Half of them read again in the writing transaction, half write what they read in an earlier one.
 				err := s.Do(t.Context(), func(tx *store.Tx) error {
 					next := read
-					if done%2 == 0 {
+					if caller%2 == 0 {
 						next = must(tx.Orders().Get(order.Retail, o.Key()))
 						next.Quantity++
 					}
@@ -191,7 +191,7 @@ func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 				})
 				switch {
 				case err == nil:
-					done++
+					done = true
 				case fault.Is(err, fault.Conflict):
 					lost.Add(1)
 				default:
@@ -202,8 +202,8 @@ func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 		})
 		view(t, s, func(tx *store.Tx) error {
 			got := must(tx.Orders().Get(order.Retail, o.Key()))
-			if got.Quantity != callers*each || got.Version != callers*each+1 {
-				t.Fatalf("%d increments gave %d at version %d", callers*each, got.Quantity, got.Version)
+			if got.Quantity != callers || got.Version != callers+1 {
+				t.Fatalf("%d increments gave %d at version %d", callers, got.Quantity, got.Version)
 			}
 			return nil
 		})

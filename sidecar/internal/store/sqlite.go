@@ -57,9 +57,10 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 	if e.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()); err != nil {
 		return nil, err
 	}
-	// secure_delete overwrites what Erase deletes. cache_size is in KiB.
+	// secure_delete overwrites what Erase deletes. cache_size is in KiB. Checkpoints are rarer than by default (in pages),
+	// because a cold sync dirties the same index pages again and again.
 	if e.writer, err = e.connect(ctx, "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "cache_size=-16000",
-		"journal_size_limit=67108864", "temp_store=MEMORY"); err != nil {
+		"wal_autocheckpoint=4000", "journal_size_limit=67108864", "temp_store=MEMORY"); err != nil {
 		return nil, err
 	}
 	readers := s.cfg.Readers

@@ -102,6 +102,7 @@ CREATE TABLE listing_rule (
   PRIMARY KEY (partner, category)
 );
 
+-- No index of "order" and subscription begins with side: SQLite would take it for a list of one side and sort all of them.
 CREATE TABLE "order" (
   side text NOT NULL,
   key text NOT NULL,
@@ -115,7 +116,7 @@ CREATE TABLE "order" (
   placed_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (side, key)
+  PRIMARY KEY (key, side)
 );
 CREATE INDEX order_correlation ON "order" (correlation_id);
 CREATE INDEX order_id ON "order" (id);
@@ -123,7 +124,7 @@ CREATE INDEX order_placed ON "order" (placed_at, side, key);
 CREATE INDEX order_portal ON "order" (portal, placed_at, side, key) WHERE portal <> '';
 CREATE INDEX order_customer ON "order" (portal, customer, placed_at, side, key) WHERE portal <> '';
 CREATE INDEX order_open ON "order" (placed_at, side, key) WHERE ended = 0;
-CREATE INDEX order_state ON "order" (side, state);
+CREATE INDEX order_state ON "order" (state, side);
 
 CREATE TABLE subscription (
   side text NOT NULL,
@@ -134,12 +135,12 @@ CREATE TABLE subscription (
   created_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (side, id)
+  PRIMARY KEY (id, side)
 );
 CREATE INDEX subscription_created ON subscription (created_at, side, id);
 CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id) WHERE portal <> '';
 CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id) WHERE portal <> '';
-CREATE INDEX subscription_state ON subscription (side, state);
+CREATE INDEX subscription_state ON subscription (state, side);
 
 -- The data key of a subscription, wrapped under the site key. An erased one stays as an empty row, so that nothing is ever
 -- written for that subscription again.
