@@ -86,15 +86,17 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 	if p.format, err = format(); err != nil {
 		return whole("internal", "the offering schema does not compile: "+err.Error())
 	}
+	chunks := split(bytes.TrimPrefix(yaml, []byte("\ufeff")))
+	if len(chunks) > MaxFileDocuments {
+		return whole("file_limit", fmt.Sprintf("the file has more than %d documents", MaxFileDocuments))
+	}
 	number := 0
-	for _, c := range split(bytes.TrimPrefix(yaml, []byte("\ufeff"))) {
+	for _, c := range chunks {
 		src := parseYAML(c)
 		if src == nil {
 			continue
 		}
-		if number++; number > MaxFileDocuments {
-			return whole("file_limit", fmt.Sprintf("the file has more than %d documents", MaxFileDocuments))
-		}
+		number++
 		p.document(src, number)
 		if len(p.errors) >= maxApplyErrors {
 			return nil, p.errors[:maxApplyErrors]

@@ -199,7 +199,7 @@ func TestParseLimits(t *testing.T) {
 		{"nothing", "", "file_empty"},
 		{"only comments", "# a\n---\n# b\n", "file_empty"},
 		{"a file too large", strings.Repeat("#", MaxFileBytes+1), "file_limit"},
-		{"too many documents", strings.Repeat("---\n"+strings.Repeat("x", 1)+": 1\n", 200), "field_unknown"},
+		{"more errors than are listed", strings.Repeat("---\nx: 1\n", 200), "field_unknown"},
 		{"a document too large", "a: " + strings.Repeat("x", maxYAMLDocument), "document_limit"},
 		{"too many values", "a: [" + strings.Repeat("1,", maxYAMLNodes) + "1]", "document_limit"},
 		{"too deep", "a: " + deep, "document_limit"},
@@ -220,12 +220,7 @@ func TestParseLimits(t *testing.T) {
 			t.Errorf("want %s, got %v", tc.reason, wrong)
 		})
 	}
-	var many strings.Builder
-	for i := range MaxFileDocuments + 1 {
-		fmt.Fprintf(&many, "---\n{apiVersion: hanse/v1, kind: Offering, id: o%d, name: n, category: c, region: r, country: DE, currency: EUR, "+
-			"prices: [{id: p, kind: one_off, amount: 1}], recipe: {step: {adapter: process}}}\n", i)
-	}
-	if _, wrong := Parse([]byte(many.String())); len(wrong) != 1 || wrong[0].Reason != "file_limit" {
+	if _, wrong := Parse([]byte(strings.Repeat("---\nid: a\n", MaxFileDocuments+1))); len(wrong) != 1 || wrong[0].Reason != "file_limit" {
 		t.Errorf("10,001 documents: %v", wrong[:min(3, len(wrong))])
 	}
 }

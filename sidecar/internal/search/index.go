@@ -27,12 +27,14 @@ type Index struct {
 	segs    []*segment
 	// merging are the segments of the merge in the background; nil where none runs.
 	merging []*segment
-	closed  bool
-	done    sync.WaitGroup
+	// inline is inlineMerge; tests make it small to see merges in the background.
+	inline int
+	closed bool
+	done   sync.WaitGroup
 }
 
 // New makes an empty index. Close it when it is no longer used.
-func New() *Index { return &Index{inDelta: map[string]int{}} }
+func New() *Index { return &Index{inDelta: map[string]int{}, inline: inlineMerge} }
 
 // Close waits for a merge in the background; afterwards none begins. The index stays usable.
 func (x *Index) Close() {
@@ -66,6 +68,11 @@ func (x *Index) UpsertAll(docs []Doc) {
 		}
 		return
 	}
+	x.bulk(docs)
+}
+
+// bulk makes a segment of many.
+func (x *Index) bulk(docs []Doc) {
 	last := make(map[string]int, len(docs))
 	entries := make([]*entry, 0, len(docs))
 	for _, d := range docs {
@@ -186,7 +193,7 @@ func (x *Index) compact() {
 			total += s.len()
 		}
 		m := x.begin(group)
-		if total <= inlineMerge {
+		if total <= x.inline {
 			x.exchange(m, m.merge())
 			continue
 		}
@@ -212,7 +219,7 @@ func (x *Index) candidates() []*segment {
 		if slices.Contains(x.merging, s) {
 			continue
 		}
-		large := s.len()*fanIn > inlineMerge
+		large := s.len()*fanIn > x.inline
 		if large && x.merging != nil {
 			continue
 		}

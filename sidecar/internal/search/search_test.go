@@ -245,19 +245,20 @@ func anyQuery(t *rapid.T) Query {
 func TestAnswersAreThoseOfALookAtEveryListing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-		docs := random(rapid.IntRange(0, 1500).Draw(t, "docs"), rng)
+		docs := random(rapid.IntRange(0, 900).Draw(t, "docs"), rng)
 		x := New()
 		defer x.Close()
+		x.inline = rapid.SampledFrom([]int{0, 300, inlineMerge}).Draw(t, "inline")
 		truth := map[string]Doc{}
 		half := rapid.IntRange(0, len(docs)).Draw(t, "bulk")
-		x.UpsertAll(docs[:half])
+		x.bulk(docs[:half])
 		for _, d := range docs[half:] {
 			x.Upsert(d)
 		}
 		for _, d := range docs {
 			truth[d.ID] = d
 		}
-		for range rapid.IntRange(0, 600).Draw(t, "changes") {
+		for range rapid.IntRange(0, 400).Draw(t, "changes") {
 			if len(docs) == 0 {
 				break
 			}
@@ -276,7 +277,7 @@ func TestAnswersAreThoseOfALookAtEveryListing(t *testing.T) {
 		if x.Len() != len(truth) {
 			t.Fatalf("%d listings, want %d", x.Len(), len(truth))
 		}
-		for range 5 {
+		for range 2 {
 			q := anyQuery(t)
 			want, total := naive(truth, q)
 			r, err := x.Search(q)
@@ -365,13 +366,14 @@ func TestPagesNeitherRepeatNorSkipWhatDoesNotChange(t *testing.T) {
 
 func TestReadersAndWritersTogether(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
-	docs := random(12000, rng)
+	docs := random(3000, rng)
 	x := New()
 	t.Cleanup(x.Close)
-	x.UpsertAll(docs[:10000])
+	x.inline = 256
+	x.UpsertAll(docs[:2500])
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
-	for range 3 {
+	for range 2 {
 		readers.Go(func() {
 			for {
 				select {
@@ -387,7 +389,7 @@ func TestReadersAndWritersTogether(t *testing.T) {
 			}
 		})
 	}
-	for i := range 6000 {
+	for i := range 2500 {
 		d := docs[rng.IntN(len(docs))]
 		if i%5 == 0 {
 			x.Delete(d.ID)
@@ -398,6 +400,9 @@ func TestReadersAndWritersTogether(t *testing.T) {
 	close(stop)
 	readers.Wait()
 	x.Close()
+	if len(x.segs) > 30 {
+		t.Errorf("%d segments: nothing was merged", len(x.segs))
+	}
 	if x.Len() > len(docs) {
 		t.Errorf("%d listings of %d", x.Len(), len(docs))
 	}
