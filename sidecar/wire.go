@@ -246,8 +246,13 @@ func (s *Sidecar) openHot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_ = password
-	shared := hot.NewMemory(cfg.Now)
+	shared, err := hot.NewRedis(ctx, hot.RedisConfig{
+		Addresses: cfg.Redis.Addresses, MasterName: cfg.Redis.MasterName, Username: cfg.Redis.Username, Password: password,
+		TLS: cfg.Redis.TLS, Prefix: cfg.Origin, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	s.hot = shared
 	s.closers = append(s.closers, s.hot.Close)
 	return nil
