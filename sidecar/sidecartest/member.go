@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,23 @@ type Member struct {
 	OpsURL      string
 	Dir         string
 	t           testing.TB
+	unplugged   *atomic.Bool
+}
+
+// Unplug makes the member unreachable for partners: calls get no answer, streams break. Plug ends that.
+func (m *Member) Unplug() { m.unplugged.Store(true) }
+
+// Plug makes the member reachable again.
+func (m *Member) Plug() { m.unplugged.Store(false) }
+
+// pluggable cuts every connection while the member is unplugged.
+func (m *Member) pluggable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.unplugged.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // New runs one sidecar per name in this process; they share a dev CA. change, if not nil, may alter each configuration.
@@ -53,9 +71,9 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, Origin: fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)}
+	m := &Member{t: t, Dir: dir, unplugged: new(atomic.Bool), Origin: fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)}
 	cfg := sidecar.Config{
-		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(t), nil)),
+		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),
 		Member: sidecar.Member{Name: name, LegalName: name + " Ltd", Country: "DE"},
 	}
 	if change != nil {
@@ -79,7 +97,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	secured := tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}})
-	servers := []*http.Server{serve(t, secured, m.PeerHandler())}
+	servers := []*http.Server{serve(secured, m.pluggable(m.PeerHandler()))}
 	for _, s := range []struct {
 		handler http.Handler
 		url     *string
@@ -89,7 +107,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 			t.Fatal(err)
 		}
 		*s.url = "http://" + l.Addr().String()
-		servers = append(servers, serve(t, l, s.handler))
+		servers = append(servers, serve(l, s.handler))
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- m.Run(ctx) }()
@@ -120,7 +138,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 	return m
 }
 
-func serve(t testing.TB, l net.Listener, h http.Handler) *http.Server {
+func serve(l net.Listener, h http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -131,7 +149,7 @@ func serve(t testing.TB, l net.Listener, h http.Handler) *http.Server {
 }
 
 // testLog shows a sidecar's log where HANSE_TEST_LOG is set.
-func testLog(testing.TB) io.Writer {
+func testLog() io.Writer {
 	if os.Getenv("HANSE_TEST_LOG") != "" {
 		return os.Stderr
 	}
