@@ -109,3 +109,18 @@ func TestASuppliersTextNeverReachesACustomer(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseDocument(f *testing.F) {
+	f.Add([]byte(`{"iss":"https://a","aud":"https://b","jti":"order-0001","accept_by":"2026-11-21T12:00:00Z","action":"add","intent":"purchase","agreement":"a","subscription":"sub-order-0001","offering":"o","revision":1,"quantity":1}`))
+	f.Add([]byte(`{"quantity":1e400}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		d, acceptBy, err := parseDocument(payload)
+		if err != nil {
+			return
+		}
+		if acceptBy.IsZero() || d.Agreement == "" || (d.Action == Add && (d.Quantity < 1 || d.Quantity > MaxQuantity || d.Revision < 1)) {
+			t.Fatalf("accepted %s", payload)
+		}
+	})
+}
