@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sdk"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
@@ -34,6 +35,7 @@ type Sidecar struct {
 	cfg       Config
 	store     *store.Store
 	hot       hot.State
+	keys      *keys.Manager
 	portals   *portal.Service
 	listings  *listing.Service
 	indexer   *listing.Indexer
@@ -78,6 +80,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	group.Go(func() error { return s.platforms.Run(ctx) })
 	group.Go(func() error { return s.index(ctx) })
 	group.Go(func() error { return s.forgetRelations(ctx) })
+	group.Go(func() error { return s.reloadKeys(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
 	err := group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -96,6 +99,25 @@ func (s *Sidecar) forgetRelations(ctx context.Context) error {
 			return nil
 		case <-wake:
 			s.relations.Forget()
+		}
+	}
+}
+
+// reloadEvery is how soon a replica knows of another one's key rotation; a new key is published that much before its use.
+const reloadEvery = time.Minute
+
+// reloadKeys reads the keys again from time to time: another replica may have rotated one.
+func (s *Sidecar) reloadKeys(ctx context.Context) error {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := s.keys.Reload(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("keys not read again", "error", err)
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/auth/authserver"
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/client"
+	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
@@ -54,7 +55,11 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	if err := s.openHot(ctx); err != nil {
 		return err
 	}
-	if err := s.openStore(ctx, siteKey); err != nil {
+	meters, err := s.meters()
+	if err != nil {
+		return err
+	}
+	if err := s.openStore(ctx, siteKey, meters.Commit); err != nil {
 		return err
 	}
 	st := s.store
@@ -62,10 +67,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	meters, err := s.meters()
-	if err != nil {
-		return err
-	}
+	s.keys = keyring
 
 	// Out: guarded, authenticated calls to partners.
 	g, err := s.guard()
@@ -134,12 +136,13 @@ func (s *Sidecar) wire(ctx context.Context) error {
 		Work: store.For[federation.Tx](st), Link: link, Self: cfg.Origin, Subscribe: s.hot.Subscribe, Logger: cfg.Logger,
 		Ledger: &federation.LedgerReader{
 			Self: cfg.Origin, Work: store.For[federation.Tx](st), Orders: orders, Agreements: agreements, Now: cfg.Now, Fail: fail,
+			Lag: meters.FeedLag,
 			Parked: func(p ledger.Parked) {
 				cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 			},
 		},
 		Catalog: &federation.CatalogReader{
-			Self: cfg.Origin, Logger: cfg.Logger,
+			Self: cfg.Origin, Logger: cfg.Logger, Synced: func(partner string) { meters.CatalogSynced(partner, cfg.Now()) },
 			Catalog: &catalog.Reader{Work: store.For[catalog.Tx](st), Schemas: schemas, Now: cfg.Now},
 		},
 	}
@@ -195,19 +198,24 @@ func (s *Sidecar) wire(ctx context.Context) error {
 func (s *Sidecar) peerHandler(peer http.Handler, keyring *keys.Manager, g *guard.Guard, meters *metrics.Metrics) (http.Handler, error) {
 	cfg := s.cfg
 	relation := grants{s.relations}
-	refused := func(_ string, r *refusal.Error) {
-		meters.AuthFailure(r.Reason)
+	refused := func(replay string) func(string, *refusal.Error) {
+		return func(_ string, r *refusal.Error) {
+			meters.AuthFailure(r.Reason)
+			if r.Reason == dpop.ReasonReplayed {
+				meters.Replay(replay)
+			}
+		}
 	}
 	as, err := authserver.New(authserver.Config{
 		Origin: cfg.Origin, Name: cfg.Member.Name, Keys: keyring, Replay: s.hot, Revoked: s.hot, Grants: relation, Guard: g,
-		Now: cfg.Now, Refused: refused,
+		Now: cfg.Now, Refused: refused("token_request"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	verifier, err := bearer.New(bearer.Config{
 		Origin: cfg.Origin, Keys: keyring, Replay: s.hot, Revoked: s.hot, Scopes: bearer.PeerScopes(), Relation: relation.Relation,
-		Now: cfg.Now, Refused: refused,
+		Now: cfg.Now, Refused: refused("call"),
 	})
 	if err != nil {
 		return nil, err
@@ -258,14 +266,14 @@ func (s *Sidecar) openHot(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sidecar) openStore(ctx context.Context, siteKey []byte) error {
+func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, committed func(closures int, took time.Duration)) error {
 	cfg := s.cfg
 	dsn, err := cfg.DatabaseDSN()
 	if err != nil {
 		return err
 	}
 	config := store.Config{
-		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger,
+		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger, Committed: committed,
 		Wake: func(topic string) {
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
 				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)

@@ -91,6 +91,8 @@ type CatalogReader struct {
 	Self    string
 	Catalog Foreign
 	Logger  *slog.Logger
+	// Synced is told when everything that a partner published was taken over; nil is nobody.
+	Synced func(partner string)
 }
 
 // Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
@@ -109,6 +111,9 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, curren
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page, currency)
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", refused.Cause)
+	}
+	if err == nil && r.Synced != nil && len(page.Items) < pageSize {
+		r.Synced(partner.Origin)
 	}
 	return err
 }

@@ -48,6 +48,8 @@ type LedgerReader struct {
 	Agreements Agreements
 	Now        func() time.Time
 	Fail       *failpoint.Points
+	// Lag is told how many entries of a partner were heard of and are not applied; nil is nobody.
+	Lag func(partner string, entries int64)
 	// Parked is told of every entry that could not be applied; nil is nobody.
 	Parked func(ledger.Parked)
 }
@@ -64,9 +66,14 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 		return err
 	}
 	entries, err := r.verify(partner, head, page)
-	if err != nil || entries == nil {
+	if err != nil {
 		return err
 	}
+	if entries == nil {
+		r.lag(partner.Origin, 0)
+		return nil
+	}
+	r.lag(partner.Origin, len(entries))
 	r.Fail.Hit("retail.feed.before_commit")
 	var parked []ledger.Parked
 	err = r.Work.Do(ctx, func(tx Tx) error {
@@ -97,12 +104,19 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 		return fmt.Errorf("apply ledger of %s: %w", partner.Origin, err)
 	}
 	r.Fail.Hit("retail.feed.after_commit")
+	r.lag(partner.Origin, 0)
 	if r.Parked != nil {
 		for _, p := range parked {
 			r.Parked(p)
 		}
 	}
 	return nil
+}
+
+func (r *LedgerReader) lag(partner string, entries int) {
+	if r.Lag != nil {
+		r.Lag(partner, int64(entries))
+	}
 }
 
 // verify proves the chain from our head to the checkpoint. It answers nil for a heartbeat and for what we have.

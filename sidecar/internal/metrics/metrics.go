@@ -131,7 +131,7 @@ func (m *Metrics) AuthFailure(reason string) {
 	}
 }
 
-// Replay counts one proof or assertion that was seen before: "dpop", "assertion".
+// Replay counts one proof or assertion that was seen before, in a "token_request" or a "call".
 func (m *Metrics) Replay(kind string) {
 	if m != nil {
 		m.authReplays.WithLabelValues(m.words.bound("kind", kind)).Inc()

@@ -19,12 +19,17 @@ type Stats struct {
 
 type stats struct {
 	commits, closures, failed, retries, commitNanos atomic.Int64
+	// told hears of each commit; nil is nobody.
+	told func(closures int, took time.Duration)
 }
 
 func (s *stats) committed(closures int, took time.Duration) {
 	s.commits.Add(1)
 	s.closures.Add(int64(closures))
 	s.commitNanos.Add(int64(took))
+	if s.told != nil {
+		s.told(closures, took)
+	}
 }
 
 // Stats reads the counters.

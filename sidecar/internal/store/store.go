@@ -39,6 +39,8 @@ type Config struct {
 	// Wake is called after a commit, once for each topic that the closure woke, on the goroutine of the caller of Do; nil
 	// drops them.
 	Wake func(topic string)
+	// Committed is told each durable commit, for metrics; default nobody is. It must be quick.
+	Committed func(closures int, took time.Duration)
 	// Logger; default discards.
 	Logger *slog.Logger
 }
@@ -82,6 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{cfg: cfg, vault: v}
+	s.stats.told = cfg.Committed
 	if cfg.Path != "" {
 		s.eng, err = openSQLite(ctx, s)
 	} else {
