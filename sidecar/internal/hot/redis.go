@@ -42,7 +42,7 @@ const (
 	// birthAge is how long Birth answers what it heard before; every Claim hears it anew.
 	birthAge = time.Second
 	// quarantine is how long nothing is claimed after the memory was lost under us: proofs that were compared with the birth
-	// before may still be on their way.
+	// before may still be on their way, and a master that is being demoted may still answer other replicas.
 	quarantine = 2 * time.Second
 )
 
@@ -83,6 +83,7 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	redis.SetLogger(silent{})
 	r := &Redis{
 		cfg: cfg, topics: newTopics(), client: redis.NewUniversalClient(options(cfg)), self: newInstance(),
 		send: make(chan struct{}, 1), pend: map[string]bool{},
@@ -97,6 +98,11 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	r.done.Go(func() { r.publish(run) })
 	return r, nil
 }
+
+// silent replaces the client library's own lines on standard error; what they say comes back as errors, too.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 func options(cfg RedisConfig) *redis.UniversalOptions {
 	o := &redis.UniversalOptions{
@@ -144,7 +150,7 @@ func (r *Redis) claim(ctx context.Context, key string, ttl time.Duration) (bool,
 		keys = append(keys, r.key("claim", key))
 	}
 	now := r.cfg.Now()
-	answer, err := claimScript.Run(ctx, r.client, keys, now.UnixMilli(), known, max(ttl.Milliseconds(), 1)).Slice()
+	answer, err := claimScript.Run(ctx, r.client, keys, now.UnixMilli(), known, max(ttl.Milliseconds(), 1), quarantine.Milliseconds()).Slice()
 	if err != nil {
 		return false, err
 	}

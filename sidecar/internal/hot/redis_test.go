@@ -116,7 +116,6 @@ func TestRedisDownFailsClosedAndSoon(t *testing.T) {
 			s := connect(t, server, c)
 			wake, cancel := s.Subscribe("job")
 			defer cancel()
-			<-wake // the subscription itself
 			if err := end(server); err != nil {
 				t.Fatal(err)
 			}
@@ -138,10 +137,12 @@ func TestRedisDownFailsClosedAndSoon(t *testing.T) {
 					t.Errorf("%s took %v", call, took)
 				}
 			}
-			if err := s.Publish(t.Context(), "job"); err != nil {
-				t.Error(err)
+			for len(wake) > 0 {
+				<-wake // the subscription to Redis, which wakes everybody
 			}
-			<-wake // within the process wake-ups go on
+			if err := s.Publish(t.Context(), "job"); err != nil || len(wake) != 1 {
+				t.Errorf("within the process wake-ups stopped: %v", err)
+			}
 			if name == "hanging" {
 				if err := server.Resume(); err != nil {
 					t.Fatal(err)
@@ -166,5 +167,62 @@ func TestMembersOfOneServerAreApart(t *testing.T) {
 		if !must[bool](t)(s.Claim(t.Context(), "same", time.Minute)) {
 			t.Error("one member's claim counts for another")
 		}
+	}
+}
+
+func TestACluster(t *testing.T) {
+	c, address := newClock(), testserver.RedisCluster(t)
+	s, err := hot.NewRedis(t.Context(), hot.RedisConfig{Addresses: []string{address, address}, Prefix: "https://a.example", Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	yes := must[bool](t)
+	if !yes(s.Claim(t.Context(), "proof", time.Hour)) || yes(s.Claim(t.Context(), "proof", time.Hour)) {
+		t.Error("a claim is not taken once")
+	}
+	if !yes(s.Lease(t.Context(), "loop", "me", time.Minute)) {
+		t.Error("no lease")
+	}
+	if ok, _, err := s.Allow(t.Context(), "caller", 1, 1); !ok || err != nil {
+		t.Errorf("not allowed: %v", err)
+	}
+	if err := s.Mark(t.Context(), "token", time.Minute); err != nil || !yes(s.Marked(t.Context(), "token")) {
+		t.Errorf("not marked: %v", err)
+	}
+}
+
+// A promoted replica has all keys, the birth among them, but may lack the last claims: that is a lost memory.
+func TestAFailOverIsANewBirth(t *testing.T) {
+	c, group := newClock(), testserver.StartRedisSentinel(t)
+	s, err := hot.NewRedis(t.Context(), hot.RedisConfig{
+		Addresses: []string{group.Address}, MasterName: "main", Prefix: "https://a.example", Now: c.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if !must[bool](t)(s.Claim(t.Context(), "proof", time.Hour)) {
+		t.Fatal("not fresh")
+	}
+	born := must[time.Time](t)(s.Birth(t.Context()))
+	c.add(time.Minute)
+	group.Failover(t)
+	// Broken connections, the demoted master and the new memory are all refusals.
+	for lost := false; !lost; {
+		fresh, err := s.Claim(t.Context(), "proof", time.Hour)
+		if fresh {
+			t.Fatal("the proof was taken twice")
+		}
+		lost = errors.Is(err, hot.ErrMemoryLost)
+	}
+	lost := c.Now()
+	c.add(time.Minute)
+	// What the demoted master took until it was demoted is refused as well.
+	if later := until(t, func() (time.Time, error) { return s.Birth(t.Context()) }); !later.After(lost) || !lost.After(born) {
+		t.Errorf("born %v, lost %v, then %v", born, lost, later)
+	}
+	if !until(t, func() (bool, error) { return s.Claim(t.Context(), "new proof", time.Hour) }) {
+		t.Error("a new proof is refused")
 	}
 }

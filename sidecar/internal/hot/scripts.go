@@ -5,10 +5,11 @@ import "github.com/redis/go-redis/v9"
 // claimScript claims a key if the server's memory is the one that the caller knows.
 //
 //	KEYS birth, and the key to claim if any
-//	ARGV now in ms, the birth as the caller knows it, ttl in ms
+//	ARGV now in ms, the birth as the caller knows it, ttl in ms, quarantine in ms
 //	answers {1 claimed, 0 was there, -1 another birth than the caller knows; birth}
 //
-// The birth carries the run id of the server's process: a restarted or promoted server has another one.
+// The birth carries the run id of the server's process: a restarted or promoted server has another one. While a replica is
+// promoted the master before it may go on to claim for a moment, so a birth that follows another one lies a little ahead.
 var claimScript = redis.NewScript(`
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local birth = redis.call('GET', KEYS[1])
@@ -17,7 +18,9 @@ if not birth or string.sub(birth, 1, #run) ~= run then
   if policy ~= 'noeviction' then
     return redis.error_reply('EVICTS maxmemory-policy must be noeviction and is ' .. tostring(policy))
   end
-  birth = run .. ' ' .. ARGV[1]
+  local at = tonumber(ARGV[1])
+  if birth then at = at + tonumber(ARGV[4]) end
+  birth = run .. ' ' .. string.format('%d', at)
   redis.call('SET', KEYS[1], birth)
 end
 if birth ~= ARGV[2] then return {-1, birth} end

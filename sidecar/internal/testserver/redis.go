@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,8 +22,8 @@ type Redis struct {
 	// Socket is the path of its unix socket.
 	Socket string
 	dir    string
-	bin    string
-	policy string
+	args   []string
+	ready  string // what it says when it is
 	proc   *process
 }
 
@@ -30,15 +32,16 @@ func StartRedis() (*Redis, error) { return StartRedisEvicting("noeviction") }
 
 // StartRedisEvicting starts one with another maxmemory-policy.
 func StartRedisEvicting(policy string) (*Redis, error) {
-	bin, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, errors.New(installRedis)
-	}
-	dir, err := os.MkdirTemp("", "rd")
+	return startRedis("--port", "0", "--maxmemory-policy", policy)
+}
+
+func startRedis(args ...string) (*Redis, error) {
+	dir, err := os.MkdirTemp("", "rd") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{Socket: filepath.Join(dir, "s"), dir: dir, bin: bin, policy: policy}
+	r := &Redis{Socket: filepath.Join(dir, "s"), dir: dir, ready: "ready to accept connections"}
+	r.args = append([]string{"--unixsocket", r.Socket, "--save", "", "--appendonly", "no", "--dir", dir}, args...)
 	if err := r.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -47,10 +50,13 @@ func StartRedisEvicting(policy string) (*Redis, error) {
 
 // Start starts the server (again); it is empty then.
 func (r *Redis) Start() error {
-	cmd := exec.Command(r.bin, "--port", "0", "--unixsocket", r.Socket, "--save", "", "--appendonly", "no",
-		"--maxmemory-policy", r.policy, "--dir", r.dir)
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		return errors.New(installRedis)
+	}
+	cmd := exec.Command(bin, r.args...)
 	cmd.Dir = r.dir
-	proc, err := spawn(cmd, "ready to accept connections", syscall.SIGKILL)
+	proc, err := spawn(cmd, r.ready, syscall.SIGKILL)
 	if err != nil {
 		return fmt.Errorf("start Redis: %w", err)
 	}
@@ -68,29 +74,43 @@ func (r *Redis) Pause() error { return r.proc.cmd.Process.Signal(syscall.SIGSTOP
 func (r *Redis) Resume() error { return r.proc.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Flush deletes everything.
-func (r *Redis) Flush() error { return r.command("FLUSHALL") }
+func (r *Redis) Flush() error {
+	_, err := r.command("FLUSHALL")
+	return err
+}
 
-// command sends one inline command; the clients under test are not used to prepare their tests.
-func (r *Redis) command(line string) error {
+// command sends one inline command; the clients under test are not used to prepare their tests. The answer is its first
+// line, for an answer with a length the text after it.
+func (r *Redis) command(line string) (answer string, err error) {
 	c, err := net.DialTimeout("unix", r.Socket, 5*time.Second)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return err
+		return "", err
 	}
 	if _, err := c.Write([]byte(line + "\r\n")); err != nil {
-		return err
+		return "", err
 	}
-	reply, err := bufio.NewReader(c).ReadString('\n')
+	replies := bufio.NewReader(c)
+	first, err := replies.ReadString('\n')
 	if err != nil {
-		return err
+		return "", err
 	}
-	if !strings.HasPrefix(reply, "+") {
-		return fmt.Errorf("%s: %s", line, strings.TrimSpace(reply))
+	switch first[0] {
+	case '-':
+		return "", fmt.Errorf("%s: %s", line, strings.TrimSpace(first))
+	case '$':
+		size, err := strconv.Atoi(strings.TrimSpace(first[1:]))
+		if err != nil || size < 0 {
+			return "", err
+		}
+		text := make([]byte, size)
+		_, err = io.ReadFull(replies, text)
+		return string(text), err
 	}
-	return nil
+	return strings.TrimSpace(first), nil
 }
 
 // Close stops the server and removes its folder.
