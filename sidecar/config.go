@@ -109,7 +109,8 @@ type Database struct {
 
 // Redis names the server that replicas share.
 type Redis struct {
-	// Addresses are host:port each: one server, the sentinels, or the nodes of a cluster. Default: none.
+	// Addresses are host:port each, or the path of a unix socket: one server, the sentinels, or the nodes of a cluster.
+	// Default: none.
 	Addresses []string `koanf:"addresses"`
 	// MasterName makes the addresses sentinels of this master. Default: none.
 	MasterName string `koanf:"master_name"`

@@ -209,8 +209,8 @@ func (c Config) checkDatabase(p *problems) {
 func (c Config) checkRedis(p *problems) {
 	r := c.Redis
 	for i, a := range r.Addresses {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			p.add(fmt.Sprintf("redis.addresses[%d]", i), "write it like redis.internal:6379", "%q is not host:port", a)
+		if _, _, err := net.SplitHostPort(a); err != nil && !filepath.IsAbs(a) {
+			p.add(fmt.Sprintf("redis.addresses[%d]", i), "write it like redis.internal:6379", "%q is neither host:port nor the path of a socket", a)
 		}
 	}
 	if len(r.Addresses) == 0 && (r.MasterName != "" || r.Username != "" || r.PasswordFile != "" || r.TLS) {

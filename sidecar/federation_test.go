@@ -73,7 +73,13 @@ type market struct {
 
 func newMarket(t *testing.T, apply func(adapters.Request) (adapters.Result, error)) *market {
 	t.Helper()
+	return newMarketOn(t, apply, func(*sidecar.Config) {})
+}
+
+func newMarketOn(t *testing.T, apply func(adapters.Request) (adapters.Result, error), change func(*sidecar.Config)) *market {
+	t.Helper()
 	members := sidecartest.New(t, func(_ string, cfg *sidecar.Config) {
+		change(cfg)
 		cfg.Platforms = map[string]adapters.Adapter{"providing": providing{apply: apply}}
 		cfg.Adapters.Connections = map[string]sidecar.Connection{"nowhere": {Adapter: "providing"}}
 	}, "reseller", "supplier")
@@ -184,7 +190,17 @@ func reason(err error) string {
 }
 
 func TestAnOrderGoesTheWholeWay(t *testing.T) {
-	m := newMarket(t, nil)
+	t.Run("on SQLite alone", func(t *testing.T) { wholeWay(t, newMarket(t, nil)) })
+	t.Run("on PostgreSQL and Redis", func(t *testing.T) {
+		redis := servers.Redis(t).Socket
+		wholeWay(t, newMarketOn(t, nil, func(cfg *sidecar.Config) {
+			cfg.Database = sidecar.Database{Driver: "postgres", DSN: servers.Postgres(t).Database(t)}
+			cfg.Redis.Addresses = []string{redis}
+		}))
+	})
+}
+
+func wholeWay(t *testing.T, m *market) {
 	placed, err := m.order("order-whole-way", nil)
 	if err != nil {
 		t.Fatal(err)

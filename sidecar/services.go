@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -111,10 +112,26 @@ type checkpoints struct {
 	self  string
 	store *store.Store
 	keys  *keys.Manager
+
+	// opened keeps the last one of each partner: commands carry the same one until the partner has read on.
+	mu     sync.Mutex
+	opened map[string]openedCheckpoint
+}
+
+type openedCheckpoint struct {
+	jws        string
+	checkpoint ledger.Checkpoint
+	own        string
 }
 
 // Open implements rpc.Checkpoints.
-func (c checkpoints) Open(ctx context.Context, partner, jws string) (ledger.Checkpoint, string, error) {
+func (c *checkpoints) Open(ctx context.Context, partner, jws string) (ledger.Checkpoint, string, error) {
+	c.mu.Lock()
+	last := c.opened[partner]
+	c.mu.Unlock()
+	if last.jws == jws {
+		return last.checkpoint, last.own, nil
+	}
 	var p member.Partner
 	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
 		p, err = tx.Partners().Get(partner)
@@ -123,11 +140,21 @@ func (c checkpoints) Open(ctx context.Context, partner, jws string) (ledger.Chec
 	if err != nil {
 		return ledger.Checkpoint{}, "", err
 	}
-	return ledger.OpenSeen(jws, partner, p.BusinessKey, c.self, ownBusinessKeys(c.keys)...)
+	checkpoint, own, err := ledger.OpenSeen(jws, partner, p.BusinessKey, c.self, ownBusinessKeys(c.keys)...)
+	if err != nil {
+		return checkpoint, own, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened == nil {
+		c.opened = make(map[string]openedCheckpoint)
+	}
+	c.opened[partner] = openedCheckpoint{jws: jws, checkpoint: checkpoint, own: own}
+	return checkpoint, own, nil
 }
 
 // Accept implements rpc.Checkpoints.
-func (c checkpoints) Accept(ctx context.Context, partner, jws string) error {
+func (c *checkpoints) Accept(ctx context.Context, partner, jws string) error {
 	cp, own, err := c.Open(ctx, partner, jws)
 	if err != nil {
 		return err

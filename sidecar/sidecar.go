@@ -21,6 +21,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -192,13 +193,15 @@ var streamProcedures = map[string]bool{
 	peerv1connect.LedgerServiceTailProcedure:        true,
 }
 
+var errStopping = fault.New(fault.Unavailable, "draining", "the sidecar is stopping").Do("open the stream again where it ended")
+
 // endingStreams ends streams, and no other request, when Drain is called: their callers go on elsewhere from their cursors.
 func (s *Sidecar) endingStreams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if streamProcedures[r.URL.Path] {
-			ctx, cancel := context.WithCancel(r.Context())
-			defer cancel()
-			defer context.AfterFunc(s.streams, cancel)()
+			ctx, cancel := context.WithCancelCause(r.Context())
+			defer cancel(nil)
+			defer context.AfterFunc(s.streams, func() { cancel(errStopping) })()
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)

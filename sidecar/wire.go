@@ -183,7 +183,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	peer, err := rpc.NewPeer(rpc.PeerConfig{
 		Config: surface(metrics.SurfacePeer), Partners: members, Agreements: agreements, Orders: orders, Access: subscriptions,
 		Catalog: &federation.CatalogFeed{Self: cfg.Origin, Feed: offerings, Signer: keyring}, Ledger: book,
-		Checkpoints: checkpoints{self: cfg.Origin, store: st, keys: keyring}, Relation: grants{s.relations}.Relation,
+		Checkpoints: &checkpoints{self: cfg.Origin, store: st, keys: keyring}, Relation: grants{s.relations}.Relation,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -38,7 +39,13 @@ type Book struct {
 	Work   Work
 	Signer trust.Signer
 	Now    func() time.Time
+
+	// countersigned keeps, per partner, the last checkpoint that we countersigned: it goes out with every command.
+	mu            sync.Mutex
+	countersigned map[string]countersigned
 }
+
+type countersigned struct{ checkpoint, jws string }
 
 // wireEntry is the JSON object; field names are part of the protocol.
 type wireEntry struct {
@@ -221,11 +228,27 @@ type Seen struct {
 
 // Countersign makes the proof that we verified a partner's checkpoint.
 func (b *Book) Countersign(partner, checkpoint string) (string, error) {
+	b.mu.Lock()
+	last := b.countersigned[partner]
+	b.mu.Unlock()
+	if last.checkpoint == checkpoint {
+		return last.jws, nil
+	}
 	payload, err := json.Marshal(Seen{Issuer: b.Self, Audience: partner, Checkpoint: checkpoint})
 	if err != nil {
 		return "", err
 	}
-	return b.Signer.Sign(keys.Business, trust.TypSeen, payload)
+	jws, err := b.Signer.Sign(keys.Business, trust.TypSeen, payload)
+	if err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.countersigned == nil {
+		b.countersigned = make(map[string]countersigned)
+	}
+	b.countersigned[partner] = countersigned{checkpoint: checkpoint, jws: jws}
+	return jws, nil
 }
 
 // SeenCheckpoint countersigns the last checkpoint of the partner's log that we verified; "" before the first.
@@ -273,6 +296,10 @@ var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
 func AcceptSeen(tx Tx, caller string, c Checkpoint, jws string) error {
 	if c.Seq == 0 {
 		return nil
+	}
+	head, err := tx.Ledger().Head(caller, Own)
+	if err != nil || head.SeenCheckpoint == jws {
+		return err
 	}
 	e, err := tx.Ledger().Entry(caller, Own, c.Seq)
 	if fault.Is(err, fault.NotFound) {

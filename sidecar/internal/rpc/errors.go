@@ -77,7 +77,11 @@ func judge(ctx context.Context, err error) verdict {
 
 // judgeEnded recognises a call that its caller ended, or whose time is up.
 func judgeEnded(ctx context.Context, err error) (verdict, bool) {
+	var ours *fault.Error
 	switch {
+	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &ours):
+		// The host ended the call and said why: it is draining.
+		return verdict{code: codes[ours.Kind], fault: ours}, true
 	case errors.Is(ctx.Err(), context.Canceled) && errors.Is(err, context.Canceled):
 		return verdict{code: connect.CodeCanceled, fault: fault.New(fault.Unavailable, "canceled", "the caller ended the call")}, true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && errors.Is(err, context.DeadlineExceeded):

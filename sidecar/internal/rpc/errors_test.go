@@ -32,6 +32,8 @@ func infoOf(t *testing.T, e *connect.Error) *typev1.ErrorInfo {
 func TestErrorMapping(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
+	draining, drain := context.WithCancelCause(t.Context())
+	drain(fault.New(fault.Unavailable, "draining", "the sidecar is stopping"))
 	late, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer stop()
 	busy := fault.New(fault.Exhausted, "rate_limited", "too many")
@@ -61,6 +63,7 @@ func TestErrorMapping(t *testing.T) {
 		"a fault of kind internal":        {err: fault.New(fault.Internal, "r", "hunter2"), code: connect.CodeInternal, reason: "internal", logged: true},
 		"any other error":                 {err: errSecret, code: connect.CodeInternal, reason: "internal", logged: true},
 		"another sidecar's connect error": {err: connect.NewError(connect.CodePermissionDenied, errSecret), code: connect.CodeInternal, reason: "internal", logged: true},
+		"the host is draining":            {ctx: draining, err: fmt.Errorf("read: %w", context.Canceled), code: connect.CodeUnavailable, reason: "draining"},
 		"the caller went":                 {ctx: canceled, err: fmt.Errorf("read: %w", context.Canceled), code: connect.CodeCanceled, reason: "canceled"},
 		"the caller's time is up":         {ctx: late, err: fmt.Errorf("read: %w", context.DeadlineExceeded), code: connect.CodeDeadlineExceeded, reason: "deadline_exceeded"},
 		"an outage because the caller's time is up": {
