@@ -102,8 +102,8 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 		if err != nil || o.State != Acknowledged {
 			return err
 		}
-		o, err = o.Move(s.Now(), PendingUnreachable, "supplier_unreachable",
-			"The supplier cannot be reached at the moment. The order waits and goes on by itself.", "")
+		o, err = o.Move(s.Now(), PendingUnreachable, "platform_unreachable",
+			"The order waits for the platform to become reachable and goes on by itself.", "")
 		if err != nil {
 			return err
 		}
