@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 )
 
@@ -33,6 +35,16 @@ func (c Config) SiteKey() ([]byte, error) {
 
 // OperatorTokenFile is where the operators' local admin token lies.
 func (c Config) OperatorTokenFile() string { return filepath.Join(c.DataDir, portal.OperatorFile) }
+
+// ReplicaID names this installation among the replicas of a member, the same after a restart: what it left running is its own
+// to take over.
+func (c Config) ReplicaID() (string, error) {
+	id, err := readOrCreate(filepath.Join(c.DataDir, "replica.id"), func() []byte { return []byte(uuid.NewString() + "\n") })
+	if err != nil {
+		return "", fmt.Errorf("replica id: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
 
 // DatabaseDSN is database.dsn or what database.dsn_file holds.
 func (c Config) DatabaseDSN() (string, error) {

@@ -117,8 +117,12 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	}
 
 	// The loops.
+	replica, err := cfg.ReplicaID()
+	if err != nil {
+		return err
+	}
 	s.jobs, err = job.New(job.Config{
-		Work: store.For[job.Tx](st), Owner: newID(), Now: cfg.Now, Subscribe: s.hot.Subscribe, Logger: cfg.Logger, Workers: 32, PerPartner: 16, Lease: 5 * time.Minute,
+		Work: store.For[job.Tx](st), Owner: replica, Now: cfg.Now, Subscribe: s.hot.Subscribe, Logger: cfg.Logger, Workers: 32, PerPartner: 16, Lease: 5 * time.Minute,
 		Alone: len(cfg.Redis.Addresses) == 0,
 		Handlers: map[string]job.Handler{
 			agreement.JobOffer:            agreements.SendOffer,
