@@ -1,6 +1,7 @@
 package process
 
 import (
+	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
@@ -178,11 +179,8 @@ func (in *instance) discard() error {
 		return failed("make the folder", err)
 	}
 	if _, err := os.Lstat(in.dir); err == nil {
-		grave, err := os.MkdirTemp(trash, in.tag+"-")
-		if err == nil {
-			err = os.Rename(in.dir, filepath.Join(grave, in.tag))
-		}
-		if err != nil {
+		// One step: a folder made here first could be emptied away before the rename, by a watcher that just starts.
+		if err := os.Rename(in.dir, filepath.Join(trash, in.tag+"-"+rand.Text())); err != nil {
 			return failed("remove the folder", err)
 		}
 	}
