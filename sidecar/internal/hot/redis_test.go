@@ -1,6 +1,7 @@
 package hot_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
