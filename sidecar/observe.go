@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -10,29 +11,46 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
-// Version is the released version; the build sets it.
-var Version = "dev"
+// Build is what the Go toolchain recorded in this program.
+type Build struct {
+	// Version is the module's, "devel" where the program was not built from a released one.
+	Version string `json:"version"`
+	// Revision is the commit, "unknown" where the build did not record it; Modified says that the tree had changes.
+	Revision string `json:"revision"`
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
 
-// Revision is the commit that this program was built from, "unknown" where the build did not record it.
-func Revision() string {
+// ReadBuild reads it.
+func ReadBuild() Build {
+	b := Build{Version: "devel", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return b
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == "github.com/hanse-market/hanse" && m.Version != "" && m.Version != "(devel)" {
+			b.Version = m.Version
 		}
 	}
-	return "unknown"
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
 }
 
 // meters registers the collectors and makes the ops surface that shows them.
 func (s *Sidecar) meters() (*metrics.Metrics, error) {
-	registry := metrics.NewRegistry()
+	registry, build := metrics.NewRegistry(), ReadBuild()
 	s.handlers.ops = metrics.OpsHandler(metrics.OpsConfig{Gatherer: registry, Ready: s.readiness()})
 	return metrics.New(metrics.Config{
-		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: Version, Revision: Revision(), Process: true,
+		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
 	})
 }
 
