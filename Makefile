@@ -9,6 +9,8 @@ SHELL := bash
 ARGS ?=
 # Packages to test: make test PKG=./auth/...
 PKG ?= ./...
+# Packages with benchmarks: make bench BENCH=./sidecar
+BENCH ?= ./auth ./sidecar ./sidecar/internal/search ./sidecar/internal/store
 # The slowest package starts real daemons again and again.
 TEST_TIMEOUT ?= 40m
 
@@ -53,8 +55,8 @@ generate: web-deps ## Write stubs, the vendored schema, storage records, the web
 	go test ./sidecar -run TestConfigurationPage -update-config-docs
 
 .PHONY: bench
-bench: ## Print the paired ratios that the design aims for.
-	go test -run '^$$' -bench . -timeout $(TEST_TIMEOUT) $(PKG)
+bench: ## Print the paired ratios that the design aims for: ours against a baseline in the same run.
+	@go test -run '^$$' -bench . -benchtime 1x -p 1 -timeout $(TEST_TIMEOUT) $(BENCH) | tee /dev/stderr | .ci/ratios
 
 .PHONY: fmt
 fmt: bin/gofumpt ## Format the Go code.
