@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -58,7 +59,7 @@ func (s *Sidecar) meters() (*metrics.Metrics, error) {
 func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 	var out metrics.Snapshot
 	err := s.store.View(ctx, func(tx *store.Tx) error {
-		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Parked: map[string]int64{}}
+		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Parked: map[string]int64{}, Partnerships: map[string]int64{}}
 		orders, oldest, err := tx.Orders().Count()
 		if err != nil {
 			return err
@@ -94,11 +95,12 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 			return err
 		}
 		for _, p := range partners {
+			out.Partnerships[string(p.State)]++
 			parked, err := tx.Ledger().ParkedAll(p.Origin)
 			if err != nil {
 				return err
 			}
-			out.Parked[p.Origin] = int64(len(parked))
+			out.Parked[p.Origin] = int64(len(ledger.Subjects(parked)))
 		}
 		return nil
 	})

@@ -40,14 +40,12 @@ func (p partnerStatus) PartnerStatus(ctx context.Context, origin string) (rpc.St
 		if err != nil {
 			return err
 		}
-		s.OwnSeq, s.TheirSeq, s.Parked = own.Seq, theirs.Seq, nil
+		s.OwnSeq, s.TheirSeq = own.Seq, theirs.Seq
 		parked, err := tx.Ledger().ParkedAll(origin)
 		if err != nil {
 			return err
 		}
-		for _, q := range parked {
-			s.Parked = append(s.Parked, q.Subject)
-		}
+		s.Parked = ledger.Subjects(parked)
 		s.Offerings, err = tx.Catalog().CountForeign(origin)
 		return err
 	})

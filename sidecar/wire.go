@@ -123,7 +123,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	}
 	s.jobs, err = job.New(job.Config{
 		Work: store.For[job.Tx](st), Owner: replica, Now: cfg.Now, Subscribe: s.hot.Subscribe, Logger: cfg.Logger, Workers: 32, PerPartner: 16, Lease: 5 * time.Minute,
-		Alone: len(cfg.Redis.Addresses) == 0,
+		Alone: len(cfg.Redis.Addresses) == 0, Observe: meters.JobRun,
 		Handlers: map[string]job.Handler{
 			agreement.JobOffer:            agreements.SendOffer,
 			agreement.JobAccept:           agreements.SendAcceptance,
@@ -140,7 +140,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 		Work: store.For[federation.Tx](st), Link: link, Self: cfg.Origin, Subscribe: s.hot.Subscribe, Logger: cfg.Logger,
 		Ledger: &federation.LedgerReader{
 			Self: cfg.Origin, Work: store.For[federation.Tx](st), Orders: orders, Agreements: agreements, Now: cfg.Now, Fail: fail,
-			Lag: meters.FeedLag,
+			Lag: meters.FeedLag, Tailed: func(partner string) { meters.LedgerTailed(partner, cfg.Now()) },
 			Parked: func(p ledger.Parked) {
 				cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 			},
@@ -168,6 +168,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 		return rpc.Config{
 			Log: cfg.Logger, Now: cfg.Now, NewID: newID, Wakeups: s.hot, Allow: s.allow(name),
 			Observe: func(procedure, code string, took time.Duration) { meters.RPC(name, procedure, code, took) },
+			Refused: func(reason string) { meters.AuthFailure(name, reason) },
 		}
 	}
 	if s.handlers.portal, err = rpc.NewPortal(rpc.PortalConfig{
@@ -204,7 +205,7 @@ func (s *Sidecar) peerHandler(peer http.Handler, keyring *keys.Manager, g *guard
 	relation := grants{s.relations}
 	refused := func(replay string) func(string, *refusal.Error) {
 		return func(_ string, r *refusal.Error) {
-			meters.AuthFailure(r.Reason)
+			meters.AuthFailure(metrics.SurfacePeer, r.Reason)
 			if r.Reason == dpop.ReasonReplayed {
 				meters.Replay(replay)
 			}

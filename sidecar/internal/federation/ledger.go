@@ -50,6 +50,9 @@ type LedgerReader struct {
 	Fail       *failpoint.Points
 	// Lag is told how many entries of a partner were heard of and are not applied; nil is nobody.
 	Lag func(partner string, entries int64)
+	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
+	// start of a tail, so that one which never proves anything shows too; nil is nobody.
+	Tailed func(partner string)
 	// Parked is told of every entry that could not be applied; nil is nobody.
 	Parked func(ledger.Parked)
 }
@@ -71,6 +74,7 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 	}
 	if entries == nil {
 		r.lag(partner.Origin, 0)
+		r.tailed(partner.Origin)
 		return nil
 	}
 	r.lag(partner.Origin, len(entries))
@@ -105,6 +109,7 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 	}
 	r.Fail.Hit("retail.feed.after_commit")
 	r.lag(partner.Origin, 0)
+	r.tailed(partner.Origin)
 	if r.Parked != nil {
 		for _, p := range parked {
 			r.Parked(p)
@@ -116,6 +121,12 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 func (r *LedgerReader) lag(partner string, entries int) {
 	if r.Lag != nil {
 		r.Lag(partner, int64(entries))
+	}
+}
+
+func (r *LedgerReader) tailed(partner string) {
+	if r.Tailed != nil {
+		r.Tailed(partner)
 	}
 }
 

@@ -3,6 +3,7 @@ package federation_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -132,9 +133,10 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	if want := []string{"order.accepted order-2", "order.completed order-2"}; !slices.Equal(a.applied, want) {
 		t.Fatalf("applied %v, want %v", a.applied, want)
 	}
-	var parked []string
+	var parked, subjects []string
 	err := r.store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.Ledger().ParkedAll(supplier)
+		subjects = ledger.Subjects(all)
 		for _, p := range all {
 			parked = append(parked, p.Subject)
 		}
@@ -148,6 +150,9 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	if want := []string{"order-1", "order-1", "order-1", "order-3"}; err != nil || !slices.Equal(parked, want) {
 		t.Fatalf("parked %v, want %v (%v)", parked, want, err)
 	}
+	if want := []string{"order-1", "order-3"}; !slices.Equal(subjects, want) {
+		t.Fatalf("parked subjects %v, want %v", subjects, want)
+	}
 	report, err := r.book.VerifyPartner(ctx, supplier, partner.BusinessKey, r.keys.PublicJWK(keys.Business))
 	if err != nil || len(report[1].Problems) != 4 {
 		t.Fatalf("verify says %+v, %v", report, err)
@@ -156,6 +161,8 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 
 func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	s, _, a, reader, partner := setUp(t)
+	var tailed []string
+	reader.Tailed = func(partner string) { tailed = append(tailed, partner) }
 	s.append(t, reseller, ledger.OrderAccepted, "order-1")
 	page := s.page(t, reseller, 0, 10)
 	for range 2 {
@@ -168,6 +175,53 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	}
 	if len(a.applied) != 1 {
 		t.Fatalf("applied %v", a.applied)
+	}
+	if want := []string{supplier, supplier, supplier}; !slices.Equal(tailed, want) {
+		t.Fatalf("proofs of %v, want %v", tailed, want)
+	}
+}
+
+func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
+	s, _, a, reader, partner := setUp(t)
+	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
+	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
+	s.append(t, reseller, ledger.OrderAccepted, "order-1")
+	if err := reader.Read(context.Background(), partner, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("error is %v", err)
+	}
+}
+
+// silent is a partner that nobody reaches.
+type silent struct{}
+
+func (silent) TailLedger(context.Context, string, int64, func(federation.LedgerPage) error) error {
+	return fault.New(fault.Unavailable, "unreachable", "no route")
+}
+
+func (silent) WatchCatalog(context.Context, string, []byte, func(federation.CatalogPage) error) error {
+	return fault.New(fault.Unavailable, "unreachable", "no route")
+}
+
+func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
+	_, r, _, reader, _ := setUp(t)
+	started := make(chan string, 10)
+	reader.Tailed = func(partner string) { started <- partner }
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	manager := &federation.Manager{
+		Work: store.For[federation.Tx](r.store), Link: silent{}, Self: reseller, Ledger: reader, Logger: slog.New(slog.DiscardHandler),
+		Subscribe: func(string) (<-chan struct{}, func()) { return nil, func() {} },
+		After:     func(time.Duration) <-chan time.Time { return nil },
+	}
+	go func() { ended <- manager.Run(ctx) }()
+	got := []string{<-started, <-started}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	if want := []string{nobody, supplier}; !slices.Equal(got, want) || len(started) != 0 {
+		t.Fatalf("tails of %v and %d more, want %v", got, len(started), want)
 	}
 }
 

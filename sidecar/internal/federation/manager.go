@@ -179,6 +179,9 @@ func (m *Manager) nudge(f feed) chan struct{} {
 
 func (m *Manager) loop(ctx context.Context, f feed) {
 	failures := 0
+	if f.name != catalog.FeedCursor {
+		m.Ledger.tailed(f.partner)
+	}
 	for ctx.Err() == nil {
 		progress, err := m.once(ctx, f)
 		switch {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,17 @@ type Parked struct {
 	Seq     int64
 	Reason  string
 	At      time.Time
+}
+
+// Subjects names each subject of parked entries once, in the order in which they were parked.
+func Subjects(parked []Parked) []string {
+	var subjects []string
+	for _, p := range parked {
+		if !slices.Contains(subjects, p.Subject) {
+			subjects = append(subjects, p.Subject)
+		}
+	}
+	return subjects
 }
 
 // Store keeps the logs. All methods belong to one transaction.

@@ -44,10 +44,10 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays *prometheus.CounterVec
-	rpcDuration, adapterDuration                         *prometheus.HistogramVec
-	commits, closures                                    prometheus.Counter
-	commitDuration                                       prometheus.Histogram
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns *prometheus.CounterVec
+	rpcDuration, adapterDuration, jobDuration                     *prometheus.HistogramVec
+	commits, closures                                             prometheus.Counter
+	commitDuration                                                prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.
@@ -75,8 +75,10 @@ func New(cfg Config) (*Metrics, error) {
 		rpcDuration:     histogram("hanse_rpc_duration_seconds", "Duration of unary calls.", prometheus.ExponentialBuckets(0.001, 2.5, 10), "surface", "procedure"),
 		adapterCalls:    counter("hanse_adapter_calls_total", "Calls of adapters by operation and result: ok or the error's class.", "adapter", "operation", "result"),
 		adapterDuration: histogram("hanse_adapter_call_duration_seconds", "Duration of adapter calls.", prometheus.ExponentialBuckets(0.01, 3, 10), "adapter", "operation"),
-		authFailures:    counter("hanse_auth_failures_total", "Refused credentials of all surfaces by stable reason.", "reason"),
+		authFailures:    counter("hanse_auth_failures_total", "Callers that a surface did not recognise or not let in, by stable reason.", "surface", "reason"),
 		authReplays:     counter("hanse_auth_replays_total", "Proofs and assertions that were seen before, by kind.", "kind"),
+		jobRuns:         counter("hanse_job_runs_total", "Runs of durable jobs by result: finished, again, parked or panicked.", "kind", "result"),
+		jobDuration:     histogram("hanse_job_run_duration_seconds", "Duration of job runs.", prometheus.ExponentialBuckets(0.001, 4, 9), "kind"),
 		commits:         prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_commits_total", Help: "Write transactions committed."}),
 		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
@@ -85,6 +87,7 @@ func New(cfg Config) (*Metrics, error) {
 	build.WithLabelValues(orElse(cfg.Version, "dev"), orElse(cfg.Revision, "unknown"), runtime.Version()).Set(1)
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
+		m.jobRuns, m.jobDuration,
 		m.commits, m.closures, m.commitDuration, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
@@ -124,10 +127,20 @@ func (m *Metrics) AdapterCall(adapter, operation, result string, d time.Duration
 	m.adapterDuration.WithLabelValues(adapter, operation).Observe(d.Seconds())
 }
 
-// AuthFailure counts one refused credential by its stable reason.
-func (m *Metrics) AuthFailure(reason string) {
+// JobRun counts one run of a durable job. Result is finished, again, parked or panicked.
+func (m *Metrics) JobRun(kind, result string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	kind = m.words.bound("job", kind)
+	m.jobRuns.WithLabelValues(kind, m.words.bound("job_result", result)).Inc()
+	m.jobDuration.WithLabelValues(kind).Observe(d.Seconds())
+}
+
+// AuthFailure counts one caller that a surface refused, by its stable reason.
+func (m *Metrics) AuthFailure(surface, reason string) {
 	if m != nil {
-		m.authFailures.WithLabelValues(m.words.bound("reason", reason)).Inc()
+		m.authFailures.WithLabelValues(surface, m.words.bound("reason", reason)).Inc()
 	}
 }
 
@@ -166,6 +179,13 @@ func (m *Metrics) PeerSkew(origin string, ahead time.Duration) {
 func (m *Metrics) FeedLag(origin string, entries int64) {
 	if m != nil {
 		m.partners.update(origin, func(p *partner) { p.lag, p.lagKnown = entries, true })
+	}
+}
+
+// LedgerTailed records when a partner last proved to us where its ledger ends, and what it proved was applied.
+func (m *Metrics) LedgerTailed(origin string, at time.Time) {
+	if m != nil {
+		m.partners.update(origin, func(p *partner) { p.tailed = at })
 	}
 }
 

@@ -29,6 +29,7 @@ func snapshot(context.Context) (Snapshot, error) {
 		Orders:        []Count{{"retail", "acknowledged", 2}, {"resale", "completed", 5}},
 		Subscriptions: []Count{{"retail", "active", 3}},
 		Jobs:          []Count{{"order.submit", "waiting", 4}},
+		Partnerships:  map[string]int64{"active": 2, "suspended": 1},
 		OldestOpen:    map[string]time.Duration{"retail": 90 * time.Second},
 		Parked:        map[string]int64{"https://b.example": 1},
 	}, nil
@@ -44,12 +45,16 @@ func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	}
 	m.RPC(SurfacePortal, "/hanse.portal.v1.OrderService/PlaceOrder", "ok", 20*time.Millisecond)
 	m.AdapterCall("postgres", "apply", "retryable", time.Second)
-	m.AuthFailure("proof_expired")
+	m.JobRun("order.submit", "finished", 10*time.Millisecond)
+	m.AuthFailure(SurfacePeer, "proof_expired")
+	m.AuthFailure(SurfacePortal, "key_invalid")
+	m.AuthFailure(SurfacePortal, "key_invalid")
 	m.Replay("dpop")
 	m.Commit(3, time.Millisecond)
 	m.PeerUp("https://b.example:8443", true)
 	m.PeerSkew("https://b.example:8443", -2*time.Second)
 	m.FeedLag("https://b.example:8443", 7)
+	m.LedgerTailed("https://b.example:8443", start.Add(30*time.Second))
 	m.CatalogSynced("https://b.example:8443", start)
 	return m, registry
 }
@@ -147,7 +152,11 @@ func TestGauges_ShowWhatWasReported(t *testing.T) {
 		"hanse_peer_up":                       {"b.example:8443": 1},
 		"hanse_peer_clock_skew_seconds":       {"b.example:8443": -2},
 		"hanse_ledger_feed_lag_entries":       {"b.example:8443": 7},
+		"hanse_ledger_feed_age_seconds":       {"b.example:8443": 30},
 		"hanse_catalog_feed_age_seconds":      {"b.example:8443": 60},
+		"hanse_partnerships":                  {"active": 2, "suspended": 1},
+		"hanse_job_runs_total":                {"order.submit finished": 1},
+		"hanse_auth_failures_total":           {"proof_expired peer": 1, "key_invalid portal": 2},
 		"hanse_orders":                        {"retail acknowledged": 2, "resale completed": 5},
 		"hanse_order_oldest_open_age_seconds": {"retail": 90, "resale": 0},
 		"hanse_jobs":                          {"order.submit waiting": 4},
@@ -168,6 +177,7 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 		m.PeerUp(origin(i), i != 255)
 		m.PeerSkew(origin(i), time.Duration(i-400)*time.Second)
 		m.FeedLag(origin(i), int64(i))
+		m.LedgerTailed(origin(i), start.Add(time.Minute-time.Duration(i)*time.Second))
 	}
 	up := values(t, registry, "hanse_peer_up")
 	if len(up) != maxPartners+1 || up[other] != 0 {
@@ -178,6 +188,9 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 	}
 	if lag := values(t, registry, "hanse_ledger_feed_lag_entries")[other]; lag != 259 {
 		t.Errorf("other shows a lag of %v", lag)
+	}
+	if age := values(t, registry, "hanse_ledger_feed_age_seconds")[other]; age != 259 {
+		t.Errorf("other shows an age of %v", age)
 	}
 	m.Forget("https://p000.example")
 	m.PeerUp("https://new.example", true)
@@ -190,7 +203,7 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 func TestWords_AreBounded(t *testing.T) {
 	m, registry := touched(t)
 	for i := range 2 * maxWords {
-		m.AuthFailure(fmt.Sprint("reason", i))
+		m.AuthFailure(SurfacePeer, fmt.Sprint("reason", i))
 	}
 	if n := len(values(t, registry, "hanse_auth_failures_total")); n != maxWords+1 {
 		t.Errorf("%d reasons", n)
@@ -213,12 +226,14 @@ func TestNilMetrics_CountNothing(t *testing.T) {
 	var m *Metrics
 	m.RPC("", "", "", 0)
 	m.AdapterCall("", "", "", 0)
-	m.AuthFailure("")
+	m.JobRun("", "", 0)
+	m.AuthFailure("", "")
 	m.Replay("")
 	m.Commit(1, 0)
 	m.PeerUp("", true)
 	m.PeerSkew("", 0)
 	m.FeedLag("", 0)
+	m.LedgerTailed("", start)
 	m.CatalogSynced("", start)
 	m.Forget("")
 }

@@ -47,7 +47,8 @@ type partner struct {
 	skewKnown   bool
 	lag         int64
 	lagKnown    bool
-	synced      time.Time
+	// tailed and synced are when the partner's ledger and catalog last were known whole.
+	tailed, synced time.Time
 }
 
 // partners collects the gauges that peer calls and loops report.
@@ -59,7 +60,7 @@ type partners struct {
 	labels  map[string]string
 	byLabel map[string]map[string]*partner
 
-	up, skew, lag, age *prometheus.Desc
+	up, skew, lag, ledgerAge, catalogAge *prometheus.Desc
 }
 
 func newPartners(now func() time.Time) *partners {
@@ -68,10 +69,11 @@ func newPartners(now func() time.Time) *partners {
 	}
 	return &partners{
 		now: now, labels: map[string]string{}, byLabel: map[string]map[string]*partner{},
-		up:   desc("hanse_peer_up", "1 if the last call at the partner reached it, else 0."),
-		skew: desc("hanse_peer_clock_skew_seconds", "How far the partner's clock is ahead of ours."),
-		lag:  desc("hanse_ledger_feed_lag_entries", "Entries of the partner's ledger that we heard of and have not applied."),
-		age:  desc("hanse_catalog_feed_age_seconds", "Time since we were at the end of the partner's catalog feed."),
+		up:         desc("hanse_peer_up", "1 if the last call at the partner reached it, else 0."),
+		skew:       desc("hanse_peer_clock_skew_seconds", "How far the partner's clock is ahead of ours."),
+		lag:        desc("hanse_ledger_feed_lag_entries", "Entries of the partner's ledger that we heard of and have not applied."),
+		ledgerAge:  desc("hanse_ledger_feed_age_seconds", "Time since a verified checkpoint or heartbeat of the partner's ledger; since the start of the tail where none came yet."),
+		catalogAge: desc("hanse_catalog_feed_age_seconds", "Time since we were at the end of the partner's catalog feed."),
 	}
 }
 
@@ -126,7 +128,7 @@ func (p *partners) forget(origin string) {
 }
 
 func (p *partners) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{p.up, p.skew, p.lag, p.age} {
+	for _, d := range []*prometheus.Desc{p.up, p.skew, p.lag, p.ledgerAge, p.catalogAge} {
 		ch <- d
 	}
 }
@@ -137,7 +139,7 @@ func (p *partners) Collect(ch chan<- prometheus.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for label, group := range p.byLabel {
-		var up, skew, lag, age []float64
+		var up, skew, lag, ledgerAge, catalogAge []float64
 		for _, one := range group {
 			if one.upKnown {
 				up = append(up, boolValue(one.up))
@@ -148,8 +150,11 @@ func (p *partners) Collect(ch chan<- prometheus.Metric) {
 			if one.lagKnown {
 				lag = append(lag, float64(one.lag))
 			}
+			if !one.tailed.IsZero() {
+				ledgerAge = append(ledgerAge, now.Sub(one.tailed).Seconds())
+			}
 			if !one.synced.IsZero() {
-				age = append(age, now.Sub(one.synced).Seconds())
+				catalogAge = append(catalogAge, now.Sub(one.synced).Seconds())
 			}
 		}
 		gauge := func(d *prometheus.Desc, values []float64, worst func([]float64) float64) {
@@ -160,7 +165,8 @@ func (p *partners) Collect(ch chan<- prometheus.Metric) {
 		gauge(p.up, up, slices.Min)
 		gauge(p.skew, skew, widest)
 		gauge(p.lag, lag, slices.Max)
-		gauge(p.age, age, slices.Max)
+		gauge(p.ledgerAge, ledgerAge, slices.Max)
+		gauge(p.catalogAge, catalogAge, slices.Max)
 	}
 }
 

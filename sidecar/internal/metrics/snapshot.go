@@ -16,6 +16,8 @@ type Snapshot struct {
 	Subscriptions []Count
 	// Jobs has the kind in Group.
 	Jobs []Count
+	// Partnerships counts them by state.
+	Partnerships map[string]int64
 	// OldestOpen is the age of the oldest order that has not ended, by side; a side without one is absent.
 	OldestOpen map[string]time.Duration
 	// Parked counts the subjects parked in each partner's ledger, by origin.
@@ -34,7 +36,7 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, parked, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
@@ -44,13 +46,14 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 		oldest:        prometheus.NewDesc("hanse_order_oldest_open_age_seconds", "Age of the oldest order that has not ended; 0 where all have.", []string{"side"}, nil),
 		subscriptions: prometheus.NewDesc("hanse_subscriptions", "Subscriptions by side and state.", []string{"side", "state"}, nil),
 		jobs:          prometheus.NewDesc("hanse_jobs", "Durable jobs by kind and state.", []string{"kind", "state"}, nil),
+		partnerships:  prometheus.NewDesc("hanse_partnerships", "Partnerships by state.", []string{"state"}, nil),
 		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
 		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
 	}
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.parked, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.up} {
 		ch <- d
 	}
 }
@@ -79,6 +82,9 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, c := range sum(snap.Jobs, func(kind string) string { return s.words.bound("job", kind) }) {
 		gauge(s.jobs, float64(c.N), c.Group, c.State)
+	}
+	for state, n := range snap.Partnerships {
+		gauge(s.partnerships, float64(n), state)
 	}
 	parked := map[string]int64{}
 	for origin, n := range snap.Parked {

@@ -140,6 +140,13 @@ func TestAuthMatrix(t *testing.T) {
 			if code != c.code || reason != c.reason {
 				t.Errorf("%s with %s: got %s/%s, want %s/%s", procedure, c.name, code, reason, c.code, c.reason)
 			}
+			var heard []string
+			if c.code == "unauthenticated" {
+				heard = []string{c.reason}
+			}
+			if got := b.observed.refusals(); !slices.Equal(got, heard) {
+				t.Errorf("%s with %s: the hook heard %v, want %v", procedure, c.name, got, heard)
+			}
 			if b.orders.count() != placed || strings.Contains(text, "secret-of-alice") {
 				t.Errorf("%s with %s had an effect or told a secret: %s", procedure, c.name, text)
 			}

@@ -20,6 +20,8 @@ type Config struct {
 	// Observe hears of every call: its procedure ("unknown" where there is none), its code ("ok" or a Connect code) and how
 	// long it took. Default: nobody does.
 	Observe func(procedure, code string, took time.Duration)
+	// Refused hears why a caller was not recognised; what bearer refuses does not come here. Default: nobody does.
+	Refused func(reason string)
 	// Allow is the rate limiter, asked once a call with the caller's name. An error lets the call through: a limiter that is
 	// down must not stop a portal. Default: no limit.
 	Allow func(ctx context.Context, caller string) (ok bool, retryAfter time.Duration, err error)
@@ -56,6 +58,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Observe == nil {
 		c.Observe = func(string, string, time.Duration) {}
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
 	}
 	if c.Allow == nil {
 		c.Allow = func(context.Context, string) (bool, time.Duration, error) { return true, 0, nil }

@@ -175,6 +175,7 @@ func (g *guard) reject(w http.ResponseWriter, r *http.Request, c *call, err erro
 	}
 	if e.Code() == connect.CodeUnauthenticated {
 		h.Set("WWW-Authenticate", "Bearer")
+		g.config.Refused(reason)
 	}
 	if wires[mediaType(r)].enveloped {
 		// These protocols carry their errors under status 200.

@@ -151,10 +151,26 @@ func (shop) Get(_ context.Context, id string) (listing.View, error) {
 	}, nil
 }
 
-// observed is what the metrics hook heard.
+// observed is what the metrics hooks heard.
 type observed struct {
-	mu    sync.Mutex
-	calls map[string]int
+	mu      sync.Mutex
+	calls   map[string]int
+	refused []string
+}
+
+func (o *observed) refuse(reason string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refused = append(o.refused, reason)
+}
+
+// refusals are the reasons since it was asked last.
+func (o *observed) refusals() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := o.refused
+	o.refused = nil
+	return out
 }
 
 func (o *observed) hear(procedure, code string, _ time.Duration) {
@@ -238,7 +254,7 @@ func (b *bench) config() Config {
 	return Config{
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.Now, After: b.clock.After, Wakeups: b.wakeups,
 		NewID:   func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("req-%d", n) },
-		Observe: b.observed.hear,
+		Observe: b.observed.hear, Refused: b.observed.refuse,
 	}
 }
 
