@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +225,9 @@ func TestOperatorAuthMatrix(t *testing.T) {
 		} {
 			if r := o.post(t, procedure, c.key, body); r.status != 401 || r.reason != c.reason {
 				t.Errorf("%s with %s: got %v", procedure, name, r)
+			}
+			if heard := o.observed.refusals(); !slices.Equal(heard, []string{c.reason}) {
+				t.Errorf("%s with %s: the hook heard %v", procedure, name, heard)
 			}
 			refused++
 		}
