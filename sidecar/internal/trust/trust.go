@@ -6,6 +6,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -158,10 +159,14 @@ func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// Decode reads a verified payload strictly: unknown fields are kept out of reach, not refused (N+1 may send them), but the
-// bytes must be one JSON object.
+// Decode reads a verified payload: unknown fields are kept out of reach, not refused (N+1 may send them), but the bytes must
+// be one JSON object; null, which Unmarshal takes for anything, is none.
 func Decode(payload []byte, into any) error {
-	if err := json.Unmarshal(payload, into); err != nil {
+	err := json.Unmarshal(payload, into)
+	if err == nil && bytes.Equal(bytes.TrimSpace(payload), []byte("null")) {
+		err = errors.New("null is not an object")
+	}
+	if err != nil {
 		return fault.New(fault.Invalid, "document_malformed", "the document's payload is not the JSON that its type asks for").Because(err)
 	}
 	return nil

@@ -1,0 +1,306 @@
+package trust_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const origin = "https://member.localhost:1"
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// newKeys makes a member's keys in a real store.
+func newKeys(t *testing.T) *keys.Manager {
+	t.Helper()
+	clock := func() time.Time { return noon }
+	st, err := store.Open(context.Background(), store.Config{
+		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	m, err := keys.New(context.Background(), keys.Config{Store: st, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// shown is what an origin publishes: its document before it is signed, who signs it as what, and its key sets.
+type shown struct {
+	document  trust.MemberDocument
+	payload   []byte // in place of the document
+	signer    *keys.Manager
+	purpose   keys.Purpose
+	typ       string
+	published trust.KeysDocument
+	// jws, if set, changes the signed document.
+	jws func(string) string
+}
+
+func (s shown) verify(t *testing.T) (trust.Info, error) {
+	t.Helper()
+	payload := s.payload
+	if payload == nil {
+		var err error
+		if payload, err = json.Marshal(s.document); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jws, err := s.signer.Sign(s.purpose, s.typ, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.jws != nil {
+		jws = s.jws(jws)
+	}
+	return trust.VerifyMember(origin, jws, s.published, noon)
+}
+
+func TestVerifyMember(t *testing.T) {
+	own, other := newKeys(t), newKeys(t)
+	good := func() shown {
+		return shown{
+			document: trust.MemberDocument{
+				Issuer: origin, IssuedAt: noon.Unix(), ExpiresAt: noon.Add(time.Hour).Unix(), Versions: []string{"0", trust.Protocol},
+				Name: "Member", BusinessKey: own.CurrentKID(keys.Business), NextKeyDigest: own.NextDigest(), SealingKey: own.CurrentKID(keys.Sealing),
+			},
+			signer: own, purpose: keys.Business, typ: trust.TypMember,
+			published: trust.KeysDocument{Business: own.PublicJWKS(keys.Business), Sealing: own.PublicJWKS(keys.Sealing)},
+		}
+	}
+	// A set whose one key calls itself by another name than its thumbprint.
+	renamed := bytes.ReplaceAll(own.PublicJWKS(keys.Business), []byte(own.CurrentKID(keys.Business)), []byte("mine"))
+	twice := func(set []byte) []byte {
+		var s struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
+		if err := json.Unmarshal(set, &s); err != nil {
+			t.Fatal(err)
+		}
+		s.Keys = append(s.Keys, s.Keys...)
+		raw, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	const (
+		unsigned = "not signed by a business key"
+		unread   = "keys cannot be read"
+		untimely = "not valid now"
+		unsealed = "does not publish the sealing key"
+	)
+	cases := []struct {
+		name   string
+		change func(*shown)
+		cause  string // "" is good
+	}{
+		{"good", func(*shown) {}, ""},
+		{"a clock that runs five minutes ahead", func(s *shown) { s.document.IssuedAt = noon.Add(5 * time.Minute).Unix() }, ""},
+		{"a clock that runs five minutes behind", func(s *shown) { s.document.ExpiresAt = noon.Add(-5 * time.Minute).Unix() }, ""},
+		{"fields of a later version", func(s *shown) {
+			raw, err := json.Marshal(s.document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.payload = append([]byte(`{"later":{"a":1},`), raw[1:]...)
+		}, ""},
+		{"another issuer", func(s *shown) { s.document.Issuer = "https://victim.localhost:1" }, "speaks for"},
+		{"no issuer", func(s *shown) { s.document.Issuer = "" }, "speaks for"},
+		{"another port of the host", func(s *shown) { s.document.Issuer = origin + "2" }, "speaks for"},
+		{"expired", func(s *shown) { s.document.ExpiresAt = noon.Add(-5*time.Minute - time.Second).Unix() }, untimely},
+		{"without an end", func(s *shown) { s.document.ExpiresAt = 0 }, untimely},
+		{"issued in the future", func(s *shown) { s.document.IssuedAt = noon.Add(5*time.Minute + time.Second).Unix() }, untimely},
+		{"signed by another member's key", func(s *shown) { s.signer = other }, unsigned},
+		{"signed by another key that is published beside it", func(s *shown) {
+			s.signer, s.published.Business = other, merge(t, own.PublicJWKS(keys.Business), other.PublicJWKS(keys.Business))
+		}, "names another business key"},
+		{"signed by the token key", func(s *shown) { s.purpose = keys.Token }, unsigned},
+		{"a document of another type", func(s *shown) { s.typ = trust.TypPeering }, unsigned},
+		{"names another business key", func(s *shown) { s.document.BusinessKey = other.CurrentKID(keys.Business) }, "names another business key"},
+		{"names no business key", func(s *shown) { s.document.BusinessKey = "" }, "names another business key"},
+		{"an unknown protocol version", func(s *shown) { s.document.Versions = []string{"2", "11"} }, "protocol versions"},
+		{"no protocol version", func(s *shown) { s.document.Versions = nil }, "protocol versions"},
+		{"a sealing key that is not published", func(s *shown) { s.document.SealingKey = other.CurrentKID(keys.Sealing) }, unsealed},
+		{"no sealing key", func(s *shown) { s.document.SealingKey = "" }, unsealed},
+		{"no sealing keys published", func(s *shown) { s.published.Sealing = []byte(`{"keys":[]}`) }, unsealed},
+		{"sealing keys that are no set", func(s *shown) { s.published.Sealing = []byte(`7`) }, unread},
+		{"sealing keys missing", func(s *shown) { s.published.Sealing = nil }, unread},
+		{"business keys missing", func(s *shown) { s.published.Business = nil }, unread},
+		{"business keys that are no set", func(s *shown) { s.published.Business = []byte(`[]`) }, unread},
+		{"business keys cut off", func(s *shown) { s.published.Business = s.published.Business[:40] }, unread},
+		{"an empty set of business keys", func(s *shown) { s.published.Business = []byte(`{"keys":[]}`) }, unsigned},
+		{"a business key given twice", func(s *shown) { s.published.Business = twice(s.published.Business) }, unread},
+		{"a secret key among the business keys", func(s *shown) {
+			s.published.Business = []byte(`{"keys":[{"kty":"oct","kid":"k","k":"c2VjcmV0"}]}`)
+		}, unread},
+		{"a business key off the curve", func(s *shown) {
+			s.published.Business = []byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"AQ","y":"AQ"}]}`)
+		}, unread},
+		{"a business key whose kid is not its thumbprint", func(s *shown) { s.published.Business = renamed }, unsigned},
+		{"a payload that is no object", func(s *shown) { s.payload = []byte(`[]`) }, "cannot be read"},
+		{"a payload that is null", func(s *shown) { s.payload = []byte(`null`) }, "speaks for"},
+		{"a payload that is no JSON", func(s *shown) { s.payload = []byte(`{`) }, "cannot be read"},
+		{"a changed payload", func(s *shown) { s.jws = func(jws string) string { return flip(jws, strings.IndexByte(jws, '.')+20) } }, unsigned},
+		{"a changed signature", func(s *shown) { s.jws = func(jws string) string { return flip(jws, len(jws)-20) } }, unsigned},
+		{"a page in place of a document", func(s *shown) { s.jws = func(string) string { return "<html>" } }, unsigned},
+		{"nothing", func(s *shown) { s.jws = func(string) string { return "" } }, unsigned},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := good()
+			c.change(&s)
+			info, err := s.verify(t)
+			if c.cause == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				kid := own.CurrentKID(keys.Business)
+				if info.Origin != origin || info.Thumbprint != kid || keys.Thumbprint(info.BusinessKey) != kid || info.Words != keys.Words(kid) ||
+					keys.Thumbprint(info.SealingKey) != own.CurrentKID(keys.Sealing) || info.Document.Name != "Member" {
+					t.Fatalf("verified as %+v", info)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Precondition) || fault.ReasonOf(err) != "member_document_invalid" || !strings.Contains(err.Error(), c.cause) {
+				t.Fatalf("error is %v, want member_document_invalid because %q", err, c.cause)
+			}
+			if info.BusinessKey != nil || info.SealingKey != nil || info.Thumbprint != "" {
+				t.Fatalf("a refused member is answered all the same: %+v", info)
+			}
+		})
+	}
+}
+
+// flip changes one character of base64url text.
+func flip(s string, i int) string {
+	c := byte('A')
+	if s[i] == c {
+		c = 'B'
+	}
+	return s[:i] + string(c) + s[i+1:]
+}
+
+func merge(t *testing.T, sets ...[]byte) []byte {
+	t.Helper()
+	var all struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	for _, set := range sets {
+		var one struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
+		if err := json.Unmarshal(set, &one); err != nil {
+			t.Fatal(err)
+		}
+		all.Keys = append(all.Keys, one.Keys...)
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
+	own, other := newKeys(t), newKeys(t)
+	payload := []byte(`{"a": 1 }`)
+	sign := func(m *keys.Manager, p keys.Purpose, typ string) string {
+		jws, err := m.Sign(p, typ, payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jws
+	}
+	pinned := own.PublicJWK(keys.Business)
+	good := sign(own, keys.Business, trust.TypOrder)
+	cases := []struct {
+		name, jws string
+		key       []byte
+		ok        bool
+	}{
+		{"good", good, pinned, true},
+		{"another type", sign(own, keys.Business, trust.TypPeering), pinned, false},
+		{"another member's signature", sign(other, keys.Business, trust.TypOrder), pinned, false},
+		{"the client key's signature", sign(own, keys.Client, trust.TypOrder), pinned, false},
+		{"another member's key is pinned", good, other.PublicJWK(keys.Business), false},
+		{"a changed payload", flip(good, strings.IndexByte(good, '.')+3), pinned, false},
+		{"a changed signature", flip(good, len(good)-20), pinned, false},
+		{"no signature", good[:strings.LastIndexByte(good, '.')+1], pinned, false},
+		{"no document", "", pinned, false},
+		{"no pinned key", good, nil, false},
+		{"a pinned key that is none", good, []byte(`{"kty":"EC"}`), false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := trust.Open(c.jws, trust.TypOrder, c.key)
+			if c.ok {
+				if err != nil || !bytes.Equal(got, payload) {
+					t.Fatalf("opened %q, %v", got, err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Unauthenticated) || fault.ReasonOf(err) != "document_signature_invalid" || got != nil {
+				t.Fatalf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestDecodeTakesOneJSONObject(t *testing.T) {
+	cases := []struct {
+		payload string
+		ok      bool
+	}{
+		{`{"iss":"a"}`, true},
+		{` {"iss":"a","later":[1]} `, true},
+		{`null`, false},
+		{` null `, false},
+		{`[]`, false},
+		{`"a"`, false},
+		{`7`, false},
+		{``, false},
+		{`{`, false},
+		{`{"iss":"a"}{"iss":"b"}`, false},
+		{`{"iss":7}`, false},
+	}
+	for _, c := range cases {
+		t.Run(c.payload, func(t *testing.T) {
+			var into struct {
+				Issuer string `json:"iss"`
+			}
+			err := trust.Decode([]byte(c.payload), &into)
+			if c.ok {
+				if err != nil || into.Issuer != "a" {
+					t.Fatalf("decoded %+v, %v", into, err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Invalid) || fault.ReasonOf(err) != "document_malformed" {
+				t.Fatalf("error is %v", err)
+			}
+		})
+	}
+}
+
+func TestAPartnershipIsNamedAlikeFromBothSides(t *testing.T) {
+	const a, b, c = "https://a.localhost:1", "https://b.localhost:1", "https://c.localhost:1"
+	if trust.PartnershipID(a, b) != trust.PartnershipID(b, a) {
+		t.Fatal("each side has its own name for it")
+	}
+	if trust.PartnershipID(a, b) == trust.PartnershipID(a, c) {
+		t.Fatal("two partnerships have one name")
+	}
+}
