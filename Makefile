@@ -32,6 +32,7 @@ run: ## Run one sidecar with its default configuration, in dev mode, with its da
 .PHONY: test
 test: setup lint verify ## Check everything: lint, generated files, all tests under the race detector.
 	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+	@.ci/counts
 	@echo "All checks and tests passed."
 
 .PHONY: lint

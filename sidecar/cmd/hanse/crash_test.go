@@ -28,6 +28,7 @@ import (
 type pair struct {
 	t                  *testing.T
 	reseller, supplier *sidecartest.Daemon
+	apps               string
 	portalKey          string
 	listing            string
 }
@@ -76,7 +77,7 @@ func newPair(t *testing.T) *pair {
 			t.Error(err)
 		}
 	})
-	p := &pair{t: t}
+	p := &pair{t: t, apps: apps}
 	p.supplier = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "supplier", DevCA: ca, Extra: fmt.Sprintf(`adapters:
   connections:
     apps: {adapter: process, config: {data_dir: %q, programs: {notes: {command: "self:notes"}}, dev: true}}
@@ -195,11 +196,27 @@ func (p *pair) used(subscription string) error {
 	return nil
 }
 
-// consistent checks what must hold after any crash: both ledgers verify, no order is open, each side has exactly the
-// subscriptions that were bought, and no secret waits at the supplier.
+// consistent checks what must hold after any crash: both ledgers verify, no order is open and no job is left (so the supplier
+// has deleted its copy of the access data), each side has exactly the subscriptions that were bought, and exactly as many
+// programs exist.
 func (p *pair) consistent(active int) {
 	p.t.Helper()
+	ctx := context.Background()
 	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		auth := sidecartest.Bearer(operatorToken(p.t, d))
+		jobs := operatorv1connect.NewJobServiceClient(http.DefaultClient, d.OperatorURL, auth)
+		sidecartest.Eventually(p.t, 30*time.Second, d.Name+" has nothing left to do", func() error {
+			res, err := jobs.ListJobs(ctx, connect.NewRequest(&operatorv1.ListJobsRequest{}))
+			if err == nil && len(res.Msg.GetJobs()) > 0 {
+				err = fmt.Errorf("jobs are left: %v", res.Msg.GetJobs())
+			}
+			return err
+		})
+		open, err := operatorv1connect.NewOrderServiceClient(http.DefaultClient, d.OperatorURL, auth).
+			ListOrders(ctx, connect.NewRequest(&operatorv1.ListOrdersRequest{OpenOnly: true}))
+		if err != nil || len(open.Msg.GetOrders()) > 0 {
+			p.t.Errorf("%s: open orders %v, %v", d.Name, open, err)
+		}
 		var v struct {
 			Verified    bool  `json:"verified"`
 			Differences int64 `json:"differences,string"`
@@ -207,8 +224,8 @@ func (p *pair) consistent(active int) {
 		if err := json.Unmarshal([]byte(d.Must("ledger", "verify", "-o", "json")), &v); err != nil || !v.Verified || v.Differences != 0 {
 			p.t.Errorf("%s: ledgers do not verify: %+v, %v", d.Name, v, err)
 		}
-		client := operatorv1connect.NewSubscriptionServiceClient(http.DefaultClient, d.OperatorURL, sidecartest.Bearer(operatorToken(p.t, d)))
-		res, err := client.ListSubscriptions(context.Background(), connect.NewRequest(&operatorv1.ListSubscriptionsRequest{PageSize: 1000}))
+		res, err := operatorv1connect.NewSubscriptionServiceClient(http.DefaultClient, d.OperatorURL, auth).
+			ListSubscriptions(ctx, connect.NewRequest(&operatorv1.ListSubscriptionsRequest{PageSize: 1000}))
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -224,6 +241,10 @@ func (p *pair) consistent(active int) {
 			p.t.Errorf("%s: %d active subscriptions, %d were bought", d.Name, have, active)
 		}
 	}
+	programs, err := filepath.Glob(filepath.Join(p.apps, "instances", "*", "instance.json"))
+	if err != nil || len(programs) != active {
+		p.t.Errorf("%d programs for %d subscriptions, %v", len(programs), active, err)
+	}
 }
 
 func operatorToken(t *testing.T, d *sidecartest.Daemon) string {
@@ -235,28 +256,58 @@ func operatorToken(t *testing.T, d *sidecartest.Daemon) string {
 	return strings.TrimSpace(string(raw))
 }
 
+// crash is one point and the kind of order that passes it.
+type crash struct {
+	point     string
+	terminate bool
+}
+
+// crashes are all points with a purchase, or a termination where only that passes, and those that both pass with each.
+func crashes() []crash {
+	var all []crash
+	for _, point := range failpoint.Names {
+		terminating := strings.HasPrefix(point, "resale.destroy.")
+		all = append(all, crash{point, terminating})
+		for _, both := range []string{"retail.place.", "retail.submit.", "retail.feed.", "resale.place."} {
+			if strings.HasPrefix(point, both) {
+				all = append(all, crash{point, true})
+			}
+		}
+	}
+	return all
+}
+
+func (c crash) String() string {
+	if c.terminate {
+		return c.point + "/terminate"
+	}
+	return c.point + "/purchase"
+}
+
 // TestKilledAtEveryFailpoint sends SIGKILL to the real daemon at each point of both sides, starts it again and demands that
 // the order finishes, once.
 func TestKilledAtEveryFailpoint(t *testing.T) {
 	p := newPair(t)
-	active := 0
+	active, all := 0, crashes()
 	var report []string
-	for _, point := range failpoint.Names {
-		t.Run(point, func(t *testing.T) {
+	for i, c := range all {
+		t.Run(c.String(), func(t *testing.T) {
 			p.t = t
 			victim := p.reseller
-			if strings.HasPrefix(point, "resale.") {
+			if strings.HasPrefix(c.point, "resale.") {
 				victim = p.supplier
 			}
-			item := p.purchase()
-			if strings.HasPrefix(point, "resale.destroy.") {
-				bought := p.completed("before-"+point, p.purchase())
-				item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
+			id, item, outcome := fmt.Sprintf("crash-order-%d", i), p.purchase(), "completed once"
+			if c.terminate {
+				bought := p.completed("before-"+id, p.purchase())
 				active++
+				p.consistent(active)
+				item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
+				outcome = "terminated once"
 			}
 			victim.Stop()
-			victim.Start("HANSE_FAILPOINT=" + point)
-			placed := p.place("crash-"+point, item)
+			victim.Start("HANSE_FAILPOINT=" + c.point)
+			placed := p.place(id, item)
 			if placed != nil && victim != p.reseller {
 				t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", placed)
 			}
@@ -264,22 +315,19 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 				t.Fatalf("the point was not passed: %v\n%s", err, tail(victim.Log()))
 			}
 			victim.Start()
-			order := p.completed("crash-"+point, item)
-			outcome := "completed once"
-			if item.GetAction() == typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE {
+			order := p.completed(id, item)
+			if c.terminate {
 				active--
-				outcome = "terminated once"
 			} else {
 				active++
-				id := order.GetItems()[0].GetSubscriptionId()
-				sidecartest.Eventually(t, 40*time.Second, "what was bought can be used", func() error { return p.used(id) })
+				bought := order.GetItems()[0].GetSubscriptionId()
+				sidecartest.Eventually(t, 40*time.Second, "what was bought can be used", func() error { return p.used(bought) })
 			}
 			p.consistent(active)
 			if !t.Failed() {
-				report = append(report, fmt.Sprintf("%-36s %-9s %s", point, victim.Name, outcome))
+				report = append(report, fmt.Sprintf("%-44s %-9s %s", c, victim.Name, outcome))
 			}
 		})
 	}
-	t.Logf("SIGKILL at %d points:\n%s", len(failpoint.Names), strings.Join(report, "\n"))
-	fmt.Printf("crash points: %d passed, %d failed\n%s\n", len(report), len(failpoint.Names)-len(report), strings.Join(report, "\n"))
+	fmt.Printf("crash points: %d passed, %d failed\n%s\n", len(report), len(all)-len(report), strings.Join(report, "\n"))
 }
