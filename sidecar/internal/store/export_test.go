@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+)
 
 // CommitEach makes the store commit each closure by itself, for comparison: whoever calls begins, runs and commits under a
 // lock, without the queue.
@@ -17,4 +20,18 @@ func (c *commitEach) do(it *work) error {
 	it.said = make(chan word, 1)
 	c.alone(it)
 	return it.err
+}
+
+// Record is a stored record as it is, and SetRecord writes it as another version of us would.
+func (tx *Tx) Record(table, where string) (raw []byte, err error) {
+	_, err = tx.row(`SELECT record FROM `+table+` WHERE `+where, nil, &raw)
+	return raw, err
+}
+
+func (tx *Tx) SetRecord(table, where string, raw []byte) error {
+	n, err := tx.exec(`UPDATE `+table+` SET record = $1 WHERE `+where, raw)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%d rows of %s match %s", n, table, where)
+	}
+	return err
 }

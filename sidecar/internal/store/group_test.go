@@ -10,14 +10,8 @@ import (
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/money"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -197,98 +191,6 @@ func TestFullDiskIsAnOutage(t *testing.T) {
 	}
 	if err := s.Do(t.Context(), put("later")); err != nil {
 		t.Fatalf("after the disk has space again: %v", err)
-	}
-}
-
-// unknown is a field as version N+1 of us may add it, in every message.
-var unknown = protowire.AppendString(protowire.AppendTag(nil, 1900, protowire.BytesType), "from the future")
-
-func TestFieldsOfANewerVersionSurviveAnUpdate(t *testing.T) {
-	s := openLite(t)
-	future := func(table, key string, rec proto.Message, nested func() []proto.Message) {
-		t.Helper()
-		err := s.Do(t.Context(), func(tx *Tx) error {
-			var raw []byte
-			if _, err := tx.row(`SELECT record FROM `+table+` WHERE `+key, nil, &raw); err != nil {
-				return err
-			}
-			if err := decode(raw, rec); err != nil {
-				return err
-			}
-			for _, m := range append(nested(), rec) {
-				m.ProtoReflect().SetUnknown(unknown)
-			}
-			raw, err := proto.Marshal(rec)
-			if err != nil {
-				return err
-			}
-			_, err = tx.exec(`UPDATE `+table+` SET record = $1 WHERE `+key, raw)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	survived := func(table, key string, rec proto.Message, nested func() []proto.Message) {
-		t.Helper()
-		err := s.View(t.Context(), func(tx *Tx) error {
-			var raw []byte
-			if _, err := tx.row(`SELECT record FROM `+table+` WHERE `+key, nil, &raw); err != nil {
-				return err
-			}
-			return decode(raw, rec)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range append(nested(), rec) {
-			if !bytes.Equal(m.ProtoReflect().GetUnknown(), unknown) {
-				t.Errorf("%s lost the field of the newer version", m.ProtoReflect().Descriptor().FullName())
-			}
-		}
-	}
-	o := order.Order{
-		Side: order.Retail, Portal: "shop", ID: "1", State: order.Acknowledged, RetailOneOff: &money.Amount{Minor: 1, Currency: "EUR"},
-		Events: []order.Event{{State: order.Acknowledged}},
-	}
-	u := subscription.Subscription{Side: subscription.Retail, ID: "sub-1", Recurring: &money.Amount{Minor: 1, Currency: "EUR"}}
-	p := member.Partner{Origin: "https://a.example"}
-	step := func() {
-		t.Helper()
-		err := s.Do(t.Context(), func(tx *Tx) (err error) {
-			if o, err = tx.Orders().Put(o); err != nil {
-				return err
-			}
-			if u, err = tx.Subscriptions().Put(u); err != nil {
-				return err
-			}
-			p, err = tx.Partners().Put(p)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	step()
-	var orderRec storepb.Order
-	orderParts := func() []proto.Message { return []proto.Message{orderRec.RetailOneOff, orderRec.Events[0]} }
-	var subRec storepb.Subscription
-	subParts := func() []proto.Message { return []proto.Message{subRec.Recurring} }
-	var partnerRec storepb.Partner
-	none := func() []proto.Message { return nil }
-	each := func(fn func(table, key string, rec proto.Message, nested func() []proto.Message)) {
-		t.Helper()
-		fn(`"order"`, `key = 'shop/1'`, &orderRec, orderParts)
-		fn(`subscription`, `id = 'sub-1'`, &subRec, subParts)
-		fn(`partner`, `origin = 'https://a.example'`, &partnerRec, none)
-	}
-	each(future)
-	o.State, o.RetailOneOff.Minor, u.State, p.State = order.InProgress, 5, subscription.Active, member.Active
-	o.Events = append(o.Events, order.Event{State: order.InProgress})
-	step()
-	each(survived)
-	if orderRec.State != string(order.InProgress) || orderRec.RetailOneOff.Minor != 5 || len(orderRec.Events) != 2 {
-		t.Errorf("the update itself is lost: %v", &orderRec)
 	}
 }
 
