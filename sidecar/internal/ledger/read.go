@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -86,6 +87,12 @@ func firstValid(keys [][]byte, check func([]byte) (Checkpoint, error)) (c Checkp
 	return c, err
 }
 
+// same tells whether the fields that are stored beside the bytes, and that everyone reads, are those in the bytes.
+func (e Entry) same(stored Entry) bool {
+	return e.At.Equal(stored.At) && e.Kind == stored.Kind && e.Subject == stored.Subject && bytes.Equal(e.Body, stored.Body) &&
+		e.Prev == stored.Prev && e.Hash == stored.Hash
+}
+
 const verifyBatch = 500
 
 func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, open func(string) (Checkpoint, error)) (Verify, error) {
@@ -117,6 +124,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 		}
 	}
 	v.CheckpointSeq = cp.Seq
+	if dir == Theirs && err == nil && cp.Seq < head.Seq { // a copy grows together with its checkpoint
+		problem("entries after %d are under no checkpoint of the partner", cp.Seq)
+	}
 	for after := int64(0); after < head.Seq; {
 		var entries []Entry
 		if err := b.Work.View(ctx, func(tx Tx) (err error) {
@@ -142,6 +152,8 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 				problem("entry %d follows %d", e.Seq, after)
 			case e.Prev != prev:
 				problem("entry %d is not chained to the one before", e.Seq)
+			case !e.same(stored):
+				problem("entry %d is stored with other fields than it was hashed with", e.Seq)
 			}
 			if cp.Seq == e.Seq && cp.Hash != hex.EncodeToString(e.Hash[:]) {
 				problem("the checkpoint at %d has another hash: the log forked", cp.Seq)

@@ -1,0 +1,324 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const (
+	us    = "https://us.localhost:1"
+	them  = "https://them.localhost:2"
+	other = "https://other.localhost:3"
+)
+
+func noon() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
+
+// party is one member's store in its file, its keys and its ledger.
+type party struct {
+	origin, path string
+	store        *store.Store
+	keys         *keys.Manager
+	book         *ledger.Book
+}
+
+func newParty(t *testing.T, origin string) *party {
+	t.Helper()
+	p := &party{origin: origin, path: filepath.Join(t.TempDir(), "hanse.db")}
+	var err error
+	if p.store, err = store.Open(t.Context(), store.Config{Path: p.path, SiteKey: bytes.Repeat([]byte{7}, 32), Now: noon}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.store.Close() })
+	p.do(t, func(tx *store.Tx) error {
+		for _, o := range []string{us, them, other} {
+			if o == origin {
+				continue
+			}
+			if _, err := tx.Partners().Put(member.Partner{Origin: o, PartnershipID: trust.PartnershipID(origin, o), State: member.Active}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if p.keys, err = keys.New(t.Context(), keys.Config{Store: p.store, Now: noon}); err != nil {
+		t.Fatal(err)
+	}
+	p.book = &ledger.Book{Self: origin, Work: store.For[ledger.Tx](p.store), Signer: p.keys, Now: noon}
+	return p
+}
+
+func (p *party) do(t *testing.T, fn func(tx *store.Tx) error) {
+	t.Helper()
+	if err := p.store.Do(context.Background(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *party) key() []byte { return p.keys.PublicJWK(keys.Business) }
+
+func (p *party) append(t *testing.T, to string, subjects ...string) {
+	t.Helper()
+	p.do(t, func(tx *store.Tx) error {
+		for _, s := range subjects {
+			if _, err := p.book.Append(tx, to, ledger.OrderAccepted, s, map[string]string{"order": s}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// read follows another party's ledger to its end, as the sidecar does, and countersigns what it saw.
+func (p *party) read(t *testing.T, from *party) (seen string) {
+	t.Helper()
+	page, err := from.book.Tail(t.Context(), p.origin, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := &federation.LedgerReader{
+		Self: p.origin, Work: store.For[federation.Tx](p.store), Orders: applies{}, Agreements: applies{}, Now: noon,
+	}
+	partner := member.Partner{Origin: from.origin, BusinessKey: from.key()}
+	if err := reader.Read(t.Context(), partner, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+		t.Fatal(err)
+	}
+	if seen, err = p.book.SeenCheckpoint(t.Context(), from.origin); err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
+// accept takes what a caller countersigned, as a command does.
+func (p *party) accept(t *testing.T, caller *party, seen string) error {
+	t.Helper()
+	c, jws, err := ledger.OpenSeen(seen, caller.origin, caller.key(), p.origin, p.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.origin, c, jws) })
+}
+
+type applies struct{}
+
+func (applies) Apply(order.Tx, ledger.Entry) error           { return nil }
+func (applies) ApplyActive(agreement.Tx, ledger.Entry) error { return nil }
+
+// hand is somebody at the database file, behind the store's back. It works on the log of one direction towards them.
+type hand struct {
+	t   *testing.T
+	db  *sql.DB
+	dir ledger.Direction
+}
+
+// exec runs a statement, which must hit something; $1 is the partner and $2 the direction.
+func (h *hand) exec(statement string, args ...any) {
+	h.t.Helper()
+	result, err := h.db.ExecContext(h.t.Context(), statement, append([]any{them, string(h.dir)}, args...)...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		h.t.Fatalf("%s: %d rows, %v", statement, n, err)
+	}
+}
+
+// edit changes the record of entry 2.
+func (h *hand) edit(change func(*storepb.LedgerEntry)) {
+	h.t.Helper()
+	var raw []byte
+	var rec storepb.LedgerEntry
+	err := h.db.QueryRowContext(h.t.Context(), `SELECT record FROM ledger_entry WHERE partner = $1 AND direction = $2 AND seq = 2`,
+		them, string(h.dir)).Scan(&raw)
+	if err == nil {
+		err = proto.Unmarshal(raw, &rec)
+	}
+	if err == nil {
+		change(&rec)
+		raw, err = proto.Marshal(&rec)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.exec(`UPDATE ledger_entry SET record = $3 WHERE partner = $1 AND direction = $2 AND seq = 2`, raw)
+}
+
+// forge puts a log in place of the one that is there, with every hash right: the one that the writer would have had if it
+// had written these subjects.
+func (h *hand) forge(subjects ...string) {
+	h.t.Helper()
+	writer, reader := us, them
+	if h.dir == ledger.Theirs {
+		writer, reader = them, us
+	}
+	forger := newParty(h.t, writer)
+	forger.append(h.t, reader, subjects...)
+	if _, err := h.db.ExecContext(h.t.Context(), `ATTACH $1 AS forged`, forger.path); err != nil {
+		h.t.Fatal(err)
+	}
+	h.exec(`DELETE FROM ledger_entry WHERE partner = $1 AND direction = $2`)
+	h.exec(`INSERT INTO ledger_entry (partner, direction, seq, subject, record)
+		SELECT $1, $2, seq, subject, record FROM forged.ledger_entry`)
+	h.exec(`UPDATE ledger_head SET (seq, hash) = (SELECT seq, hash FROM forged.ledger_head) WHERE partner = $1 AND direction = $2`)
+}
+
+func flip(b []byte) []byte { b[len(b)/2] ^= 1; return b }
+
+func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	const ofLog = ` WHERE partner = $1 AND direction = $2`
+	const beside = "entry 2 is stored with other fields"
+	both := []ledger.Direction{ledger.Own, ledger.Theirs}
+	cases := []struct {
+		name    string
+		logs    []ledger.Direction
+		tamper  func(h *hand)
+		problem string // "" is none
+	}{
+		{"nothing", both, func(*hand) {}, ""},
+		{"a byte of an entry", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) {
+				e.Exact = bytes.Replace(e.Exact, []byte("order-2"), []byte("order-9"), 1)
+			})
+		}, "entry 2 does not hash"},
+		{"a byte that ends the entry's form", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.Exact[0] ^= 1 })
+		}, "entry 2: "},
+		{"the body that is shown", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.Body = flip(e.Body) })
+		}, beside},
+		{"the kind that is shown", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.Kind = string(ledger.OrderRejected) })
+		}, beside},
+		{"the time that is shown", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.At++ })
+		}, beside},
+		{"the hash beside the entry", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.Hash = flip(e.Hash) })
+		}, beside},
+		{"the link beside the entry", both, func(h *hand) {
+			h.edit(func(e *storepb.LedgerEntry) { e.Prev = flip(e.Prev) })
+		}, beside},
+		{"the subject that is looked for", both, func(h *hand) {
+			h.exec(`UPDATE ledger_entry SET subject = 'order-9'` + ofLog + ` AND seq = 2`)
+		}, beside},
+		{"an entry in the middle is gone", both, func(h *hand) {
+			h.exec(`DELETE FROM ledger_entry` + ofLog + ` AND seq = 2`)
+		}, "entry 3 follows 1"},
+		{"the last entry is gone", both, func(h *hand) {
+			h.exec(`DELETE FROM ledger_entry` + ofLog + ` AND seq = 3`)
+		}, "entries after 2 are missing"},
+		{"the log ends below the checkpoint", both, func(h *hand) { h.forge("order-1") }, "checkpoint 3, this log ends at 1"},
+		{"the log was written anew", both, func(h *hand) { h.forge("order-1", "order-9", "order-3") }, "the log forked"},
+		{"entries that the partner never signed", []ledger.Direction{ledger.Theirs}, func(h *hand) {
+			h.forge("order-1", "order-2", "order-3", "order-4")
+		}, "entries after 3 are under no checkpoint"},
+		{"our own log grew", []ledger.Direction{ledger.Own}, func(h *hand) {
+			h.forge("order-1", "order-2", "order-3", "order-4")
+		}, ""},
+		{"the head", both, func(h *hand) {
+			h.exec(`UPDATE ledger_head SET hash = (SELECT hash FROM ledger_head WHERE partner <> $1 AND direction = $2)` + ofLog)
+		}, "the head does not match"},
+		{"the checkpoint is another partner's", both, func(h *hand) {
+			h.exec(`UPDATE ledger_head SET (checkpoint, seen_checkpoint) =
+				(SELECT checkpoint, seen_checkpoint FROM ledger_head WHERE partner <> $1 AND direction = $2)` + ofLog)
+		}, "the last checkpoint does not verify"},
+		{"the checkpoint is gone", []ledger.Direction{ledger.Theirs}, func(h *hand) {
+			h.exec(`UPDATE ledger_head SET checkpoint = ''` + ofLog)
+		}, "entries after 0 are under no checkpoint"},
+	}
+	for _, c := range cases {
+		for i, dir := range both {
+			if !slices.Contains(c.logs, dir) {
+				continue
+			}
+			t.Run(c.name+"/"+string(dir), func(t *testing.T) {
+				p, partner := newParty(t, us), newParty(t, them)
+				for _, from := range []*party{partner, newParty(t, other)} {
+					p.append(t, from.origin, "order-1", "order-2", "order-3")
+					from.append(t, us, "order-1", "order-2", "order-3")
+					p.read(t, from)
+					if err := p.accept(t, from, from.read(t, p)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				db, err := sql.Open("sqlite", p.path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = db.Close() }()
+				db.SetMaxOpenConns(1) // what is attached belongs to the connection
+				c.tamper(&hand{t, db, dir})
+				report, err := p.book.VerifyPartner(t.Context(), them, partner.key(), p.key())
+				if err != nil {
+					t.Fatal(err)
+				}
+				found := strings.Join(report[i].Problems, "\n")
+				if (found == "") != (c.problem == "") || !strings.Contains(found, c.problem) {
+					t.Errorf("problems are %q, want %q", found, c.problem)
+				}
+				if others := report[1-i].Problems; len(others) != 0 {
+					t.Errorf("the other log has the problems %q", others)
+				}
+			})
+		}
+	}
+}
+
+func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
+	cases := []struct {
+		name, reason string
+		// seq and the entry whose hash the checkpoint of ours carries, which the partner countersigned
+		seq, hashOf int64
+	}{
+		{"the end of our log", "", 3, 3},
+		{"a place before it", "", 2, 2},
+		{"a place beyond it", "ledger_recovering", 4, 3},
+		{"another hash", "ledger_fork", 3, 2},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p, partner := newParty(t, us), newParty(t, them)
+			p.append(t, them, "order-1", "order-2", "order-3")
+			var e ledger.Entry
+			p.do(t, func(tx *store.Tx) (err error) { e, err = tx.Ledger().Entry(them, ledger.Own, c.hashOf); return err })
+			checkpoint, err := p.book.Checkpoint(them, c.seq, e.Hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := partner.book.Countersign(us, checkpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.accept(t, partner, seen); fault.ReasonOf(err) != c.reason {
+				t.Fatalf("accepting gave %v, want reason %q", err, c.reason)
+			}
+			var head ledger.Head
+			p.do(t, func(tx *store.Tx) (err error) { head, err = tx.Ledger().Head(them, ledger.Own); return err })
+			want := ledger.Head{SeenSeq: c.seq, SeenCheckpoint: checkpoint}
+			if c.reason != "" {
+				want = ledger.Head{}
+			}
+			if head.SeenSeq != want.SeenSeq || head.SeenCheckpoint != want.SeenCheckpoint {
+				t.Errorf("remembered %d %q", head.SeenSeq, head.SeenCheckpoint)
+			}
+		})
+	}
+}
