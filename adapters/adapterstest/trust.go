@@ -184,7 +184,6 @@ func tenantsAreIsolated(t *testing.T, k *kit) {
 }
 
 func deadlines(t *testing.T, k *kit) {
-	const allowed = 5 * time.Second
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	for verb, call := range calls(k.Adapter) {
@@ -197,13 +196,14 @@ func deadlines(t *testing.T, k *kit) {
 	}
 	k.count(0)
 	for verb, call := range calls(k.Adapter) {
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		start := time.Now()
+		outer, end := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(outer, 200*time.Millisecond)
 		err := call(ctx, k.Stalled)
-		cancel()
-		if took := time.Since(start); took > allowed {
-			t.Errorf("%s on a stalled platform came back after %v: %v", verb, took, err)
+		if outer.Err() != nil { // its own deadline has to end the call, not what stands behind it
+			t.Errorf("%s on a stalled platform ignored its deadline: %v", verb, err)
 		}
+		cancel()
+		end()
 		if verb == "apply" {
 			if class := adapters.ClassOf(err); class != adapters.Retryable && class != adapters.NotReady && class != adapters.UnknownOutcome {
 				t.Errorf("apply on a stalled platform: %v", err)
