@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,12 +43,7 @@ type party struct {
 
 func newParty(t *testing.T, origin string) *party {
 	t.Helper()
-	p := &party{origin: origin, path: filepath.Join(t.TempDir(), "hanse.db")}
-	var err error
-	if p.store, err = store.Open(t.Context(), store.Config{Path: p.path, SiteKey: bytes.Repeat([]byte{7}, 32), Now: noon}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.store.Close() })
+	p := openParty(t, origin, filepath.Join(t.TempDir(), "hanse.db"))
 	p.do(t, func(tx *store.Tx) error {
 		for _, o := range []string{us, them, other} {
 			if o == origin {
@@ -59,6 +55,17 @@ func newParty(t *testing.T, origin string) *party {
 		}
 		return nil
 	})
+	return p
+}
+
+func openParty(t *testing.T, origin, path string) *party {
+	t.Helper()
+	p := &party{origin: origin, path: path}
+	var err error
+	if p.store, err = store.Open(t.Context(), store.Config{Path: p.path, SiteKey: bytes.Repeat([]byte{7}, 32), Now: noon}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.store.Close() })
 	if p.keys, err = keys.New(t.Context(), keys.Config{Store: p.store, Now: noon}); err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +187,28 @@ func (h *hand) forge(subjects ...string) {
 	h.exec(`UPDATE ledger_head SET (seq, hash) = (SELECT seq, hash FROM forged.ledger_head) WHERE partner = $1 AND direction = $2`)
 }
 
+// soundStore is our database file after business with two partners, each of which has seen all of it, and them's key.
+func soundStore(t *testing.T) (file, theirKey []byte) {
+	t.Helper()
+	p, partner := newParty(t, us), newParty(t, them)
+	for _, from := range []*party{partner, newParty(t, other)} {
+		p.append(t, from.origin, "order-1", "order-2", "order-3")
+		from.append(t, us, "order-1", "order-2", "order-3")
+		p.read(t, from)
+		if err := p.accept(t, from, from.read(t, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, partner.key()
+}
+
 func flip(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
@@ -244,21 +273,18 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 			h.exec(`UPDATE ledger_head SET checkpoint = ''` + ofLog)
 		}, "entries after 0 are under no checkpoint"},
 	}
+	sound, theirKey := soundStore(t)
 	for _, c := range cases {
 		for i, dir := range both {
 			if !slices.Contains(c.logs, dir) {
 				continue
 			}
 			t.Run(c.name+"/"+string(dir), func(t *testing.T) {
-				p, partner := newParty(t, us), newParty(t, them)
-				for _, from := range []*party{partner, newParty(t, other)} {
-					p.append(t, from.origin, "order-1", "order-2", "order-3")
-					from.append(t, us, "order-1", "order-2", "order-3")
-					p.read(t, from)
-					if err := p.accept(t, from, from.read(t, p)); err != nil {
-						t.Fatal(err)
-					}
+				path := filepath.Join(t.TempDir(), "hanse.db")
+				if err := os.WriteFile(path, sound, 0o600); err != nil {
+					t.Fatal(err)
 				}
+				p := openParty(t, us, path)
 				db, err := sql.Open("sqlite", p.path)
 				if err != nil {
 					t.Fatal(err)
@@ -266,7 +292,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				defer func() { _ = db.Close() }()
 				db.SetMaxOpenConns(1) // what is attached belongs to the connection
 				c.tamper(&hand{t, db, dir})
-				report, err := p.book.VerifyPartner(t.Context(), them, partner.key(), p.key())
+				report, err := p.book.VerifyPartner(t.Context(), them, theirKey, p.key())
 				if err != nil {
 					t.Fatal(err)
 				}
