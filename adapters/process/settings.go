@@ -73,6 +73,10 @@ func (a *Adapter) resolveConnection(c adapters.Connection) (*settings, error) {
 	if !s.Dev && s.UIDBase == 0 {
 		return bad("/uid_base is needed outside dev mode")
 	}
+	// 2^32-1 means "no change" to chown, and what follows wraps around to root.
+	if int64(s.UIDBase)+int64(s.UIDCount) > 1<<32-2 {
+		return bad("/uid_base and /uid_count reach beyond the last user id")
+	}
 	return s, nil
 }
 

@@ -14,7 +14,7 @@ var windDown = []string{
 var partnershipScopes = map[member.State][]string{
 	"":               {bearer.PeeringRequest},
 	member.Proposed:  {bearer.PeeringRequest},
-	member.Pending:   {bearer.PeeringRequest},
+	member.Pending:   {bearer.PeeringRequest, bearer.AgreementSign},
 	member.Qualified: {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead},
 	member.Refused:   {bearer.PeeringRequest},
 	member.Active:    {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead, bearer.OrdersRead},

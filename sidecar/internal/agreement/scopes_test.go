@@ -27,6 +27,11 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 			[]string{bearer.CatalogRead, bearer.OrdersWrite},
 		},
 		{
+			"a member that waits for our operator may offer", member.Pending, nil,
+			[]string{bearer.PeeringRequest, bearer.AgreementSign},
+			[]string{bearer.LedgerRead, bearer.CatalogRead, bearer.OrdersWrite},
+		},
+		{
 			"a qualified partner may sign", member.Qualified, nil,
 			[]string{bearer.AgreementSign, bearer.LedgerRead},
 			[]string{bearer.CatalogRead, bearer.OrdersWrite},

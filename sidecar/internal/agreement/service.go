@@ -140,6 +140,9 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if err != nil {
 			return err
 		}
+		if err := s.approve(tx, reseller); err != nil {
+			return err
+		}
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
@@ -196,6 +199,9 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 		if !fault.Is(err, fault.NotFound) {
 			return err
 		}
+		if err := s.roomForOffer(tx, caller); err != nil {
+			return err
+		}
 		offered, err := a.Move(Offered)
 		if err != nil {
 			return err
@@ -210,6 +216,26 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 		return "", fmt.Errorf("receive agreement %s: %w", a.ID, err)
 	}
 	return state, nil
+}
+
+// maxOffers bounds how many agreements of one supplier may wait for our operator.
+const maxOffers = 16
+
+func (s *Service) roomForOffer(tx Tx, supplier string) error {
+	list, err := tx.Agreements().Between(supplier, s.Self)
+	if err != nil {
+		return err
+	}
+	open := 0
+	for _, a := range list {
+		if a.State == Offered {
+			open++
+		}
+	}
+	if open >= maxOffers {
+		return fault.New(fault.Exhausted, "offers_limit", "%d agreements of yours wait for an operator here", open)
+	}
+	return nil
 }
 
 // Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
@@ -232,6 +258,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		}
 		next, err := have.Move(Agreed)
 		if err != nil {
+			return err
+		}
+		if err := s.approve(tx, supplier); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
@@ -409,12 +438,28 @@ func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
 	return list, err
 }
 
+// approve is our operator's word for a member that proposed to us: signing an agreement with it qualifies it.
+func (s *Service) approve(tx Tx, origin string) error {
+	p, err := tx.Partners().Get(origin)
+	if err != nil || p.State != member.Pending {
+		return err
+	}
+	if p, err = p.Move(member.Qualified); err != nil {
+		return err
+	}
+	p.UpdatedAt = s.Now()
+	tx.Wake(member.Topic)
+	_, err = tx.Partners().Put(p)
+	return err
+}
+
+// partner reads a partner with which an agreement may be signed.
 func (s *Service) partner(ctx context.Context, origin string) (p member.Partner, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		p, err = tx.Partners().Get(origin)
 		return err
 	})
-	if err == nil && p.State != member.Qualified && p.State != member.Active {
+	if err == nil && p.State != member.Pending && p.State != member.Qualified && p.State != member.Active {
 		return p, fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", origin, p.State)
 	}
 	return p, err

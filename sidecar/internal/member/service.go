@@ -130,10 +130,20 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		if !p.Has(role) {
 			p.Roles = append(slices.Clone(p.Roles), role)
 		}
-		if p.State == "" || p.State == Refused || (p.State == Proposed && state == Qualified) {
-			if p, err = p.Move(state); err != nil {
-				return err
+		switch {
+		case p.State == "" && state == Pending:
+			err = roomForProposal(tx)
+			if err == nil {
+				p, err = p.Move(Pending)
 			}
+		case p.State == "", p.State == Refused && state == Proposed:
+			p, err = p.Move(state)
+		case p.State == Proposed && state == Pending:
+			// Both sides proposed; our operator wants it already.
+			p, err = p.Move(s.qualify(p))
+		}
+		if err != nil {
+			return err
 		}
 		out, err = tx.Partners().Put(p)
 		tx.Wake(Topic)
@@ -145,7 +155,28 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 	return out, nil
 }
 
-// settle takes the member's answer to our proposal.
+// maxPending bounds how many members may wait for our operator: anybody with a domain may propose.
+const maxPending = 1000
+
+func roomForProposal(tx Tx) error {
+	all, err := tx.Partners().List()
+	if err != nil {
+		return err
+	}
+	pending := 0
+	for _, p := range all {
+		if p.State == Pending {
+			pending++
+		}
+	}
+	if pending >= maxPending {
+		return fault.New(fault.Exhausted, "proposals_limit", "too many proposals wait for an operator here")
+	}
+	return nil
+}
+
+// settle takes the member's answer to our proposal. Our operator has proposed, so here the partnership is qualified unless
+// the member refused; there its own operator decides.
 func (s *Service) settle(ctx context.Context, origin string, answer State) (Partner, error) {
 	var out Partner
 	err := s.Work.Do(ctx, func(tx Tx) error {
@@ -153,14 +184,11 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 		if err != nil {
 			return err
 		}
-		next := p.State
-		switch answer {
-		case Pending, Refused:
-			next = answer
-		case Qualified, Active:
-			next = s.qualify(p)
+		next := s.qualify(p)
+		if answer == Refused {
+			next = Refused
 		}
-		if p.State == Active || p.State == Suspended || (p.State == Qualified && next == Qualified) {
+		if p.State == Active || p.State == Suspended || p.State == next {
 			out = p
 			return nil
 		}
@@ -181,7 +209,8 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 // qualify is where policy over evidence and the credit check decide; both pass for now.
 func (s *Service) qualify(Partner) State { return Qualified }
 
-// ReceiveProposal takes a member's proposal and answers the partnership's state here. The caller is the origin that the
+// ReceiveProposal takes a member's proposal and answers the partnership's state here: pending until our operator adds the
+// member too, offers it an agreement or accepts one. The caller is the origin that the
 // access token proved.
 func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (State, error) {
 	info, err := s.Discover(ctx, caller)
@@ -205,7 +234,7 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	case p.Role != Supplier:
 		return "", fault.New(fault.Invalid, "role_unknown", "role %q is neither supplier nor reseller", p.Role)
 	}
-	partner, err := s.pin(ctx, info, role, s.qualify(Partner{}), document)
+	partner, err := s.pin(ctx, info, role, Pending, document)
 	if err != nil {
 		return "", err
 	}

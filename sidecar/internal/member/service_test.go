@@ -218,13 +218,13 @@ func TestRepeatingAddChangesNothingButMayAddARole(t *testing.T) {
 
 func TestWhatTheMemberAnswersSettlesThePartnership(t *testing.T) {
 	for _, c := range []struct{ answer, state member.State }{
-		{member.Pending, member.Pending},
+		// Our operator decides for our side; only a refusal is the member's to say.
+		{member.Pending, member.Qualified},
 		{member.Refused, member.Refused},
 		{member.Qualified, member.Qualified},
 		{member.Active, member.Qualified},
-		{member.Proposed, member.Proposed},
-		{"nonsense", member.Proposed},
-		{"", member.Proposed},
+		{member.Proposed, member.Qualified},
+		{"nonsense", member.Qualified},
 	} {
 		t.Run("answers "+string(c.answer), func(t *testing.T) {
 			h := newHouse(t)
@@ -329,7 +329,7 @@ func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
 	}
 }
 
-func TestAProposalReceivedIsPinnedAndQualifies(t *testing.T) {
+func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
 	for _, c := range []struct {
 		role member.Role
 		is   member.Role
@@ -342,7 +342,7 @@ func TestAProposalReceivedIsPinnedAndQualifies(t *testing.T) {
 			document := sign(t, theirs, trust.TypPeering, payload)
 			for range 2 {
 				state, err := h.service.ReceiveProposal(context.Background(), them, document)
-				if err != nil || state != member.Qualified {
+				if err != nil || state != member.Pending {
 					t.Fatalf("it is %s, %v", state, err)
 				}
 			}

@@ -238,6 +238,9 @@ func (s *Service) commitReceived(tx Tx, r *received) (ledger.Entry, error) {
 	body := entryBody{
 		Order: d.ID, DocumentSHA256: hex.EncodeToString(r.digest), Agreement: d.Agreement, Subscription: d.Subscription, Action: d.Action,
 	}
+	if err := s.stillTrading(tx, r); err != nil {
+		return ledger.Entry{}, err
+	}
 	kind, to := ledger.OrderAccepted, InProgress
 	if r.refusal != nil {
 		kind, to = ledger.OrderRejected, Rejected
@@ -263,6 +266,25 @@ func (s *Service) commitReceived(tx Tx, r *received) (ledger.Entry, error) {
 		}
 	}
 	return entry, nil
+}
+
+// stillTrading refuses a purchase when partnership or agreement changed since it was assessed: the commit decides.
+func (s *Service) stillTrading(tx Tx, r *received) error {
+	if r.refusal != nil || r.document.Action == Delete {
+		return nil
+	}
+	partner, err := tx.Partners().Get(r.command.Partner)
+	if err != nil {
+		return err
+	}
+	a, err := tx.Agreements().Get(r.agreement.ID)
+	if err != nil {
+		return err
+	}
+	if partner.State != member.Active || a.State != agreement.Active {
+		r.refuse("agreement_inactive", "the agreement or the partnership is not active")
+	}
+	return nil
 }
 
 // reserve makes or moves the subscription that the order is about.

@@ -80,8 +80,12 @@ func (g portalGate) admit(r *http.Request, p procedure) (caller, error) {
 		return caller{}, err
 	}
 	name := "portal/" + who.Portal
-	if who.Session {
+	switch {
+	case who.Session:
 		name += "/" + who.Customer
+	case p.scope == portal.ScopeCatalogRead:
+		// Visitors browse with the portal's key; however many there are, orders and sessions go on.
+		name += "/catalog"
 	}
 	pc := portalCaller{Principal: who, recheck: func(ctx context.Context) error { _, err := recheck(ctx); return err }}
 	return caller{ctx: context.WithValue(r.Context(), portalKey{}, pc), name: name}, nil
