@@ -27,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -44,6 +45,8 @@ type Sidecar struct {
 	jobs      *job.Runner
 	feeds     *federation.Manager
 	platforms *platforms
+	reach     *peerlink.Status
+	expedited expedited
 	handlers  handlers
 	memory    *memoryListener
 

@@ -79,14 +79,15 @@ func (s *Sidecar) wire(ctx context.Context) error {
 		return err
 	}
 	book := &ledger.Book{Self: cfg.Origin, Work: store.For[ledger.Tx](st), Signer: keyring, Now: cfg.Now}
-	reach := &peerlink.Status{Changed: meters.PeerUp}
+	s.reach = &peerlink.Status{Changed: meters.PeerUp, Back: s.expedite}
+	reach := s.reach
 	link := &peerlink.Link{Transports: caller, Book: book, Status: reach, Now: cfg.Now}
 
 	// The domain.
 	schemas := recipe.NewSchemas(0)
 	members := &member.Service{
 		Self: cfg.Origin, Work: store.For[member.Tx](st), Directory: &peerlink.Directory{Fetch: g, Now: cfg.Now},
-		Link: link, Signer: keyring, Now: cfg.Now, NewID: newID,
+		Link: link, Signer: keyring, OwnKey: func() string { return keyring.CurrentKID(keys.Business) }, Now: cfg.Now, NewID: newID,
 	}
 	agreements := &agreement.Service{
 		Self: cfg.Origin, Work: store.For[agreement.Tx](st), Link: link, Book: book, Publisher: publisher{}, Signer: keyring,
@@ -243,6 +244,9 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
+			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
+				s.expedite(p.Origin)
+			}
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -135,9 +135,9 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		return Agreement{}, err
 	}
 	a.CreatedAt, a.UpdatedAt = now, now
+	var stored Agreement
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		stored, err := tx.Agreements().Put(a)
-		if err != nil {
+		if stored, err = tx.Agreements().Put(a); err != nil {
 			return err
 		}
 		if err := s.approve(tx, reseller); err != nil {
@@ -146,14 +146,12 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
-		tx.Wake("job")
-		a.Version = stored.Version
 		return tx.Jobs().Enqueue(JobOffer, a.ID, reseller, now)
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
 	}
-	return a, nil
+	return stored, nil
 }
 
 // SendOffer is the handler of JobOffer.
@@ -251,6 +249,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	if err != nil {
 		return Agreement{}, err
 	}
+	var accepted Agreement
 	err = s.Work.Do(ctx, func(tx Tx) error {
 		have, err := tx.Agreements().Get(a.ID)
 		if err != nil {
@@ -264,19 +263,18 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
-		if a, err = tx.Agreements().Put(next); err != nil {
+		if accepted, err = tx.Agreements().Put(next); err != nil {
 			return err
 		}
 		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
 			return err
 		}
-		tx.Wake("job")
 		return tx.Jobs().Enqueue(JobAccept, a.ID, supplier, s.Now())
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
 	}
-	return a, nil
+	return accepted, nil
 }
 
 func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, error) {
@@ -496,8 +494,8 @@ func parse(payload []byte) (Agreement, error) {
 	switch {
 	case d.Type != documentType:
 		return bad("type", "the agreement is not a "+documentType)
-	case d.ID == "" || len(d.ID) > 64:
-		return bad("id", "the agreement has no id")
+	case len(d.ID) > 64 || !ledger.PlainText(d.ID):
+		return bad("id", "the agreement's id is missing or not plain text")
 	case d.Scope != "all":
 		return bad("scope", "only agreements over all offerings are known")
 	case d.WholesaleDiscountBP < 0 || d.WholesaleDiscountBP > 10000:

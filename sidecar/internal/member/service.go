@@ -46,8 +46,10 @@ type Service struct {
 	Directory Directory
 	Link      Link
 	Signer    trust.Signer
-	Now       func() time.Time
-	NewID     func() string
+	// OwnKey is the thumbprint of our business key.
+	OwnKey func() string
+	Now    func() time.Time
+	NewID  func() string
 }
 
 // proposal is the payload of a hanse-peering+jwt.
@@ -124,6 +126,11 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 				Do("compare fingerprints with the member over another channel before you trust the new key")
 		}
 		d := info.Document
+		if p.NextKeyDigest != "" && p.NextKeyDigest != d.NextKeyDigest {
+			// Whoever holds only the online key must not choose the one that follows it.
+			return fault.New(fault.Denied, "key_discontinuity", "%s commits to another next key than the pinned one", info.Origin).
+				Do("compare fingerprints with the member over another channel")
+		}
 		p.Name, p.LegalName, p.Country, p.RegistrationID, p.Contact = d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact
 		p.BusinessKey, p.Thumbprint, p.NextKeyDigest, p.SealingKey = info.BusinessKey, info.Thumbprint, d.NextKeyDigest, info.SealingKey
 		p.Proposal, p.UpdatedAt = document, now
@@ -229,6 +236,9 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	switch {
 	case p.Issuer != caller || p.Audience != s.Self || p.Partnership != trust.PartnershipID(s.Self, caller):
 		return "", fault.New(fault.Invalid, "document_parties", "the proposal is for other parties")
+	case p.RecipientKey != s.OwnKey():
+		return "", fault.New(fault.Precondition, "recipient_key", "the proposal pins another key of ours than the present one").
+			Do("read our member document again and propose again")
 	case p.Role == Reseller:
 		role = Supplier
 	case p.Role != Supplier:

@@ -73,7 +73,8 @@ func newHouse(t *testing.T) *house {
 	h.keys = newKeys(t, st)
 	ids := 0
 	h.service = &member.Service{
-		Self: self, Work: store.For[member.Tx](st), Directory: h, Link: h, Signer: h.keys, Now: func() time.Time { return noon },
+		OwnKey: func() string { return "our-key" },
+		Self:   self, Work: store.For[member.Tx](st), Directory: h, Link: h, Signer: h.keys, Now: func() time.Time { return noon },
 		NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) },
 	}
 	return h
@@ -145,7 +146,7 @@ func refused(t *testing.T, err error, kind fault.Kind, reason string) {
 // proposal is the payload of a hanse-peering+jwt, as the protocol has it.
 func proposal() map[string]any {
 	return map[string]any{
-		"iss": them, "aud": self, "jti": "p-1", "partnership": trust.PartnershipID(self, them), "role": "supplier", "recipient_key": "any",
+		"iss": them, "aud": self, "jti": "p-1", "partnership": trust.PartnershipID(self, them), "role": "supplier", "recipient_key": "our-key",
 	}
 }
 

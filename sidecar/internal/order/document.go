@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -91,20 +92,20 @@ func parseDocument(payload []byte) (Document, time.Time, error) {
 	}
 	acceptBy, err := time.Parse(time.RFC3339, d.AcceptBy)
 	switch {
-	case len(d.ID) < 8 || len(d.ID) > 64:
+	case len(d.ID) < 8 || len(d.ID) > 64 || !ledger.PlainText(d.ID):
 		return bad("jti")
 	case err != nil:
 		return bad("accept_by")
 	case d.Agreement == "" || len(d.Agreement) > 64:
 		return bad("agreement")
-	case d.Subscription == "" || len(d.Subscription) > 80:
+	case len(d.Subscription) > 80 || !ledger.PlainText(d.Subscription):
 		return bad("subscription")
 	case len(d.Customer) > 128:
 		return bad("customer")
 	}
 	switch {
 	case d.Action == Add && d.Intent == Purchase:
-		if d.Offering == "" || d.Revision < 1 || d.Quantity < 1 || d.Quantity > MaxQuantity {
+		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > MaxQuantity {
 			return bad("offering, revision or quantity")
 		}
 		if d.Subscription != SubscriptionID(d.ID) {

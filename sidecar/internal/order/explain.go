@@ -28,6 +28,18 @@ func explain(reason string) string {
 
 var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
+// PublicReason is what a customer's portal sees of an order's reason: one of our own codes. A supplier could write anything
+// into its own.
+func (o Order) PublicReason() string {
+	if _, known := explanations[o.Reason]; known || o.Reason == reasonUnreachable {
+		return o.Reason
+	}
+	return "order_refused"
+}
+
+// reasonUnreachable: the order waits for its supplier.
+const reasonUnreachable = "platform_unreachable"
+
 // cleanReason keeps a supplier's reason only in the form of a code.
 func cleanReason(reason string) string {
 	if reason == "" || reasonForm.MatchString(reason) {

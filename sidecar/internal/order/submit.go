@@ -83,26 +83,15 @@ func (s *Service) openReceipt(r Receipt, partner member.Partner, correlationID s
 	return entry, nil
 }
 
-// submitFailed keeps waiting where nobody decided, and ends the order where the supplier refused the command itself, which
-// leaves no trace there.
+// submitFailed keeps the order waiting: an error is nobody's signature. Only a verified receipt or feed entry ends an order,
+// because an attempt before this one may have been accepted. What waiting cannot mend is parked for an operator.
 func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) error {
-	switch fault.KindOf(cause) {
-	case fault.Invalid, fault.NotFound, fault.Precondition:
-		return s.Work.Do(ctx, func(tx Tx) error {
-			if err := s.decide(tx, j.Partner, j.Key, Rejected, fault.ReasonOf(cause), ""); err != nil {
-				return err
-			}
-			return finish(tx, j)
-		})
-	case fault.Conflict:
-		return &job.ParkError{Err: cause}
-	}
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		o, err := tx.Orders().ByCorrelation(Retail, j.Partner, j.Key)
 		if err != nil || o.State != Acknowledged {
 			return err
 		}
-		o, err = o.Move(s.Now(), PendingUnreachable, "platform_unreachable",
+		o, err = o.Move(s.Now(), PendingUnreachable, reasonUnreachable,
 			"The order waits for the platform to become reachable and goes on by itself.", "")
 		if err != nil {
 			return err
@@ -111,7 +100,14 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 		_, err = tx.Orders().Put(o)
 		return err
 	})
-	return errors.Join(cause, err)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	switch fault.KindOf(cause) {
+	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Conflict:
+		return &job.ParkError{Err: cause}
+	}
+	return cause
 }
 
 // finish deletes the job inside the transaction that has its effect; one that another runner took over is left to it.
@@ -144,11 +140,18 @@ func (s *Service) Apply(tx Tx, e ledger.Entry) error {
 	return fault.New(fault.Invalid, "ledger_kind_unknown", "kind %q is not known here", e.Kind)
 }
 
-// decide moves an undecided order to the supplier's decision; a decided one stays.
+// decide moves an undecided order to the supplier's decision. The same decision again changes nothing; another one is
+// fault.Precondition, so that its subject is parked and an operator sees that the supplier contradicts itself.
 func (s *Service) decide(tx Tx, partner, correlationID string, to State, reason, src string) error {
 	o, err := tx.Orders().ByCorrelation(Retail, partner, correlationID)
-	if err != nil || !o.undecided() {
+	if err != nil {
 		return err
+	}
+	if !o.undecided() {
+		if accepted := o.State != Rejected; accepted == (to == InProgress) {
+			return nil
+		}
+		return contradiction(o, to)
 	}
 	if o, err = o.Move(s.Now(), to, cleanReason(reason), explain(reason), src); err != nil {
 		return err
@@ -163,10 +166,17 @@ func (s *Service) decide(tx Tx, partner, correlationID string, to State, reason,
 	return err
 }
 
+func contradiction(o Order, to State) error {
+	return fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", o.State, to)
+}
+
 func (s *Service) move(tx Tx, e ledger.Entry, to State, b entryBody, then func(Tx, Order, entryBody) error) error {
 	o, err := tx.Orders().ByCorrelation(Retail, e.Partner, e.Subject)
-	if err != nil || o.State.Ended() {
+	if err != nil || o.State == to {
 		return err
+	}
+	if o.State.Ended() {
+		return contradiction(o, to)
 	}
 	if o.undecided() {
 		// The acceptance stands before this entry in the same log; its receipt was lost and the feed was faster.

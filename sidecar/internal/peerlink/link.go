@@ -93,9 +93,9 @@ func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) er
 	})
 }
 
-func (l *Link) orders(partner, agreementID string) peerv1connect.OrderServiceClient {
-	return peerv1connect.NewOrderServiceClient(
-		l.http(partner, agreementID, bearer.OrdersWrite, bearer.OrdersRead), partner, options...)
+// orders asks for one scope: when the partnership winds down, the others are gone.
+func (l *Link) orders(partner, agreementID, scope string) peerv1connect.OrderServiceClient {
+	return peerv1connect.NewOrderServiceClient(l.http(partner, agreementID, scope), partner, options...)
 }
 
 // PlaceOrder implements order.Link.
@@ -105,7 +105,7 @@ func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt orde
 		return receipt, err
 	}
 	err = l.call(ctx, s.Partner, func(ctx context.Context) error {
-		res, err := l.orders(s.Partner, s.AgreementID).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
+		res, err := l.orders(s.Partner, s.AgreementID, bearer.OrdersWrite).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
 			Document: s.Document, Inputs: s.Inputs, InputsSalt: s.InputsSalt, SeenCheckpoint: seen,
 		}))
 		if err == nil {
@@ -119,7 +119,7 @@ func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt orde
 // AccessData implements subscription.Link.
 func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error) {
 	err = l.call(ctx, partner, func(ctx context.Context) error {
-		res, err := l.orders(partner, agreementID).GetAccessData(ctx, connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: subscriptionID}))
+		res, err := l.orders(partner, agreementID, bearer.OrdersRead).GetAccessData(ctx, connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: subscriptionID}))
 		if err == nil {
 			jwe = res.Msg.GetJwe()
 		}
@@ -131,7 +131,7 @@ func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptio
 // ConfirmAccess implements subscription.Link.
 func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		_, err := l.orders(partner, agreementID).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
+		_, err := l.orders(partner, agreementID, bearer.OrdersWrite).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
 		return err
 	})
 }
@@ -141,7 +141,7 @@ var errSilent = errors.New("the stream fell silent")
 
 // stream reads until the other side ends, fn fails, or silence.
 func stream[T any](ctx context.Context, l *Link, partner string, open func(context.Context) (*connect.ServerStreamForClient[T], error), fn func(*T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	listening, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := l.Silence
 	if silence == 0 {
@@ -149,7 +149,7 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 	}
 	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-	s, err := open(ctx)
+	s, err := open(listening)
 	if err != nil {
 		err = translate(partner, err)
 		if ctx.Err() == nil {
@@ -165,7 +165,7 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 			return err
 		}
 	}
-	if errors.Is(context.Cause(ctx), errSilent) {
+	if errors.Is(context.Cause(listening), errSilent) {
 		err = translate(partner, errSilent)
 	} else {
 		err = translate(partner, s.Err())

@@ -21,6 +21,8 @@ type Reach struct {
 type Status struct {
 	// Changed is told each outcome, for metrics; nil is nobody.
 	Changed func(partner string, up bool)
+	// Back is told when a partner that was away can be reached again; nil is nobody.
+	Back func(partner string)
 
 	mu    sync.Mutex
 	reach map[string]Reach
@@ -40,6 +42,7 @@ func (s *Status) record(partner string, err error, now time.Time) {
 		s.reach = make(map[string]Reach)
 	}
 	r := s.reach[partner]
+	away := r.Known && !r.Up
 	r.Known = true
 	if err == nil {
 		r.Up, r.LastSuccess, r.LastError = true, now, ""
@@ -52,5 +55,8 @@ func (s *Status) record(partner string, err error, now time.Time) {
 	s.mu.Unlock()
 	if s.Changed != nil {
 		s.Changed(partner, r.Up)
+	}
+	if away && r.Up && s.Back != nil {
+		s.Back(partner)
 	}
 }

@@ -145,7 +145,7 @@ func (h *portalOrders) WatchOrder(ctx context.Context, req *connect.Request[port
 // retailOrder is an order as a portal sees it: no wholesale price, no partner, no source of an event.
 func retailOrder(o order.Order) *portalv1.Order {
 	return &portalv1.Order{
-		Id: o.ID, Customer: o.Customer, State: string(o.State), Message: o.Message, Reason: o.Reason,
+		Id: o.ID, Customer: o.Customer, State: string(o.State), Message: o.Message, Reason: o.PublicReason(),
 		Items: []*portalv1.OrderLine{{
 			Action: actionOf(o.Action), ListingId: o.ListingID, Name: o.Name, Quantity: o.Quantity,
 			OneOff: amount(o.RetailOneOff), Recurring: amount(o.RetailRecurring), Period: o.Period, SubscriptionId: o.SubscriptionID,
