@@ -78,11 +78,22 @@ func newMarket(t *testing.T, apply func(adapters.Request) (adapters.Result, erro
 
 func newMarketOn(t *testing.T, apply func(adapters.Request) (adapters.Result, error), change func(*sidecar.Config)) *market {
 	t.Helper()
-	members := sidecartest.New(t, func(_ string, cfg *sidecar.Config) {
+	return openMarket(t, newMembers(t, apply, change, "reseller", "supplier"))
+}
+
+// newMembers run sidecars whose only adapter is providing.
+func newMembers(t *testing.T, apply func(adapters.Request) (adapters.Result, error), change func(*sidecar.Config), names ...string) []*sidecartest.Member {
+	t.Helper()
+	return sidecartest.New(t, func(_ string, cfg *sidecar.Config) {
 		change(cfg)
 		cfg.Platforms = map[string]adapters.Adapter{"providing": providing{apply: apply}}
 		cfg.Adapters.Connections = map[string]sidecar.Connection{"nowhere": {Adapter: "providing"}}
-	}, "reseller", "supplier")
+	}, names...)
+}
+
+// openMarket makes the first member resell what the second one sells.
+func openMarket(t *testing.T, members []*sidecartest.Member) *market {
+	t.Helper()
 	m := &market{t: t, reseller: members[0], supplier: members[1]}
 	m.price("10.00")
 	sidecartest.Connect(t, m.reseller, m.supplier, 2000, "EUR")

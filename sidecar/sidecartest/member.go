@@ -32,8 +32,11 @@ type Member struct {
 	OperatorURL string
 	OpsURL      string
 	Dir         string
-	t           testing.TB
-	unplugged   *atomic.Bool
+	// DevCA is the folder of the CA that the members of one New share.
+	DevCA     string
+	t         testing.TB
+	unplugged *atomic.Bool
+	cut       *atomic.Pointer[func(*http.Request) bool]
 }
 
 // Unplug makes the member unreachable for partners: calls get no answer, streams break. Plug ends that.
@@ -42,10 +45,19 @@ func (m *Member) Unplug() { m.unplugged.Store(true) }
 // Plug makes the member reachable again.
 func (m *Member) Plug() { m.unplugged.Store(false) }
 
+// Cut breaks off those partners' calls for which it is true, until the next Cut; nil breaks off none.
+func (m *Member) Cut(broken func(*http.Request) bool) {
+	if broken == nil {
+		m.cut.Store(nil)
+		return
+	}
+	m.cut.Store(&broken)
+}
+
 // pluggable cuts every connection while the member is unplugged.
 func (m *Member) pluggable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.unplugged.Load() {
+		if broken := m.cut.Load(); m.unplugged.Load() || broken != nil && (*broken)(r) {
 			panic(http.ErrAbortHandler)
 		}
 		next.ServeHTTP(w, r)
@@ -71,7 +83,8 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, unplugged: new(atomic.Bool), Origin: fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)}
+	m := &Member{t: t, Dir: dir, DevCA: devCA, unplugged: new(atomic.Bool), cut: new(atomic.Pointer[func(*http.Request) bool])}
+	m.Origin = fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)
 	cfg := sidecar.Config{
 		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),
 		Member: sidecar.Member{Name: name, LegalName: name + " Ltd", Country: "DE"},

@@ -1,0 +1,6 @@
+package sidecar
+
+import "github.com/hanse-market/hanse/auth/keys"
+
+// Keys lets a test speak for a member that runs: with its keys, and not by its rules.
+func (s *Sidecar) Keys() *keys.Manager { return s.keys }
