@@ -391,6 +391,9 @@ func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
 			return sign(h.t, k, trust.TypPeering, with("role", "operator"))
 		}, fault.Invalid, role},
 		{"in no role", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("role", "")) }, fault.Invalid, role},
+		{"for another key of ours than the present one", func(h *house, k *keys.Manager) string {
+			return sign(h.t, k, trust.TypPeering, with("recipient_key", "other"))
+		}, fault.Precondition, "recipient_key"},
 		{"signed by another member", func(h *house, _ *keys.Manager) string {
 			return sign(h.t, h.moveIn(third), trust.TypPeering, proposal())
 		}, fault.Unauthenticated, forged},
@@ -429,6 +432,58 @@ func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
 	_, err := h.service.ReceiveProposal(context.Background(), them, sign(t, thief, trust.TypPeering, proposal()))
 	refused(t, err, fault.Denied, "key_discontinuity")
 	h.unchanged(before)
+}
+
+func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
+	h := newHouse(t)
+	theirs := h.moveIn(them)
+	h.add(them, member.Supplier)
+	before := h.partners()
+	info := h.shown[them]
+	for _, digest := range []string{"other", ""} {
+		info.Document.NextKeyDigest = digest
+		h.shown[them] = info
+		_, err := h.service.Add(context.Background(), them, member.Supplier, "")
+		refused(t, err, fault.Denied, "key_discontinuity")
+		_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal()))
+		refused(t, err, fault.Denied, "key_discontinuity")
+		h.unchanged(before)
+	}
+}
+
+func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
+	h := newHouse(t)
+	theirs := h.moveIn(them)
+	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal())); err != nil || state != member.Pending {
+		t.Fatalf("it is %s, %v", state, err)
+	}
+	if p := h.add(them, member.Reseller); p.State != member.Qualified || !slices.Equal(p.Roles, []member.Role{member.Reseller}) {
+		t.Errorf("added as %+v", p)
+	}
+}
+
+func TestProposalsThatWaitHaveALimit(t *testing.T) {
+	h := newHouse(t)
+	theirs := h.moveIn(them)
+	err := h.service.Work.Do(context.Background(), func(tx member.Tx) error {
+		for i := range 1000 {
+			if _, err := tx.Partners().Put(member.Partner{Origin: fmt.Sprintf("https://m%d.localhost:9", i), State: member.Pending}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := h.partners()
+	_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal()))
+	refused(t, err, fault.Exhausted, "proposals_limit")
+	h.unchanged(before)
+	// Our operator is not kept from adding it.
+	if p := h.add(them, member.Reseller); p.State != member.Qualified {
+		t.Errorf("it is %s", p.State)
+	}
 }
 
 func TestAProposalFromOurselvesIsRefused(t *testing.T) {
