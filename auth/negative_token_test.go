@@ -196,11 +196,20 @@ func TestPeerCallsOverTime(t *testing.T) {
 	})
 	t.Run(title(30, "proof older than the replay cache"), func(t *testing.T) {
 		pass(t)
+		w.clock.advance(5 * time.Second)
+		b.hot.set(func(h *hot) { clear(h.keys); h.birth = w.clock.Now() })
+		call := a.call(b, watch)
+		call.proof.claims["iat"] = w.clock.Now().Add(-5 * time.Second).Unix()
+		refused(t, call, 401, "proof_predates_cache")
+		works(t, again(call))
+	})
+	t.Run(title(35, "token older than the list of revoked ones"), func(t *testing.T) {
+		pass(t)
 		call := a.call(b, watch)
 		w.clock.advance(5 * time.Second)
 		b.hot.set(func(h *hot) { clear(h.keys); h.birth = w.clock.Now() })
-		refused(t, call, 401, "proof_predates_cache")
-		works(t, again(call))
+		refused(t, again(call), 401, "token_predates_cache")
+		works(t, a.call(b, watch))
 	})
 	t.Run(title(34, "expired, seen before"), func(t *testing.T) {
 		pass(t)

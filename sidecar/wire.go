@@ -197,6 +197,9 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	if s.handlers.peer, err = s.peerHandler(peer, keyring, g, meters); err != nil {
 		return err
 	}
+	for _, h := range []*http.Handler{&s.handlers.portal, &s.handlers.operator, &s.handlers.peer, &s.handlers.ops} {
+		*h = impatient(*h)
+	}
 	return nil
 }
 
@@ -213,7 +216,7 @@ func (s *Sidecar) peerHandler(peer http.Handler, keyring *keys.Manager, g *guard
 		}
 	}
 	as, err := authserver.New(authserver.Config{
-		Origin: cfg.Origin, Name: cfg.Member.Name, Keys: keyring, Replay: s.hot, Revoked: s.hot, Grants: relation, Guard: g,
+		Origin: cfg.Origin, Name: cfg.Member.Name, Keys: keyring, Replay: s.hot, Revoked: s.hot, Grants: relation, Guard: g.Unsolicited(),
 		Now: cfg.Now, Refused: refused("token_request"),
 	})
 	if err != nil {

@@ -156,6 +156,13 @@ func (v *Verifier) Verify(r *http.Request) (Principal, error) {
 	if revoked {
 		return Principal{}, refuse(ReasonTokenRevoked, "the token was revoked")
 	}
+	birth, err := v.cfg.Replay.Birth(r.Context())
+	if err != nil {
+		return Principal{}, dpop.Unavailable(err)
+	}
+	if known.issued.Before(birth.Truncate(time.Second)) {
+		return Principal{}, refuse(ReasonTokenForgotten, "the token is older than the list of revoked ones")
+	}
 	if err := v.relation(r.Context(), p); err != nil {
 		return Principal{}, err
 	}
@@ -181,7 +188,7 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := &verified{jkt: c.Confirmation.JKT, kid: kid, principal: Principal{
+	known := &verified{jkt: c.Confirmation.JKT, kid: kid, issued: time.Unix(c.IssuedAt, 0), principal: Principal{
 		ClientID: c.ClientID, Origin: originOf(c.ClientID), Scopes: scopes(c.Scope), Agreement: c.agreement(), TokenID: c.ID,
 		ClientKID: c.ClientKID, Expires: time.Unix(c.Expires, 0),
 	}}

@@ -29,6 +29,9 @@ const (
 	ReasonTokenExpired = "token_expired"
 	// ReasonTokenRevoked: revoked. A fresh token may pass.
 	ReasonTokenRevoked = "token_revoked"
+	// ReasonTokenForgotten: issued before the list of revoked tokens was last lost, so that nobody knows whether it was
+	// revoked. A fresh token may pass.
+	ReasonTokenForgotten = "token_predates_cache"
 	// ReasonTokenUnbound: the token has no cnf.jkt.
 	ReasonTokenUnbound = "token_unbound"
 	// ReasonProofKey: the proof is by another key than the token is bound to.

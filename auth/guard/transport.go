@@ -65,6 +65,12 @@ func New(cfg Config) *Guard {
 	return g
 }
 
+// Unsolicited is the same guard with an allowance of its own: for documents that a stranger makes us fetch, so that no
+// stranger uses up what our own calls to partners need.
+func (g *Guard) Unsolicited() *Guard {
+	return &Guard{cfg: g.cfg, transport: g.transport, limits: newLimits(), port: g.port}
+}
+
 // Close drops idle connections.
 func (g *Guard) Close() { g.transport.CloseIdleConnections() }
 

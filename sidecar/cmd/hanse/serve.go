@@ -18,8 +18,6 @@ import (
 const (
 	readHeaderTimeout = 5 * time.Second
 	idleTimeout       = 2 * time.Minute
-	// bodyTimeout bounds how slowly a request may arrive; answers may be streams and have no bound.
-	bodyTimeout = 30 * time.Second
 )
 
 type serveCmd struct{}
@@ -173,39 +171,11 @@ func (d *daemon) server(h http.Handler) *http.Server {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           boundBody(h),
+		Handler:           h,
 		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    d.cfg.Limits.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
-}
-
-// boundBody gives a request's body a deadline. Server.ReadTimeout would do so too, but goes on counting while a stream is
-// answered and cuts it.
-func boundBody(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			control := http.NewResponseController(w)
-			if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
-				r.Body = &boundedBody{ReadCloser: r.Body, control: control}
-			}
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-// boundedBody lifts the deadline when the body has been read.
-type boundedBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }

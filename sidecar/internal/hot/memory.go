@@ -34,6 +34,11 @@ func NewMemory(now func() time.Time) *Memory {
 	}
 }
 
+// maxKeys bounds the memory: about 200 MiB. Beyond it nothing can be claimed, and callers fail closed.
+const maxKeys = 1 << 20
+
+var errFull = errors.New("hot state in memory is full")
+
 // Claim implements State.
 func (m *Memory) Claim(_ context.Context, key string, ttl time.Duration) (bool, error) {
 	m.mu.Lock()
@@ -42,6 +47,9 @@ func (m *Memory) Claim(_ context.Context, key string, ttl time.Duration) (bool, 
 	m.keys.expire(now)
 	if m.keys.until["claim:"+key].After(now) {
 		return false, nil
+	}
+	if len(m.keys.until) >= maxKeys {
+		return false, errFull
 	}
 	m.keys.set("claim:"+key, now.Add(ttl))
 	return true, nil
