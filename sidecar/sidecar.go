@@ -110,7 +110,12 @@ func (s *Sidecar) forgetRelations(ctx context.Context) error {
 // reloadEvery is how soon a replica knows of another one's key rotation; a new key is published that much before its use.
 const reloadEvery = time.Minute
 
-// reloadKeys reads the keys again from time to time: another replica may have rotated one.
+// rotateAfter is how long a key that only we and short-lived tokens depend on is used. The business key is pinned by partners:
+// its rollover is theirs to agree to, never a matter of time alone.
+const rotateAfter = 30 * 24 * time.Hour
+
+// reloadKeys reads the keys again from time to time, for another replica may have rotated one, and rotates token and client
+// keys that have come of age.
 func (s *Sidecar) reloadKeys(ctx context.Context) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
@@ -121,6 +126,15 @@ func (s *Sidecar) reloadKeys(ctx context.Context) error {
 		case <-tick.C:
 			if err := s.keys.Reload(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Logger.Warn("keys not read again", "error", err)
+				continue
+			}
+			for _, purpose := range []keys.Purpose{keys.Token, keys.Client} {
+				rotated, err := s.keys.RotateAged(ctx, purpose, rotateAfter)
+				if rotated {
+					s.cfg.Logger.Info("key rotated", "purpose", string(purpose))
+				} else if err != nil && ctx.Err() == nil {
+					s.cfg.Logger.Warn("key not rotated", "purpose", string(purpose), "error", err)
+				}
 			}
 		}
 	}

@@ -147,6 +147,28 @@ func TestRotationKeepsOldKeysForAsLongAsTheyAreNeeded(t *testing.T) {
 	}
 }
 
+func TestKeysRotateWhenTheyComeOfAge(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	m := newManager(t, newMemory(), c)
+	const month = 30 * 24 * time.Hour
+	rotates := func(want bool) {
+		t.Helper()
+		if got, err := m.RotateAged(t.Context(), Client, month); err != nil || got != want {
+			t.Fatalf("rotated %v, %v; want %v", got, err, want)
+		}
+	}
+	rotates(false)
+	c.now = c.now.Add(month + time.Second)
+	before := m.CurrentKID(Client)
+	rotates(true)
+	if m.CurrentKID(Client) == before {
+		t.Error("the key is the same")
+	}
+	rotates(false)
+	c.now = c.now.Add(month + time.Second)
+	rotates(true)
+}
+
 func TestTheNextBusinessKeyIsCommittedToButNotShown(t *testing.T) {
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	m := newManager(t, newMemory(), c)
