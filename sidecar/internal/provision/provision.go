@@ -20,7 +20,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 // Tx is what this package needs of a transaction.
@@ -104,6 +103,11 @@ func (s *Service) Handle(ctx context.Context, j job.Job) error {
 	} else {
 		err = s.apply(ctx, w)
 	}
+	if errors.Is(err, errEnded) {
+		s.Logger.Warn("late run of an order that another run ended changed nothing", "order", j.Key, "adapter", w.binding.Adapter,
+			"tag", w.request.Tag)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("provision order %s: %w", j.Key, err)
 	}
@@ -146,7 +150,7 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.order.State != order.InProgress {
+	if w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
 		return nil, nil
 	}
 	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
@@ -172,6 +176,14 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 }
 
 func (s *Service) apply(ctx context.Context, w *work) error {
+	if w.adapter.Describe().Tier == adapters.TierC && w.job.Crashes > 0 {
+		return s.hold(ctx, w, errors.New("the run before this one never reported"))
+	}
+	if w.order.State == order.HeldIndeterminate {
+		if done, err := s.lookAgain(ctx, w); done || err != nil {
+			return err
+		}
+	}
 	s.Fail.Hit("resale.provision.before_apply")
 	var result adapters.Result
 	err := s.call(ctx, w, "apply", func(ctx context.Context) (err error) {
@@ -182,15 +194,39 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 	if err != nil {
 		return s.applyFailed(ctx, w, err)
 	}
+	return s.complete(ctx, w, result)
+}
+
+// lookAgain observes what a held order left, now that an operator retries it. Only an answer lets the order go on. done says
+// that the order is completed; otherwise Apply comes next, which alone gives outputs.
+func (s *Service) lookAgain(ctx context.Context, w *work) (done bool, err error) {
+	var seen adapters.Observation
+	err = s.call(ctx, w, "observe", func(ctx context.Context) (err error) {
+		seen, err = w.adapter.Observe(ctx, w.request)
+		return err
+	})
+	if err != nil {
+		return false, later(err)
+	}
+	s.Logger.Info("held order observed", "order", w.order.CorrelationID, "adapter", w.binding.Adapter, "exists", seen.Exists, "ready", seen.Ready)
+	if !seen.Exists || !seen.Ready || promisesOutputs(w.doc.Outputs) {
+		return false, nil
+	}
+	return true, s.complete(ctx, w, adapters.Result{})
+}
+
+// complete seals the access data and ends the order. What cannot be mapped or sealed now cannot be so the next time either:
+// the job waits for an operator, and the resource stays.
+func (s *Service) complete(ctx context.Context, w *work, result adapters.Result) error {
 	access, err := accessData(w, result)
 	if err != nil {
-		return err
+		return &job.ParkError{Err: fmt.Errorf("the service runs, but its outputs do not give the access data of the offering: %w", err)}
 	}
 	jwe, err := s.Seal(w.partner.SealingKey, access)
 	if err != nil {
-		return fmt.Errorf("seal access data: %w", err)
+		return &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", w.partner.Origin, err)}
 	}
-	err = s.Work.Do(ctx, func(tx Tx) error { return s.commitActive(tx, w, result.State, jwe) })
+	err = s.commit(ctx, w, func(tx Tx) error { return s.commitActive(tx, w, result.State, jwe) })
 	if err != nil {
 		return err
 	}
@@ -198,125 +234,14 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 	return nil
 }
 
-func (s *Service) commitActive(tx Tx, w *work, state []byte, jwe string) error {
-	digest := trust.Digest([]byte(jwe))
-	sub, err := tx.Subscriptions().Get(subscription.Resale, w.sub.ID)
-	if err != nil {
-		return err
-	}
-	if sub, err = sub.Move(subscription.Active); err != nil {
-		return err
-	}
-	now := s.Now().UTC()
-	sub.ActiveSince, sub.UpdatedAt = now, now
-	sub.Adapter, sub.AccessDigest = w.binding.Adapter, []byte(digest)
-	if _, err := tx.Subscriptions().Put(sub); err != nil {
-		return err
-	}
-	if len(state) > 0 {
-		if err := tx.Subscriptions().PutSecret(subscription.Resale, sub.ID, subscription.SecretState, state); err != nil {
-			return err
-		}
-	}
-	if err := tx.Subscriptions().PutSecret(subscription.Resale, sub.ID, subscription.SecretSealed, []byte(jwe)); err != nil {
-		return err
-	}
-	return s.end(tx, w, order.Completed, ledger.OrderCompleted, endBody{AccessSHA256: digest})
-}
-
-// endBody is the body of the entry that ends or holds an order.
-type endBody struct {
-	Order        string `json:"order"`
-	Subscription string `json:"subscription"`
-	Action       string `json:"action"`
-	Reason       string `json:"reason,omitempty"`
-	Message      string `json:"message,omitempty"`
-	AccessSHA256 string `json:"access_sha256,omitempty"`
-}
-
-func (s *Service) end(tx Tx, w *work, to order.State, kind ledger.Kind, body endBody) error {
-	o, err := tx.Orders().ByCorrelation(order.Resale, w.order.Partner, w.order.CorrelationID)
-	if err != nil || o.State == to {
-		return err
-	}
-	body.Order, body.Subscription, body.Action = o.CorrelationID, o.SubscriptionID, string(o.Action)
-	entry, err := s.Book.Append(tx, o.Partner, kind, o.CorrelationID, body)
-	if err != nil {
-		return err
-	}
-	if o, err = o.Move(s.Now().UTC(), to, body.Reason, body.Message, fmt.Sprintf("own ledger %d", entry.Seq)); err != nil {
-		return err
-	}
-	if _, err := tx.Orders().Put(o); err != nil {
-		return err
-	}
-	if err := tx.Jobs().Finish(w.job); err != nil && !fault.Is(err, fault.Conflict) {
-		return err
-	}
-	return nil
-}
-
-// applyFailed follows the adapter's error class. Only a class that says "never" ends the order.
-func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
-	switch class := adapters.ClassOf(cause); class {
-	case adapters.InvalidInput, adapters.Quota, adapters.Permanent:
-		// What may have come to be in part is removed before anybody is told that there is nothing.
-		if err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.adapter.Destroy(ctx, w.request) }); err != nil {
-			return errors.Join(cause, err)
-		}
-		return s.Work.Do(ctx, func(tx Tx) error {
-			sub, err := tx.Subscriptions().Get(subscription.Resale, w.sub.ID)
-			if err != nil {
-				return err
-			}
-			if sub, err = sub.Move(subscription.Aborted); err != nil {
-				return err
-			}
-			sub.EndedAt, sub.UpdatedAt = s.Now(), s.Now()
-			if err := tx.Subscriptions().Erase(subscription.Resale, sub.ID); err != nil {
-				return err
-			}
-			if _, err := tx.Subscriptions().Put(sub); err != nil {
-				return err
-			}
-			return s.end(tx, w, order.Failed, ledger.OrderFailed, endBody{
-				Reason: "provisioning_" + string(class), Message: "The service could not be provided.",
-			})
-		})
-	case adapters.UnknownOutcome:
-		if w.adapter.Describe().Tier == adapters.TierC {
-			return s.hold(ctx, w)
-		}
-	}
-	var a *adapters.Error
-	if errors.As(cause, &a) && a.After > 0 {
-		return job.Again(a.After, cause)
-	}
-	return cause
-}
-
-// hold stops where nobody knows whether something was made: an operator decides.
-func (s *Service) hold(ctx context.Context, w *work) error {
-	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.CorrelationID, "adapter", w.binding.Adapter)
-	return s.Work.Do(ctx, func(tx Tx) error {
-		return s.end(tx, w, order.HeldIndeterminate, ledger.OrderHeld, endBody{
-			Reason: "adapter_outcome_unknown", Message: "The supplier checks whether the service was provided.",
-		})
-	})
-}
-
 func (s *Service) destroy(ctx context.Context, w *work) error {
 	s.Fail.Hit("resale.destroy.before_apply")
 	err := s.call(ctx, w, "destroy", func(ctx context.Context) error { return w.adapter.Destroy(ctx, w.request) })
 	s.Fail.Hit("resale.destroy.after_apply")
 	if err != nil {
-		var a *adapters.Error
-		if errors.As(err, &a) && a.After > 0 {
-			return job.Again(a.After, err)
-		}
-		return err
+		return later(err)
 	}
-	err = s.Work.Do(ctx, func(tx Tx) error {
+	err = s.commit(ctx, w, func(tx Tx) error {
 		sub, err := tx.Subscriptions().Get(subscription.Resale, w.sub.ID)
 		if err != nil {
 			return err
@@ -363,29 +288,11 @@ func (s *Service) call(ctx context.Context, w *work, operation string, fn func(c
 	return fn(ctx)
 }
 
-// accessData maps the adapter's outputs to the recipe's, in the order and with the titles of its schema.
-func accessData(w *work, r adapters.Result) ([]byte, error) {
-	values := make(map[string]string, len(r.Outputs)+len(r.Sensitive))
-	sensitive := make(map[string]bool, len(r.Sensitive))
-	for k, v := range r.Outputs {
-		values[k] = v
+// later is an adapter's error as the job runner understands it: the adapter may know when to come back.
+func later(err error) error {
+	var a *adapters.Error
+	if errors.As(err, &a) && a.After > 0 {
+		return job.Again(a.After, err)
 	}
-	for k, v := range r.Sensitive {
-		values[k], sensitive[k] = v, true
-	}
-	outputs, err := recipe.Outputs(w.binding, w.doc.Outputs, values)
-	if err != nil {
-		return nil, err
-	}
-	revealed, err := recipe.Reveal(w.doc.Outputs, outputs)
-	if err != nil {
-		return nil, err
-	}
-	data := subscription.AccessData{Subscription: w.sub.ID}
-	for _, o := range revealed {
-		data.Fields = append(data.Fields, subscription.AccessField{
-			Name: o.Name, Title: o.Title, Value: o.Value, Sensitive: o.Sensitive || sensitive[o.Name],
-		})
-	}
-	return json.Marshal(data)
+	return err
 }

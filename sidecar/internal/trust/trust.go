@@ -7,12 +7,15 @@ package trust
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -96,7 +99,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	if err := json.Unmarshal(payload, &doc); err != nil {
 		return Info{}, memberFault("its member document cannot be read", err)
 	}
-	business, err := publicJWK(businessKeys, thumbprint)
+	_, business, err := publicJWK(businessKeys, thumbprint)
 	if err != nil {
 		return Info{}, memberFault("its business key's kid is not the key's RFC 7638 thumbprint", err)
 	}
@@ -114,9 +117,12 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	if err != nil {
 		return Info{}, memberFault("its sealing keys cannot be read", err)
 	}
-	sealing, err := publicJWK(sealingKeys, doc.SealingKey)
+	key, sealing, err := publicJWK(sealingKeys, doc.SealingKey)
 	if err != nil {
 		return Info{}, memberFault("it does not publish the sealing key that its member document names", err)
+	}
+	if !seals(key) {
+		return Info{}, memberFault("its sealing key is not a P-256 key for ECDH-ES", nil)
 	}
 	return Info{
 		Document: doc, Origin: origin, BusinessKey: business, SealingKey: sealing,
@@ -124,18 +130,24 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	}, nil
 }
 
-// publicJWK is the JSON of the key whose thumbprint is given.
-func publicJWK(set []jose.JSONWebKey, thumbprint string) ([]byte, error) {
+// publicJWK is the key whose thumbprint is given, and its JSON.
+func publicJWK(set []jose.JSONWebKey, thumbprint string) (jose.JSONWebKey, []byte, error) {
 	for _, k := range set {
 		raw, err := k.MarshalJSON()
 		if err != nil {
-			return nil, err
+			return k, nil, err
 		}
 		if keys.Thumbprint(raw) == thumbprint {
-			return raw, nil
+			return k, raw, nil
 		}
 	}
-	return nil, errors.New("no key with that thumbprint")
+	return jose.JSONWebKey{}, nil, errors.New("no key with that thumbprint")
+}
+
+// seals tells whether access data can be sealed to a key. One that cannot would be found out only when a service runs already.
+func seals(k jose.JSONWebKey) bool {
+	public, ok := k.Key.(*ecdsa.PublicKey)
+	return ok && public.Curve == elliptic.P256() && k.Use != "sig" && (k.Algorithm == "" || strings.HasPrefix(k.Algorithm, string(jose.ECDH_ES)))
 }
 
 func memberFault(cause string, err error) error {

@@ -3,11 +3,17 @@ package trust_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -96,7 +102,34 @@ func TestVerifyMember(t *testing.T) {
 		}
 		return raw
 	}
+	// resealed publishes the sealing key with other members.
+	resealed := func(s *shown, from, to string) {
+		t.Helper()
+		set := bytes.ReplaceAll(s.published.Sealing, []byte(from), []byte(to))
+		if bytes.Equal(set, s.published.Sealing) {
+			t.Fatalf("the sealing keys hold no %s", from)
+		}
+		s.published.Sealing = set
+	}
+	// foreign publishes and names another sealing key.
+	foreign := func(s *shown, public any) {
+		t.Helper()
+		raw, err := (&jose.JSONWebKey{Key: public, KeyID: "k"}).MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.document.SealingKey, s.published.Sealing = keys.Thumbprint(raw), []byte(`{"keys":[`+string(raw)+`]}`)
+	}
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edwards, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	const (
+		useless  = "not a P-256 key for ECDH-ES"
 		unsigned = "not signed by a business key"
 		unread   = "keys cannot be read"
 		untimely = "not valid now"
@@ -136,6 +169,15 @@ func TestVerifyMember(t *testing.T) {
 		{"a sealing key that is not published", func(s *shown) { s.document.SealingKey = other.CurrentKID(keys.Sealing) }, unsealed},
 		{"no sealing key", func(s *shown) { s.document.SealingKey = "" }, unsealed},
 		{"no sealing keys published", func(s *shown) { s.published.Sealing = []byte(`{"keys":[]}`) }, unsealed},
+		{"a sealing key that says neither use nor algorithm", func(s *shown) {
+			resealed(s, `"use":"enc"`, `"use":""`)
+			resealed(s, `"alg":"ECDH-ES+A256KW"`, `"alg":""`)
+		}, ""},
+		{"a sealing key for direct agreement", func(s *shown) { resealed(s, `"ECDH-ES+A256KW"`, `"ECDH-ES"`) }, ""},
+		{"a sealing key for signatures", func(s *shown) { resealed(s, `"use":"enc"`, `"use":"sig"`) }, useless},
+		{"a sealing key for another algorithm", func(s *shown) { resealed(s, `"ECDH-ES+A256KW"`, `"ES256"`) }, useless},
+		{"a sealing key of another curve", func(s *shown) { foreign(s, p384.Public()) }, useless},
+		{"a sealing key that cannot seal", func(s *shown) { foreign(s, edwards) }, useless},
 		{"sealing keys that are no set", func(s *shown) { s.published.Sealing = []byte(`7`) }, unread},
 		{"sealing keys missing", func(s *shown) { s.published.Sealing = nil }, unread},
 		{"business keys missing", func(s *shown) { s.published.Business = nil }, unread},

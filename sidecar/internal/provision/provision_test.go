@@ -1,0 +1,568 @@
+package provision_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const (
+	self   = "https://supplier.localhost:1"
+	buyer  = "https://buyer.localhost:2"
+	bought = "order-0001"
+	ended  = "order-0002"
+	lease  = time.Minute
+)
+
+const (
+	promisesURL     = `{type: object, required: [url], properties: {url: {type: string}}}`
+	promisesNothing = `{type: object}`
+)
+
+// platform is an adapter that does what the test says.
+type platform struct {
+	adapters.Adapter
+	tier    adapters.Tier
+	apply   func(ctx context.Context) (adapters.Result, error)
+	observe func() (adapters.Observation, error)
+	destroy func() error
+	calls   []string
+}
+
+func (p *platform) Describe() adapters.Description {
+	return adapters.Description{Name: "x", Tier: p.tier}
+}
+
+func (p *platform) Apply(ctx context.Context, _ adapters.Request) (adapters.Result, error) {
+	p.calls = append(p.calls, "apply")
+	return p.apply(ctx)
+}
+
+func (p *platform) Observe(context.Context, adapters.Request) (adapters.Observation, error) {
+	p.calls = append(p.calls, "observe")
+	return p.observe()
+}
+
+func (p *platform) Destroy(context.Context, adapters.Request) error {
+	p.calls = append(p.calls, "destroy")
+	if p.destroy == nil {
+		return nil
+	}
+	return p.destroy()
+}
+
+func (p *platform) Connection(string) (adapters.Adapter, adapters.Connection, error) {
+	return p, adapters.Connection{Name: "y"}, nil
+}
+
+func made(context.Context) (adapters.Result, error) {
+	return adapters.Result{Outputs: map[string]string{"url": "https://db.example"}}, nil
+}
+
+func failing(class adapters.Class) func(context.Context) (adapters.Result, error) {
+	return func(context.Context) (adapters.Result, error) {
+		return adapters.Result{}, adapters.Errorf(class, "it is like that")
+	}
+}
+
+type resellers struct{}
+
+func (resellers) Resellers(catalog.Tx) ([]catalog.AudienceEntry, error) { return nil, nil }
+
+// site is a supplier with a real store that accepted one order.
+type site struct {
+	t        *testing.T
+	store    *store.Store
+	service  *provision.Service
+	platform *platform
+	reseller *keys.Manager
+	now      time.Time
+}
+
+func newSite(t *testing.T, outputs string) *site {
+	t.Helper()
+	ctx := context.Background()
+	s := &site{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), platform: &platform{tier: adapters.TierA, apply: made}}
+	clock := func() time.Time { return s.now }
+	open := func() (*store.Store, *keys.Manager) {
+		st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st, manager
+	}
+	st, own := open()
+	s.store = st
+	_, s.reseller = open()
+	s.service = &provision.Service{
+		Work: store.For[provision.Tx](st), Connections: s.platform, Seal: keys.Seal, Now: clock, Logger: slog.New(slog.DiscardHandler),
+		Book: &ledger.Book{Self: self, Work: store.For[ledger.Tx](st), Signer: own, Now: clock},
+	}
+	offerings := &catalog.Service{Work: store.For[catalog.Tx](st), Audience: resellers{}, Now: clock}
+	_, wrong, err := offerings.Apply(ctx, []byte(`apiVersion: hanse/v1
+kind: Offering
+id: db
+name: Database
+summary: A database.
+category: database
+region: helsinki
+country: FI
+currency: EUR
+prices:
+  - {id: setup, name: Setup, kind: one_off, amount: "10.00"}
+recipe:
+  inputs: {type: object}
+  outputs: `+outputs+`
+  step: {adapter: x, connection: y}
+`), false)
+	if err != nil || len(wrong) > 0 {
+		t.Fatal(wrong, err)
+	}
+	s.do(func(tx *store.Tx) error {
+		if _, err := tx.Partners().Put(member.Partner{
+			Origin: buyer, PartnershipID: trust.PartnershipID(self, buyer), State: member.Active, SealingKey: s.reseller.PublicJWK(keys.Sealing),
+		}); err != nil {
+			return err
+		}
+		offering, err := tx.Catalog().Current("db")
+		if err != nil {
+			return err
+		}
+		id := order.SubscriptionID(bought)
+		if _, err := tx.Subscriptions().Put(subscription.Subscription{
+			ID: id, Side: subscription.Resale, Partner: buyer, OrderID: bought, OfferingID: "db", Revision: offering.Revision, Quantity: 1,
+			State: subscription.PendingActive, Binding: offering.Binding, CreatedAt: s.now, UpdatedAt: s.now,
+		}); err != nil {
+			return err
+		}
+		if err := tx.Subscriptions().PutSecret(subscription.Resale, id, subscription.SecretInputs, []byte(`{}`)); err != nil {
+			return err
+		}
+		return s.accept(tx, bought, order.Add)
+	})
+	return s
+}
+
+func (s *site) accept(tx *store.Tx, id string, action order.Action) error {
+	if _, err := tx.Orders().Put(order.Order{
+		Side: order.Resale, ID: id, CorrelationID: id, Partner: buyer, State: order.InProgress, Action: action,
+		SubscriptionID: order.SubscriptionID(bought), PlacedAt: s.now, UpdatedAt: s.now,
+	}); err != nil {
+		return err
+	}
+	return tx.Jobs().Enqueue(order.JobProvision, id, buyer, s.now)
+}
+
+// terminate accepts the order that ends what the first one made.
+func (s *site) terminate() {
+	s.do(func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(subscription.Resale, order.SubscriptionID(bought))
+		if err != nil {
+			return err
+		}
+		if sub, err = sub.Move(subscription.PendingTerminate); err != nil {
+			return err
+		}
+		if _, err := tx.Subscriptions().Put(sub); err != nil {
+			return err
+		}
+		return s.accept(tx, ended, order.Delete)
+	})
+}
+
+func (s *site) do(fn func(tx *store.Tx) error) {
+	s.t.Helper()
+	if err := s.store.Do(context.Background(), fn); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// lease takes the one job that is due, as the runner does.
+func (s *site) lease() job.Job {
+	s.t.Helper()
+	var j job.Job
+	s.do(func(tx *store.Tx) error {
+		due, err := tx.Jobs().Due(s.now, 9, 9)
+		if err != nil {
+			return err
+		}
+		if len(due) != 1 {
+			s.t.Fatalf("%d jobs are due", len(due))
+		}
+		j, err = tx.Jobs().Lease(due[0], "replica", s.now.Add(lease))
+		return err
+	})
+	return j
+}
+
+// run does what the runner does with a due job: lease, handle, write the outcome unless the job is somebody else's by then.
+func (s *site) run(ctx context.Context) error {
+	s.t.Helper()
+	j := s.lease()
+	outcome := s.service.Handle(ctx, j)
+	var parked *job.ParkError
+	err := s.store.Do(context.Background(), func(tx *store.Tx) error {
+		switch {
+		case outcome == nil:
+			return tx.Jobs().Finish(j)
+		case errors.As(outcome, &parked):
+			return tx.Jobs().Park(j, parked.Err.Error())
+		}
+		j.Crashes = 0
+		return tx.Jobs().Reschedule(j, s.now, outcome.Error(), false)
+	})
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		s.t.Fatal(err)
+	}
+	return outcome
+}
+
+// overtaken lets another run take over the job of an adapter call that goes on. The lease is ended as a replica that starts
+// does it, so that the overtaken run cannot tell by its clock.
+func (s *site) overtaken(then func(context.Context) (adapters.Result, error)) {
+	s.t.Helper()
+	s.do(func(tx *store.Tx) error { return tx.Jobs().EndLeases("", s.now) })
+	s.platform.apply = then
+	_ = s.run(context.Background())
+}
+
+// books are what a run may write.
+type books struct {
+	order        order.Order
+	subscription subscription.Subscription
+	jobs         []job.Job
+	kinds        []string
+	// access is the digest in the last entry; sealed the access data as they are stored.
+	access string
+	sealed []byte
+}
+
+func (s *site) books(id string) books {
+	s.t.Helper()
+	var b books
+	err := s.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		if b.order, err = tx.Orders().ByCorrelation(order.Resale, buyer, id); err != nil {
+			return err
+		}
+		if b.subscription, err = tx.Subscriptions().Get(subscription.Resale, order.SubscriptionID(bought)); err != nil {
+			return err
+		}
+		if b.jobs, err = tx.Jobs().List(9); err != nil {
+			return err
+		}
+		entries, err := tx.Ledger().Entries(buyer, ledger.Own, 0, 9)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			b.kinds = append(b.kinds, string(e.Kind))
+			var body struct {
+				Access string `json:"access_sha256"`
+			}
+			if err := json.Unmarshal(e.Body, &body); err != nil {
+				return err
+			}
+			b.access = body.Access
+		}
+		b.sealed, err = tx.Subscriptions().Secret(subscription.Resale, order.SubscriptionID(bought), subscription.SecretSealed)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// wantLive checks that the service is completed, once, with access data that order, ledger and reseller agree on.
+func (s *site) wantLive(b books, kinds ...string) {
+	s.t.Helper()
+	if b.order.State != order.Completed || b.subscription.State != subscription.Active || !slices.Equal(b.kinds, kinds) || len(b.jobs) != 0 {
+		s.t.Fatalf("order %s, subscription %s, entries %v, jobs %v", b.order.State, b.subscription.State, b.kinds, b.jobs)
+	}
+	if digest := trust.Digest(b.sealed); b.access != digest || string(b.subscription.AccessDigest) != digest {
+		s.t.Fatalf("stored access data are %s, the ledger says %s, the subscription %s", digest, b.access, b.subscription.AccessDigest)
+	}
+	if _, err := s.reseller.Open(string(b.sealed)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestALateRunNeverHarmsWhatAnotherRunMade(t *testing.T) {
+	cases := []struct {
+		name string
+		tier adapters.Tier
+		late func(context.Context) (adapters.Result, error)
+	}{
+		{"it succeeds too", adapters.TierA, made},
+		{"it is refused", adapters.TierA, failing(adapters.Permanent)},
+		{"it hits a quota that the other one used up", adapters.TierB, failing(adapters.Quota)},
+		{"it cannot say", adapters.TierA, failing(adapters.UnknownOutcome)},
+		{"it panics", adapters.TierA, func(context.Context) (adapters.Result, error) { panic("late") }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, promisesURL)
+			s.platform.tier = c.tier
+			var first books
+			s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+				s.overtaken(made)
+				first = s.books(bought)
+				return c.late(ctx)
+			}
+			_ = s.run(context.Background())
+			b := s.books(bought)
+			s.wantLive(b, "order.completed")
+			if !bytes.Equal(b.sealed, first.sealed) || b.order.Version != first.order.Version || b.subscription.Version != first.subscription.Version {
+				t.Error("the late run wrote")
+			}
+			if slices.Contains(s.platform.calls, "destroy") {
+				t.Errorf("the live service was destroyed: %v", s.platform.calls)
+			}
+		})
+	}
+}
+
+func TestARunBeyondItsLeaseRemovesNothingThatAnotherMayBeMaking(t *testing.T) {
+	s := newSite(t, promisesURL)
+	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+		s.now = s.now.Add(lease + time.Second)
+		s.lease()
+		return failing(adapters.Permanent)(ctx)
+	}
+	if err := s.run(context.Background()); err == nil {
+		t.Error("the late run claims an outcome")
+	}
+	if b := s.books(bought); b.order.State != order.InProgress || len(b.kinds) != 0 || slices.Contains(s.platform.calls, "destroy") {
+		t.Fatalf("order %s, entries %v, calls %v", b.order.State, b.kinds, s.platform.calls)
+	}
+}
+
+func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
+	s := newSite(t, promisesURL)
+	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+		s.overtaken(failing(adapters.Permanent))
+		return made(ctx)
+	}
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b := s.books(bought)
+	if b.order.State != order.Failed || b.subscription.State != subscription.Aborted || b.sealed != nil || !slices.Equal(b.kinds, []string{"order.failed"}) {
+		t.Fatalf("order %s, subscription %s, entries %v", b.order.State, b.subscription.State, b.kinds)
+	}
+}
+
+func TestALateDestroyEndsNothingTwice(t *testing.T) {
+	s := newSite(t, promisesURL)
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	s.terminate()
+	s.platform.destroy = func() error {
+		s.platform.destroy = nil
+		s.overtaken(made)
+		return nil
+	}
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b := s.books(ended)
+	if b.order.State != order.Completed || len(b.order.Events) != 1 || b.subscription.State != subscription.Terminated ||
+		!slices.Equal(b.kinds, []string{"order.completed", "order.completed"}) || len(b.jobs) != 0 {
+		t.Fatalf("order %+v, subscription %s, entries %v", b.order, b.subscription.State, b.kinds)
+	}
+}
+
+// wantHeld checks that the order is held, told once, and waits for an operator.
+func (s *site) wantHeld(err error) {
+	s.t.Helper()
+	var parked *job.ParkError
+	b := s.books(bought)
+	if !errors.As(err, &parked) || b.order.State != order.HeldIndeterminate || !slices.Equal(b.kinds, []string{"order.held"}) ||
+		len(b.jobs) != 1 || b.jobs[0].State != job.Parked || b.jobs[0].LastError == "" {
+		s.t.Fatalf("%v: order %s, entries %v, jobs %+v", err, b.order.State, b.kinds, b.jobs)
+	}
+}
+
+// held is a site whose order is held.
+func held(t *testing.T, outputs string) *site {
+	t.Helper()
+	s := newSite(t, outputs)
+	s.platform.tier, s.platform.apply = adapters.TierC, failing(adapters.UnknownOutcome)
+	s.wantHeld(s.run(context.Background()))
+	s.platform.calls, s.platform.apply = nil, made
+	return s
+}
+
+// retry is `hanse job retry`.
+func (s *site) retry() error {
+	s.t.Helper()
+	s.do(func(tx *store.Tx) error {
+		all, err := tx.Jobs().List(9)
+		if err != nil {
+			return err
+		}
+		return tx.Jobs().Retry(all[0].ID, s.now)
+	})
+	return s.run(context.Background())
+}
+
+func TestAnOperatorResolvesAHeldOrder(t *testing.T) {
+	seen := func(o adapters.Observation, err error) func() (adapters.Observation, error) {
+		return func() (adapters.Observation, error) { return o, err }
+	}
+	ready, absent := adapters.Observation{Exists: true, Ready: true}, adapters.Observation{}
+	cases := []struct {
+		name, outputs string
+		observe       func() (adapters.Observation, error)
+		apply         func(context.Context) (adapters.Result, error)
+		calls         []string
+		state         order.State
+	}{
+		{"it is there and has nothing to tell", promisesNothing, seen(ready, nil), made, []string{"observe"}, order.Completed},
+		{"it is there and has outputs", promisesURL, seen(ready, nil), made, []string{"observe", "apply"}, order.Completed},
+		{"it is not there and is made", promisesURL, seen(absent, nil), made, []string{"observe", "apply"}, order.Completed},
+		{"it is not there and is refused", promisesURL, seen(absent, nil), failing(adapters.Permanent), []string{"observe", "apply", "destroy"}, order.Failed},
+		{"nobody knows again", promisesURL, seen(absent, nil), failing(adapters.UnknownOutcome), []string{"observe", "apply"}, order.HeldIndeterminate},
+		{"the platform cannot be seen", promisesURL, seen(absent, adapters.Errorf(adapters.Retryable, "down")), made, []string{"observe"}, order.HeldIndeterminate},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := held(t, c.outputs)
+			s.platform.observe, s.platform.apply = c.observe, c.apply
+			err := s.retry()
+			b := s.books(bought)
+			if b.order.State != c.state || !slices.Equal(s.platform.calls, c.calls) {
+				t.Fatalf("%v: order %s after %v", err, b.order.State, s.platform.calls)
+			}
+			switch c.state {
+			case order.Completed:
+				s.wantLive(b, "order.held", "order.completed")
+			case order.Failed:
+				if !slices.Equal(b.kinds, []string{"order.held", "order.failed"}) || b.subscription.State != subscription.Aborted || len(b.jobs) != 0 {
+					t.Fatalf("entries %v, subscription %s, jobs %v", b.kinds, b.subscription.State, b.jobs)
+				}
+			case order.HeldIndeterminate:
+				if slices.Contains(c.calls, "apply") {
+					s.wantHeld(err)
+				} else if err == nil || len(b.jobs) != 1 || b.jobs[0].State != job.Waiting {
+					t.Fatalf("%v: jobs %+v", err, b.jobs)
+				}
+			}
+		})
+	}
+}
+
+func TestAPlatformThatCannotFindWhatItMadeIsNeverAskedAgainBlindly(t *testing.T) {
+	t.Run("the process died before it reported", func(t *testing.T) {
+		s := newSite(t, promisesURL)
+		s.platform.tier = adapters.TierC
+		s.lease()
+		s.now = s.now.Add(lease + time.Second)
+		s.wantHeld(s.run(context.Background()))
+		if len(s.platform.calls) != 0 {
+			t.Fatalf("called %v", s.platform.calls)
+		}
+	})
+	t.Run("the process stops meanwhile", func(t *testing.T) {
+		s := newSite(t, promisesURL)
+		ctx, stop := context.WithCancel(context.Background())
+		s.platform.tier = adapters.TierC
+		s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+			stop()
+			return adapters.Result{}, ctx.Err()
+		}
+		s.wantHeld(s.run(ctx))
+	})
+}
+
+func TestAPlatformThatFindsWhatItMadeIsAskedAgain(t *testing.T) {
+	for _, tier := range []adapters.Tier{adapters.TierA, adapters.TierB} {
+		s := newSite(t, promisesURL)
+		s.platform.tier, s.platform.apply = tier, failing(adapters.UnknownOutcome)
+		if err := s.run(context.Background()); err == nil {
+			t.Fatal("an unknown outcome passes for one")
+		}
+		s.platform.apply = made
+		if err := s.run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		s.wantLive(s.books(bought), "order.completed")
+	}
+}
+
+func TestAccessDataThatCannotBeMadeWaitForAnOperator(t *testing.T) {
+	cases := []struct {
+		name, cause string
+		spoil, mend func(s *site)
+	}{
+		{
+			"the reseller's key cannot seal", "cannot be sealed to the key of " + buyer,
+			func(s *site) { s.seal(s.reseller.PublicJWK(keys.Business)) }, func(s *site) { s.seal(s.reseller.PublicJWK(keys.Sealing)) },
+		},
+		{
+			"the platform gives no required output", "do not give the access data",
+			func(s *site) {
+				s.platform.apply = func(context.Context) (adapters.Result, error) { return adapters.Result{}, nil }
+			}, func(s *site) { s.platform.apply = made },
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, promisesURL)
+			c.spoil(s)
+			err := s.run(context.Background())
+			var parked *job.ParkError
+			b := s.books(bought)
+			if !errors.As(err, &parked) || b.order.State != order.InProgress || len(b.kinds) != 0 || len(b.jobs) != 1 ||
+				b.jobs[0].State != job.Parked || !strings.Contains(b.jobs[0].LastError, c.cause) {
+				t.Fatalf("%v: order %s, entries %v, jobs %+v", err, b.order.State, b.kinds, b.jobs)
+			}
+			c.mend(s)
+			if err := s.retry(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantLive(s.books(bought), "order.completed")
+		})
+	}
+}
+
+func (s *site) seal(jwk []byte) {
+	s.do(func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(buyer)
+		if err != nil {
+			return err
+		}
+		p.SealingKey = jwk
+		_, err = tx.Partners().Put(p)
+		return err
+	})
+}
