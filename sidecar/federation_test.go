@@ -322,7 +322,7 @@ func TestASupplierAwayMakesTheOrderWaitAndSaySo(t *testing.T) {
 	m.verified()
 }
 
-func TestAPriceThatChangedOnTheWayIsRefusedAndNothingIsCharged(t *testing.T) {
+func TestWhatGoesOffSaleOnTheWayIsRefusedAndNothingRuns(t *testing.T) {
 	m := newMarket(t, nil)
 	m.supplier.Unplug()
 	if _, err := m.order("order-stale", nil); err != nil {
@@ -335,6 +335,18 @@ func TestAPriceThatChangedOnTheWayIsRefusedAndNothingIsCharged(t *testing.T) {
 	order := m.reaches("order-stale", "rejected")
 	if order.GetReason() != "offering_not_orderable" || order.GetMessage() == "" {
 		t.Errorf("rejected with %s: %q", order.GetReason(), order.GetMessage())
+	}
+	for _, member := range []*sidecartest.Member{m.reseller, m.supplier} {
+		res, err := operatorv1connect.NewSubscriptionServiceClient(http.DefaultClient, member.OperatorURL, member.OperatorAuth()).
+			ListSubscriptions(context.Background(), connect.NewRequest(&operatorv1.ListSubscriptionsRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range res.Msg.GetSubscriptions() {
+			if s.GetState() != "aborted" {
+				t.Errorf("%s keeps subscription %v", member.Origin, s)
+			}
+		}
 	}
 	m.verified()
 }
@@ -390,6 +402,21 @@ func TestWhatAnAdapterSaysEndsOrDelaysTheOrder(t *testing.T) {
 				t.Errorf("order is %v", order)
 			}
 			m.verified()
+		})
+	}
+}
+
+// idle waits until neither side has a job left.
+func (m *market) idle() {
+	m.t.Helper()
+	for _, member := range []*sidecartest.Member{m.reseller, m.supplier} {
+		jobs := operatorv1connect.NewJobServiceClient(http.DefaultClient, member.OperatorURL, member.OperatorAuth())
+		sidecartest.Eventually(m.t, 30*time.Second, member.Origin+" has nothing left to do", func() error {
+			res, err := jobs.ListJobs(context.Background(), connect.NewRequest(&operatorv1.ListJobsRequest{}))
+			if err == nil && len(res.Msg.GetJobs()) > 0 {
+				err = fmt.Errorf("jobs are left: %v", res.Msg.GetJobs())
+			}
+			return err
 		})
 	}
 }

@@ -107,7 +107,7 @@ func (s *Sidecar) wire(ctx context.Context) error {
 	orders := &order.Service{
 		Self: cfg.Origin, Work: store.For[order.Tx](st), Offers: offers{s.listings},
 		Schemas: schemas, Link: link, Book: book, Signer: keyring, Pseudonym: pseudonyms(siteKey), Now: cfg.Now, NewID: newID,
-		Rand: fillRandom, Fail: fail,
+		Rand: fillRandom, Fail: fail, Away: func(partner string) bool { r := reach.Of(partner); return r.Known && !r.Up },
 	}
 	subscriptions := &subscription.Service{
 		Self: cfg.Origin, Work: store.For[subscription.Tx](st), Link: link, Book: book, Signer: keyring, Opener: keyring, Now: cfg.Now, Fail: fail,

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,17 +34,35 @@ type Member struct {
 	OpsURL      string
 	Dir         string
 	// DevCA is the folder of the CA that the members of one New share.
-	DevCA     string
-	t         testing.TB
-	unplugged *atomic.Bool
-	cut       *atomic.Pointer[func(*http.Request) bool]
+	DevCA string
+	t     testing.TB
+	cut   *atomic.Pointer[func(*http.Request) bool]
+
+	mu sync.Mutex
+	// plugged is closed while the member is unplugged.
+	plugged chan struct{}
 }
 
 // Unplug makes the member unreachable for partners: calls get no answer, streams break. Plug ends that.
-func (m *Member) Unplug() { m.unplugged.Store(true) }
+func (m *Member) Unplug() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.plugged)
+}
 
 // Plug makes the member reachable again.
-func (m *Member) Plug() { m.unplugged.Store(false) }
+func (m *Member) Plug() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.plugged = make(chan struct{})
+}
+
+// plug is closed when the member is, or becomes, unplugged.
+func (m *Member) plug() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.plugged
+}
 
 // Cut breaks off those partners' calls for which it is true, until the next Cut; nil breaks off none.
 func (m *Member) Cut(broken func(*http.Request) bool) {
@@ -57,10 +76,27 @@ func (m *Member) Cut(broken func(*http.Request) bool) {
 // pluggable cuts every connection while the member is unplugged.
 func (m *Member) pluggable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if broken := m.cut.Load(); m.unplugged.Load() || broken != nil && (*broken)(r) {
+		if broken := m.cut.Load(); broken != nil && (*broken)(r) {
 			panic(http.ErrAbortHandler)
 		}
-		next.ServeHTTP(w, r)
+		plug := m.plug()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			select {
+			case <-plug:
+				cancel()
+			case <-done:
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+		select {
+		case <-plug:
+			panic(http.ErrAbortHandler)
+		default:
+		}
 	})
 }
 
@@ -83,7 +119,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, DevCA: devCA, unplugged: new(atomic.Bool), cut: new(atomic.Pointer[func(*http.Request) bool])}
+	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool])}
 	m.Origin = fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)
 	cfg := sidecar.Config{
 		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),

@@ -37,8 +37,11 @@ func (o Order) PublicReason() string {
 	return "order_refused"
 }
 
-// reasonUnreachable: the order waits for its supplier.
-const reasonUnreachable = "platform_unreachable"
+// What a customer reads of an order that waits for its supplier.
+const (
+	reasonUnreachable = "platform_unreachable"
+	textUnreachable   = "The order waits for the platform to become reachable and goes on by itself."
+)
 
 // cleanReason keeps a supplier's reason only in the form of a code.
 func cleanReason(reason string) string {

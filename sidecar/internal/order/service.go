@@ -109,6 +109,8 @@ type Service struct {
 	Signer  trust.Signer
 	// Pseudonym hides a customer from a partner.
 	Pseudonym func(partner, portal, customer string) string
+	// Away tells whether a partner cannot be reached now; nil is never.
+	Away func(partner string) bool
 	// AcceptWithin is how long a supplier may take to decide, by its own clock; 0 is 7 days.
 	AcceptWithin time.Duration
 	Now          func() time.Time
@@ -394,7 +396,15 @@ func (s *Service) Get(ctx context.Context, portal, customer, id string) (o Order
 		}
 		return err
 	})
-	return o, err
+	return s.asNow(o), err
+}
+
+// asNow adds what is true at the moment and not worth a record: an order under way waits when its supplier is away.
+func (s *Service) asNow(o Order) Order {
+	if o.Side == Retail && o.State == InProgress && s.Away != nil && s.Away(o.Partner) {
+		o.Reason, o.Message = reasonUnreachable, textUnreachable
+	}
+	return o
 }
 
 // List pages through a portal's orders, newest first.
@@ -403,6 +413,9 @@ func (s *Service) List(ctx context.Context, portal, customer, pageToken string, 
 		list, next, err = tx.Orders().OfCustomer(portal, customer, pageToken, limit)
 		return err
 	})
+	for i := range list {
+		list[i] = s.asNow(list[i])
+	}
 	return list, next, err
 }
 

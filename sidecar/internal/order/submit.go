@@ -91,8 +91,7 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 		if err != nil || o.State != Acknowledged {
 			return err
 		}
-		o, err = o.Move(s.Now(), PendingUnreachable, reasonUnreachable,
-			"The order waits for the platform to become reachable and goes on by itself.", "")
+		o, err = o.Move(s.Now(), PendingUnreachable, reasonUnreachable, textUnreachable, "")
 		if err != nil {
 			return err
 		}
