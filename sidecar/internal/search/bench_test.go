@@ -26,7 +26,7 @@ import (
 
 const (
 	benchListings = 100_000
-	benchQueries  = 60
+	benchQueries  = 200
 	benchRounds   = 5
 	benchPage     = 20
 )
