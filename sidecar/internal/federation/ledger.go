@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,11 @@ import (
 )
 
 // Tx is what this package needs of a transaction.
-type Tx interface{ order.Tx }
+type Tx interface {
+	order.Tx
+	// Savepoint runs fn and undoes what it wrote when it fails; the transaction goes on.
+	Savepoint(fn func() error) error
+}
 
 // Work runs transactions.
 type Work interface {
@@ -57,18 +62,50 @@ type LedgerReader struct {
 	Parked func(ledger.Parked)
 }
 
-// Read takes one page of a partner's ledger. An error means that nothing of it was applied; fault.Conflict with reason
-// ledger_fork or ledger_rewound means that the partner's log contradicts what it signed before.
-func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page LedgerPage) error {
-	var head ledger.Head
+// maxEntries bounds one page of a partner; ours have fewer.
+const maxEntries = 500
+
+// errMoved says that another replica applied entries of the partner since the page was verified.
+var errMoved = errors.New("the log moved meanwhile")
+
+// Read takes one page of a tail that proved the partner's log up to the sequence number after (at its start: that was asked
+// for with it), and answers how far it is proved and applied now. An error means that nothing of the page was applied;
+// fault.Conflict with reason ledger_fork, ledger_rewound or ledger_gap means that the partner's log contradicts what it
+// signed before.
+func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after int64, page LedgerPage) (int64, error) {
+	if len(page.Entries) > maxEntries {
+		return after, fault.New(fault.Invalid, "page_too_large", "a page of %s has %d entries, more than %d", partner.Origin, len(page.Entries), maxEntries)
+	}
+	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.BusinessKey)
+	if err != nil {
+		return after, err
+	}
+	if cp.Seq < after {
+		return after, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %d; it had signed %d before", partner.Origin, cp.Seq, after)
+	}
+	for {
+		err = r.read(ctx, partner, cp, page)
+		if !errors.Is(err, errMoved) {
+			break
+		}
+	}
+	if err != nil {
+		return after, err
+	}
+	return cp.Seq, nil
+}
+
+// read verifies a page from where our copy stands and applies what is new. It answers errMoved when that is no longer there.
+func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledger.Checkpoint, page LedgerPage) error {
+	var from place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		head, err = tx.Ledger().Head(partner.Origin, ledger.Theirs)
+		from, err = r.place(tx, partner.Origin, cp.Seq)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	entries, err := r.verify(partner, head, page)
+	entries, err := verify(partner.Origin, from, cp, page)
 	if err != nil {
 		return err
 	}
@@ -86,10 +123,10 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 		if err != nil {
 			return err
 		}
+		if now.Seq != from.seq {
+			return errMoved
+		}
 		for _, e := range entries {
-			if e.Seq <= now.Seq {
-				continue
-			}
 			if err := r.store(tx, e); err != nil {
 				return err
 			}
@@ -101,8 +138,7 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 				parked = append(parked, *p)
 			}
 		}
-		last := entries[len(entries)-1]
-		return tx.Ledger().SetCheckpoint(partner.Origin, last.Seq, page.Checkpoint)
+		return tx.Ledger().SetCheckpoint(partner.Origin, cp.Seq, page.Checkpoint)
 	})
 	if err != nil {
 		return fmt.Errorf("apply ledger of %s: %w", partner.Origin, err)
@@ -118,6 +154,34 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, page Le
 	return nil
 }
 
+// place is where our copy of a partner's log stands.
+type place struct {
+	seq  int64
+	hash [32]byte
+	// past is our hash at the checkpoint where we are beyond it: another replica was faster.
+	past [32]byte
+}
+
+func (r *LedgerReader) place(tx Tx, partner string, checkpoint int64) (place, error) {
+	genesis := ledger.Genesis(trust.PartnershipID(r.Self, partner))
+	head, err := tx.Ledger().Head(partner, ledger.Theirs)
+	if err != nil {
+		return place{}, err
+	}
+	at := place{seq: head.Seq, hash: head.Hash, past: genesis}
+	if head.Seq == 0 {
+		at.hash = genesis
+	}
+	if checkpoint > 0 && checkpoint < head.Seq {
+		e, err := tx.Ledger().Entry(partner, ledger.Theirs, checkpoint)
+		if err != nil {
+			return place{}, err
+		}
+		at.past = e.Hash
+	}
+	return at, nil
+}
+
 func (r *LedgerReader) lag(partner string, entries int) {
 	if r.Lag != nil {
 		r.Lag(partner, int64(entries))
@@ -130,39 +194,33 @@ func (r *LedgerReader) tailed(partner string) {
 	}
 }
 
-// verify proves the chain from our head to the checkpoint. It answers nil for a heartbeat and for what we have.
-func (r *LedgerReader) verify(partner member.Partner, head ledger.Head, page LedgerPage) ([]ledger.Entry, error) {
-	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.BusinessKey)
-	if err != nil {
-		return nil, err
-	}
-	seq, hash := head.Seq, head.Hash
-	if seq == 0 {
-		hash = ledger.Genesis(trust.PartnershipID(r.Self, partner.Origin))
-	}
+// verify proves the chain from our place to the checkpoint. It answers nil for a heartbeat and for what we have.
+func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) ([]ledger.Entry, error) {
+	seq, hash := from.seq, from.hash
 	var entries []ledger.Entry
 	for _, raw := range page.Entries {
 		e, err := ledger.Decode(raw)
 		if err != nil {
 			return nil, err
 		}
-		if e.Seq <= head.Seq {
+		if e.Seq <= from.seq {
 			continue
 		}
 		if e.Seq != seq+1 || e.Prev != hash {
-			return nil, fault.New(fault.Conflict, "ledger_fork", "entry %d of %s is not chained to what it signed before", e.Seq, partner.Origin)
+			return nil, fault.New(fault.Conflict, "ledger_fork", "entry %d of %s is not chained to what it signed before", e.Seq, partner)
 		}
-		e.Partner, e.Direction = partner.Origin, ledger.Theirs
+		e.Partner, e.Direction = partner, ledger.Theirs
 		entries = append(entries, e)
 		seq, hash = e.Seq, e.Hash
 	}
+	if cp.Seq < seq && len(entries) == 0 {
+		seq, hash = cp.Seq, from.past
+	}
 	switch {
-	case cp.Seq < seq && len(entries) == 0:
-		return nil, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %d; we hold %d of it", partner.Origin, cp.Seq, seq)
 	case cp.Seq != seq:
-		return nil, fault.New(fault.Conflict, "ledger_gap", "the page of %s ends at %d, its checkpoint is at %d", partner.Origin, seq, cp.Seq)
+		return nil, fault.New(fault.Conflict, "ledger_gap", "the page of %s ends at %d, its checkpoint is at %d", partner, seq, cp.Seq)
 	case cp.Hash != hex.EncodeToString(hash[:]):
-		return nil, fault.New(fault.Conflict, "ledger_fork", "%s signs another hash at sequence number %d", partner.Origin, seq)
+		return nil, fault.New(fault.Conflict, "ledger_fork", "%s signs another hash at sequence number %d", partner, seq)
 	}
 	return entries, nil
 }
@@ -177,7 +235,8 @@ func (r *LedgerReader) store(tx Tx, e ledger.Entry) error {
 	return err
 }
 
-// apply applies an entry or parks its subject. It answers an error only where the transaction has to run again.
+// apply applies an entry or parks its subject, and then nothing of it stays. It answers an error only where the whole
+// transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject)
 	if err != nil {
@@ -186,19 +245,23 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	reason := ""
 	if len(waiting) > 0 {
 		reason = fmt.Sprintf("queues behind entry %d", waiting[0].Seq)
-	} else if err := r.dispatch(tx, e); err != nil {
-		switch fault.KindOf(err) {
-		case fault.Invalid, fault.NotFound, fault.Precondition, fault.Denied:
-			reason = err.Error()
-		default:
+	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
+		if again(err) {
 			return nil, err
 		}
+		reason = err.Error()
 	}
 	if reason == "" {
 		return nil, nil
 	}
 	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Seq: e.Seq, Reason: reason, At: r.Now()}
 	return &p, tx.Ledger().Park(p)
+}
+
+// again tells whether a transaction that failed with err may pass when it runs again.
+func again(err error) bool {
+	return fault.Is(err, fault.Conflict) || fault.Is(err, fault.Unavailable) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // dispatch is the table of what a partner's entry does here. Kinds about the partner's own side change nothing.

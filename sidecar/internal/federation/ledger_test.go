@@ -3,9 +3,11 @@ package federation_test
 import (
 	"bytes"
 	"context"
-	"log/slog"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,13 +88,27 @@ func (p *party) page(t *testing.T, to string, after int64, limit int) federation
 	return federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}
 }
 
-// applier notes what was applied and refuses some subjects.
+// fork is the page of another log that the party signs.
+func (p *party) fork(t *testing.T, subjects ...string) federation.LedgerPage {
+	t.Helper()
+	other := newParty(t, p.book.Self)
+	other.book.Signer = p.keys
+	for _, subject := range subjects {
+		other.append(t, reseller, ledger.OrderAccepted, subject)
+	}
+	return other.page(t, reseller, 0, 10)
+}
+
+// applier notes what was applied and refuses some subjects, after it has written something.
 type applier struct {
 	refuse  map[string]error
 	applied []string
 }
 
-func (a *applier) Apply(_ order.Tx, e ledger.Entry) error {
+func (a *applier) Apply(tx order.Tx, e ledger.Entry) error {
+	if err := tx.Cursors().SetCursor(e.Partner, e.Subject, []byte(e.Kind)); err != nil {
+		return err
+	}
 	if err := a.refuse[e.Subject]; err != nil {
 		return err
 	}
@@ -121,13 +137,13 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	s.append(t, reseller, "order.invented", "order-3")
 	s.append(t, reseller, ledger.OrderCompleted, "order-1")
 	s.append(t, reseller, ledger.OrderCompleted, "order-2")
-	if err := reader.Read(ctx, partner, s.page(t, reseller, 0, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	// The fault is gone, but what came later must not overtake what is parked.
 	delete(a.refuse, "order-1")
 	s.append(t, reseller, ledger.OrderHeld, "order-1")
-	if err := reader.Read(ctx, partner, s.page(t, reseller, 5, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, 5, s.page(t, reseller, 5, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"order.accepted order-2", "order.completed order-2"}; !slices.Equal(a.applied, want) {
@@ -166,11 +182,11 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	s.append(t, reseller, ledger.OrderAccepted, "order-1")
 	page := s.page(t, reseller, 0, 10)
 	for range 2 {
-		if err := reader.Read(context.Background(), partner, page); err != nil {
+		if _, err := reader.Read(context.Background(), partner, 0, page); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := reader.Read(context.Background(), partner, s.page(t, reseller, 1, 10)); err != nil {
+	if _, err := reader.Read(context.Background(), partner, 1, s.page(t, reseller, 1, 10)); err != nil {
 		t.Fatalf("a heartbeat: %v", err)
 	}
 	if len(a.applied) != 1 {
@@ -186,42 +202,8 @@ func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
 	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
 	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
 	s.append(t, reseller, ledger.OrderAccepted, "order-1")
-	if err := reader.Read(context.Background(), partner, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
+	if _, err := reader.Read(context.Background(), partner, 0, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("error is %v", err)
-	}
-}
-
-// silent is a partner that nobody reaches.
-type silent struct{}
-
-func (silent) TailLedger(context.Context, string, int64, func(federation.LedgerPage) error) error {
-	return fault.New(fault.Unavailable, "unreachable", "no route")
-}
-
-func (silent) WatchCatalog(context.Context, string, []byte, func(federation.CatalogPage) error) error {
-	return fault.New(fault.Unavailable, "unreachable", "no route")
-}
-
-func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
-	_, r, _, reader, _ := setUp(t)
-	started := make(chan string, 10)
-	reader.Tailed = func(partner string) { started <- partner }
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	manager := &federation.Manager{
-		Work: store.For[federation.Tx](r.store), Link: silent{}, Self: reseller, Ledger: reader, Logger: slog.New(slog.DiscardHandler),
-		Subscribe: func(string) (<-chan struct{}, func()) { return nil, func() {} },
-		After:     func(time.Duration) <-chan time.Time { return nil },
-	}
-	go func() { ended <- manager.Run(ctx) }()
-	got := []string{<-started, <-started}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(got)
-	if want := []string{nobody, supplier}; !slices.Equal(got, want) || len(started) != 0 {
-		t.Fatalf("tails of %v and %d more, want %v", got, len(started), want)
 	}
 }
 
@@ -258,18 +240,23 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 			partner.BusinessKey = newParty(t, supplier).keys.PublicJWK(keys.Business)
 			return s.page(t, reseller, 1, 10)
 		}, "document_signature_invalid"},
+		{"more entries than a page holds", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
+			p := s.page(t, reseller, 1, 10)
+			p.Entries = slices.Repeat(p.Entries[:1], 501)
+			return p
+		}, "page_too_large"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s, r, a, reader, partner := setUp(t)
 			ctx := context.Background()
 			s.append(t, reseller, ledger.OrderAccepted, "order-1")
-			if err := reader.Read(ctx, partner, s.page(t, reseller, 0, 10)); err != nil {
+			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
 			s.append(t, reseller, ledger.OrderAccepted, "order-2")
 			s.append(t, reseller, ledger.OrderAccepted, "order-3")
-			err := reader.Read(ctx, partner, c.page(t, s, &partner))
+			_, err := reader.Read(ctx, partner, 1, c.page(t, s, &partner))
 			if fault.ReasonOf(err) != c.reason {
 				t.Fatalf("error is %v, want reason %s", err, c.reason)
 			}
@@ -283,5 +270,134 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 				t.Errorf("applied %v", a.applied)
 			}
 		})
+	}
+}
+
+// What is an error of one entry stops its subject alone; what passes on another try stops the page and leaves nothing.
+func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
+	cases := []struct {
+		name  string
+		err   error
+		stops bool
+	}{
+		{"a damaged record", errors.New("stored record is damaged"), false},
+		{"a limit", fault.New(fault.Exhausted, "too_many", "too many"), false},
+		{"an order in another state", fault.New(fault.Precondition, "order_state", "cannot"), false},
+		{"a lost race", fault.New(fault.Conflict, "order_changed", "changed meanwhile"), true},
+		{"an outage", fault.New(fault.Unavailable, "store_unavailable", "the database is away"), true},
+		{"the end of the process", fmt.Errorf("apply: %w", context.Canceled), true},
+		{"a deadline", fmt.Errorf("apply: %w", context.DeadlineExceeded), true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, r, a, reader, partner := setUp(t)
+			a.refuse["order-1"] = c.err
+			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			s.append(t, reseller, ledger.OrderAccepted, "order-2")
+			upTo, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 10))
+			if stopped := err != nil; stopped != c.stops || stopped != (upTo == 0) {
+				t.Fatalf("read up to %d, %v", upTo, err)
+			}
+			err = r.store.View(t.Context(), func(tx *store.Tx) error {
+				parked, err := tx.Ledger().ParkedAll(supplier)
+				if err != nil || (len(parked) == 1) == c.stops {
+					t.Errorf("parked %v, %v", parked, err)
+				}
+				if left, err := tx.Cursors().Cursor(supplier, "order-1"); err != nil || left != nil {
+					t.Errorf("the parked entry wrote %s, %v", left, err)
+				}
+				other, err := tx.Cursors().Cursor(supplier, "order-2")
+				if (other == nil) != c.stops {
+					t.Errorf("the other entry wrote %s", other)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
+	cases := []struct {
+		name string
+		// have is how far the other replica has read, asked what this one asked for.
+		have, asked int64
+		// page is what this one gets.
+		page   func(t *testing.T, s *party) federation.LedgerPage
+		reason string
+	}{
+		{"the first page of two", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, ""},
+		{"both pages", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 2) }, ""},
+		{"a page that ends later", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 3) }, ""},
+		{"the heartbeat of an empty log", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.fork(t) }, ""},
+		{"another first entry", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.fork(t, "order-9") }, "ledger_fork"},
+		{"an entry that follows another one than ours", 2, 0, func(t *testing.T, s *party) federation.LedgerPage {
+			return s.fork(t, "order-1", "order-9", "order-3")
+		}, "ledger_fork"},
+		{"less than was asked for", 2, 2, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, "ledger_rewound"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, r, a, reader, partner := setUp(t)
+			for _, subject := range []string{"order-1", "order-2", "order-3"} {
+				s.append(t, reseller, ledger.OrderAccepted, subject)
+			}
+			if _, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, int(c.have))); err != nil {
+				t.Fatal(err)
+			}
+			page := c.page(t, s)
+			_, err := reader.Read(t.Context(), partner, c.asked, page)
+			if fault.ReasonOf(err) != c.reason || (c.reason == "") != (err == nil) {
+				t.Fatalf("error is %v, want reason %q", err, c.reason)
+			}
+			want := []string{"order.accepted order-1", "order.accepted order-2"}
+			if len(page.Entries) == 3 && c.reason == "" {
+				want = append(want, "order.accepted order-3")
+			}
+			if !slices.Equal(a.applied, want) {
+				t.Errorf("applied %v, want %v", a.applied, want)
+			}
+			report, err := r.book.VerifyPartner(t.Context(), supplier, partner.BusinessKey, r.keys.PublicJWK(keys.Business))
+			if err != nil || len(report[1].Problems) != 0 {
+				t.Errorf("verify says %+v, %v", report, err)
+			}
+		})
+	}
+}
+
+// racing lets something happen between the verification of a page and its transaction.
+type racing struct {
+	federation.Work
+	meanwhile func()
+}
+
+func (w racing) Do(ctx context.Context, fn func(federation.Tx) error) error {
+	w.meanwhile()
+	return w.Work.Do(ctx, fn)
+}
+
+func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
+	for _, ahead := range []int{1, 2, 3} {
+		s, r, a, faster, partner := setUp(t)
+		for _, subject := range []string{"order-1", "order-2", "order-3"} {
+			s.append(t, reseller, ledger.OrderAccepted, subject)
+		}
+		var once sync.Once
+		slower := &federation.LedgerReader{Self: reseller, Orders: a, Agreements: a, Now: clock}
+		slower.Work = racing{store.For[federation.Tx](r.store), func() {
+			once.Do(func() {
+				if _, err := faster.Read(t.Context(), partner, 0, s.page(t, reseller, 0, ahead)); err != nil {
+					t.Error(err)
+				}
+			})
+		}}
+		if upTo, err := slower.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 2)); err != nil || upTo != 2 {
+			t.Errorf("%d ahead: read up to %d, %v", ahead, upTo, err)
+		}
+		if len(a.applied) != max(2, ahead) {
+			t.Errorf("%d ahead: applied %v", ahead, a.applied)
+		}
 	}
 }

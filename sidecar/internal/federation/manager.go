@@ -1,8 +1,8 @@
 package federation
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -24,7 +24,7 @@ type Link interface {
 	WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(CatalogPage) error) error
 }
 
-// Manager runs the loops of all partners.
+// Manager runs the loops of all partners. Its clock is the one of Ledger.
 type Manager struct {
 	Work    Work
 	Link    Link
@@ -42,7 +42,7 @@ type Manager struct {
 	Logger *slog.Logger
 
 	mu     sync.Mutex
-	nudges map[string]chan struct{}
+	nudges map[feed]chan struct{}
 }
 
 // feed is one loop's identity.
@@ -154,67 +154,127 @@ func supply(tx Tx, self, supplier string) (agreement.Agreement, error) {
 	return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no active agreement with %s", supplier)
 }
 
-// Nudge ends the present pause of a partner's loops: it called us, so it may be there again.
+// Nudge ends the present pause of a partner's loops, at most one in nudgeEvery: it called us, so it may be there again.
 func (m *Manager) Nudge(partner string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, name := range []string{"ledger", catalog.FeedCursor} {
 		select {
-		case m.nudge(feed{partner, name}) <- struct{}{}:
+		case m.nudges[feed{partner, name}] <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (m *Manager) nudge(f feed) chan struct{} {
+// listen makes the channel of a loop's nudges; forget drops it.
+func (m *Manager) listen(f feed) (nudges <-chan struct{}, forget func()) {
+	ch := make(chan struct{}, 1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.nudges == nil {
-		m.nudges = make(map[string]chan struct{})
+		m.nudges = make(map[feed]chan struct{})
 	}
-	key := f.partner + " " + f.name
-	if m.nudges[key] == nil {
-		m.nudges[key] = make(chan struct{}, 1)
+	m.nudges[f] = ch
+	return ch, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.nudges[f] == ch { // else the loop that follows this one was faster
+			delete(m.nudges, f)
+		}
 	}
-	return m.nudges[key]
 }
 
+// What a partner can drive us to is bounded by these.
+const (
+	// minApart lies between the starts of two streams of a feed.
+	minApart = time.Second
+	// steady is how long a stream lasts that ends a row of failures although it brought nothing new.
+	steady = 10 * time.Second
+	// nudgeEvery is how often a nudge ends a pause of a feed.
+	nudgeEvery = 10 * time.Second
+)
+
 func (m *Manager) loop(ctx context.Context, f feed) {
-	failures := 0
+	nudges, forget := m.listen(f)
+	defer forget()
 	if f.name != catalog.FeedCursor {
 		m.Ledger.tailed(f.partner)
 	}
+	failures := 0
+	var nudged time.Time
 	for ctx.Err() == nil {
-		progress, err := m.once(ctx, f)
-		switch {
-		case ctx.Err() != nil:
+		begun := m.Ledger.Now()
+		got := m.once(ctx, f)
+		if ctx.Err() != nil {
 			return
-		case err == nil && progress:
+		}
+		lasted := m.Ledger.Now().Sub(begun)
+		pause := minApart - lasted
+		good := !got.refused && (got.news || lasted >= steady)
+		if good {
 			failures = 0
+		}
+		if good && got.err == nil {
+			m.rest(ctx, pause, nil, nil)
 			continue
-		case progress:
-			failures = 0
 		}
 		failures++
 		level := slog.LevelWarn
-		if fault.Is(err, fault.Conflict) {
+		if got.refused && contradicts(got.err) {
 			level = slog.LevelError
 		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", f.partner, "feed", f.name, "failures", failures, "error", err)
+		m.Logger.Log(ctx, level, "feed interrupted", "partner", f.partner, "feed", f.name, "failures", failures, "error", got.err)
+		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
+	}
+}
+
+// rest pauses, until a nudge at the most if the last one that ended a pause is long enough ago.
+func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan struct{}, nudged *time.Time) {
+	if pause <= 0 {
+		return
+	}
+	timer := m.after(pause)
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.nudge(f):
-		case <-m.after(m.backOff(failures)):
+		case <-timer:
+			return
+		case <-nudges:
+			if now := m.Ledger.Now(); now.Sub(*nudged) >= nudgeEvery {
+				*nudged = now
+				return
+			}
 		}
 	}
 }
 
-// once runs one stream to its end and tells whether anything was read.
-func (m *Manager) once(ctx context.Context, f feed) (progress bool, err error) {
+// contradicts tells whether a partner's log is not the one that it signed before, which only people can settle.
+func contradicts(err error) bool {
+	switch fault.ReasonOf(err) {
+	case "ledger_fork", "ledger_rewound", "ledger_gap":
+		return true
+	}
+	return false
+}
+
+// outcome is what came of one stream.
+type outcome struct {
+	// news: something was read, verified and applied that we did not have when the stream began.
+	news bool
+	// refused: the stream ended because what came cannot be the partner's feed as it should be.
+	refused bool
+	// err is nil when the stream ended in good order.
+	err error
+}
+
+// once runs one stream to its end.
+func (m *Manager) once(ctx context.Context, f feed) outcome {
 	var partner member.Partner
 	var currency string
 	var cursor []byte
-	var seq int64
-	err = m.Work.View(ctx, func(tx Tx) error {
+	var after int64
+	err := m.Work.View(ctx, func(tx Tx) (err error) {
 		if partner, err = tx.Partners().Get(f.partner); err != nil {
 			return err
 		}
@@ -228,27 +288,38 @@ func (m *Manager) once(ctx context.Context, f feed) (progress bool, err error) {
 			return err
 		}
 		head, err := tx.Ledger().Head(f.partner, ledger.Theirs)
-		seq = head.Seq
+		after = head.Seq
 		return err
 	})
 	if err != nil {
-		return false, err
+		return outcome{err: err}
 	}
+	var got outcome
+	var read error
 	if f.name == catalog.FeedCursor {
 		err = m.Link.WatchCatalog(ctx, f.partner, cursor, func(p CatalogPage) error {
-			progress = true
-			err := m.Catalog.Read(ctx, partner, currency, cursor, p)
+			if read = m.Catalog.Read(ctx, partner, currency, cursor, p); read != nil {
+				return read
+			}
+			got.news = got.news || !bytes.Equal(cursor, p.Cursor)
 			cursor = p.Cursor
-			return err
+			return nil
 		})
 	} else {
-		err = m.Link.TailLedger(ctx, f.partner, seq, func(p LedgerPage) error {
-			progress = true
-			return m.Ledger.Read(ctx, partner, p)
+		err = m.Link.TailLedger(ctx, f.partner, after, func(p LedgerPage) error {
+			upTo, err := m.Ledger.Read(ctx, partner, after, p)
+			got.news = got.news || upTo > after
+			after, read = upTo, err
+			return err
 		})
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return progress, nil
+	switch {
+	case fault.ReasonOf(read) == "cursor_moved":
+		// Another replica of ours was faster: what it read is news to us too, and the place to go on from is in the store.
+		return outcome{news: true}
+	case fault.Is(read, fault.Conflict), fault.Is(read, fault.Invalid), fault.Is(read, fault.Unauthenticated):
+		got.refused = true
 	}
-	return progress, err
+	got.err = err
+	return got
 }

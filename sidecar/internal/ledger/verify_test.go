@@ -105,7 +105,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 		Self: p.origin, Work: store.For[federation.Tx](p.store), Orders: applies{}, Agreements: applies{}, Now: noon,
 	}
 	partner := member.Partner{Origin: from.origin, BusinessKey: from.key()}
-	if err := reader.Read(t.Context(), partner, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+	if _, err := reader.Read(t.Context(), partner, 0, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
 		t.Fatal(err)
 	}
 	if seen, err = p.book.SeenCheckpoint(t.Context(), from.origin); err != nil {

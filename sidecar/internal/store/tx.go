@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
@@ -52,6 +53,35 @@ func (tx *Tx) Wake(topic string) {
 	if !slices.Contains(tx.topics, topic) {
 		tx.topics = append(tx.topics, topic)
 	}
+}
+
+// Savepoint runs fn and undoes all that it wrote and woke when it fails; the transaction goes on. Its answer is fn's error,
+// or the engine's where fn swallowed one. Where the engine asks for the whole transaction again (an outage, a lost race) or
+// has left it, the transaction is failed for good: nothing after the Savepoint runs, whatever becomes of its answer.
+func (tx *Tx) Savepoint(fn func() error) error {
+	if _, err := tx.exec("SAVEPOINT part"); err != nil {
+		return err
+	}
+	topics, change, changeEnd := len(tx.topics), tx.change, tx.changeEnd
+	err := fn()
+	if tx.failed != nil {
+		err = tx.failed
+	}
+	if err == nil {
+		_, err = tx.exec("RELEASE SAVEPOINT part")
+		return err
+	}
+	if fault.Is(tx.failed, fault.Unavailable) {
+		return err
+	}
+	for _, statement := range []string{"ROLLBACK TO SAVEPOINT part", "RELEASE SAVEPOINT part"} {
+		if _, back := tx.on.exec(tx.ctx, statement, nil); back != nil {
+			return errors.Join(err, tx.fail(statement, back))
+		}
+	}
+	// Numbers of a block that was taken inside are others' now.
+	tx.failed, tx.topics, tx.change, tx.changeEnd = nil, tx.topics[:topics], change, changeEnd
+	return err
 }
 
 var errEnded = errors.New("the transaction has ended; its Tx was kept after the closure returned")

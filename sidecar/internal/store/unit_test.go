@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -45,6 +46,99 @@ func TestClosureThatFailsLeavesNothing(t *testing.T) {
 		if got := woken.take(); got != nil {
 			t.Fatalf("a rollback woke %v", got)
 		}
+	})
+}
+
+func TestSavepointUndoesItsPartAlone(t *testing.T) {
+	failures := map[string]func(tx *store.Tx) error{
+		"an error": func(*store.Tx) error { return errStop },
+		"a statement that the engine refuses": func(tx *store.Tx) error {
+			return tx.SetRecord("no_such_table", "true", nil)
+		},
+		"a refused statement that is swallowed": func(tx *store.Tx) error {
+			_ = tx.SetRecord("no_such_table", "true", nil)
+			return nil
+		},
+		"an inner part that stood": func(tx *store.Tx) error {
+			must(0, tx.Savepoint(func() error { return tx.Cursors().SetCursor("https://a.example", "inner", []byte{1}) }))
+			return errStop
+		},
+	}
+	for name, fail := range failures {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+				set := func(tx *store.Tx, feed string) {
+					must(0, tx.Cursors().SetCursor("https://a.example", feed, []byte{1}))
+					tx.Wake(feed)
+				}
+				foreign := func(tx *store.Tx, id string) {
+					must(tx.Catalog().PutForeign(catalog.Foreign{Partner: "https://a.example", ID: id, Listing: id, Revision: 1}))
+				}
+				do(t, s, func(tx *store.Tx) error {
+					set(tx, "before")
+					err := tx.Savepoint(func() error {
+						set(tx, "undone")
+						foreign(tx, "undone")
+						return fail(tx)
+					})
+					if err == nil {
+						t.Error("the part stands")
+					}
+					foreign(tx, "kept")
+					return tx.Savepoint(func() error { set(tx, "after"); return nil })
+				})
+				// Another transaction takes a block of change numbers of its own; none is given twice.
+				do(t, s, func(tx *store.Tx) error { foreign(tx, "later"); return nil })
+				view(t, s, func(tx *store.Tx) error {
+					for feed, stays := range map[string]bool{"before": true, "undone": false, "inner": false, "after": true} {
+						if got := must(tx.Cursors().Cursor("https://a.example", feed)) != nil; got != stays {
+							t.Errorf("%s is there: %v", feed, got)
+						}
+					}
+					var kept []string
+					for _, f := range must(tx.Catalog().ForeignChanged(0, 10)) {
+						kept = append(kept, f.ID)
+					}
+					if !slices.Equal(kept, []string{"kept", "later"}) {
+						t.Errorf("offerings %v", kept)
+					}
+					return nil
+				})
+				if got := woken.take(); !slices.Equal(slices.DeleteFunc(got, func(topic string) bool { return topic == "listing" }), []string{"before", "after"}) {
+					t.Errorf("woke %v", got)
+				}
+			})
+		})
+	}
+}
+
+// Who loses a race inside a part runs again as a whole, even if the closure makes nothing of the part's error.
+func TestSavepointHidesNoLostRace(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		const members, each = 6, 5
+		together(members, func(int) {
+			for range each {
+				err := s.Do(context.Background(), func(tx *store.Tx) error {
+					_ = tx.Savepoint(func() error {
+						have, err := tx.Cursors().Cursor("https://a.example", "count")
+						if err != nil {
+							return err
+						}
+						return tx.Cursors().SetCursor("https://a.example", "count", append(have, 1))
+					})
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		view(t, s, func(tx *store.Tx) error {
+			if n := len(must(tx.Cursors().Cursor("https://a.example", "count"))); n != members*each {
+				t.Errorf("counted to %d, want %d", n, members*each)
+			}
+			return nil
+		})
 	})
 }
 

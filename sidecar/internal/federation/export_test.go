@@ -1,0 +1,8 @@
+package federation
+
+// Listeners is how many loops a Nudge can reach.
+func (m *Manager) Listeners() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.nudges)
+}

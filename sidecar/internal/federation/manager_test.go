@@ -1,0 +1,335 @@
+package federation_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// timeline is a clock that stands still but for who moves it. It tells tell, if set, of every look at it.
+type timeline struct {
+	mu   sync.Mutex
+	now  time.Time
+	tell func(string)
+}
+
+func (c *timeline) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tell != nil {
+		c.tell("clock")
+	}
+	return c.now
+}
+
+func (c *timeline) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// link is a partner of which each stream is what the test says. It does not answer the feeds of which it says nothing.
+type link struct {
+	tail  func(ctx context.Context, after int64, fn func(federation.LedgerPage) error) error
+	watch func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error
+}
+
+func (l link) TailLedger(ctx context.Context, _ string, after int64, fn func(federation.LedgerPage) error) error {
+	if l.tail == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return l.tail(ctx, after, fn)
+}
+
+func (l link) WatchCatalog(ctx context.Context, _ string, cursor []byte, fn func(federation.CatalogPage) error) error {
+	if l.watch == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return l.watch(ctx, cursor, fn)
+}
+
+// unreachable is what a link says that finds nobody.
+var unreachable = fault.New(fault.Unavailable, "partner_unreachable", "no route")
+
+const poll = time.Hour
+
+// alone leaves the supplier as the only partner of a reseller, with the key that it signs with.
+func alone(t *testing.T, s, r *party) {
+	t.Helper()
+	err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+		for origin, state := range map[string]member.State{supplier: member.Active, nobody: member.Refused} {
+			p, err := tx.Partners().Get(origin)
+			if err != nil {
+				return err
+			}
+			p.State, p.BusinessKey = state, s.keys.PublicJWK(keys.Business)
+			if _, err := tx.Partners().Put(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts the loops and answers what stops them.
+func run(t *testing.T, m *federation.Manager) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func newManager(r *party, reader *federation.LedgerReader, l federation.Link) *federation.Manager {
+	return &federation.Manager{
+		Work: store.For[federation.Tx](r.store), Link: l, Self: reseller, Ledger: reader, Logger: slog.New(slog.DiscardHandler),
+		Subscribe: func(string) (<-chan struct{}, func()) { return nil, func() {} }, Poll: poll,
+		After:   func(time.Duration) <-chan time.Time { return nil },
+		BackOff: func(n int) time.Duration { return time.Duration(n) * time.Minute },
+	}
+}
+
+// pauses runs the one feed of a manager until it has paused n times and answers how long each pause was.
+func pauses(t *testing.T, m *federation.Manager, c *timeline, n int) []time.Duration {
+	t.Helper()
+	done := make(chan struct{})
+	var all []time.Duration
+	m.After = func(d time.Duration) <-chan time.Time {
+		if d == poll {
+			return nil
+		}
+		all = append(all, d)
+		if len(all) == n {
+			close(done)
+			return nil
+		}
+		c.pass(d)
+		over := make(chan time.Time, 1)
+		over <- c.Now()
+		return over
+	}
+	stop := run(t, m)
+	<-done
+	stop()
+	return all
+}
+
+func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
+	_, r, _, reader, _ := setUp(t)
+	started := make(chan string, 10)
+	reader.Tailed = func(partner string) { started <- partner }
+	silent := link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error { return unreachable }}
+	stop := run(t, newManager(r, reader, silent))
+	got := []string{<-started, <-started}
+	stop()
+	slices.Sort(got)
+	if want := []string{nobody, supplier}; !slices.Equal(got, want) || len(started) != 0 {
+		t.Fatalf("tails of %v and %d more, want %v", got, len(started), want)
+	}
+}
+
+func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
+	const growing = time.Minute
+	cases := []struct {
+		name   string
+		stream func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error
+		want   []time.Duration
+	}{
+		{"a heartbeat and the end at once", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			return fn(s.page(t, reseller, after, 10))
+		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
+		{"a page that proves nothing", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			return fn(federation.LedgerPage{Checkpoint: "signed by nobody"})
+		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
+		{"a new entry and the end at once", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			c.pass(200 * time.Millisecond)
+			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			return fn(s.page(t, reseller, after, 10))
+		}, slices.Repeat([]time.Duration{800 * time.Millisecond}, 4)},
+		{"a new entry and a fork", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			if err := fn(s.page(t, reseller, after, 10)); err != nil {
+				return err
+			}
+			return fn(s.fork(t, "order-9"))
+		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
+		{"a fork after a long time", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			c.pass(time.Hour)
+			return fn(s.fork(t, "order-9"))
+		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
+		{"a stream that breaks after a new entry", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			if err := fn(s.page(t, reseller, after, 10)); err != nil {
+				return err
+			}
+			return unreachable
+		}, []time.Duration{growing, growing, growing, growing}},
+		{"a stream that breaks after ten seconds", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			c.pass(10 * time.Second)
+			return unreachable
+		}, []time.Duration{growing, growing, growing, growing}},
+		{"a stream that breaks after nine seconds", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+			c.pass(9 * time.Second)
+			return unreachable
+		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, r, _, reader, _ := setUp(t)
+			alone(t, s, r)
+			// The fork cases need an entry to differ from.
+			s.append(t, reseller, ledger.OrderAccepted, "order-0")
+			if _, err := reader.Read(t.Context(), member.Partner{Origin: supplier, BusinessKey: s.keys.PublicJWK(keys.Business)}, 0, s.page(t, reseller, 0, 10)); err != nil {
+				t.Fatal(err)
+			}
+			at := &timeline{now: clock()}
+			reader.Now = at.Now
+			m := newManager(r, reader, link{tail: func(_ context.Context, after int64, fn func(federation.LedgerPage) error) error {
+				return c.stream(t, s, at, after, fn)
+			}})
+			if got := pauses(t, m, at, len(c.want)); !slices.Equal(got, c.want) {
+				t.Fatalf("paused %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A stream may last longer than the distance between two starts; then the next one follows without a pause.
+func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
+	s, r, _, reader, _ := setUp(t)
+	alone(t, s, r)
+	at := &timeline{now: clock()}
+	reader.Now = at.Now
+	streams := 0
+	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
+		if streams++; streams == 4 {
+			return unreachable
+		}
+		at.pass(5 * time.Minute)
+		return nil
+	}})
+	if got, want := pauses(t, m, at, 1), []time.Duration{time.Minute}; !slices.Equal(got, want) {
+		t.Fatalf("paused %v after %d streams, want %v", got, streams, want)
+	}
+}
+
+func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
+	s, r, _, reader, _ := setUp(t)
+	alone(t, s, r)
+	events := make(chan string, 100)
+	at := &timeline{now: clock(), tell: func(what string) { events <- what }}
+	reader.Now = at.Now
+	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
+		events <- "stream"
+		return unreachable
+	}})
+	stop := run(t, m)
+	expect := func(want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if got := <-events; got != w {
+				t.Fatalf("%s, want %s", got, w)
+			}
+		}
+	}
+	stream := []string{"clock", "stream", "clock"}
+	expect(stream...)
+	m.Nudge(supplier)
+	expect("clock") // the nudge is taken
+	expect(stream...)
+	m.Nudge(supplier)
+	expect("clock") // this one not
+	at.pass(10 * time.Second)
+	m.Nudge(supplier)
+	expect("clock")
+	expect(stream...)
+	if n := m.Listeners(); n != 1 {
+		t.Errorf("%d feeds listen for nudges, want the supplier's ledger alone", n)
+	}
+	m.Nudge("https://stranger.localhost:4")
+	m.Nudge(nobody)
+	if n := m.Listeners(); n != 1 {
+		t.Errorf("%d feeds listen after callers without one", n)
+	}
+	stop()
+	if n := m.Listeners(); n != 0 {
+		t.Errorf("%d feeds listen after the end", n)
+	}
+}
+
+// overtaken is a catalog of which another replica has read each page already.
+type overtaken struct{ after [][]byte }
+
+func (o *overtaken) ApplyPage(_ context.Context, _ string, after []byte, _ catalog.Page, _ string) (catalog.Applied, error) {
+	o.after = append(o.after, after)
+	return catalog.Applied{}, fault.New(fault.Conflict, "cursor_moved", "another reader applied a page")
+}
+
+// shelf is a catalog feed of one empty page.
+type shelf struct{}
+
+func (shelf) FeedPage(context.Context, string, []byte, int) (catalog.Page, error) {
+	return catalog.Page{Cursor: []byte("next"), SnapshotBegin: true, SnapshotEnd: true}, nil
+}
+
+func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
+	s, r, _, reader, _ := setUp(t)
+	alone(t, s, r)
+	err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(supplier)
+		if err != nil {
+			return err
+		}
+		p.Roles = []member.Role{member.Supplier}
+		if _, err := tx.Partners().Put(p); err != nil {
+			return err
+		}
+		_, err = tx.Agreements().Put(agreement.Agreement{ID: "a", Supplier: supplier, Reseller: reseller, State: agreement.Active})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := &timeline{now: clock()}
+	reader.Now = at.Now
+	foreign, feed := &overtaken{}, &federation.CatalogFeed{Self: supplier, Feed: shelf{}, Signer: s.keys}
+	m := newManager(r, reader, link{watch: func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error {
+		page, err := feed.Page(ctx, reseller, cursor)
+		if err != nil {
+			return err
+		}
+		return fn(page)
+	}})
+	var log bytes.Buffer
+	m.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	m.Catalog = &federation.CatalogReader{Self: reseller, Catalog: foreign, Logger: m.Logger}
+	if got, want := pauses(t, m, at, 3), slices.Repeat([]time.Duration{time.Second}, 3); !slices.Equal(got, want) {
+		t.Errorf("paused %v, want %v", got, want)
+	}
+	if len(foreign.after) != 3 || log.Len() != 0 {
+		t.Errorf("%d pages, log:\n%s", len(foreign.after), &log)
+	}
+}
