@@ -3,11 +3,22 @@ package job
 import (
 	"errors"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 // ErrFinished is what a handler returns that called Finish in its own transaction; it spares the runner one more commit.
 // Returning nil is right too.
 var ErrFinished = errors.New("the handler finished the job itself")
+
+// Done deletes a job inside the handler's own transaction, together with its effect. A job that another runner took over
+// meanwhile is left to it.
+func Done(s Store, j Job) error {
+	if err := s.Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return nil
+}
 
 // ParkError stops the job until an operator retries it: trying again cannot help.
 type ParkError struct{ Err error }

@@ -53,7 +53,7 @@ func (s *Service) Submit(ctx context.Context, j job.Job) error {
 		if err := s.Apply(tx, entry); err != nil {
 			return err
 		}
-		return finish(tx, j)
+		return job.Done(tx.Jobs(), j)
 	})
 	if err != nil {
 		return fmt.Errorf("submit order %s: %w", j.Key, err)
@@ -107,14 +107,6 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 		return &job.ParkError{Err: cause}
 	}
 	return cause
-}
-
-// finish deletes the job inside the transaction that has its effect; one that another runner took over is left to it.
-func finish(tx Tx, j job.Job) error {
-	if err := tx.Jobs().Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
-		return err
-	}
-	return nil
 }
 
 // Apply takes an entry of a supplier's ledger about one of our retail orders. It is idempotent: receipt and feed may come in

@@ -85,10 +85,7 @@ func (s *Service) end(tx Tx, w *work, to order.State, kind ledger.Kind, body end
 	if err := s.record(tx, w, to, kind, body); err != nil {
 		return err
 	}
-	if err := tx.Jobs().Finish(w.job); err != nil && !fault.Is(err, fault.Conflict) {
-		return err
-	}
-	return nil
+	return job.Done(tx.Jobs(), w.job)
 }
 
 // record moves the order and tells the reseller in the ledger.

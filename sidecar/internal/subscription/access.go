@@ -209,19 +209,12 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		if err := tx.Jobs().Enqueue(JobAccessConfirm, sub.ID, sub.Partner, s.Now()); err != nil {
 			return err
 		}
-		return finish(tx, j)
+		return job.Done(tx.Jobs(), j)
 	})
 	if err == nil {
 		s.Fail.Hit("retail.access.after_commit")
 	}
 	return err
-}
-
-func finish(tx Tx, j job.Job) error {
-	if err := tx.Jobs().Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
-		return err
-	}
-	return nil
 }
 
 // SendConfirmation is the handler of JobAccessConfirm.
