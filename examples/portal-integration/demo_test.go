@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestOnce runs the story as `make demo ARGS="--once -o json"` does: real processes, TLS, OAuth, SQL and adapters.
@@ -153,55 +152,5 @@ func TestLedgerHeadsAgreeOnlyWhenEachReaderHasAllThatWasWritten(t *testing.T) {
 		if agree(h) {
 			t.Errorf("%s: they agree", name)
 		}
-	}
-}
-
-// TestProgramsThatOutliveTheirSidecarAreStopped starts a stranger's process beside one with a record: only the latter ends.
-func TestProgramsThatOutliveTheirSidecarAreStopped(t *testing.T) {
-	sleeper := func() (*exec.Cmd, <-chan error) {
-		cmd := exec.Command("sleep", "60")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill() })
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
-		return cmd, done
-	}
-	ours, ended := sleeper()
-	other, stays := sleeper()
-	dir := t.TempDir()
-	record := func(name string, pid int, start uint64) {
-		folder := filepath.Join(dir, "nordkube", "programs", "instances", name)
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		raw, err := json.Marshal(map[string]any{"pid": pid, "start": start})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, "run.json"), raw, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := func(pid int) uint64 {
-		began, ok := startTime(pid)
-		if !ok {
-			t.Fatalf("process %d does not run", pid)
-		}
-		return began
-	}
-	record("ours", ours.Process.Pid, start(ours.Process.Pid))
-	record("another-since", other.Process.Pid, start(other.Process.Pid)+1)
-	stopPrograms(dir)
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		t.Error("the program still runs")
-	}
-	select {
-	case <-stays:
-		t.Error("a process that only has the same id was ended")
-	default:
 	}
 }
