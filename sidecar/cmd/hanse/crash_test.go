@@ -205,7 +205,7 @@ func (p *pair) consistent(active int) {
 	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
 		auth := sidecartest.Bearer(operatorToken(p.t, d))
 		jobs := operatorv1connect.NewJobServiceClient(http.DefaultClient, d.OperatorURL, auth)
-		sidecartest.Eventually(p.t, 30*time.Second, d.Name+" has nothing left to do", func() error {
+		sidecartest.Eventually(p.t, time.Minute, d.Name+" has nothing left to do", func() error {
 			res, err := jobs.ListJobs(ctx, connect.NewRequest(&operatorv1.ListJobsRequest{}))
 			if err == nil && len(res.Msg.GetJobs()) > 0 {
 				err = fmt.Errorf("jobs are left: %v", res.Msg.GetJobs())
@@ -311,7 +311,7 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 			if placed != nil && victim != p.reseller {
 				t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", placed)
 			}
-			if err := victim.WaitKilled(30 * time.Second); err != nil {
+			if err := victim.WaitKilled(time.Minute); err != nil {
 				t.Fatalf("the point was not passed: %v\n%s", err, tail(victim.Log()))
 			}
 			victim.Start()
