@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -214,11 +215,47 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a body that cannot be sent again is not", func(t *testing.T) {
+	t.Run("the second attempt has a whole body of its own", func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.member("a.localhost"), w.member("b.localhost")
+		calls, got := 0, 0
+		b.override(watch, func(w http.ResponseWriter, r *http.Request) {
+			// The refusal goes out while the first body is still on its way.
+			if calls++; calls == 1 {
+				w.Header().Set("Hanse-Reason", "replayed")
+				w.WriteHeader(401)
+				return
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Errorf("the second body: %v", err)
+			}
+			got = len(body)
+		})
+		shared := bytes.NewReader(bytes.Repeat([]byte("x"), 900<<10))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.origin+watch, io.NopCloser(shared))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As some clients do: one reader for all attempts.
+		r.GetBody = func() (io.ReadCloser, error) {
+			_, err := shared.Seek(0, io.SeekStart)
+			return io.NopCloser(shared), err
+		}
+		response, err := a.httpClient(b, "", bearer.CatalogRead).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK || got != 900<<10 {
+			t.Errorf("status %d, %d bytes arrived", response.StatusCode, got)
+		}
+	})
+	t.Run("a body too large to keep is sent once", func(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.member("a.localhost"), w.member("b.localhost")
 		refuseOnce(b, 401, "replayed")
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.origin+watch, io.NopCloser(strings.NewReader("{}")))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.origin+watch, io.NopCloser(strings.NewReader(strings.Repeat("x", 2<<20))))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 
@@ -24,16 +25,16 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, refuse(ReasonOrigin, "a request for another origin than the partner's")
 	}
-	response, used, err := t.send(r)
+	message, err := read(r)
+	if err != nil {
+		return nil, err
+	}
+	response, used, err := t.send(message.attempt())
 	if err != nil {
 		return nil, err
 	}
 	reason := response.Header.Get(refusal.Header)
-	if !freshProofHelps(reason) && !freshTokenHelps(reason) {
-		return explain(r, response)
-	}
-	again, ok := repeat(r)
-	if !ok {
+	if !freshProofHelps(reason) && !freshTokenHelps(reason) || message.rest != nil {
 		return explain(r, response)
 	}
 	if freshTokenHelps(reason) {
@@ -41,6 +42,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
 	_ = response.Body.Close()
+	again := message.attempt()
 	if response, _, err = t.send(again); err != nil {
 		return nil, err
 	}
@@ -74,21 +76,53 @@ func (t *transport) send(r *http.Request) (*http.Response, string, error) {
 	return response, have.value, nil
 }
 
-// repeat makes r ready to be sent again, if its body can be.
-func repeat(r *http.Request) (*http.Request, bool) {
-	again := r.Clone(r.Context())
+// maxRepeat bounds the messages that are kept to be sent again.
+const maxRepeat = 1 << 20
+
+// message is a request with its body in memory, so that every attempt has a body of its own. A refusal may arrive while the
+// first attempt's body is still on its way, and http.Request.GetBody may hand out a reader that both would then share.
+type message struct {
+	r    *http.Request
+	body []byte
+	// rest is what exceeds maxRepeat; such a message is sent once.
+	rest io.ReadCloser
+}
+
+func read(r *http.Request) (*message, error) {
+	m := &message{r: r}
 	if r.Body == nil || r.Body == http.NoBody {
-		return again, true
+		return m, nil
 	}
-	if r.GetBody == nil {
-		return nil, false
+	var err error
+	if m.body, err = io.ReadAll(io.LimitReader(r.Body, maxRepeat+1)); err != nil {
+		closeBody(r)
+		return nil, err
 	}
-	body, err := r.GetBody()
-	if err != nil {
-		return nil, false
+	if len(m.body) > maxRepeat {
+		m.rest = r.Body
+		return m, nil
 	}
-	again.Body = body
-	return again, true
+	closeBody(r)
+	return m, nil
+}
+
+// attempt is the request with a fresh body.
+func (m *message) attempt() *http.Request {
+	r := m.r.Clone(m.r.Context())
+	switch {
+	case m.rest != nil:
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(m.body), m.rest), m.rest}
+	case m.body == nil:
+		r.Body, r.GetBody = http.NoBody, nil
+	default:
+		r.ContentLength = int64(len(m.body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.body)), nil }
+		r.Body = io.NopCloser(bytes.NewReader(m.body))
+	}
+	return r
 }
 
 func closeBody(r *http.Request) {

@@ -127,7 +127,8 @@ func readLimited(body io.Reader, limit int, announced int64) ([]byte, error) {
 	case errors.As(err, &over):
 		return nil, tooLarge(limit)
 	case err != nil:
-		return nil, fault.New(fault.Invalid, "body_incomplete", "the message did not arrive in full").Because(err)
+		// The network's fault as a rule; whoever sent it may send it again.
+		return nil, fault.New(fault.Unavailable, "body_incomplete", "the message did not arrive in full").Do("send it again").Because(err)
 	}
 	return buf.Bytes(), nil
 }
