@@ -200,15 +200,6 @@ const publishPage = 500
 
 // PublishAll puts every visible offering of a currency into a reseller's feed: its agreement became active.
 func PublishAll(tx Tx, partner, currency string) error {
-	return publishAll(tx, partner, currency, false)
-}
-
-// WithdrawAll takes them out again: the agreement is no longer active.
-func WithdrawAll(tx Tx, partner, currency string) error {
-	return publishAll(tx, partner, currency, true)
-}
-
-func publishAll(tx Tx, partner, currency string, tombstone bool) error {
 	after := ""
 	for {
 		page, err := tx.Catalog().List(after, publishPage)
@@ -219,7 +210,7 @@ func publishAll(tx Tx, partner, currency string, tombstone bool) error {
 			if after = o.ID; o.Currency != currency || !o.State.Visible() {
 				continue
 			}
-			if err := tx.Catalog().Publish(partner, o.ID, o.Revision, tombstone); err != nil {
+			if err := tx.Catalog().Publish(partner, o.ID, o.Revision, false); err != nil {
 				return fmt.Errorf("publish offering %s to %s: %w", o.ID, partner, err)
 			}
 		}

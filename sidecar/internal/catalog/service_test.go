@@ -284,10 +284,6 @@ func TestAgreementsPublishAndWithdraw(t *testing.T) {
 	if got := show(p); got != "begin a@1 end" {
 		t.Errorf("published: %s", got)
 	}
-	do(func(tx catalog.Tx) error { return catalog.WithdrawAll(tx, late, "EUR") })
-	if got := show(m.page(t, late, p.Cursor, 0)); got != "-a@1" {
-		t.Errorf("withdrawn: %s", got)
-	}
 }
 
 func TestReaderResumesInsideASnapshot(t *testing.T) {

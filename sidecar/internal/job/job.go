@@ -43,9 +43,6 @@ type Store interface {
 	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Both attempts and,
 	// for a job whose last run never reported, crashes are counted here, before the work.
 	Lease(j Job, owner string, until time.Time) (Job, error)
-	// Reclaim makes the running jobs of all other owners due now. Only an owner that is alone on the database may call it: the
-	// others are dead.
-	Reclaim(owner string, now time.Time) error
 	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
 	Finish(j Job) error
 	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made.

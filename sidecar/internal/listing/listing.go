@@ -10,7 +10,7 @@ import (
 
 // Override is what the reseller changed about one offering; it survives upstream changes.
 type Override struct {
-	// ListingID is ID(partner, offering id).
+	// ListingID is catalog.ListingID of partner and offering id.
 	ListingID  string
 	Partner    string
 	OfferingID string
@@ -89,6 +89,3 @@ type Store interface {
 	Rules() ([]Rule, error)
 	PutRule(Rule) error
 }
-
-// ID is the listing of a partner's offering.
-func ID(partner, offeringID string) string { return catalog.ListingID(partner, offeringID) }

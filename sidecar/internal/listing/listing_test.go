@@ -101,7 +101,7 @@ func (r reseller) offer(t testing.TB, partner, id string, revision int64, change
 		t.Fatal(err)
 	}
 	f := catalog.Foreign{
-		Partner: partner, ID: id, Listing: listing.ID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
+		Partner: partner, ID: id, Listing: catalog.ListingID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
 	}
 	r.do(t, func(tx listing.Tx) error {
 		_, err := tx.Catalog().PutForeign(f)

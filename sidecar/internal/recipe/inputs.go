@@ -26,17 +26,8 @@ const (
 // inputsField is where inputs stand in an order: an order has one item.
 const inputsField = "items[0].inputs"
 
-// ValidateInputs checks inputs (JSON; nothing is {}) against a schema. Errors: fault.Invalid with reason inputs_invalid,
-// the path of the first wrong field and what is wrong with it; or schema_invalid.
-func ValidateInputs(schema, inputs []byte) error {
-	s, err := CompileSchema(schema)
-	if err != nil {
-		return err
-	}
-	return s.ValidateInputs(inputs)
-}
-
-// ValidateInputs checks inputs as the function does.
+// ValidateInputs checks inputs (JSON; nothing is {}). Errors: fault.Invalid with reason inputs_invalid, the path of the first
+// wrong field and what is wrong with it.
 func (s *Schema) ValidateInputs(inputs []byte) error {
 	v, err := decodeInputs(inputs)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestValidateInputs(t *testing.T) {
 		{"not UTF-8", "{\"name\":\"\xff\"}", "items[0].inputs", "UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := ValidateInputs([]byte(inputsSchema), []byte(tc.inputs))
+			err := NewSchemas(0).ValidateInputs([]byte(inputsSchema), []byte(tc.inputs))
 			if tc.field == "" {
 				if err != nil {
 					t.Fatal(err)

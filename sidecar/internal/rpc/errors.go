@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
-	"time"
 
 	"buf.build/go/protovalidate"
 	"connectrpc.com/connect"
@@ -138,13 +137,4 @@ func wireError(v verdict, requestID string) *connect.Error {
 		e.Meta().Set(headerRetryAfter, strconv.FormatInt(int64(math.Ceil(after.Seconds())), 10))
 	}
 	return e
-}
-
-// retryAfter reads what wireError wrote; 0 is unknown.
-func retryAfter(e *connect.Error) time.Duration {
-	seconds, err := strconv.ParseInt(e.Meta().Get(headerRetryAfter), 10, 32)
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }

@@ -89,8 +89,8 @@ func TestErrorMapping(t *testing.T) {
 			}
 		})
 	}
-	if e := wireError(judge(t.Context(), busy), ""); retryAfter(e) != 2*time.Second {
-		t.Fatalf("retry after %s", retryAfter(e))
+	if e := wireError(judge(t.Context(), busy), ""); e.Meta().Get(headerRetryAfter) != "2" {
+		t.Fatalf("retry after %s", e.Meta().Get(headerRetryAfter))
 	}
 }
 

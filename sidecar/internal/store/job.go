@@ -103,11 +103,6 @@ func (s jobs) Lease(j job.Job, owner string, until time.Time) (job.Job, error) {
 	return j, nil
 }
 
-func (s jobs) Reclaim(owner string, now time.Time) error {
-	_, err := s.tx.exec(`UPDATE job SET lease_until = $2 WHERE state = 'running' AND lease_owner <> $1 AND lease_until > $2`, owner, ns(now))
-	return err
-}
-
 // held is the condition that the owner still holds the job under the lease that it was given.
 const held = ` WHERE id = $1 AND state = 'running' AND lease_owner = $2 AND lease_until = $3 AND attempts = $4`
 
