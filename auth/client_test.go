@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/auth/client"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
@@ -50,13 +51,13 @@ func mustPass(t *testing.T, c *http.Client, to *member, path string) {
 func TestCallsCarryTheCallersIdentity(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, agreementOfA, bearer.OrdersWrite, bearer.OrdersRead)
+	c := a.httpClient(b, agreementOfA, scope.OrdersWrite, scope.OrdersRead)
 	mustPass(t, c, b, placeOrder)
 	mustPass(t, c, b, placeOrder)
 	p, _ := b.last.Load().(bearer.Principal)
 	_, kid := a.private(keys.Client)
 	if p.Origin != a.origin || p.ClientID != a.origin+clientDocument || p.Agreement != agreementOfA || p.ClientKID != kid ||
-		p.Procedure != placeOrder || p.Scope != bearer.OrdersWrite || strings.Join(p.Scopes, " ") != "orders:read orders:write" {
+		p.Procedure != placeOrder || p.Scope != scope.OrdersWrite || strings.Join(p.Scopes, " ") != "orders:read orders:write" {
 		t.Errorf("%+v", p)
 	}
 	if n := b.seen("/oauth2/token"); n != 1 {
@@ -87,7 +88,7 @@ func TestConnectClientsSeeReasons(t *testing.T) {
 	mux.Handle("/", orders)
 	b.mounted = mux
 
-	catalog := peerv1connect.NewCatalogServiceClient(a.httpClient(b, "", bearer.CatalogRead), b.origin)
+	catalog := peerv1connect.NewCatalogServiceClient(a.httpClient(b, "", scope.CatalogRead), b.origin)
 	stream, err := catalog.Watch(t.Context(), connect.NewRequest(&peerv1.WatchRequest{Cursor: []byte("from ")}))
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +100,7 @@ func TestConnectClientsSeeReasons(t *testing.T) {
 		t.Error(err)
 	}
 
-	forbidden := peerv1connect.NewCatalogServiceClient(a.httpClient(b, "", bearer.LedgerRead), b.origin)
+	forbidden := peerv1connect.NewCatalogServiceClient(a.httpClient(b, "", scope.LedgerRead), b.origin)
 	refused, err := forbidden.Watch(t.Context(), connect.NewRequest(&peerv1.WatchRequest{}))
 	if err == nil {
 		refused.Receive()
@@ -108,7 +109,7 @@ func TestConnectClientsSeeReasons(t *testing.T) {
 	}
 	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
 
-	denied := peerv1connect.NewOrderServiceClient(a.httpClient(b, "", bearer.CatalogRead), b.origin)
+	denied := peerv1connect.NewOrderServiceClient(a.httpClient(b, "", scope.CatalogRead), b.origin)
 	_, err = denied.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{}))
 	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
 }
@@ -135,7 +136,7 @@ func TestCallsAreStampedWithThePartnersTime(t *testing.T) {
 			a, b := w.member("a.localhost"), w.member("b.localhost")
 			b.hot.set(func(h *hot) { h.birth = h.birth.Add(-time.Hour) })
 			b.ahead.Store(int64(ahead))
-			c := a.httpClient(b, "", bearer.CatalogRead)
+			c := a.httpClient(b, "", scope.CatalogRead)
 			mustPass(t, c, b, watch)
 			if n := b.seen("/oauth2/token"); n != 2 {
 				t.Errorf("%d token requests, want one refused and one corrected", n)
@@ -155,7 +156,7 @@ func TestCallsAreStampedWithThePartnersTime(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.member("a.localhost"), w.member("b.localhost")
 		b.ahead.Store(int64(400 * time.Second))
-		_, err := a.httpClient(b, "", bearer.CatalogRead).Post(b.origin+watch, "application/json", nil)
+		_, err := a.httpClient(b, "", scope.CatalogRead).Post(b.origin+watch, "application/json", nil)
 		if refusal.Reason(err) != client.ReasonSkew {
 			t.Errorf("%v", err)
 		}
@@ -203,7 +204,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 			w := newWorld(t)
 			a, b := w.member("a.localhost"), w.member("b.localhost")
 			calls := refuseOnce(b, c.status, c.reason)
-			status, _ := post(t, a.httpClient(b, "", bearer.CatalogRead), b.origin+watch, `{"n":1}`)
+			status, _ := post(t, a.httpClient(b, "", scope.CatalogRead), b.origin+watch, `{"n":1}`)
 			if (status == http.StatusOK) != c.passes {
 				t.Errorf("status %d", status)
 			}
@@ -242,7 +243,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 			_, err := shared.Seek(0, io.SeekStart)
 			return io.NopCloser(shared), err
 		}
-		response, err := a.httpClient(b, "", bearer.CatalogRead).Do(r)
+		response, err := a.httpClient(b, "", scope.CatalogRead).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +260,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := a.httpClient(b, "", bearer.CatalogRead).Do(r)
+		response, err := a.httpClient(b, "", scope.CatalogRead).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +276,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 			w.Header().Set("Hanse-Reason", "replayed")
 			w.WriteHeader(401)
 		})
-		status, _ := post(t, a.httpClient(b, "", bearer.CatalogRead), b.origin+watch, `{}`)
+		status, _ := post(t, a.httpClient(b, "", scope.CatalogRead), b.origin+watch, `{}`)
 		if n := b.seen(watch); n != 2 || status != 401 {
 			t.Errorf("%d calls, status %d", n, status)
 		}
@@ -285,7 +286,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 func TestTokensAreRenewedEarly(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, "", bearer.CatalogRead)
+	c := a.httpClient(b, "", scope.CatalogRead)
 	mustPass(t, c, b, watch)
 	w.clock.advance(3 * time.Minute)
 	mustPass(t, c, b, watch)
@@ -307,7 +308,7 @@ func TestTokensAreRenewedEarly(t *testing.T) {
 func TestCallersShareOneTokenRequest(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, "", bearer.CatalogRead)
+	c := a.httpClient(b, "", scope.CatalogRead)
 	var wait sync.WaitGroup
 	for range 16 {
 		wait.Go(func() {
@@ -332,7 +333,7 @@ func TestCallersShareOneTokenRequest(t *testing.T) {
 func TestKeysRotateWithoutFailedCalls(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, "", bearer.CatalogRead)
+	c := a.httpClient(b, "", scope.CatalogRead)
 	for range 5 {
 		var wait sync.WaitGroup
 		for range 8 {
@@ -365,9 +366,9 @@ func TestKeysRotateWithoutFailedCalls(t *testing.T) {
 func TestRevokedByItsOwner(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, "", bearer.CatalogRead)
+	c := a.httpClient(b, "", scope.CatalogRead)
 	mustPass(t, c, b, watch)
-	if err := a.client.Revoke(t.Context(), b.origin, []string{bearer.CatalogRead}, ""); err != nil {
+	if err := a.client.Revoke(t.Context(), b.origin, []string{scope.CatalogRead}, ""); err != nil {
 		t.Fatal(err)
 	}
 	mustPass(t, c, b, watch)
@@ -379,7 +380,7 @@ func TestRevokedByItsOwner(t *testing.T) {
 func TestRefusalsOfTheTokenEndpointKeepTheirReason(t *testing.T) {
 	w := newWorld(t)
 	c2, b := w.member("c2.localhost"), w.member("b.localhost")
-	_, err := c2.httpClient(b, agreementOfA, bearer.OrdersWrite).Post(b.origin+placeOrder, "application/json", nil)
+	_, err := c2.httpClient(b, agreementOfA, scope.OrdersWrite).Post(b.origin+placeOrder, "application/json", nil)
 	if refusal.Reason(err) != "agreement_denied" {
 		t.Errorf("%v", err)
 	}
@@ -388,7 +389,7 @@ func TestRefusalsOfTheTokenEndpointKeepTheirReason(t *testing.T) {
 func TestForeignRequestsAndRedirectsAreRefused(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
-	c := a.httpClient(b, "", bearer.CatalogRead)
+	c := a.httpClient(b, "", scope.CatalogRead)
 	if _, err := c.Post("https://c.localhost:1"+watch, "application/json", nil); refusal.Reason(err) != "url_origin" {
 		t.Errorf("%v", err)
 	}

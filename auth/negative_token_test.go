@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 )
 
@@ -343,7 +344,7 @@ func TestEveryPeerProcedureHasAScope(t *testing.T) {
 	if len(untabled(short, peerv1.File_hanse_peer_v1_peer_proto)) != 1 {
 		t.Error("a missing entry is not noticed")
 	}
-	short["/hanse.peer.v1.OrderService/Gone"] = bearer.OrdersRead
+	short["/hanse.peer.v1.OrderService/Gone"] = scope.OrdersRead
 	if len(untabled(short, peerv1.File_hanse_peer_v1_peer_proto)) != 2 {
 		t.Error("an entry for nothing is not noticed")
 	}
@@ -354,7 +355,7 @@ func untabled(table map[string]string, file protoreflect.FileDescriptor) []strin
 	var problems []string
 	exists := map[string]bool{}
 	known := map[string]bool{}
-	for _, scope := range bearer.AllScopes() {
+	for _, scope := range scope.All() {
 		known[scope] = true
 	}
 	for i := range file.Services().Len() {

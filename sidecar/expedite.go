@@ -43,7 +43,6 @@ func (s *Sidecar) expedite(partner string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.streams), 10*time.Second)
 	defer cancel()
 	err := s.store.Do(ctx, func(tx *store.Tx) error {
-		tx.Wake("job")
 		for _, kind := range []string{
 			order.JobSubmit, order.JobAccessFetch, subscription.JobAccessConfirm, agreement.JobOffer, agreement.JobAccept,
 		} {

@@ -27,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
@@ -35,6 +36,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
@@ -298,7 +300,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 	other := newHand(t, supplier.DevCA, rival.Origin, rival.Keys())
 	owner := newHand(t, supplier.DevCA, reseller.Origin, reseller.Keys())
 	agreed, theirs := agreementOf(t, reseller), agreementOf(t, rival)
-	peering, ordering := []string{bearer.PeeringRequest}, []string{bearer.OrdersRead, bearer.OrdersWrite}
+	peering, ordering := []string{scope.PeeringRequest}, []string{scope.OrdersRead, scope.OrdersWrite}
 	const (
 		place   = peerv1connect.OrderServicePlaceOrderProcedure
 		access  = peerv1connect.OrderServiceGetAccessDataProcedure
@@ -316,7 +318,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		t.Fatalf("the owner gets %+v, %v", mine, err)
 	}
 	receipt := func(iss string) map[string]any {
-		return map[string]any{"iss": iss, "aud": to, "subscription": subscription, "access_sha256": trust.Digest([]byte(sealed.JWE))}
+		return map[string]any{"iss": iss, "aud": to, "subscription": subscription, "access_sha256": signed.Digest([]byte(sealed.JWE))}
 	}
 	// What the rival sent with a call of its own, token and proof.
 	used := other.call(to, access, theirs.GetId(), ordering, map[string]any{"subscriptionId": "sub-unknown"})
@@ -391,17 +393,17 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		{"an unknown partner asks for orders without an agreement", func() heard { return foreign.call(to, place, "", ordering, ask) }, 403, "agreement_missing"},
 		{"an unknown partner names another partner's agreement", func() heard { return foreign.call(to, place, agreed.GetId(), ordering, ask) }, 403, "agreement_not_yours"},
 		{"an unknown partner asks for the catalog", func() heard {
-			return foreign.call(to, peerv1connect.CatalogServiceWatchProcedure, "", []string{bearer.CatalogRead}, ask)
+			return foreign.call(to, peerv1connect.CatalogServiceWatchProcedure, "", []string{scope.CatalogRead}, ask)
 		}, 403, "scope_not_granted"},
-		{"an unknown partner asks for the ledger", func() heard { return foreign.call(to, tail, "", []string{bearer.LedgerRead}, ask) }, 403, "scope_not_granted"},
+		{"an unknown partner asks for the ledger", func() heard { return foreign.call(to, tail, "", []string{scope.LedgerRead}, ask) }, 403, "scope_not_granted"},
 		{"an unknown partner asks to sign agreements", func() heard {
-			return foreign.call(to, peerv1connect.AgreementServiceOfferProcedure, "", []string{bearer.AgreementSign}, ask)
+			return foreign.call(to, peerv1connect.AgreementServiceOfferProcedure, "", []string{scope.AgreementSign}, ask)
 		}, 403, "scope_not_granted"},
 		{"an unknown partner asks for one scope too many", func() heard {
-			return foreign.call(to, propose, "", []string{bearer.PeeringRequest, bearer.LedgerRead}, ask)
+			return foreign.call(to, propose, "", []string{scope.PeeringRequest, scope.LedgerRead}, ask)
 		}, 403, "scope_not_granted"},
 		{"an unknown partner that shows no member document", func() heard {
-			return foreign.call(to, propose, "", peering, foreign.document(trust.TypPeering, map[string]any{
+			return foreign.call(to, propose, "", peering, foreign.document(signed.Peering, map[string]any{
 				"iss": foreign.origin, "aud": to, "partnership": trust.PartnershipID(foreign.origin, to), "role": "supplier",
 			}))
 		}, 503, "status_refused"},
@@ -421,61 +423,61 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 			return other.call(to, access, theirs.GetId(), ordering, map[string]any{"subscriptionId": "sub-unknown"})
 		}, 404, "subscription_not_found"},
 		{"another reseller's access data, confirmed", func() heard {
-			return other.call(to, confirm, theirs.GetId(), ordering, other.document(trust.TypAccessReceipt, receipt(rival.Origin)))
+			return other.call(to, confirm, theirs.GetId(), ordering, other.document(signed.AccessReceipt, receipt(rival.Origin)))
 		}, 404, "subscription_not_found"},
 		{"a confirmation in the owner's name", func() heard {
-			return other.call(to, confirm, theirs.GetId(), ordering, other.document(trust.TypAccessReceipt, receipt(reseller.Origin)))
+			return other.call(to, confirm, theirs.GetId(), ordering, other.document(signed.AccessReceipt, receipt(reseller.Origin)))
 		}, 403, "document_parties"},
 		{"the owner's own confirmation, stolen", func() heard {
-			return other.call(to, confirm, theirs.GetId(), ordering, owner.document(trust.TypAccessReceipt, receipt(reseller.Origin)))
+			return other.call(to, confirm, theirs.GetId(), ordering, owner.document(signed.AccessReceipt, receipt(reseller.Origin)))
 		}, 401, "document_signature_invalid"},
 		{"a confirmation that is an order", func() heard {
-			return other.call(to, confirm, theirs.GetId(), ordering, other.document(trust.TypOrder, receipt(rival.Origin)))
+			return other.call(to, confirm, theirs.GetId(), ordering, other.document(signed.Order, receipt(rival.Origin)))
 		}, 401, "document_signature_invalid"},
 		{"an order in another reseller's name", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, other.document(trust.TypOrder, buy(func(d *order.Document) { d.Issuer = reseller.Origin })))
+			return other.call(to, place, theirs.GetId(), ordering, other.document(signed.Order, buy(func(d *order.Document) { d.Issuer = reseller.Origin })))
 		}, 403, "document_parties"},
 		{"an order for another supplier", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, other.document(trust.TypOrder, buy(func(d *order.Document) { d.Audience = second.Origin })))
+			return other.call(to, place, theirs.GetId(), ordering, other.document(signed.Order, buy(func(d *order.Document) { d.Audience = second.Origin })))
 		}, 403, "document_parties"},
 		{"an order under another reseller's agreement", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, other.document(trust.TypOrder, buy(func(d *order.Document) { d.Agreement = agreed.GetId() })))
+			return other.call(to, place, theirs.GetId(), ordering, other.document(signed.Order, buy(func(d *order.Document) { d.Agreement = agreed.GetId() })))
 		}, 403, "agreement_mismatch"},
 		{"an order that takes another subscription's id", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, other.document(trust.TypOrder, buy(func(d *order.Document) { d.Subscription = subscription })))
+			return other.call(to, place, theirs.GetId(), ordering, other.document(signed.Order, buy(func(d *order.Document) { d.Subscription = subscription })))
 		}, 400, "order_document_invalid"},
 		{"an order signed by somebody else", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, foreign.document(trust.TypOrder, buy(nil)))
+			return other.call(to, place, theirs.GetId(), ordering, foreign.document(signed.Order, buy(nil)))
 		}, 401, "document_signature_invalid"},
 		{"an order signed by another reseller", func() heard {
-			return other.call(to, place, theirs.GetId(), ordering, owner.document(trust.TypOrder, buy(nil)))
+			return other.call(to, place, theirs.GetId(), ordering, owner.document(signed.Order, buy(nil)))
 		}, 401, "document_signature_invalid"},
 		{"an order with a forged checkpoint", func() heard {
-			message := other.document(trust.TypOrder, buy(nil))
+			message := other.document(signed.Order, buy(nil))
 			message["seenCheckpoint"] = "forged"
 			return other.call(to, place, theirs.GetId(), ordering, message)
 		}, 401, "document_signature_invalid"},
 		{"a ledger tailed with a forged checkpoint", func() heard {
-			return other.stream(to, tail, "", []string{bearer.LedgerRead}, map[string]any{"seenCheckpoint": "forged"})
+			return other.stream(to, tail, "", []string{scope.LedgerRead}, map[string]any{"seenCheckpoint": "forged"})
 		}, 200, "document_signature_invalid"},
 		{"another reseller's agreement, accepted in its name", func() heard {
-			return other.call(to, accept, "", []string{bearer.AgreementSign}, other.document(trust.TypAgreement, terms(reseller.Origin)))
+			return other.call(to, accept, "", []string{scope.AgreementSign}, other.document(signed.Agreement, terms(reseller.Origin)))
 		}, 400, "document_parties"},
 		{"another reseller's agreement, taken over", func() heard {
-			return other.call(to, accept, "", []string{bearer.AgreementSign}, other.document(trust.TypAgreement, terms(rival.Origin)))
+			return other.call(to, accept, "", []string{scope.AgreementSign}, other.document(signed.Agreement, terms(rival.Origin)))
 		}, 409, "agreement_conflict"},
 		{"an agreement accepted with another's signature", func() heard {
-			return other.call(to, accept, "", []string{bearer.AgreementSign}, owner.document(trust.TypAgreement, terms(reseller.Origin)))
+			return other.call(to, accept, "", []string{scope.AgreementSign}, owner.document(signed.Agreement, terms(reseller.Origin)))
 		}, 401, "document_signature_invalid"},
 		{"a proposal to another member", func() heard {
-			return other.call(to, propose, "", peering, other.document(trust.TypPeering, map[string]any{
+			return other.call(to, propose, "", peering, other.document(signed.Peering, map[string]any{
 				"iss": rival.Origin, "aud": second.Origin, "partnership": trust.PartnershipID(rival.Origin, second.Origin), "role": "supplier",
 			}))
 		}, 400, "document_parties"},
 	}
 	// An unknown partner may propose, and nothing else.
-	for procedure, scope := range bearer.PeerScopes() {
-		if scope != bearer.PeeringRequest {
+	for procedure, needed := range bearer.PeerScopes() {
+		if needed != scope.PeeringRequest {
 			attacks = append(attacks, attack{"an unknown partner calls " + procedure, func() heard {
 				return foreign.call(to, procedure, "", peering, ask)
 			}, 403, "scope_missing"})

@@ -178,7 +178,6 @@ func (j jobAdmin) List(ctx context.Context, limit int) (list []job.Job, err erro
 // Retry implements rpc.Jobs.
 func (j jobAdmin) Retry(ctx context.Context, id int64) error {
 	return j.store.Do(ctx, func(tx *store.Tx) error {
-		tx.Wake("job")
 		return tx.Jobs().Retry(id, j.now())
 	})
 }

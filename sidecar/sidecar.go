@@ -26,10 +26,10 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Sidecar is one member's sidecar. Its handlers may be served as soon as New returns; orders move while Run runs.
@@ -95,7 +95,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 
 // forgetRelations drops what is remembered of partnerships as soon as one changes.
 func (s *Sidecar) forgetRelations(ctx context.Context) error {
-	wake, cancel := s.hot.Subscribe(member.Topic)
+	wake, cancel := s.hot.Subscribe(unit.Partners)
 	defer cancel()
 	for {
 		select {
@@ -142,7 +142,7 @@ func (s *Sidecar) reloadKeys(ctx context.Context) error {
 
 // index keeps the search index equal to the listings.
 func (s *Sidecar) index(ctx context.Context) error {
-	wake, cancel := s.hot.Subscribe(listing.Topic)
+	wake, cancel := s.hot.Subscribe(unit.Listings)
 	defer cancel()
 	return s.indexer.Run(ctx, wake)
 }

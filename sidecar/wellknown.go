@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
@@ -39,7 +40,7 @@ func (d *memberDocuments) serveMember(w http.ResponseWriter, _ *http.Request) {
 	})
 	if err == nil {
 		var jws string
-		if jws, err = d.keys.Sign(keys.Business, trust.TypMember, payload); err == nil {
+		if jws, err = d.keys.Sign(keys.Business, signed.Member, payload); err == nil {
 			w.Header().Set("Content-Type", peerlink.TypeMember)
 			w.Header().Set("Cache-Control", "max-age=300")
 			_, _ = w.Write([]byte(jws))

@@ -39,6 +39,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // wire builds everything from the configuration; this file is the map of the sidecar.
@@ -286,7 +287,7 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, committed func(
 	}
 	config := store.Config{
 		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger, Committed: committed,
-		Wake: func(topic string) {
+		Wake: func(topic unit.Topic) {
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
 				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)
 			}

@@ -9,9 +9,9 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 	"github.com/ory/fosite"
 
-	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 )
 
 const (
@@ -40,7 +40,7 @@ func (*client) GetHashedSecret() []byte            { return nil }
 func (*client) GetRedirectURIs() []string          { return nil }
 func (*client) GetGrantTypes() fosite.Arguments    { return fosite.Arguments{"client_credentials"} }
 func (*client) GetResponseTypes() fosite.Arguments { return nil }
-func (*client) GetScopes() fosite.Arguments        { return bearer.AllScopes() }
+func (*client) GetScopes() fosite.Arguments        { return scope.All() }
 func (*client) IsPublic() bool                     { return false }
 func (*client) GetAudience() fosite.Arguments      { return nil }
 

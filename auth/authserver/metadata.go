@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 )
 
 // Paths of the profile. A client's metadata lies at one fixed path of its origin: a file that someone uploaded elsewhere on
@@ -48,7 +49,7 @@ func (s *Server) serverMetadata() []byte {
 		"dpop_signing_alg_values_supported":                     []string{"ES256"},
 		"client_id_metadata_document_supported":                 true,
 		"authorization_details_types_supported":                 []string{bearer.DetailType},
-		"scopes_supported":                                      bearer.AllScopes(),
+		"scopes_supported":                                      scope.All(),
 	})
 }
 
@@ -57,7 +58,7 @@ func (s *Server) resourceMetadata() []byte {
 	return marshal(map[string]any{
 		"resource":                              s.cfg.Origin,
 		"authorization_servers":                 []string{s.cfg.Origin},
-		"scopes_supported":                      bearer.AllScopes(),
+		"scopes_supported":                      scope.All(),
 		"dpop_bound_access_tokens_required":     true,
 		"dpop_signing_alg_values_supported":     []string{"ES256"},
 		"authorization_details_types_supported": []string{bearer.DetailType},

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 )
 
 // maxForm bounds a request to the token or the revocation endpoint.
@@ -117,7 +118,7 @@ func parseWish(form url.Values) (GrantRequest, error) {
 	if len(wish.Scopes) == 0 {
 		return wish, invalid(ReasonScopeEmpty, "at least one scope is needed")
 	}
-	known := bearer.AllScopes()
+	known := scope.All()
 	for _, scope := range wish.Scopes {
 		if !slices.Contains(known, scope) {
 			return wish, invalid(ReasonScopeUnknown, "a scope does not exist")
@@ -127,7 +128,7 @@ func parseWish(form url.Values) (GrantRequest, error) {
 	if err != nil {
 		return wish, err
 	}
-	if agreement == "" && slices.ContainsFunc(wish.Scopes, bearer.NeedsAgreement) {
+	if agreement == "" && slices.ContainsFunc(wish.Scopes, scope.NeedsAgreement) {
 		return wish, invalid(ReasonAgreementMissing, "orders scopes need an agreement in authorization_details")
 	}
 	wish.Agreement = agreement

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/scope"
 )
 
 // KeySource publishes our token keys; *keys.Manager is one.
@@ -196,18 +197,18 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 	return known, nil
 }
 
-func (v *Verifier) permit(path string, p Principal) (procedure, scope string, err error) {
-	scope, ok := v.cfg.Scopes[path]
-	if !ok || scope == "" {
+func (v *Verifier) permit(path string, p Principal) (procedure, needed string, err error) {
+	needed, ok := v.cfg.Scopes[path]
+	if !ok || needed == "" {
 		return "", "", deny(ReasonProcedureUnknown, "no such procedure")
 	}
-	if !slices.Contains(p.Scopes, scope) {
-		return "", "", deny(ReasonScopeMissing, "the token does not have the scope %s", scope)
+	if !slices.Contains(p.Scopes, needed) {
+		return "", "", deny(ReasonScopeMissing, "the token does not have the scope %s", needed)
 	}
-	if NeedsAgreement(scope) && p.Agreement == "" {
+	if scope.NeedsAgreement(needed) && p.Agreement == "" {
 		return "", "", deny(ReasonAgreementMissing, "the token names no agreement")
 	}
-	return path, scope, nil
+	return path, needed, nil
 }
 
 func (v *Verifier) relation(ctx context.Context, p Principal) error {

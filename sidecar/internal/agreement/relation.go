@@ -5,16 +5,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Relations answers, per call, what a partner may do now. It keeps what it read for a moment; Forget drops it when a
 // partnership or an agreement changed.
 type Relations struct {
 	Self string
-	Work Work
+	Work unit.Work[Tx]
 	Now  func() time.Time
 
 	mu    sync.Mutex
@@ -56,7 +57,7 @@ func (r *Relations) Allowed(ctx context.Context, partner, agreementID string, sc
 	}
 	var out []string
 	for _, s := range scopes {
-		if granted[s] && (agreementID != "" || !bearer.NeedsAgreement(s)) {
+		if granted[s] && (agreementID != "" || !scope.NeedsAgreement(s)) {
 			out = append(out, s)
 		}
 	}

@@ -1,30 +1,30 @@
 package agreement
 
 import (
-	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 )
 
 // windDown is what stays when new business is blocked, so that customers can leave.
 var windDown = []string{
-	bearer.LedgerRead, bearer.OrdersRead, bearer.OrdersCancel, bearer.UsageRead, bearer.SettlementWrite, bearer.ExportRead,
+	scope.LedgerRead, scope.OrdersRead, scope.OrdersCancel, scope.UsageRead, scope.SettlementWrite, scope.ExportRead,
 }
 
 // partnershipScopes is what a partnership in a state gives by itself.
 var partnershipScopes = map[member.State][]string{
-	"":               {bearer.PeeringRequest},
-	member.Proposed:  {bearer.PeeringRequest},
-	member.Pending:   {bearer.PeeringRequest, bearer.AgreementSign},
-	member.Qualified: {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead},
-	member.Refused:   {bearer.PeeringRequest},
-	member.Active:    {bearer.PeeringRequest, bearer.AgreementSign, bearer.LedgerRead, bearer.OrdersRead},
+	"":               {scope.PeeringRequest},
+	member.Proposed:  {scope.PeeringRequest},
+	member.Pending:   {scope.PeeringRequest, scope.AgreementSign},
+	member.Qualified: {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
+	member.Refused:   {scope.PeeringRequest},
+	member.Active:    {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.OrdersRead},
 	member.Suspended: windDown,
 	member.Ended:     windDown,
 }
 
 // agreementScopes is what an agreement in a state adds under an active partnership.
 var agreementScopes = map[State][]string{
-	Active:     {bearer.CatalogRead, bearer.QuotesCreate, bearer.OrdersWrite, bearer.OrdersRead, bearer.OrdersCancel, bearer.UsageRead, bearer.SettlementWrite, bearer.ExportRead},
+	Active:     {scope.CatalogRead, scope.QuotesCreate, scope.OrdersWrite, scope.OrdersRead, scope.OrdersCancel, scope.UsageRead, scope.SettlementWrite, scope.ExportRead},
 	Suspended:  windDown,
 	InNotice:   windDown,
 	Expired:    windDown,

@@ -3,7 +3,7 @@ package agreement
 import (
 	"testing"
 
-	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 )
 
@@ -17,50 +17,50 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 	}{
 		{
 			"a stranger may ask for a partnership and nothing else", "", nil,
-			[]string{bearer.PeeringRequest},
-			[]string{bearer.AgreementSign, bearer.CatalogRead, bearer.OrdersWrite, bearer.LedgerRead},
+			[]string{scope.PeeringRequest},
+			[]string{scope.AgreementSign, scope.CatalogRead, scope.OrdersWrite, scope.LedgerRead},
 		},
 		{
 			"a stranger gains nothing by an agreement", "",
 			[]State{Active},
-			[]string{bearer.PeeringRequest},
-			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+			[]string{scope.PeeringRequest},
+			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
 			"a member that waits for our operator may offer", member.Pending, nil,
-			[]string{bearer.PeeringRequest, bearer.AgreementSign},
-			[]string{bearer.LedgerRead, bearer.CatalogRead, bearer.OrdersWrite},
+			[]string{scope.PeeringRequest, scope.AgreementSign},
+			[]string{scope.LedgerRead, scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
 			"a qualified partner may sign", member.Qualified, nil,
-			[]string{bearer.AgreementSign, bearer.LedgerRead},
-			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+			[]string{scope.AgreementSign, scope.LedgerRead},
+			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
 			"an active partner with an active agreement may order", member.Active,
 			[]State{Active},
-			[]string{bearer.CatalogRead, bearer.OrdersWrite, bearer.OrdersRead, bearer.LedgerRead},
+			[]string{scope.CatalogRead, scope.OrdersWrite, scope.OrdersRead, scope.LedgerRead},
 			nil,
 		},
 		{
 			"an offered agreement gives nothing", member.Active,
 			[]State{Offered},
-			[]string{bearer.LedgerRead},
-			[]string{bearer.CatalogRead, bearer.OrdersWrite},
+			[]string{scope.LedgerRead},
+			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
 			"in notice the customers can leave and nobody can come", member.Active,
 			[]State{InNotice},
-			[]string{bearer.OrdersCancel, bearer.ExportRead, bearer.LedgerRead},
-			[]string{bearer.OrdersWrite, bearer.CatalogRead},
+			[]string{scope.OrdersCancel, scope.ExportRead, scope.LedgerRead},
+			[]string{scope.OrdersWrite, scope.CatalogRead},
 		},
 		{
 			"suspended keeps the wind-down set", member.Suspended,
 			[]State{Active},
-			[]string{bearer.OrdersCancel, bearer.UsageRead, bearer.LedgerRead},
-			[]string{bearer.OrdersWrite, bearer.CatalogRead, bearer.AgreementSign},
+			[]string{scope.OrdersCancel, scope.UsageRead, scope.LedgerRead},
+			[]string{scope.OrdersWrite, scope.CatalogRead, scope.AgreementSign},
 		},
-		{"refused may ask again", member.Refused, nil, []string{bearer.PeeringRequest}, []string{bearer.AgreementSign}},
+		{"refused may ask again", member.Refused, nil, []string{scope.PeeringRequest}, []string{scope.AgreementSign}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

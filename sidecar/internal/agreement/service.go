@@ -15,7 +15,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
@@ -24,24 +25,12 @@ type Tx interface {
 	Partners() member.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // Link sends signed agreements to the other side.
 type Link interface {
 	OfferAgreement(ctx context.Context, partner, document string) error
 	AcceptAgreement(ctx context.Context, partner, document string) error
-}
-
-// Book is our ledger.
-type Book interface {
-	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
 }
 
 // Publisher puts our offerings into the feed of a reseller when an agreement becomes active.
@@ -55,17 +44,14 @@ const (
 	JobAccept = "agreement.accept"
 )
 
-// TopicListing is woken when an agreement changes what is listed.
-const TopicListing = "listing"
-
 // Service offers and accepts agreements.
 type Service struct {
 	Self      string
-	Work      Work
+	Work      unit.Work[Tx]
 	Link      Link
-	Book      Book
+	Book      *ledger.Book
 	Publisher Publisher
-	Signer    trust.Signer
+	Signer    signed.Signer
 	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
 	OwnKeys func() (thumbprint, nextDigest string)
 	Now     func() time.Time
@@ -128,7 +114,7 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	if err != nil {
 		return Agreement{}, err
 	}
-	if a.SupplierJWS, err = s.Signer.Sign(keys.Business, trust.TypAgreement, payload); err != nil {
+	if a.SupplierJWS, err = s.Signer.Sign(keys.Business, signed.Agreement, payload); err != nil {
 		return Agreement{}, err
 	}
 	if a, err = a.Move(Offered); err != nil {
@@ -169,7 +155,7 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	if err != nil {
 		return "", err
 	}
-	payload, err := trust.Open(jws, trust.TypAgreement, partner.BusinessKey)
+	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
 	if err != nil {
 		return "", err
 	}
@@ -206,7 +192,6 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 		}
 		offered.CreatedAt, offered.UpdatedAt = s.Now(), s.Now()
 		state = Offered
-		tx.Wake(member.Topic)
 		_, err = tx.Agreements().Put(offered)
 		return err
 	})
@@ -245,7 +230,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	if a.State == Agreed || a.State == Active {
 		return a, nil
 	}
-	jws, err := s.Signer.Sign(keys.Business, trust.TypAgreement, a.Payload)
+	jws, err := s.Signer.Sign(keys.Business, signed.Agreement, a.Payload)
 	if err != nil {
 		return Agreement{}, err
 	}
@@ -328,7 +313,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 	if err != nil {
 		return "", err
 	}
-	payload, err := trust.Open(jws, trust.TypAgreement, partner.BusinessKey)
+	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
 	if err != nil {
 		return "", err
 	}
@@ -401,8 +386,6 @@ func (s *Service) activate(tx Tx, id string) error {
 			return err
 		}
 	}
-	tx.Wake(member.Topic)
-	tx.Wake(TopicListing)
 	return nil
 }
 
@@ -446,7 +429,6 @@ func (s *Service) approve(tx Tx, origin string) error {
 		return err
 	}
 	p.UpdatedAt = s.Now()
-	tx.Wake(member.Topic)
 	_, err = tx.Partners().Put(p)
 	return err
 }
@@ -466,7 +448,7 @@ func (s *Service) partner(ctx context.Context, origin string) (p member.Partner,
 // checkPins proves that a supplier's agreement names the keys that both sides pinned.
 func (s *Service) checkPins(payload []byte, supplier member.Partner) error {
 	var d document
-	if err := trust.Decode(payload, &d); err != nil {
+	if err := signed.Decode(payload, &d); err != nil {
 		return err
 	}
 	thumbprint, next := s.OwnKeys()
@@ -485,7 +467,7 @@ func (a Agreement) summary() summary {
 // parse reads a verified payload and keeps its bytes.
 func parse(payload []byte) (Agreement, error) {
 	var d document
-	if err := trust.Decode(payload, &d); err != nil {
+	if err := signed.Decode(payload, &d); err != nil {
 		return Agreement{}, err
 	}
 	bad := func(field, cause string) (Agreement, error) {

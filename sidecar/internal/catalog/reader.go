@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Names under which a reader keeps its place in a partner's feed.
@@ -23,7 +24,7 @@ const DefaultMaxOfferings = 50_000
 
 // Reader is the reseller's side of the catalog: it applies what a partner's feed brings.
 type Reader struct {
-	Work    Work
+	Work    unit.Work[Tx]
 	Schemas *recipe.Schemas
 	Now     func() time.Time
 	// MaxOfferings of one partner; default DefaultMaxOfferings.
@@ -158,7 +159,6 @@ func (p *pageTx) run(after []byte, page Page, items []item) error {
 		p.changed = p.changed || len(gone) > 0
 	}
 	if p.changed {
-		p.tx.Wake("listing")
 	}
 	return p.tx.Cursors().SetCursor(p.partner, FeedCursor, page.Cursor)
 }

@@ -10,20 +10,13 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what one transaction gives to this package.
 type Tx interface {
 	Catalog() Store
 	Cursors() CursorStore
-	// Wake tells the topic's loops after the commit.
-	Wake(topic string)
-}
-
-// Work runs transactions. Closures may run again.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // AudienceEntry is a reseller that sees our offerings in one currency.
@@ -43,7 +36,7 @@ const Grace = 24 * time.Hour
 
 // Service is the supplier's side of the catalog.
 type Service struct {
-	Work     Work
+	Work     unit.Work[Tx]
 	Audience Audience
 	Now      func() time.Time
 	// CheckStep, if set, refuses a step whose adapter or connection is not configured here. What is only announced need not
@@ -102,9 +95,6 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 		}
 		if dryRun || len(wrong) > 0 {
 			return errStop
-		}
-		for _, a := range audience {
-			tx.Wake("catalog/" + a.Partner)
 		}
 		return nil
 	})
@@ -215,7 +205,6 @@ func PublishAll(tx Tx, partner, currency string) error {
 			}
 		}
 		if len(page) < publishPage {
-			tx.Wake("catalog/" + partner)
 			return nil
 		}
 	}

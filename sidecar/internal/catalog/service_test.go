@@ -16,6 +16,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // audience is a fixed set of resellers; who they are is not this package's business.
@@ -32,7 +33,7 @@ const (
 type member struct {
 	*catalog.Service
 	reader *catalog.Reader
-	work   catalog.Work
+	work   unit.Work[catalog.Tx]
 	now    *time.Time
 	woken  *[]string
 }
@@ -44,7 +45,7 @@ func newMember(t testing.TB) member {
 	var woken []string
 	s, err := store.Open(t.Context(), store.Config{
 		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: make([]byte, 32), Now: clock,
-		Wake: func(topic string) { woken = append(woken, topic) },
+		Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) },
 	})
 	if err != nil {
 		t.Fatal(err)

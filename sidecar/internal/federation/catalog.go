@@ -12,7 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
 // CatalogPage is one message of a catalog feed with the supplier's signature over its digests.
@@ -61,7 +61,7 @@ type Feed interface {
 type CatalogFeed struct {
 	Self   string
 	Feed   Feed
-	Signer trust.Signer
+	Signer signed.Signer
 }
 
 // pageSize bounds one page of a feed.
@@ -77,7 +77,7 @@ func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (
 	if err != nil {
 		return CatalogPage{}, err
 	}
-	signature, err := f.Signer.Sign(keys.Business, trust.TypCatalogPage, payload)
+	signature, err := f.Signer.Sign(keys.Business, signed.CatalogPage, payload)
 	return CatalogPage{Page: page, Signature: signature}, err
 }
 
@@ -97,7 +97,7 @@ type CatalogReader struct {
 
 // Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
 func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, currency string, after []byte, page CatalogPage) error {
-	payload, err := trust.Open(page.Signature, trust.TypCatalogPage, partner.BusinessKey)
+	payload, err := signed.Open(page.Signature, signed.CatalogPage, partner.BusinessKey)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
@@ -21,12 +22,6 @@ type Tx interface {
 	order.Tx
 	// Savepoint runs fn and undoes what it wrote when it fails; the transaction goes on.
 	Savepoint(fn func() error) error
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // LedgerPage is one message of a tail, not yet verified.
@@ -48,7 +43,7 @@ type Agreements interface {
 // LedgerReader verifies and applies what partners wrote for us.
 type LedgerReader struct {
 	Self       string
-	Work       Work
+	Work       unit.Work[Tx]
 	Orders     Orders
 	Agreements Agreements
 	Now        func() time.Time

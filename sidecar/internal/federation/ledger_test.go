@@ -20,6 +20,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -369,7 +370,7 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 
 // racing lets something happen between the verification of a page and its transaction.
 type racing struct {
-	federation.Work
+	unit.Work[federation.Tx]
 	meanwhile func()
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Link opens partners' feeds. Each call blocks while the stream lasts, hands over what arrives and ends with the stream's
@@ -26,13 +27,13 @@ type Link interface {
 
 // Manager runs the loops of all partners. Its clock is the one of Ledger.
 type Manager struct {
-	Work    Work
+	Work    unit.Work[Tx]
 	Link    Link
 	Self    string
 	Ledger  *LedgerReader
 	Catalog *CatalogReader
 	// Subscribe gives wake-ups of a topic.
-	Subscribe func(topic string) (<-chan struct{}, func())
+	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Poll is how often partnerships are read again without a wake-up; 0 is 15 s.
 	Poll time.Duration
 	// BackOff gives the pause after n failures in a row; nil doubles from one second to 15 minutes, with jitter.
@@ -51,7 +52,7 @@ type feed struct{ partner, name string }
 // Run keeps a loop per active partner and feed until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	wake, cancel := m.Subscribe(member.Topic)
+	wake, cancel := m.Subscribe(unit.Partners)
 	defer cancel()
 	running := make(map[feed]context.CancelFunc)
 	defer func() {

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // timeline is a clock that stands still but for who moves it. It tells tell, if set, of every look at it.
@@ -106,7 +107,7 @@ func run(t *testing.T, m *federation.Manager) (stop func()) {
 func newManager(r *party, reader *federation.LedgerReader, l federation.Link) *federation.Manager {
 	return &federation.Manager{
 		Work: store.For[federation.Tx](r.store), Link: l, Self: reseller, Ledger: reader, Logger: slog.New(slog.DiscardHandler),
-		Subscribe: func(string) (<-chan struct{}, func()) { return nil, func() {} }, Poll: poll,
+		Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} }, Poll: poll,
 		After:   func(time.Duration) <-chan time.Time { return nil },
 		BackOff: func(n int) time.Duration { return time.Duration(n) * time.Minute },
 	}

@@ -3,6 +3,8 @@ package hot
 import (
 	"context"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // State is what both implementations give. An error means that nobody knows; callers that protect something fail closed.
@@ -20,8 +22,8 @@ type State interface {
 	Lease(ctx context.Context, name, owner string, ttl time.Duration) (bool, error)
 	Release(ctx context.Context, name, owner string) error
 	// Publish wakes the subscribers of a topic on all replicas. Wake-ups coalesce and may be lost; subscribers also poll.
-	Publish(ctx context.Context, topic string) error
+	Publish(ctx context.Context, topic unit.Topic) error
 	// Subscribe gives a channel with room for one wake-up; cancel ends it.
-	Subscribe(topic string) (ch <-chan struct{}, cancel func())
+	Subscribe(topic unit.Topic) (ch <-chan struct{}, cancel func())
 	Close() error
 }

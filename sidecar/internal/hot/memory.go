@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Memory is State within one process.
@@ -124,7 +126,7 @@ func (m *Memory) Release(_ context.Context, name, owner string) error {
 }
 
 // Publish implements State.
-func (m *Memory) Publish(_ context.Context, topic string) error {
+func (m *Memory) Publish(_ context.Context, topic unit.Topic) error {
 	m.wake(topic)
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // RedisConfig names the Redis that replicas share.
@@ -62,7 +64,7 @@ type Redis struct {
 	closed time.Time // nothing is claimed before
 
 	send chan struct{}
-	pend map[string]bool // topics to publish
+	pend map[unit.Topic]bool // topics to publish
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
@@ -86,7 +88,7 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	redis.SetLogger(silent{})
 	r := &Redis{
 		cfg: cfg, topics: newTopics(), client: redis.NewUniversalClient(options(cfg)), self: newInstance(),
-		send: make(chan struct{}, 1), pend: map[string]bool{},
+		send: make(chan struct{}, 1), pend: map[unit.Topic]bool{},
 	}
 	if err := r.hear(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("redis: %w", err), r.client.Close())

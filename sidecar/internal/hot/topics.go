@@ -1,17 +1,23 @@
 package hot
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
 
 // topics are the subscribers of this process.
 type topics struct {
 	mu   *sync.Mutex
-	subs map[string]map[chan struct{}]bool
+	subs map[unit.Topic]map[chan struct{}]bool
 }
 
-func newTopics() topics { return topics{mu: &sync.Mutex{}, subs: map[string]map[chan struct{}]bool{}} }
+func newTopics() topics {
+	return topics{mu: &sync.Mutex{}, subs: map[unit.Topic]map[chan struct{}]bool{}}
+}
 
 // Subscribe implements State.
-func (t topics) Subscribe(topic string) (<-chan struct{}, func()) {
+func (t topics) Subscribe(topic unit.Topic) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -29,7 +35,7 @@ func (t topics) Subscribe(topic string) (<-chan struct{}, func()) {
 	}
 }
 
-func (t topics) wake(topic string) {
+func (t topics) wake(topic unit.Topic) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ch := range t.subs[topic] {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // newInstance tells our own wake-ups from those of other replicas.
@@ -14,7 +16,7 @@ func newInstance() string { return uuid.NewString() }
 
 // Publish implements State. Subscribers of this process are woken at once, the other replicas by a goroutine, so that no
 // commit waits for Redis. It never fails; what gets lost is found by polling.
-func (r *Redis) Publish(_ context.Context, topic string) error {
+func (r *Redis) Publish(_ context.Context, topic unit.Topic) error {
 	r.wake(topic)
 	r.mu.Lock()
 	r.pend[topic] = true
@@ -32,7 +34,7 @@ func (r *Redis) publish(ctx context.Context) {
 		case <-r.send:
 		}
 		r.mu.Lock()
-		topics := make([]string, 0, len(r.pend))
+		topics := make([]unit.Topic, 0, len(r.pend))
 		for topic := range r.pend {
 			topics = append(topics, topic)
 		}
@@ -40,7 +42,7 @@ func (r *Redis) publish(ctx context.Context) {
 		r.mu.Unlock()
 		_, err := r.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, topic := range topics {
-				p.Publish(ctx, r.key("wake"), r.self+" "+topic)
+				p.Publish(ctx, r.key("wake"), r.self+" "+string(topic))
 			}
 			return nil
 		})
@@ -69,7 +71,7 @@ func (r *Redis) listen(ctx context.Context, sub *redis.PubSub) {
 				r.wakeAll()
 			case *redis.Message:
 				if from, topic, ok := strings.Cut(m.Payload, " "); ok && from != r.self {
-					r.wake(topic)
+					r.wake(unit.Topic(topic))
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Handler does one run of a job. nil finishes it, ErrFinished says that the handler did so itself; Again and Progress run it
@@ -19,15 +20,9 @@ type Handler func(ctx context.Context, j Job) error
 // Tx is what the runner needs of a transaction.
 type Tx interface{ Jobs() Store }
 
-// Work is the unit of work.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
-}
-
 // Config of a Runner. Work and Handlers are required.
 type Config struct {
-	Work     Work
+	Work     unit.Work[Tx]
 	Handlers map[string]Handler
 	// Owner names this replica in leases; the same after a restart, different from all others that run. Leases under this
 	// name are ended at the start, because their process is gone. Default "sidecar".
@@ -35,7 +30,7 @@ type Config struct {
 	// Alone says that no other replica runs on the store: all leases are ended at the start. Default false.
 	Alone bool
 	// Subscribe gives the wake-ups of a topic; the runner polls too. nil never wakes.
-	Subscribe func(topic string) (wake <-chan struct{}, cancel func())
+	Subscribe func(topic unit.Topic) (wake <-chan struct{}, cancel func())
 	// Workers is the number of jobs that run at once; default 16.
 	Workers int
 	// PerPartner is how many of one partner run at once; default 4. Jobs without a partner count as one partner's.
@@ -60,9 +55,6 @@ type Config struct {
 	// Logger; default discards.
 	Logger *slog.Logger
 }
-
-// Topic is what the store wakes when jobs may be due.
-const Topic = "job"
 
 // maxBackOff caps the wait between two tries.
 const maxBackOff = 15 * time.Minute
@@ -115,7 +107,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	var wake <-chan struct{}
 	if r.cfg.Subscribe != nil {
 		var unsubscribe func()
-		wake, unsubscribe = r.cfg.Subscribe(Topic)
+		wake, unsubscribe = r.cfg.Subscribe(unit.Jobs)
 		defer unsubscribe()
 	}
 	orphaned := true

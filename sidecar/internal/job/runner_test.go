@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,8 +43,8 @@ func inBubble(t *testing.T, test func(t *testing.T, b *bench)) {
 		b := &bench{t: t, wake: make(chan struct{}, 1)}
 		s, err := store.Open(t.Context(), store.Config{
 			Path: path, SiteKey: bytes.Repeat([]byte{7}, 32),
-			Wake: func(topic string) {
-				if topic == job.Topic {
+			Wake: func(topic unit.Topic) {
+				if topic == unit.Jobs {
 					select {
 					case b.wake <- struct{}{}:
 					default:
@@ -70,7 +71,7 @@ func (b *bench) run(handler job.Handler, change ...func(*job.Config)) {
 	b.t.Helper()
 	cfg := job.Config{
 		Work: store.For[job.Tx](b.store), Handlers: map[string]job.Handler{kind: handler}, Owner: "test",
-		Subscribe: func(string) (<-chan struct{}, func()) { return b.wake, func() {} },
+		Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return b.wake, func() {} },
 		Rand:      func() float64 { return 0.5 },
 		Poll:      time.Minute, // what is due earlier is known or woken
 	}

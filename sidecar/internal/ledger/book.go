@@ -17,27 +17,22 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
 type Tx interface {
 	Ledger() Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // Book writes and checks the ledgers of one member.
 type Book struct {
 	// Self is our origin.
 	Self   string
-	Work   Work
-	Signer trust.Signer
+	Work   unit.Work[Tx]
+	Signer signed.Signer
 	Now    func() time.Time
 
 	// countersigned keeps, per partner, the last checkpoint that we countersigned: it goes out with every command.
@@ -61,9 +56,6 @@ type wireEntry struct {
 // Genesis is the prev of a first entry.
 func Genesis(partnershipID string) [32]byte { return sha256.Sum256([]byte(partnershipID)) }
 
-// Topic is the wake-up topic of our log towards a partner.
-func Topic(partner string) string { return "ledger/" + partner }
-
 // Append writes an entry of ours towards a partner in the caller's transaction.
 func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any) (Entry, error) {
 	raw, err := json.Marshal(body)
@@ -82,7 +74,6 @@ func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any
 	if err != nil {
 		return Entry{}, fmt.Errorf("append %s to ledger: %w", kind, err)
 	}
-	tx.Wake(Topic(partner))
 	return entry, nil
 }
 
@@ -203,17 +194,17 @@ func (b *Book) Checkpoint(partner string, seq int64, hash [32]byte) (string, err
 	if err != nil {
 		return "", err
 	}
-	return b.Signer.Sign(keys.Business, trust.TypCheckpoint, payload)
+	return b.Signer.Sign(keys.Business, signed.Checkpoint, payload)
 }
 
 // VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
 func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
-	payload, err := trust.Open(jws, trust.TypCheckpoint, issuerKey)
+	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)
 	if err != nil {
 		return Checkpoint{}, err
 	}
 	var c Checkpoint
-	if err := trust.Decode(payload, &c); err != nil {
+	if err := signed.Decode(payload, &c); err != nil {
 		return Checkpoint{}, err
 	}
 	if c.Issuer != issuer || c.Audience != audience || c.Seq < 0 {
@@ -241,7 +232,7 @@ func (b *Book) Countersign(partner, checkpoint string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	jws, err := b.Signer.Sign(keys.Business, trust.TypSeen, payload)
+	jws, err := b.Signer.Sign(keys.Business, signed.Seen, payload)
 	if err != nil {
 		return "", err
 	}
@@ -269,12 +260,12 @@ func (b *Book) SeenCheckpoint(ctx context.Context, partner string) (string, erro
 
 // OpenSeen verifies what a caller countersigned: the caller's signature, and ours below it. It answers the checkpoint.
 func OpenSeen(seen, caller string, callerKey []byte, self string, ownKeys ...[]byte) (Checkpoint, string, error) {
-	payload, err := trust.Open(seen, trust.TypSeen, callerKey)
+	payload, err := signed.Open(seen, signed.Seen, callerKey)
 	if err != nil {
 		return Checkpoint{}, "", err
 	}
 	var s Seen
-	if err := trust.Decode(payload, &s); err != nil {
+	if err := signed.Decode(payload, &s); err != nil {
 		return Checkpoint{}, "", err
 	}
 	if s.Issuer != caller || s.Audience != self {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Poll is how often the index looks for changes without being woken.
@@ -23,7 +24,7 @@ const (
 type Indexer struct {
 	// Self is our own origin.
 	Self  string
-	Work  Work
+	Work  unit.Work[Tx]
 	Index *search.Index
 	Now   func() time.Time
 	Log   *slog.Logger

@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what one transaction gives to this package.
@@ -19,24 +20,13 @@ type Tx interface {
 	Catalog() catalog.Store
 	Listings() Store
 	Agreements() agreement.Store
-	// Wake tells the topic's loops after the commit.
-	Wake(topic string)
 }
-
-// Work runs transactions. Closures may run again.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
-}
-
-// Topic wakes the index.
-const Topic = "listing"
 
 // Service shows and keeps the listings.
 type Service struct {
 	// Self is our own origin.
 	Self string
-	Work Work
+	Work unit.Work[Tx]
 	// Index answers Search; an Indexer feeds it.
 	Index *search.Index
 	Now   func() time.Time
@@ -335,7 +325,6 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		if _, err := tx.Listings().PutOverride(o); err != nil {
 			return err
 		}
-		tx.Wake(Topic)
 		if d, err = s.read(tx, id); err != nil {
 			return err
 		}
@@ -394,7 +383,6 @@ func (s *Service) SetMarkup(ctx context.Context, r Rule) error {
 		return fault.New(fault.Invalid, "markup_invalid", "a markup is 0 to %d basis points", catalog.MaxMarkupBP).At("markup_bp")
 	}
 	err := s.Work.Do(ctx, func(tx Tx) error {
-		tx.Wake(Topic)
 		return tx.Listings().PutRule(r)
 	})
 	if err != nil {

@@ -9,19 +9,14 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
 type Tx interface {
 	Partners() Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // Directory reads a member's well-known documents and verifies them. fault.Unavailable when it cannot be reached,
@@ -35,17 +30,14 @@ type Link interface {
 	Propose(ctx context.Context, partner, document string) (state string, err error)
 }
 
-// Topic is the wake-up topic of changes to partnerships and agreements.
-const Topic = "partner"
-
 // Service makes and keeps partnerships.
 type Service struct {
 	// Self is our origin.
 	Self      string
-	Work      Work
+	Work      unit.Work[Tx]
 	Directory Directory
 	Link      Link
-	Signer    trust.Signer
+	Signer    signed.Signer
 	// OwnKey is the thumbprint of our business key.
 	OwnKey func() string
 	Now    func() time.Time
@@ -106,7 +98,7 @@ func (s *Service) propose(info trust.Info, role Role) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.Signer.Sign(keys.Business, trust.TypPeering, payload)
+	return s.Signer.Sign(keys.Business, signed.Peering, payload)
 }
 
 // pin writes the partner with the keys that were shown. Keys that differ from pinned ones are refused: continuity is for a
@@ -153,7 +145,6 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 			return err
 		}
 		out, err = tx.Partners().Put(p)
-		tx.Wake(Topic)
 		return err
 	})
 	if err != nil {
@@ -204,7 +195,6 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 		}
 		p.UpdatedAt = s.Now()
 		out, err = tx.Partners().Put(p)
-		tx.Wake(Topic)
 		return err
 	})
 	if err != nil {
@@ -224,12 +214,12 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	if err != nil {
 		return "", err
 	}
-	payload, err := trust.Open(document, trust.TypPeering, info.BusinessKey)
+	payload, err := signed.Open(document, signed.Peering, info.BusinessKey)
 	if err != nil {
 		return "", err
 	}
 	var p proposal
-	if err := trust.Decode(payload, &p); err != nil {
+	if err := signed.Decode(payload, &p); err != nil {
 		return "", err
 	}
 	role := Reseller

@@ -15,8 +15,10 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -41,7 +43,7 @@ type house struct {
 	woken  int
 }
 
-func openStore(t *testing.T, wake func(string)) *store.Store {
+func openStore(t *testing.T, wake func(unit.Topic)) *store.Store {
 	t.Helper()
 	st, err := store.Open(context.Background(), store.Config{
 		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: func() time.Time { return noon }, Wake: wake,
@@ -79,8 +81,8 @@ func newKeys(t *testing.T, st keys.Store) *keys.Manager {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, shown: map[string]trust.Info{}, away: map[string]bool{}, answer: member.Qualified}
-	st := openStore(t, func(topic string) {
-		if topic == member.Topic {
+	st := openStore(t, func(topic unit.Topic) {
+		if topic == unit.Partners {
 			h.woken++
 		}
 	})
@@ -207,12 +209,12 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 	if d := cmp.Diff([]member.Partner{p}, h.partners()); d != "" {
 		t.Errorf("kept:\n%s", d)
 	}
-	payload, err := trust.Open(h.sent[0], trust.TypPeering, h.keys.PublicJWK(keys.Business))
+	payload, err := signed.Open(h.sent[0], signed.Peering, h.keys.PublicJWK(keys.Business))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var said map[string]any
-	if err := trust.Decode(payload, &said); err != nil {
+	if err := signed.Decode(payload, &said); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(map[string]any{
@@ -365,7 +367,7 @@ func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
 			theirs := h.moveIn(them)
 			payload := proposal()
 			payload["role"] = c.role
-			document := sign(t, theirs, trust.TypPeering, payload)
+			document := sign(t, theirs, signed.Peering, payload)
 			for range 2 {
 				state, err := h.service.ReceiveProposal(context.Background(), them, document)
 				if err != nil || state != member.Pending {
@@ -387,7 +389,7 @@ func TestProposalsThatCrossMeet(t *testing.T) {
 	h.add(them, member.Supplier)
 	payload := proposal()
 	payload["role"] = member.Reseller
-	state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, payload))
+	state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, payload))
 	if err != nil || state != member.Qualified {
 		t.Fatalf("it is %s, %v", state, err)
 	}
@@ -406,30 +408,30 @@ func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
 		kind     fault.Kind
 		reason   string
 	}{
-		{"from another member", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("iss", third)) }, fault.Invalid, parties},
-		{"from us", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("iss", self)) }, fault.Invalid, parties},
-		{"to another member", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("aud", third)) }, fault.Invalid, parties},
+		{"from another member", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, with("iss", third)) }, fault.Invalid, parties},
+		{"from us", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, with("iss", self)) }, fault.Invalid, parties},
+		{"to another member", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, with("aud", third)) }, fault.Invalid, parties},
 		{"for another partnership", func(h *house, k *keys.Manager) string {
-			return sign(h.t, k, trust.TypPeering, with("partnership", trust.PartnershipID(self, third)))
+			return sign(h.t, k, signed.Peering, with("partnership", trust.PartnershipID(self, third)))
 		}, fault.Invalid, parties},
 		{"in an unknown role", func(h *house, k *keys.Manager) string {
-			return sign(h.t, k, trust.TypPeering, with("role", "operator"))
+			return sign(h.t, k, signed.Peering, with("role", "operator"))
 		}, fault.Invalid, role},
-		{"in no role", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("role", "")) }, fault.Invalid, role},
+		{"in no role", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, with("role", "")) }, fault.Invalid, role},
 		{"for another key of ours than the present one", func(h *house, k *keys.Manager) string {
-			return sign(h.t, k, trust.TypPeering, with("recipient_key", "other"))
+			return sign(h.t, k, signed.Peering, with("recipient_key", "other"))
 		}, fault.Precondition, "recipient_key"},
 		{"signed by another member", func(h *house, _ *keys.Manager) string {
-			return sign(h.t, h.moveIn(third), trust.TypPeering, proposal())
+			return sign(h.t, h.moveIn(third), signed.Peering, proposal())
 		}, fault.Unauthenticated, forged},
-		{"signed by us", func(h *house, _ *keys.Manager) string { return sign(h.t, h.keys, trust.TypPeering, proposal()) }, fault.Unauthenticated, forged},
-		{"a document of another type", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypAgreement, proposal()) }, fault.Unauthenticated, forged},
+		{"signed by us", func(h *house, _ *keys.Manager) string { return sign(h.t, h.keys, signed.Peering, proposal()) }, fault.Unauthenticated, forged},
+		{"a document of another type", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Agreement, proposal()) }, fault.Unauthenticated, forged},
 		{"no document", func(*house, *keys.Manager) string { return "proposal" }, fault.Unauthenticated, forged},
-		{"a payload that is null", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, nil) }, fault.Invalid, "document_malformed"},
-		{"a payload of other types", func(h *house, k *keys.Manager) string { return sign(h.t, k, trust.TypPeering, with("role", 7)) }, fault.Invalid, "document_malformed"},
+		{"a payload that is null", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, nil) }, fault.Invalid, "document_malformed"},
+		{"a payload of other types", func(h *house, k *keys.Manager) string { return sign(h.t, k, signed.Peering, with("role", 7)) }, fault.Invalid, "document_malformed"},
 		{"while the proposer is away", func(h *house, k *keys.Manager) string {
 			h.away[them] = true
-			return sign(h.t, k, trust.TypPeering, proposal())
+			return sign(h.t, k, signed.Peering, proposal())
 		}, fault.Unavailable, "member_unreachable"},
 	} {
 		for _, known := range []bool{false, true} {
@@ -454,7 +456,7 @@ func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
 	h.add(them, member.Supplier)
 	before := h.partners()
 	thief := h.exchange(them)
-	_, err := h.service.ReceiveProposal(context.Background(), them, sign(t, thief, trust.TypPeering, proposal()))
+	_, err := h.service.ReceiveProposal(context.Background(), them, sign(t, thief, signed.Peering, proposal()))
 	refused(t, err, fault.Denied, "key_discontinuity")
 	h.unchanged(before)
 }
@@ -470,7 +472,7 @@ func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
 		h.shown[them] = info
 		_, err := h.service.Add(context.Background(), them, member.Supplier, "")
 		refused(t, err, fault.Denied, "key_discontinuity")
-		_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal()))
+		_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal()))
 		refused(t, err, fault.Denied, "key_discontinuity")
 		h.unchanged(before)
 	}
@@ -479,7 +481,7 @@ func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
 func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
 	h := newHouse(t)
 	theirs := h.moveIn(them)
-	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal())); err != nil || state != member.Pending {
+	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal())); err != nil || state != member.Pending {
 		t.Fatalf("it is %s, %v", state, err)
 	}
 	if p := h.add(them, member.Reseller); p.State != member.Qualified || !slices.Equal(p.Roles, []member.Role{member.Reseller}) {
@@ -502,7 +504,7 @@ func TestProposalsThatWaitHaveALimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := h.partners()
-	_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, trust.TypPeering, proposal()))
+	_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal()))
 	refused(t, err, fault.Exhausted, "proposals_limit")
 	h.unchanged(before)
 	// Our operator is not kept from adding it.
@@ -514,7 +516,7 @@ func TestProposalsThatWaitHaveALimit(t *testing.T) {
 func TestAProposalFromOurselvesIsRefused(t *testing.T) {
 	h := newHouse(t)
 	h.moveIn(self)
-	_, err := h.service.ReceiveProposal(context.Background(), self, sign(t, h.keys, trust.TypPeering, proposal()))
+	_, err := h.service.ReceiveProposal(context.Background(), self, sign(t, h.keys, signed.Peering, proposal()))
 	refused(t, err, fault.Invalid, "partner_is_self")
 	h.unchanged(nil)
 }

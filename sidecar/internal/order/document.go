@@ -10,7 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
 // Document is the payload of a hanse-order+jwt. It carries no personal data: inputs are a salted digest, the customer a
@@ -84,7 +84,7 @@ func amount(minor *int64, currency string) *money.Amount {
 // parseDocument reads a verified payload.
 func parseDocument(payload []byte) (Document, time.Time, error) {
 	var d Document
-	if err := trust.Decode(payload, &d); err != nil {
+	if err := signed.Decode(payload, &d); err != nil {
 		return d, time.Time{}, err
 	}
 	bad := func(field string) (Document, time.Time, error) {

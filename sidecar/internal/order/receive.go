@@ -260,7 +260,6 @@ func (s *Service) commitReceived(tx Tx, r *received) (ledger.Entry, error) {
 		return ledger.Entry{}, err
 	}
 	if to == InProgress {
-		tx.Wake("job")
 		if err := tx.Jobs().Enqueue(JobProvision, d.ID, o.Partner, now); err != nil {
 			return ledger.Entry{}, err
 		}

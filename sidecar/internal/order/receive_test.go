@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -146,7 +147,7 @@ func (d *desk) command(signer string, document map[string]any) order.ReceiveComm
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	jws, err := d.keys[signer].Sign(keys.Business, trust.TypOrder, payload)
+	jws, err := d.keys[signer].Sign(keys.Business, signed.Order, payload)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -297,11 +298,11 @@ func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
 	// Signed anew, with the same payload, years later.
 	d.now = d.now.AddDate(9, 0, 0)
 	renewed := command
-	payload, err := trust.Open(command.Document, trust.TypOrder, d.keys[buyer].PublicJWK(keys.Business))
+	payload, err := signed.Open(command.Document, signed.Order, d.keys[buyer].PublicJWK(keys.Business))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if renewed.Document, err = d.keys[buyer].Sign(keys.Business, trust.TypOrder, payload); err != nil {
+	if renewed.Document, err = d.keys[buyer].Sign(keys.Business, signed.Order, payload); err != nil {
 		t.Fatal(err)
 	}
 	if renewed.Document == command.Document {

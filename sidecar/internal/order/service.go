@@ -19,8 +19,9 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
@@ -33,13 +34,6 @@ type Tx interface {
 	Cursors() catalog.CursorStore
 	Ledger() ledger.Store
 	Jobs() job.Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // Offer is one listing with what is behind it, as it stands now.
@@ -82,12 +76,6 @@ type Link interface {
 	PlaceOrder(ctx context.Context, s Submission) (Receipt, error)
 }
 
-// Book is our ledger.
-type Book interface {
-	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
-	Checkpoint(partner string, seq int64, hash [32]byte) (string, error)
-}
-
 // Job kinds.
 const (
 	JobSubmit      = "order.submit"
@@ -95,18 +83,15 @@ const (
 	JobAccessFetch = "access.fetch"
 )
 
-// Topic is the wake-up topic of one retail order.
-func Topic(portal, id string) string { return "order/retail/" + portal + "/" + id }
-
 // Service takes retail orders, submits them and receives resale orders.
 type Service struct {
 	Self    string
-	Work    Work
+	Work    unit.Work[Tx]
 	Offers  Offers
 	Schemas *recipe.Schemas
 	Link    Link
-	Book    Book
-	Signer  trust.Signer
+	Book    *ledger.Book
+	Signer  signed.Signer
 	// Pseudonym hides a customer from a partner.
 	Pseudonym func(partner, portal, customer string) string
 	// Away tells whether a partner cannot be reached now; nil is never.
@@ -334,7 +319,7 @@ func (s *Service) sign(p *prepared) error {
 	}
 	sum := sha256.Sum256(payload)
 	p.order.PayloadDigest = sum[:]
-	p.order.Document, err = s.Signer.Sign(keys.Business, trust.TypOrder, payload)
+	p.order.Document, err = s.Signer.Sign(keys.Business, signed.Order, payload)
 	return err
 }
 
@@ -375,8 +360,6 @@ func (s *Service) commitPlaced(tx Tx, p prepared) (Order, error) {
 	if err := tx.Jobs().Enqueue(JobSubmit, o.CorrelationID, o.Partner, o.PlacedAt); err != nil {
 		return Order{}, err
 	}
-	tx.Wake("job")
-	tx.Wake(Topic(o.Portal, o.ID))
 	return tx.Orders().Put(o)
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 // Submit is the handler of JobSubmit: it sends the signed document until the supplier has decided.
@@ -95,7 +95,6 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 		if err != nil {
 			return err
 		}
-		tx.Wake(Topic(o.Portal, o.ID))
 		_, err = tx.Orders().Put(o)
 		return err
 	})
@@ -152,7 +151,6 @@ func (s *Service) decide(tx Tx, partner, correlationID string, to State, reason,
 			return err
 		}
 	}
-	tx.Wake(Topic(o.Portal, o.ID))
 	_, err = tx.Orders().Put(o)
 	return err
 }
@@ -183,7 +181,6 @@ func (s *Service) move(tx Tx, e ledger.Entry, to State, b entryBody, then func(T
 			return err
 		}
 	}
-	tx.Wake(Topic(o.Portal, o.ID))
 	_, err = tx.Orders().Put(o)
 	return err
 }
@@ -239,7 +236,6 @@ func (s *Service) subscriptionCompleted(tx Tx, o Order, b entryBody) error {
 		if err := tx.Jobs().Enqueue(JobAccessFetch, sub.ID, o.Partner, now); err != nil {
 			return err
 		}
-		tx.Wake("job")
 	}
 	_, err = tx.Subscriptions().Put(sub)
 	return err
@@ -247,5 +243,5 @@ func (s *Service) subscriptionCompleted(tx Tx, o Order, b entryBody) error {
 
 // payloadOf is the payload of a partner's order document, verified with its pinned key.
 func payloadOf(document string, partner member.Partner) ([]byte, error) {
-	return trust.Open(document, trust.TypOrder, partner.BusinessKey)
+	return signed.Open(document, signed.Order, partner.BusinessKey)
 }

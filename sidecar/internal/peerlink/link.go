@@ -8,7 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -65,7 +65,7 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 // Propose implements member.Link.
 func (l *Link) Propose(ctx context.Context, partner, document string) (state string, err error) {
 	err = l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", bearer.PeeringRequest), partner, options...)
+		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", scope.PeeringRequest), partner, options...)
 		res, err := c.Propose(ctx, connect.NewRequest(&peerv1.ProposeRequest{Document: document}))
 		if err == nil {
 			state = res.Msg.GetState()
@@ -78,7 +78,7 @@ func (l *Link) Propose(ctx context.Context, partner, document string) (state str
 // OfferAgreement implements agreement.Link.
 func (l *Link) OfferAgreement(ctx context.Context, partner, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", bearer.AgreementSign), partner, options...)
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
 		_, err := c.Offer(ctx, connect.NewRequest(&peerv1.OfferRequest{Document: document}))
 		return err
 	})
@@ -87,7 +87,7 @@ func (l *Link) OfferAgreement(ctx context.Context, partner, document string) err
 // AcceptAgreement implements agreement.Link.
 func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", bearer.AgreementSign), partner, options...)
+		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
 		_, err := c.Accept(ctx, connect.NewRequest(&peerv1.AcceptRequest{Document: document}))
 		return err
 	})
@@ -105,7 +105,7 @@ func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt orde
 		return receipt, err
 	}
 	err = l.call(ctx, s.Partner, func(ctx context.Context) error {
-		res, err := l.orders(s.Partner, s.AgreementID, bearer.OrdersWrite).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
+		res, err := l.orders(s.Partner, s.AgreementID, scope.OrdersWrite).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
 			Document: s.Document, Inputs: s.Inputs, InputsSalt: s.InputsSalt, SeenCheckpoint: seen,
 		}))
 		if err == nil {
@@ -119,7 +119,7 @@ func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt orde
 // AccessData implements subscription.Link.
 func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error) {
 	err = l.call(ctx, partner, func(ctx context.Context) error {
-		res, err := l.orders(partner, agreementID, bearer.OrdersRead).GetAccessData(ctx, connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: subscriptionID}))
+		res, err := l.orders(partner, agreementID, scope.OrdersRead).GetAccessData(ctx, connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: subscriptionID}))
 		if err == nil {
 			jwe = res.Msg.GetJwe()
 		}
@@ -131,7 +131,7 @@ func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptio
 // ConfirmAccess implements subscription.Link.
 func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document string) error {
 	return l.call(ctx, partner, func(ctx context.Context) error {
-		_, err := l.orders(partner, agreementID, bearer.OrdersWrite).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
+		_, err := l.orders(partner, agreementID, scope.OrdersWrite).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
 		return err
 	})
 }
@@ -182,7 +182,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 	if err != nil {
 		return err
 	}
-	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", bearer.LedgerRead), partner, options...)
+	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
 			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
@@ -194,7 +194,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 
 // WatchCatalog implements federation.Link.
 func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(federation.CatalogPage) error) error {
-	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", bearer.CatalogRead), partner, options...)
+	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", scope.CatalogRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.WatchResponse], error) {
 			return c.Watch(ctx, connect.NewRequest(&peerv1.WatchRequest{Cursor: cursor}))

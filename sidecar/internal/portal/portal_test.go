@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 type clock struct {
@@ -28,7 +29,7 @@ func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.n
 
 // counting tells how many transactions reached the store.
 type counting struct {
-	portal.Work
+	unit.Work[portal.Tx]
 	views int
 }
 

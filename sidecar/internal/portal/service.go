@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Scopes lists all scopes of the Portal API, in the order in which they are shown.
@@ -26,16 +27,10 @@ type Tx interface {
 	Portals() Store
 }
 
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
-}
-
 // Config of a Service.
 type Config struct {
 	// Work is the store.
-	Work Work
+	Work unit.Work[Tx]
 	// HashKey is 32 bytes or more, derived from the site key. All replicas share it; another one makes all keys and
 	// sessions invalid.
 	HashKey []byte
@@ -50,7 +45,7 @@ type Config struct {
 
 // Service keeps portal clients and recognises callers.
 type Service struct {
-	work  Work
+	work  unit.Work[Tx]
 	macs  macs
 	now   func() time.Time
 	rand  io.Reader

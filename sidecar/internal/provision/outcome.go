@@ -12,8 +12,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 // errEnded is what a late run finds: another one ended the order.
@@ -45,7 +45,7 @@ func (s *Service) commit(ctx context.Context, w *work, write func(Tx) error) err
 }
 
 func (s *Service) commitActive(tx Tx, w *work, state []byte, jwe string) error {
-	digest := trust.Digest([]byte(jwe))
+	digest := signed.Digest([]byte(jwe))
 	sub, err := tx.Subscriptions().Get(subscription.Resale, w.sub.ID)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is what this package needs of a transaction.
@@ -30,18 +31,6 @@ type Tx interface {
 	Catalog() catalog.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
-}
-
-// Book is our ledger.
-type Book interface {
-	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
 }
 
 // Connections finds a named local platform and the adapter that drives it, with its secrets resolved now.
@@ -51,8 +40,8 @@ type Connections interface {
 
 // Service provisions and destroys.
 type Service struct {
-	Work        Work
-	Book        Book
+	Work        unit.Work[Tx]
+	Book        *ledger.Book
 	Connections Connections
 	// Seal encrypts to a reseller's public sealing key (JWK).
 	Seal func(jwk, plain []byte) (string, error)

@@ -21,6 +21,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -307,7 +308,7 @@ func (s *site) wantLive(b books, kinds ...string) {
 	if b.order.State != order.Completed || b.subscription.State != subscription.Active || !slices.Equal(b.kinds, kinds) || len(b.jobs) != 0 {
 		s.t.Fatalf("order %s, subscription %s, entries %v, jobs %v", b.order.State, b.subscription.State, b.kinds, b.jobs)
 	}
-	if digest := trust.Digest(b.sealed); b.access != digest || string(b.subscription.AccessDigest) != digest {
+	if digest := signed.Digest(b.sealed); b.access != digest || string(b.subscription.AccessDigest) != digest {
 		s.t.Fatalf("stored access data are %s, the ledger says %s, the subscription %s", digest, b.access, b.subscription.AccessDigest)
 	}
 	if _, err := s.reseller.Open(string(b.sealed)); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Config is what the handlers of every surface need.
@@ -39,7 +41,7 @@ type Config struct {
 
 // Wakeups is the subscribing half of the hot state: ch gets a value after a change, several changes may be one value.
 type Wakeups interface {
-	Subscribe(topic string) (ch <-chan struct{}, cancel func())
+	Subscribe(topic unit.Topic) (ch <-chan struct{}, cancel func())
 }
 
 const (

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // follower is one stream: it looks, says what is new, and waits until somebody wakes it, the poll interval has passed, the
 // caller's credential ends, or the caller goes.
 type follower struct {
 	config Config
-	topic  string
+	topic  unit.Topic
 	// expires ends the stream; zero never does.
 	expires time.Time
 	// still refuses a caller that may not listen any more; it is asked at every poll.

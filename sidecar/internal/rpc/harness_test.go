@@ -28,6 +28,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,21 +80,21 @@ func (c *fakeClock) advance(d time.Duration) {
 // wakeups is a topic board like the hot state's.
 type wakeups struct {
 	mu   sync.Mutex
-	subs map[string][]chan struct{}
+	subs map[unit.Topic][]chan struct{}
 }
 
-func (w *wakeups) Subscribe(topic string) (<-chan struct{}, func()) {
+func (w *wakeups) Subscribe(topic unit.Topic) (<-chan struct{}, func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.subs == nil {
-		w.subs = make(map[string][]chan struct{})
+		w.subs = make(map[unit.Topic][]chan struct{})
 	}
 	ch := make(chan struct{}, 1)
 	w.subs[topic] = append(w.subs[topic], ch)
 	return ch, func() {}
 }
 
-func (w *wakeups) wake(topic string) {
+func (w *wakeups) wake(topic unit.Topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, ch := range w.subs[topic] {

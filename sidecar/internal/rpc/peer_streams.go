@@ -9,7 +9,7 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
-	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // tailBatch is how many entries one message of a tail holds at most.
@@ -26,7 +26,7 @@ type peerStreams struct {
 	relation    func(ctx context.Context, p bearer.Principal) error
 }
 
-func (h *peerStreams) follower(who bearer.Principal, topic string) follower {
+func (h *peerStreams) follower(who bearer.Principal, topic unit.Topic) follower {
 	return follower{
 		config: h.config, topic: topic, expires: who.Expires,
 		still: func(ctx context.Context) error { return h.relation(ctx, who) },
@@ -40,7 +40,7 @@ func (h *peerStreams) Watch(ctx context.Context, req *connect.Request[peerv1.Wat
 		return err
 	}
 	cursor := req.Msg.GetCursor()
-	f := h.follower(who, "catalog/"+who.Origin)
+	f := h.follower(who, unit.Catalog(who.Origin))
 	f.look = func(force bool) (sent, done bool, err error) {
 		for {
 			page, err := h.catalog.Page(ctx, who.Origin, cursor)
@@ -87,7 +87,7 @@ func (h *peerStreams) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 		}
 	}
 	after := req.Msg.GetAfterSeq()
-	f := h.follower(who, ledger.Topic(who.Origin))
+	f := h.follower(who, unit.Ledger(who.Origin))
 	f.look = func(force bool) (sent, done bool, err error) {
 		for {
 			page, err := h.ledger.Tail(ctx, who.Origin, after, tailBatch)

@@ -12,6 +12,7 @@ import (
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // portalOrders implements hanse.portal.v1.OrderService.
@@ -125,7 +126,7 @@ func (h *portalOrders) WatchOrder(ctx context.Context, req *connect.Request[port
 	id, last := req.Msg.GetId(), int64(-1)
 	return follower{
 		config: h.config,
-		topic:  order.Topic(who.Portal, id),
+		topic:  unit.Order(who.Portal, id),
 		still:  who.recheck,
 		look: func(force bool) (sent, done bool, err error) {
 			o, err := h.orders.Get(ctx, who.Portal, who.Customer, id)

@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/scope"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
@@ -23,6 +24,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const partner = "https://reseller.example"
@@ -213,10 +215,10 @@ func TestPeerHandlersWithoutAProvedCallerAreClosed(t *testing.T) {
 		"mounted without bearer":     {func(string) (bearer.Principal, bool) { return bearer.Principal{}, false }, connect.CodeUnauthenticated},
 		"a principal without origin": {func(string) (bearer.Principal, bool) { return bearer.Principal{ClientID: "x"}, true }, connect.CodeUnauthenticated},
 		"proved for another procedure": {func(string) (bearer.Principal, bool) {
-			return bearer.Principal{Origin: partner, Procedure: "/x", Scope: bearer.PeeringRequest}, true
+			return bearer.Principal{Origin: partner, Procedure: "/x", Scope: scope.PeeringRequest}, true
 		}, connect.CodePermissionDenied},
 		"with another scope": {func(p string) (bearer.Principal, bool) {
-			return bearer.Principal{Origin: partner, Procedure: p, Scope: bearer.LedgerRead}, true
+			return bearer.Principal{Origin: partner, Procedure: p, Scope: scope.LedgerRead}, true
 		}, connect.CodePermissionDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +273,7 @@ func TestTail(t *testing.T) {
 		b.mu.Lock()
 		b.entries = 251
 		b.mu.Unlock()
-		b.wakeups.wake("ledger/" + partner)
+		b.wakeups.wake(unit.Ledger(partner))
 		next(t, s, 1, "checkpoint 251")
 		if fmt.Sprint(b.accepted) != "[seen]" {
 			t.Fatalf("accepted %v", b.accepted)
@@ -348,7 +350,7 @@ func TestWatchCatalog(t *testing.T) {
 	b.mu.Lock()
 	b.changes = 4
 	b.mu.Unlock()
-	b.wakeups.wake("catalog/" + partner)
+	b.wakeups.wake(unit.Catalog(partner))
 	next(1, false)
 	waiting(t, b.clock, 1)
 	b.clock.advance(20 * time.Second)
@@ -391,7 +393,7 @@ func TestWatchOrder(t *testing.T) {
 			waiting(t, b.clock, 1)
 			o.State = state
 			o = b.putOrder(t, o)
-			b.wakeups.wake(order.Topic("shop", "order-0001"))
+			b.wakeups.wake(unit.Order("shop", "order-0001"))
 			next(t, s, state)
 		}
 		if s.Receive() || s.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var agreementTable = newTable("agreement", "agreement", []string{"id"}, []string{"supplier", "reseller", "created_at"})
@@ -53,7 +54,8 @@ func (s agreements) Put(a agreement.Agreement) (agreement.Agreement, error) {
 	if err != nil {
 		return agreement.Agreement{}, err
 	}
-	s.tx.Wake(topicListing) // prices and visibility hang on it
+	s.tx.wake(unit.Partners)
+	s.tx.wake(unit.Listings) // prices and visibility hang on it
 	a.Version = version
 	return a, nil
 }

@@ -3,6 +3,9 @@ package store
 import (
 	"fmt"
 	"sync"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // CommitEach makes the store commit each closure by itself, for comparison: whoever calls begins, runs and commits under a
@@ -21,6 +24,22 @@ func (c *commitEach) do(it *work) error {
 	c.alone(it)
 	return it.err
 }
+
+// SlowSteps makes each step of Bulk seem to take a time of its own.
+func (s *Store) SlowSteps(step time.Duration) {
+	var begun time.Time
+	var steps time.Duration
+	s.elapsed = func(since time.Time) time.Duration {
+		if !since.Equal(begun) {
+			begun, steps = since, 0
+		}
+		steps++
+		return steps * step
+	}
+}
+
+// Wake wakes a topic as the store's own writes do.
+func (tx *Tx) Wake(topic unit.Topic) { tx.wake(topic) }
 
 // Record is a stored record as it is, and SetRecord writes it as another version of us would.
 func (tx *Tx) Record(table, where string) (raw []byte, err error) {

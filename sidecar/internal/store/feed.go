@@ -7,15 +7,7 @@ import (
 	"io"
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
-)
-
-// Topics that the store itself wakes; the ones of partners end with the partner's origin.
-const (
-	topicJob     = "job"
-	topicListing = "listing"
-	topicLedger  = "ledger/"
-	topicCatalog = "catalog/"
-	topicOrder   = "order/retail/"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Publish takes the feed's row lock with the next number, so that numbers become visible in their order.
@@ -31,7 +23,7 @@ func (s offerings) Publish(partner, offeringID string, revision int64, tombstone
 	if err != nil {
 		return err
 	}
-	s.tx.Wake(topicCatalog + partner)
+	s.tx.wake(unit.Catalog(partner))
 	return nil
 }
 

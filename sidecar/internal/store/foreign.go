@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -47,7 +48,7 @@ func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 		return false, err
 	}
 	if n == 1 {
-		s.tx.Wake(topicListing)
+		s.tx.wake(unit.Listings)
 		return true, nil
 	}
 	return s.replaceForeign(f, change)
@@ -81,7 +82,7 @@ func (s offerings) replaceForeign(f catalog.Foreign, change int64) (bool, error)
 		f.Partner, f.ID, f.Revision, flag(f.Tombstone), sweep, change, ns(f.UpdatedAt), raw); err != nil {
 		return false, err
 	}
-	s.tx.Wake(topicListing)
+	s.tx.wake(unit.Listings)
 	return true, nil
 }
 
@@ -149,7 +150,7 @@ func (s offerings) SweepForeign(partner string, generation int64, now time.Time)
 		}
 	}
 	if len(gone) > 0 {
-		s.tx.Wake(topicListing)
+		s.tx.wake(unit.Listings)
 	}
 	return gone, nil
 }

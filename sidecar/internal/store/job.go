@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner, lease_until, crashes, last_error, created_at`
@@ -27,7 +28,7 @@ func (s jobs) Enqueue(kind, key, partner string, due time.Time) error {
 		ON CONFLICT (kind, key) DO NOTHING`,
 		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
 	if err == nil && n == 1 {
-		s.tx.Wake(topicJob)
+		s.tx.wake(unit.Jobs)
 	}
 	return err
 }
@@ -124,7 +125,7 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6,
 		attempts = $7, crashes = $8`, ns(due), lastError, attempts, j.Crashes)
 	if err == nil && !due.After(s.tx.s.cfg.Now()) {
-		s.tx.Wake(topicJob) // a later one is found by the runners' polls
+		s.tx.wake(unit.Jobs) // a later one is found by the runners' polls
 	}
 	return err
 }
@@ -142,7 +143,7 @@ func (s jobs) Retry(id int64, now time.Time) error {
 	if n == 0 {
 		return fault.New(fault.NotFound, "job_not_found", "there is no waiting or parked job %d", id)
 	}
-	s.tx.Wake(topicJob)
+	s.tx.wake(unit.Jobs)
 	return nil
 }
 
@@ -150,7 +151,7 @@ func (s jobs) Expedite(kind, partner string, now time.Time) error {
 	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3`,
 		kind, partner, ns(now))
 	if err == nil && n > 0 {
-		s.tx.Wake(topicJob)
+		s.tx.wake(unit.Jobs)
 	}
 	return err
 }
@@ -159,7 +160,7 @@ func (s jobs) EndLeases(owner string, now time.Time) error {
 	n, err := s.tx.exec(`UPDATE job SET lease_until = $2 WHERE state = 'running' AND lease_until > $2 AND (lease_owner = $1 OR $1 = '')`,
 		owner, ns(now))
 	if err == nil && n > 0 {
-		s.tx.Wake(topicJob)
+		s.tx.wake(unit.Jobs)
 	}
 	return err
 }

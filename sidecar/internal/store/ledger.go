@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 type books struct{ tx *Tx }
@@ -87,7 +88,7 @@ func (s books) Advance(partner string, dir ledger.Direction, build func(seq int6
 		return ledger.Entry{}, err
 	}
 	if dir == ledger.Own {
-		s.tx.Wake(topicLedger + partner)
+		s.tx.wake(unit.Ledger(partner))
 	}
 	return e, nil
 }

@@ -45,6 +45,7 @@ func TestLedgerIsOneChain(t *testing.T) {
 			return nil
 		})
 		var one, two ledger.Entry
+		woken.take()
 		do(t, s, func(tx *store.Tx) error {
 			one, two = must(advance(tx, ledger.Own, "a")), must(advance(tx, ledger.Own, "b"))
 			must(advance(tx, ledger.Theirs, "c"))

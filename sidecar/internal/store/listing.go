@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var overrideTable = newTable("listing", "listing_override", []string{"listing_id"}, nil)
@@ -50,7 +51,7 @@ func (s listings) PutOverride(o listing.Override) (listing.Override, error) {
 	if err != nil {
 		return listing.Override{}, err
 	}
-	s.tx.Wake(topicListing)
+	s.tx.wake(unit.Listings)
 	o.Version = version
 	return o, nil
 }
@@ -94,7 +95,7 @@ func (s listings) PutRule(r listing.Rule) error {
 	if err != nil {
 		return err
 	}
-	s.tx.Wake(topicListing)
+	s.tx.wake(unit.Listings)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/testserver"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var servers testserver.Servers
@@ -86,10 +87,10 @@ type topics struct {
 	all []string
 }
 
-func (w *topics) add(topic string) {
+func (w *topics) add(topic unit.Topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.all = append(w.all, topic)
+	w.all = append(w.all, string(topic))
 }
 
 func (w *topics) take() []string {

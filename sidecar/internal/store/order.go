@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var orderTable = newTable("order", `"order"`, []string{"side", "key"},
@@ -59,7 +60,7 @@ func (s orders) Put(o order.Order) (order.Order, error) {
 		return order.Order{}, err
 	}
 	if o.Side == order.Retail {
-		s.tx.Wake(topicOrder + o.Key())
+		s.tx.wake(unit.Order(o.Portal, o.ID))
 	}
 	o.Version = version
 	return o, nil

@@ -4,6 +4,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var partnerTable = newTable("partner", "partner", []string{"origin"}, nil)
@@ -45,6 +46,7 @@ func (p partners) Put(m member.Partner) (member.Partner, error) {
 	if err != nil {
 		return member.Partner{}, err
 	}
+	p.tx.wake(unit.Partners)
 	m.Version = version
 	return m, nil
 }

@@ -335,7 +335,7 @@ func TestOrdersAreFoundAndCounted(t *testing.T) {
 			must(tx.Orders().Put(done))
 			return nil
 		})
-		if diff := cmp.Diff([]string{"order/retail/shop/o-1", "order/retail/shop/o-2"}, woken.take()); diff != "" {
+		if diff := cmp.Diff([]string{"order/shop/o-1", "order/shop/o-2"}, woken.take()); diff != "" {
 			t.Fatal(diff)
 		}
 		view(t, s, func(tx *store.Tx) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // ErrInUse says that another replica holds the database exclusively.
@@ -38,7 +39,7 @@ type Config struct {
 	Rand io.Reader
 	// Wake is called after a commit, once for each topic that the closure woke, on the goroutine of the caller of Do; nil
 	// drops them.
-	Wake func(topic string)
+	Wake func(topic unit.Topic)
 	// Committed is told each durable commit, for metrics; default nobody is. It must be quick.
 	Committed func(closures int, took time.Duration)
 	// Logger; default discards.
@@ -51,6 +52,8 @@ type Store struct {
 	eng   engine
 	vault *vault
 	stats stats
+	// elapsed measures how long the writer is really held, which is not business time.
+	elapsed func(since time.Time) time.Duration
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -83,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{cfg: cfg, vault: v}
+	s := &Store{cfg: cfg, vault: v, elapsed: time.Since}
 	s.stats.told = cfg.Committed
 	if cfg.Path != "" {
 		s.eng, err = openSQLite(ctx, s)
@@ -158,13 +161,13 @@ func (s *Store) Bulk(ctx context.Context, n int, fn func(tx *Tx, i int) error) e
 	for next := 0; next < n; {
 		start, done := next, next
 		err := s.submit(&work{ctx: ctx, bulk: true, fn: func(tx *Tx) error {
-			begun := time.Now() // how long the writer is really held, not business time
+			begun := time.Now()
 			for done = start; done < n; {
 				if err := fn(tx, done); err != nil {
 					return err
 				}
 				done++
-				if time.Since(begun) >= bulkSlice || done-start >= bulkLeast && s.eng.waiting() {
+				if s.elapsed(begun) >= bulkSlice || done-start >= bulkLeast && s.eng.waiting() {
 					break
 				}
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Tx is one transaction. It belongs to the closure that got it, on one goroutine, until the closure returns.
@@ -24,7 +25,7 @@ type Tx struct {
 	s      *Store
 	ctx    context.Context
 	on     session
-	topics []string
+	topics []unit.Topic
 	// change and changeEnd are the rest of the block of change numbers that this transaction took.
 	change, changeEnd int64
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
@@ -48,8 +49,8 @@ func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
 func (tx *Tx) Portals() portal.Store             { return portals{tx} }
 func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }
 
-// Wake publishes the topic after the commit, once however often it is woken. A rollback drops it.
-func (tx *Tx) Wake(topic string) {
+// wake publishes the topic after the commit, once however often it is woken. A rollback drops it.
+func (tx *Tx) wake(topic unit.Topic) {
 	if !slices.Contains(tx.topics, topic) {
 		tx.topics = append(tx.topics, topic)
 	}

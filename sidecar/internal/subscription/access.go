@@ -13,7 +13,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // AccessField is one value that the customer needs to use a subscription.
@@ -47,24 +48,12 @@ type Tx interface {
 	Partners() member.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
-	Wake(topic string)
-}
-
-// Work runs transactions.
-type Work interface {
-	Do(ctx context.Context, fn func(Tx) error) error
-	View(ctx context.Context, fn func(Tx) error) error
 }
 
 // Link reads and confirms access data at the supplier.
 type Link interface {
 	AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error)
 	ConfirmAccess(ctx context.Context, partner, agreementID, document string) error
-}
-
-// Book is our ledger.
-type Book interface {
-	Append(tx ledger.Tx, partner string, kind ledger.Kind, subject string, body any) (ledger.Entry, error)
 }
 
 // Opener opens what was sealed to us.
@@ -78,10 +67,10 @@ const JobAccessConfirm = "access.confirm"
 // Service reads subscriptions and moves access data.
 type Service struct {
 	Self   string
-	Work   Work
+	Work   unit.Work[Tx]
 	Link   Link
-	Book   Book
-	Signer trust.Signer
+	Book   *ledger.Book
+	Signer signed.Signer
 	Opener Opener
 	Now    func() time.Time
 	Fail   *failpoint.Points
@@ -176,7 +165,7 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		return fmt.Errorf("fetch access data of %s: %w", sub.ID, err)
 	}
 	s.Fail.Hit("retail.access.after_fetch")
-	if trust.Digest([]byte(jwe)) != string(sub.AccessDigest) {
+	if signed.Digest([]byte(jwe)) != string(sub.AccessDigest) {
 		return &job.ParkError{Err: fault.New(fault.Invalid, "access_digest", "the access data are not those that the supplier's ledger names")}
 	}
 	plain, err := s.Opener.Open(jwe)
@@ -204,8 +193,6 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		}); err != nil {
 			return err
 		}
-		tx.Wake("job")
-		tx.Wake("order/retail/" + sub.Portal + "/" + sub.OrderID)
 		if err := tx.Jobs().Enqueue(JobAccessConfirm, sub.ID, sub.Partner, s.Now()); err != nil {
 			return err
 		}
@@ -231,7 +218,7 @@ func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	document, err := s.Signer.Sign(keys.Business, trust.TypAccessReceipt, payload)
+	document, err := s.Signer.Sign(keys.Business, signed.AccessReceipt, payload)
 	if err != nil {
 		return err
 	}
@@ -270,12 +257,12 @@ func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, docume
 	if err != nil {
 		return err
 	}
-	payload, err := trust.Open(document, trust.TypAccessReceipt, partner.BusinessKey)
+	payload, err := signed.Open(document, signed.AccessReceipt, partner.BusinessKey)
 	if err != nil {
 		return err
 	}
 	var r receipt
-	if err := trust.Decode(payload, &r); err != nil {
+	if err := signed.Decode(payload, &r); err != nil {
 		return err
 	}
 	if r.Issuer != caller || r.Audience != s.Self {

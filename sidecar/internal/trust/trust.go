@@ -1,16 +1,13 @@
-// Package trust says who a member is and what its word is worth: the signed member document, documents signed with a pinned
-// business key, and which OAuth scopes a partnership and its agreements give.
+// Package trust says who a member is: its signed member document, checked against the keys that its origin publishes, and the
+// id of a partnership.
 //
 // A member is its origin. Everything else is read from it once and pinned; a later change counts only with a rollover that
 // the pinned key signed.
 package trust
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,27 +19,11 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-)
-
-// Types of documents (the JWS header typ).
-const (
-	TypMember        = "hanse-peer+jwt"
-	TypPeering       = "hanse-peering+jwt"
-	TypAgreement     = "hanse-agreement+jwt"
-	TypOrder         = "hanse-order+jwt"
-	TypCheckpoint    = "hanse-checkpoint+jwt"
-	TypSeen          = "hanse-seen+jwt"
-	TypCatalogPage   = "hanse-catalog-page+jwt"
-	TypAccessReceipt = "hanse-access-receipt+jwt"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
 // Protocol is the version of the peer protocol that this build speaks.
 const Protocol = "1"
-
-// Signer signs documents with our business key.
-type Signer interface {
-	Sign(purpose keys.Purpose, typ string, payload []byte) (string, error)
-}
 
 // MemberDocument is the payload of /.well-known/hanse-member.
 type MemberDocument struct {
@@ -91,7 +72,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	if err != nil {
 		return Info{}, memberFault("its business keys cannot be read", err)
 	}
-	payload, thumbprint, err := keys.Verify(jws, TypMember, businessKeys)
+	payload, thumbprint, err := keys.Verify(jws, signed.Member, businessKeys)
 	if err != nil {
 		return Info{}, memberFault("its member document is not signed by a business key that it publishes", err)
 	}
@@ -153,41 +134,6 @@ func seals(k jose.JSONWebKey) bool {
 func memberFault(cause string, err error) error {
 	return fault.New(fault.Precondition, "member_document_invalid", "the member cannot be trusted: %s", cause).
 		Do("ask the member to check its sidecar").Because(err)
-}
-
-// Open verifies a document with a pinned public JWK and answers its payload as it travelled. A failure is
-// fault.Unauthenticated with reason document_signature_invalid.
-func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
-	invalid := fault.New(fault.Unauthenticated, "document_signature_invalid",
-		"the document is not a %s signed by the partner's pinned business key", typ)
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(publicJWK); err != nil {
-		return nil, invalid.Because(err)
-	}
-	payload, _, err := keys.Verify(jws, typ, []jose.JSONWebKey{key})
-	if err != nil {
-		return nil, invalid.Because(err)
-	}
-	return payload, nil
-}
-
-// Decode reads a verified payload: unknown fields are kept out of reach, not refused (N+1 may send them), but the bytes must
-// be one JSON object; null, which Unmarshal takes for anything, is none.
-func Decode(payload []byte, into any) error {
-	err := json.Unmarshal(payload, into)
-	if err == nil && bytes.Equal(bytes.TrimSpace(payload), []byte("null")) {
-		err = errors.New("null is not an object")
-	}
-	if err != nil {
-		return fault.New(fault.Invalid, "document_malformed", "the document's payload is not the JSON that its type asks for").Because(err)
-	}
-	return nil
-}
-
-// Digest is the lower-case hex SHA-256.
-func Digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 // PartnershipID is the same on both sides: it names the pair of origins.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -82,7 +83,7 @@ func TestVerifyMember(t *testing.T) {
 				Issuer: origin, IssuedAt: noon.Unix(), ExpiresAt: noon.Add(time.Hour).Unix(), Versions: []string{"0", trust.Protocol},
 				Name: "Member", BusinessKey: own.CurrentKID(keys.Business), NextKeyDigest: own.NextDigest(), SealingKey: own.CurrentKID(keys.Sealing),
 			},
-			signer: own, purpose: keys.Business, typ: trust.TypMember,
+			signer: own, purpose: keys.Business, typ: signed.Member,
 			published: trust.KeysDocument{Business: own.PublicJWKS(keys.Business), Sealing: own.PublicJWKS(keys.Sealing)},
 		}
 	}
@@ -161,7 +162,7 @@ func TestVerifyMember(t *testing.T) {
 			s.signer, s.published.Business = other, merge(t, own.PublicJWKS(keys.Business), other.PublicJWKS(keys.Business))
 		}, "names another business key"},
 		{"signed by the token key", func(s *shown) { s.purpose = keys.Token }, unsigned},
-		{"a document of another type", func(s *shown) { s.typ = trust.TypPeering }, unsigned},
+		{"a document of another type", func(s *shown) { s.typ = signed.Peering }, unsigned},
 		{"names another business key", func(s *shown) { s.document.BusinessKey = other.CurrentKID(keys.Business) }, "names another business key"},
 		{"names no business key", func(s *shown) { s.document.BusinessKey = "" }, "names another business key"},
 		{"an unknown protocol version", func(s *shown) { s.document.Versions = []string{"2", "11"} }, "protocol versions"},
@@ -254,87 +255,6 @@ func merge(t *testing.T, sets ...[]byte) []byte {
 		t.Fatal(err)
 	}
 	return raw
-}
-
-func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
-	own, other := newKeys(t), newKeys(t)
-	payload := []byte(`{"a": 1 }`)
-	sign := func(m *keys.Manager, p keys.Purpose, typ string) string {
-		jws, err := m.Sign(p, typ, payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return jws
-	}
-	pinned := own.PublicJWK(keys.Business)
-	good := sign(own, keys.Business, trust.TypOrder)
-	cases := []struct {
-		name, jws string
-		key       []byte
-		ok        bool
-	}{
-		{"good", good, pinned, true},
-		{"another type", sign(own, keys.Business, trust.TypPeering), pinned, false},
-		{"another member's signature", sign(other, keys.Business, trust.TypOrder), pinned, false},
-		{"the client key's signature", sign(own, keys.Client, trust.TypOrder), pinned, false},
-		{"another member's key is pinned", good, other.PublicJWK(keys.Business), false},
-		{"a changed payload", flip(good, strings.IndexByte(good, '.')+3), pinned, false},
-		{"a changed signature", flip(good, len(good)-20), pinned, false},
-		{"no signature", good[:strings.LastIndexByte(good, '.')+1], pinned, false},
-		{"no document", "", pinned, false},
-		{"no pinned key", good, nil, false},
-		{"a pinned key that is none", good, []byte(`{"kty":"EC"}`), false},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := trust.Open(c.jws, trust.TypOrder, c.key)
-			if c.ok {
-				if err != nil || !bytes.Equal(got, payload) {
-					t.Fatalf("opened %q, %v", got, err)
-				}
-				return
-			}
-			if !fault.Is(err, fault.Unauthenticated) || fault.ReasonOf(err) != "document_signature_invalid" || got != nil {
-				t.Fatalf("got %q, %v", got, err)
-			}
-		})
-	}
-}
-
-func TestDecodeTakesOneJSONObject(t *testing.T) {
-	cases := []struct {
-		payload string
-		ok      bool
-	}{
-		{`{"iss":"a"}`, true},
-		{` {"iss":"a","later":[1]} `, true},
-		{`null`, false},
-		{` null `, false},
-		{`[]`, false},
-		{`"a"`, false},
-		{`7`, false},
-		{``, false},
-		{`{`, false},
-		{`{"iss":"a"}{"iss":"b"}`, false},
-		{`{"iss":7}`, false},
-	}
-	for _, c := range cases {
-		t.Run(c.payload, func(t *testing.T) {
-			var into struct {
-				Issuer string `json:"iss"`
-			}
-			err := trust.Decode([]byte(c.payload), &into)
-			if c.ok {
-				if err != nil || into.Issuer != "a" {
-					t.Fatalf("decoded %+v, %v", into, err)
-				}
-				return
-			}
-			if !fault.Is(err, fault.Invalid) || fault.ReasonOf(err) != "document_malformed" {
-				t.Fatalf("error is %v", err)
-			}
-		})
-	}
 }
 
 func TestAPartnershipIsNamedAlikeFromBothSides(t *testing.T) {

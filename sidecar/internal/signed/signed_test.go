@@ -1,0 +1,123 @@
+package signed_test
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// newKeys makes a member's keys in a real store.
+func newKeys(t *testing.T) *keys.Manager {
+	t.Helper()
+	clock := func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
+	st, err := store.Open(context.Background(), store.Config{
+		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	m, err := keys.New(context.Background(), keys.Config{Store: st, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// flip changes one character of base64url text.
+func flip(s string, i int) string {
+	c := byte('A')
+	if s[i] == c {
+		c = 'B'
+	}
+	return s[:i] + string(c) + s[i+1:]
+}
+
+func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
+	own, other := newKeys(t), newKeys(t)
+	payload := []byte(`{"a": 1 }`)
+	sign := func(m *keys.Manager, p keys.Purpose, typ string) string {
+		jws, err := m.Sign(p, typ, payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jws
+	}
+	pinned := own.PublicJWK(keys.Business)
+	good := sign(own, keys.Business, signed.Order)
+	cases := []struct {
+		name, jws string
+		key       []byte
+		ok        bool
+	}{
+		{"good", good, pinned, true},
+		{"another type", sign(own, keys.Business, signed.Peering), pinned, false},
+		{"another member's signature", sign(other, keys.Business, signed.Order), pinned, false},
+		{"the client key's signature", sign(own, keys.Client, signed.Order), pinned, false},
+		{"another member's key is pinned", good, other.PublicJWK(keys.Business), false},
+		{"a changed payload", flip(good, strings.IndexByte(good, '.')+3), pinned, false},
+		{"a changed signature", flip(good, len(good)-20), pinned, false},
+		{"no signature", good[:strings.LastIndexByte(good, '.')+1], pinned, false},
+		{"no document", "", pinned, false},
+		{"no pinned key", good, nil, false},
+		{"a pinned key that is none", good, []byte(`{"kty":"EC"}`), false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := signed.Open(c.jws, signed.Order, c.key)
+			if c.ok {
+				if err != nil || !bytes.Equal(got, payload) {
+					t.Fatalf("opened %q, %v", got, err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Unauthenticated) || fault.ReasonOf(err) != "document_signature_invalid" || got != nil {
+				t.Fatalf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestDecodeTakesOneJSONObject(t *testing.T) {
+	cases := []struct {
+		payload string
+		ok      bool
+	}{
+		{`{"iss":"a"}`, true},
+		{` {"iss":"a","later":[1]} `, true},
+		{`null`, false},
+		{` null `, false},
+		{`[]`, false},
+		{`"a"`, false},
+		{`7`, false},
+		{``, false},
+		{`{`, false},
+		{`{"iss":"a"}{"iss":"b"}`, false},
+		{`{"iss":7}`, false},
+	}
+	for _, c := range cases {
+		t.Run(c.payload, func(t *testing.T) {
+			var into struct {
+				Issuer string `json:"iss"`
+			}
+			err := signed.Decode([]byte(c.payload), &into)
+			if c.ok {
+				if err != nil || into.Issuer != "a" {
+					t.Fatalf("decoded %+v, %v", into, err)
+				}
+				return
+			}
+			if !fault.Is(err, fault.Invalid) || fault.ReasonOf(err) != "document_malformed" {
+				t.Fatalf("error is %v", err)
+			}
+		})
+	}
+}
