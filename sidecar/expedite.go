@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
@@ -44,7 +44,7 @@ func (s *Sidecar) expedite(partner string) {
 	defer cancel()
 	err := s.store.Do(ctx, func(tx *store.Tx) error {
 		for _, kind := range []string{
-			order.JobSubmit, order.JobAccessFetch, subscription.JobAccessConfirm, agreement.JobOffer, agreement.JobAccept,
+			retail.JobSubmit, subscription.JobAccessFetch, subscription.JobAccessConfirm, agreement.JobOffer, agreement.JobAccept,
 		} {
 			if err := tx.Jobs().Expedite(kind, partner, now); err != nil {
 				return err

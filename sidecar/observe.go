@@ -9,6 +9,8 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
+	"github.com/hanse-market/hanse/sidecar/internal/operator"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -46,10 +48,9 @@ func ReadBuild() Build {
 	return b
 }
 
-// meters registers the collectors and makes the ops surface that shows them.
-func (s *Sidecar) meters() (*metrics.Metrics, error) {
-	registry, build := metrics.NewRegistry(), ReadBuild()
-	s.handlers.ops = metrics.OpsHandler(metrics.OpsConfig{Gatherer: registry, Ready: s.readiness()})
+// meters registers the collectors.
+func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
+	build := ReadBuild()
 	return metrics.New(metrics.Config{
 		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
 	})
@@ -60,17 +61,19 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 	var out metrics.Snapshot
 	err := s.store.View(ctx, func(tx *store.Tx) error {
 		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Parked: map[string]int64{}, Partnerships: map[string]int64{}}
-		orders, oldest, err := tx.Orders().Count()
-		if err != nil {
-			return err
-		}
-		for side, states := range orders {
+		for side, count := range map[operator.Side]func() (map[order.State]int64, time.Time, error){
+			operator.Retail: tx.RetailOrders().Count, operator.Resale: tx.ResaleOrders().Count,
+		} {
+			states, oldest, err := count()
+			if err != nil {
+				return err
+			}
 			for state, n := range states {
 				out.Orders = append(out.Orders, metrics.Count{Group: string(side), State: string(state), N: n})
 			}
-		}
-		for side, at := range oldest {
-			out.OldestOpen[string(side)] = s.cfg.Now().Sub(at)
+			if !oldest.IsZero() {
+				out.OldestOpen[string(side)] = s.cfg.Now().Sub(oldest)
+			}
 		}
 		subscriptions, err := tx.Subscriptions().Count()
 		if err != nil {

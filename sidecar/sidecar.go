@@ -176,7 +176,7 @@ func (s *Sidecar) OpsHandler() http.Handler { return s.handlers.ops }
 // it a new key where it exists; the key lives in this process only. It answers while Run runs.
 func (s *Sidecar) Client(ctx context.Context, portalName string) (*sdk.Client, error) {
 	_, key, err := s.portals.Rotate(ctx, portalName, 0)
-	if isNotFound(err) {
+	if fault.Is(err, fault.NotFound) {
 		_, key, err = s.portals.Add(ctx, portalName, nil)
 	}
 	if err != nil {

@@ -32,7 +32,9 @@ func (c *orderListCmd) Run(a *app) error {
 	return a.show(all, func(t *table) {
 		t.row("ID", "SIDE", "PARTNER", "ACTION", "OFFERING", "STATE", "REASON", "PLACED", "UPDATED")
 		for _, o := range all.GetOrders() {
-			t.row(o.GetId(), o.GetSide(), o.GetPartner(), o.GetAction(), o.GetOfferingId(), o.GetState(), o.GetReason(), when(o.GetPlacedAt()), when(o.GetUpdatedAt()))
+			for _, it := range o.GetItems() { // a line each: they go to partners of their own and end on their own
+				t.row(o.GetId(), o.GetSide(), it.GetPartner(), it.GetAction(), it.GetOfferingId(), it.GetState(), it.GetReason(), when(o.GetPlacedAt()), when(o.GetUpdatedAt()))
+			}
 		}
 	})
 }
@@ -53,16 +55,24 @@ func (c *orderShowCmd) Run(a *app) error {
 		t.fact("State", o.GetState())
 		t.fact("Reason", o.GetReason())
 		t.fact("Message", o.GetMessage())
-		t.fact("Action", o.GetAction())
-		t.fact("Partner", o.GetPartner())
 		t.fact("Portal", o.GetPortal())
-		t.fact("Offering", o.GetOfferingId()+" revision "+number(o.GetOfferingRevision()))
-		t.fact("Correlation", o.GetCorrelationId())
-		t.fact("Subscription", o.GetSubscriptionId())
-		t.fact("Wholesale once", amount(o.GetWholesaleOneOff()))
-		t.fact("Wholesale recurring", amount(o.GetWholesaleRecurring()))
 		t.fact("Placed", when(o.GetPlacedAt()))
 		t.fact("Updated", when(o.GetUpdatedAt()))
+		for i, it := range o.GetItems() {
+			if several := len(o.GetItems()) > 1; several {
+				t.fact("Item", number(int64(i+1)))
+				t.fact("State", it.GetState())
+				t.fact("Reason", it.GetReason())
+				t.fact("Message", it.GetMessage())
+			}
+			t.fact("Action", it.GetAction())
+			t.fact("Partner", it.GetPartner())
+			t.fact("Offering", it.GetOfferingId()+" revision "+number(it.GetOfferingRevision()))
+			t.fact("Correlation", it.GetCorrelationId())
+			t.fact("Subscription", it.GetSubscriptionId())
+			t.fact("Wholesale once", amount(it.GetWholesaleOneOff()))
+			t.fact("Wholesale recurring", amount(it.GetWholesaleRecurring()))
+		}
 	})
 }
 

@@ -33,25 +33,22 @@ type Link interface {
 	AcceptAgreement(ctx context.Context, partner, document string) error
 }
 
-// Publisher puts our offerings into the feed of a reseller when an agreement becomes active.
-type Publisher interface {
-	PublishAll(tx Tx, partner, currency string) error
-}
-
 // Job kinds.
 const (
 	JobOffer  = "agreement.offer"
 	JobAccept = "agreement.accept"
+	// JobPublish puts our offerings into the feed of a reseller whose agreement became active; its key is the agreement's id.
+	// Package catalog carries it out.
+	JobPublish = "catalog.publish"
 )
 
 // Service offers and accepts agreements.
 type Service struct {
-	Self      string
-	Work      unit.Work[Tx]
-	Link      Link
-	Book      *ledger.Book
-	Publisher Publisher
-	Signer    signed.Signer
+	Self   string
+	Work   unit.Work[Tx]
+	Link   Link
+	Book   *ledger.Book
+	Signer signed.Signer
 	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
 	OwnKeys func() (thumbprint, nextDigest string)
 	Now     func() time.Time
@@ -132,7 +129,7 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().Enqueue(JobOffer, a.ID, reseller, now)
+		return tx.Jobs().At(JobOffer, a.ID, reseller, now)
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
@@ -254,7 +251,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().Enqueue(JobAccept, a.ID, supplier, s.Now())
+		return tx.Jobs().At(JobAccept, a.ID, supplier, s.Now())
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
@@ -304,7 +301,7 @@ func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
 	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
 		return err
 	}
-	return s.Work.Do(ctx, func(tx Tx) error { return s.activate(tx, a.ID) })
+	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.ID) })
 }
 
 // ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
@@ -347,7 +344,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 			if err := s.activate(tx, signed.ID); err != nil {
 				return err
 			}
-			return s.Publisher.PublishAll(tx, caller, signed.Terms.Currency)
+			return tx.Jobs().At(JobPublish, signed.ID, caller, s.Now())
 		}
 		if have.State != Active {
 			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 )
 
 // Document is what a supplier publishes of an offering: the JSON object whose exact bytes are hashed, sent and kept.
@@ -18,11 +20,11 @@ type Document struct {
 	Description string `json:"description,omitempty"`
 	Category    string `json:"category"`
 	// Region is the supplier's name for the place, Country its ISO 3166-1 alpha-2 code.
-	Region         string           `json:"region"`
-	Country        string           `json:"country"`
-	Certifications []string         `json:"certifications,omitempty"`
-	Currency       string           `json:"currency"`
-	Prices         []PriceComponent `json:"prices"`
+	Region         string            `json:"region"`
+	Country        string            `json:"country"`
+	Certifications []string          `json:"certifications,omitempty"`
+	Currency       string            `json:"currency"`
+	Prices         []price.Component `json:"prices"`
 	// Inputs and Outputs are JSON Schemas (2020-12) of the recipe.
 	Inputs  json.RawMessage `json:"inputs"`
 	Outputs json.RawMessage `json:"outputs"`
@@ -31,34 +33,9 @@ type Document struct {
 	OrderableUntil *time.Time `json:"orderable_until,omitempty"`
 }
 
-// PriceKind says when a component is owed.
-type PriceKind string
-
-const (
-	OneOff    PriceKind = "one_off"
-	Recurring PriceKind = "recurring"
-	Usage     PriceKind = "usage"
-)
-
-// PriceComponent is one line of a price.
-type PriceComponent struct {
-	ID   string    `json:"id"`
-	Name string    `json:"name"`
-	Kind PriceKind `json:"kind"`
-	// Period is an ISO 8601 duration, for Recurring.
-	Period string `json:"period,omitempty"`
-	// Unit is what one unit is, for Usage.
-	Unit string `json:"unit,omitempty"`
-	// Amount is the decimal list price of one unit in the document's currency, where Tiers is empty.
-	Amount string `json:"amount,omitempty"`
-	Tiers  []Tier `json:"tiers,omitempty"`
-}
-
-// Tier is one step of a graduated price.
-type Tier struct {
-	// UpTo is inclusive; 0 on the last tier is without bound.
-	UpTo   int64  `json:"up_to,omitempty"`
-	Amount string `json:"amount"`
+// PriceList is the document's prices in its currency.
+func (d Document) PriceList() price.List {
+	return price.List{Components: d.Prices, Currency: d.Currency}
 }
 
 // Offering is one revision of what we sell.

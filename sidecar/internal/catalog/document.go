@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 )
 
@@ -169,32 +170,32 @@ func (d Document) checkPrices() []finding {
 			note("name", "field_limit", "is too long")
 		}
 		switch c.Kind {
-		case Recurring:
+		case price.Recurring:
 			if !periodPattern.MatchString(c.Period) {
 				note("period", "field_format", "must be an ISO 8601 duration of years, months, weeks or days")
 			} else if period != "" && period != c.Period {
 				note("period", "price_period", "differs: an offering recurs with one period")
 			}
 			period = c.Period
-		case Usage:
+		case price.Usage:
 			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > maxUnit {
 				note("unit", "field_limit", "must say what one unit is")
 			}
-		case OneOff:
+		case price.OneOff:
 		default:
 			note("kind", "field_value", "must be one of: one_off, recurring, usage")
 		}
-		found = append(found, c.checkAmounts(path, d.Currency)...)
+		found = append(found, checkAmounts(c, path, d.Currency)...)
 	}
 	if len(found) == 0 {
-		if _, err := PriceLine(d, maxQuantity, 0, 0); err != nil {
+		if _, err := d.PriceList().Line(maxQuantity, price.Terms{}); err != nil {
 			found = append(found, finding{at("prices"), "price_overflow", "overflow at the largest order"})
 		}
 	}
 	return found
 }
 
-func (c PriceComponent) checkAmounts(path []string, currency string) []finding {
+func checkAmounts(c price.Component, path []string, currency string) []finding {
 	amount := func(path []string, s string) []finding {
 		if _, err := money.ParseUnitPrice(s, currency); err != nil {
 			reason, cause := amountFault(s)

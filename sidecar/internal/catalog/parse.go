@@ -13,6 +13,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 )
 
@@ -187,7 +188,7 @@ func reasonOf(keyword string) string {
 type written struct {
 	Document
 	Prices []struct {
-		PriceComponent
+		price.Component
 		Currency string `json:"currency"`
 	} `json:"prices"`
 	Recipe struct {
@@ -220,7 +221,7 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 		if c.Name == "" {
 			c.Name = c.ID
 		}
-		doc.Prices = append(doc.Prices, c.PriceComponent)
+		doc.Prices = append(doc.Prices, c.Component)
 	}
 	doc.Inputs, doc.Outputs = json.RawMessage(nothing), json.RawMessage(anything)
 	if v, _ := src.value.(map[string]any)["recipe"].(map[string]any); v != nil {

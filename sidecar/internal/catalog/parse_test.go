@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 )
 
@@ -305,7 +306,7 @@ func FuzzParse(f *testing.F) {
 			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
-			if _, _, err := Headline(p.Document, 2000, 1500); err != nil {
+			if _, _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -324,10 +325,10 @@ func FuzzDecodeDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := PriceLine(doc, maxQuantity, 10000, 0); err != nil {
+		if _, err := doc.PriceList().Line(maxQuantity, price.Terms{DiscountBP: 10000}); err != nil {
 			t.Fatalf("accepted, but without a price: %v", err)
 		}
-		if _, err := RetailComponents(doc, 0, 0); err != nil {
+		if _, err := doc.PriceList().Retail(price.Terms{}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -17,17 +18,7 @@ import (
 type Tx interface {
 	Catalog() Store
 	Cursors() CursorStore
-}
-
-// AudienceEntry is a reseller that sees our offerings in one currency.
-type AudienceEntry struct {
-	Partner  string
-	Currency string
-}
-
-// Audience tells who sees our catalog: the resellers with an active agreement.
-type Audience interface {
-	Resellers(tx Tx) ([]AudienceEntry, error)
+	Agreements() agreement.Store
 }
 
 // Grace is how long a superseded revision without orderable_until is honoured: an order that left before the change
@@ -36,9 +27,9 @@ const Grace = 24 * time.Hour
 
 // Service is the supplier's side of the catalog.
 type Service struct {
-	Work     unit.Work[Tx]
-	Audience Audience
-	Now      func() time.Time
+	Self string
+	Work unit.Work[Tx]
+	Now  func() time.Time
 	// CheckStep, if set, refuses a step whose adapter or connection is not configured here. What is only announced need not
 	// be deliverable yet.
 	CheckStep func(recipe.Binding) error
@@ -80,7 +71,7 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 	var result Result
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		result, wrong = Result{}, nil
-		audience, err := s.Audience.Resellers(tx)
+		audience, err := s.audience(tx)
 		if err != nil {
 			return err
 		}
@@ -130,7 +121,7 @@ func prepare(p Parsed) (next, error) {
 	return next{Parsed: p, binding: binding, source: [32]byte(h.Sum(nil))}, nil
 }
 
-func (s *Service) apply(tx Tx, n next, audience []AudienceEntry, result *Result) (*ApplyError, error) {
+func (s *Service) apply(tx Tx, n next, audience []viewer, result *Result) (*ApplyError, error) {
 	before, err := tx.Catalog().Current(n.Document.ID)
 	created := fault.Is(err, fault.NotFound)
 	if err != nil && !created {
@@ -176,8 +167,8 @@ func (s *Service) apply(tx Tx, n next, audience []AudienceEntry, result *Result)
 		return nil, nil
 	}
 	for _, a := range audience {
-		if a.Currency == doc.Currency {
-			if err := tx.Catalog().Publish(a.Partner, doc.ID, doc.Revision, !doc.State.Visible()); err != nil {
+		if a.currency == doc.Currency {
+			if err := tx.Catalog().Publish(a.partner, doc.ID, doc.Revision, !doc.State.Visible()); err != nil {
 				return nil, err
 			}
 		}
@@ -185,32 +176,7 @@ func (s *Service) apply(tx Tx, n next, audience []AudienceEntry, result *Result)
 	return nil, nil
 }
 
-// publishPage is how many offerings one step of PublishAll reads.
-const publishPage = 500
-
-// PublishAll puts every visible offering of a currency into a reseller's feed: its agreement became active.
-func PublishAll(tx Tx, partner, currency string) error {
-	after := ""
-	for {
-		page, err := tx.Catalog().List(after, publishPage)
-		if err != nil {
-			return err
-		}
-		for _, o := range page {
-			if after = o.ID; o.Currency != currency || !o.State.Visible() {
-				continue
-			}
-			if err := tx.Catalog().Publish(partner, o.ID, o.Revision, false); err != nil {
-				return fmt.Errorf("publish offering %s to %s: %w", o.ID, partner, err)
-			}
-		}
-		if len(page) < publishPage {
-			return nil
-		}
-	}
-}
-
-// Honoured tells whether a revision can be ordered at a time as far as it goes by itself: it was orderable, and its
+// Honoured reports whether a revision can be ordered at a time as far as it goes by itself: it was orderable, and its
 // promise (orderable_until) or, once superseded and without one, the Grace has not passed.
 func Honoured(o Offering, now time.Time) bool {
 	var doc struct {

@@ -12,19 +12,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// audience is a fixed set of resellers; who they are is not this package's business.
-type audience []catalog.AudienceEntry
-
-func (a audience) Resellers(catalog.Tx) ([]catalog.AudienceEntry, error) { return a, nil }
-
 const (
+	self = "https://supplier.localhost"
 	acme = "https://acme.localhost"
 	dell = "https://dollar.localhost"
 )
@@ -56,11 +54,30 @@ func newMember(t testing.TB) member {
 		}
 	})
 	work := store.For[catalog.Tx](s)
-	return member{
-		Service: &catalog.Service{Work: work, Audience: audience{{acme, "EUR"}, {dell, "USD"}}, Now: clock},
+	m := member{
+		Service: &catalog.Service{Self: self, Work: work, Now: clock},
 		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: clock},
 		work:    work, now: &now, woken: &woken,
 	}
+	m.agree(t, acme, "EUR", agreement.Active)
+	m.agree(t, dell, "USD", agreement.Active)
+	return m
+}
+
+// agree puts an agreement with a reseller and returns its id.
+func (m member) agree(t testing.TB, reseller, currency string, state agreement.State) string {
+	t.Helper()
+	id := "agr " + reseller
+	err := m.work.Do(t.Context(), func(tx catalog.Tx) error {
+		_, err := tx.Agreements().Put(agreement.Agreement{
+			ID: id, Supplier: self, Reseller: reseller, State: state, Terms: agreement.Terms{Currency: currency},
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 func offering(id, state, amount string) string {
@@ -270,20 +287,31 @@ func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
 	}
 }
 
-func TestAgreementsPublishAndWithdraw(t *testing.T) {
-	m := newMember(t)
-	const late = "https://late.localhost"
-	m.apply(t, offering("a", "orderable", "1")+offering("b", "inTest", "2"))
-	do := func(fn func(tx catalog.Tx) error) {
-		t.Helper()
-		if err := m.work.Do(t.Context(), fn); err != nil {
-			t.Fatal(err)
-		}
+func TestAnAgreementPublishesWhatThereIs(t *testing.T) {
+	cases := []struct {
+		name, currency string
+		state          agreement.State
+		want           string
+	}{
+		{"in the offerings' currency", "EUR", agreement.Active, "begin a@1 c@1 end"},
+		{"in another currency", "USD", agreement.Active, "begin end"},
+		{"that is not active any more", "EUR", agreement.Suspended, "begin end"},
 	}
-	do(func(tx catalog.Tx) error { return catalog.PublishAll(tx, late, "EUR") })
-	p := m.page(t, late, nil, 0)
-	if got := show(p); got != "begin a@1 end" {
-		t.Errorf("published: %s", got)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMember(t)
+			const late = "https://late.localhost"
+			m.apply(t, offering("a", "orderable", "1")+offering("b", "inTest", "2")+offering("c", "orderable", "3"))
+			j := job.Job{Kind: agreement.JobPublish, Key: m.agree(t, late, c.currency, c.state), Partner: late}
+			for range 2 { // a job may run again
+				if err := m.Publish(t.Context(), j); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := show(m.page(t, late, nil, 0)); got != c.want {
+				t.Errorf("published: %s", got)
+			}
+		})
 	}
 }
 

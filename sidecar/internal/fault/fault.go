@@ -89,6 +89,19 @@ func (e *Error) Do(action string) *Error { c := *e; c.Action = action; return &c
 // Because returns a copy that wraps err for the log.
 func (e *Error) Because(err error) *Error { c := *e; c.Err = err; return &c }
 
+// Under places an error at a field of what contains what it is about: the field "inputs.size" under "items[3]" is
+// "items[3].inputs.size". Errors that are no *Error stay as they are.
+func Under(prefix string, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Field == "" {
+		return e.At(prefix)
+	}
+	return e.At(prefix + "." + e.Field)
+}
+
 // KindOf is the kind of the first *Error in err's chain, Internal where there is none.
 func KindOf(err error) Kind {
 	var e *Error

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // CatalogPage is one message of a catalog feed with the supplier's signature over its digests.
@@ -52,16 +54,11 @@ func pagePayload(issuer, audience string, p catalog.Page) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Feed is our own catalog feed.
-type Feed interface {
-	FeedPage(ctx context.Context, partner string, cursor []byte, limit int) (catalog.Page, error)
-}
-
 // CatalogFeed signs the pages of our catalog feed.
 type CatalogFeed struct {
-	Self   string
-	Feed   Feed
-	Signer signed.Signer
+	Self    string
+	Catalog *catalog.Service
+	Signer  signed.Signer
 }
 
 // pageSize bounds one page of a feed.
@@ -69,7 +66,7 @@ const pageSize = 200
 
 // Page reads the changes towards a partner after its cursor, signed once over their digests.
 func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (CatalogPage, error) {
-	page, err := f.Feed.FeedPage(ctx, partner, cursor, pageSize)
+	page, err := f.Catalog.FeedPage(ctx, partner, cursor, pageSize)
 	if err != nil {
 		return CatalogPage{}, err
 	}
@@ -81,15 +78,17 @@ func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (
 	return CatalogPage{Page: page, Signature: signature}, err
 }
 
-// Foreign keeps partners' offerings.
-type Foreign interface {
-	ApplyPage(ctx context.Context, partner string, after []byte, page catalog.Page, currency string) (catalog.Applied, error)
+// CatalogLink watches partners' catalogs: see Feed.Once.
+type CatalogLink interface {
+	WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(CatalogPage) error) error
 }
 
 // CatalogReader verifies and keeps what partners sell.
 type CatalogReader struct {
 	Self    string
-	Catalog Foreign
+	Work    unit.Work[Tx]
+	Link    CatalogLink
+	Catalog *catalog.Reader
 	Logger  *slog.Logger
 	// Synced is told when everything that a partner published was taken over; nil is nobody.
 	Synced func(partner string)
@@ -116,4 +115,69 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, curren
 		r.Synced(partner.Origin)
 	}
 	return err
+}
+
+// Feed watches the catalogs of suppliers with whom we have an active agreement.
+func (r *CatalogReader) Feed() Feed {
+	return Feed{
+		Name: catalog.FeedCursor, Once: r.once,
+		Wanted: func(tx Tx, p member.Partner) (bool, error) {
+			if p.State != member.Active || !p.Has(member.Supplier) {
+				return false, nil
+			}
+			_, err := supply(tx, r.Self, p.Origin)
+			if fault.Is(err, fault.NotFound) {
+				return false, nil
+			}
+			return err == nil, err
+		},
+	}
+}
+
+// supply is our active agreement with a supplier; fault.NotFound.
+func supply(tx Tx, self, supplier string) (agreement.Agreement, error) {
+	list, err := tx.Agreements().Between(supplier, self)
+	if err != nil {
+		return agreement.Agreement{}, err
+	}
+	for _, a := range list {
+		if a.State == agreement.Active {
+			return a, nil
+		}
+	}
+	return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no active agreement with %s", supplier)
+}
+
+// once watches the catalog from our cursor.
+func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcome {
+	var currency string
+	var cursor []byte
+	err := r.Work.View(ctx, func(tx Tx) error {
+		a, err := supply(tx, r.Self, partner.Origin)
+		if err != nil {
+			return err
+		}
+		currency = a.Terms.Currency
+		cursor, err = tx.Cursors().Cursor(partner.Origin, catalog.FeedCursor)
+		return err
+	})
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	var got Outcome
+	var read error
+	got.Err = r.Link.WatchCatalog(ctx, partner.Origin, cursor, func(p CatalogPage) error {
+		if read = r.Read(ctx, partner, currency, cursor, p); read != nil {
+			return read
+		}
+		got.News = got.News || !bytes.Equal(cursor, p.Cursor)
+		cursor = p.Cursor
+		return nil
+	})
+	if fault.ReasonOf(read) == "cursor_moved" {
+		// Another replica of ours was faster: what it read is news to us too, and the place to go on from is in the store.
+		return Outcome{News: true}
+	}
+	got.Refused = refused(read)
+	return got
 }

@@ -7,22 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
-
-// Tx is what this package needs of a transaction.
-type Tx interface {
-	order.Tx
-	// Savepoint runs fn and undoes what it wrote when it fails; the transaction goes on.
-	Savepoint(fn func() error) error
-}
 
 // LedgerPage is one message of a tail, not yet verified.
 type LedgerPage struct {
@@ -30,24 +21,30 @@ type LedgerPage struct {
 	Checkpoint string
 }
 
-// Orders applies entries about our retail orders.
-type Orders interface {
-	Apply(tx order.Tx, e ledger.Entry) error
+// LedgerLink tails partners' ledgers: see Feed.Once.
+type LedgerLink interface {
+	TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(LedgerPage) error) error
 }
 
-// Agreements applies entries about agreements.
-type Agreements interface {
-	ApplyActive(tx agreement.Tx, e ledger.Entry) error
+// Check finds the kinds that no handler is registered for: a forgotten one is a defect that stops the start.
+func (r *LedgerReader) Check() error {
+	for _, kind := range ledger.Kinds() {
+		if r.Handlers[kind] == nil {
+			return fmt.Errorf("federation: ledger entries of kind %s have no handler", kind)
+		}
+	}
+	return nil
 }
 
 // LedgerReader verifies and applies what partners wrote for us.
 type LedgerReader struct {
-	Self       string
-	Work       unit.Work[Tx]
-	Orders     Orders
-	Agreements Agreements
-	Now        func() time.Time
-	Fail       *failpoint.Points
+	Self string
+	Work unit.Work[Tx]
+	Link LedgerLink
+	// Handlers say what a partner's entry of each kind does here; see Check.
+	Handlers map[ledger.Kind]Handler
+	Now      func() time.Time
+	Fail     *failpoint.Points
 	// Lag is told how many entries of a partner were heard of and are not applied; nil is nobody.
 	Lag func(partner string, entries int64)
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
@@ -59,9 +56,6 @@ type LedgerReader struct {
 
 // maxEntries bounds one page of a partner; ours have fewer.
 const maxEntries = 500
-
-// errMoved says that another replica applied entries of the partner since the page was verified.
-var errMoved = errors.New("the log moved meanwhile")
 
 // Read takes one page of a tail that proved the partner's log up to the sequence number after (at its start: that was asked
 // for with it), and answers how far it is proved and applied now. An error means that nothing of the page was applied;
@@ -78,19 +72,14 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after i
 	if cp.Seq < after {
 		return after, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %d; it had signed %d before", partner.Origin, cp.Seq, after)
 	}
-	for {
-		err = r.read(ctx, partner, cp, page)
-		if !errors.Is(err, errMoved) {
-			break
-		}
-	}
-	if err != nil {
+	if err := unit.Fresh(func() error { return r.read(ctx, partner, cp, page) }); err != nil {
 		return after, err
 	}
 	return cp.Seq, nil
 }
 
-// read verifies a page from where our copy stands and applies what is new. It answers errMoved when that is no longer there.
+// read verifies a page from where our copy stands and applies what is new; unit.ErrStale where another replica applied entries
+// since.
 func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledger.Checkpoint, page LedgerPage) error {
 	var from place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
@@ -119,7 +108,7 @@ func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledg
 			return err
 		}
 		if now.Seq != from.seq {
-			return errMoved
+			return unit.ErrStale
 		}
 		for _, e := range entries {
 			if err := r.store(tx, e); err != nil {
@@ -223,7 +212,7 @@ func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) (
 func (r *LedgerReader) store(tx Tx, e ledger.Entry) error {
 	_, err := tx.Ledger().Advance(e.Partner, ledger.Theirs, func(seq int64, _ [32]byte) (ledger.Entry, error) {
 		if seq != e.Seq {
-			return ledger.Entry{}, fault.New(fault.Conflict, "ledger_moved", "the log moved to %d meanwhile", seq)
+			return ledger.Entry{}, fmt.Errorf("the log moved to %d: %w", seq, unit.ErrStale)
 		}
 		return e, nil
 	})
@@ -253,26 +242,58 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	return &p, tx.Ledger().Park(p)
 }
 
-// again tells whether a transaction that failed with err may pass when it runs again.
+// again reports whether a transaction that failed with err may pass when it runs again.
 func again(err error) bool {
-	return fault.Is(err, fault.Conflict) || fault.Is(err, fault.Unavailable) ||
+	return errors.Is(err, unit.ErrStale) || fault.Is(err, fault.Unavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// dispatch is the table of what a partner's entry does here. Kinds about the partner's own side change nothing.
+// dispatch has the kind's handler apply the entry.
 func (r *LedgerReader) dispatch(tx Tx, e ledger.Entry) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New(fault.Invalid, "ledger_entry_panic", "applying entry %d panicked: %v", e.Seq, p)
 		}
 	}()
-	switch e.Kind {
-	case ledger.OrderAccepted, ledger.OrderRejected, ledger.OrderHeld, ledger.OrderCompleted, ledger.OrderFailed:
-		return r.Orders.Apply(tx, e)
-	case ledger.AgreementActive:
-		return r.Agreements.ApplyActive(tx, e)
-	case ledger.OrderPlaced, ledger.AccessConfirmed, ledger.AgreementOffered, ledger.AgreementAccepted:
-		return nil
+	apply, known := r.Handlers[e.Kind]
+	if !known {
+		return fault.New(fault.Invalid, "ledger_kind_unknown", "kind %q is not known here", e.Kind)
 	}
-	return fault.New(fault.Invalid, "ledger_kind_unknown", "kind %q is not known here", e.Kind)
+	return apply(tx, e)
+}
+
+// Feed reads a partner's ledger for as long as there may be something in it.
+func (r *LedgerReader) Feed() Feed {
+	return Feed{
+		Name: "ledger", Once: r.once, Begun: r.tailed,
+		Wanted: func(_ Tx, p member.Partner) (bool, error) {
+			switch p.State {
+			case member.Qualified, member.Active, member.Suspended, member.Ended:
+				return true, nil
+			}
+			return false, nil
+		},
+	}
+}
+
+// once tails the ledger from where our copy ends.
+func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome {
+	var after int64
+	err := r.Work.View(ctx, func(tx Tx) error {
+		head, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
+		after = head.Seq
+		return err
+	})
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	var got Outcome
+	got.Err = r.Link.TailLedger(ctx, partner.Origin, after, func(p LedgerPage) error {
+		upTo, err := r.Read(ctx, partner, after, p)
+		got.News = got.News || upTo > after
+		got.Refused = refused(err)
+		after = upTo
+		return err
+	})
+	return got
 }

@@ -7,17 +7,16 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -66,7 +65,10 @@ func newParty(t *testing.T, origin string) *party {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &party{store: st, keys: manager, book: &ledger.Book{Self: origin, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock}}
+	return &party{store: st, keys: manager, book: &ledger.Book{
+		Self: origin, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock,
+		OwnKeys: func() [][]byte { return [][]byte{manager.PublicJWK(keys.Business)} },
+	}}
 }
 
 func (p *party) append(t *testing.T, to string, kind ledger.Kind, subject string) {
@@ -106,7 +108,7 @@ type applier struct {
 	applied []string
 }
 
-func (a *applier) Apply(tx order.Tx, e ledger.Entry) error {
+func (a *applier) apply(tx federation.Tx, e ledger.Entry) error {
 	if err := tx.Cursors().SetCursor(e.Partner, e.Subject, []byte(e.Kind)); err != nil {
 		return err
 	}
@@ -117,16 +119,41 @@ func (a *applier) Apply(tx order.Tx, e ledger.Entry) error {
 	return nil
 }
 
-func (a *applier) ApplyActive(agreement.Tx, ledger.Entry) error { return nil }
+// handlers has the applier take all orders' entries.
+func (a *applier) handlers() map[ledger.Kind]federation.Handler {
+	all := make(map[ledger.Kind]federation.Handler)
+	for _, kind := range ledger.Kinds() {
+		all[kind] = federation.Nothing
+	}
+	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld, ledger.OrderCompleted} {
+		all[kind] = a.apply
+	}
+	return all
+}
 
 func setUp(t *testing.T) (*party, *party, *applier, *federation.LedgerReader, member.Partner) {
 	t.Helper()
 	s, r := newParty(t, supplier), newParty(t, reseller)
 	a := &applier{refuse: map[string]error{}}
 	reader := &federation.LedgerReader{
-		Self: reseller, Work: store.For[federation.Tx](r.store), Orders: a, Agreements: a, Now: clock,
+		Self: reseller, Work: store.For[federation.Tx](r.store), Handlers: a.handlers(), Now: clock,
 	}
 	return s, r, a, reader, member.Partner{Origin: supplier, BusinessKey: s.keys.PublicJWK(keys.Business)}
+}
+
+func TestAKindWithoutAHandlerStopsTheStart(t *testing.T) {
+	_, _, _, reader, _ := setUp(t)
+	if err := reader.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range ledger.Kinds() {
+		handler := reader.Handlers[kind]
+		delete(reader.Handlers, kind)
+		if err := reader.Check(); err == nil || !strings.Contains(err.Error(), string(kind)) {
+			t.Errorf("without a handler of %s: %v", kind, err)
+		}
+		reader.Handlers[kind] = handler
+	}
 }
 
 func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
@@ -170,7 +197,7 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	if want := []string{"order-1", "order-3"}; !slices.Equal(subjects, want) {
 		t.Fatalf("parked subjects %v, want %v", subjects, want)
 	}
-	report, err := r.book.VerifyPartner(ctx, supplier, partner.BusinessKey, r.keys.PublicJWK(keys.Business))
+	report, err := r.book.VerifyPartner(ctx, supplier, partner.BusinessKey)
 	if err != nil || len(report[1].Problems) != 4 {
 		t.Fatalf("verify says %+v, %v", report, err)
 	}
@@ -284,7 +311,8 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 		{"a damaged record", errors.New("stored record is damaged"), false},
 		{"a limit", fault.New(fault.Exhausted, "too_many", "too many"), false},
 		{"an order in another state", fault.New(fault.Precondition, "order_state", "cannot"), false},
-		{"a lost race", fault.New(fault.Conflict, "order_changed", "changed meanwhile"), true},
+		{"a lost race", fault.New(fault.Conflict, "order_changed", "changed meanwhile").Because(unit.ErrStale), true},
+		{"an order with other content", fault.New(fault.Conflict, "order_conflict", "other content"), false},
 		{"an outage", fault.New(fault.Unavailable, "store_unavailable", "the database is away"), true},
 		{"the end of the process", fmt.Errorf("apply: %w", context.Canceled), true},
 		{"a deadline", fmt.Errorf("apply: %w", context.DeadlineExceeded), true},
@@ -360,7 +388,7 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 			if !slices.Equal(a.applied, want) {
 				t.Errorf("applied %v, want %v", a.applied, want)
 			}
-			report, err := r.book.VerifyPartner(t.Context(), supplier, partner.BusinessKey, r.keys.PublicJWK(keys.Business))
+			report, err := r.book.VerifyPartner(t.Context(), supplier, partner.BusinessKey)
 			if err != nil || len(report[1].Problems) != 0 {
 				t.Errorf("verify says %+v, %v", report, err)
 			}
@@ -369,12 +397,12 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 }
 
 // racing lets something happen between the verification of a page and its transaction.
-type racing struct {
-	unit.Work[federation.Tx]
+type racing[T any] struct {
+	unit.Work[T]
 	meanwhile func()
 }
 
-func (w racing) Do(ctx context.Context, fn func(federation.Tx) error) error {
+func (w racing[T]) Do(ctx context.Context, fn func(T) error) error {
 	w.meanwhile()
 	return w.Work.Do(ctx, fn)
 }
@@ -386,8 +414,8 @@ func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
 			s.append(t, reseller, ledger.OrderAccepted, subject)
 		}
 		var once sync.Once
-		slower := &federation.LedgerReader{Self: reseller, Orders: a, Agreements: a, Now: clock}
-		slower.Work = racing{store.For[federation.Tx](r.store), func() {
+		slower := &federation.LedgerReader{Self: reseller, Handlers: a.handlers(), Now: clock}
+		slower.Work = racing[federation.Tx]{store.For[federation.Tx](r.store), func() {
 			once.Do(func() {
 				if _, err := faster.Read(t.Context(), partner, 0, s.page(t, reseller, 0, ahead)); err != nil {
 					t.Error(err)

@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -10,28 +9,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
-	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Link opens partners' feeds. Each call blocks while the stream lasts, hands over what arrives and ends with the stream's
-// error; nil when the stream ended in good order (the token expired).
-type Link interface {
-	TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(LedgerPage) error) error
-	WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(CatalogPage) error) error
-}
-
-// Manager runs the loops of all partners. Its clock is the one of Ledger.
+// Manager runs the loops of all partners.
 type Manager struct {
-	Work    unit.Work[Tx]
-	Link    Link
-	Self    string
-	Ledger  *LedgerReader
-	Catalog *CatalogReader
+	Work unit.Work[Tx]
+	// Feeds are what is read from each partner.
+	Feeds []Feed
 	// Subscribe gives wake-ups of a topic.
 	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Poll is how often partnerships are read again without a wake-up; 0 is 15 s.
@@ -40,21 +27,22 @@ type Manager struct {
 	BackOff func(n int) time.Duration
 	// After makes a timer's channel; nil is time.After.
 	After  func(time.Duration) <-chan time.Time
+	Now    func() time.Time
 	Logger *slog.Logger
 
 	mu     sync.Mutex
-	nudges map[feed]chan struct{}
+	nudges map[loopKey]chan struct{}
 }
 
-// feed is one loop's identity.
-type feed struct{ partner, name string }
+// loopKey is one loop's identity.
+type loopKey struct{ partner, feed string }
 
 // Run keeps a loop per active partner and feed until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	wake, cancel := m.Subscribe(unit.Partners)
 	defer cancel()
-	running := make(map[feed]context.CancelFunc)
+	running := make(map[loopKey]context.CancelFunc)
 	defer func() {
 		for _, stop := range running {
 			stop()
@@ -70,19 +58,19 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.Logger.Warn("partners unreadable, loops stay as they are", "error", err)
 		}
 		if err == nil {
-			for f, stop := range running {
-				if !want[f] {
+			for key, stop := range running {
+				if _, stays := want[key]; !stays {
 					stop()
-					delete(running, f)
+					delete(running, key)
 				}
 			}
-			for f := range want {
-				if running[f] != nil {
+			for key, f := range want {
+				if running[key] != nil {
 					continue
 				}
 				loop, stop := context.WithCancel(ctx)
-				running[f] = stop
-				group.Go(func() error { m.loop(loop, f); return nil })
+				running[key] = stop
+				group.Go(func() error { m.loop(loop, key.partner, f); return nil })
 			}
 		}
 		select {
@@ -115,24 +103,23 @@ func (m *Manager) backOff(failures int) time.Duration {
 	return pause*4/5 + rand.N(pause*2/5)
 }
 
-// wanted is the set of loops that the partnerships ask for.
-func (m *Manager) wanted(ctx context.Context) (map[feed]bool, error) {
-	want := make(map[feed]bool)
+// wanted are the loops that the partnerships ask for.
+func (m *Manager) wanted(ctx context.Context) (map[loopKey]Feed, error) {
+	var want map[loopKey]Feed
 	err := m.Work.View(ctx, func(tx Tx) error {
+		want = make(map[loopKey]Feed)
 		partners, err := tx.Partners().List()
 		if err != nil {
 			return err
 		}
 		for _, p := range partners {
-			switch p.State {
-			case member.Qualified, member.Active, member.Suspended, member.Ended:
-				want[feed{p.Origin, "ledger"}] = true
-			}
-			if p.State == member.Active && p.Has(member.Supplier) {
-				if _, err := supply(tx, m.Self, p.Origin); err == nil {
-					want[feed{p.Origin, catalog.FeedCursor}] = true
-				} else if !fault.Is(err, fault.NotFound) {
+			for _, f := range m.Feeds {
+				wanted, err := f.Wanted(tx, p)
+				if err != nil {
 					return err
+				}
+				if wanted {
+					want[loopKey{p.Origin, f.Name}] = f
 				}
 			}
 		}
@@ -141,46 +128,32 @@ func (m *Manager) wanted(ctx context.Context) (map[feed]bool, error) {
 	return want, err
 }
 
-// supply is our active agreement with a supplier; fault.NotFound.
-func supply(tx Tx, self, supplier string) (agreement.Agreement, error) {
-	list, err := tx.Agreements().Between(supplier, self)
-	if err != nil {
-		return agreement.Agreement{}, err
-	}
-	for _, a := range list {
-		if a.State == agreement.Active {
-			return a, nil
-		}
-	}
-	return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no active agreement with %s", supplier)
-}
-
 // Nudge ends the present pause of a partner's loops, at most one in nudgeEvery: it called us, so it may be there again.
 func (m *Manager) Nudge(partner string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, name := range []string{"ledger", catalog.FeedCursor} {
+	for _, f := range m.Feeds {
 		select {
-		case m.nudges[feed{partner, name}] <- struct{}{}:
+		case m.nudges[loopKey{partner, f.Name}] <- struct{}{}:
 		default:
 		}
 	}
 }
 
 // listen makes the channel of a loop's nudges; forget drops it.
-func (m *Manager) listen(f feed) (nudges <-chan struct{}, forget func()) {
+func (m *Manager) listen(key loopKey) (nudges <-chan struct{}, forget func()) {
 	ch := make(chan struct{}, 1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.nudges == nil {
-		m.nudges = make(map[feed]chan struct{})
+		m.nudges = make(map[loopKey]chan struct{})
 	}
-	m.nudges[f] = ch
+	m.nudges[key] = ch
 	return ch, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.nudges[f] == ch { // else the loop that follows this one was faster
-			delete(m.nudges, f)
+		if m.nudges[key] == ch { // else the loop that follows this one was faster
+			delete(m.nudges, key)
 		}
 	}
 }
@@ -195,38 +168,51 @@ const (
 	nudgeEvery = 10 * time.Second
 )
 
-func (m *Manager) loop(ctx context.Context, f feed) {
-	nudges, forget := m.listen(f)
+func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
+	nudges, forget := m.listen(loopKey{partner, f.Name})
 	defer forget()
-	if f.name != catalog.FeedCursor {
-		m.Ledger.tailed(f.partner)
+	if f.Begun != nil {
+		f.Begun(partner)
 	}
 	failures := 0
 	var nudged time.Time
 	for ctx.Err() == nil {
-		begun := m.Ledger.Now()
-		got := m.once(ctx, f)
+		begun := m.Now()
+		got := m.once(ctx, partner, f)
 		if ctx.Err() != nil {
 			return
 		}
-		lasted := m.Ledger.Now().Sub(begun)
+		lasted := m.Now().Sub(begun)
 		pause := minApart - lasted
-		good := !got.refused && (got.news || lasted >= steady)
+		good := !got.Refused && (got.News || lasted >= steady)
 		if good {
 			failures = 0
 		}
-		if good && got.err == nil {
+		if good && got.Err == nil {
 			m.rest(ctx, pause, nil, nil)
 			continue
 		}
 		failures++
 		level := slog.LevelWarn
-		if got.refused && contradicts(got.err) {
+		if got.Refused && contradicts(got.Err) {
 			level = slog.LevelError
 		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", f.partner, "feed", f.name, "failures", failures, "error", got.err)
+		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", got.Err)
 		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
 	}
+}
+
+// once runs one stream to its end, with the partner as it stands now.
+func (m *Manager) once(ctx context.Context, origin string, f Feed) Outcome {
+	var partner member.Partner
+	err := m.Work.View(ctx, func(tx Tx) (err error) {
+		partner, err = tx.Partners().Get(origin)
+		return err
+	})
+	if err != nil {
+		return Outcome{Err: err}
+	}
+	return f.Once(ctx, partner)
 }
 
 // rest pauses, until a nudge at the most if the last one that ended a pause is long enough ago.
@@ -242,7 +228,7 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 		case <-timer:
 			return
 		case <-nudges:
-			if now := m.Ledger.Now(); now.Sub(*nudged) >= nudgeEvery {
+			if now := m.Now(); now.Sub(*nudged) >= nudgeEvery {
 				*nudged = now
 				return
 			}
@@ -250,77 +236,11 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 	}
 }
 
-// contradicts tells whether a partner's log is not the one that it signed before, which only people can settle.
+// contradicts reports whether a partner's log is not the one that it signed before, which only people can settle.
 func contradicts(err error) bool {
 	switch fault.ReasonOf(err) {
 	case "ledger_fork", "ledger_rewound", "ledger_gap":
 		return true
 	}
 	return false
-}
-
-// outcome is what came of one stream.
-type outcome struct {
-	// news: something was read, verified and applied that we did not have when the stream began.
-	news bool
-	// refused: the stream ended because what came cannot be the partner's feed as it should be.
-	refused bool
-	// err is nil when the stream ended in good order.
-	err error
-}
-
-// once runs one stream to its end.
-func (m *Manager) once(ctx context.Context, f feed) outcome {
-	var partner member.Partner
-	var currency string
-	var cursor []byte
-	var after int64
-	err := m.Work.View(ctx, func(tx Tx) (err error) {
-		if partner, err = tx.Partners().Get(f.partner); err != nil {
-			return err
-		}
-		if f.name == catalog.FeedCursor {
-			a, err := supply(tx, m.Self, f.partner)
-			if err != nil {
-				return err
-			}
-			currency = a.Terms.Currency
-			cursor, err = tx.Cursors().Cursor(f.partner, catalog.FeedCursor)
-			return err
-		}
-		head, err := tx.Ledger().Head(f.partner, ledger.Theirs)
-		after = head.Seq
-		return err
-	})
-	if err != nil {
-		return outcome{err: err}
-	}
-	var got outcome
-	var read error
-	if f.name == catalog.FeedCursor {
-		err = m.Link.WatchCatalog(ctx, f.partner, cursor, func(p CatalogPage) error {
-			if read = m.Catalog.Read(ctx, partner, currency, cursor, p); read != nil {
-				return read
-			}
-			got.news = got.news || !bytes.Equal(cursor, p.Cursor)
-			cursor = p.Cursor
-			return nil
-		})
-	} else {
-		err = m.Link.TailLedger(ctx, f.partner, after, func(p LedgerPage) error {
-			upTo, err := m.Ledger.Read(ctx, partner, after, p)
-			got.news = got.news || upTo > after
-			after, read = upTo, err
-			return err
-		})
-	}
-	switch {
-	case fault.ReasonOf(read) == "cursor_moved":
-		// Another replica of ours was faster: what it read is news to us too, and the place to go on from is in the store.
-		return outcome{news: true}
-	case fault.Is(read, fault.Conflict), fault.Is(read, fault.Invalid), fault.Is(read, fault.Unauthenticated):
-		got.refused = true
-	}
-	got.err = err
-	return got
 }

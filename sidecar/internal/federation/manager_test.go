@@ -3,6 +3,7 @@ package federation_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -104,9 +106,10 @@ func run(t *testing.T, m *federation.Manager) (stop func()) {
 	}
 }
 
-func newManager(r *party, reader *federation.LedgerReader, l federation.Link) *federation.Manager {
+func newManager(r *party, reader *federation.LedgerReader, l link) *federation.Manager {
+	reader.Link = l
 	return &federation.Manager{
-		Work: store.For[federation.Tx](r.store), Link: l, Self: reseller, Ledger: reader, Logger: slog.New(slog.DiscardHandler),
+		Work: store.For[federation.Tx](r.store), Feeds: []federation.Feed{reader.Feed()}, Now: reader.Now, Logger: slog.New(slog.DiscardHandler),
 		Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} }, Poll: poll,
 		After:   func(time.Duration) <-chan time.Time { return nil },
 		BackOff: func(n int) time.Duration { return time.Duration(n) * time.Minute },
@@ -281,21 +284,6 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 	}
 }
 
-// overtaken is a catalog of which another replica has read each page already.
-type overtaken struct{ after [][]byte }
-
-func (o *overtaken) ApplyPage(_ context.Context, _ string, after []byte, _ catalog.Page, _ string) (catalog.Applied, error) {
-	o.after = append(o.after, after)
-	return catalog.Applied{}, fault.New(fault.Conflict, "cursor_moved", "another reader applied a page")
-}
-
-// shelf is a catalog feed of one empty page.
-type shelf struct{}
-
-func (shelf) FeedPage(context.Context, string, []byte, int) (catalog.Page, error) {
-	return catalog.Page{Cursor: []byte("next"), SnapshotBegin: true, SnapshotEnd: true}, nil
-}
-
 func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
@@ -316,7 +304,20 @@ func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 	}
 	at := &timeline{now: clock()}
 	reader.Now = at.Now
-	foreign, feed := &overtaken{}, &federation.CatalogFeed{Self: supplier, Feed: shelf{}, Signer: s.keys}
+	feed := &federation.CatalogFeed{
+		Self: supplier, Signer: s.keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.store), Now: at.Now},
+	}
+	// Another replica reads each page first: the cursor is elsewhere when this one's transaction begins.
+	pages := 0
+	overtaken := racing[catalog.Tx]{store.For[catalog.Tx](r.store), func() {
+		pages++
+		err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+			return tx.Cursors().SetCursor(supplier, catalog.FeedCursor, fmt.Appendf(nil, "read %d", pages))
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}}
 	m := newManager(r, reader, link{watch: func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error {
 		page, err := feed.Page(ctx, reseller, cursor)
 		if err != nil {
@@ -326,11 +327,15 @@ func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 	}})
 	var log bytes.Buffer
 	m.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	m.Catalog = &federation.CatalogReader{Self: reseller, Catalog: foreign, Logger: m.Logger}
+	offers := &federation.CatalogReader{
+		Self: reseller, Work: store.For[federation.Tx](r.store), Link: reader.Link.(link), Logger: m.Logger,
+		Catalog: &catalog.Reader{Work: overtaken, Schemas: recipe.NewSchemas(0), Now: at.Now},
+	}
+	m.Feeds = append(m.Feeds, offers.Feed())
 	if got, want := pauses(t, m, at, 3), slices.Repeat([]time.Duration{time.Second}, 3); !slices.Equal(got, want) {
 		t.Errorf("paused %v, want %v", got, want)
 	}
-	if len(foreign.after) != 3 || log.Len() != 0 {
-		t.Errorf("%d pages, log:\n%s", len(foreign.after), &log)
+	if pages != 3 || log.Len() != 0 {
+		t.Errorf("%d pages, log:\n%s", pages, &log)
 	}
 }

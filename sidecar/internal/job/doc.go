@@ -6,7 +6,7 @@
 //	               ├──── Retry (operator) ── parked ◀── ParkError, poison
 //	               └──── lease ended: the next runner takes it over
 //
-// A job is keyed: kind and key name it, and enqueueing it again changes nothing while it is there. It may run more than once
+// A job is keyed: kind, partner and key name it, and adding it again changes nothing while it is there. It may run more than once
 // (a process that dies has told nobody how far it came), so handlers are idempotent: they begin by reading the state.
 //
 // Every run is counted when it is leased, before the work. A job whose runs panic or never report three times in a row is

@@ -1,23 +1,34 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// ErrFinished is what a handler returns that called Finish in its own transaction; it spares the runner one more commit.
-// Returning nil is right too.
+// ErrFinished is what a handler returns whose job is gone with its effect, or parked by it: the runner has nothing left to
+// write.
 var ErrFinished = errors.New("the handler finished the job itself")
 
-// Done deletes a job inside the handler's own transaction, together with its effect. A job that another runner took over
-// meanwhile is left to it.
-func Done(s Store, j Job) error {
-	if err := s.Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
+// Done commits a handler's effect and the end of its job as one, and returns ErrFinished for the handler to return. A job that
+// another runner took over meanwhile is left to it.
+func Done[T Tx](ctx context.Context, work unit.Work[T], j Job, effect func(tx T) error) error {
+	err := work.Do(ctx, func(tx T) error {
+		if err := effect(tx); err != nil {
+			return err
+		}
+		if err := tx.Jobs().Finish(j); err != nil && !fault.Is(err, fault.Conflict) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	return nil
+	return ErrFinished
 }
 
 // ParkError stops the job until an operator retries it: trying again cannot help.
@@ -45,10 +56,7 @@ func Again(after time.Duration, err error) error {
 	return &againError{after: after, err: err}
 }
 
-// Progress is Again for a job that came further: its attempts, and with them its back-off, start from none.
-func Progress(after time.Duration, err error) error {
-	if err == nil {
-		err = errors.New("going on")
-	}
-	return &againError{after: after, progress: true, err: err}
+// Progress runs the job once more at once: it came further, so its attempts, and with them its back-off, start from none.
+func Progress(where string) error {
+	return &againError{progress: true, err: errors.New(where)}
 }

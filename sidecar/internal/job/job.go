@@ -17,7 +17,7 @@ type Job struct {
 	ID int64
 	// Kind names the handler: "order.submit".
 	Kind string
-	// Key is unique within the kind: the subject's id. Enqueueing it again changes nothing.
+	// Key is unique within the kind and the partner, who may have chosen it: the subject's id. Adding it again changes nothing.
 	Key string
 	// Partner is the origin of the partner whom the work concerns, for fairness; may be empty.
 	Partner  string
@@ -35,8 +35,8 @@ type Job struct {
 
 // Store keeps the jobs. All methods belong to one transaction.
 type Store interface {
-	// Enqueue adds a waiting job; one with the same kind and key stays as it is.
-	Enqueue(kind, key, partner string, due time.Time) error
+	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
+	At(kind, key, partner string, due time.Time) error
 	// Due lists jobs that may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time.
 	Due(now time.Time, perPartner, limit int) ([]Job, error)
@@ -51,7 +51,8 @@ type Store interface {
 	Park(j Job, lastError string) error
 	// Retry makes a waiting or parked job due now; fault.NotFound.
 	Retry(id int64, now time.Time) error
-	// Expedite makes all waiting jobs of a kind for a partner due now.
+	// Expedite makes all jobs of a kind due now that failed before and wait for a partner. What is set for a later time and was
+	// never tried keeps it.
 	Expedite(kind, partner string, now time.Time) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error

@@ -32,6 +32,8 @@ type outcome struct {
 	err    error
 	write  func(Store) error // nil: nothing to write
 	due    time.Time
+	// progress is no failure.
+	progress bool
 }
 
 // run does one run of a leased job and records what came of it.
@@ -93,13 +95,11 @@ func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 		return r.again(j, err, r.cfg.Now(), false)
 	}
 	if errors.As(err, &again) {
-		if again.after > 0 {
-			return r.again(j, again.err, r.cfg.Now().Add(again.after), again.progress)
+		if again.after > 0 || again.progress {
+			out := r.again(j, again.err, r.cfg.Now().Add(again.after), again.progress)
+			out.progress = again.progress
+			return out
 		}
-		if again.progress {
-			j.Attempts = 1
-		}
-		return r.again(j, again.err, r.later(j), again.progress)
 	}
 	return r.again(j, err, r.later(j), false)
 }
@@ -153,7 +153,9 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 		log.Error("job parked, an operator must look at it", "err", out.err)
 	case "again", "panicked":
 		r.expect(out.due)
-		if j.Attempts == 1 {
+		if out.progress {
+			log.Debug("job came further", "at", out.err)
+		} else if j.Attempts == 1 {
 			log.Warn("job will be tried again", "err", out.err, "due", out.due)
 		} else {
 			log.Debug("job will be tried again", "err", out.err, "due", out.due)

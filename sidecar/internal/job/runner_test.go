@@ -116,7 +116,7 @@ func (b *bench) do(fn func(jobs job.Store) error) {
 
 func (b *bench) enqueue(key, partner string) {
 	b.t.Helper()
-	b.do(func(jobs job.Store) error { return jobs.Enqueue(kind, key, partner, time.Now()) })
+	b.do(func(jobs job.Store) error { return jobs.At(kind, key, partner, time.Now()) })
 }
 
 func (b *bench) jobs() []job.Job {
@@ -225,10 +225,6 @@ func TestWhatAHandlerMayAnswer(t *testing.T) {
 			answer: func(*bench, job.Job) error { return job.Again(0, nil) },
 			state:  job.Waiting, due: 750 * time.Millisecond, tries: 1, text: "not done yet",
 		},
-		"further": {
-			answer: func(*bench, job.Job) error { return job.Progress(time.Minute, nil) },
-			state:  job.Waiting, due: time.Minute, tries: 0, text: "going on",
-		},
 		"parked": {
 			answer: func(*bench, job.Job) error {
 				return fmt.Errorf("open: %w", &job.ParkError{Err: errors.New("bad bytes \x00\xff")})
@@ -259,6 +255,23 @@ func TestWhatAHandlerMayAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAJobThatCameFurtherGoesOnAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		var attempts []int
+		b.run(func(_ context.Context, j job.Job) error {
+			if attempts = append(attempts, j.Attempts); len(attempts) < 3 {
+				return job.Progress(fmt.Sprint("step ", len(attempts), " of 3"))
+			}
+			return nil
+		})
+		b.enqueue("1", "")
+		after(0)
+		if left := b.jobs(); len(left) != 0 || !slices.Equal(attempts, []int{1, 1, 1}) {
+			t.Errorf("attempts %v, left %+v", attempts, left)
+		}
+	})
 }
 
 func TestAParkedJobRunsWhenAnOperatorSaysSo(t *testing.T) {
@@ -488,7 +501,7 @@ func TestRunnersOfOneStoreShareTheWork(t *testing.T) {
 
 func TestAKindOfANewerVersionWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
-		b.do(func(jobs job.Store) error { return jobs.Enqueue("of.tomorrow", "1", "", time.Now()) })
+		b.do(func(jobs job.Store) error { return jobs.At("of.tomorrow", "1", "", time.Now()) })
 		b.run(func(context.Context, job.Job) error { return nil })
 		after(5 * time.Minute)
 		if left := b.jobs(); len(left) != 1 || left[0].State != job.Waiting || left[0].Attempts != 0 {

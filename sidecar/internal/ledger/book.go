@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gowebpki/jcs"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -35,12 +33,15 @@ type Book struct {
 	Signer signed.Signer
 	Now    func() time.Time
 
-	// countersigned keeps, per partner, the last checkpoint that we countersigned: it goes out with every command.
+	// OwnKeys are our published business keys as JWKs, the present one and those before it.
+	OwnKeys func() [][]byte
+
+	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: commands
+	// carry the same one until there is something new to read.
 	mu            sync.Mutex
 	countersigned map[string]countersigned
+	opened        map[string]opened
 }
-
-type countersigned struct{ checkpoint, jws string }
 
 // wireEntry is the JSON object; field names are part of the protocol.
 type wireEntry struct {
@@ -178,132 +179,4 @@ func Decode(raw []byte) (Entry, error) {
 		return Entry{}, malformed.Because(err)
 	}
 	return e, nil
-}
-
-// Checkpoint is the signed end of a log.
-type Checkpoint struct {
-	Issuer   string `json:"iss"`
-	Audience string `json:"aud"`
-	Seq      int64  `json:"seq"`
-	Hash     string `json:"hash"`
-}
-
-// Checkpoint signs the point of our log towards a partner at which entry stands. Call it after the commit.
-func (b *Book) Checkpoint(partner string, seq int64, hash [32]byte) (string, error) {
-	payload, err := json.Marshal(Checkpoint{Issuer: b.Self, Audience: partner, Seq: seq, Hash: hex.EncodeToString(hash[:])})
-	if err != nil {
-		return "", err
-	}
-	return b.Signer.Sign(keys.Business, signed.Checkpoint, payload)
-}
-
-// VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
-func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
-	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	var c Checkpoint
-	if err := signed.Decode(payload, &c); err != nil {
-		return Checkpoint{}, err
-	}
-	if c.Issuer != issuer || c.Audience != audience || c.Seq < 0 {
-		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
-	}
-	return c, nil
-}
-
-// Seen is the payload of a countersigned checkpoint (typ hanse-seen+jwt): what the caller verified last of the callee.
-type Seen struct {
-	Issuer     string `json:"iss"`
-	Audience   string `json:"aud"`
-	Checkpoint string `json:"checkpoint"`
-}
-
-// Countersign makes the proof that we verified a partner's checkpoint.
-func (b *Book) Countersign(partner, checkpoint string) (string, error) {
-	b.mu.Lock()
-	last := b.countersigned[partner]
-	b.mu.Unlock()
-	if last.checkpoint == checkpoint {
-		return last.jws, nil
-	}
-	payload, err := json.Marshal(Seen{Issuer: b.Self, Audience: partner, Checkpoint: checkpoint})
-	if err != nil {
-		return "", err
-	}
-	jws, err := b.Signer.Sign(keys.Business, signed.Seen, payload)
-	if err != nil {
-		return "", err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.countersigned == nil {
-		b.countersigned = make(map[string]countersigned)
-	}
-	b.countersigned[partner] = countersigned{checkpoint: checkpoint, jws: jws}
-	return jws, nil
-}
-
-// SeenCheckpoint countersigns the last checkpoint of the partner's log that we verified; "" before the first.
-func (b *Book) SeenCheckpoint(ctx context.Context, partner string) (string, error) {
-	var head Head
-	err := b.Work.View(ctx, func(tx Tx) (err error) {
-		head, err = tx.Ledger().Head(partner, Theirs)
-		return err
-	})
-	if err != nil || head.Checkpoint == "" {
-		return "", err
-	}
-	return b.Countersign(partner, head.Checkpoint)
-}
-
-// OpenSeen verifies what a caller countersigned: the caller's signature, and ours below it. It answers the checkpoint.
-func OpenSeen(seen, caller string, callerKey []byte, self string, ownKeys ...[]byte) (Checkpoint, string, error) {
-	payload, err := signed.Open(seen, signed.Seen, callerKey)
-	if err != nil {
-		return Checkpoint{}, "", err
-	}
-	var s Seen
-	if err := signed.Decode(payload, &s); err != nil {
-		return Checkpoint{}, "", err
-	}
-	if s.Issuer != caller || s.Audience != self {
-		return Checkpoint{}, "", fault.New(fault.Invalid, "checkpoint_parties", "the countersigned checkpoint is for other parties")
-	}
-	var last error
-	for _, own := range ownKeys {
-		c, err := VerifyCheckpoint(s.Checkpoint, self, caller, own)
-		if err == nil {
-			return c, s.Checkpoint, nil
-		}
-		last = err
-	}
-	return Checkpoint{}, "", last
-}
-
-// ErrRecovering says that our log is behind what the partner holds: this store was restored from an old copy.
-var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
-	"this sidecar's ledger is behind a checkpoint that it signed itself; it takes no new business until it has caught up")
-
-// AcceptSeen checks a countersigned checkpoint against our own log and remembers it.
-func AcceptSeen(tx Tx, caller string, c Checkpoint, jws string) error {
-	if c.Seq == 0 {
-		return nil
-	}
-	head, err := tx.Ledger().Head(caller, Own)
-	if err != nil || head.SeenCheckpoint == jws {
-		return err
-	}
-	e, err := tx.Ledger().Entry(caller, Own, c.Seq)
-	if fault.Is(err, fault.NotFound) {
-		return ErrRecovering
-	}
-	if err != nil {
-		return err
-	}
-	if hex.EncodeToString(e.Hash[:]) != c.Hash {
-		return fault.New(fault.Precondition, "ledger_fork", "sequence number %d has another hash here; no new business until both operators close the fork", c.Seq)
-	}
-	return tx.Ledger().SetSeen(caller, c.Seq, jws)
 }

@@ -33,3 +33,11 @@ const (
 	OrderFailed       Kind = "order.failed"
 	AccessConfirmed   Kind = "access.confirmed"
 )
+
+// Kinds lists all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		AgreementOffered, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld, OrderCompleted,
+		OrderFailed, AccessConfirmed,
+	}
+}

@@ -60,10 +60,10 @@ type Verify struct {
 }
 
 // VerifyPartner checks both logs of one partnership in this store: every hash and link, the heads, the checkpoints of both
-// directions against the chain, and parked subjects. ownKeys are our business keys, theirKey the partner's pinned one.
-func (b *Book) VerifyPartner(ctx context.Context, partner string, theirKey []byte, ownKeys ...[]byte) ([]Verify, error) {
+// directions against the chain, and parked subjects. theirKey is the partner's pinned business key.
+func (b *Book) VerifyPartner(ctx context.Context, partner string, theirKey []byte) ([]Verify, error) {
 	own, err := b.verifyLog(ctx, partner, Own, func(cp string) (Checkpoint, error) {
-		return firstValid(ownKeys, func(k []byte) (Checkpoint, error) { return VerifyCheckpoint(cp, b.Self, partner, k) })
+		return firstValid(b.OwnKeys(), func(k []byte) (Checkpoint, error) { return VerifyCheckpoint(cp, b.Self, partner, k) })
 	})
 	if err != nil {
 		return nil, err

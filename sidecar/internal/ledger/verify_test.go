@@ -14,12 +14,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hanse-market/hanse/auth/keys"
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -69,7 +67,9 @@ func openParty(t *testing.T, origin, path string) *party {
 	if p.keys, err = keys.New(t.Context(), keys.Config{Store: p.store, Now: noon}); err != nil {
 		t.Fatal(err)
 	}
-	p.book = &ledger.Book{Self: origin, Work: store.For[ledger.Tx](p.store), Signer: p.keys, Now: noon}
+	p.book = &ledger.Book{
+		Self: origin, Work: store.For[ledger.Tx](p.store), Signer: p.keys, Now: noon, OwnKeys: func() [][]byte { return [][]byte{p.key()} },
+	}
 	return p
 }
 
@@ -102,7 +102,8 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 		t.Fatal(err)
 	}
 	reader := &federation.LedgerReader{
-		Self: p.origin, Work: store.For[federation.Tx](p.store), Orders: applies{}, Agreements: applies{}, Now: noon,
+		Self: p.origin, Work: store.For[federation.Tx](p.store), Now: noon,
+		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: federation.Nothing},
 	}
 	partner := member.Partner{Origin: from.origin, BusinessKey: from.key()}
 	if _, err := reader.Read(t.Context(), partner, 0, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
@@ -117,17 +118,12 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	c, jws, err := ledger.OpenSeen(seen, caller.origin, caller.key(), p.origin, p.key())
+	proof, err := p.book.OpenSeen(caller.origin, caller.key(), seen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.origin, c, jws) })
+	return p.store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.origin, proof) })
 }
-
-type applies struct{}
-
-func (applies) Apply(order.Tx, ledger.Entry) error           { return nil }
-func (applies) ApplyActive(agreement.Tx, ledger.Entry) error { return nil }
 
 // hand is somebody at the database file, behind the store's back. It works on the log of one direction towards them.
 type hand struct {
@@ -292,7 +288,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				defer func() { _ = db.Close() }()
 				db.SetMaxOpenConns(1) // what is attached belongs to the connection
 				c.tamper(&hand{t, db, dir})
-				report, err := p.book.VerifyPartner(t.Context(), them, theirKey, p.key())
+				report, err := p.book.VerifyPartner(t.Context(), them, theirKey)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,6 +6,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 )
 
 // Override is what the reseller changed about one offering; it survives upstream changes.
@@ -47,7 +48,7 @@ type View struct {
 	Certifications []string
 	Currency       string
 	// Prices are retail, exact.
-	Prices []catalog.PriceComponent
+	Prices []price.Component
 	// Headline is what lists show, HeadlinePer its period, its unit or "".
 	Headline     money.Amount
 	HeadlinePer  string

@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -88,9 +89,9 @@ func (r reseller) offer(t testing.TB, partner, id string, revision int64, change
 	doc := catalog.Document{
 		ID: id, Revision: revision, State: catalog.Orderable, Name: "Database " + id, Summary: "From the north", Category: "database",
 		Region: "north", Country: "DE", Currency: "EUR", Inputs: json.RawMessage(`{"type":"object"}`), Outputs: json.RawMessage(`{"type":"object"}`),
-		Prices: []catalog.PriceComponent{
-			{ID: "fee", Name: "Fee", Kind: catalog.Recurring, Period: "P1M", Amount: "10.00"},
-			{ID: "use", Name: "Use", Kind: catalog.Usage, Unit: "GiB-h", Amount: "0.0043"},
+		Prices: []price.Component{
+			{ID: "fee", Name: "Fee", Kind: price.Recurring, Period: "P1M", Amount: "10.00"},
+			{ID: "use", Name: "Use", Kind: price.Usage, Unit: "GiB-h", Amount: "0.0043"},
 		},
 	}
 	if change != nil {

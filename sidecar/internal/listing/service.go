@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -311,8 +312,8 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		}
 		*t.text = clean
 	}
-	if c.MarkupBP != nil && *c.MarkupBP > catalog.MaxMarkupBP {
-		return Detail{}, fault.New(fault.Invalid, "markup_invalid", "a markup is at most %d basis points", catalog.MaxMarkupBP).At("markup_bp")
+	if c.MarkupBP != nil && *c.MarkupBP > price.MaxMarkupBP {
+		return Detail{}, fault.New(fault.Invalid, "markup_invalid", "a markup is at most %d basis points", price.MaxMarkupBP).At("markup_bp")
 	}
 	var out Detail
 	err := s.Work.Do(ctx, func(tx Tx) error {
@@ -379,8 +380,8 @@ func (c Change) apply(o Override) Override {
 
 // SetMarkup sets a rule. Error: fault.Invalid, markup_invalid.
 func (s *Service) SetMarkup(ctx context.Context, r Rule) error {
-	if r.MarkupBP < 0 || r.MarkupBP > catalog.MaxMarkupBP {
-		return fault.New(fault.Invalid, "markup_invalid", "a markup is 0 to %d basis points", catalog.MaxMarkupBP).At("markup_bp")
+	if r.MarkupBP < 0 || r.MarkupBP > price.MaxMarkupBP {
+		return fault.New(fault.Invalid, "markup_invalid", "a markup is 0 to %d basis points", price.MaxMarkupBP).At("markup_bp")
 	}
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		return tx.Listings().PutRule(r)

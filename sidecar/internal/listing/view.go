@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 )
 
 // Limits of what a view shows of a partner's texts, in characters; they are the offering's own.
@@ -103,6 +104,11 @@ func (t terms) draft(f catalog.Foreign, o Override) (d draft, listed bool, err e
 	return d, true, nil
 }
 
+// terms are what its retail price is made with.
+func (d draft) terms() price.Terms {
+	return price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP, MarkupBP: d.markup}
+}
+
 // summary is a view without prices, schema and digest: what the index takes.
 func (d draft) summary(now time.Time) (View, error) {
 	doc := d.doc
@@ -122,7 +128,7 @@ func (d draft) summary(now time.Time) (View, error) {
 		v.Certifications = append(v.Certifications, catalog.CleanLine(c, maxLabel))
 	}
 	var err error
-	v.Headline, v.HeadlinePer, err = catalog.Headline(doc, d.deal.Terms.WholesaleDiscountBP, d.markup)
+	v.Headline, v.HeadlinePer, err = doc.PriceList().Headline(d.terms())
 	v.HeadlinePer = catalog.CleanLine(v.HeadlinePer, maxUnit)
 	return v, err
 }
@@ -133,7 +139,7 @@ func (d draft) view(now time.Time) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if v.Prices, err = catalog.RetailComponents(d.doc, d.deal.Terms.WholesaleDiscountBP, d.markup); err != nil {
+	if v.Prices, err = d.doc.PriceList().Retail(d.terms()); err != nil {
 		return View{}, err
 	}
 	for i := range v.Prices {
@@ -144,7 +150,7 @@ func (d draft) view(now time.Time) (View, error) {
 	seen, err := json.Marshal(struct {
 		Name     string                   `json:"name"`
 		Currency string                   `json:"currency"`
-		Prices   []catalog.PriceComponent `json:"prices"`
+		Prices   []price.Component `json:"prices"`
 		Inputs   json.RawMessage          `json:"inputs"`
 	}{v.Name, v.Currency, v.Prices, v.InputsSchema})
 	if err != nil {
@@ -161,7 +167,7 @@ func (d draft) detail(now time.Time) (Detail, error) {
 		return Detail{}, err
 	}
 	var wholesale money.Amount
-	wholesale, _, err = catalog.Headline(d.doc, d.deal.Terms.WholesaleDiscountBP, 0)
+	wholesale, _, err = d.doc.PriceList().Headline(price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP})
 	return Detail{View: v, MarkupBP: d.markup, Wholesale: wholesale}, err
 }
 

@@ -1,5 +1,6 @@
-// Package order is the deal: the retail order at the reseller and the resale order at the supplier, tied by one correlation
-// id. It is not the running product (subscription) nor the work on a platform (provision).
+// Package order is what the two sides of a deal share: the document that the reseller signs, the bodies of the entries that
+// the supplier answers with, the item that both keep, and what it is for. The customer's order is package retail, the
+// supplier's half package resale, the running product package subscription, the work on a platform package provision.
 //
 //	                ┌──────────► rejected
 //	acknowledged ───┤   ┌─────► failed
@@ -8,7 +9,6 @@
 //	 pending.unreachable    │  ▼
 //	                      held.indeterminate
 //
-// The supplier decides. The reseller's Place writes the retail order, the signed document, the ledger entry and the job that
-// submits it in one transaction; Submit repeats the command until the supplier's decision is there; the receipt and the
-// supplier's ledger feed apply through the same idempotent functions, whichever comes first.
+// Each item is one deal with one supplier, tied to the supplier's half by one correlation id, and the supplier decides. A
+// retail order has no state of its own: Sum gives it from those of its items, partial among them.
 package order

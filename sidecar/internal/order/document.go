@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
@@ -54,7 +54,8 @@ func InputsDigest(salt, inputs []byte) string {
 // SubscriptionID is the id of the subscription that an order makes, the same on both sides.
 func SubscriptionID(correlationID string) string { return "sub-" + correlationID }
 
-func (d *Document) setPrice(line catalog.Line, currency string) {
+// SetPrice writes what the item owes.
+func (d *Document) SetPrice(line price.Line, currency string) {
 	d.Currency, d.Period = currency, line.Period
 	if line.OneOff != nil {
 		d.OneOffMinor = &line.OneOff.Minor
@@ -64,10 +65,15 @@ func (d *Document) setPrice(line catalog.Line, currency string) {
 	}
 }
 
-// samePrice tells whether the document asks exactly for the line.
-func (d *Document) samePrice(line catalog.Line, currency string) bool {
+// Price is what the document says that the item owes.
+func (d *Document) Price() price.Line {
+	return price.Line{OneOff: amount(d.OneOffMinor, d.Currency), Recurring: amount(d.RecurringMinor, d.Currency), Period: d.Period}
+}
+
+// Asks reports whether the document asks exactly for the line.
+func (d *Document) Asks(line price.Line, currency string) bool {
 	var want Document
-	want.setPrice(line, currency)
+	want.SetPrice(line, currency)
 	return d.Currency == want.Currency && d.Period == want.Period &&
 		equal(d.OneOffMinor, want.OneOffMinor) && equal(d.RecurringMinor, want.RecurringMinor)
 }
@@ -81,16 +87,16 @@ func amount(minor *int64, currency string) *money.Amount {
 	return &money.Amount{Minor: *minor, Currency: currency}
 }
 
-// parseDocument reads a verified payload.
-func parseDocument(payload []byte) (Document, time.Time, error) {
-	var d Document
+// ParseDocument reads a verified payload: the document, and until when it may be accepted. Errors: fault.Invalid with reason
+// document_malformed, order_document_invalid or order_action_unknown.
+func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	if err := signed.Decode(payload, &d); err != nil {
 		return d, time.Time{}, err
 	}
 	bad := func(field string) (Document, time.Time, error) {
 		return d, time.Time{}, fault.New(fault.Invalid, "order_document_invalid", "the order document's %s is missing or out of bounds", field).At(field)
 	}
-	acceptBy, err := time.Parse(time.RFC3339, d.AcceptBy)
+	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
 	switch {
 	case len(d.ID) < 8 || len(d.ID) > 64 || !ledger.PlainText(d.ID):
 		return bad("jti")
@@ -103,26 +109,29 @@ func parseDocument(payload []byte) (Document, time.Time, error) {
 	case len(d.Customer) > 128:
 		return bad("customer")
 	}
-	switch {
-	case d.Action == Add && d.Intent == Purchase:
+	row, taken := RowOf(d.Action, d.Intent)
+	if !taken {
+		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
+	}
+	if row.Action == Add {
 		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > MaxQuantity {
 			return bad("offering, revision or quantity")
 		}
 		if d.Subscription != SubscriptionID(d.ID) {
 			return bad("subscription")
 		}
-	case d.Action == Delete && d.Intent == Terminate:
-	default:
-		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
 	}
 	return d, acceptBy, nil
 }
 
-// MaxQuantity bounds an order line.
+// MaxQuantity bounds an item.
 const MaxQuantity = 10000
 
-// entryBody is the body of the order's ledger entries.
-type entryBody struct {
+// MaxItems bounds an order.
+const MaxItems = 50
+
+// Body is the body of an item's entries in both ledgers.
+type Body struct {
 	Order          string `json:"order"`
 	DocumentSHA256 string `json:"document_sha256,omitempty"`
 	Agreement      string `json:"agreement,omitempty"`
@@ -130,14 +139,21 @@ type entryBody struct {
 	Action         Action `json:"action,omitempty"`
 	Reason         string `json:"reason,omitempty"`
 	Message        string `json:"message,omitempty"`
-	AccessSHA256   string `json:"access_sha256,omitempty"`
+	// AccessSHA256 is the hex SHA-256 of the sealed access data, in order.completed of what has some.
+	AccessSHA256 string `json:"access_sha256,omitempty"`
 }
 
-func marshalDigest(v any) []byte {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil
+// ParseBody reads the body of an entry; fault.Invalid with reason ledger_body_malformed.
+func ParseBody(e ledger.Entry) (Body, error) {
+	var b Body
+	if err := json.Unmarshal(e.Body, &b); err != nil {
+		return b, fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d cannot be read", e.Seq).Because(err)
 	}
-	sum := sha256.Sum256(raw)
-	return sum[:]
+	return b, nil
+}
+
+// Receipt is the supplier's answer to a document: its ledger entry and a checkpoint signed after the commit.
+type Receipt struct {
+	Entry      []byte
+	Checkpoint string
 }

@@ -1,22 +1,23 @@
 package order
 
 import (
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
-// State of an order: TMF622 wire names with dotted sub-states.
+// State of an item or an order: TMF622 wire names with dotted sub-states.
 type State string
 
 const (
-	Acknowledged        State = "acknowledged"
-	PendingUnreachable  State = "pending.unreachable"
-	PendingRequote      State = "pending.requote"
-	InProgress          State = "inProgress"
-	HeldIndeterminate   State = "held.indeterminate"
-	Completed           State = "completed"
+	Acknowledged       State = "acknowledged"
+	PendingUnreachable State = "pending.unreachable"
+	PendingRequote     State = "pending.requote"
+	InProgress         State = "inProgress"
+	HeldIndeterminate  State = "held.indeterminate"
+	Completed          State = "completed"
+	// Partial is an order's alone, never an item's.
 	Partial             State = "partial"
 	Failed              State = "failed"
 	Rejected            State = "rejected"
@@ -25,49 +26,47 @@ const (
 	Cancelled           State = "cancelled"
 )
 
-// transitions of an order: from -> allowed next states. Both sides use the one machine; the supplier's order starts at
-// inProgress or rejected.
+// transitions of an item: from -> allowed next states. Both sides use the one machine; the supplier's half starts at inProgress
+// or rejected.
 var transitions = map[State][]State{
 	"":                  {Acknowledged, InProgress, Rejected},
 	Acknowledged:        {PendingUnreachable, PendingRequote, Rejected, InProgress, AssessingCancel},
 	PendingUnreachable:  {Acknowledged, PendingRequote, Rejected, InProgress, AssessingCancel},
 	PendingRequote:      {Acknowledged, Rejected, InProgress, AssessingCancel},
-	InProgress:          {HeldIndeterminate, Completed, Partial, Failed, AssessingCancel},
-	HeldIndeterminate:   {InProgress, Completed, Partial, Failed, AssessingCancel},
+	InProgress:          {HeldIndeterminate, Completed, Failed, AssessingCancel},
+	HeldIndeterminate:   {InProgress, Completed, Failed, AssessingCancel},
 	AssessingCancel:     {PendingCancellation, InProgress, Cancelled, Completed, Failed},
 	PendingCancellation: {Cancelled, Completed, Failed},
 	Completed:           {},
-	Partial:             {},
 	Failed:              {},
 	Rejected:            {},
 	Cancelled:           {},
 }
 
-// Ended tells whether a state is final.
+// Ended reports whether a state is final.
 func (s State) Ended() bool {
+	if s == Partial {
+		return true
+	}
 	next, known := transitions[s]
 	return known && len(next) == 0 && s != ""
 }
 
-// Top is the TMF622 state without the sub-state.
-func (s State) Top() string {
-	top, _, _ := strings.Cut(string(s), ".")
-	return top
+// Undecided reports whether the supplier has still to take or refuse the item.
+func (s State) Undecided() bool {
+	return s == Acknowledged || s == PendingUnreachable || s == PendingRequote
 }
 
-// Move is the order in its next state with the event recorded, or fault.Precondition. Moving to the present state
-// changes nothing.
-func (o Order) Move(now time.Time, to State, reason, message, source string) (Order, error) {
-	if o.State == to {
-		return o, nil
+// Move is the item in its next state with the event recorded, or fault.Precondition. Moving to the present state changes
+// nothing.
+func (i Item) Move(now time.Time, to State, reason, message, source string) (Item, error) {
+	if i.State == to {
+		return i, nil
 	}
-	for _, next := range transitions[o.State] {
-		if next != to {
-			continue
-		}
-		o.State, o.Reason, o.Message, o.UpdatedAt = to, reason, message, now
-		o.Events = append(o.Events[:len(o.Events):len(o.Events)], Event{At: now, State: to, Message: message, Source: source})
-		return o, nil
+	if !slices.Contains(transitions[i.State], to) {
+		return i, fault.New(fault.Precondition, "order_state", "an order that is %s cannot become %s", i.State, to)
 	}
-	return o, fault.New(fault.Precondition, "order_state", "an order that is %s cannot become %s", o.State, to)
+	i.State, i.Reason, i.Message = to, reason, message
+	i.Events = append(i.Events[:len(i.Events):len(i.Events)], Event{At: now, State: to, Reason: reason, Message: message, Source: source})
+	return i, nil
 }

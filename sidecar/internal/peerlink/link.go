@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
 // Transports authenticates calls: tokens, proofs, clocks. *client.Client is one.
@@ -99,7 +100,7 @@ func (l *Link) orders(partner, agreementID, scope string) peerv1connect.OrderSer
 }
 
 // PlaceOrder implements order.Link.
-func (l *Link) PlaceOrder(ctx context.Context, s order.Submission) (receipt order.Receipt, err error) {
+func (l *Link) PlaceOrder(ctx context.Context, s retail.Submission) (receipt order.Receipt, err error) {
 	seen, err := l.Book.SeenCheckpoint(ctx, s.Partner)
 	if err != nil {
 		return receipt, err

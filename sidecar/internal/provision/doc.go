@@ -1,13 +1,20 @@
-// Package provision turns accepted work into calls of an adapter and the adapter's answer into the end of the order. It does
-// not decide about orders and does not know any platform.
+// Package provision turns accepted work into calls of an adapter and the adapter's answer into the end of the order, for which
+// it asks package resale. It does not decide about orders and does not know any platform.
 //
 //	job order.provision ─► recipe resolves the binding ─► adapter Apply (finds its tag before it creates)
-//	   ─► one transaction: subscription active, sealed access data, order completed, ledger entry
+//	   ─► one transaction: the step's record, sealed access data, order completed
+//
+// Each step of a recipe has a record for its subscription, with a tag and a secret of its own; a recipe has one step. An order has
+// one job, whatever its steps:
+//
+//	step      ──► applied ──► destroyed
+//	          ──► unknown ──► applied
+//	          ──► removing ─► destroyed: it can never be made, so what came to be in part goes before anybody is told
 //
 // An adapter that cannot say whether something was made is asked again with back-off where its tier allows (A, B: its Apply
 // finds what it made). Tier C is never asked again blindly, after a crash neither: the order becomes held.indeterminate and its
 // job is parked. When an operator retries the job, the platform is observed first, then Apply is asked.
 //
-// A run whose lease ended while its adapter worked on is late: if the order has moved on since, it writes nothing and removes
-// nothing.
+// A run whose lease ended while its adapter worked on is late: if the order or the step has moved on since, it writes nothing,
+// and it removes nothing.
 package provision

@@ -21,6 +21,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -35,6 +36,9 @@ const (
 	lease  = time.Minute
 )
 
+// thing is what the orders are about.
+var thing = subscription.ResaleKey(buyer, order.SubscriptionID(bought))
+
 const (
 	promisesURL     = `{type: object, required: [url], properties: {url: {type: string}}}`
 	promisesNothing = `{type: object}`
@@ -48,6 +52,7 @@ type platform struct {
 	observe func() (adapters.Observation, error)
 	destroy func() error
 	calls   []string
+	last    adapters.Request
 }
 
 func (p *platform) Describe() adapters.Description {
@@ -64,7 +69,8 @@ func (p *platform) Observe(context.Context, adapters.Request) (adapters.Observat
 	return p.observe()
 }
 
-func (p *platform) Destroy(context.Context, adapters.Request) error {
+func (p *platform) Destroy(_ context.Context, r adapters.Request) error {
+	p.last = r
 	p.calls = append(p.calls, "destroy")
 	if p.destroy == nil {
 		return nil
@@ -85,10 +91,6 @@ func failing(class adapters.Class) func(context.Context) (adapters.Result, error
 		return adapters.Result{}, adapters.Errorf(class, "it is like that")
 	}
 }
-
-type resellers struct{}
-
-func (resellers) Resellers(catalog.Tx) ([]catalog.AudienceEntry, error) { return nil, nil }
 
 // site is a supplier with a real store that accepted one order.
 type site struct {
@@ -122,9 +124,12 @@ func newSite(t *testing.T, outputs string) *site {
 	_, s.reseller = open()
 	s.service = &provision.Service{
 		Work: store.For[provision.Tx](st), Connections: s.platform, Seal: keys.Seal, Now: clock, Logger: slog.New(slog.DiscardHandler),
-		Book: &ledger.Book{Self: self, Work: store.For[ledger.Tx](st), Signer: own, Now: clock},
+		Orders: &resale.Service{
+			Self: self, Work: store.For[resale.Tx](st), Now: clock,
+			Book: &ledger.Book{Self: self, Work: store.For[ledger.Tx](st), Signer: own, Now: clock},
+		},
 	}
-	offerings := &catalog.Service{Work: store.For[catalog.Tx](st), Audience: resellers{}, Now: clock}
+	offerings := &catalog.Service{Self: self, Work: store.For[catalog.Tx](st), Now: clock}
 	_, wrong, err := offerings.Apply(ctx, []byte(`apiVersion: hanse/v1
 kind: Offering
 id: db
@@ -154,45 +159,40 @@ recipe:
 		if err != nil {
 			return err
 		}
-		id := order.SubscriptionID(bought)
-		if _, err := tx.Subscriptions().Put(subscription.Subscription{
-			ID: id, Side: subscription.Resale, Partner: buyer, OrderID: bought, OfferingID: "db", Revision: offering.Revision, Quantity: 1,
-			State: subscription.PendingActive, Binding: offering.Binding, CreatedAt: s.now, UpdatedAt: s.now,
+		if err := s.accept(tx, bought, order.Add, subscription.Subscription{
+			ID: thing.ID, Side: subscription.Resale, Partner: buyer, OrderID: bought, OfferingID: "db", Revision: offering.Revision, Quantity: 1,
+			Binding: offering.Binding,
 		}); err != nil {
 			return err
 		}
-		if err := tx.Subscriptions().PutSecret(subscription.Resale, id, subscription.SecretInputs, []byte(`{}`)); err != nil {
-			return err
-		}
-		return s.accept(tx, bought, order.Add)
+		return tx.Subscriptions().PutSecret(thing, subscription.SecretInputs, []byte(`{}`))
 	})
 	return s
 }
 
-func (s *site) accept(tx *store.Tx, id string, action order.Action) error {
-	if _, err := tx.Orders().Put(order.Order{
-		Side: order.Resale, ID: id, CorrelationID: id, Partner: buyer, State: order.InProgress, Action: action,
-		SubscriptionID: order.SubscriptionID(bought), PlacedAt: s.now, UpdatedAt: s.now,
+// accept takes an order as package resale does.
+func (s *site) accept(tx *store.Tx, id string, action order.Action, sub subscription.Subscription) error {
+	row, _ := order.Usual(action)
+	if _, err := subscription.Begin(tx, sub, row.Course, s.now); err != nil {
+		return err
+	}
+	if _, err := tx.ResaleOrders().Put(resale.Order{
+		Item:    order.Item{Action: row.Action, Intent: row.Intent, State: order.InProgress, SubscriptionID: sub.ID},
+		Partner: buyer, ID: id, PlacedAt: s.now, UpdatedAt: s.now,
 	}); err != nil {
 		return err
 	}
-	return tx.Jobs().Enqueue(order.JobProvision, id, buyer, s.now)
+	return tx.Jobs().At(resale.JobProvision, id, buyer, s.now)
 }
 
 // terminate accepts the order that ends what the first one made.
 func (s *site) terminate() {
 	s.do(func(tx *store.Tx) error {
-		sub, err := tx.Subscriptions().Get(subscription.Resale, order.SubscriptionID(bought))
+		sub, err := tx.Subscriptions().Get(thing)
 		if err != nil {
 			return err
 		}
-		if sub, err = sub.Move(subscription.PendingTerminate); err != nil {
-			return err
-		}
-		if _, err := tx.Subscriptions().Put(sub); err != nil {
-			return err
-		}
-		return s.accept(tx, ended, order.Delete)
+		return s.accept(tx, ended, order.Delete, sub)
 	})
 }
 
@@ -221,11 +221,15 @@ func (s *site) lease() job.Job {
 	return j
 }
 
-// run does what the runner does with a due job: lease, handle, write the outcome unless the job is somebody else's by then.
+// run does what the runner does with a due job: lease, handle, write the outcome unless the job is somebody else's by then, and
+// once more where it came further. It returns what keeps the job from being done.
 func (s *site) run(ctx context.Context) error {
 	s.t.Helper()
 	j := s.lease()
 	outcome := s.service.Handle(ctx, j)
+	if errors.Is(outcome, job.ErrFinished) {
+		return nil
+	}
 	var parked *job.ParkError
 	err := s.store.Do(context.Background(), func(tx *store.Tx) error {
 		switch {
@@ -239,6 +243,9 @@ func (s *site) run(ctx context.Context) error {
 	})
 	if err != nil && !fault.Is(err, fault.Conflict) {
 		s.t.Fatal(err)
+	}
+	if outcome != nil && strings.Contains(outcome.Error(), "removing what cannot be made") {
+		return s.run(ctx)
 	}
 	return outcome
 }
@@ -254,27 +261,38 @@ func (s *site) overtaken(then func(context.Context) (adapters.Result, error)) {
 
 // books are what a run may write.
 type books struct {
-	order        order.Order
+	order        resale.Order
 	subscription subscription.Subscription
 	jobs         []job.Job
 	kinds        []string
 	// access is the digest in the last entry; sealed the access data as they are stored.
 	access string
 	sealed []byte
+	step   provision.Step
 }
 
 func (s *site) books(id string) books {
 	s.t.Helper()
 	var b books
 	err := s.store.View(context.Background(), func(tx *store.Tx) (err error) {
-		if b.order, err = tx.Orders().ByCorrelation(order.Resale, buyer, id); err != nil {
+		if b.order, err = tx.ResaleOrders().Get(buyer, id); err != nil {
 			return err
 		}
-		if b.subscription, err = tx.Subscriptions().Get(subscription.Resale, order.SubscriptionID(bought)); err != nil {
+		if b.subscription, err = tx.Subscriptions().Get(thing); err != nil {
 			return err
 		}
 		if b.jobs, err = tx.Jobs().List(9); err != nil {
 			return err
+		}
+		steps, err := tx.Steps().Of(thing)
+		if err != nil {
+			return err
+		}
+		if len(steps) > 0 {
+			b.step = steps[0]
+		}
+		if len(steps) > 1 {
+			s.t.Errorf("%d records of one step", len(steps))
 		}
 		entries, err := tx.Ledger().Entries(buyer, ledger.Own, 0, 9)
 		if err != nil {
@@ -290,7 +308,7 @@ func (s *site) books(id string) books {
 			}
 			b.access = body.Access
 		}
-		b.sealed, err = tx.Subscriptions().Secret(subscription.Resale, order.SubscriptionID(bought), subscription.SecretSealed)
+		b.sealed, err = tx.Subscriptions().Secret(thing, subscription.SecretSealed)
 		if fault.Is(err, fault.NotFound) {
 			return nil
 		}
@@ -313,6 +331,9 @@ func (s *site) wantLive(b books, kinds ...string) {
 	}
 	if _, err := s.reseller.Open(string(b.sealed)); err != nil {
 		s.t.Fatal(err)
+	}
+	if b.step.Phase != provision.Applied || b.step.Order != bought || b.step.Tag != provision.Tag(buyer, thing.ID, "main") || b.step.Adapter != "x" {
+		s.t.Fatalf("step %+v", b.step)
 	}
 }
 
@@ -376,8 +397,33 @@ func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := s.books(bought)
-	if b.order.State != order.Failed || b.subscription.State != subscription.Aborted || b.sealed != nil || !slices.Equal(b.kinds, []string{"order.failed"}) {
+	if b.order.State != order.Failed || b.subscription.State != subscription.Aborted || b.sealed != nil || b.step.Phase != provision.Destroyed || !slices.Equal(b.kinds, []string{"order.failed"}) {
 		t.Fatalf("order %s, subscription %s, entries %v", b.order.State, b.subscription.State, b.kinds)
+	}
+}
+
+func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
+	s := newSite(t, promisesURL)
+	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+		result, err := made(ctx)
+		result.State, result.Sensitive = []byte("where it is"), map[string]string{"password": "p"}
+		return result, err
+	}
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if step := s.books(bought).step; string(step.State) != "where it is" || step.Outputs["url"] == "" || step.Sensitive["password"] != "p" {
+		t.Fatalf("step %+v", step)
+	}
+	s.terminate()
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if string(s.platform.last.State) != "where it is" || s.platform.last.Tag != provision.Tag(buyer, thing.ID, "main") {
+		t.Errorf("destroyed with %+v", s.platform.last)
+	}
+	if step := s.books(ended).step; step.Order != ended || step.State != nil || step.Outputs != nil || step.Sensitive != nil {
+		t.Errorf("step %+v", step)
 	}
 }
 
@@ -396,7 +442,7 @@ func TestALateDestroyEndsNothingTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := s.books(ended)
-	if b.order.State != order.Completed || len(b.order.Events) != 1 || b.subscription.State != subscription.Terminated ||
+	if b.order.State != order.Completed || len(b.order.Events) != 1 || b.subscription.State != subscription.Terminated || b.step.Phase != provision.Destroyed ||
 		!slices.Equal(b.kinds, []string{"order.completed", "order.completed"}) || len(b.jobs) != 0 {
 		t.Fatalf("order %+v, subscription %s, entries %v", b.order, b.subscription.State, b.kinds)
 	}
@@ -405,9 +451,8 @@ func TestALateDestroyEndsNothingTwice(t *testing.T) {
 // wantHeld checks that the order is held, told once, and waits for an operator.
 func (s *site) wantHeld(err error) {
 	s.t.Helper()
-	var parked *job.ParkError
 	b := s.books(bought)
-	if !errors.As(err, &parked) || b.order.State != order.HeldIndeterminate || !slices.Equal(b.kinds, []string{"order.held"}) ||
+	if err != nil || b.step.Phase != provision.Unknown || b.order.State != order.HeldIndeterminate || !slices.Equal(b.kinds, []string{"order.held"}) ||
 		len(b.jobs) != 1 || b.jobs[0].State != job.Parked || b.jobs[0].LastError == "" {
 		s.t.Fatalf("%v: order %s, entries %v, jobs %+v", err, b.order.State, b.kinds, b.jobs)
 	}

@@ -23,8 +23,8 @@ const (
 	maxInputsValues = 2000
 )
 
-// inputsField is where inputs stand in an order: an order has one item.
-const inputsField = "items[0].inputs"
+// inputsField is where inputs stand in an item.
+const inputsField = "inputs"
 
 // ValidateInputs checks inputs (JSON; nothing is {}). Errors: fault.Invalid with reason inputs_invalid, the path of the first
 // wrong field and what is wrong with it.

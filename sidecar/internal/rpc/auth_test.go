@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	rpcportal "github.com/hanse-market/hanse/sidecar/internal/rpc/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -24,10 +25,9 @@ func twoCustomers(t *testing.T, b *bench) {
 	for _, o := range []struct{ portal, customer, id string }{
 		{"shop", "alice", "order-alice"}, {"shop", "bob", "order-bob"}, {"other", "alice", "order-other"},
 	} {
-		b.putOrder(t, order.Order{
-			Side: order.Retail, ID: o.id, CorrelationID: "corr-" + o.id, Portal: o.portal, Customer: o.customer, State: order.Completed,
-			Action: order.Add, Partner: "https://supplier.example", PlacedAt: b.clock.Now(), UpdatedAt: b.clock.Now(),
-		})
+		placed := ordered(o.portal, o.customer, o.id, order.Completed)
+		placed.PlacedAt, placed.UpdatedAt = b.clock.Now(), b.clock.Now()
+		b.putOrder(t, placed)
 		b.putSubscription(t, subscription.Subscription{
 			ID: "sub-" + o.id, Side: subscription.Retail, Portal: o.portal, Customer: o.customer, State: subscription.Active,
 			Partner: "https://supplier.example", AccessReady: true, CreatedAt: b.clock.Now(), UpdatedAt: b.clock.Now(),
@@ -96,7 +96,7 @@ func TestAuthMatrix(t *testing.T) {
 	}
 	cells, passed := 0, 0
 	for procedure, body := range aliceCalls() {
-		scope := portalScopes()[procedure]
+		scope := rpcportal.Scopes()[procedure]
 		type cell struct {
 			name, key    string
 			headers      []string
@@ -162,7 +162,7 @@ func TestAuthMatrix(t *testing.T) {
 			passed++
 		}
 	}
-	if cells < 13*len(portalScopes()) {
+	if cells < 13*len(rpcportal.Scopes()) {
 		t.Fatalf("only %d cells", cells)
 	}
 	t.Logf("%d procedures, %d cells refused as they should, %d allowed", len(aliceCalls()), cells, passed)

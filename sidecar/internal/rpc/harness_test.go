@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"bytes"
@@ -19,12 +19,15 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+	rpcportal "github.com/hanse-market/hanse/sidecar/internal/rpc/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -107,21 +110,32 @@ func (w *wakeups) wake(topic unit.Topic) {
 
 // orders is the real order service over the real store, but for Place, which is recorded.
 type orders struct {
-	*order.Service
+	*retail.Service
 	mu     sync.Mutex
-	placed []order.PlaceCommand
+	placed []retail.PlaceCommand
 	// fail is what Place answers.
 	fail func(ctx context.Context) error
 }
 
-func (o *orders) Place(ctx context.Context, c order.PlaceCommand) (order.Order, error) {
+func (o *orders) Place(ctx context.Context, c retail.PlaceCommand) (retail.Order, error) {
 	o.mu.Lock()
 	o.placed = append(o.placed, c)
 	o.mu.Unlock()
 	if o.fail != nil {
-		return order.Order{}, o.fail(ctx)
+		return retail.Order{}, o.fail(ctx)
 	}
-	return order.Order{Side: order.Retail, ID: c.ID, Portal: c.Portal, Customer: c.Customer, State: order.Acknowledged, Action: c.Action}, nil
+	placed := ordered(c.Portal, c.Customer, c.ID, order.Acknowledged)
+	placed.Items[0].Action = c.Items[0].Action
+	return placed, nil
+}
+
+// ordered is an order of one item in a state.
+func ordered(portal, customer, id string, state order.State) retail.Order {
+	return retail.Order{
+		Portal: portal, Customer: customer, ID: id, Items: []retail.Item{{
+			CorrelationID: "corr-" + id, Partner: "https://supplier.example", Item: order.Item{Action: order.Add, State: state},
+		}},
+	}
 }
 
 func (o *orders) count() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.placed) }
@@ -145,9 +159,9 @@ func (shop) Get(_ context.Context, id string) (listing.View, error) {
 		ID: "lst-1", Partner: "https://supplier.example", OfferingID: "off-1", Name: "Web app", Summary: "Runs your app", Category: "compute",
 		Region: "eu-north", Country: "SE", Certifications: []string{"iso27001"}, Currency: "EUR",
 		Headline: money.Amount{Minor: 1999, Currency: "EUR"}, HeadlinePer: "P1M", Description: "Text",
-		InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []catalog.PriceComponent{
-			{ID: "base", Name: "Base", Kind: catalog.Recurring, Period: "P1M", Amount: "19.99"},
-			{ID: "req", Name: "Requests", Kind: catalog.Usage, Unit: "request", Tiers: []catalog.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
+		InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []price.Component{
+			{ID: "base", Name: "Base", Kind: price.Recurring, Period: "P1M", Amount: "19.99"},
+			{ID: "req", Name: "Requests", Kind: price.Usage, Unit: "request", Tiers: []price.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
 		},
 	}, nil
 }
@@ -216,7 +230,7 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 
 func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
-func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
+func newBench(t *testing.T, options ...func(*rpcportal.Config)) *bench {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32)})
 	if err != nil {
@@ -228,8 +242,8 @@ func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.orders = &orders{Service: &order.Service{Work: store.For[order.Tx](s)}}
-	c := PortalConfig{
+	b.orders = &orders{Service: &retail.Service{Work: store.For[retail.Tx](s)}}
+	c := rpcportal.Config{
 		Config:  b.config(),
 		Callers: b.callers, Shop: shop{}, Orders: b.orders,
 		Subscriptions: &subscription.Service{Work: store.For[subscription.Tx](s)},
@@ -237,7 +251,7 @@ func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
 	for _, option := range options {
 		option(&c)
 	}
-	h, err := NewPortal(c)
+	h, err := rpcportal.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,10 +263,10 @@ func newBench(t *testing.T, options ...func(*PortalConfig)) *bench {
 	return b
 }
 
-func (b *bench) config() Config {
+func (b *bench) config() gate.Config {
 	var n int
 	var mu sync.Mutex
-	return Config{
+	return gate.Config{
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.Now, After: b.clock.After, Wakeups: b.wakeups,
 		NewID:   func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("req-%d", n) },
 		Observe: b.observed.hear, Refused: b.observed.refuse,
@@ -282,10 +296,10 @@ func (b *bench) session(t *testing.T, key, customer, origin string) string {
 }
 
 // putOrder and putSubscription write what belongs to a customer.
-func (b *bench) putOrder(t *testing.T, o order.Order) order.Order {
+func (b *bench) putOrder(t *testing.T, o retail.Order) retail.Order {
 	t.Helper()
-	err := store.For[order.Tx](b.store).Do(t.Context(), func(tx order.Tx) (err error) {
-		o, err = tx.Orders().Put(o)
+	err := b.store.Do(t.Context(), func(tx *store.Tx) (err error) {
+		o, err = tx.RetailOrders().Put(o)
 		return err
 	})
 	if err != nil {
@@ -300,7 +314,7 @@ func (b *bench) putSubscription(t *testing.T, s subscription.Subscription, acces
 		if _, err := tx.Subscriptions().Put(s); err != nil || access == "" {
 			return err
 		}
-		return tx.Subscriptions().PutSecret(subscription.Retail, s.ID, subscription.SecretAccess, []byte(access))
+		return tx.Subscriptions().PutSecret(s.Key(), subscription.SecretAccess, []byte(access))
 	})
 	if err != nil {
 		t.Fatal(err)

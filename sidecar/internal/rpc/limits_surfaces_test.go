@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"bytes"
@@ -109,7 +109,7 @@ func TestEverySurfaceRefusesBadBodies(t *testing.T) {
 // ApplyOfferings alone takes more than 256 KiB; what it takes is bounded too.
 func TestABombAgainstTheLargestMessageIsRefused(t *testing.T) {
 	d := doors(t)["operator"]
-	bomb := gz(bytes.Repeat([]byte(" "), maxApplyBytes+1))
+	bomb := gz(bytes.Repeat([]byte(" "), 24<<20+1))
 	got := d.send(t, operatorv1connect.OfferingServiceApplyOfferingsProcedure, bomb, "Content-Encoding", "gzip")
 	if got.status != http.StatusRequestEntityTooLarge || got.reason != "message_too_large" {
 		t.Fatalf("got %v", got)

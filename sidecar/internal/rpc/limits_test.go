@@ -1,10 +1,9 @@
-package rpc
+package rpc_test
 
 import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 )
 
 func gz(data []byte) []byte {
@@ -139,7 +139,7 @@ func TestBadRequestsAreRefusedWithAStableReasonAndNoEffect(t *testing.T) {
 			if got.status != c.status || got.code != c.code || got.reason != c.reason {
 				t.Fatalf("got %v, want %d %s/%s", got, c.status, c.code, c.reason)
 			}
-			if got.cause == "" || got.header.Get(HeaderRequestID) == "" {
+			if got.cause == "" || got.header.Get(gate.HeaderRequestID) == "" {
 				t.Fatalf("the refusal explains nothing: %v", got)
 			}
 			refused++
@@ -212,35 +212,4 @@ func TestGoodRequestsAtTheLimitPass(t *testing.T) {
 	if b.orders.count() != 7 {
 		t.Fatalf("%d of 7 orders were placed", b.orders.count())
 	}
-}
-
-func FuzzCheckJSON(f *testing.F) {
-	for _, s := range []string{"", "{}", "[]", `{"a":1,"a":2}`, nested(32), nested(33), `"\ud800"`, "1e999", "{\"a\":{\"b\":[1,{}]}} ", "nul", `{"a" 1}`, "]", "}{"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		err := checkJSON(data)
-		depth, deepest := 0, 0
-		inString := false
-		for i := 0; i < len(data); i++ {
-			switch c := data[i]; {
-			case inString && c == '\\':
-				i++
-			case c == '"':
-				inString = !inString
-			case inString:
-			case c == '{' || c == '[':
-				depth++
-				deepest = max(deepest, depth)
-			case c == '}' || c == ']':
-				depth--
-			}
-		}
-		if err == nil && !json.Valid(data) {
-			t.Fatalf("%q is not JSON, but passed", data)
-		}
-		if err == nil && deepest > maxJSONDepth {
-			t.Fatalf("%d levels passed", deepest)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"bytes"
@@ -25,10 +25,11 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
-	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
@@ -63,10 +64,6 @@ func (*fakePartners) List(context.Context) ([]member.Partner, error) {
 	return []member.Partner{supplierRecord()}, nil
 }
 
-func (*fakePartners) PartnerStatus(context.Context, string) (Status, error) {
-	return Status{Known: true, Up: true, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Offerings: 5}, nil
-}
-
 type fakeAgreements struct{}
 
 func (fakeAgreements) Offer(_ context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error) {
@@ -90,14 +87,6 @@ func (fakeOfferings) Apply(_ context.Context, yaml []byte, _ bool) (catalog.Resu
 	return catalog.Result{Created: len(yaml)}, nil, nil
 }
 
-func (fakeOfferings) List(context.Context, string, int) ([]catalog.Offering, string, error) {
-	return []catalog.Offering{{ID: "off-1", Document: []byte("{}"), Binding: []byte("secret binding")}}, "next", nil
-}
-
-func (fakeOfferings) Get(_ context.Context, id string) (catalog.Offering, error) {
-	return catalog.Offering{ID: id, Document: []byte("{}"), Binding: []byte("secret binding")}, nil
-}
-
 type fakeListings struct{ changed []listing.Change }
 
 func (*fakeListings) detail() listing.Detail {
@@ -118,26 +107,40 @@ func (f *fakeListings) Update(_ context.Context, _ string, c listing.Change) (li
 
 func (*fakeListings) SetMarkup(context.Context, listing.Rule) error { return nil }
 
-type fakeLedgers struct{ problems []string }
+// fakeDesk is a real desk over the real store, but for what the store of a portal does not have.
+type fakeDesk struct {
+	*desk.Desk
+	problems []string
+}
 
-func (f fakeLedgers) Verify(context.Context, string) ([]ledger.Verify, error) {
+func (fakeDesk) PartnerStatus(context.Context, string) (desk.Status, error) {
+	return desk.Status{Reach: desk.Reach{Known: true, Up: true}, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Offerings: 5}, nil
+}
+
+func (fakeDesk) Offerings(context.Context, string, int) ([]catalog.Offering, string, error) {
+	return []catalog.Offering{{ID: "off-1", Document: []byte("{}"), Binding: []byte("secret binding")}}, "next", nil
+}
+
+func (fakeDesk) Offering(_ context.Context, id string) (catalog.Offering, error) {
+	return catalog.Offering{ID: id, Document: []byte("{}"), Binding: []byte("secret binding")}, nil
+}
+
+func (f fakeDesk) VerifyLedgers(context.Context, string) ([]ledger.Verify, error) {
 	return []ledger.Verify{
 		{Partner: supplier, Direction: ledger.Own, Entries: 3, CheckpointSeq: 3},
 		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems},
 	}, nil
 }
 
-func (fakeLedgers) Entries(context.Context, string, ledger.Direction, int64, int) ([]ledger.Entry, error) {
+func (fakeDesk) Entries(context.Context, string, ledger.Direction, int64, int) ([]ledger.Entry, error) {
 	return []ledger.Entry{{Bytes: []byte(`{"seq":1}`)}}, nil
 }
 
-type fakeJobs struct{}
-
-func (fakeJobs) List(context.Context, int) ([]job.Job, error) {
+func (fakeDesk) Jobs(context.Context, int) ([]job.Job, error) {
 	return []job.Job{{ID: 1, Kind: "order.submit", State: job.Parked}}, nil
 }
 
-func (fakeJobs) Retry(_ context.Context, id int64) error {
+func (fakeDesk) RetryJob(_ context.Context, id int64) error {
 	if id != 1 {
 		return fault.New(fault.NotFound, "job_not_found", "no job %d", id)
 	}
@@ -164,11 +167,10 @@ func newOffice(t *testing.T, problems ...string) *office {
 		t.Fatal(err)
 	}
 	o := &office{bench: b, partners: &fakePartners{}, listings: &fakeListings{}, token: strings.TrimSpace(string(raw))}
-	h, err := NewOperator(OperatorConfig{
-		Config: b.config(), Operators: operator, Partners: o.partners, Status: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
-		Listings: o.listings, Orders: &order.Service{Work: store.For[order.Tx](b.store)},
-		Subscriptions: &subscription.Service{Work: store.For[subscription.Tx](b.store)}, Ledgers: fakeLedgers{problems: problems},
-		Portals: b.callers, Jobs: fakeJobs{}, Words: func(string) string { return "six words" },
+	h, err := rpcoperator.New(rpcoperator.Config{
+		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
+		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
+		Listings: o.listings, Portals: b.callers, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +214,8 @@ func TestOperatorAuthMatrix(t *testing.T) {
 	twoCustomers(t, o.bench)
 	o.addPortal(t, "spare")
 	session := o.session(t, o.key, "alice", "")
-	if len(operatorCalls()) != len(operatorScopes()) {
-		t.Fatalf("%d of %d procedures are called", len(operatorCalls()), len(operatorScopes()))
+	if len(operatorCalls()) != len(rpcoperator.Scopes()) {
+		t.Fatalf("%d of %d procedures are called", len(operatorCalls()), len(rpcoperator.Scopes()))
 	}
 	refused := 0
 	for procedure, body := range operatorCalls() {
@@ -298,9 +300,9 @@ func TestOperatorAnswers(t *testing.T) {
 	if _, err := orders.GetOrder(ctx, connect.NewRequest(&operatorv1.GetOrderRequest{Id: "none"})); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Fatalf("got %v", err)
 	}
-	o.putOrder(t, order.Order{
-		Side: order.Retail, ID: "order-alice", CorrelationID: "corr-2", Portal: "third", Customer: "x", State: order.Completed, PlacedAt: o.clock.Now(),
-	})
+	third := ordered("third", "x", "order-alice", order.Completed)
+	third.Items[0].CorrelationID = "corr-2"
+	o.putOrder(t, third)
 	if _, err := orders.GetOrder(ctx, connect.NewRequest(&operatorv1.GetOrderRequest{Id: "order-alice"})); connect.CodeOf(err) != connect.CodeFailedPrecondition {
 		t.Fatalf("an id of two portals: %v", err)
 	}

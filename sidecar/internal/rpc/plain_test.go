@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"bufio"
@@ -38,7 +38,7 @@ func TestPlainHTTP(t *testing.T) {
 	}
 
 	// A stream works over HTTP/1.1 too.
-	b.putOrder(t, order.Order{Side: order.Retail, ID: "order-0001", CorrelationID: "c", Portal: "shop", Customer: "c", State: order.Completed, PlacedAt: b.clock.Now()})
+	b.putOrder(t, ordered("shop", "c", "order-0001", order.Completed))
 	body := string(envelope(0, 19, []byte(`{"id":"order-0001"}`)))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, plain.URL+portalv1connect.OrderServiceWatchOrderProcedure, strings.NewReader(body))
 	if err != nil {

@@ -1,33 +1,51 @@
-package rpc
+package rpc_test
 
 import (
-	"fmt"
+	"maps"
+	"net/http"
 	"testing"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hanse-market/hanse/auth/bearer"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
+	rpcportal "github.com/hanse-market/hanse/sidecar/internal/rpc/portal"
 )
+
+// files are the APIs with their scope tables.
+func files() map[protoreflect.FileDescriptor]map[string]string {
+	return map[protoreflect.FileDescriptor]map[string]string{
+		portalv1.File_hanse_portal_v1_portal_proto:       rpcportal.Scopes(),
+		operatorv1.File_hanse_operator_v1_operator_proto: rpcoperator.Scopes(),
+		peerv1.File_hanse_peer_v1_peer_proto:             bearer.PeerScopes(),
+	}
+}
+
+func start(file protoreflect.FileDescriptor, scopes map[string]string) error {
+	_, err := gate.Surface{File: file, Scopes: scopes, Mount: func(*http.ServeMux, ...connect.HandlerOption) {}}.Handler()
+	return err
+}
 
 func TestEveryProcedureHasAScopeAndEveryScopeAProcedure(t *testing.T) {
 	total := 0
-	for _, s := range []struct {
-		file   protoreflect.FileDescriptor
-		scopes map[string]string
-	}{
-		{portalv1.File_hanse_portal_v1_portal_proto, portalScopes()},
-		{operatorv1.File_hanse_operator_v1_operator_proto, operatorScopes()},
-		{peerv1.File_hanse_peer_v1_peer_proto, bearer.PeerScopes()},
-	} {
-		known, err := procedures(s.file, s.scopes, 1)
-		if err != nil {
-			t.Errorf("%s: %v", s.file.Package(), err)
+	for file, scopes := range files() {
+		if err := start(file, scopes); err != nil {
+			t.Errorf("%s: %v", file.Package(), err)
 		}
-		for path := range s.scopes {
-			if _, ok := known[path]; !ok {
+		known := map[string]bool{}
+		for i := range file.Services().Len() {
+			s := file.Services().Get(i)
+			for j := range s.Methods().Len() {
+				known["/"+string(s.FullName())+"/"+string(s.Methods().Get(j).Name())] = true
+			}
+		}
+		for path := range scopes {
+			if !known[path] {
 				t.Errorf("%s is in the scope table, but is no procedure", path)
 			}
 		}
@@ -37,15 +55,13 @@ func TestEveryProcedureHasAScopeAndEveryScopeAProcedure(t *testing.T) {
 }
 
 func TestAForgottenProcedureStopsTheStart(t *testing.T) {
-	scopes := portalScopes()
-	for path := range scopes {
-		rest := portalScopes()
-		delete(rest, path)
-		if _, err := procedures(portalv1.File_hanse_portal_v1_portal_proto, rest, 1); err == nil {
-			t.Errorf("%s without a scope was taken", path)
+	for file, scopes := range files() {
+		for path := range scopes {
+			rest := maps.Clone(scopes)
+			delete(rest, path)
+			if start(file, rest) == nil {
+				t.Errorf("%s without a scope was taken", path)
+			}
 		}
-	}
-	if len(scopes) == 0 {
-		t.Fatal(fmt.Errorf("no scopes"))
 	}
 }

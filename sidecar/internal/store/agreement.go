@@ -7,7 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-var agreementTable = newTable("agreement", "agreement", []string{"id"}, []string{"supplier", "reseller", "created_at"})
+var agreementTable = newTable("agreement", "agreement", []string{"id"}, []string{"supplier", "reseller", "created_at"}, nil)
 
 type agreements struct{ tx *Tx }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -57,8 +58,8 @@ func placeOrders(b *testing.B, s *store.Store, callers, orders, pair int) time.D
 	for c := range callers {
 		all.Go(func() {
 			for i := range orders / callers {
-				o := order.Order{Side: order.Retail, Portal: "shop", ID: fmt.Sprint(pair, "-", c, "-", i), State: order.Acknowledged}
-				err := s.Do(b.Context(), func(tx *store.Tx) error { _, err := tx.Orders().Put(o); return err })
+				o := resale.Order{Partner: "https://r.example", ID: fmt.Sprint(pair, "-", c, "-", i), Item: order.Item{State: order.Acknowledged}}
+				err := s.Do(b.Context(), func(tx *store.Tx) error { _, err := tx.ResaleOrders().Put(o); return err })
 				if err != nil {
 					b.Error(err)
 				}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -58,15 +57,13 @@ func crashWriter(path string) {
 }
 
 func writeOrder(tx *store.Tx, id string) error {
-	o := fullOrder()
-	o.ID, o.CorrelationID = id, id
-	if _, err := tx.Orders().Put(o); err != nil {
+	if _, err := tx.RetailOrders().Put(smallOrder(id)); err != nil {
 		return err
 	}
 	if _, err := advance(tx, ledger.Own, id); err != nil {
 		return err
 	}
-	return tx.Jobs().Enqueue("order.submit", id, them, start)
+	return tx.Jobs().At("order.submit", id, them, start)
 }
 
 // A writer is killed with SIGKILL again and again. What it acknowledged is there, what is there is whole, the database is
@@ -115,7 +112,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 				t.Fatalf("the chain breaks at %d", e.Seq)
 			}
 			prev = e.Hash
-			must(tx.Orders().Get(order.Retail, "shop/"+e.Subject))
+			must(tx.RetailOrders().Get("shop", e.Subject))
 			delete(acknowledged, e.Subject)
 		}
 		if head.Hash != prev || head.Seq != int64(len(entries)) {

@@ -11,6 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // classify turns an engine's error into ours: an outage is fault.Unavailable, anything else is a defect.
@@ -45,12 +46,13 @@ func outage(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
 }
 
-// lostRace tells whether PostgreSQL asks for the transaction to be run again: serialization failure or deadlock.
+// lostRace reports whether PostgreSQL asks for the transaction to be run again: serialization failure or deadlock.
 func lostRace(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
 }
 
+// conflict is a lost race: whoever runs its round again from the facts may win the next.
 func conflict(noun, what, cause string) error {
-	return fault.New(fault.Conflict, noun+"_"+what, "%s", cause)
+	return fault.New(fault.Conflict, noun+"_"+what, "%s", cause).Because(unit.ErrStale)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -23,7 +24,7 @@ import (
 
 // writtenOnce are the records that are never written again, so that there is nothing to lose. What else record.proto has
 // must stand in rewritten.
-var writtenOnce = []proto.Message{&storepb.LedgerEntry{}}
+var writtenOnce = []proto.Message{&storepb.LedgerEntry{}, &storepb.StepSecret{}}
 
 // rewritten is a record that version N writes over what version N+1 wrote.
 type rewritten struct {
@@ -39,7 +40,12 @@ func rewrittenRecords() map[string]rewritten {
 	p := fullPartner()
 	a := agreement.Agreement{ID: "agr", Terms: agreement.Terms{WholesaleDiscountBP: 2000, Currency: "EUR"}}
 	o := fullOrder()
-	o.WholesaleOneOff, o.WholesaleRecurring, o.RetailOneOff, o.RetailRecurring = eur(1), eur(2), eur(3), eur(4)
+	for i := range o.Items {
+		o.Items[i].Wholesale, o.Items[i].Retail = price.Line{OneOff: eur(1), Recurring: eur(2)}, price.Line{OneOff: eur(3), Recurring: eur(4)}
+	}
+	r := fullResale()
+	r.Wholesale = o.Items[0].Wholesale
+	st := fullStep()
 	u := fullSubscription()
 	l := listing.Override{ListingID: "lst-1", Partner: them, OfferingID: "vm"}
 	c := portal.Client{Name: "shop", KeyHash: []byte{1}}
@@ -100,19 +106,37 @@ func rewrittenRecords() map[string]rewritten {
 			},
 			func(tx *store.Tx) bool { return must(tx.Listings().Rules())[0].MarkupBP == 2 },
 		},
-		"order": {
-			`"order"`, `key = 'shop/o-1'`, &storepb.Order{},
-			func(tx *store.Tx) (err error) { o, err = tx.Orders().Put(o); return err },
+		"retail order": {
+			`retail_order`, `id = 'o-1'`, &storepb.RetailOrder{},
+			func(tx *store.Tx) (err error) { o, err = tx.RetailOrders().Put(o); return err },
 			func(tx *store.Tx) error {
-				o = must(o.Move(start.Add(time.Second), order.InProgress, "", "accepted", "their ledger 2"))
-				o.RetailOneOff = eur(5)
-				_, err := tx.Orders().Put(o)
+				o.Items[0].Item = must(o.Items[0].Move(start.Add(time.Second), order.InProgress, "", "accepted", "their ledger 2"))
+				o.Items[0].Retail.OneOff = eur(5)
+				_, err := tx.RetailOrders().Put(o)
 				return err
 			},
 			func(tx *store.Tx) bool {
-				got := must(tx.Orders().Get(order.Retail, "shop/o-1"))
-				return got.State == order.InProgress && got.RetailOneOff.Minor == 5 && len(got.Events) == 2
+				got := must(tx.RetailOrders().Get("shop", "o-1")).Items[0]
+				return got.State == order.InProgress && got.Retail.OneOff.Minor == 5 && len(got.Events) == 2
 			},
+		},
+		"resale order": {
+			`resale_order`, `id = 'c-1'`, &storepb.ResaleOrder{},
+			func(tx *store.Tx) (err error) { r, err = tx.ResaleOrders().Put(r); return err },
+			func(tx *store.Tx) error {
+				r.Item = must(r.Move(start.Add(time.Second), order.InProgress, "", "accepted", "own ledger 2"))
+				_, err := tx.ResaleOrders().Put(r)
+				return err
+			},
+			func(tx *store.Tx) bool {
+				return must(tx.ResaleOrders().Get("https://r.example", "c-1")).State == order.InProgress
+			},
+		},
+		"step": {
+			`provision_step`, `name = 'main'`, &storepb.Step{},
+			func(tx *store.Tx) (err error) { st, err = tx.Steps().Put(st); return err },
+			func(tx *store.Tx) error { st.Refusal = "permanent"; _, err := tx.Steps().Put(st); return err },
+			func(tx *store.Tx) bool { return must(tx.Steps().Of(st.Subscription))[0].Refusal == "permanent" },
 		},
 		"subscription": {
 			`subscription`, `id = 'sub-1'`, &storepb.Subscription{},
@@ -123,7 +147,7 @@ func rewrittenRecords() map[string]rewritten {
 				return err
 			},
 			func(tx *store.Tx) bool {
-				return must(tx.Subscriptions().Get(subscription.Retail, "sub-1")).State == subscription.Active
+				return must(tx.Subscriptions().Get(subscription.RetailKey("sub-1"))).State == subscription.Active
 			},
 		},
 		"portal client": {

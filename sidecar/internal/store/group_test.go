@@ -199,11 +199,11 @@ func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
 	err := s.Do(t.Context(), func(tx *Tx) error {
 		u := tx.Subscriptions()
 		for _, id := range []string{"mine", "theirs"} {
-			if err := u.PutSecret(subscription.Retail, id, "access", []byte(id)); err != nil {
+			if err := u.PutSecret(subscription.RetailKey(id), "access", []byte(id)); err != nil {
 				return err
 			}
 		}
-		return u.PutSecret(subscription.Retail, "mine", "inputs", []byte("inputs"))
+		return u.PutSecret(subscription.RetailKey("mine"), "inputs", []byte("inputs"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
 			if _, err := tx.exec(move); err != nil {
 				return err
 			}
-			_, err := tx.Subscriptions().Secret(subscription.Retail, "mine", "access")
+			_, err := tx.Subscriptions().Secret(subscription.RetailKey("mine"), "access")
 			if err == nil {
 				t.Errorf("moved to %s it opened", name)
 			}

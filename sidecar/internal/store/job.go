@@ -17,15 +17,15 @@ const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner
 
 type jobs struct{ tx *Tx }
 
-func (s jobs) Enqueue(kind, key, partner string, due time.Time) error {
+func (s jobs) At(kind, key, partner string, due time.Time) error {
 	// A random id never returns, so that a late Finish cannot hit a later job of the same key. A sequence would be a row that
 	// all orders wait for.
 	var id [8]byte
 	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
-		return fmt.Errorf("enqueue %s: %w", kind, err)
+		return fmt.Errorf("add job %s: %w", kind, err)
 	}
 	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, 0, '', $6)
-		ON CONFLICT (kind, key) DO NOTHING`,
+		ON CONFLICT (kind, partner, key) DO NOTHING`,
 		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
 	if err == nil && n == 1 {
 		s.tx.wake(unit.Jobs)
@@ -148,7 +148,7 @@ func (s jobs) Retry(id int64, now time.Time) error {
 }
 
 func (s jobs) Expedite(kind, partner string, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3`,
+	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3 AND attempts > 0`,
 		kind, partner, ns(now))
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)

@@ -10,7 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-var overrideTable = newTable("listing", "listing_override", []string{"listing_id"}, nil)
+var overrideTable = newTable("listing", "listing_override", []string{"listing_id"}, nil, nil)
 
 type listings struct{ tx *Tx }
 

@@ -13,6 +13,8 @@ type place struct {
 	At   int64  `json:"t"`
 	Side string `json:"s"`
 	Key  string `json:"k"`
+	// Partner is part of the key of what partners name.
+	Partner string `json:"p,omitempty"`
 }
 
 func parsePlace(token string) (place, error) {

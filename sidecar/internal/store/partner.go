@@ -7,7 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-var partnerTable = newTable("partner", "partner", []string{"origin"}, nil)
+var partnerTable = newTable("partner", "partner", []string{"origin"}, nil, nil)
 
 type partners struct{ tx *Tx }
 

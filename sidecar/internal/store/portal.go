@@ -6,7 +6,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 )
 
-var portalTable = newTable("portal", "portal_client", []string{"name"}, []string{"key_hash", "old_key_hash"})
+var portalTable = newTable("portal", "portal_client", []string{"name"}, nil, []string{"key_hash", "old_key_hash"})
 
 type portals struct{ tx *Tx }
 

@@ -2,12 +2,14 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 )
 
@@ -15,29 +17,33 @@ import (
 type table struct {
 	noun                string
 	sel, insert, update string
+	// fixed is how many of the columns beside the record are written once.
+	fixed int
 }
 
-func newTable(noun, name string, keys, cols []string) table {
-	where, set := make([]string, len(keys)), make([]string, 0, len(cols)+2)
+// newTable describes a table. The fixed columns stay as they were inserted, so that an update rewrites no index of theirs; the
+// moving ones change.
+func newTable(noun, name string, keys, fixed, moving []string) table {
+	where, set := make([]string, len(keys)), make([]string, 0, len(moving)+2)
 	for i, k := range keys {
 		where[i] = fmt.Sprintf("%s = $%d", k, i+1)
 	}
-	for i, c := range append(append([]string{}, cols...), "version", "record") {
+	for i, c := range slices.Concat(moving, []string{"version", "record"}) {
 		set = append(set, fmt.Sprintf("%s = $%d", c, len(keys)+i+1))
 	}
-	all := append(append(append([]string{}, keys...), cols...), "version", "record")
+	all := slices.Concat(keys, fixed, moving, []string{"version", "record"})
 	marks := make([]string, len(all))
 	for i := range all {
 		marks[i] = fmt.Sprintf("$%d", i+1)
 	}
 	match := strings.Join(where, " AND ")
 	return table{
-		noun: noun,
-		sel:  "SELECT version, record FROM " + name + " WHERE " + match,
+		noun: noun, fixed: len(fixed),
+		sel: "SELECT version, record FROM " + name + " WHERE " + match,
 		insert: "INSERT INTO " + name + " (" + strings.Join(all, ", ") + ") VALUES (" + strings.Join(marks, ", ") +
 			") ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING",
 		update: "UPDATE " + name + " SET " + strings.Join(set, ", ") + " WHERE " + match +
-			fmt.Sprintf(" AND version = $%d", len(all)+1),
+			fmt.Sprintf(" AND version = $%d", len(keys)+len(moving)+3),
 	}
 }
 
@@ -51,8 +57,8 @@ func (tx *Tx) get(t *table, keys []any, rec proto.Message) (version int64, found
 	return version, true, decode(raw, rec)
 }
 
-// put inserts a record (version 0) or compares and swaps, and answers the new version. fill writes the known fields over the
-// stored record, so that fields of a newer version of us survive. cols may be read only after fill.
+// put inserts a record (version 0) or compares and swaps, and returns the new version. fill writes the known fields over the
+// stored record, so that fields of a newer version of us survive. cols are the fixed columns, then the moving ones.
 func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, fill func()) (int64, error) {
 	if version != 0 {
 		have, found, err := tx.get(t, keys, rec)
@@ -68,15 +74,14 @@ func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, 
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w", t.noun, err)
 	}
-	args := append(append(append(make([]any, 0, len(keys)+len(cols)+3), keys...), cols...), version+1, raw)
 	if version == 0 {
-		n, err := tx.exec(t.insert, args...)
+		n, err := tx.exec(t.insert, slices.Concat(keys, cols, []any{int64(1), raw})...)
 		if err == nil && n == 0 {
 			err = conflict(t.noun, "exists", "there is one already")
 		}
 		return 1, err
 	}
-	n, err := tx.exec(t.update, append(args, version)...)
+	n, err := tx.exec(t.update, slices.Concat(keys, cols[t.fixed:], []any{version + 1, raw, version})...)
 	if err == nil && n == 0 {
 		err = conflict(t.noun, "changed", "it was changed by someone else in the meantime")
 	}
@@ -134,6 +139,18 @@ func amount(a *storepb.Amount) *money.Amount {
 		return nil
 	}
 	return &money.Amount{Minor: a.Minor, Currency: a.Currency}
+}
+
+func fillLine(have *storepb.Line, l price.Line) *storepb.Line {
+	if have == nil {
+		have = &storepb.Line{}
+	}
+	have.OneOff, have.Recurring, have.Period = fillAmount(have.OneOff, l.OneOff), fillAmount(have.Recurring, l.Recurring), l.Period
+	return have
+}
+
+func lineOf(l *storepb.Line) price.Line {
+	return price.Line{OneOff: amount(l.GetOneOff()), Recurring: amount(l.GetRecurring()), Period: l.GetPeriod()}
 }
 
 func orMost(limit int) int {

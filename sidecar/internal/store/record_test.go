@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,10 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
@@ -74,25 +79,62 @@ func fullPartner() member.Partner {
 	}
 }
 
-func fullOrder() order.Order {
-	return order.Order{
-		Side: order.Retail, ID: "o-1", CorrelationID: "c-1", Partner: "https://s.example", Portal: "shop", Customer: "cust",
-		State: order.Acknowledged, Reason: "r", Message: "m", Action: order.Add, Intent: order.Purchase,
-		AgreementID: "agr", OfferingID: "vm", Revision: 3, ListingID: "lst-1", Name: "VM", Quantity: 2, SubscriptionID: "sub-c-1",
-		WholesaleOneOff: &money.Amount{Minor: 100, Currency: "EUR"}, RetailRecurring: &money.Amount{Minor: -5, Currency: "NOK"},
-		Period: "P1M", RequestDigest: []byte{1}, Document: "h.p.s", PayloadDigest: []byte{2}, InputsSalt: []byte{3}, DecisionSeq: 9,
-		PlacedAt: start, UpdatedAt: start,
-		Events: []order.Event{{At: start, State: order.Acknowledged, Message: "placed", Source: "own ledger 1"}},
+func fullItem() order.Item {
+	return order.Item{
+		Action: order.Add, Intent: order.Purchase, AgreementID: "agr", OfferingID: "vm", Revision: 3, Name: "VM", Quantity: 2,
+		SubscriptionID: "sub-c-1", Wholesale: price.Line{OneOff: &money.Amount{Minor: 100, Currency: "EUR"}, Period: "P1M"},
+		Document: "h.p.s", PayloadDigest: []byte{2}, InputsSalt: []byte{3}, State: order.Acknowledged, Reason: "r", Message: "m",
+		Events: []order.Event{{At: start, State: order.Acknowledged, Reason: "r", Message: "placed", Source: "own ledger 1"}},
+	}
+}
+
+func fullOrder() retail.Order {
+	second := retail.Item{Item: fullItem(), CorrelationID: "c-1b", Partner: "https://t.example"}
+	second.State, second.Wholesale = order.InProgress, price.Line{}
+	return retail.Order{
+		Portal: "shop", ID: "o-1", Customer: "cust", RequestDigest: []byte{1}, PlacedAt: start, UpdatedAt: start,
+		Items: []retail.Item{
+			{
+				Item: fullItem(), CorrelationID: "c-1", Partner: "https://s.example", ListingID: "lst-1",
+				Retail: price.Line{Recurring: &money.Amount{Minor: -5, Currency: "NOK"}, Period: "P1M"},
+			},
+			second,
+		},
+	}
+}
+
+// smallOrder is an order of one item.
+func smallOrder(id string) retail.Order {
+	o := fullOrder()
+	o.ID, o.Items = id, o.Items[:1]
+	o.Items[0].CorrelationID = "c-" + id
+	return o
+}
+
+func fullResale() resale.Order {
+	return resale.Order{
+		Item: fullItem(), Partner: "https://r.example", ID: "c-1", DecisionSeq: 9, PlacedAt: start, UpdatedAt: start,
 	}
 }
 
 func fullSubscription() subscription.Subscription {
 	return subscription.Subscription{
 		ID: "sub-1", Side: subscription.Retail, Partner: "https://s.example", Portal: "shop", Customer: "cust", Pseudonym: "px",
-		OrderID: "shop/o-1", AgreementID: "agr", OfferingID: "vm", Revision: 3, ListingID: "lst-1", Name: "VM", Quantity: 1,
-		State: subscription.PendingActive, OneOff: &money.Amount{Minor: 1, Currency: "EUR"},
-		Recurring: &money.Amount{Minor: 2, Currency: "EUR"}, Period: "P1M", Adapter: "process", Binding: []byte(`{}`),
+		OrderID: "o-1", AgreementID: "agr", OfferingID: "vm", Revision: 3, ListingID: "lst-1", Name: "VM", Quantity: 1,
+		State: subscription.PendingActive, Before: subscription.Suspended,
+		Price: price.Line{
+			OneOff: &money.Amount{Minor: 1, Currency: "EUR"}, Recurring: &money.Amount{Minor: 2, Currency: "EUR"}, Period: "P1M",
+		},
+		Adapter: "process", Binding: []byte(`{}`),
 		AccessDigest: []byte{4}, AccessReady: true, ActiveSince: start, EndedAt: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start,
+	}
+}
+
+func fullStep() provision.Step {
+	return provision.Step{
+		Subscription: subscription.ResaleKey("https://r.example", "sub-c-1"), Name: "main", Generation: 1, Order: "c-1",
+		Adapter: "process", Connection: "local", Tag: "h1", Phase: provision.Applied, Refusal: "quota",
+		State: []byte{1}, Outputs: map[string]string{"url": "https://x"}, Sensitive: map[string]string{"password": "p"}, UpdatedAt: start,
 	}
 }
 
@@ -117,19 +159,47 @@ func TestVersionedRecords(t *testing.T) {
 				func(tx *store.Tx, a agreement.Agreement) (agreement.Agreement, error) { return tx.Agreements().Put(a) },
 				func(tx *store.Tx) (agreement.Agreement, error) { return tx.Agreements().Get(a.ID) })
 		})
-		t.Run("order", func(t *testing.T) {
+		t.Run("retail order", func(t *testing.T) {
 			versioned(t, s, fullOrder(),
-				func(o order.Order) order.Order {
-					return must(o.Move(start.Add(time.Second), order.InProgress, "", "accepted", "their ledger 2"))
+				func(o retail.Order) retail.Order {
+					o.Items = slices.Clone(o.Items)
+					o.Items[0].Item = must(o.Items[0].Move(start.Add(time.Second), order.InProgress, "", "accepted", "their ledger 2"))
+					return o
 				},
-				func(o *order.Order) *int64 { return &o.Version },
-				func(tx *store.Tx, o order.Order) (order.Order, error) { return tx.Orders().Put(o) },
-				func(tx *store.Tx) (order.Order, error) { return tx.Orders().Get(order.Retail, "shop/o-1") })
+				func(o *retail.Order) *int64 { return &o.Version },
+				func(tx *store.Tx, o retail.Order) (retail.Order, error) { return tx.RetailOrders().Put(o) },
+				func(tx *store.Tx) (retail.Order, error) { return tx.RetailOrders().Get("shop", "o-1") })
+		})
+		t.Run("resale order", func(t *testing.T) {
+			versioned(t, s, fullResale(),
+				func(o resale.Order) resale.Order {
+					o.Item = must(o.Move(start.Add(time.Second), order.InProgress, "", "accepted", "own ledger 2"))
+					return o
+				},
+				func(o *resale.Order) *int64 { return &o.Version },
+				func(tx *store.Tx, o resale.Order) (resale.Order, error) { return tx.ResaleOrders().Put(o) },
+				func(tx *store.Tx) (resale.Order, error) { return tx.ResaleOrders().Get("https://r.example", "c-1") })
+		})
+		t.Run("step", func(t *testing.T) {
+			versioned(t, s, fullStep(),
+				func(st provision.Step) provision.Step {
+					st.Phase, st.State, st.Outputs, st.Sensitive = provision.Destroyed, nil, nil, nil
+					return st
+				},
+				func(st *provision.Step) *int64 { return &st.Version },
+				func(tx *store.Tx, st provision.Step) (provision.Step, error) { return tx.Steps().Put(st) },
+				func(tx *store.Tx) (provision.Step, error) {
+					all, err := tx.Steps().Of(fullStep().Subscription)
+					if len(all) != 1 {
+						return provision.Step{}, fault.New(fault.NotFound, "step_not_found", "%d steps", len(all))
+					}
+					return all[0], err
+				})
 		})
 		t.Run("subscription", func(t *testing.T) {
 			versioned(t, s, fullSubscription(),
 				func(u subscription.Subscription) subscription.Subscription {
-					u.State, u.OneOff, u.Binding = subscription.Active, nil, nil
+					u.State, u.Price, u.Binding = subscription.Active, price.Line{}, nil
 					return u
 				},
 				func(u *subscription.Subscription) *int64 { return &u.Version },
@@ -137,7 +207,7 @@ func TestVersionedRecords(t *testing.T) {
 					return tx.Subscriptions().Put(u)
 				},
 				func(tx *store.Tx) (subscription.Subscription, error) {
-					return tx.Subscriptions().Get(subscription.Retail, "sub-1")
+					return tx.Subscriptions().Get(subscription.RetailKey("sub-1"))
 				})
 		})
 		t.Run("listing", func(t *testing.T) {
@@ -166,27 +236,27 @@ func TestVersionedRecords(t *testing.T) {
 
 func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
-		o := fullOrder()
-		o.Quantity, o.Events = 0, nil
-		do(t, s, func(tx *store.Tx) error { _, err := tx.Orders().Put(o); return err })
+		o := smallOrder("o-1")
+		o.Items[0].Quantity, o.Items[0].Events = 0, nil
+		do(t, s, func(tx *store.Tx) error { _, err := tx.RetailOrders().Put(o); return err })
 		const callers = 64
 		var lost atomic.Int64
 		together(callers, func(caller int) {
 			for done := false; !done; {
-				var read order.Order
+				var read retail.Order
 				must(0, s.View(t.Context(), func(tx *store.Tx) (err error) {
-					read, err = tx.Orders().Get(order.Retail, o.Key())
+					read, err = tx.RetailOrders().Get(o.Portal, o.ID)
 					return err
 				}))
-				read.Quantity++
+				read.Items[0].Quantity++
 				// Half of them read again in the writing transaction, half write what they read in an earlier one.
 				err := s.Do(t.Context(), func(tx *store.Tx) error {
 					next := read
 					if caller%2 == 0 {
-						next = must(tx.Orders().Get(order.Retail, o.Key()))
-						next.Quantity++
+						next = must(tx.RetailOrders().Get(o.Portal, o.ID))
+						next.Items[0].Quantity++
 					}
-					_, err := tx.Orders().Put(next)
+					_, err := tx.RetailOrders().Put(next)
 					return err
 				})
 				switch {
@@ -201,9 +271,9 @@ func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 			}
 		})
 		view(t, s, func(tx *store.Tx) error {
-			got := must(tx.Orders().Get(order.Retail, o.Key()))
-			if got.Quantity != callers || got.Version != callers+1 {
-				t.Fatalf("%d increments gave %d at version %d", callers, got.Quantity, got.Version)
+			got := must(tx.RetailOrders().Get(o.Portal, o.ID))
+			if got.Items[0].Quantity != callers || got.Version != callers+1 {
+				t.Fatalf("%d increments gave %d at version %d", callers, got.Items[0].Quantity, got.Version)
 			}
 			return nil
 		})
@@ -216,20 +286,18 @@ func TestListsAreNewestFirstAndPaged(t *testing.T) {
 		const n = 25
 		do(t, s, func(tx *store.Tx) error {
 			for i := range n {
-				o := fullOrder()
-				o.ID, o.CorrelationID = fmt.Sprintf("o-%02d", i), fmt.Sprintf("c-%02d", i)
+				o := smallOrder(fmt.Sprintf("o-%02d", i))
 				o.PlacedAt = start.Add(time.Duration(i/3) * time.Second) // ties
 				o.Customer = fmt.Sprint("customer ", i%2)
+				r := fullResale()
+				r.ID, r.Partner, r.PlacedAt = o.Items[0].CorrelationID, fmt.Sprint("https://r", i%2, ".example"), o.PlacedAt
 				if i%5 == 0 {
-					o.State = order.Completed
+					o.Items[0].State, r.State = order.Completed, order.Completed
 				}
-				if i%4 == 0 {
-					o.Side = order.Resale
-					o.Portal = ""
-				}
-				must(tx.Orders().Put(o))
+				must(tx.RetailOrders().Put(o))
+				must(tx.ResaleOrders().Put(r))
 				u := fullSubscription()
-				u.ID, u.CreatedAt, u.Customer = o.CorrelationID, o.PlacedAt, o.Customer
+				u.ID, u.CreatedAt, u.Customer = o.Items[0].CorrelationID, o.PlacedAt, o.Customer
 				must(tx.Subscriptions().Put(u))
 			}
 			return nil
@@ -238,23 +306,22 @@ func TestListsAreNewestFirstAndPaged(t *testing.T) {
 			want int
 			page func(tx *store.Tx, token string) (keys []string, next string, err error)
 		}{
-			"all orders": {n, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().List("", false, token, 4)
+			"retail": {n, placed(func(tx *store.Tx, at order.Place) ([]retail.Order, error) {
+				return tx.RetailOrders().List(false, at, 4)
 			})},
-			"open orders": {20, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().List("", true, token, 4)
+			"retail open": {20, placed(func(tx *store.Tx, at order.Place) ([]retail.Order, error) { return tx.RetailOrders().List(true, at, 4) })},
+			"resale": {n, placed(func(tx *store.Tx, at order.Place) ([]resale.Order, error) {
+				return tx.ResaleOrders().List(false, at, 4)
 			})},
-			"resale": {7, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().List(order.Resale, false, token, 4)
+			"resale open": {20, placed(func(tx *store.Tx, at order.Place) ([]resale.Order, error) { return tx.ResaleOrders().List(true, at, 4) })},
+			"portal": {n, orderPage(func(tx *store.Tx, token string) ([]retail.Order, string, error) {
+				return tx.RetailOrders().OfCustomer("shop", "", token, 4)
 			})},
-			"resale open": {5, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().List(order.Resale, true, token, 4)
+			"customer": {12, orderPage(func(tx *store.Tx, token string) ([]retail.Order, string, error) {
+				return tx.RetailOrders().OfCustomer("shop", "customer 1", token, 4)
 			})},
-			"portal": {18, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().OfCustomer("shop", "", token, 4)
-			})},
-			"customer": {12, orderPage(func(tx *store.Tx, token string) ([]order.Order, string, error) {
-				return tx.Orders().OfCustomer("shop", "customer 1", token, 4)
+			"another portal": {0, orderPage(func(tx *store.Tx, token string) ([]retail.Order, string, error) {
+				return tx.RetailOrders().OfCustomer("other", "", token, 4)
 			})},
 			"subscriptions": {n, subPage(func(tx *store.Tx, token string) ([]subscription.Subscription, string, error) {
 				return tx.Subscriptions().List("", token, 4)
@@ -295,18 +362,37 @@ func TestListsAreNewestFirstAndPaged(t *testing.T) {
 			})
 		}
 		err := s.View(t.Context(), func(tx *store.Tx) error {
-			_, _, err := tx.Orders().List("", false, "garbage!", 4)
+			_, _, err := tx.RetailOrders().OfCustomer("shop", "", "garbage!", 4)
 			return err
 		})
 		wantKind(t, err, fault.Invalid, "page_token")
 	})
 }
 
-func orderPage(list func(*store.Tx, string) ([]order.Order, string, error)) func(*store.Tx, string) ([]string, string, error) {
+// placed pages by the place of the last order of a page; its token is that place as text.
+func placed[T interface{ Place() order.Place }](list func(*store.Tx, order.Place) ([]T, error)) func(*store.Tx, string) ([]string, string, error) {
+	return func(tx *store.Tx, token string) (keys []string, next string, err error) {
+		var at order.Place
+		if token != "" {
+			must(0, json.Unmarshal([]byte(token), &at))
+		}
+		all, err := list(tx, at)
+		for _, o := range all {
+			at = o.Place()
+			keys = append(keys, fmt.Sprint(at.At.UnixNano(), at.Key))
+		}
+		if len(all) == 0 {
+			return nil, "", err
+		}
+		return keys, string(must(json.Marshal(at))), err
+	}
+}
+
+func orderPage(list func(*store.Tx, string) ([]retail.Order, string, error)) func(*store.Tx, string) ([]string, string, error) {
 	return func(tx *store.Tx, token string) (keys []string, next string, err error) {
 		all, next, err := list(tx, token)
 		for _, o := range all {
-			keys = append(keys, fmt.Sprint(o.PlacedAt.UnixNano(), o.Side, o.Key()))
+			keys = append(keys, fmt.Sprint(o.PlacedAt.UnixNano(), o.ID))
 		}
 		return keys, next, err
 	}
@@ -324,44 +410,51 @@ func subPage(list func(*store.Tx, string) ([]subscription.Subscription, string, 
 
 func TestOrdersAreFoundAndCounted(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
-		retail, resale := fullOrder(), fullOrder()
-		resale.Side, resale.ID, resale.Portal, resale.Partner = order.Resale, "c-1", "", "https://r.example"
-		resale.State, resale.PlacedAt = order.InProgress, start.Add(-time.Hour)
-		done := fullOrder()
-		done.ID, done.CorrelationID, done.State, done.PlacedAt = "o-2", "c-2", order.Completed, start.Add(-2*time.Hour)
+		two, one, theirs := fullOrder(), smallOrder("o-2"), fullResale()
+		one.Items[0].State, one.PlacedAt = order.Completed, start.Add(-2*time.Hour)
+		theirs.State, theirs.PlacedAt = order.InProgress, start.Add(-time.Hour)
+		// Another partner may have chosen the same id.
+		others := fullResale()
+		others.Partner = "https://q.example"
 		do(t, s, func(tx *store.Tx) error {
-			must(tx.Orders().Put(retail))
-			must(tx.Orders().Put(resale))
-			must(tx.Orders().Put(done))
+			must(tx.RetailOrders().Put(two))
+			must(tx.RetailOrders().Put(one))
+			must(tx.ResaleOrders().Put(theirs))
+			must(tx.ResaleOrders().Put(others))
 			return nil
 		})
 		if diff := cmp.Diff([]string{"order/shop/o-1", "order/shop/o-2"}, woken.take()); diff != "" {
 			t.Fatal(diff)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if got := must(tx.Orders().ByCorrelation(order.Resale, "https://r.example", "c-1")); got.ID != "c-1" {
+			for i, id := range []string{"c-1", "c-1b"} {
+				if got, at, err := tx.RetailOrders().ByCorrelation(id); err != nil || got.ID != "o-1" || at != i {
+					t.Errorf("%s: item %d of %+v, %v", id, at, got, err)
+				}
+				if got := must(tx.RetailOrders().Find(id)); len(got) != 1 || got[0].ID != "o-1" {
+					t.Errorf("find %s: %+v", id, got)
+				}
+			}
+			if got := must(tx.RetailOrders().Find("o-2")); len(got) != 1 || got[0].ID != "o-2" {
+				t.Errorf("find by id: %+v", got)
+			}
+			_, _, err := tx.RetailOrders().ByCorrelation("c-none")
+			wantKind(t, err, fault.NotFound, "order_not_found")
+			if got := must(tx.ResaleOrders().Get("https://r.example", "c-1")); got.State != order.InProgress {
 				t.Errorf("resale: %+v", got)
 			}
-			_, err := tx.Orders().ByCorrelation(order.Resale, "https://other.example", "c-1")
-			wantKind(t, err, fault.NotFound, "order_not_found")
-			if got := must(tx.Orders().ByCorrelation(order.Retail, "", "c-1")); got.ID != "o-1" {
-				t.Errorf("retail: %+v", got)
-			}
-			if got := must(tx.Orders().Find("c-1")); len(got) != 2 {
+			if got := must(tx.ResaleOrders().Find("c-1")); len(got) != 2 {
 				t.Errorf("find: %d orders", len(got))
 			}
-			counts, oldest, err := tx.Orders().Count()
-			if err != nil {
-				return err
+			_, err = tx.ResaleOrders().Get("https://other.example", "c-1")
+			wantKind(t, err, fault.NotFound, "order_not_found")
+			counts, oldest, err := tx.RetailOrders().Count()
+			if diff := cmp.Diff(map[order.State]int64{order.InProgress: 1, order.Completed: 1}, counts); err != nil || diff != "" || !oldest.Equal(start) {
+				t.Error(diff, oldest, err)
 			}
-			wantCounts := map[order.Side]map[order.State]int64{
-				order.Retail: {order.Acknowledged: 1, order.Completed: 1}, order.Resale: {order.InProgress: 1},
-			}
-			if diff := cmp.Diff(wantCounts, counts); diff != "" {
-				t.Error(diff)
-			}
-			if diff := cmp.Diff(map[order.Side]time.Time{order.Retail: start, order.Resale: start.Add(-time.Hour)}, oldest); diff != "" {
-				t.Error(diff)
+			counts, oldest, err = tx.ResaleOrders().Count()
+			if diff := cmp.Diff(map[order.State]int64{order.InProgress: 1, order.Acknowledged: 1}, counts); err != nil || diff != "" || !oldest.Equal(theirs.PlacedAt) {
+				t.Error(diff, oldest, err)
 			}
 			return nil
 		})

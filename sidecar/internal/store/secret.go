@@ -10,97 +10,98 @@ import (
 
 // PutSecret makes the subscription's data key with its first secret. After Erase it answers fault.Precondition: a late
 // message must not bring personal data back.
-func (s subscriptions) PutSecret(side subscription.Side, id, name string, plain []byte) error {
-	key, found, err := s.dataKey(side, id)
+func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) error {
+	key, found, err := s.dataKey(k)
 	if err != nil {
 		return err
 	}
 	if !found {
-		if key, err = s.newDataKey(side, id); err != nil {
+		if key, err = s.newDataKey(k); err != nil {
 			return err
 		}
 	}
 	if len(key) == 0 {
-		return fault.New(fault.Precondition, "subscription_erased", "the data of subscription %s were erased", id)
+		return fault.New(fault.Precondition, "subscription_erased", "the data of subscription %s were erased", k.ID)
 	}
 	data, err := aead(key)
 	if err != nil {
 		return err
 	}
-	sealed, err := s.tx.s.vault.seal(data, plain, row("secret", string(side), id, name))
+	sealed, err := s.tx.s.vault.seal(data, plain, row("secret", string(k.Side), k.Partner, k.ID, name))
 	if err != nil {
 		return err
 	}
-	_, err = s.tx.exec(`INSERT INTO secret (side, subscription_id, name, sealed) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (side, subscription_id, name) DO UPDATE SET sealed = excluded.sealed`, string(side), id, name, sealed)
+	_, err = s.tx.exec(`INSERT INTO secret (subscription_id, partner, side, name, sealed) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subscription_id, partner, side, name) DO UPDATE SET sealed = excluded.sealed`, append(subscriptionKey(k), name, sealed)...)
 	return err
 }
 
-func (s subscriptions) Secret(side subscription.Side, id, name string) ([]byte, error) {
+func (s subscriptions) Secret(k subscription.Key, name string) ([]byte, error) {
 	var sealed []byte
-	found, err := s.tx.row(`SELECT sealed FROM secret WHERE side = $1 AND subscription_id = $2 AND name = $3`,
-		[]any{string(side), id, name}, &sealed)
+	found, err := s.tx.row(`SELECT sealed FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3 AND name = $4`,
+		append(subscriptionKey(k), name), &sealed)
 	if err != nil {
 		return nil, err
 	}
-	key, _, err := s.dataKey(side, id)
+	key, _, err := s.dataKey(k)
 	if err != nil {
 		return nil, err
 	}
 	if !found || len(key) == 0 {
-		return nil, fault.New(fault.NotFound, "secret_not_found", "subscription %s keeps no %s", id, name)
+		return nil, fault.New(fault.NotFound, "secret_not_found", "subscription %s keeps no %s", k.ID, name)
 	}
 	data, err := aead(key)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := open(data, sealed, row("secret", string(side), id, name))
+	plain, err := open(data, sealed, row("secret", string(k.Side), k.Partner, k.ID, name))
 	if err != nil {
-		return nil, fmt.Errorf("read %s of subscription %s: %w", name, id, err)
+		return nil, fmt.Errorf("read %s of subscription %s: %w", name, k.ID, err)
 	}
 	return plain, nil
 }
 
-func (s subscriptions) DeleteSecret(side subscription.Side, id, name string) error {
-	_, err := s.tx.exec(`DELETE FROM secret WHERE side = $1 AND subscription_id = $2 AND name = $3`, string(side), id, name)
+func (s subscriptions) DeleteSecret(k subscription.Key, name string) error {
+	_, err := s.tx.exec(`DELETE FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3 AND name = $4`, append(subscriptionKey(k), name)...)
 	return err
 }
 
 // Erase also deletes the ciphertexts; what backups keep of them has lost its key.
-func (s subscriptions) Erase(side subscription.Side, id string) error {
-	if _, err := s.tx.exec(`INSERT INTO data_key (side, subscription_id, wrapped) VALUES ($1, $2, $3)
-		ON CONFLICT (side, subscription_id) DO UPDATE SET wrapped = excluded.wrapped`, string(side), id, []byte{}); err != nil {
+func (s subscriptions) Erase(k subscription.Key) error {
+	if _, err := s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (subscription_id, partner, side) DO UPDATE SET wrapped = excluded.wrapped`, append(subscriptionKey(k), []byte{})...); err != nil {
 		return err
 	}
-	_, err := s.tx.exec(`DELETE FROM secret WHERE side = $1 AND subscription_id = $2`, string(side), id)
+	_, err := s.tx.exec(`DELETE FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3`, subscriptionKey(k)...)
 	return err
 }
 
 // dataKey unwraps the subscription's key; an erased one is found and empty.
-func (s subscriptions) dataKey(side subscription.Side, id string) (key []byte, found bool, err error) {
+func (s subscriptions) dataKey(k subscription.Key) (key []byte, found bool, err error) {
 	var wrapped []byte
-	found, err = s.tx.row(`SELECT wrapped FROM data_key WHERE side = $1 AND subscription_id = $2`,
-		[]any{string(side), id}, &wrapped)
+	found, err = s.tx.row(`SELECT wrapped FROM data_key WHERE subscription_id = $1 AND partner = $2 AND side = $3`,
+		subscriptionKey(k), &wrapped)
 	if err != nil || !found || len(wrapped) == 0 {
 		return nil, found, err
 	}
-	key, err = open(s.tx.s.vault.wrap, wrapped, row("data_key", string(side), id))
+	key, err = open(s.tx.s.vault.wrap, wrapped, row("data_key", string(k.Side), k.Partner, k.ID))
 	if err != nil {
-		return nil, true, fmt.Errorf("data key of subscription %s: %w", id, err)
+		return nil, true, fmt.Errorf("data key of subscription %s: %w", k.ID, err)
 	}
 	return key, true, nil
 }
 
-func (s subscriptions) newDataKey(side subscription.Side, id string) ([]byte, error) {
+func (s subscriptions) newDataKey(k subscription.Key) ([]byte, error) {
 	v := s.tx.s.vault
 	key := make([]byte, 32)
 	if _, err := io.ReadFull(v.rand, key); err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
-	wrapped, err := v.seal(v.wrap, key, row("data_key", string(side), id))
+	wrapped, err := v.seal(v.wrap, key, row("data_key", string(k.Side), k.Partner, k.ID))
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.tx.exec(`INSERT INTO data_key (side, subscription_id, wrapped) VALUES ($1, $2, $3)`, string(side), id, wrapped)
+	_, err = s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)`,
+		append(subscriptionKey(k), wrapped)...)
 	return key, err
 }

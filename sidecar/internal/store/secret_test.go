@@ -21,40 +21,40 @@ func TestSecretsOfASubscription(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			u := tx.Subscriptions()
-			must(0, u.PutSecret(subscription.Retail, "sub-1", "inputs", []byte("old")))
-			must(0, u.PutSecret(subscription.Retail, "sub-1", "inputs", []byte("name: Ada")))
-			must(0, u.PutSecret(subscription.Retail, "sub-1", "access", []byte("password")))
-			must(0, u.PutSecret(subscription.Retail, "sub-1", "gone", []byte("x")))
-			must(0, u.PutSecret(subscription.Resale, "sub-1", "inputs", []byte("the other side's")))
-			return u.DeleteSecret(subscription.Retail, "sub-1", "gone")
+			must(0, u.PutSecret(subscription.RetailKey("sub-1"), "inputs", []byte("old")))
+			must(0, u.PutSecret(subscription.RetailKey("sub-1"), "inputs", []byte("name: Ada")))
+			must(0, u.PutSecret(subscription.RetailKey("sub-1"), "access", []byte("password")))
+			must(0, u.PutSecret(subscription.RetailKey("sub-1"), "gone", []byte("x")))
+			must(0, u.PutSecret(subscription.ResaleKey("https://r.example", "sub-1"), "inputs", []byte("the other side's")))
+			return u.DeleteSecret(subscription.RetailKey("sub-1"), "gone")
 		})
 		view(t, s, func(tx *store.Tx) error {
 			u := tx.Subscriptions()
-			if got := must(u.Secret(subscription.Retail, "sub-1", "inputs")); string(got) != "name: Ada" {
+			if got := must(u.Secret(subscription.RetailKey("sub-1"), "inputs")); string(got) != "name: Ada" {
 				t.Errorf("inputs %q", got)
 			}
 			for _, name := range []string{"gone", "never"} {
-				_, err := u.Secret(subscription.Retail, "sub-1", name)
+				_, err := u.Secret(subscription.RetailKey("sub-1"), name)
 				wantKind(t, err, fault.NotFound, "secret_not_found")
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Subscriptions().Erase(subscription.Retail, "sub-1") })
+		do(t, s, func(tx *store.Tx) error { return tx.Subscriptions().Erase(subscription.RetailKey("sub-1")) })
 		view(t, s, func(tx *store.Tx) error {
 			u := tx.Subscriptions()
 			for _, name := range []string{"inputs", "access"} {
-				_, err := u.Secret(subscription.Retail, "sub-1", name)
+				_, err := u.Secret(subscription.RetailKey("sub-1"), name)
 				wantKind(t, err, fault.NotFound, "secret_not_found")
 			}
-			if got := must(u.Secret(subscription.Resale, "sub-1", "inputs")); string(got) != "the other side's" {
+			if got := must(u.Secret(subscription.ResaleKey("https://r.example", "sub-1"), "inputs")); string(got) != "the other side's" {
 				t.Errorf("the other side's are %q", got)
 			}
 			return nil
 		})
 		for _, id := range []string{"sub-1", "sub-2"} { // sub-2 is erased before anything came
-			do(t, s, func(tx *store.Tx) error { return tx.Subscriptions().Erase(subscription.Retail, id) })
+			do(t, s, func(tx *store.Tx) error { return tx.Subscriptions().Erase(subscription.RetailKey(id)) })
 			err := s.Do(t.Context(), func(tx *store.Tx) error {
-				return tx.Subscriptions().PutSecret(subscription.Retail, id, "inputs", []byte("late"))
+				return tx.Subscriptions().PutSecret(subscription.RetailKey(id), "inputs", []byte("late"))
 			})
 			wantKind(t, err, fault.Precondition, "subscription_erased")
 		}
@@ -66,7 +66,7 @@ func TestNoSecretIsReadableInTheFiles(t *testing.T) {
 	s := open(t, store.Config{Path: path})
 	const access, private = "correct horse battery staple", `{"kty":"EC","d":"very private"}`
 	do(t, s, func(tx *store.Tx) error {
-		return tx.Subscriptions().PutSecret(subscription.Retail, "sub-1", "access", []byte(access))
+		return tx.Subscriptions().PutSecret(subscription.RetailKey("sub-1"), "access", []byte(access))
 	})
 	err := s.SaveKeys(t.Context(), keys.Business, "", []keys.Record{{KID: "k", State: keys.Current, Private: []byte(private)}})
 	if err != nil {

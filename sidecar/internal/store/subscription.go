@@ -6,28 +6,30 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-var subscriptionTable = newTable("subscription", "subscription", []string{"side", "id"},
-	[]string{"portal", "customer", "state", "created_at"})
+var subscriptionTable = newTable("subscription", "subscription", []string{"id", "partner", "side"},
+	[]string{"portal", "customer", "created_at"}, []string{"state"})
+
+func subscriptionKey(k subscription.Key) []any { return []any{k.ID, k.Partner, string(k.Side)} }
 
 // subscriptions keeps the records here and their secrets in secret.go.
 type subscriptions struct{ tx *Tx }
 
-func (s subscriptions) Get(side subscription.Side, id string) (subscription.Subscription, error) {
+func (s subscriptions) Get(k subscription.Key) (subscription.Subscription, error) {
 	var rec storepb.Subscription
-	version, found, err := s.tx.get(&subscriptionTable, []any{string(side), id}, &rec)
+	version, found, err := s.tx.get(&subscriptionTable, subscriptionKey(k), &rec)
 	if err != nil {
 		return subscription.Subscription{}, err
 	}
 	if !found {
-		return subscription.Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", id)
+		return subscription.Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", k.ID)
 	}
 	return subscriptionOf(&rec, version), nil
 }
 
 func (s subscriptions) Put(u subscription.Subscription) (subscription.Subscription, error) {
 	var rec storepb.Subscription
-	version, err := s.tx.put(&subscriptionTable, []any{string(u.Side), u.ID},
-		[]any{u.Portal, u.Customer, string(u.State), ns(u.CreatedAt)}, u.Version, &rec,
+	version, err := s.tx.put(&subscriptionTable, subscriptionKey(u.Key()),
+		[]any{u.Portal, u.Customer, ns(u.CreatedAt), string(u.State)}, u.Version, &rec,
 		func() { fillSubscription(&rec, u) })
 	if err != nil {
 		return subscription.Subscription{}, err
@@ -37,22 +39,26 @@ func (s subscriptions) Put(u subscription.Subscription) (subscription.Subscripti
 }
 
 const (
-	subscriptionPage   = `SELECT created_at, side, id, version, record FROM subscription WHERE (created_at, side, id) < ($1, $2, $3)`
-	subscriptionNewest = ` ORDER BY created_at DESC, side DESC, id DESC LIMIT $4`
+	subscriptionPage   = `SELECT created_at, side, id, partner, version, record FROM subscription WHERE (created_at, side, id, partner) < ($1, $2, $3, $4)`
+	subscriptionNewest = ` ORDER BY created_at DESC, side DESC, id DESC, partner DESC LIMIT $5`
+	// The condition on portal repeats the one of the partial indexes word by word, because the planners compare text.
+	subscriptionOfPortal   = ` AND portal = $6 AND portal <> ''`
+	subscriptionOfCustomer = ` AND customer = $7`
+	subscriptionOfSide     = ` AND side = $6`
 )
 
 func (s subscriptions) OfCustomer(portal, customer, pageToken string, limit int) ([]subscription.Subscription, string, error) {
 	if customer == "" {
-		return s.page(subscriptionPage+ofPortal+subscriptionNewest, pageToken, limit, portal)
+		return s.page(subscriptionPage+subscriptionOfPortal+subscriptionNewest, pageToken, limit, portal)
 	}
-	return s.page(subscriptionPage+ofPortal+ofCustomer+subscriptionNewest, pageToken, limit, portal, customer)
+	return s.page(subscriptionPage+subscriptionOfPortal+subscriptionOfCustomer+subscriptionNewest, pageToken, limit, portal, customer)
 }
 
 func (s subscriptions) List(side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error) {
 	if side == "" {
 		return s.page(subscriptionPage+subscriptionNewest, pageToken, limit)
 	}
-	return s.page(subscriptionPage+ofSide+subscriptionNewest, pageToken, limit, string(side))
+	return s.page(subscriptionPage+subscriptionOfSide+subscriptionNewest, pageToken, limit, string(side))
 }
 
 func (s subscriptions) page(query, token string, limit int, args ...any) ([]subscription.Subscription, string, error) {
@@ -66,8 +72,8 @@ func (s subscriptions) page(query, token string, limit int, args ...any) ([]subs
 	var here place
 	var version int64
 	var raw []byte
-	err = s.tx.rows(query, append([]any{from.At, from.Side, from.Key, limit + 1}, args...),
-		func() []any { return []any{&here.At, &here.Side, &here.Key, &version, &raw} },
+	err = s.tx.rows(query, append([]any{from.At, from.Side, from.Key, from.Partner, limit + 1}, args...),
+		func() []any { return []any{&here.At, &here.Side, &here.Key, &here.Partner, &version, &raw} },
 		func() error {
 			var rec storepb.Subscription
 			if err := decode(raw, &rec); err != nil {
@@ -105,8 +111,8 @@ func fillSubscription(rec *storepb.Subscription, u subscription.Subscription) {
 	rec.OrderId, rec.AgreementId, rec.OfferingId = u.OrderID, u.AgreementID, u.OfferingID
 	rec.Revision, rec.ListingId, rec.Name, rec.Quantity = u.Revision, u.ListingID, u.Name, u.Quantity
 	rec.State = string(u.State)
-	rec.OneOff, rec.Recurring = fillAmount(rec.OneOff, u.OneOff), fillAmount(rec.Recurring, u.Recurring)
-	rec.Period, rec.Adapter, rec.Binding = u.Period, u.Adapter, u.Binding
+	rec.Before, rec.Price = string(u.Before), fillLine(rec.Price, u.Price)
+	rec.Adapter, rec.Binding = u.Adapter, u.Binding
 	rec.AccessDigest, rec.AccessReady = u.AccessDigest, u.AccessReady
 	rec.ActiveSince, rec.EndedAt = ns(u.ActiveSince), ns(u.EndedAt)
 	rec.CreatedAt, rec.UpdatedAt = ns(u.CreatedAt), ns(u.UpdatedAt)
@@ -118,8 +124,7 @@ func subscriptionOf(rec *storepb.Subscription, version int64) subscription.Subsc
 		Portal: rec.Portal, Customer: rec.Customer, Pseudonym: rec.Pseudonym,
 		OrderID: rec.OrderId, AgreementID: rec.AgreementId, OfferingID: rec.OfferingId,
 		Revision: rec.Revision, ListingID: rec.ListingId, Name: rec.Name, Quantity: rec.Quantity,
-		State:  subscription.State(rec.State),
-		OneOff: amount(rec.OneOff), Recurring: amount(rec.Recurring), Period: rec.Period,
+		State: subscription.State(rec.State), Before: subscription.State(rec.Before), Price: lineOf(rec.Price),
 		Adapter: rec.Adapter, Binding: rec.Binding, AccessDigest: rec.AccessDigest, AccessReady: rec.AccessReady,
 		ActiveSince: at(rec.ActiveSince), EndedAt: at(rec.EndedAt),
 		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,

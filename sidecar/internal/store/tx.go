@@ -14,8 +14,10 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -42,7 +44,9 @@ func (tx *Tx) Partners() member.Store            { return partners{tx} }
 func (tx *Tx) Agreements() agreement.Store       { return agreements{tx} }
 func (tx *Tx) Catalog() catalog.Store            { return offerings{tx} }
 func (tx *Tx) Listings() listing.Store           { return listings{tx} }
-func (tx *Tx) Orders() order.Store               { return orders{tx} }
+func (tx *Tx) RetailOrders() retail.Store        { return retailOrders{tx} }
+func (tx *Tx) ResaleOrders() resale.Store        { return resaleOrders{tx} }
+func (tx *Tx) Steps() provision.Store            { return steps{tx} }
 func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
 func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
 func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }

@@ -26,7 +26,7 @@ func TestClosureThatFailsLeavesNothing(t *testing.T) {
 		for name, fail := range failures {
 			err := s.Do(t.Context(), func(tx *store.Tx) error {
 				must(tx.Partners().Put(member.Partner{Origin: "https://lost.example", State: member.Active}))
-				must(0, tx.Jobs().Enqueue("order.submit", "1", "", start))
+				must(0, tx.Jobs().At("order.submit", "1", "", start))
 				tx.Wake("anything")
 				return fail(tx)
 			})

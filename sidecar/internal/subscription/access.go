@@ -38,8 +38,6 @@ const (
 	// SecretSealed is the JWE at the supplier until the reseller has confirmed; SecretAccess the opened data at the reseller.
 	SecretSealed = "sealed"
 	SecretAccess = "access"
-	// SecretState is the adapter's opaque state at the supplier.
-	SecretState = "state"
 )
 
 // Tx is what this package needs of a transaction.
@@ -61,8 +59,13 @@ type Opener interface {
 	Open(jwe string) ([]byte, error)
 }
 
-// JobAccessConfirm tells the supplier that it may delete its copy.
-const JobAccessConfirm = "access.confirm"
+// Job kinds.
+const (
+	// JobAccessFetch fetches the access data of a subscription that became active.
+	JobAccessFetch = "access.fetch"
+	// JobAccessConfirm tells the supplier that it may delete its copy.
+	JobAccessConfirm = "access.confirm"
+)
 
 // Service reads subscriptions and moves access data.
 type Service struct {
@@ -94,7 +97,7 @@ func (s *Service) Get(ctx context.Context, portal, customer, id string) (sub Sub
 }
 
 func owned(tx Tx, portal, customer, id string) (Subscription, error) {
-	sub, err := tx.Subscriptions().Get(Retail, id)
+	sub, err := tx.Subscriptions().Get(RetailKey(id))
 	if err != nil {
 		return sub, err
 	}
@@ -130,13 +133,13 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 		if err != nil {
 			return err
 		}
-		if sub.State == Terminated || sub.State == Aborted {
+		if sub.State.Ended() {
 			return fault.New(fault.Precondition, "subscription_ended", "the subscription has ended; its access data are erased")
 		}
 		if !sub.AccessReady {
 			return fault.New(fault.Precondition, "access_data_pending", "the access data are not here yet").Do("try again in a moment")
 		}
-		plain, err = tx.Subscriptions().Secret(Retail, id, SecretAccess)
+		plain, err = tx.Subscriptions().Secret(RetailKey(id), SecretAccess)
 		return err
 	})
 	if err != nil {
@@ -153,10 +156,10 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	var sub Subscription
 	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		sub, err = tx.Subscriptions().Get(Retail, j.Key)
+		sub, err = tx.Subscriptions().Get(RetailKey(j.Key))
 		return err
 	})
-	if err != nil || sub.AccessReady || len(sub.AccessDigest) == 0 || sub.State == Terminated {
+	if err != nil || sub.AccessReady || len(sub.AccessDigest) == 0 || sub.State.Ended() {
 		return err
 	}
 	s.Fail.Hit("retail.access.before_fetch")
@@ -176,13 +179,13 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Subscriptions().Get(Retail, sub.ID)
-		if err != nil || have.AccessReady {
+	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
+		have, err := tx.Subscriptions().Get(RetailKey(sub.ID))
+		if err != nil || have.AccessReady || have.State.Ended() {
 			return err
 		}
 		have.AccessReady, have.UpdatedAt = true, s.Now()
-		if err := tx.Subscriptions().PutSecret(Retail, sub.ID, SecretAccess, plain); err != nil {
+		if err := tx.Subscriptions().PutSecret(RetailKey(sub.ID), SecretAccess, plain); err != nil {
 			return err
 		}
 		if _, err := tx.Subscriptions().Put(have); err != nil {
@@ -193,12 +196,9 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		}); err != nil {
 			return err
 		}
-		if err := tx.Jobs().Enqueue(JobAccessConfirm, sub.ID, sub.Partner, s.Now()); err != nil {
-			return err
-		}
-		return job.Done(tx.Jobs(), j)
+		return tx.Jobs().At(JobAccessConfirm, sub.ID, sub.Partner, s.Now())
 	})
-	if err == nil {
+	if errors.Is(err, job.ErrFinished) {
 		s.Fail.Hit("retail.access.after_commit")
 	}
 	return err
@@ -208,7 +208,7 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 	var sub Subscription
 	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		sub, err = tx.Subscriptions().Get(Retail, j.Key)
+		sub, err = tx.Subscriptions().Get(RetailKey(j.Key))
 		return err
 	})
 	if err != nil {
@@ -237,7 +237,7 @@ func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id str
 			return err
 		}
 		var err error
-		jwe, err = tx.Subscriptions().Secret(Resale, id, SecretSealed)
+		jwe, err = tx.Subscriptions().Secret(ResaleKey(partner, id), SecretSealed)
 		if fault.Is(err, fault.NotFound) {
 			return fault.New(fault.NotFound, "access_data_gone", "there are no access data to fetch for %s", id)
 		}
@@ -277,7 +277,7 @@ func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, docume
 		if string(sub.AccessDigest) != r.AccessSHA256 {
 			return fault.New(fault.Conflict, "access_digest", "the receipt is for other access data")
 		}
-		return tx.Subscriptions().DeleteSecret(Resale, sub.ID, SecretSealed)
+		return tx.Subscriptions().DeleteSecret(sub.Key(), SecretSealed)
 	})
 	if err == nil {
 		s.Fail.Hit("resale.confirm.after_commit")
@@ -287,8 +287,8 @@ func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, docume
 
 // resold proves that a subscription of ours is the partner's under the agreement.
 func resold(tx Tx, partner, agreementID, id string) (Subscription, error) {
-	sub, err := tx.Subscriptions().Get(Resale, id)
-	if err == nil && (sub.Partner != partner || sub.AgreementID != agreementID) {
+	sub, err := tx.Subscriptions().Get(ResaleKey(partner, id))
+	if err == nil && sub.AgreementID != agreementID {
 		return Subscription{}, fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", id)
 	}
 	return sub, err

@@ -1,9 +1,12 @@
-// Package subscription is the running product that an order made (TMF637), with its access data.
+// Package subscription is the running product that an order made (TMF637), with its access data. It alone moves
+// subscriptions: Begin takes one onto the course of an order's intent, Finish and Undo take it off again.
 //
 //	pendingActive ──► active ◄──► suspended
-//	      │            │   ▲          │
-//	      ▼            ▼   │          ▼
+//	      │            │   ▲          │  ▲
+//	      ▼            ▼   │          ▼  │
 //	   aborted     pendingTerminate ──► terminated
+//
+// A course that comes to nothing gives the subscription back to where it was.
 //
 // Access data travel sealed to the reseller: the supplier's ledger names only their digest; the reseller fetches them, keeps
 // them under the subscription's own data key, confirms, and the supplier deletes its copy.

@@ -17,7 +17,7 @@ const (
 
 // transitions of a subscription: from -> allowed next states.
 var transitions = map[State][]State{
-	"":                  {PendingActive, Active},
+	"":                  {PendingActive},
 	PendingActive:       {Active, Aborted},
 	Active:              {ActivePendingChange, Suspended, PendingTerminate, Terminated},
 	ActivePendingChange: {Active, Suspended},
@@ -27,11 +27,14 @@ var transitions = map[State][]State{
 	Terminated:          {},
 }
 
-// Move is the subscription in its next state, or fault.Precondition.
-func (s Subscription) Move(to State) (Subscription, error) {
-	if s.State == to {
-		return s, nil
-	}
+// Ended reports whether a state is final.
+func (s State) Ended() bool {
+	next, known := transitions[s]
+	return known && len(next) == 0
+}
+
+// move is the subscription in its next state, or fault.Precondition.
+func (s Subscription) move(to State) (Subscription, error) {
 	for _, next := range transitions[s.State] {
 		if next == to {
 			s.State = to

@@ -3,7 +3,7 @@ package subscription
 import (
 	"time"
 
-	"github.com/hanse-market/hanse/sidecar/internal/money"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 )
 
 // Side says which half of the deal a record is.
@@ -16,6 +16,21 @@ const (
 	Resale Side = "resale"
 )
 
+// Key names a record. A retail subscription is named by its id alone, which we made; a resale one by its id within its
+// partner, who made it.
+type Key struct {
+	Side Side
+	// Partner is "" on the retail side.
+	Partner string
+	ID      string
+}
+
+// RetailKey names what one of our customers has.
+func RetailKey(id string) Key { return Key{Side: Retail, ID: id} }
+
+// ResaleKey names what a partner resells.
+func ResaleKey(partner, id string) Key { return Key{Side: Resale, Partner: partner, ID: id} }
+
 // Subscription is a running product (TMF637). Both sides use the same ID.
 type Subscription struct {
 	ID   string
@@ -26,7 +41,7 @@ type Subscription struct {
 	Portal    string
 	Customer  string
 	Pseudonym string
-	// OrderID is the order that made it: the retail order's key or the resale order's id.
+	// OrderID is the order that made it: the retail order's or the resale order's id.
 	OrderID     string
 	AgreementID string
 	OfferingID  string
@@ -35,10 +50,10 @@ type Subscription struct {
 	Name        string
 	Quantity    int64
 	State       State
-	// Retail price on the retail side, wholesale on the resale side.
-	OneOff    *money.Amount
-	Recurring *money.Amount
-	Period    string
+	// Before is the state from which an order in progress took it; an order that comes to nothing gives it back there.
+	Before State
+	// Price is retail on the retail side, wholesale on the resale side.
+	Price price.Line
 	// Adapter and Binding say how it was provisioned, on the resale side.
 	Adapter string
 	Binding []byte
@@ -53,10 +68,18 @@ type Subscription struct {
 	Version     int64
 }
 
+// Key names the record.
+func (s Subscription) Key() Key {
+	if s.Side == Retail {
+		return RetailKey(s.ID)
+	}
+	return ResaleKey(s.Partner, s.ID)
+}
+
 // Store keeps subscriptions, their inputs and their access data.
 type Store interface {
 	// Get reads one; fault.NotFound with reason subscription_not_found.
-	Get(side Side, id string) (Subscription, error)
+	Get(Key) (Subscription, error)
 	// Put inserts (Version 0) or compares and swaps; fault.Conflict.
 	Put(Subscription) (Subscription, error)
 	// OfCustomer pages through a portal's subscriptions, newest first; customer "" is all customers'.
@@ -65,11 +88,12 @@ type Store interface {
 	List(side Side, pageToken string, limit int) ([]Subscription, string, error)
 	Count() (map[Side]map[State]int64, error)
 
-	// PutSecret keeps bytes under the subscription's own data key; an existing one of that name is replaced.
-	PutSecret(side Side, id, name string, plain []byte) error
+	// PutSecret keeps bytes under the subscription's own data key; an existing one of that name is replaced. After Erase it is
+	// fault.Precondition.
+	PutSecret(k Key, name string, plain []byte) error
 	// Secret reads them back; fault.NotFound.
-	Secret(side Side, id, name string) ([]byte, error)
-	DeleteSecret(side Side, id, name string) error
+	Secret(k Key, name string) ([]byte, error)
+	DeleteSecret(k Key, name string) error
 	// Erase destroys the subscription's data key: all its secrets are unreadable for ever.
-	Erase(side Side, id string) error
+	Erase(Key) error
 }

@@ -102,32 +102,52 @@ CREATE TABLE listing_rule (
   PRIMARY KEY (partner, category)
 );
 
--- No index of "order" and subscription begins with side: SQLite would take it for a list of one side and sort all of them.
-CREATE TABLE "order" (
-  side text NOT NULL,
-  key text NOT NULL,
-  id text NOT NULL,
-  correlation_id text NOT NULL,
-  partner text NOT NULL,
+CREATE TABLE retail_order (
   portal text NOT NULL,
+  id text NOT NULL,
   customer text NOT NULL,
   state text NOT NULL,
   ended bigint NOT NULL,
   placed_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (key, side)
+  PRIMARY KEY (portal, id)
 );
-CREATE INDEX order_correlation ON "order" (correlation_id);
-CREATE INDEX order_id ON "order" (id);
-CREATE INDEX order_placed ON "order" (placed_at, side, key);
-CREATE INDEX order_portal ON "order" (portal, placed_at, side, key) WHERE portal <> '';
-CREATE INDEX order_customer ON "order" (portal, customer, placed_at, side, key) WHERE portal <> '';
-CREATE INDEX order_open ON "order" (placed_at, side, key) WHERE ended = 0;
-CREATE INDEX order_state ON "order" (state, side);
+CREATE INDEX retail_order_id ON retail_order (id);
+CREATE INDEX retail_order_placed ON retail_order (placed_at, portal, id);
+CREATE INDEX retail_order_portal ON retail_order (portal, placed_at, id);
+CREATE INDEX retail_order_customer ON retail_order (portal, customer, placed_at, id);
+CREATE INDEX retail_order_open ON retail_order (placed_at, portal, id) WHERE ended = 0;
+CREATE INDEX retail_order_state ON retail_order (state);
 
+-- Where the items of retail orders are, by correlation id; the items themselves are in their order's record.
+CREATE TABLE retail_item (
+  correlation_id text PRIMARY KEY,
+  portal text NOT NULL,
+  order_id text NOT NULL,
+  position bigint NOT NULL
+);
+
+CREATE TABLE resale_order (
+  partner text NOT NULL,
+  id text NOT NULL,
+  state text NOT NULL,
+  ended bigint NOT NULL,
+  placed_at bigint NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (partner, id)
+);
+CREATE INDEX resale_order_id ON resale_order (id);
+CREATE INDEX resale_order_placed ON resale_order (placed_at, partner, id);
+CREATE INDEX resale_order_open ON resale_order (placed_at, partner, id) WHERE ended = 0;
+CREATE INDEX resale_order_state ON resale_order (state);
+
+-- "partner" is part of the key on the resale side and empty on the retail side: partners choose their ids, we ours. No index
+-- begins with side: SQLite would take it for a list of one side and sort all of them.
 CREATE TABLE subscription (
   side text NOT NULL,
+  partner text NOT NULL,
   id text NOT NULL,
   portal text NOT NULL,
   customer text NOT NULL,
@@ -135,28 +155,42 @@ CREATE TABLE subscription (
   created_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (id, side)
+  PRIMARY KEY (id, partner, side)
 );
-CREATE INDEX subscription_created ON subscription (created_at, side, id);
-CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id) WHERE portal <> '';
-CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id) WHERE portal <> '';
+CREATE INDEX subscription_created ON subscription (created_at, side, id, partner);
+CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id, partner) WHERE portal <> '';
+CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id, partner) WHERE portal <> '';
 CREATE INDEX subscription_state ON subscription (state, side);
 
 -- The data key of a subscription, wrapped under the site key. An erased one stays as an empty row, so that nothing is ever
 -- written for that subscription again.
 CREATE TABLE data_key (
   side text NOT NULL,
+  partner text NOT NULL,
   subscription_id text NOT NULL,
   wrapped bytea NOT NULL,
-  PRIMARY KEY (side, subscription_id)
+  PRIMARY KEY (subscription_id, partner, side)
 );
 
 CREATE TABLE secret (
   side text NOT NULL,
+  partner text NOT NULL,
   subscription_id text NOT NULL,
   name text NOT NULL,
   sealed bytea NOT NULL,
-  PRIMARY KEY (side, subscription_id, name)
+  PRIMARY KEY (subscription_id, partner, side, name)
+);
+
+-- The steps of recipes for the subscriptions that partners resell. What the adapter kept and gave is a secret of the subscription.
+CREATE TABLE provision_step (
+  partner text NOT NULL,
+  subscription_id text NOT NULL,
+  name text NOT NULL,
+  generation bigint NOT NULL,
+  phase text NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL,
+  PRIMARY KEY (partner, subscription_id, name, generation)
 );
 
 CREATE TABLE ledger_head (
@@ -202,7 +236,7 @@ CREATE TABLE job (
   crashes bigint NOT NULL,
   last_error text NOT NULL,
   created_at bigint NOT NULL,
-  UNIQUE (kind, key)
+  UNIQUE (kind, partner, key)
 );
 CREATE INDEX job_due ON job (state, partner, due_at);
 

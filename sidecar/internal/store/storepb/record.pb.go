@@ -777,6 +777,7 @@ type OrderEvent struct {
 	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	Source        string                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -839,57 +840,37 @@ func (x *OrderEvent) GetSource() string {
 	return ""
 }
 
-type Order struct {
-	state              protoimpl.MessageState `protogen:"open.v1"`
-	Side               string                 `protobuf:"bytes,1,opt,name=side,proto3" json:"side,omitempty"`
-	Id                 string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	CorrelationId      string                 `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	Partner            string                 `protobuf:"bytes,4,opt,name=partner,proto3" json:"partner,omitempty"`
-	Portal             string                 `protobuf:"bytes,5,opt,name=portal,proto3" json:"portal,omitempty"`
-	Customer           string                 `protobuf:"bytes,6,opt,name=customer,proto3" json:"customer,omitempty"`
-	State              string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
-	Reason             string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
-	Message            string                 `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
-	Action             string                 `protobuf:"bytes,10,opt,name=action,proto3" json:"action,omitempty"`
-	Intent             string                 `protobuf:"bytes,11,opt,name=intent,proto3" json:"intent,omitempty"`
-	AgreementId        string                 `protobuf:"bytes,12,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
-	OfferingId         string                 `protobuf:"bytes,13,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
-	Revision           int64                  `protobuf:"varint,14,opt,name=revision,proto3" json:"revision,omitempty"`
-	ListingId          string                 `protobuf:"bytes,15,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	Name               string                 `protobuf:"bytes,16,opt,name=name,proto3" json:"name,omitempty"`
-	Quantity           int64                  `protobuf:"varint,17,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	SubscriptionId     string                 `protobuf:"bytes,18,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	WholesaleOneOff    *Amount                `protobuf:"bytes,19,opt,name=wholesale_one_off,json=wholesaleOneOff,proto3" json:"wholesale_one_off,omitempty"`
-	WholesaleRecurring *Amount                `protobuf:"bytes,20,opt,name=wholesale_recurring,json=wholesaleRecurring,proto3" json:"wholesale_recurring,omitempty"`
-	RetailOneOff       *Amount                `protobuf:"bytes,21,opt,name=retail_one_off,json=retailOneOff,proto3" json:"retail_one_off,omitempty"`
-	RetailRecurring    *Amount                `protobuf:"bytes,22,opt,name=retail_recurring,json=retailRecurring,proto3" json:"retail_recurring,omitempty"`
-	Period             string                 `protobuf:"bytes,23,opt,name=period,proto3" json:"period,omitempty"`
-	RequestDigest      []byte                 `protobuf:"bytes,24,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
-	Document           string                 `protobuf:"bytes,25,opt,name=document,proto3" json:"document,omitempty"`
-	PayloadDigest      []byte                 `protobuf:"bytes,26,opt,name=payload_digest,json=payloadDigest,proto3" json:"payload_digest,omitempty"`
-	InputsSalt         []byte                 `protobuf:"bytes,27,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
-	DecisionSeq        int64                  `protobuf:"varint,28,opt,name=decision_seq,json=decisionSeq,proto3" json:"decision_seq,omitempty"`
-	PlacedAt           int64                  `protobuf:"varint,29,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
-	UpdatedAt          int64                  `protobuf:"varint,30,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
-	Events             []*OrderEvent          `protobuf:"bytes,31,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+func (x *OrderEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
-func (x *Order) Reset() {
-	*x = Order{}
+// Line is what is owed once and by period.
+type Line struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OneOff        *Amount                `protobuf:"bytes,1,opt,name=one_off,json=oneOff,proto3" json:"one_off,omitempty"`
+	Recurring     *Amount                `protobuf:"bytes,2,opt,name=recurring,proto3" json:"recurring,omitempty"`
+	Period        string                 `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Line) Reset() {
+	*x = Line{}
 	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Order) String() string {
+func (x *Line) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Order) ProtoMessage() {}
+func (*Line) ProtoMessage() {}
 
-func (x *Order) ProtoReflect() protoreflect.Message {
+func (x *Line) ProtoReflect() protoreflect.Message {
 	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -901,224 +882,591 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Order.ProtoReflect.Descriptor instead.
-func (*Order) Descriptor() ([]byte, []int) {
+// Deprecated: Use Line.ProtoReflect.Descriptor instead.
+func (*Line) Descriptor() ([]byte, []int) {
 	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *Order) GetSide() string {
+func (x *Line) GetOneOff() *Amount {
 	if x != nil {
-		return x.Side
-	}
-	return ""
-}
-
-func (x *Order) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *Order) GetCorrelationId() string {
-	if x != nil {
-		return x.CorrelationId
-	}
-	return ""
-}
-
-func (x *Order) GetPartner() string {
-	if x != nil {
-		return x.Partner
-	}
-	return ""
-}
-
-func (x *Order) GetPortal() string {
-	if x != nil {
-		return x.Portal
-	}
-	return ""
-}
-
-func (x *Order) GetCustomer() string {
-	if x != nil {
-		return x.Customer
-	}
-	return ""
-}
-
-func (x *Order) GetState() string {
-	if x != nil {
-		return x.State
-	}
-	return ""
-}
-
-func (x *Order) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *Order) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *Order) GetAction() string {
-	if x != nil {
-		return x.Action
-	}
-	return ""
-}
-
-func (x *Order) GetIntent() string {
-	if x != nil {
-		return x.Intent
-	}
-	return ""
-}
-
-func (x *Order) GetAgreementId() string {
-	if x != nil {
-		return x.AgreementId
-	}
-	return ""
-}
-
-func (x *Order) GetOfferingId() string {
-	if x != nil {
-		return x.OfferingId
-	}
-	return ""
-}
-
-func (x *Order) GetRevision() int64 {
-	if x != nil {
-		return x.Revision
-	}
-	return 0
-}
-
-func (x *Order) GetListingId() string {
-	if x != nil {
-		return x.ListingId
-	}
-	return ""
-}
-
-func (x *Order) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Order) GetQuantity() int64 {
-	if x != nil {
-		return x.Quantity
-	}
-	return 0
-}
-
-func (x *Order) GetSubscriptionId() string {
-	if x != nil {
-		return x.SubscriptionId
-	}
-	return ""
-}
-
-func (x *Order) GetWholesaleOneOff() *Amount {
-	if x != nil {
-		return x.WholesaleOneOff
+		return x.OneOff
 	}
 	return nil
 }
 
-func (x *Order) GetWholesaleRecurring() *Amount {
+func (x *Line) GetRecurring() *Amount {
 	if x != nil {
-		return x.WholesaleRecurring
+		return x.Recurring
 	}
 	return nil
 }
 
-func (x *Order) GetRetailOneOff() *Amount {
-	if x != nil {
-		return x.RetailOneOff
-	}
-	return nil
-}
-
-func (x *Order) GetRetailRecurring() *Amount {
-	if x != nil {
-		return x.RetailRecurring
-	}
-	return nil
-}
-
-func (x *Order) GetPeriod() string {
+func (x *Line) GetPeriod() string {
 	if x != nil {
 		return x.Period
 	}
 	return ""
 }
 
-func (x *Order) GetRequestDigest() []byte {
+// OrderItem is a deal as each side keeps it.
+type OrderItem struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Action         string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
+	Intent         string                 `protobuf:"bytes,2,opt,name=intent,proto3" json:"intent,omitempty"`
+	AgreementId    string                 `protobuf:"bytes,3,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	OfferingId     string                 `protobuf:"bytes,4,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
+	Revision       int64                  `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	Name           string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	Quantity       int64                  `protobuf:"varint,7,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	SubscriptionId string                 `protobuf:"bytes,8,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	Wholesale      *Line                  `protobuf:"bytes,9,opt,name=wholesale,proto3" json:"wholesale,omitempty"`
+	Document       string                 `protobuf:"bytes,10,opt,name=document,proto3" json:"document,omitempty"`
+	PayloadDigest  []byte                 `protobuf:"bytes,11,opt,name=payload_digest,json=payloadDigest,proto3" json:"payload_digest,omitempty"`
+	InputsSalt     []byte                 `protobuf:"bytes,12,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
+	State          string                 `protobuf:"bytes,13,opt,name=state,proto3" json:"state,omitempty"`
+	Reason         string                 `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message        string                 `protobuf:"bytes,15,opt,name=message,proto3" json:"message,omitempty"`
+	Events         []*OrderEvent          `protobuf:"bytes,16,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *OrderItem) Reset() {
+	*x = OrderItem{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderItem) ProtoMessage() {}
+
+func (x *OrderItem) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	if x != nil {
-		return x.RequestDigest
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
+func (*OrderItem) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OrderItem) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *OrderItem) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
+}
+
+func (x *OrderItem) GetAgreementId() string {
+	if x != nil {
+		return x.AgreementId
+	}
+	return ""
+}
+
+func (x *OrderItem) GetOfferingId() string {
+	if x != nil {
+		return x.OfferingId
+	}
+	return ""
+}
+
+func (x *OrderItem) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *OrderItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OrderItem) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *OrderItem) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *OrderItem) GetWholesale() *Line {
+	if x != nil {
+		return x.Wholesale
 	}
 	return nil
 }
 
-func (x *Order) GetDocument() string {
+func (x *OrderItem) GetDocument() string {
 	if x != nil {
 		return x.Document
 	}
 	return ""
 }
 
-func (x *Order) GetPayloadDigest() []byte {
+func (x *OrderItem) GetPayloadDigest() []byte {
 	if x != nil {
 		return x.PayloadDigest
 	}
 	return nil
 }
 
-func (x *Order) GetInputsSalt() []byte {
+func (x *OrderItem) GetInputsSalt() []byte {
 	if x != nil {
 		return x.InputsSalt
 	}
 	return nil
 }
 
-func (x *Order) GetDecisionSeq() int64 {
+func (x *OrderItem) GetState() string {
 	if x != nil {
-		return x.DecisionSeq
+		return x.State
 	}
-	return 0
+	return ""
 }
 
-func (x *Order) GetPlacedAt() int64 {
+func (x *OrderItem) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OrderItem) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *OrderItem) GetEvents() []*OrderEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+type RetailItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          *OrderItem             `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	CorrelationId string                 `protobuf:"bytes,2,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	Partner       string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	ListingId     string                 `protobuf:"bytes,4,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	Retail        *Line                  `protobuf:"bytes,5,opt,name=retail,proto3" json:"retail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetailItem) Reset() {
+	*x = RetailItem{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetailItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetailItem) ProtoMessage() {}
+
+func (x *RetailItem) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetailItem.ProtoReflect.Descriptor instead.
+func (*RetailItem) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RetailItem) GetItem() *OrderItem {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *RetailItem) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *RetailItem) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *RetailItem) GetListingId() string {
+	if x != nil {
+		return x.ListingId
+	}
+	return ""
+}
+
+func (x *RetailItem) GetRetail() *Line {
+	if x != nil {
+		return x.Retail
+	}
+	return nil
+}
+
+type RetailOrder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Portal        string                 `protobuf:"bytes,1,opt,name=portal,proto3" json:"portal,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Customer      string                 `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
+	RequestDigest []byte                 `protobuf:"bytes,4,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
+	Items         []*RetailItem          `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
+	PlacedAt      int64                  `protobuf:"varint,6,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetailOrder) Reset() {
+	*x = RetailOrder{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetailOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetailOrder) ProtoMessage() {}
+
+func (x *RetailOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetailOrder.ProtoReflect.Descriptor instead.
+func (*RetailOrder) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RetailOrder) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *RetailOrder) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RetailOrder) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *RetailOrder) GetRequestDigest() []byte {
+	if x != nil {
+		return x.RequestDigest
+	}
+	return nil
+}
+
+func (x *RetailOrder) GetItems() []*RetailItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *RetailOrder) GetPlacedAt() int64 {
 	if x != nil {
 		return x.PlacedAt
 	}
 	return 0
 }
 
-func (x *Order) GetUpdatedAt() int64 {
+func (x *RetailOrder) GetUpdatedAt() int64 {
 	if x != nil {
 		return x.UpdatedAt
 	}
 	return 0
 }
 
-func (x *Order) GetEvents() []*OrderEvent {
+type ResaleOrder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Item          *OrderItem             `protobuf:"bytes,3,opt,name=item,proto3" json:"item,omitempty"`
+	DecisionSeq   int64                  `protobuf:"varint,4,opt,name=decision_seq,json=decisionSeq,proto3" json:"decision_seq,omitempty"`
+	PlacedAt      int64                  `protobuf:"varint,5,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResaleOrder) Reset() {
+	*x = ResaleOrder{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResaleOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResaleOrder) ProtoMessage() {}
+
+func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	if x != nil {
-		return x.Events
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResaleOrder.ProtoReflect.Descriptor instead.
+func (*ResaleOrder) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ResaleOrder) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ResaleOrder) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResaleOrder) GetItem() *OrderItem {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *ResaleOrder) GetDecisionSeq() int64 {
+	if x != nil {
+		return x.DecisionSeq
+	}
+	return 0
+}
+
+func (x *ResaleOrder) GetPlacedAt() int64 {
+	if x != nil {
+		return x.PlacedAt
+	}
+	return 0
+}
+
+func (x *ResaleOrder) GetUpdatedAt() int64 {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return 0
+}
+
+// Step is a step of a recipe for one subscription; its secret rests elsewhere.
+type Step struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Adapter       string                 `protobuf:"bytes,2,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	Connection    string                 `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
+	Tag           string                 `protobuf:"bytes,4,opt,name=tag,proto3" json:"tag,omitempty"`
+	Refusal       string                 `protobuf:"bytes,5,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Step) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *Step) GetAdapter() string {
+	if x != nil {
+		return x.Adapter
+	}
+	return ""
+}
+
+func (x *Step) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *Step) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *Step) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
+func (x *Step) GetUpdatedAt() int64 {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return 0
+}
+
+// StepSecret is what an adapter kept and gave.
+type StepSecret struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         []byte                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	Outputs       map[string]string      `protobuf:"bytes,2,rep,name=outputs,proto3" json:"outputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Sensitive     map[string]string      `protobuf:"bytes,3,rep,name=sensitive,proto3" json:"sensitive,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepSecret) Reset() {
+	*x = StepSecret{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepSecret) ProtoMessage() {}
+
+func (x *StepSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepSecret.ProtoReflect.Descriptor instead.
+func (*StepSecret) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StepSecret) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *StepSecret) GetOutputs() map[string]string {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+func (x *StepSecret) GetSensitive() map[string]string {
+	if x != nil {
+		return x.Sensitive
 	}
 	return nil
 }
@@ -1139,24 +1487,23 @@ type Subscription struct {
 	Name          string                 `protobuf:"bytes,12,opt,name=name,proto3" json:"name,omitempty"`
 	Quantity      int64                  `protobuf:"varint,13,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	State         string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`
-	OneOff        *Amount                `protobuf:"bytes,15,opt,name=one_off,json=oneOff,proto3" json:"one_off,omitempty"`
-	Recurring     *Amount                `protobuf:"bytes,16,opt,name=recurring,proto3" json:"recurring,omitempty"`
-	Period        string                 `protobuf:"bytes,17,opt,name=period,proto3" json:"period,omitempty"`
-	Adapter       string                 `protobuf:"bytes,18,opt,name=adapter,proto3" json:"adapter,omitempty"`
-	Binding       []byte                 `protobuf:"bytes,19,opt,name=binding,proto3" json:"binding,omitempty"`
-	AccessDigest  []byte                 `protobuf:"bytes,20,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
-	AccessReady   bool                   `protobuf:"varint,21,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
-	ActiveSince   int64                  `protobuf:"varint,22,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
-	EndedAt       int64                  `protobuf:"varint,23,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	CreatedAt     int64                  `protobuf:"varint,24,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,25,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Before        string                 `protobuf:"bytes,15,opt,name=before,proto3" json:"before,omitempty"`
+	Price         *Line                  `protobuf:"bytes,16,opt,name=price,proto3" json:"price,omitempty"`
+	Adapter       string                 `protobuf:"bytes,17,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	Binding       []byte                 `protobuf:"bytes,18,opt,name=binding,proto3" json:"binding,omitempty"`
+	AccessDigest  []byte                 `protobuf:"bytes,19,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
+	AccessReady   bool                   `protobuf:"varint,20,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
+	ActiveSince   int64                  `protobuf:"varint,21,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	EndedAt       int64                  `protobuf:"varint,22,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	CreatedAt     int64                  `protobuf:"varint,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1515,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1528,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Subscription) GetId() string {
@@ -1282,25 +1629,18 @@ func (x *Subscription) GetState() string {
 	return ""
 }
 
-func (x *Subscription) GetOneOff() *Amount {
+func (x *Subscription) GetBefore() string {
 	if x != nil {
-		return x.OneOff
-	}
-	return nil
-}
-
-func (x *Subscription) GetRecurring() *Amount {
-	if x != nil {
-		return x.Recurring
-	}
-	return nil
-}
-
-func (x *Subscription) GetPeriod() string {
-	if x != nil {
-		return x.Period
+		return x.Before
 	}
 	return ""
+}
+
+func (x *Subscription) GetPrice() *Line {
+	if x != nil {
+		return x.Price
+	}
+	return nil
 }
 
 func (x *Subscription) GetAdapter() string {
@@ -1374,7 +1714,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1726,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1739,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LedgerEntry) GetAt() int64 {
@@ -1457,7 +1797,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1809,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1822,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PortalClient) GetName() string {
@@ -1609,50 +1949,84 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\vListingRule\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12\x1b\n" +
-	"\tmarkup_bp\x18\x03 \x01(\x05R\bmarkupBp\"d\n" +
+	"\tmarkup_bp\x18\x03 \x01(\x05R\bmarkupBp\"|\n" +
 	"\n" +
 	"OrderEvent\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xb4\b\n" +
-	"\x05Order\x12\x12\n" +
-	"\x04side\x18\x01 \x01(\tR\x04side\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\x12%\n" +
-	"\x0ecorrelation_id\x18\x03 \x01(\tR\rcorrelationId\x12\x18\n" +
-	"\apartner\x18\x04 \x01(\tR\apartner\x12\x16\n" +
-	"\x06portal\x18\x05 \x01(\tR\x06portal\x12\x1a\n" +
-	"\bcustomer\x18\x06 \x01(\tR\bcustomer\x12\x14\n" +
-	"\x05state\x18\a \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\b \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\t \x01(\tR\amessage\x12\x16\n" +
-	"\x06action\x18\n" +
-	" \x01(\tR\x06action\x12\x16\n" +
-	"\x06intent\x18\v \x01(\tR\x06intent\x12!\n" +
-	"\fagreement_id\x18\f \x01(\tR\vagreementId\x12\x1f\n" +
-	"\voffering_id\x18\r \x01(\tR\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x85\x01\n" +
+	"\x04Line\x12/\n" +
+	"\aone_off\x18\x01 \x01(\v2\x16.hanse.store.v1.AmountR\x06oneOff\x124\n" +
+	"\trecurring\x18\x02 \x01(\v2\x16.hanse.store.v1.AmountR\trecurring\x12\x16\n" +
+	"\x06period\x18\x03 \x01(\tR\x06period\"\x88\x04\n" +
+	"\tOrderItem\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12\x16\n" +
+	"\x06intent\x18\x02 \x01(\tR\x06intent\x12!\n" +
+	"\fagreement_id\x18\x03 \x01(\tR\vagreementId\x12\x1f\n" +
+	"\voffering_id\x18\x04 \x01(\tR\n" +
 	"offeringId\x12\x1a\n" +
-	"\brevision\x18\x0e \x01(\x03R\brevision\x12\x1d\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12\x1a\n" +
+	"\bquantity\x18\a \x01(\x03R\bquantity\x12'\n" +
+	"\x0fsubscription_id\x18\b \x01(\tR\x0esubscriptionId\x122\n" +
+	"\twholesale\x18\t \x01(\v2\x14.hanse.store.v1.LineR\twholesale\x12\x1a\n" +
+	"\bdocument\x18\n" +
+	" \x01(\tR\bdocument\x12%\n" +
+	"\x0epayload_digest\x18\v \x01(\fR\rpayloadDigest\x12\x1f\n" +
+	"\vinputs_salt\x18\f \x01(\fR\n" +
+	"inputsSalt\x12\x14\n" +
+	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xc9\x01\n" +
 	"\n" +
-	"listing_id\x18\x0f \x01(\tR\tlistingId\x12\x12\n" +
-	"\x04name\x18\x10 \x01(\tR\x04name\x12\x1a\n" +
-	"\bquantity\x18\x11 \x01(\x03R\bquantity\x12'\n" +
-	"\x0fsubscription_id\x18\x12 \x01(\tR\x0esubscriptionId\x12B\n" +
-	"\x11wholesale_one_off\x18\x13 \x01(\v2\x16.hanse.store.v1.AmountR\x0fwholesaleOneOff\x12G\n" +
-	"\x13wholesale_recurring\x18\x14 \x01(\v2\x16.hanse.store.v1.AmountR\x12wholesaleRecurring\x12<\n" +
-	"\x0eretail_one_off\x18\x15 \x01(\v2\x16.hanse.store.v1.AmountR\fretailOneOff\x12A\n" +
-	"\x10retail_recurring\x18\x16 \x01(\v2\x16.hanse.store.v1.AmountR\x0fretailRecurring\x12\x16\n" +
-	"\x06period\x18\x17 \x01(\tR\x06period\x12%\n" +
-	"\x0erequest_digest\x18\x18 \x01(\fR\rrequestDigest\x12\x1a\n" +
-	"\bdocument\x18\x19 \x01(\tR\bdocument\x12%\n" +
-	"\x0epayload_digest\x18\x1a \x01(\fR\rpayloadDigest\x12\x1f\n" +
-	"\vinputs_salt\x18\x1b \x01(\fR\n" +
-	"inputsSalt\x12!\n" +
-	"\fdecision_seq\x18\x1c \x01(\x03R\vdecisionSeq\x12\x1b\n" +
-	"\tplaced_at\x18\x1d \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"RetailItem\x12-\n" +
+	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
+	"\x0ecorrelation_id\x18\x02 \x01(\tR\rcorrelationId\x12\x18\n" +
+	"\apartner\x18\x03 \x01(\tR\apartner\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x1e \x01(\x03R\tupdatedAt\x122\n" +
-	"\x06events\x18\x1f \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xf5\x05\n" +
+	"listing_id\x18\x04 \x01(\tR\tlistingId\x12,\n" +
+	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\"\xe6\x01\n" +
+	"\vRetailOrder\x12\x16\n" +
+	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
+	"\bcustomer\x18\x03 \x01(\tR\bcustomer\x12%\n" +
+	"\x0erequest_digest\x18\x04 \x01(\fR\rrequestDigest\x120\n" +
+	"\x05items\x18\x05 \x03(\v2\x1a.hanse.store.v1.RetailItemR\x05items\x12\x1b\n" +
+	"\tplaced_at\x18\x06 \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"\n" +
+	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xc5\x01\n" +
+	"\vResaleOrder\x12\x18\n" +
+	"\apartner\x18\x01 \x01(\tR\apartner\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
+	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12!\n" +
+	"\fdecision_seq\x18\x04 \x01(\x03R\vdecisionSeq\x12\x1b\n" +
+	"\tplaced_at\x18\x05 \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"\n" +
+	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
+	"\x04Step\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x18\n" +
+	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\tR\n" +
+	"connection\x12\x10\n" +
+	"\x03tag\x18\x04 \x01(\tR\x03tag\x12\x18\n" +
+	"\arefusal\x18\x05 \x01(\tR\arefusal\x12\x1d\n" +
+	"\n" +
+	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\"\xa8\x02\n" +
+	"\n" +
+	"StepSecret\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\fR\x05state\x12A\n" +
+	"\aoutputs\x18\x02 \x03(\v2'.hanse.store.v1.StepSecret.OutputsEntryR\aoutputs\x12G\n" +
+	"\tsensitive\x18\x03 \x03(\v2).hanse.store.v1.StepSecret.SensitiveEntryR\tsensitive\x1a:\n" +
+	"\fOutputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eSensitiveEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x05\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -1670,20 +2044,19 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"listing_id\x18\v \x01(\tR\tlistingId\x12\x12\n" +
 	"\x04name\x18\f \x01(\tR\x04name\x12\x1a\n" +
 	"\bquantity\x18\r \x01(\x03R\bquantity\x12\x14\n" +
-	"\x05state\x18\x0e \x01(\tR\x05state\x12/\n" +
-	"\aone_off\x18\x0f \x01(\v2\x16.hanse.store.v1.AmountR\x06oneOff\x124\n" +
-	"\trecurring\x18\x10 \x01(\v2\x16.hanse.store.v1.AmountR\trecurring\x12\x16\n" +
-	"\x06period\x18\x11 \x01(\tR\x06period\x12\x18\n" +
-	"\aadapter\x18\x12 \x01(\tR\aadapter\x12\x18\n" +
-	"\abinding\x18\x13 \x01(\fR\abinding\x12#\n" +
-	"\raccess_digest\x18\x14 \x01(\fR\faccessDigest\x12!\n" +
-	"\faccess_ready\x18\x15 \x01(\bR\vaccessReady\x12!\n" +
-	"\factive_since\x18\x16 \x01(\x03R\vactiveSince\x12\x19\n" +
-	"\bended_at\x18\x17 \x01(\x03R\aendedAt\x12\x1d\n" +
+	"\x05state\x18\x0e \x01(\tR\x05state\x12\x16\n" +
+	"\x06before\x18\x0f \x01(\tR\x06before\x12*\n" +
+	"\x05price\x18\x10 \x01(\v2\x14.hanse.store.v1.LineR\x05price\x12\x18\n" +
+	"\aadapter\x18\x11 \x01(\tR\aadapter\x12\x18\n" +
+	"\abinding\x18\x12 \x01(\fR\abinding\x12#\n" +
+	"\raccess_digest\x18\x13 \x01(\fR\faccessDigest\x12!\n" +
+	"\faccess_ready\x18\x14 \x01(\bR\vaccessReady\x12!\n" +
+	"\factive_since\x18\x15 \x01(\x03R\vactiveSince\x12\x19\n" +
+	"\bended_at\x18\x16 \x01(\x03R\aendedAt\x12\x1d\n" +
 	"\n" +
-	"created_at\x18\x18 \x01(\x03R\tcreatedAt\x12\x1d\n" +
+	"created_at\x18\x17 \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x19 \x01(\x03R\tupdatedAt\"\x83\x01\n" +
+	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\"\x83\x01\n" +
 	"\vLedgerEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1712,7 +2085,7 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
@@ -1723,25 +2096,37 @@ var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*ListingOverride)(nil), // 6: hanse.store.v1.ListingOverride
 	(*ListingRule)(nil),     // 7: hanse.store.v1.ListingRule
 	(*OrderEvent)(nil),      // 8: hanse.store.v1.OrderEvent
-	(*Order)(nil),           // 9: hanse.store.v1.Order
-	(*Subscription)(nil),    // 10: hanse.store.v1.Subscription
-	(*LedgerEntry)(nil),     // 11: hanse.store.v1.LedgerEntry
-	(*PortalClient)(nil),    // 12: hanse.store.v1.PortalClient
+	(*Line)(nil),            // 9: hanse.store.v1.Line
+	(*OrderItem)(nil),       // 10: hanse.store.v1.OrderItem
+	(*RetailItem)(nil),      // 11: hanse.store.v1.RetailItem
+	(*RetailOrder)(nil),     // 12: hanse.store.v1.RetailOrder
+	(*ResaleOrder)(nil),     // 13: hanse.store.v1.ResaleOrder
+	(*Step)(nil),            // 14: hanse.store.v1.Step
+	(*StepSecret)(nil),      // 15: hanse.store.v1.StepSecret
+	(*Subscription)(nil),    // 16: hanse.store.v1.Subscription
+	(*LedgerEntry)(nil),     // 17: hanse.store.v1.LedgerEntry
+	(*PortalClient)(nil),    // 18: hanse.store.v1.PortalClient
+	nil,                     // 19: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 20: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
-	2, // 0: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
-	0, // 1: hanse.store.v1.Order.wholesale_one_off:type_name -> hanse.store.v1.Amount
-	0, // 2: hanse.store.v1.Order.wholesale_recurring:type_name -> hanse.store.v1.Amount
-	0, // 3: hanse.store.v1.Order.retail_one_off:type_name -> hanse.store.v1.Amount
-	0, // 4: hanse.store.v1.Order.retail_recurring:type_name -> hanse.store.v1.Amount
-	8, // 5: hanse.store.v1.Order.events:type_name -> hanse.store.v1.OrderEvent
-	0, // 6: hanse.store.v1.Subscription.one_off:type_name -> hanse.store.v1.Amount
-	0, // 7: hanse.store.v1.Subscription.recurring:type_name -> hanse.store.v1.Amount
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
+	0,  // 1: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
+	0,  // 2: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
+	9,  // 3: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
+	8,  // 4: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
+	10, // 5: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
+	9,  // 6: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
+	11, // 7: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
+	10, // 8: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
+	19, // 9: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	20, // 10: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	9,  // 11: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_hanse_store_v1_record_proto_init() }
@@ -1756,7 +2141,7 @@ func file_hanse_store_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

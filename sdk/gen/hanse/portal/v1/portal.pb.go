@@ -810,7 +810,8 @@ type PlaceOrderRequest struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The portal's own id of the customer; a session token fixes it.
 	Customer string `protobuf:"bytes,2,opt,name=customer,proto3" json:"customer,omitempty"`
-	// One item for now.
+	// Lines of one order; their suppliers may differ, and each goes its own way. No two may be about the same subscription:
+	// reason order_items_overlap.
 	Items         []*OrderItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -916,7 +917,8 @@ type Order struct {
 	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Customer string                 `protobuf:"bytes,2,opt,name=customer,proto3" json:"customer,omitempty"`
 	// TMF622 wire names with dotted sub-states: acknowledged, pending.unreachable, inProgress, held.indeterminate,
-	// completed, failed, rejected, cancelled.
+	// completed, partial, failed, rejected, cancelled. Of several items: the worst open one's; when all have ended, completed,
+	// partial where some did not complete, rejected where all were, else failed.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// Why, for people, where the state alone does not say it.
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
@@ -1046,8 +1048,14 @@ type OrderLine struct {
 	Period    string     `protobuf:"bytes,7,opt,name=period,proto3" json:"period,omitempty"`
 	// Set as soon as the subscription is known.
 	SubscriptionId string `protobuf:"bytes,8,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The line's own state, which is never partial, with why, for people, and the code behind it.
+	State   string `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
+	Message string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
+	Reason  string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// True when the line's state is final.
+	Ended         bool `protobuf:"varint,12,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrderLine) Reset() {
@@ -1134,6 +1142,34 @@ func (x *OrderLine) GetSubscriptionId() string {
 		return x.SubscriptionId
 	}
 	return ""
+}
+
+func (x *OrderLine) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OrderLine) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *OrderLine) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OrderLine) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
 }
 
 type OrderEvent struct {
@@ -2164,7 +2200,7 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x10\b\x18@2\x11^[A-Za-z0-9._-]+$R\x02id\x12$\n" +
 	"\bcustomer\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bcustomer\x12<\n" +
 	"\x05items\x18\x03 \x03(\v2\x1a.hanse.portal.v1.OrderItemB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10\x01R\x05items\"B\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x102R\x05items\"B\n" +
 	"\x12PlaceOrderResponse\x12,\n" +
 	"\x05order\x18\x01 \x01(\v2\x16.hanse.portal.v1.OrderR\x05order\"\xec\x02\n" +
 	"\x05Order\x12\x0e\n" +
@@ -2179,7 +2215,7 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x14\n" +
 	"\x05ended\x18\t \x01(\bR\x05ended\x123\n" +
 	"\x06events\x18\n" +
-	" \x03(\v2\x1b.hanse.portal.v1.OrderEventR\x06events\"\xb8\x02\n" +
+	" \x03(\v2\x1b.hanse.portal.v1.OrderEventR\x06events\"\x96\x03\n" +
 	"\tOrderLine\x126\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.hanse.type.v1.OrderItemActionR\x06action\x12\x1d\n" +
 	"\n" +
@@ -2189,7 +2225,12 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\aone_off\x18\x05 \x01(\v2\x15.hanse.type.v1.AmountR\x06oneOff\x123\n" +
 	"\trecurring\x18\x06 \x01(\v2\x15.hanse.type.v1.AmountR\trecurring\x12\x16\n" +
 	"\x06period\x18\a \x01(\tR\x06period\x12'\n" +
-	"\x0fsubscription_id\x18\b \x01(\tR\x0esubscriptionId\"h\n" +
+	"\x0fsubscription_id\x18\b \x01(\tR\x0esubscriptionId\x12\x14\n" +
+	"\x05state\x18\t \x01(\tR\x05state\x12\x18\n" +
+	"\amessage\x18\n" +
+	" \x01(\tR\amessage\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
+	"\x05ended\x18\f \x01(\bR\x05ended\"h\n" +
 	"\n" +
 	"OrderEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +

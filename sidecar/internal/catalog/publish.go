@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+)
+
+// viewer is a reseller that sees our offerings in one currency.
+type viewer struct{ partner, currency string }
+
+// audience is who sees our catalog: resellers with an active agreement, each in the agreement's currency.
+func (s *Service) audience(tx Tx) ([]viewer, error) {
+	all, err := tx.Agreements().List()
+	if err != nil {
+		return nil, err
+	}
+	var out []viewer
+	for _, a := range all {
+		if a.Supplier == s.Self && a.State == agreement.Active {
+			out = append(out, viewer{a.Reseller, a.Terms.Currency})
+		}
+	}
+	return out, nil
+}
+
+// publishPage is how many offerings are read at once.
+const publishPage = 500
+
+// Publish is the handler of agreement.JobPublish: it puts every visible offering of the agreement's currency into the reseller's
+// feed, in batches behind orders. Doing it again changes what it finds changed and repeats the rest, which readers pass over.
+func (s *Service) Publish(ctx context.Context, j job.Job) error {
+	a, ids, err := s.publishable(ctx, j.Key)
+	if err != nil {
+		return fmt.Errorf("publish catalog to %s: %w", j.Partner, err)
+	}
+	err = s.Work.Bulk(ctx, len(ids), func(tx Tx, i int) error {
+		o, err := tx.Catalog().Current(ids[i]) // as it is now, not as it was listed
+		if err != nil {
+			return err
+		}
+		return tx.Catalog().Publish(a.Reseller, o.ID, o.Revision, !o.State.Visible())
+	})
+	if err != nil {
+		return fmt.Errorf("publish catalog to %s: %w", j.Partner, err)
+	}
+	return nil
+}
+
+// publishable lists the offerings that an agreement shows; none where it is not active any more.
+func (s *Service) publishable(ctx context.Context, agreementID string) (a agreement.Agreement, ids []string, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		ids = nil
+		if a, err = tx.Agreements().Get(agreementID); err != nil || a.State != agreement.Active {
+			return err
+		}
+		for after := ""; ; {
+			page, err := tx.Catalog().List(after, publishPage)
+			if err != nil {
+				return err
+			}
+			for _, o := range page {
+				if after = o.ID; o.Currency == a.Terms.Currency && o.State.Visible() {
+					ids = append(ids, o.ID)
+				}
+			}
+			if len(page) < publishPage {
+				return nil
+			}
+		}
+	})
+	return a, ids, err
+}

@@ -1,0 +1,43 @@
+package ledger
+
+import (
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+)
+
+// Checkpoint is the signed end of a log.
+type Checkpoint struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	Seq      int64  `json:"seq"`
+	Hash     string `json:"hash"`
+}
+
+// Checkpoint signs the point of our log towards a partner at which entry stands. Call it after the commit.
+func (b *Book) Checkpoint(partner string, seq int64, hash [32]byte) (string, error) {
+	payload, err := json.Marshal(Checkpoint{Issuer: b.Self, Audience: partner, Seq: seq, Hash: hex.EncodeToString(hash[:])})
+	if err != nil {
+		return "", err
+	}
+	return b.Signer.Sign(keys.Business, signed.Checkpoint, payload)
+}
+
+// VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
+func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
+	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	var c Checkpoint
+	if err := signed.Decode(payload, &c); err != nil {
+		return Checkpoint{}, err
+	}
+	if c.Issuer != issuer || c.Audience != audience || c.Seq < 0 {
+		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
+	}
+	return c, nil
+}

@@ -1,0 +1,156 @@
+package operator
+
+import (
+	"context"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// Tx is what this package reads of a transaction.
+type Tx interface {
+	Partners() member.Store
+	Catalog() catalog.Store
+	RetailOrders() retail.Store
+	ResaleOrders() resale.Store
+	Subscriptions() subscription.Store
+	Ledger() ledger.Store
+	Jobs() job.Store
+}
+
+// Reach is what is known of a partner's presence.
+type Reach struct {
+	// Known is false until the first call to the partner.
+	Known, Up   bool
+	LastContact time.Time
+	LastError   string
+}
+
+// Desk reads.
+type Desk struct {
+	Work unit.Work[Tx]
+	Book *ledger.Book
+	// Reach tells a partner's presence.
+	Reach func(partner string) Reach
+	Now   func() time.Time
+}
+
+// Status is what an operator sees of a partner beside its record.
+type Status struct {
+	Reach
+	// OwnSeq is our ledger's head, TheirSeq the head of theirs that we verified.
+	OwnSeq, TheirSeq int64
+	// Parked are the subjects of theirs that wait for us.
+	Parked    []string
+	Offerings int64
+}
+
+// PartnerStatus reads it.
+func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		s = Status{Reach: d.Reach(origin)}
+		own, err := tx.Ledger().Head(origin, ledger.Own)
+		if err != nil {
+			return err
+		}
+		theirs, err := tx.Ledger().Head(origin, ledger.Theirs)
+		if err != nil {
+			return err
+		}
+		s.OwnSeq, s.TheirSeq = own.Seq, theirs.Seq
+		parked, err := tx.Ledger().ParkedAll(origin)
+		if err != nil {
+			return err
+		}
+		s.Parked = ledger.Subjects(parked)
+		s.Offerings, err = tx.Catalog().CountForeign(origin)
+		return err
+	})
+	return s, err
+}
+
+// VerifyLedgers checks both logs of one partnership, or of all with partner "".
+func (d *Desk) VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error) {
+	var partners []member.Partner
+	err := d.Work.View(ctx, func(tx Tx) (err error) {
+		if partner == "" {
+			partners, err = tx.Partners().List()
+			return err
+		}
+		p, err := tx.Partners().Get(partner)
+		partners = []member.Partner{p}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []ledger.Verify
+	for _, p := range partners {
+		v, err := d.Book.VerifyPartner(ctx, p.Origin, p.BusinessKey)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v...)
+	}
+	return out, nil
+}
+
+// Entries lists entries of one log with a greater sequence number, ascending.
+func (d *Desk) Entries(ctx context.Context, partner string, dir ledger.Direction, afterSeq int64, limit int) (list []ledger.Entry, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		list, err = tx.Ledger().Entries(partner, dir, afterSeq, limit)
+		return err
+	})
+	return list, err
+}
+
+// Jobs lists the durable jobs, oldest first.
+func (d *Desk) Jobs(ctx context.Context, limit int) (list []job.Job, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		list, err = tx.Jobs().List(limit)
+		return err
+	})
+	return list, err
+}
+
+// RetryJob makes a waiting or parked job due now; fault.NotFound.
+func (d *Desk) RetryJob(ctx context.Context, id int64) error {
+	return d.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().Retry(id, d.Now()) })
+}
+
+// Offerings pages through what we sell; the page token is the last id of the page before.
+func (d *Desk) Offerings(ctx context.Context, pageToken string, limit int) (list []catalog.Offering, next string, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		list, err = tx.Catalog().List(pageToken, limit)
+		return err
+	})
+	if len(list) == limit && limit > 0 {
+		next = list[limit-1].ID
+	}
+	return list, next, err
+}
+
+// Offering reads what we sell now under an id; fault.NotFound.
+func (d *Desk) Offering(ctx context.Context, id string) (o catalog.Offering, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		o, err = tx.Catalog().Current(id)
+		return err
+	})
+	return o, err
+}
+
+// Subscriptions pages through the subscriptions of a side ("" is both), newest first.
+func (d *Desk) Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) (list []subscription.Subscription, next string, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		list, next, err = tx.Subscriptions().List(side, pageToken, limit)
+		return err
+	})
+	return list, next, err
+}

@@ -1,0 +1,236 @@
+// Package price is what things cost: an offering's list prices, the terms that stand between them and a price asked, and what an
+// order's line owes. Everything is exact, and rounded once.
+package price
+
+import (
+	"errors"
+	"math/big"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/money"
+)
+
+// Kind says when a component is owed.
+type Kind string
+
+const (
+	OneOff    Kind = "one_off"
+	Recurring Kind = "recurring"
+	Usage     Kind = "usage"
+)
+
+// Component is one line of a price.
+type Component struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	// Period is an ISO 8601 duration, for Recurring.
+	Period string `json:"period,omitempty"`
+	// Unit is what one unit is, for Usage.
+	Unit string `json:"unit,omitempty"`
+	// Amount is the decimal list price of one unit in the list's currency, where Tiers is empty.
+	Amount string `json:"amount,omitempty"`
+	Tiers  []Tier `json:"tiers,omitempty"`
+}
+
+// Tier is one step of a graduated price.
+type Tier struct {
+	// UpTo is inclusive; 0 on the last tier is without bound.
+	UpTo   int64  `json:"up_to,omitempty"`
+	Amount string `json:"amount"`
+}
+
+// List is an offering's list prices in one currency (ISO 4217).
+type List struct {
+	Components []Component
+	Currency   string
+}
+
+// Terms are what stands between a list price and the price asked: the wholesale discount and the reseller's markup, in hundredths
+// of a percent.
+type Terms struct{ DiscountBP, MarkupBP int32 }
+
+// Line is what an order line owes. Usage is a rate and not part of it.
+type Line struct {
+	// OneOff is owed once, Recurring each Period in advance; nil where the offering has no such component.
+	OneOff    *money.Amount
+	Recurring *money.Amount
+	// Period is an ISO 8601 duration, "" without Recurring.
+	Period string
+}
+
+// MaxMarkupBP bounds a markup: 10,000 %.
+const MaxMarkupBP = 1_000_000
+
+// Line is the exact price of a quantity: the list prices, each kind summed as a fraction, less the discount, plus the markup,
+// rounded once half to even. Wholesale is markup 0. Errors: fault.Invalid with reason price_overflow, price_terms,
+// price_invalid or quantity_invalid.
+func (l List) Line(quantity int64, t Terms) (Line, error) {
+	if quantity < 1 {
+		return Line{}, fault.New(fault.Invalid, "quantity_invalid", "a quantity is 1 or more").At("quantity")
+	}
+	factor, err := t.factor()
+	if err != nil {
+		return Line{}, err
+	}
+	var line Line
+	sums := map[Kind]*big.Rat{}
+	for _, c := range l.Components {
+		if c.Kind == Usage {
+			continue
+		}
+		if c.Kind == Recurring {
+			if line.Period != "" && line.Period != c.Period {
+				return Line{}, fault.New(fault.Invalid, "price_invalid", "an offering recurs with one period")
+			}
+			line.Period = c.Period
+		}
+		exact, err := c.exact(quantity, l.Currency)
+		if err != nil {
+			return Line{}, err
+		}
+		if sums[c.Kind] == nil {
+			sums[c.Kind] = new(big.Rat)
+		}
+		sums[c.Kind].Add(sums[c.Kind], exact)
+	}
+	if line.OneOff, err = round(sums[OneOff], factor, l.Currency); err != nil {
+		return Line{}, err
+	}
+	if line.Recurring, err = round(sums[Recurring], factor, l.Currency); err != nil {
+		return Line{}, err
+	}
+	return line, nil
+}
+
+func (t Terms) factor() (*big.Rat, error) {
+	if t.DiscountBP < 0 || t.DiscountBP > 10000 || t.MarkupBP < 0 || t.MarkupBP > MaxMarkupBP {
+		return nil, fault.New(fault.Invalid, "price_terms", "discount %d or markup %d basis points are out of range",
+			t.DiscountBP, t.MarkupBP)
+	}
+	return new(big.Rat).Mul(money.BasisPoints(-t.DiscountBP), money.BasisPoints(t.MarkupBP)), nil
+}
+
+func round(sum, factor *big.Rat, currency string) (*money.Amount, error) {
+	if sum == nil {
+		return nil, nil
+	}
+	a, err := money.Round(new(big.Rat).Mul(sum, factor), currency)
+	if err != nil {
+		return nil, priceFault(err)
+	}
+	return &a, nil
+}
+
+func priceFault(err error) error {
+	if errors.Is(err, money.ErrOverflow) {
+		return fault.New(fault.Invalid, "price_overflow", "the price is larger than an amount can be").Because(err)
+	}
+	return fault.New(fault.Invalid, "price_invalid", "the offering's price cannot be read").Because(err)
+}
+
+// exact is the list price of a quantity. Tiers are graduated: each unit costs what its own tier says.
+func (c Component) exact(quantity int64, currency string) (*big.Rat, error) {
+	if len(c.Tiers) == 0 {
+		p, err := c.ListPrice(currency)
+		if err != nil {
+			return nil, priceFault(err)
+		}
+		return new(big.Rat).Mul(p.Rat(), new(big.Rat).SetInt64(quantity)), nil
+	}
+	sum := new(big.Rat)
+	var below int64
+	for _, t := range c.Tiers {
+		upTo := t.UpTo
+		if upTo == 0 || upTo > quantity {
+			upTo = quantity
+		}
+		p, err := money.ParseUnitPrice(t.Amount, currency)
+		if err != nil {
+			return nil, priceFault(err)
+		}
+		if upTo > below {
+			sum.Add(sum, new(big.Rat).Mul(p.Rat(), new(big.Rat).SetInt64(upTo-below)))
+			below = upTo
+		}
+	}
+	if below < quantity {
+		return nil, fault.New(fault.Invalid, "quantity_invalid", "the price ends at %d pieces", below).At("quantity")
+	}
+	return sum, nil
+}
+
+// ListPrice is the exact list price of one unit of a flat component.
+func (c Component) ListPrice(currency string) (money.UnitPrice, error) {
+	return money.ParseUnitPrice(c.Amount, currency)
+}
+
+// Retail is the components with the unit prices after discount and markup, for display. They are exact up to money.MaxScale places
+// and half to even there; what is charged comes from Line, which rounds once.
+func (l List) Retail(t Terms) ([]Component, error) {
+	factor, err := t.factor()
+	if err != nil {
+		return nil, err
+	}
+	scale := func(amount string) (string, error) {
+		list, err := money.ParseUnitPrice(amount, l.Currency)
+		if err != nil {
+			return "", priceFault(err)
+		}
+		p, err := money.RoundUnit(new(big.Rat).Mul(list.Rat(), factor), l.Currency)
+		if err != nil {
+			return "", priceFault(err)
+		}
+		// Not below the currency's own places: 9.90, never 9.9.
+		digits, _ := money.MinorDigits(l.Currency)
+		return p.Rat().FloatString(max(int(p.Scale), digits)), nil
+	}
+	out := make([]Component, len(l.Components))
+	for i, c := range l.Components {
+		if len(c.Tiers) == 0 {
+			if c.Amount, err = scale(c.Amount); err != nil {
+				return nil, err
+			}
+		}
+		tiers := c.Tiers
+		c.Tiers = nil
+		for _, tier := range tiers {
+			if tier.Amount, err = scale(tier.Amount); err != nil {
+				return nil, err
+			}
+			c.Tiers = append(c.Tiers, tier)
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// Headline is the one price that lists show and sort by, and what it is for: the recurring amount of one piece and its
+// period, else the one-off amount and "", else the first usage price rounded up to a minor unit and its unit.
+func (l List) Headline(t Terms) (money.Amount, string, error) {
+	line, err := l.Line(1, t)
+	switch {
+	case err != nil:
+		return money.Amount{}, "", err
+	case line.Recurring != nil:
+		return *line.Recurring, line.Period, nil
+	case line.OneOff != nil:
+		return *line.OneOff, "", nil
+	}
+	factor, err := t.factor()
+	if err != nil {
+		return money.Amount{}, "", err
+	}
+	if len(l.Components) == 0 {
+		return money.Amount{}, "", fault.New(fault.Invalid, "price_invalid", "the offering has no price")
+	}
+	first, err := l.Components[0].exact(1, l.Currency)
+	if err != nil {
+		return money.Amount{}, "", err
+	}
+	a, err := money.Ceil(first.Mul(first, factor), l.Currency)
+	if err != nil {
+		return money.Amount{}, "", priceFault(err)
+	}
+	return a, l.Components[0].Unit, nil
+}

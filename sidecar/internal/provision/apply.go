@@ -1,0 +1,151 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+func (s *Service) apply(ctx context.Context, w *work) error {
+	if w.adapter.Describe().Tier == adapters.TierC && w.job.Crashes > 0 {
+		return s.hold(ctx, w, errors.New("the run before this one never reported"))
+	}
+	if w.order.State == order.HeldIndeterminate {
+		if done, err := s.lookAgain(ctx, w); done || err != nil {
+			return err
+		}
+	}
+	s.Fail.Hit("resale.provision.before_apply")
+	var result adapters.Result
+	err := s.call(ctx, w, "apply", func(ctx context.Context) (err error) {
+		result, err = w.adapter.Apply(ctx, w.request)
+		return err
+	})
+	s.Fail.Hit("resale.provision.after_apply")
+	if err != nil {
+		return s.applyFailed(ctx, w, err)
+	}
+	return s.complete(ctx, w, result)
+}
+
+// lookAgain observes what a held order left, now that an operator retries it. Only an answer lets the order go on. done says
+// that the order is completed; otherwise Apply comes next, which alone gives outputs.
+func (s *Service) lookAgain(ctx context.Context, w *work) (done bool, err error) {
+	var seen adapters.Observation
+	err = s.call(ctx, w, "observe", func(ctx context.Context) (err error) {
+		seen, err = w.adapter.Observe(ctx, w.request)
+		return err
+	})
+	if err != nil {
+		return false, later(err)
+	}
+	s.Logger.Info("held order observed", "order", w.order.ID, "adapter", w.step.Adapter, "exists", seen.Exists, "ready", seen.Ready)
+	if !seen.Exists || !seen.Ready || promisesOutputs(w.doc.Outputs) {
+		return false, nil
+	}
+	return true, s.complete(ctx, w, adapters.Result{})
+}
+
+// complete seals the access data and ends the order. What cannot be mapped or sealed now cannot be so the next time either:
+// the job waits for an operator, and the resource stays.
+func (s *Service) complete(ctx context.Context, w *work, result adapters.Result) error {
+	access, err := accessData(w, result)
+	if err != nil {
+		return &job.ParkError{Err: fmt.Errorf("the service runs, but its outputs do not give the access data of the offering: %w", err)}
+	}
+	jwe, err := s.Seal(w.partner.SealingKey, access)
+	if err != nil {
+		return &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", w.partner.Origin, err)}
+	}
+	w.step.State, w.step.Outputs, w.step.Sensitive = result.State, result.Outputs, result.Sensitive
+	err = s.done(ctx, w, Applied, func(tx Tx) error {
+		if err := tx.Subscriptions().PutSecret(w.sub.Key(), subscription.SecretSealed, []byte(jwe)); err != nil {
+			return err
+		}
+		return s.Orders.Complete(tx, w.order, subscription.Result{
+			Adapter: w.step.Adapter, AccessDigest: []byte(signed.Digest([]byte(jwe))),
+		})
+	})
+	if errors.Is(err, job.ErrFinished) {
+		s.Fail.Hit("resale.provision.after_commit")
+	}
+	return err
+}
+
+// applyFailed follows the adapter's error class. Only a class that says "never" ends the order, after what may have come to be
+// in part is gone: the step's record says so first, so that no later run makes what is being removed.
+func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
+	switch class := adapters.ClassOf(cause); class {
+	case adapters.InvalidInput, adapters.Quota, adapters.Permanent:
+		if s.late(w) {
+			return fmt.Errorf("the lease ended before the adapter did: %w", cause)
+		}
+		w.step.Refusal = string(class)
+		if err := s.commit(ctx, w, Removing, func(Tx) error { return nil }); err != nil {
+			return err
+		}
+		return job.Progress("removing what cannot be made: " + cause.Error())
+	case adapters.UnknownOutcome:
+		if w.adapter.Describe().Tier == adapters.TierC {
+			return s.hold(ctx, w, cause)
+		}
+	}
+	return later(cause)
+}
+
+// hold stops where nobody knows whether something was made: an operator looks at the platform and retries the job. The job is
+// parked in the transaction that holds the order, so that no crash and no shutdown lets a run ask the platform again before.
+func (s *Service) hold(ctx context.Context, w *work, cause error) error {
+	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.ID, "adapter", w.step.Adapter, "tag", w.step.Tag, "error", cause)
+	err := s.commit(context.WithoutCancel(ctx), w, Unknown, func(tx Tx) error {
+		err := s.Orders.Hold(tx, w.order, "adapter_outcome_unknown", "The supplier checks whether the service was provided.")
+		if err != nil {
+			return err
+		}
+		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then retry this job", w.step.Tag))
+	})
+	if err != nil {
+		return err
+	}
+	return job.ErrFinished
+}
+
+// promisesOutputs reports whether an offering's outputs schema names any.
+func promisesOutputs(schema []byte) bool {
+	var s struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	return json.Unmarshal(schema, &s) != nil || len(s.Properties) > 0
+}
+
+// accessData maps the adapter's outputs to the recipe's, in the order and with the titles of its schema.
+func accessData(w *work, r adapters.Result) ([]byte, error) {
+	values := make(map[string]string, len(r.Outputs)+len(r.Sensitive))
+	maps.Copy(values, r.Outputs)
+	maps.Copy(values, r.Sensitive)
+	outputs, err := recipe.Outputs(w.binding, w.doc.Outputs, values)
+	if err != nil {
+		return nil, err
+	}
+	revealed, err := recipe.Reveal(w.doc.Outputs, outputs)
+	if err != nil {
+		return nil, err
+	}
+	data := subscription.AccessData{Subscription: w.sub.ID}
+	for _, o := range revealed {
+		_, secret := r.Sensitive[o.Name]
+		data.Fields = append(data.Fields, subscription.AccessField{
+			Name: o.Name, Title: o.Title, Value: o.Value, Sensitive: o.Sensitive || secret,
+		})
+	}
+	return json.Marshal(data)
+}

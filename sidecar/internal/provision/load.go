@@ -1,0 +1,105 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// mainStep names the one step that a recipe has.
+const mainStep = "main"
+
+// work is one accepted order with all that its step needs.
+type work struct {
+	job     job.Job
+	order   resale.Order
+	sub     subscription.Subscription
+	partner member.Partner
+	doc     catalog.Document
+	inputs  []byte
+	binding recipe.Binding
+	step    Step
+	adapter adapters.Adapter
+	request adapters.Request
+}
+
+// load reads the order and prepares the request; nil where nothing is left to do.
+func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
+	w, err := s.read(ctx, j)
+	if err != nil || w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
+		return nil, err
+	}
+	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
+		return nil, &job.ParkError{Err: err}
+	}
+	adapter, connection, err := s.Connections.Connection(w.binding.Connection)
+	if err != nil {
+		// A mistake in the configuration is mended there; the order goes on then.
+		return nil, fmt.Errorf("connection %q: %w", w.binding.Connection, err)
+	}
+	if adapter.Describe().Name != w.binding.Adapter {
+		return nil, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.binding.Connection, w.binding.Adapter)}
+	}
+	with, err := recipe.Resolve(w.binding, recipe.Context{
+		Inputs: w.inputs, InputsSchema: w.doc.Inputs, SubscriptionID: w.sub.ID, Quantity: w.sub.Quantity,
+	})
+	if err != nil {
+		return nil, &job.ParkError{Err: err}
+	}
+	if w.step.Name == "" {
+		w.step = Step{
+			Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
+			Tag: Tag(j.Partner, w.sub.ID, mainStep),
+		}
+	}
+	w.adapter = adapter
+	w.request = adapters.Request{
+		Tag: w.step.Tag, Tenant: Tenant(j.Partner), Generation: w.step.Generation, Connection: connection, With: with, State: w.step.State,
+	}
+	return w, nil
+}
+
+func (s *Service) read(ctx context.Context, j job.Job) (*work, error) {
+	w := &work{job: j}
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		if w.order, err = tx.ResaleOrders().Get(j.Partner, j.Key); err != nil || w.order.State.Ended() {
+			return err
+		}
+		if w.sub, err = tx.Subscriptions().Get(w.order.Subscription()); err != nil {
+			return err
+		}
+		if w.partner, err = tx.Partners().Get(j.Partner); err != nil {
+			return err
+		}
+		offering, err := tx.Catalog().Revision(w.sub.OfferingID, w.sub.Revision)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(offering.Document, &w.doc); err != nil {
+			return fmt.Errorf("offering %s revision %d: %w", w.sub.OfferingID, w.sub.Revision, err)
+		}
+		steps, err := tx.Steps().Of(w.sub.Key())
+		if err != nil {
+			return err
+		}
+		if len(steps) > 0 {
+			w.step = steps[len(steps)-1]
+		}
+		w.inputs, err = tx.Subscriptions().Secret(w.sub.Key(), subscription.SecretInputs)
+		if fault.Is(err, fault.NotFound) {
+			return fmt.Errorf("inputs of subscription %s: %w", w.sub.ID, err)
+		}
+		return err
+	})
+	return w, err
+}

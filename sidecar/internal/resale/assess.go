@@ -1,0 +1,168 @@
+package resale
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// facts are what our books say about an order. What is not there is the zero value.
+type facts struct {
+	// decision is the entry that decided on the order already; nothing else is read then.
+	decision *ledger.Entry
+
+	partner      member.Partner
+	agreement    agreement.Agreement
+	offering     catalog.Offering
+	current      catalog.Offering
+	subscription subscription.Subscription
+}
+
+func (f facts) decided() (e ledger.Entry) {
+	if f.decision != nil {
+		e = *f.decision
+	}
+	return e
+}
+
+// read reads the facts. An agreement that is not the caller's with us is fault.Denied.
+func (s *Service) read(ctx context.Context, r *received) (f facts, err error) {
+	d := r.document
+	err = s.Work.View(ctx, func(tx Tx) error {
+		f = facts{}
+		entry, err := s.stored(tx, r)
+		if err == nil {
+			f.decision = &entry
+			return nil
+		}
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if f.partner, err = tx.Partners().Get(r.Partner); err != nil {
+			return err
+		}
+		if f.agreement, err = tx.Agreements().Get(d.Agreement); absent(&err) != nil {
+			return err
+		}
+		if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {
+			return fault.New(fault.Denied, "agreement_not_yours", "there is no agreement %s between us", d.Agreement)
+		}
+		if d.Action != order.Add {
+			f.subscription, err = tx.Subscriptions().Get(subscription.ResaleKey(r.Partner, d.Subscription))
+			return absent(&err)
+		}
+		if f.offering, err = tx.Catalog().Revision(d.Offering, d.Revision); absent(&err) != nil {
+			return err
+		}
+		f.current, err = tx.Catalog().Current(d.Offering)
+		return absent(&err)
+	})
+	return f, err
+}
+
+// absent takes what is not there for the zero value, which is a fact like others.
+func absent(err *error) error {
+	if fault.Is(*err, fault.NotFound) {
+		*err = nil
+	}
+	return *err
+}
+
+// stored is the entry that decided on this id; fault.NotFound where none did.
+func (s *Service) stored(tx Tx, r *received) (ledger.Entry, error) {
+	have, err := tx.ResaleOrders().Get(r.Partner, r.document.ID)
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	if !bytes.Equal(have.PayloadDigest, r.digest) {
+		return ledger.Entry{}, fault.New(fault.Conflict, "order_conflict", "order %s was decided with other content", r.document.ID).At("document")
+	}
+	return tx.Ledger().Entry(r.Partner, ledger.Own, have.DecisionSeq)
+}
+
+// verdict is what the facts come to.
+type verdict struct {
+	// refusal is nil where the order is taken.
+	refusal *fault.Error
+	// name of what is ordered, and the price that offering and agreement give.
+	name string
+	line price.Line
+}
+
+func refuse(reason, message string) verdict {
+	return verdict{refusal: fault.New(fault.Precondition, reason, "%s", message)}
+}
+
+// assess decides by the facts alone. An error is a defect of ours and no decision.
+func (s *Service) assess(r *received, f facts) (verdict, error) {
+	d := r.document
+	switch {
+	case hex.EncodeToString(f.agreement.Digest[:]) != d.AgreementSHA256:
+		return refuse("agreement_digest", "the order names other agreement terms than those signed"), nil
+	case s.Now().After(r.acceptBy):
+		return refuse("accept_by_passed", "the order could not be decided in time"), nil
+	case d.Action != order.Add:
+		return assessChange(d, f), nil
+	case f.agreement.State != agreement.Active:
+		return refuse("agreement_inactive", "the agreement is "+string(f.agreement.State)), nil
+	case f.partner.State != member.Active:
+		return refuse("agreement_inactive", "the partnership is not active"), nil
+	}
+	return s.assessAdd(r, f)
+}
+
+func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
+	d := r.document
+	if f.offering.ID == "" || f.current.ID == "" {
+		return refuse("offering_unknown", "the offering or its revision is not known"), nil
+	}
+	var doc catalog.Document
+	if err := json.Unmarshal(f.offering.Document, &doc); err != nil {
+		return verdict{}, fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
+	}
+	line, err := doc.PriceList().Line(d.Quantity, price.Terms{DiscountBP: f.agreement.Terms.WholesaleDiscountBP})
+	if err != nil {
+		return refuse("price_overflow", "the price of this quantity is out of range"), nil
+	}
+	switch {
+	case f.current.State != catalog.Orderable:
+		return refuse("offering_not_orderable", "the offering cannot be ordered now"), nil
+	case !catalog.Honoured(f.offering, s.Now()):
+		return refuse("offering_revision_stale", "the offering changed; this revision is not honoured any more"), nil
+	case hex.EncodeToString(f.offering.Digest[:]) != d.OfferingSHA256:
+		return refuse("offering_digest", "the order names another content of the revision"), nil
+	case doc.Currency != f.agreement.Terms.Currency:
+		return refuse("currency_mismatch", "the offering is sold in another currency than the agreement's"), nil
+	case !d.Asks(line, doc.Currency):
+		return refuse("price_mismatch", "the price is not the one that offering and agreement give"), nil
+	case order.InputsDigest(r.InputsSalt, r.Inputs) != d.InputsSHA256:
+		return refuse("inputs_digest", "the inputs are not those that were signed"), nil
+	case s.Schemas.ValidateInputs(doc.Inputs, r.Inputs) != nil:
+		return refuse("inputs_invalid", "the inputs do not satisfy the recipe"), nil
+	}
+	return verdict{name: doc.Name, line: line}, nil
+}
+
+func assessChange(d order.Document, f facts) verdict {
+	row, _ := order.RowOf(d.Action, d.Intent)
+	switch {
+	case f.subscription.ID == "":
+		return refuse("subscription_unknown", "there is no such subscription")
+	case f.subscription.AgreementID != f.agreement.ID:
+		return refuse("agreement_digest", "the subscription runs under another agreement")
+	case !row.Course.Allows(f.subscription.State):
+		return refuse("subscription_state", "the subscription is "+string(f.subscription.State))
+	}
+	return verdict{name: f.subscription.Name}
+}

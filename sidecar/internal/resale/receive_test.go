@@ -1,0 +1,355 @@
+package resale_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const (
+	self  = "https://supplier.localhost:1"
+	buyer = "https://buyer.localhost:2"
+	other = "https://other.localhost:3"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// desk is a supplier with a real store, one offering in two revisions, and two resellers with an agreement each.
+type desk struct {
+	t       *testing.T
+	store   *store.Store
+	service *resale.Service
+	keys    map[string]*keys.Manager
+	now     time.Time
+}
+
+func offering(price string) []byte {
+	return []byte(`apiVersion: hanse/v1
+kind: Offering
+id: db
+name: Database
+summary: A database.
+category: database
+region: helsinki
+country: FI
+currency: EUR
+prices:
+  - {id: setup, name: Setup, kind: one_off, amount: "` + price + `"}
+recipe:
+  inputs: {type: object, additionalProperties: false, required: [title], properties: {title: {type: string, maxLength: 9}}}
+  outputs: {type: object}
+  step: {adapter: x, connection: y}
+`)
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	ctx := context.Background()
+	d := &desk{t: t, keys: map[string]*keys.Manager{}, now: noon}
+	clock := func() time.Time { return d.now }
+	for _, origin := range []string{self, buyer, other} {
+		st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		if d.keys[origin], err = keys.New(ctx, keys.Config{Store: st, Now: clock}); err != nil {
+			t.Fatal(err)
+		}
+		if origin == self {
+			d.store = st
+		}
+	}
+	work := store.For[ledger.Tx](d.store)
+	d.service = &resale.Service{
+		Self: self, Work: store.For[resale.Tx](d.store), Schemas: recipe.NewSchemas(0), Now: clock,
+		Book: &ledger.Book{
+			Self: self, Work: work, Signer: d.keys[self], Now: clock,
+			OwnKeys: func() [][]byte { return [][]byte{d.keys[self].PublicJWK(keys.Business)} },
+		},
+	}
+	err := d.store.Do(ctx, func(tx *store.Tx) error {
+		for _, origin := range []string{buyer, other} {
+			if _, err := tx.Partners().Put(member.Partner{
+				Origin: origin, PartnershipID: trust.PartnershipID(self, origin), Roles: []member.Role{member.Reseller}, State: member.Active,
+				BusinessKey: d.keys[origin].PublicJWK(keys.Business), Thumbprint: d.keys[origin].CurrentKID(keys.Business),
+			}); err != nil {
+				return err
+			}
+			if _, err := tx.Agreements().Put(agreement.Agreement{
+				ID: "agr-" + origin[8:13], Supplier: self, Reseller: origin, State: agreement.Active, Payload: []byte(origin),
+				Digest: [32]byte{1}, Terms: agreement.Terms{WholesaleDiscountBP: 2000, Currency: "EUR"},
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.apply("10.00")
+	d.now = d.now.Add(time.Hour)
+	d.apply("12.00")
+	return d
+}
+
+func (d *desk) apply(price string) {
+	d.t.Helper()
+	service := &catalog.Service{Self: self, Work: store.For[catalog.Tx](d.store), Now: func() time.Time { return d.now }}
+	if _, wrong, err := service.Apply(context.Background(), offering(price), false); err != nil || len(wrong) > 0 {
+		d.t.Fatal(wrong, err)
+	}
+}
+
+// document is a good order of the current revision by the buyer, as JSON members.
+func (d *desk) document(id string) map[string]any {
+	d.t.Helper()
+	var current catalog.Offering
+	if err := d.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		current, err = tx.Catalog().Current("db")
+		return err
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	digest := [32]byte{1}
+	return map[string]any{
+		"iss": buyer, "aud": self, "jti": id, "placed_at": d.now.Format(time.RFC3339), "accept_by": d.now.Add(time.Hour).Format(time.RFC3339),
+		"action": "add", "intent": "purchase", "agreement": "agr-buyer", "agreement_sha256": hex.EncodeToString(digest[:]),
+		"subscription": order.SubscriptionID(id), "customer": "cus-1", "offering": "db", "revision": current.Revision,
+		"offering_sha256": hex.EncodeToString(current.Digest[:]), "quantity": 2, "inputs_sha256": order.InputsDigest([]byte("salt"), []byte(`{"title":"mine"}`)),
+		"one_off_minor": 1920, "currency": "EUR",
+	}
+}
+
+func (d *desk) command(signer string, document map[string]any) resale.ReceiveCommand {
+	d.t.Helper()
+	payload, err := json.Marshal(document)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	jws, err := d.keys[signer].Sign(keys.Business, signed.Order, payload)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return resale.ReceiveCommand{Partner: buyer, AgreementID: "agr-buyer", Document: jws, Inputs: []byte(`{"title":"mine"}`), InputsSalt: []byte("salt")}
+}
+
+// traces counts what a command may leave behind.
+func (d *desk) traces() (orders, entries, jobs int) {
+	d.t.Helper()
+	err := d.store.View(context.Background(), func(tx *store.Tx) error {
+		list, err := tx.ResaleOrders().List(false, order.Place{}, 100)
+		if err != nil {
+			return err
+		}
+		orders = len(list)
+		for _, partner := range []string{buyer, other} {
+			head, err := tx.Ledger().Head(partner, ledger.Own)
+			if err != nil {
+				return err
+			}
+			entries += int(head.Seq)
+		}
+		waiting, err := tx.Jobs().List(100)
+		jobs = len(waiting)
+		return err
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return orders, entries, jobs
+}
+
+func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
+	cases := []struct {
+		name, signer, reason string
+		kind                 fault.Kind
+		change               func(document map[string]any, c *resale.ReceiveCommand)
+	}{
+		{"signed by another reseller inside the buyer's token", other, "document_signature_invalid", fault.Unauthenticated, nil},
+		{"a document that is none", buyer, "document_signature_invalid", fault.Unauthenticated, func(_ map[string]any, c *resale.ReceiveCommand) { c.Document = "x.y.z" }},
+		{"issued in another's name", buyer, "document_parties", fault.Denied, func(m map[string]any, _ *resale.ReceiveCommand) { m["iss"] = other }},
+		{"meant for another supplier", buyer, "document_parties", fault.Denied, func(m map[string]any, _ *resale.ReceiveCommand) { m["aud"] = other }},
+		{"another partner's agreement in document and token", buyer, "agreement_not_yours", fault.Denied, func(m map[string]any, c *resale.ReceiveCommand) {
+			m["agreement"], c.AgreementID = "agr-other", "agr-other"
+		}},
+		{"another agreement than the token's", buyer, "agreement_mismatch", fault.Denied, func(m map[string]any, _ *resale.ReceiveCommand) { m["agreement"] = "agr-other" }},
+		{"an agreement that does not exist", buyer, "agreement_not_yours", fault.Denied, func(m map[string]any, c *resale.ReceiveCommand) {
+			m["agreement"], c.AgreementID = "agr-none", "agr-none"
+		}},
+		{"a negative quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = -1 }},
+		{"an overflowing quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = int64(1) << 62 }},
+		{"a quantity that is no integer", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = 1.5 }},
+		{"a subscription id of somebody else", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["subscription"] = "sub-mine" }},
+		{"an unknown action", buyer, "order_action_unknown", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["action"] = "modify" }},
+		{"no date to decide by", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { delete(m, "accept_by") }},
+		{"a countersigned checkpoint that nobody signed", buyer, "document_signature_invalid", fault.Unauthenticated, func(_ map[string]any, c *resale.ReceiveCommand) { c.Seen = "forged" }},
+		{"inputs beyond the limit", buyer, "inputs_too_large", fault.Invalid, func(_ map[string]any, c *resale.ReceiveCommand) { c.Inputs = make([]byte, order.MaxInputsBytes+1) }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t)
+			document := d.document("order-0001")
+			command := resale.ReceiveCommand{AgreementID: "agr-buyer"}
+			if c.change != nil {
+				c.change(document, &command)
+			}
+			signed := d.command(c.signer, document)
+			signed.AgreementID = command.AgreementID
+			if command.Document != "" {
+				signed.Document = command.Document
+			}
+			if command.Inputs != nil {
+				signed.Inputs = command.Inputs
+			}
+			signed.Seen = command.Seen
+			_, err := d.service.Receive(context.Background(), signed)
+			if fault.ReasonOf(err) != c.reason || fault.KindOf(err) != c.kind {
+				t.Fatalf("error is %v of kind %s, want %s of kind %s", err, fault.KindOf(err), c.reason, c.kind)
+			}
+			if orders, entries, jobs := d.traces(); orders+entries+jobs != 0 {
+				t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
+			}
+		})
+	}
+}
+
+func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
+	cases := []struct {
+		name, reason string
+		change       func(d *desk, document map[string]any)
+	}{
+		{"a lower price", "price_mismatch", func(_ *desk, m map[string]any) { m["one_off_minor"] = 1919 }},
+		{"the price of an older revision", "price_mismatch", func(_ *desk, m map[string]any) { m["one_off_minor"] = 1600 }},
+		{"no price at all", "price_mismatch", func(_ *desk, m map[string]any) { delete(m, "one_off_minor") }},
+		{"a fee that is not owed", "price_mismatch", func(_ *desk, m map[string]any) { m["recurring_minor"] = 1 }},
+		{"another currency", "price_mismatch", func(_ *desk, m map[string]any) { m["currency"] = "SEK" }},
+		{"a revision beyond its grace", "offering_revision_stale", func(d *desk, m map[string]any) {
+			m["revision"] = 1
+			d.now = d.now.Add(catalog.Grace)
+			m["accept_by"] = d.now.Add(time.Hour).Format(time.RFC3339)
+		}},
+		{"a revision that never was", "offering_unknown", func(_ *desk, m map[string]any) { m["revision"] = 9 }},
+		{"an offering that never was", "offering_unknown", func(_ *desk, m map[string]any) { m["offering"] = "nothing" }},
+		{"another content of the revision", "offering_digest", func(_ *desk, m map[string]any) { m["offering_sha256"] = strings.Repeat("0", 64) }},
+		{"other terms than those signed", "agreement_digest", func(_ *desk, m map[string]any) { m["agreement_sha256"] = strings.Repeat("0", 64) }},
+		{"other inputs than those signed", "inputs_digest", func(_ *desk, m map[string]any) { m["inputs_sha256"] = strings.Repeat("0", 64) }},
+		{"too late by our clock", "accept_by_passed", func(d *desk, m map[string]any) { m["accept_by"] = d.now.Add(-time.Second).Format(time.RFC3339) }},
+		{"the end of a subscription that is not there", "subscription_unknown", func(_ *desk, m map[string]any) {
+			m["action"], m["intent"], m["subscription"] = "delete", "terminate", "sub-none"
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t)
+			document := d.document("order-0001")
+			c.change(d, document)
+			command := d.command(buyer, document)
+			first, err := d.service.Receive(context.Background(), command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var body struct {
+				Kind string `json:"kind"`
+				Body struct {
+					Reason string `json:"reason"`
+				} `json:"body"`
+			}
+			if err := json.Unmarshal(first.Entry, &body); err != nil || body.Kind != string(ledger.OrderRejected) || body.Body.Reason != c.reason {
+				t.Fatalf("decided %s, want a rejection for %s", first.Entry, c.reason)
+			}
+			again, err := d.service.Receive(context.Background(), command)
+			if err != nil || !bytes.Equal(again.Entry, first.Entry) {
+				t.Fatalf("the repetition answers %s, %v", again.Entry, err)
+			}
+			if orders, entries, jobs := d.traces(); orders != 1 || entries != 1 || jobs != 0 {
+				t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
+			}
+		})
+	}
+}
+
+func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
+	d := newDesk(t)
+	ctx := context.Background()
+	command := d.command(buyer, d.document("order-0001"))
+	first, err := d.service.Receive(ctx, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Signed anew, with the same payload, years later.
+	d.now = d.now.AddDate(9, 0, 0)
+	renewed := command
+	payload, err := signed.Open(command.Document, signed.Order, d.keys[buyer].PublicJWK(keys.Business))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if renewed.Document, err = d.keys[buyer].Sign(keys.Business, signed.Order, payload); err != nil {
+		t.Fatal(err)
+	}
+	if renewed.Document == command.Document {
+		t.Fatal("the signature is the same; nothing is proved")
+	}
+	again, err := d.service.Receive(ctx, renewed)
+	if err != nil || !bytes.Equal(again.Entry, first.Entry) {
+		t.Fatalf("the repetition answers %s, %v", again.Entry, err)
+	}
+	changed := d.document("order-0001")
+	changed["quantity"] = 1
+	changed["one_off_minor"] = 960
+	if _, err := d.service.Receive(ctx, d.command(buyer, changed)); fault.ReasonOf(err) != "order_conflict" {
+		t.Fatalf("other content under the same id: %v", err)
+	}
+	if orders, entries, jobs := d.traces(); orders != 1 || entries != 1 || jobs != 1 {
+		t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
+	}
+	err = d.store.View(ctx, func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(subscription.ResaleKey(buyer, order.SubscriptionID("order-0001")))
+		if err == nil && (sub.State != subscription.PendingActive || sub.Price.OneOff.Minor != 1920) {
+			t.Errorf("subscription is %+v", sub)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTwoResellersMayChooseTheSameId(t *testing.T) {
+	d := newDesk(t)
+	ctx := context.Background()
+	if _, err := d.service.Receive(ctx, d.command(buyer, d.document("order-0001"))); err != nil {
+		t.Fatal(err)
+	}
+	document := d.document("order-0001")
+	document["iss"], document["agreement"] = other, "agr-other"
+	command := d.command(other, document)
+	command.Partner, command.AgreementID = other, "agr-other"
+	receipt, err := d.service.Receive(ctx, command)
+	if err != nil || !bytes.Contains(receipt.Entry, []byte(ledger.OrderAccepted)) {
+		t.Fatalf("%s, %v", receipt.Entry, err)
+	}
+	if orders, entries, jobs := d.traces(); orders != 2 || entries != 2 || jobs != 2 {
+		t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
+	}
+}

@@ -1,0 +1,50 @@
+package retail
+
+import "regexp"
+
+// explanations is what a customer reads for an item's reason. A supplier's own text never reaches a customer.
+var explanations = map[string]string{
+	"":                           "",
+	"offering_revision_stale":    "The offer changed before the order arrived. Nothing was ordered; please look at it again.",
+	"price_mismatch":             "The price changed before the order arrived. Nothing was ordered; please look at it again.",
+	"offering_not_orderable":     "The service cannot be ordered at the moment. Nothing was ordered.",
+	"inputs_invalid":             "The details given do not fit the service. Nothing was ordered.",
+	"accept_by_passed":           "The order could not be accepted in time. Nothing was ordered.",
+	"adapter_outcome_unknown":    "The order needs a check by hand. It goes on by itself when that is done.",
+	"subscription_state":         "The service is changing or has ended already.",
+	"subscription_unknown":       "The service has ended already.",
+	"provisioning_quota":         "There is no capacity for this service at the moment. Nothing is charged.",
+	"provisioning_permanent":     "The service could not be provided. Nothing is charged.",
+	"provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
+	reasonUnreachable:            "The order waits for the platform to become reachable and goes on by itself.",
+}
+
+// explain is our own text for a supplier's reason.
+func explain(reason string) string {
+	if text, known := explanations[reason]; known {
+		return text
+	}
+	return "The order could not be carried out. Nothing is charged."
+}
+
+var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// PublicReason is what a customer's portal sees of an item's reason: one of our own codes. A supplier could write anything into
+// its own.
+func (i Item) PublicReason() string {
+	if _, known := explanations[i.Reason]; known {
+		return i.Reason
+	}
+	return "order_refused"
+}
+
+// reasonUnreachable is why an item waits for its supplier.
+const reasonUnreachable = "platform_unreachable"
+
+// cleanReason keeps a supplier's reason only in the form of a code.
+func cleanReason(reason string) string {
+	if reason == "" || reasonForm.MatchString(reason) {
+		return reason
+	}
+	return "unknown"
+}

@@ -1,0 +1,102 @@
+package retail
+
+import (
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+)
+
+// Order is what a customer ordered in a portal (TMF622 ProductOrder).
+type Order struct {
+	// Portal and ID name it; the portal chose the id.
+	Portal   string
+	ID       string
+	Customer string
+	// RequestDigest is the SHA-256 of what the caller asked, to tell a repetition from a conflict.
+	RequestDigest []byte
+	Items         []Item
+	PlacedAt      time.Time
+	UpdatedAt     time.Time
+	Version       int64
+}
+
+// Item is one line of the order: a deal with one supplier.
+type Item struct {
+	order.Item
+	// CorrelationID ties it to the supplier's order, whose id it is; made here, once.
+	CorrelationID string
+	Partner       string
+	ListingID     string
+	// Retail is what the customer owes.
+	Retail price.Line
+}
+
+// State of the order, from those of its items.
+func (o Order) State() order.State {
+	states := make([]order.State, len(o.Items))
+	for i, it := range o.Items {
+		states[i] = it.State
+	}
+	return order.Sum(states)
+}
+
+// Timeline is what happened to the order, oldest first.
+func (o Order) Timeline() []order.Event {
+	items := make([]order.Item, len(o.Items))
+	for i, it := range o.Items {
+		items[i] = it.Item
+	}
+	return order.Timeline(items)
+}
+
+// Telling is the first item whose state is the order's: its reason and message are the order's too. Where no item is in that
+// state, as in a partial order, it is the first that did not end well.
+func (o Order) Telling() Item {
+	state := o.State()
+	for _, it := range o.Items {
+		if it.State == state {
+			return it
+		}
+	}
+	for _, it := range o.Items {
+		if it.State.Ended() && it.State != order.Completed {
+			return it
+		}
+	}
+	return o.Items[0]
+}
+
+// Place is where the order stands in lists.
+func (o Order) Place() order.Place { return order.Place{At: o.PlacedAt, Key: o.Portal + "\n" + o.ID} }
+
+// move is the order with one item in its next state.
+func (o Order) move(i int, now time.Time, to order.State, reason, source string) (Order, error) {
+	it, err := o.Items[i].Move(now, to, reason, explain(reason), source)
+	if err != nil {
+		return o, err
+	}
+	items := make([]Item, len(o.Items))
+	copy(items, o.Items)
+	items[i].Item = it
+	o.Items, o.UpdatedAt = items, now
+	return o, nil
+}
+
+// Store keeps retail orders.
+type Store interface {
+	// Get reads one; fault.NotFound with reason order_not_found.
+	Get(portal, id string) (Order, error)
+	// ByCorrelation finds the order of an item and the item's index; fault.NotFound.
+	ByCorrelation(correlationID string) (Order, int, error)
+	// Put inserts (Version 0, fault.Conflict if there is one) or compares and swaps (fault.Conflict).
+	Put(Order) (Order, error)
+	// OfCustomer pages through a portal's orders, newest first; customer "" is all customers'.
+	OfCustomer(portal, customer, pageToken string, limit int) ([]Order, string, error)
+	// List lists orders after a place, newest first.
+	List(openOnly bool, after order.Place, limit int) ([]Order, error)
+	// Find lists the orders that have an id or an item of that correlation id, newest first.
+	Find(id string) ([]Order, error)
+	// Count counts by state and gives the oldest open order's time, zero where none is open.
+	Count() (map[order.State]int64, time.Time, error)
+}

@@ -1,0 +1,349 @@
+package retail
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// PlaceCommand is a portal's wish.
+type PlaceCommand struct {
+	Portal   string
+	Customer string
+	ID       string
+	// Items are 1 to order.MaxItems; their suppliers may differ.
+	Items []ItemCommand
+}
+
+// ItemCommand is one line of it.
+type ItemCommand struct {
+	Action order.Action
+	// ListingID, ListingDigest (may be empty), Quantity (0 is 1) and Inputs (JSON object) belong to Add.
+	ListingID     string
+	ListingDigest string
+	Quantity      int64
+	Inputs        []byte
+	// SubscriptionID belongs to the other actions.
+	SubscriptionID string
+}
+
+// complete fills in what was left out, so that the same wish is the same command.
+func (c PlaceCommand) complete() PlaceCommand {
+	items := make([]ItemCommand, len(c.Items))
+	for i, it := range c.Items {
+		if it.Quantity == 0 && it.Action == order.Add {
+			it.Quantity = 1
+		}
+		if len(it.Inputs) == 0 {
+			it.Inputs = []byte("{}")
+		}
+		items[i] = it
+	}
+	c.Items = items
+	return c
+}
+
+// digest tells a repetition from another wish under the same id.
+func (c PlaceCommand) digest() ([]byte, error) {
+	wish := []any{c.Customer}
+	for _, it := range c.Items {
+		wish = append(wish, it.Action, it.ListingID, it.ListingDigest, it.Quantity, string(it.Inputs), it.SubscriptionID)
+	}
+	raw, err := json.Marshal(wish)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	return sum[:], nil
+}
+
+func field(i int) string { return fmt.Sprintf("items[%d]", i) }
+
+// check refuses what no state of ours can make right.
+func (c PlaceCommand) check() error {
+	if len(c.Items) < 1 || len(c.Items) > order.MaxItems {
+		return fault.New(fault.Invalid, "order_items", "an order has 1 to %d items", order.MaxItems).At("items")
+	}
+	about := make(map[string]int, len(c.Items))
+	for i, it := range c.Items {
+		row, taken := order.Usual(it.Action)
+		if !taken {
+			return fault.New(fault.Invalid, "order_action_unknown", "action %q is not taken yet", it.Action).At(field(i) + ".action")
+		}
+		if row.Action == order.Add {
+			continue
+		}
+		if first, twice := about[it.SubscriptionID]; twice {
+			return fault.New(fault.Invalid, "order_items_overlap", "items %d and %d are about the same subscription", first, i).
+				At(field(i) + ".subscription_id").Do("order one change of a subscription at a time")
+		}
+		about[it.SubscriptionID] = i
+	}
+	return nil
+}
+
+// Place takes a retail order. The same id and wish again returns the order as it stands; another wish is fault.Conflict
+// order_id_conflict.
+func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
+	c = c.complete()
+	digest, err := c.digest()
+	if err != nil {
+		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
+	}
+	have, err := s.placed(ctx, c, digest)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return have, err
+	}
+	if err := c.check(); err != nil {
+		return Order{}, err
+	}
+	var out Order
+	err = unit.Fresh(func() error {
+		p, err := s.prepare(ctx, c, digest)
+		if err != nil {
+			return err
+		}
+		s.Fail.Hit("retail.place.before_commit")
+		return s.Work.Do(ctx, func(tx Tx) error {
+			out, err = s.commit(tx, c, p)
+			return err
+		})
+	})
+	if err != nil {
+		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
+	}
+	s.Fail.Hit("retail.place.after_commit")
+	return out, nil
+}
+
+func (s *Service) placed(ctx context.Context, c PlaceCommand, digest []byte) (have Order, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
+		have, err = tx.RetailOrders().Get(c.Portal, c.ID)
+		return err
+	})
+	if err != nil {
+		return Order{}, err
+	}
+	return repeated(have, digest)
+}
+
+func repeated(have Order, digest []byte) (Order, error) {
+	if !bytes.Equal(have.RequestDigest, digest) {
+		return Order{}, fault.New(fault.Conflict, "order_id_conflict", "order %s was placed with other content", have.ID).At("id").
+			Do("use a new id for a new order")
+	}
+	return have, nil
+}
+
+// prepared is an order that only needs to be committed, with the facts that it was made of.
+type prepared struct {
+	order Order
+	items []preparedItem
+}
+
+type preparedItem struct {
+	// subscription is the new one, or the one that the item is about as it was read.
+	subscription subscription.Subscription
+	agreement    agreement.Agreement
+	inputs       []byte
+}
+
+// prepare reads what the items are about, checks and prices them and signs their documents; nothing is written.
+func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (prepared, error) {
+	now := s.Now().UTC()
+	p := prepared{order: Order{Portal: c.Portal, ID: c.ID, Customer: c.Customer, RequestDigest: digest, PlacedAt: now, UpdatedAt: now}}
+	for i, wish := range c.Items {
+		row, _ := order.Usual(wish.Action)
+		it := Item{Item: order.Item{Action: row.Action, Intent: row.Intent}, CorrelationID: s.NewID()}
+		d := order.Document{ID: it.CorrelationID, Action: row.Action, Intent: row.Intent}
+		var made preparedItem
+		var err error
+		if row.Action == order.Add {
+			made, err = s.prepareAdd(ctx, wish, &it, &d)
+		} else {
+			made, err = s.prepareChange(ctx, c, wish, &it, &d)
+		}
+		if err != nil {
+			return prepared{}, fault.Under(field(i), err)
+		}
+		if row.Action == order.Add {
+			made.subscription.Portal, made.subscription.Customer, made.subscription.OrderID = c.Portal, c.Customer, c.ID
+		}
+		if err := s.sign(&it, &d, made, now); err != nil {
+			return prepared{}, err
+		}
+		p.order.Items, p.items = append(p.order.Items, it), append(p.items, made)
+	}
+	return p, nil
+}
+
+func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d *order.Document) (preparedItem, error) {
+	offer, err := s.Offers.Offer(ctx, wish.ListingID)
+	if err != nil {
+		return preparedItem{}, err
+	}
+	if err := s.checkAdd(wish, offer); err != nil {
+		return preparedItem{}, err
+	}
+	terms := price.Terms{DiscountBP: offer.Agreement.Terms.WholesaleDiscountBP}
+	list := offer.Document.PriceList()
+	if it.Wholesale, err = list.Line(wish.Quantity, terms); err != nil {
+		return preparedItem{}, err
+	}
+	terms.MarkupBP = offer.MarkupBP
+	if it.Retail, err = list.Line(wish.Quantity, terms); err != nil {
+		return preparedItem{}, err
+	}
+	it.Partner, it.AgreementID, it.OfferingID, it.Revision = offer.Partner, offer.Agreement.ID, offer.Foreign.ID, offer.Foreign.Revision
+	it.ListingID, it.Name, it.Quantity = wish.ListingID, offer.Name, wish.Quantity
+	it.SubscriptionID = order.SubscriptionID(it.CorrelationID)
+	it.InputsSalt = make([]byte, 32)
+	s.Rand(it.InputsSalt)
+
+	d.Offering, d.Revision, d.OfferingSHA256 = offer.Foreign.ID, offer.Foreign.Revision, hex.EncodeToString(offer.Foreign.Digest[:])
+	d.Quantity, d.InputsSHA256 = wish.Quantity, order.InputsDigest(it.InputsSalt, wish.Inputs)
+	d.SetPrice(it.Wholesale, offer.Document.Currency)
+	return preparedItem{
+		agreement: offer.Agreement, inputs: wish.Inputs,
+		subscription: subscription.Subscription{
+			ID: it.SubscriptionID, Side: subscription.Retail, Partner: offer.Partner, AgreementID: it.AgreementID,
+			OfferingID: it.OfferingID, Revision: it.Revision, ListingID: it.ListingID, Name: it.Name, Quantity: it.Quantity, Price: it.Retail,
+		},
+	}, nil
+}
+
+func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) error {
+	switch {
+	case !offer.Orderable:
+		return fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", offer.Name).At("listing_id")
+	case wish.ListingDigest != "" && wish.ListingDigest != offer.Digest:
+		return fault.New(fault.Conflict, "listing_changed", "price or conditions of %s changed since the customer saw them", offer.Name).
+			At("listing_digest").Do("show the listing again and let the customer confirm")
+	case wish.Quantity < 1 || wish.Quantity > order.MaxQuantity:
+		return fault.New(fault.Invalid, "quantity_range", "a quantity is 1 to %d", order.MaxQuantity).At("quantity")
+	case len(wish.Inputs) > order.MaxInputsBytes:
+		return fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
+	}
+	return s.Schemas.ValidateInputs(offer.Document.Inputs, wish.Inputs)
+}
+
+// prepareChange makes an item about a subscription that there is.
+func (s *Service) prepareChange(ctx context.Context, c PlaceCommand, wish ItemCommand, it *Item, d *order.Document) (made preparedItem, err error) {
+	missing := fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s", wish.SubscriptionID).At("subscription_id")
+	err = s.Work.View(ctx, func(tx Tx) error {
+		if made.subscription, err = tx.Subscriptions().Get(subscription.RetailKey(wish.SubscriptionID)); err != nil {
+			return err
+		}
+		made.agreement, err = tx.Agreements().Get(made.subscription.AgreementID)
+		return err
+	})
+	sub := made.subscription
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && (sub.Portal != c.Portal || c.Customer != "" && sub.Customer != c.Customer):
+		return preparedItem{}, missing
+	case err != nil:
+		return preparedItem{}, err
+	case !it.Course().Allows(sub.State):
+		return preparedItem{}, fault.New(fault.Precondition, "subscription_state", "subscription %s is %s", sub.ID, sub.State).At("subscription_id")
+	}
+	it.Partner, it.AgreementID, it.OfferingID, it.Revision = sub.Partner, sub.AgreementID, sub.OfferingID, sub.Revision
+	it.ListingID, it.Name, it.Quantity, it.SubscriptionID = sub.ListingID, sub.Name, sub.Quantity, sub.ID
+	return made, nil
+}
+
+const acceptWithin = 7 * 24 * time.Hour
+
+// sign makes the document once; it never changes afterwards.
+func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.Time) error {
+	within := s.AcceptWithin
+	if within == 0 {
+		within = acceptWithin
+	}
+	sub := made.subscription
+	d.Issuer, d.Audience, d.Subscription = s.Self, it.Partner, it.SubscriptionID
+	d.PlacedAt, d.AcceptBy = now.Format(time.RFC3339), now.Add(within).Format(time.RFC3339)
+	d.Agreement, d.AgreementSHA256 = made.agreement.ID, hex.EncodeToString(made.agreement.Digest[:])
+	d.Customer = s.Pseudonym(it.Partner, sub.Portal, sub.Customer)
+	payload, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(payload)
+	it.PayloadDigest = sum[:]
+	it.Document, err = s.Signer.Sign(keys.Business, signed.Order, payload)
+	return err
+}
+
+// commit writes the order with its subscriptions, inputs, ledger entries and jobs, unless somebody was faster with the same id
+// or a fact changed.
+func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
+	have, err := tx.RetailOrders().Get(c.Portal, c.ID)
+	if err == nil {
+		return repeated(have, p.order.RequestDigest)
+	}
+	if !fault.Is(err, fault.NotFound) {
+		return Order{}, err
+	}
+	o := p.order
+	items := make([]Item, len(o.Items))
+	for i, it := range o.Items {
+		if items[i], err = s.commitItem(tx, it, p.items[i], o.PlacedAt); err != nil {
+			return Order{}, fault.Under(field(i), err)
+		}
+	}
+	o.Items = items
+	return tx.RetailOrders().Put(o)
+}
+
+func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (Item, error) {
+	a, err := tx.Agreements().Get(made.agreement.ID)
+	if err != nil {
+		return it, err
+	}
+	if a.Version != made.agreement.Version {
+		return it, unit.ErrStale
+	}
+	if made.subscription.Version != 0 {
+		sub, err := tx.Subscriptions().Get(made.subscription.Key())
+		if err != nil {
+			return it, err
+		}
+		if sub.Version != made.subscription.Version {
+			return it, unit.ErrStale
+		}
+	}
+	if _, err := subscription.Begin(tx, made.subscription, it.Course(), now); err != nil {
+		return it, err
+	}
+	if it.Action == order.Add {
+		if err := tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
+			return it, err
+		}
+	}
+	entry, err := s.Book.Append(tx, it.Partner, ledger.OrderPlaced, it.CorrelationID, order.Body{
+		Order: it.CorrelationID, DocumentSHA256: hex.EncodeToString(it.PayloadDigest), Agreement: it.AgreementID,
+		Subscription: it.SubscriptionID, Action: it.Action,
+	})
+	if err != nil {
+		return it, err
+	}
+	if it.Item, err = it.Move(now, order.Acknowledged, "", "", order.Source(entry)); err != nil {
+		return it, err
+	}
+	return it, tx.Jobs().At(JobSubmit, it.CorrelationID, it.Partner, now)
+}

@@ -1,0 +1,239 @@
+package retail_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+const (
+	buyer  = "https://buyer.localhost:2"
+	vendor = "https://vendor.localhost:9"
+	second = "https://second.localhost:8"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// counter is a reseller with a real store, one listing, and a link whose answers a test scripts.
+type counter struct {
+	t       *testing.T
+	store   *store.Store
+	service *retail.Service
+	// agreement is the one with the vendor, other the one with the second.
+	agreement, other agreement.Agreement
+	answer           func(retail.Submission) (order.Receipt, error)
+}
+
+// Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's.
+func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
+	from, agreed := vendor, c.agreement
+	switch id {
+	case "gone":
+		return listing.Offer{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing gone")
+	case "other":
+		from, agreed = second, c.other
+	}
+	return listing.Offer{
+		ListingID: id, Name: "Database", Digest: "d", Orderable: id != "held", Partner: from,
+		Foreign:   catalog.Foreign{Partner: from, ID: "db", Revision: 3},
+		Document:  catalog.Document{ID: "db", Currency: "EUR", Prices: []price.Component{{ID: "fee", Kind: price.OneOff, Amount: "10.00"}}, Inputs: json.RawMessage(`{"type":"object"}`)},
+		Agreement: agreed,
+	}, nil
+}
+
+// PlaceOrder implements retail.Link.
+func (c *counter) PlaceOrder(_ context.Context, s retail.Submission) (order.Receipt, error) {
+	return c.answer(s)
+}
+
+func newCounter(t *testing.T) *counter {
+	t.Helper()
+	ctx := context.Background()
+	clock := func() time.Time { return noon }
+	st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{2}, 32), Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counter{t: t, store: st}
+	ids := 0
+	c.service = &retail.Service{
+		Self: buyer, Work: store.For[retail.Tx](st), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: manager, Now: clock,
+		Book:      &ledger.Book{Self: buyer, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock},
+		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { ids++; return fmt.Sprintf("corr-%04d", ids) },
+		Rand: func(b []byte) { _, _ = rand.Read(b) },
+	}
+	err = st.Do(ctx, func(tx *store.Tx) error {
+		for origin, into := range map[string]*agreement.Agreement{vendor: &c.agreement, second: &c.other} {
+			_, err := tx.Partners().Put(member.Partner{
+				Origin: origin, PartnershipID: trust.PartnershipID(buyer, origin), State: member.Active, BusinessKey: manager.PublicJWK(keys.Business),
+			})
+			if err != nil {
+				return err
+			}
+			*into, err = tx.Agreements().Put(agreement.Agreement{
+				ID: "agr " + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
+				Terms: agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// newOrder is a counter at which one database was ordered.
+func newOrder(t *testing.T) *counter {
+	t.Helper()
+	c := newCounter(t)
+	if _, err := c.service.Place(context.Background(), retail.PlaceCommand{
+		Portal: "shop", Customer: "c", ID: "order-0001", Items: []retail.ItemCommand{{Action: order.Add, ListingID: "lst"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *counter) order() retail.Order {
+	c.t.Helper()
+	o, err := c.service.Get(context.Background(), "shop", "c", "order-0001")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return o
+}
+
+// apply applies an entry of the vendor's ledger, as the feed does.
+func (c *counter) apply(kind ledger.Kind, body string) error {
+	return c.hear(vendor, "corr-0001", kind, body)
+}
+
+// hear applies an entry of a supplier's ledger about one item.
+func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
+	return c.store.Do(context.Background(), func(tx *store.Tx) error {
+		return c.service.Apply(tx, ledger.Entry{
+			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: correlationID, Body: json.RawMessage(body),
+		})
+	})
+}
+
+func TestAnErrorIsNeverADecision(t *testing.T) {
+	for _, kind := range []fault.Kind{
+		fault.Internal, fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied, fault.Unauthenticated,
+		fault.Exhausted, fault.Unavailable,
+	} {
+		t.Run(kind.String(), func(t *testing.T) {
+			c := newOrder(t)
+			c.answer = func(retail.Submission) (order.Receipt, error) {
+				return order.Receipt{}, fault.New(kind, "procedure_unknown", "what a misrouted proxy says")
+			}
+			err := c.service.Submit(context.Background(), job.Job{Kind: retail.JobSubmit, Key: "corr-0001", Partner: vendor})
+			var parked *job.ParkError
+			wantPark := kind == fault.Invalid || kind == fault.NotFound || kind == fault.Conflict || kind == fault.Precondition
+			if err == nil || errors.As(err, &parked) != wantPark {
+				t.Fatalf("the job ends with %v, parked should be %v", err, wantPark)
+			}
+			if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != "platform_unreachable" {
+				t.Fatalf("the order is %s (%s)", o.State(), o.Telling().Reason)
+			}
+			// What an earlier attempt did at the supplier still counts when its word arrives.
+			if err := c.apply(ledger.OrderAccepted, `{}`); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.apply(ledger.OrderCompleted, `{"access_sha256":"00"}`); err != nil {
+				t.Fatal(err)
+			}
+			if o := c.order(); o.State() != order.Completed {
+				t.Fatalf("the order is %s", o.State())
+			}
+		})
+	}
+}
+
+func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
+	cases := []struct {
+		name          string
+		first, second ledger.Kind
+		refused       bool
+	}{
+		{"accepted twice", ledger.OrderAccepted, ledger.OrderAccepted, false},
+		{"rejected twice", ledger.OrderRejected, ledger.OrderRejected, false},
+		{"completed twice", ledger.OrderCompleted, ledger.OrderCompleted, false},
+		{"accepted after completion", ledger.OrderCompleted, ledger.OrderAccepted, false},
+		{"rejected, then accepted", ledger.OrderRejected, ledger.OrderAccepted, true},
+		{"rejected, then completed", ledger.OrderRejected, ledger.OrderCompleted, true},
+		{"accepted, then rejected", ledger.OrderAccepted, ledger.OrderRejected, true},
+		{"completed, then failed", ledger.OrderCompleted, ledger.OrderFailed, true},
+		{"failed, then completed", ledger.OrderFailed, ledger.OrderCompleted, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			shop := newOrder(t)
+			if err := shop.apply(c.first, `{"reason":"buy_direct_at_acme"}`); err != nil {
+				t.Fatal(err)
+			}
+			before := shop.order()
+			err := shop.apply(c.second, `{}`)
+			if (err != nil) != c.refused || (err != nil && fault.ReasonOf(err) != "order_contradiction") {
+				t.Fatalf("error is %v", err)
+			}
+			if after := shop.order(); after.State() != before.State() {
+				t.Errorf("the order went from %s to %s", before.State(), after.State())
+			}
+			if got := shop.order().Telling().PublicReason(); got != "" && got != "order_refused" {
+				t.Errorf("the customer's portal is told %q", got)
+			}
+		})
+	}
+}
+
+func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
+	c := newOrder(t)
+	if err := c.apply(ledger.OrderRejected, `{"reason":"price_mismatch"}`); err != nil {
+		t.Fatal(err)
+	}
+	err := c.store.View(context.Background(), func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(subscription.RetailKey("sub-corr-0001"))
+		if err != nil || sub.State != subscription.Aborted {
+			t.Errorf("subscription is %s, %v", sub.State, err)
+		}
+		if _, err := tx.Subscriptions().Secret(sub.Key(), subscription.SecretInputs); !fault.Is(err, fault.NotFound) {
+			t.Errorf("the inputs are still there: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,87 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// Follower is one stream: it looks, says what is new, and waits until somebody wakes it, the poll interval has passed, the
+// caller's credential ends, or the caller goes.
+type Follower struct {
+	Config Config
+	Topic  unit.Topic
+	// Expires ends the stream; zero never does.
+	Expires time.Time
+	// Still refuses a caller that may not listen any more; it is asked at every poll.
+	Still func(ctx context.Context) error
+	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It tells whether it sent
+	// and whether there is no more to come.
+	Look func(force bool) (sent, done bool, err error)
+}
+
+// Run follows until done; nil when the stream ends in good order.
+func (f Follower) Run(ctx context.Context) error {
+	// Subscribing comes before the first look, so that a change in between is not lost.
+	wake, cancel := f.Config.Wakeups.Subscribe(f.Topic)
+	defer cancel()
+	spoke := f.Config.Now()
+	force := true
+	for {
+		if f.Over(ctx) {
+			return nil
+		}
+		sent, done, err := f.Look(force)
+		if err != nil || done {
+			return err
+		}
+		if sent {
+			spoke = f.Config.Now()
+		}
+		select {
+		case <-wake:
+		case <-f.Config.After(f.pause(spoke)):
+			if err := f.Still(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return f.ended(ctx)
+		}
+		force = f.Config.Now().Sub(spoke) >= f.Config.Heartbeat
+	}
+}
+
+// pause is the time until the next poll, heartbeat or expiry, whichever is first.
+func (f Follower) pause(spoke time.Time) time.Duration {
+	now := f.Config.Now()
+	pause := min(f.Config.Poll, f.Config.Heartbeat-now.Sub(spoke))
+	if !f.Expires.IsZero() {
+		pause = min(pause, f.Expires.Sub(now))
+	}
+	return max(pause, time.Millisecond)
+}
+
+func (f Follower) Over(ctx context.Context) bool {
+	return ctx.Err() == nil && !f.Expires.IsZero() && !f.Config.Now().Before(f.Expires)
+}
+
+// ended is good order when the credential's end cut the call off: the middleware gives calls a deadline there.
+func (f Follower) ended(ctx context.Context) error {
+	if !f.Expires.IsZero() && !f.Config.Now().Before(f.Expires) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// Broken is a send that failed: the caller went. That is no defect, so it is not logged.
+func Broken(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fault.New(fault.Unavailable, "stream_broken", "the stream broke")
+}

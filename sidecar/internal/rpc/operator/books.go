@@ -1,0 +1,200 @@
+package operator
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// orderService implements hanse.operator.v1.OrderService.
+type orderService struct{ desk Desk }
+
+// ListOrders implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) ListOrders(ctx context.Context, req *connect.Request[operatorv1.ListOrdersRequest]) (*connect.Response[operatorv1.ListOrdersResponse], error) {
+	list, next, err := h.desk.Orders(ctx, desk.Side(req.Msg.GetSide()), req.Msg.GetOpenOnly(), req.Msg.GetPageToken(),
+		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	out := gate.Each(list, orderOf)
+	for _, o := range out {
+		o.Timeline = nil
+		for _, it := range o.Items {
+			it.Timeline = nil
+		}
+	}
+	return connect.NewResponse(&operatorv1.ListOrdersResponse{Orders: out, NextPageToken: next}), nil
+}
+
+// GetOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) GetOrder(ctx context.Context, req *connect.Request[operatorv1.GetOrderRequest]) (*connect.Response[operatorv1.GetOrderResponse], error) {
+	o, err := h.desk.Order(ctx, req.Msg.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.GetOrderResponse{Order: orderOf(o)}), nil
+}
+
+// orderOf says of the order itself what is said of one deal only where there is one.
+func orderOf(o desk.Order) *operatorv1.Order {
+	out := &operatorv1.Order{
+		Id: o.ID, Side: string(o.Side), State: string(o.State), Reason: o.Reason, Message: o.Message, Portal: o.Portal,
+		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Timeline: gate.Each(o.Timeline, eventOf),
+		Items: gate.Each(o.Items, itemOf),
+	}
+	if len(out.Items) == 1 {
+		it := out.Items[0]
+		out.Partner, out.Action, out.OfferingId, out.OfferingRevision = it.Partner, it.Action, it.OfferingId, it.OfferingRevision
+		out.CorrelationId, out.SubscriptionId = it.CorrelationId, it.SubscriptionId
+		out.WholesaleOneOff, out.WholesaleRecurring = it.WholesaleOneOff, it.WholesaleRecurring
+	}
+	return out
+}
+
+func itemOf(it desk.Item) *operatorv1.OrderItem {
+	return &operatorv1.OrderItem{
+		CorrelationId: it.CorrelationID, Partner: it.Partner, State: string(it.State), Reason: it.Reason, Message: it.Message,
+		Action: string(it.Action), OfferingId: it.OfferingID, OfferingRevision: it.Revision, SubscriptionId: it.SubscriptionID,
+		Quantity: it.Quantity, WholesaleOneOff: gate.Amount(it.Wholesale.OneOff), WholesaleRecurring: gate.Amount(it.Wholesale.Recurring),
+		Period: it.Wholesale.Period, Timeline: gate.Each(it.Events, eventOf),
+	}
+}
+
+func eventOf(e order.Event) *operatorv1.OrderEvent {
+	return &operatorv1.OrderEvent{At: gate.Timestamp(e.At), State: string(e.State), Message: e.Message, Source: e.Source}
+}
+
+// subscriptionService implements hanse.operator.v1.SubscriptionService.
+type subscriptionService struct{ desk Desk }
+
+// ListSubscriptions implements operatorv1connect.SubscriptionServiceHandler.
+func (h *subscriptionService) ListSubscriptions(ctx context.Context, req *connect.Request[operatorv1.ListSubscriptionsRequest]) (*connect.Response[operatorv1.ListSubscriptionsResponse], error) {
+	list, next, err := h.desk.Subscriptions(ctx, subscription.Side(req.Msg.GetSide()), req.Msg.GetPageToken(),
+		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListSubscriptionsResponse{
+		Subscriptions: gate.Each(list, func(s subscription.Subscription) *operatorv1.Subscription {
+			return &operatorv1.Subscription{
+				Id: s.ID, Side: string(s.Side), Partner: s.Partner, State: string(s.State), OfferingId: s.OfferingID,
+				OrderId: s.OrderID, Adapter: s.Adapter, ActiveSince: gate.Timestamp(s.ActiveSince), EndedAt: gate.Timestamp(s.EndedAt),
+			}
+		}),
+		NextPageToken: next,
+	}), nil
+}
+
+// ledgerService implements hanse.operator.v1.LedgerService.
+type ledgerService struct{ desk Desk }
+
+// VerifyLedgers implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[operatorv1.VerifyLedgersRequest]) (*connect.Response[operatorv1.VerifyLedgersResponse], error) {
+	list, err := h.desk.VerifyLedgers(ctx, req.Msg.GetPartner())
+	if err != nil {
+		return nil, err
+	}
+	out := &operatorv1.VerifyLedgersResponse{}
+	for _, v := range list {
+		out.Entries += v.Entries
+		out.Differences += int64(len(v.Problems))
+		out.Ledgers = append(out.Ledgers, &operatorv1.LedgerVerification{
+			Partner: v.Partner, Direction: string(v.Direction), Entries: v.Entries, Head: hex.EncodeToString(v.Head[:]),
+			CheckpointSeq: v.CheckpointSeq, Problems: v.Problems,
+		})
+	}
+	out.Verified = out.Differences == 0
+	return connect.NewResponse(out), nil
+}
+
+// ListEntries implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[operatorv1.ListEntriesRequest]) (*connect.Response[operatorv1.ListEntriesResponse], error) {
+	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), req.Msg.GetAfterSeq(),
+		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListEntriesResponse{
+		Entries: gate.Each(list, func(e ledger.Entry) string { return string(e.Bytes) }),
+	}), nil
+}
+
+// portalService implements hanse.operator.v1.PortalService.
+type portalService struct{ portals PortalClients }
+
+// AddPortal implements operatorv1connect.PortalServiceHandler.
+func (h *portalService) AddPortal(ctx context.Context, req *connect.Request[operatorv1.AddPortalRequest]) (*connect.Response[operatorv1.AddPortalResponse], error) {
+	client, key, err := h.portals.Add(ctx, req.Msg.GetName(), req.Msg.GetScopes())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.AddPortalResponse{Portal: portalOf(client), Key: key}), nil
+}
+
+// RotatePortalKey implements operatorv1connect.PortalServiceHandler.
+func (h *portalService) RotatePortalKey(ctx context.Context, req *connect.Request[operatorv1.RotatePortalKeyRequest]) (*connect.Response[operatorv1.RotatePortalKeyResponse], error) {
+	client, key, err := h.portals.Rotate(ctx, req.Msg.GetName(), time.Duration(req.Msg.GetOverlapSeconds())*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RotatePortalKeyResponse{Portal: portalOf(client), Key: key}), nil
+}
+
+// ListPortals implements operatorv1connect.PortalServiceHandler.
+func (h *portalService) ListPortals(ctx context.Context, _ *connect.Request[operatorv1.ListPortalsRequest]) (*connect.Response[operatorv1.ListPortalsResponse], error) {
+	list, err := h.portals.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListPortalsResponse{Portals: gate.Each(list, portalOf)}), nil
+}
+
+// RemovePortal implements operatorv1connect.PortalServiceHandler.
+func (h *portalService) RemovePortal(ctx context.Context, req *connect.Request[operatorv1.RemovePortalRequest]) (*connect.Response[operatorv1.RemovePortalResponse], error) {
+	if err := h.portals.Remove(ctx, req.Msg.GetName()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RemovePortalResponse{}), nil
+}
+
+func portalOf(c portal.Client) *operatorv1.Portal {
+	return &operatorv1.Portal{Name: c.Name, Scopes: c.Scopes, CreatedAt: gate.Timestamp(c.CreatedAt), RotatedAt: gate.Timestamp(c.RotatedAt)}
+}
+
+// jobService implements hanse.operator.v1.JobService.
+type jobService struct{ desk Desk }
+
+// ListJobs implements operatorv1connect.JobServiceHandler.
+func (h *jobService) ListJobs(ctx context.Context, req *connect.Request[operatorv1.ListJobsRequest]) (*connect.Response[operatorv1.ListJobsResponse], error) {
+	list, err := h.desk.Jobs(ctx, gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListJobsResponse{
+		Jobs: gate.Each(list, func(j job.Job) *operatorv1.Job {
+			return &operatorv1.Job{
+				Id: j.ID, Kind: j.Kind, Key: j.Key, Partner: j.Partner, State: string(j.State), Attempts: int32(j.Attempts),
+				LastError: j.LastError, DueAt: gate.Timestamp(j.DueAt),
+			}
+		}),
+	}), nil
+}
+
+// RetryJob implements operatorv1connect.JobServiceHandler.
+func (h *jobService) RetryJob(ctx context.Context, req *connect.Request[operatorv1.RetryJobRequest]) (*connect.Response[operatorv1.RetryJobResponse], error) {
+	if err := h.desk.RetryJob(ctx, req.Msg.GetId()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RetryJobResponse{}), nil
+}

@@ -1,0 +1,171 @@
+package operator
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// partnerService implements hanse.operator.v1.PartnerService.
+type partnerService struct {
+	partners Partners
+	desk     Desk
+	words    func(thumbprint string) string
+}
+
+// DiscoverMember implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) DiscoverMember(ctx context.Context, req *connect.Request[operatorv1.DiscoverMemberRequest]) (*connect.Response[operatorv1.DiscoverMemberResponse], error) {
+	info, err := h.partners.Discover(ctx, req.Msg.GetOrigin())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.DiscoverMemberResponse{Member: discovered(info)}), nil
+}
+
+// AddPartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) AddPartner(ctx context.Context, req *connect.Request[operatorv1.AddPartnerRequest]) (*connect.Response[operatorv1.AddPartnerResponse], error) {
+	role, err := memberRole(req.Msg.GetRole())
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.partners.Add(ctx, req.Msg.GetOrigin(), role, req.Msg.GetBusinessKeyThumbprint())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.AddPartnerResponse{Partner: out}), nil
+}
+
+// ListPartners implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) ListPartners(ctx context.Context, _ *connect.Request[operatorv1.ListPartnersRequest]) (*connect.Response[operatorv1.ListPartnersResponse], error) {
+	list, err := h.partners.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*operatorv1.Partner, 0, len(list))
+	for _, p := range list {
+		converted, err := h.partner(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, converted)
+	}
+	return connect.NewResponse(&operatorv1.ListPartnersResponse{Partners: out}), nil
+}
+
+// GetPartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) GetPartner(ctx context.Context, req *connect.Request[operatorv1.GetPartnerRequest]) (*connect.Response[operatorv1.GetPartnerResponse], error) {
+	p, err := h.partners.Get(ctx, req.Msg.GetOrigin())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.GetPartnerResponse{Partner: out}), nil
+}
+
+func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operatorv1.Partner, error) {
+	status, err := h.desk.PartnerStatus(ctx, p.Origin)
+	if err != nil {
+		return nil, err
+	}
+	reachability := "unknown"
+	switch {
+	case status.Known && status.Up:
+		reachability = "up"
+	case status.Known:
+		reachability = "down"
+	}
+	return &operatorv1.Partner{
+		Member: &operatorv1.Member{
+			Origin: p.Origin, Name: p.Name, LegalName: p.LegalName, Country: p.Country, RegistrationId: p.RegistrationID,
+			Contact: p.Contact, FingerprintWords: h.words(p.Thumbprint), BusinessKeyThumbprint: p.Thumbprint,
+		},
+		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
+		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
+		ParkedSubjects: status.Parked, Offerings: status.Offerings,
+	}, nil
+}
+
+func discovered(info trust.Info) *operatorv1.Member {
+	d := info.Document
+	return &operatorv1.Member{
+		Origin: info.Origin, Name: d.Name, LegalName: d.LegalName, Country: d.Country, RegistrationId: d.RegistrationID,
+		Contact: d.Contact, FingerprintWords: info.Words, BusinessKeyThumbprint: info.Thumbprint,
+		ProtocolVersions: slices.Clone(d.Versions),
+	}
+}
+
+func memberRole(r operatorv1.Role) (member.Role, error) {
+	switch r {
+	case operatorv1.Role_ROLE_SUPPLIER:
+		return member.Supplier, nil
+	case operatorv1.Role_ROLE_RESELLER:
+		return member.Reseller, nil
+	}
+	return "", fault.New(fault.Invalid, "role_unknown", "a partner is a supplier or a reseller").At("role")
+}
+
+func roleOf(r member.Role) operatorv1.Role {
+	switch r {
+	case member.Supplier:
+		return operatorv1.Role_ROLE_SUPPLIER
+	case member.Reseller:
+		return operatorv1.Role_ROLE_RESELLER
+	}
+	return operatorv1.Role_ROLE_UNSPECIFIED
+}
+
+// agreementService implements hanse.operator.v1.AgreementService.
+type agreementService struct{ agreements Agreements }
+
+// OfferAgreement implements operatorv1connect.AgreementServiceHandler.
+func (h *agreementService) OfferAgreement(ctx context.Context, req *connect.Request[operatorv1.OfferAgreementRequest]) (*connect.Response[operatorv1.OfferAgreementResponse], error) {
+	a, err := h.agreements.Offer(ctx, req.Msg.GetReseller(), agreement.Terms{
+		WholesaleDiscountBP: req.Msg.GetWholesaleDiscountBp(), Currency: req.Msg.GetCurrency(), Territory: req.Msg.GetTerritory(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.OfferAgreementResponse{Agreement: agreementOf(a)}), nil
+}
+
+// AcceptAgreement implements operatorv1connect.AgreementServiceHandler.
+func (h *agreementService) AcceptAgreement(ctx context.Context, req *connect.Request[operatorv1.AcceptAgreementRequest]) (*connect.Response[operatorv1.AcceptAgreementResponse], error) {
+	a, err := h.agreements.Accept(ctx, req.Msg.GetSupplier(), req.Msg.GetAgreementId())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.AcceptAgreementResponse{Agreement: agreementOf(a)}), nil
+}
+
+// ListAgreements implements operatorv1connect.AgreementServiceHandler.
+func (h *agreementService) ListAgreements(ctx context.Context, _ *connect.Request[operatorv1.ListAgreementsRequest]) (*connect.Response[operatorv1.ListAgreementsResponse], error) {
+	list, err := h.agreements.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ListAgreementsResponse{Agreements: gate.Each(list, agreementOf)}), nil
+}
+
+func agreementOf(a agreement.Agreement) *operatorv1.Agreement {
+	return &operatorv1.Agreement{
+		Id: a.ID, Supplier: a.Supplier, Reseller: a.Reseller, State: string(a.State),
+		WholesaleDiscountBp: a.Terms.WholesaleDiscountBP, Currency: a.Terms.Currency, Territory: slices.Clone(a.Terms.Territory),
+		Digest: hex.EncodeToString(a.Digest[:]), ActiveSince: gate.Timestamp(a.ActiveSince),
+	}
+}

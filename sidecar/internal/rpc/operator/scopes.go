@@ -1,0 +1,44 @@
+package operator
+
+import "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+
+// scopeOperator is what the admin token gives. Finer roles would be further values of this table.
+const scopeOperator = "operator"
+
+// Scopes is the table of hanse.operator.v1.
+func Scopes() map[string]string {
+	return map[string]string{
+		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         scopeOperator,
+		operatorv1connect.PartnerServiceAddPartnerProcedure:             scopeOperator,
+		operatorv1connect.PartnerServiceListPartnersProcedure:           scopeOperator,
+		operatorv1connect.PartnerServiceGetPartnerProcedure:             scopeOperator,
+		operatorv1connect.AgreementServiceOfferAgreementProcedure:       scopeOperator,
+		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      scopeOperator,
+		operatorv1connect.AgreementServiceListAgreementsProcedure:       scopeOperator,
+		operatorv1connect.OfferingServiceApplyOfferingsProcedure:        scopeOperator,
+		operatorv1connect.OfferingServiceListOfferingsProcedure:         scopeOperator,
+		operatorv1connect.OfferingServiceGetOfferingProcedure:           scopeOperator,
+		operatorv1connect.ListingServiceListListingsProcedure:           scopeOperator,
+		operatorv1connect.ListingServiceUpdateListingProcedure:          scopeOperator,
+		operatorv1connect.ListingServiceSetMarkupProcedure:              scopeOperator,
+		operatorv1connect.OrderServiceListOrdersProcedure:               scopeOperator,
+		operatorv1connect.OrderServiceGetOrderProcedure:                 scopeOperator,
+		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: scopeOperator,
+		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           scopeOperator,
+		operatorv1connect.LedgerServiceListEntriesProcedure:             scopeOperator,
+		operatorv1connect.PortalServiceAddPortalProcedure:               scopeOperator,
+		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         scopeOperator,
+		operatorv1connect.PortalServiceListPortalsProcedure:             scopeOperator,
+		operatorv1connect.PortalServiceRemovePortalProcedure:            scopeOperator,
+		operatorv1connect.JobServiceListJobsProcedure:                   scopeOperator,
+		operatorv1connect.JobServiceRetryJobProcedure:                   scopeOperator,
+	}
+}
+
+// maxApplyBytes lets 16 MiB of YAML through in its base64 form too; the field's own rule is the limit on the YAML.
+const maxApplyBytes = 24 << 20
+
+// sizes overrules Config.MaxBytes.
+func sizes() map[string]int {
+	return map[string]int{operatorv1connect.OfferingServiceApplyOfferingsProcedure: maxApplyBytes}
+}

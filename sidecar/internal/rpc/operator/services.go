@@ -1,0 +1,74 @@
+package operator
+
+import (
+	"context"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// What the Operator API calls.
+type (
+	// Operators recognises the operator; *portal.Operator is one.
+	Operators interface {
+		Authenticate(token string) error
+	}
+
+	// Partners makes and reads partnerships; *member.Service is one.
+	Partners interface {
+		Discover(ctx context.Context, origin string) (trust.Info, error)
+		Add(ctx context.Context, origin string, role member.Role, thumbprint string) (member.Partner, error)
+		Get(ctx context.Context, origin string) (member.Partner, error)
+		List(ctx context.Context) ([]member.Partner, error)
+	}
+
+	// Agreements offers, accepts and reads agreements; *agreement.Service is one.
+	Agreements interface {
+		Offer(ctx context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error)
+		Accept(ctx context.Context, supplier, id string) (agreement.Agreement, error)
+		List(ctx context.Context) ([]agreement.Agreement, error)
+	}
+
+	// Offerings takes what this member sells; *catalog.Service is one.
+	Offerings interface {
+		Apply(ctx context.Context, yaml []byte, dryRun bool) (catalog.Result, []catalog.ApplyError, error)
+	}
+
+	// Listings keeps how this member shows and prices its partners' offerings; *listing.Service is one.
+	Listings interface {
+		List(ctx context.Context, partner, pageToken string, limit int) ([]listing.Detail, string, error)
+		Update(ctx context.Context, id string, c listing.Change) (listing.Detail, error)
+		SetMarkup(ctx context.Context, r listing.Rule) error
+	}
+
+	// PortalClients keeps the portal clients; *portal.Service is one.
+	PortalClients interface {
+		Add(ctx context.Context, name string, scopes []string) (portal.Client, string, error)
+		Rotate(ctx context.Context, name string, overlap time.Duration) (portal.Client, string, error)
+		List(ctx context.Context) ([]portal.Client, error)
+		Remove(ctx context.Context, name string) error
+	}
+
+	// Desk is what operators read across the house; *operator.Desk of the domain is one.
+	Desk interface {
+		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
+		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
+		Order(ctx context.Context, id string) (desk.Order, error)
+		Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error)
+		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
+		Offering(ctx context.Context, id string) (catalog.Offering, error)
+		VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error)
+		Entries(ctx context.Context, partner string, dir ledger.Direction, afterSeq int64, limit int) ([]ledger.Entry, error)
+		Jobs(ctx context.Context, limit int) ([]job.Job, error)
+		RetryJob(ctx context.Context, id int64) error
+	}
+)

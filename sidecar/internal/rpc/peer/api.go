@@ -1,0 +1,188 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/bearer"
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+)
+
+// Config of the Peer API. All services are required.
+type Config struct {
+	gate.Config
+	Partners   Partners
+	Agreements Agreements
+	Catalog    Catalog
+	Orders     Orders
+	Access     Access
+	Ledger     Ledger
+	// Relation refuses a caller that may not go on listening to a stream; it is asked at every poll. Default: nobody is
+	// refused before its token ends.
+	Relation func(ctx context.Context, p bearer.Principal) error
+	// Caller finds who calls in a request's context. Default: bearer.FromContext.
+	Caller func(ctx context.Context) (bearer.Principal, bool)
+}
+
+// New makes the handler of hanse.peer.v1, to be mounted behind bearer's middleware, which decides who calls.
+func New(c Config) (http.Handler, error) {
+	if c.Partners == nil || c.Agreements == nil || c.Catalog == nil || c.Orders == nil || c.Access == nil || c.Ledger == nil || c.Wakeups == nil {
+		return nil, errors.New("rpc: the Peer API needs all its services and Wakeups")
+	}
+	config, err := c.Config.Complete()
+	if err != nil {
+		return nil, err
+	}
+	if c.Relation == nil {
+		c.Relation = func(context.Context, bearer.Principal) error { return nil }
+	}
+	if c.Caller == nil {
+		c.Caller = bearer.FromContext
+	}
+	who := callers(c.Caller).of
+	streams := feedService{caller: who, config: config, catalog: c.Catalog, ledger: c.Ledger, relation: c.Relation}
+	return gate.Surface{
+		Config: config,
+		File:   peerv1.File_hanse_peer_v1_peer_proto,
+		Scopes: bearer.PeerScopes(),
+		Admit:  callers(c.Caller).admit,
+		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
+			mux.Handle(peerv1connect.NewPeeringServiceHandler(&peeringService{caller: who, partners: c.Partners}, options...))
+			mux.Handle(peerv1connect.NewAgreementServiceHandler(&agreementService{caller: who, agreements: c.Agreements}, options...))
+			mux.Handle(peerv1connect.NewCatalogServiceHandler(&streams, options...))
+			mux.Handle(peerv1connect.NewOrderServiceHandler(&orderService{caller: who, orders: c.Orders, access: c.Access}, options...))
+			mux.Handle(peerv1connect.NewLedgerServiceHandler(&streams, options...))
+		},
+	}.Handler()
+}
+
+// callers reads the principal that bearer's middleware left.
+type callers func(ctx context.Context) (bearer.Principal, bool)
+
+// admit takes over what bearer proved. Its middleware has compared the scope with the same table; comparing again costs
+// nothing and holds when somebody wires the two wrongly.
+func (f callers) admit(r *http.Request, p gate.Procedure) (gate.Caller, error) {
+	who, err := f.of(r.Context())
+	if err != nil {
+		return gate.Caller{}, fault.New(fault.Unauthenticated, "token_missing", "the call carries no access token").Because(err)
+	}
+	if who.Procedure != r.URL.Path || who.Scope != p.Scope {
+		return gate.Caller{}, fault.New(fault.Denied, "scope_missing", "the token does not have the scope %s", p.Scope)
+	}
+	return gate.Caller{Context: r.Context(), Name: "peer/" + who.Origin}, nil
+}
+
+// of unpacks the caller once, at the entry of each handler.
+func (f callers) of(ctx context.Context) (bearer.Principal, error) {
+	who, ok := f(ctx)
+	if !ok || who.Origin == "" {
+		return bearer.Principal{}, errors.New("rpc: a peer handler was reached without a caller")
+	}
+	return who, nil
+}
+
+// peeringService implements hanse.peer.v1.PeeringService.
+type peeringService struct {
+	caller   func(ctx context.Context) (bearer.Principal, error)
+	partners Partners
+}
+
+// Propose implements peerv1connect.PeeringServiceHandler.
+func (h *peeringService) Propose(ctx context.Context, req *connect.Request[peerv1.ProposeRequest]) (*connect.Response[peerv1.ProposeResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := h.partners.ReceiveProposal(ctx, who.Origin, req.Msg.GetDocument())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.ProposeResponse{State: string(state)}), nil
+}
+
+// agreementService implements hanse.peer.v1.AgreementService.
+type agreementService struct {
+	caller     func(ctx context.Context) (bearer.Principal, error)
+	agreements Agreements
+}
+
+// Offer implements peerv1connect.AgreementServiceHandler.
+func (h *agreementService) Offer(ctx context.Context, req *connect.Request[peerv1.OfferRequest]) (*connect.Response[peerv1.OfferResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := h.agreements.ReceiveOffer(ctx, who.Origin, req.Msg.GetDocument())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.OfferResponse{State: string(state)}), nil
+}
+
+// Accept implements peerv1connect.AgreementServiceHandler.
+func (h *agreementService) Accept(ctx context.Context, req *connect.Request[peerv1.AcceptRequest]) (*connect.Response[peerv1.AcceptResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := h.agreements.ReceiveAcceptance(ctx, who.Origin, req.Msg.GetDocument())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.AcceptResponse{State: string(state)}), nil
+}
+
+// orderService implements hanse.peer.v1.OrderService.
+type orderService struct {
+	caller func(ctx context.Context) (bearer.Principal, error)
+	orders Orders
+	access Access
+}
+
+// PlaceOrder implements peerv1connect.OrderServiceHandler.
+func (h *orderService) PlaceOrder(ctx context.Context, req *connect.Request[peerv1.PlaceOrderRequest]) (*connect.Response[peerv1.PlaceOrderResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := h.orders.Receive(ctx, resale.ReceiveCommand{
+		Partner: who.Origin, AgreementID: who.Agreement, Document: req.Msg.GetDocument(),
+		Inputs: req.Msg.GetInputs(), InputsSalt: req.Msg.GetInputsSalt(), Seen: req.Msg.GetSeenCheckpoint(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.PlaceOrderResponse{Entry: receipt.Entry, Checkpoint: receipt.Checkpoint}), nil
+}
+
+// GetAccessData implements peerv1connect.OrderServiceHandler.
+func (h *orderService) GetAccessData(ctx context.Context, req *connect.Request[peerv1.GetAccessDataRequest]) (*connect.Response[peerv1.GetAccessDataResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jwe, err := h.access.SealedAccess(ctx, who.Origin, who.Agreement, req.Msg.GetSubscriptionId())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.GetAccessDataResponse{Jwe: jwe}), nil
+}
+
+// ConfirmAccessData implements peerv1connect.OrderServiceHandler.
+func (h *orderService) ConfirmAccessData(ctx context.Context, req *connect.Request[peerv1.ConfirmAccessDataRequest]) (*connect.Response[peerv1.ConfirmAccessDataResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.access.ConfirmAccess(ctx, who.Origin, who.Agreement, req.Msg.GetDocument()); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.ConfirmAccessDataResponse{}), nil
+}

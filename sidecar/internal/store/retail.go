@@ -1,0 +1,220 @@
+package store
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+var retailTable = newTable("order", "retail_order", []string{"portal", "id"}, []string{"customer", "placed_at"}, []string{"state", "ended"})
+
+type retailOrders struct{ tx *Tx }
+
+func orderNotFound(id string) error {
+	return fault.New(fault.NotFound, "order_not_found", "there is no order %s", id)
+}
+
+func (s retailOrders) Get(portal, id string) (retail.Order, error) {
+	var rec storepb.RetailOrder
+	version, found, err := s.tx.get(&retailTable, []any{portal, id}, &rec)
+	if err != nil {
+		return retail.Order{}, err
+	}
+	if !found {
+		return retail.Order{}, orderNotFound(id)
+	}
+	return retailOf(&rec, version), nil
+}
+
+func (s retailOrders) ByCorrelation(correlationID string) (retail.Order, int, error) {
+	var position int
+	var version int64
+	var raw []byte
+	found, err := s.tx.row(`SELECT i.position, o.version, o.record FROM retail_item i
+		JOIN retail_order o ON o.portal = i.portal AND o.id = i.order_id WHERE i.correlation_id = $1`,
+		[]any{correlationID}, &position, &version, &raw)
+	if err != nil {
+		return retail.Order{}, 0, err
+	}
+	if !found {
+		return retail.Order{}, 0, orderNotFound(correlationID)
+	}
+	var rec storepb.RetailOrder
+	err = decode(raw, &rec)
+	return retailOf(&rec, version), position, err
+}
+
+func (s retailOrders) Put(o retail.Order) (retail.Order, error) {
+	var rec storepb.RetailOrder
+	state := o.State()
+	version, err := s.tx.put(&retailTable, []any{o.Portal, o.ID},
+		[]any{o.Customer, ns(o.PlacedAt), string(state), flag(state.Ended())},
+		o.Version, &rec, func() { fillRetail(&rec, o) })
+	if err != nil {
+		return retail.Order{}, err
+	}
+	if o.Version == 0 {
+		for i, it := range o.Items {
+			if _, err := s.tx.exec(`INSERT INTO retail_item (correlation_id, portal, order_id, position) VALUES ($1, $2, $3, $4)`,
+				it.CorrelationID, o.Portal, o.ID, i); err != nil {
+				return retail.Order{}, err
+			}
+		}
+	}
+	s.tx.wake(unit.Order(o.Portal, o.ID))
+	o.Version = version
+	return o, nil
+}
+
+// The lists walk an index backwards from the page's place; the condition on ended repeats the one of the partial index word by
+// word, because the planners compare text.
+const (
+	retailPage   = `SELECT version, record FROM retail_order WHERE (placed_at, portal, id) < ($1, $2, $3)`
+	retailOpen   = ` AND ended = 0`
+	retailNewest = ` ORDER BY placed_at DESC, portal DESC, id DESC LIMIT $4`
+	retailFind   = `SELECT version, record FROM retail_order WHERE id = $1
+		UNION SELECT o.version, o.record FROM retail_item i JOIN retail_order o ON o.portal = i.portal AND o.id = i.order_id
+		WHERE i.correlation_id = $1`
+
+	portalPage     = `SELECT version, record FROM retail_order WHERE portal = $1 AND (placed_at, id) < ($2, $3)`
+	portalCustomer = ` AND customer = $5`
+	portalNewest   = ` ORDER BY placed_at DESC, id DESC LIMIT $4`
+)
+
+func (s retailOrders) OfCustomer(portal, customer, pageToken string, limit int) ([]retail.Order, string, error) {
+	from, err := parsePlace(pageToken)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = orMost(limit)
+	query, args := portalPage, []any{portal, from.At, from.Key, limit + 1}
+	if customer != "" {
+		query, args = query+portalCustomer, append(args, customer)
+	}
+	all, err := s.list(query+portalNewest, args...)
+	if err != nil || len(all) <= limit {
+		return all, "", err
+	}
+	last := all[limit-1]
+	return all[:limit], place{At: ns(last.PlacedAt), Key: last.ID}.token(), nil
+}
+
+func (s retailOrders) List(openOnly bool, after order.Place, limit int) ([]retail.Order, error) {
+	query := retailPage
+	if openOnly {
+		query += retailOpen
+	}
+	at, portal, id := placeColumns(after)
+	return s.list(query+retailNewest, at, portal, id, orMost(limit))
+}
+
+// placeColumns are the columns of a place in a list by time, owner and id.
+func placeColumns(p order.Place) (at int64, owner, id string) {
+	if p.At.IsZero() {
+		return math.MaxInt64, "", ""
+	}
+	owner, id, _ = strings.Cut(p.Key, "\n")
+	return ns(p.At), owner, id
+}
+
+func (s retailOrders) Find(id string) ([]retail.Order, error) { return s.list(retailFind, id) }
+
+func (s retailOrders) list(query string, args ...any) ([]retail.Order, error) {
+	var all []retail.Order
+	var version int64
+	var raw []byte
+	err := s.tx.rows(query, args, func() []any { return []any{&version, &raw} }, func() error {
+		var rec storepb.RetailOrder
+		if err := decode(raw, &rec); err != nil {
+			return err
+		}
+		all = append(all, retailOf(&rec, version))
+		return nil
+	})
+	return all, err
+}
+
+func (s retailOrders) Count() (map[order.State]int64, time.Time, error) {
+	return s.tx.countOrders("retail_order")
+}
+
+// countOrders counts the orders of one table by state and finds the oldest open one.
+func (tx *Tx) countOrders(table string) (map[order.State]int64, time.Time, error) {
+	counts := map[order.State]int64{}
+	var state string
+	var n int64
+	err := tx.rows(`SELECT state, count(*) FROM `+table+` GROUP BY state`, nil,
+		func() []any { return []any{&state, &n} },
+		func() error { counts[order.State(state)] = n; return nil })
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var oldest int64
+	_, err = tx.row(`SELECT placed_at FROM `+table+` WHERE ended = 0 ORDER BY placed_at LIMIT 1`, nil, &oldest)
+	return counts, at(oldest), err
+}
+
+func fillRetail(rec *storepb.RetailOrder, o retail.Order) {
+	rec.Portal, rec.Id, rec.Customer, rec.RequestDigest = o.Portal, o.ID, o.Customer, o.RequestDigest
+	rec.PlacedAt, rec.UpdatedAt = ns(o.PlacedAt), ns(o.UpdatedAt)
+	for i, it := range o.Items { // items are never added, removed or moved: the i-th stored one is this one
+		if i == len(rec.Items) {
+			rec.Items = append(rec.Items, &storepb.RetailItem{Item: &storepb.OrderItem{}})
+		}
+		item := rec.Items[i]
+		fillItem(item.Item, it.Item)
+		item.CorrelationId, item.Partner, item.ListingId = it.CorrelationID, it.Partner, it.ListingID
+		item.Retail = fillLine(item.Retail, it.Retail)
+	}
+}
+
+func retailOf(rec *storepb.RetailOrder, version int64) retail.Order {
+	o := retail.Order{
+		Portal: rec.Portal, ID: rec.Id, Customer: rec.Customer, RequestDigest: rec.RequestDigest,
+		PlacedAt: at(rec.PlacedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,
+	}
+	for _, it := range rec.Items {
+		o.Items = append(o.Items, retail.Item{
+			Item: itemOf(it.Item), CorrelationID: it.CorrelationId, Partner: it.Partner, ListingID: it.ListingId, Retail: lineOf(it.Retail),
+		})
+	}
+	return o
+}
+
+func fillItem(rec *storepb.OrderItem, it order.Item) {
+	rec.Action, rec.Intent = string(it.Action), string(it.Intent)
+	rec.AgreementId, rec.OfferingId, rec.Revision = it.AgreementID, it.OfferingID, it.Revision
+	rec.Name, rec.Quantity, rec.SubscriptionId = it.Name, it.Quantity, it.SubscriptionID
+	rec.Wholesale = fillLine(rec.Wholesale, it.Wholesale)
+	rec.Document, rec.PayloadDigest, rec.InputsSalt = it.Document, it.PayloadDigest, it.InputsSalt
+	rec.State, rec.Reason, rec.Message = string(it.State), it.Reason, it.Message
+	for i, e := range it.Events { // events are only ever appended: the i-th stored one is this one
+		if i == len(rec.Events) {
+			rec.Events = append(rec.Events, &storepb.OrderEvent{})
+		}
+		event := rec.Events[i]
+		event.At, event.State, event.Reason, event.Message, event.Source = ns(e.At), string(e.State), e.Reason, e.Message, e.Source
+	}
+}
+
+func itemOf(rec *storepb.OrderItem) order.Item {
+	it := order.Item{
+		Action: order.Action(rec.GetAction()), Intent: order.Intent(rec.GetIntent()),
+		AgreementID: rec.GetAgreementId(), OfferingID: rec.GetOfferingId(), Revision: rec.GetRevision(),
+		Name: rec.GetName(), Quantity: rec.GetQuantity(), SubscriptionID: rec.GetSubscriptionId(), Wholesale: lineOf(rec.GetWholesale()),
+		Document: rec.GetDocument(), PayloadDigest: rec.GetPayloadDigest(), InputsSalt: rec.GetInputsSalt(),
+		State: order.State(rec.GetState()), Reason: rec.GetReason(), Message: rec.GetMessage(),
+	}
+	for _, e := range rec.GetEvents() {
+		it.Events = append(it.Events, order.Event{
+			At: at(e.At), State: order.State(e.State), Reason: e.Reason, Message: e.Message, Source: e.Source,
+		})
+	}
+	return it
+}

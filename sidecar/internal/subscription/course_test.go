@@ -1,0 +1,172 @@
+package subscription_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func openStore(t *testing.T) *store.Store {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Config{
+		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: func() time.Time { return noon },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	return st
+}
+
+func course(t *testing.T, i order.Intent) subscription.Course {
+	t.Helper()
+	for _, r := range order.Rows() {
+		if r.Intent == i {
+			return r.Course
+		}
+	}
+	t.Fatalf("there is no intent %s", i)
+	return subscription.Course{}
+}
+
+// step is one verb on the subscription of a story.
+type step struct {
+	verb   string
+	intent order.Intent
+	// want is the state afterwards; refused the reason where the verb refuses and nothing changes.
+	want    subscription.State
+	refused string
+}
+
+func TestASubscriptionMovesAlongTheCoursesOfItsOrdersOnly(t *testing.T) {
+	begin := func(i order.Intent, want subscription.State) step { return step{"begin", i, want, ""} }
+	finish := func(i order.Intent, want subscription.State) step { return step{"finish", i, want, ""} }
+	undo := func(i order.Intent, want subscription.State) step { return step{"undo", i, want, ""} }
+	refused := func(verb string, i order.Intent, want subscription.State) step {
+		return step{verb, i, want, "subscription_state"}
+	}
+	bought := []step{begin(order.Purchase, subscription.PendingActive), finish(order.Purchase, subscription.Active)}
+	cases := map[string][]step{
+		"bought, and told twice":     append(bought, finish(order.Purchase, subscription.Active)),
+		"never made, and told twice": {begin(order.Purchase, subscription.PendingActive), undo(order.Purchase, subscription.Aborted), undo(order.Purchase, subscription.Aborted)},
+		"made after it was given up": {
+			begin(order.Purchase, subscription.PendingActive), undo(order.Purchase, subscription.Aborted), refused("finish", order.Purchase, subscription.Aborted),
+		},
+		"given up after it was made":     append(bought, undo(order.Purchase, subscription.Active)),
+		"ended":                          append(bought, begin(order.Terminate, subscription.PendingTerminate), finish(order.Terminate, subscription.Terminated)),
+		"an end that comes to nothing":   append(bought, begin(order.Terminate, subscription.PendingTerminate), undo(order.Terminate, subscription.Active)),
+		"ended before it runs":           {begin(order.Purchase, subscription.PendingActive), refused("begin", order.Terminate, subscription.PendingActive)},
+		"ended while it ends":            append(bought, begin(order.Terminate, subscription.PendingTerminate), refused("begin", order.Terminate, subscription.PendingTerminate)),
+		"an end without its beginning":   append(bought, step{"finish", order.Terminate, subscription.Terminated, ""}),
+		"bought again after it ended":    append(bought, begin(order.Terminate, subscription.PendingTerminate), finish(order.Terminate, subscription.Terminated), refused("begin", order.Purchase, subscription.Terminated)),
+		"revived by a late completion":   append(bought, begin(order.Terminate, subscription.PendingTerminate), finish(order.Terminate, subscription.Terminated), refused("finish", order.Purchase, subscription.Terminated)),
+		"a late failure of the purchase": append(bought, begin(order.Terminate, subscription.PendingTerminate), undo(order.Purchase, subscription.PendingTerminate)),
+	}
+	for name, story := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := openStore(t)
+			key := subscription.ResaleKey("https://buyer.example", "sub-1")
+			for i, s := range story {
+				err := st.Do(t.Context(), func(tx *store.Tx) (err error) {
+					switch s.verb {
+					case "begin":
+						sub, err := tx.Subscriptions().Get(key)
+						if fault.Is(err, fault.NotFound) {
+							sub = subscription.Subscription{ID: key.ID, Side: key.Side, Partner: key.Partner}
+						} else if err != nil {
+							return err
+						}
+						if _, err := subscription.Begin(tx, sub, course(t, s.intent), noon); err != nil || sub.Version != 0 {
+							return err
+						}
+						return tx.Subscriptions().PutSecret(key, subscription.SecretInputs, []byte("Ada"))
+					case "finish":
+						_, err = subscription.Finish(tx, key, course(t, s.intent), subscription.Result{Adapter: "x", AccessDigest: []byte("d")}, noon)
+					case "undo":
+						_, err = subscription.Undo(tx, key, course(t, s.intent), noon)
+					}
+					return err
+				})
+				if fault.ReasonOf(err) != s.refused {
+					t.Fatalf("step %d, %s of %s: %v, want reason %q", i, s.verb, s.intent, err, s.refused)
+				}
+				wantRecord(t, st, key, s.want)
+			}
+		})
+	}
+}
+
+// wantRecord checks the state and what hangs on it: an ended subscription keeps no secret, one between states knows where it came from.
+func wantRecord(t *testing.T, st *store.Store, key subscription.Key, want subscription.State) {
+	t.Helper()
+	err := st.View(t.Context(), func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(key)
+		if err != nil {
+			return err
+		}
+		ended := want == subscription.Aborted || want == subscription.Terminated
+		_, err = tx.Subscriptions().Secret(key, subscription.SecretInputs)
+		switch {
+		case sub.State != want:
+			t.Fatalf("the subscription is %s, want %s", sub.State, want)
+		case ended != !sub.EndedAt.IsZero() || ended != fault.Is(err, fault.NotFound):
+			t.Fatalf("%s: ended at %v, secret %v", want, sub.EndedAt, err)
+		case want == subscription.Active && (sub.ActiveSince.IsZero() || sub.Adapter != "x" || string(sub.AccessDigest) != "d"):
+			t.Fatalf("active without its result: %+v", sub)
+		case (want == subscription.PendingTerminate) != (sub.Before == subscription.Active):
+			t.Fatalf("%s: before %q", want, sub.Before)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPartnersMayChooseTheSameId(t *testing.T) {
+	st := openStore(t)
+	keys := []subscription.Key{
+		subscription.RetailKey("sub-1"), subscription.ResaleKey("https://a.example", "sub-1"), subscription.ResaleKey("https://b.example", "sub-1"),
+	}
+	for i, k := range keys {
+		err := st.Do(t.Context(), func(tx *store.Tx) error {
+			_, err := subscription.Begin(tx, subscription.Subscription{ID: k.ID, Side: k.Side, Partner: k.Partner, Quantity: int64(i + 1)}, course(t, order.Purchase), noon)
+			if err != nil {
+				return err
+			}
+			return tx.Subscriptions().PutSecret(k, subscription.SecretInputs, []byte{byte(i)})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := st.Do(t.Context(), func(tx *store.Tx) error { return tx.Subscriptions().Erase(keys[1]) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range keys {
+		err := st.View(t.Context(), func(tx *store.Tx) error {
+			sub, err := tx.Subscriptions().Get(k)
+			if err != nil || sub.Quantity != int64(i+1) {
+				t.Errorf("%v: %+v, %v", k, sub, err)
+			}
+			secret, err := tx.Subscriptions().Secret(k, subscription.SecretInputs)
+			if i == 1 != fault.Is(err, fault.NotFound) || i != 1 && (len(secret) != 1 || int(secret[0]) != i) {
+				t.Errorf("%v: secret %v, %v", k, secret, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

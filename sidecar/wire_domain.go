@@ -1,0 +1,244 @@
+package sidecar
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/operator"
+	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
+	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/search"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// domain is the business.
+type domain struct {
+	members       *member.Service
+	agreements    *agreement.Service
+	offerings     *catalog.Service
+	catalog       *catalog.Reader
+	orders        *retail.Service
+	resale        *resale.Service
+	subscriptions *subscription.Service
+	provisioning  *provision.Service
+	desk          *operator.Desk
+	operator      *portal.Operator
+}
+
+func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
+	cfg, st, d := s.cfg, s.store, &domain{}
+	schemas := recipe.NewSchemas(0)
+	d.members = &member.Service{
+		Self:      cfg.Origin,
+		Work:      store.For[member.Tx](st),
+		Directory: &peerlink.Directory{Fetch: in.guard, Now: cfg.Now},
+		Link:      in.link,
+		Signer:    in.keys,
+		OwnKey:    func() string { return in.keys.CurrentKID(keys.Business) },
+		Now:       cfg.Now,
+		NewID:     newID,
+	}
+	d.agreements = &agreement.Service{
+		Self:    cfg.Origin,
+		Work:    store.For[agreement.Tx](st),
+		Link:    in.link,
+		Book:    in.book,
+		Signer:  in.keys,
+		OwnKeys: func() (string, string) { return in.keys.CurrentKID(keys.Business), in.keys.NextDigest() },
+		Now:     cfg.Now,
+		NewID:   newID,
+	}
+	s.relations = &agreement.Relations{
+		Self: cfg.Origin,
+		Work: store.For[agreement.Tx](st),
+		Now:  cfg.Now,
+	}
+	var err error
+	if s.platforms, err = s.openPlatforms(); err != nil {
+		return nil, err
+	}
+	d.offerings = &catalog.Service{
+		Self:      cfg.Origin,
+		Work:      store.For[catalog.Tx](st),
+		Now:       cfg.Now,
+		CheckStep: s.platforms.checkStep,
+	}
+	d.catalog = &catalog.Reader{
+		Work:    store.For[catalog.Tx](st),
+		Schemas: schemas,
+		Now:     cfg.Now,
+	}
+	s.listings = &listing.Service{
+		Self:  cfg.Origin,
+		Work:  store.For[listing.Tx](st),
+		Index: search.New(),
+		Now:   cfg.Now,
+	}
+	s.closers = append(s.closers, func() error { s.listings.Index.Close(); return nil })
+	s.indexer = &listing.Indexer{
+		Self:  cfg.Origin,
+		Work:  store.For[listing.Tx](st),
+		Index: s.listings.Index,
+		Now:   cfg.Now,
+		Log:   cfg.Logger,
+	}
+	d.orders = &retail.Service{
+		Self:      cfg.Origin,
+		Work:      store.For[retail.Tx](st),
+		Offers:    s.listings,
+		Schemas:   schemas,
+		Link:      in.link,
+		Book:      in.book,
+		Signer:    in.keys,
+		Pseudonym: pseudonyms(in.siteKey),
+		Away:      func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
+		Now:       cfg.Now,
+		NewID:     newID,
+		Rand:      fillRandom,
+		Fail:      in.fail,
+	}
+	d.resale = &resale.Service{
+		Self:    cfg.Origin,
+		Work:    store.For[resale.Tx](st),
+		Schemas: schemas,
+		Book:    in.book,
+		Now:     cfg.Now,
+		Fail:    in.fail,
+	}
+	d.subscriptions = &subscription.Service{
+		Self:   cfg.Origin,
+		Work:   store.For[subscription.Tx](st),
+		Link:   in.link,
+		Book:   in.book,
+		Signer: in.keys,
+		Opener: in.keys,
+		Now:    cfg.Now,
+		Fail:   in.fail,
+	}
+	d.provisioning = &provision.Service{
+		Work:        store.For[provision.Tx](st),
+		Orders:      d.resale,
+		Connections: s.platforms,
+		Seal:        keys.Seal,
+		Observe:     in.meters.AdapterCall,
+		Now:         cfg.Now,
+		Logger:      cfg.Logger,
+		Fail:        in.fail,
+	}
+	d.desk = &operator.Desk{
+		Work:  store.For[operator.Tx](st),
+		Book:  in.book,
+		Reach: s.reachOf,
+		Now:   cfg.Now,
+	}
+	if d.operator, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
+		return nil, err
+	}
+	hashKey, err := derive(in.siteKey, "portal keys")
+	if err != nil {
+		return nil, err
+	}
+	s.portals, err = portal.New(portal.Config{
+		Work:    store.For[portal.Tx](st),
+		HashKey: hashKey,
+		Now:     cfg.Now,
+		Rand:    rand.Reader,
+	})
+	return d, err
+}
+
+// reachOf is a partner's presence as an operator sees it.
+func (s *Sidecar) reachOf(partner string) operator.Reach {
+	r := s.reach.Of(partner)
+	return operator.Reach{Known: r.Known, Up: r.Up, LastContact: r.LastSuccess, LastError: r.LastError}
+}
+
+// wireLoops registers who carries out which job and who applies which entry of a partner's ledger.
+func (s *Sidecar) wireLoops(in *infra, d *domain) error {
+	cfg, st := s.cfg, s.store
+	replica, err := cfg.ReplicaID()
+	if err != nil {
+		return err
+	}
+	s.jobs, err = job.New(job.Config{
+		Work:       store.For[job.Tx](st),
+		Owner:      replica,
+		Alone:      len(cfg.Redis.Addresses) == 0,
+		Subscribe:  s.hot.Subscribe,
+		Workers:    32,
+		PerPartner: 16,
+		Lease:      5 * time.Minute,
+		Now:        cfg.Now,
+		Observe:    in.meters.JobRun,
+		Logger:     cfg.Logger,
+		Handlers: map[string]job.Handler{
+			agreement.JobOffer:            d.agreements.SendOffer,
+			agreement.JobAccept:           d.agreements.SendAcceptance,
+			agreement.JobPublish:          d.offerings.Publish,
+			retail.JobSubmit:              d.orders.Submit,
+			resale.JobProvision:           d.provisioning.Handle,
+			subscription.JobAccessFetch:   d.subscriptions.FetchAccess,
+			subscription.JobAccessConfirm: d.subscriptions.SendConfirmation,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	order := func(tx federation.Tx, e ledger.Entry) error { return d.orders.Apply(tx, e) }
+	books := &federation.LedgerReader{
+		Self: cfg.Origin,
+		Work: store.For[federation.Tx](st),
+		Link: in.link,
+		Handlers: map[ledger.Kind]federation.Handler{
+			ledger.AgreementOffered:  federation.Nothing,
+			ledger.AgreementAccepted: federation.Nothing,
+			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
+			ledger.OrderPlaced:       federation.Nothing,
+			ledger.OrderAccepted:     order,
+			ledger.OrderRejected:     order,
+			ledger.OrderHeld:         order,
+			ledger.OrderCompleted:    order,
+			ledger.OrderFailed:       order,
+			ledger.AccessConfirmed:   federation.Nothing,
+		},
+		Now:    cfg.Now,
+		Fail:   in.fail,
+		Lag:    in.meters.FeedLag,
+		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()) },
+		Parked: func(p ledger.Parked) {
+			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+	}
+	if err := books.Check(); err != nil {
+		return err
+	}
+	offers := &federation.CatalogReader{
+		Self:    cfg.Origin,
+		Work:    store.For[federation.Tx](st),
+		Link:    in.link,
+		Catalog: d.catalog,
+		Logger:  cfg.Logger,
+		Synced:  func(partner string) { in.meters.CatalogSynced(partner, cfg.Now()) },
+	}
+	s.feeds = &federation.Manager{
+		Work:      store.For[federation.Tx](st),
+		Feeds:     []federation.Feed{books.Feed(), offers.Feed()},
+		Subscribe: s.hot.Subscribe,
+		Now:       cfg.Now,
+		Logger:    cfg.Logger,
+	}
+	return nil
+}

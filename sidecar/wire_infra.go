@@ -1,0 +1,192 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/client"
+	"github.com/hanse-market/hanse/auth/guard"
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/hot"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/metrics"
+	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// infra is what the business stands on and does not know.
+type infra struct {
+	fail     *failpoint.Points
+	siteKey  []byte
+	meters   *metrics.Metrics
+	registry *metrics.Registry
+	keys     *keys.Manager
+	guard    *guard.Guard
+	book     *ledger.Book
+	link     *peerlink.Link
+}
+
+func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
+	cfg := s.cfg
+	in := &infra{registry: metrics.NewRegistry()}
+	var err error
+	if in.fail, err = failpoint.Parse(cfg.Failpoint); err != nil {
+		return nil, err
+	}
+	if in.siteKey, err = cfg.SiteKey(); err != nil {
+		return nil, err
+	}
+	if err := s.openHot(ctx); err != nil {
+		return nil, err
+	}
+	if in.meters, err = s.meters(in.registry); err != nil {
+		return nil, err
+	}
+	if err := s.openStore(ctx, in.siteKey, in.meters.Commit); err != nil {
+		return nil, err
+	}
+	if in.keys, err = keys.New(ctx, keys.Config{Store: s.store, Now: cfg.Now}); err != nil {
+		return nil, err
+	}
+	s.keys = in.keys
+	if in.guard, err = s.guard(); err != nil {
+		return nil, err
+	}
+	// Out: guarded, authenticated calls to partners.
+	caller, err := client.New(client.Config{
+		Origin: cfg.Origin,
+		Keys:   in.keys,
+		Guard:  in.guard,
+		Now:    cfg.Now,
+		Skew:   in.meters.PeerSkew,
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.book = &ledger.Book{
+		Self:    cfg.Origin,
+		Work:    store.For[ledger.Tx](s.store),
+		Signer:  in.keys,
+		OwnKeys: func() [][]byte { return publicJWKs(in.keys, keys.Business) },
+		Now:     cfg.Now,
+	}
+	s.reach = &peerlink.Status{
+		Changed: in.meters.PeerUp,
+		Back:    s.expedite,
+	}
+	in.link = &peerlink.Link{
+		Transports: caller,
+		Book:       in.book,
+		Status:     s.reach,
+		Now:        cfg.Now,
+	}
+	return in, nil
+}
+
+func (s *Sidecar) openHot(ctx context.Context) error {
+	cfg := s.cfg
+	if len(cfg.Redis.Addresses) == 0 {
+		s.hot = hot.NewMemory(cfg.Now)
+		s.closers = append(s.closers, s.hot.Close)
+		return nil
+	}
+	password, err := cfg.RedisPassword()
+	if err != nil {
+		return err
+	}
+	shared, err := hot.NewRedis(ctx, hot.RedisConfig{
+		Addresses: cfg.Redis.Addresses, MasterName: cfg.Redis.MasterName, Username: cfg.Redis.Username, Password: password,
+		TLS: cfg.Redis.TLS, Prefix: cfg.Origin, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.hot = shared
+	s.closers = append(s.closers, s.hot.Close)
+	return nil
+}
+
+func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, committed func(closures int, took time.Duration)) error {
+	cfg := s.cfg
+	dsn, err := cfg.DatabaseDSN()
+	if err != nil {
+		return err
+	}
+	config := store.Config{
+		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger, Committed: committed,
+		Wake: func(topic unit.Topic) {
+			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
+				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)
+			}
+		},
+	}
+	if cfg.Database.Driver == "postgres" {
+		config.DSN = dsn
+	} else {
+		config.Path = dsn
+	}
+	s.store, err = store.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.store.Close)
+	return nil
+}
+
+func (s *Sidecar) guard() (*guard.Guard, error) {
+	config := guard.Config{Dev: s.cfg.Dev, Now: s.cfg.Now}
+	if s.cfg.Dev {
+		pool, err := devPool(s.cfg)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = pool
+	}
+	g := guard.New(config)
+	s.closers = append(s.closers, func() error { g.Close(); return nil })
+	return g, nil
+}
+
+func devPool(cfg Config) (*x509.CertPool, error) {
+	ca, err := tlsdev.Open(cfg.DevCADir, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	return ca.Pool(), nil
+}
+
+// publicJWKs are our published keys of a purpose as JWKs.
+func publicJWKs(m *keys.Manager, purpose keys.Purpose) [][]byte {
+	var out [][]byte
+	for _, k := range m.Public(purpose) {
+		if raw, err := k.MarshalJSON(); err == nil {
+			out = append(out, raw)
+		}
+	}
+	return out
+}
+
+// derive makes a key for one purpose out of the site key.
+func derive(siteKey []byte, purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, siteKey, nil, "hanse "+purpose, 32)
+}
+
+// pseudonyms hides customers: one partner's pseudonym says nothing to another, and nothing without the site key.
+func pseudonyms(siteKey []byte) func(partner, portal, customer string) string {
+	return func(partner, portal, customer string) string {
+		mac := hmac.New(sha256.New, siteKey)
+		for _, s := range []string{"hanse pseudonym", partner, portal, customer} {
+			mac.Write([]byte(s))
+			mac.Write([]byte{0})
+		}
+		return "cus-" + hex.EncodeToString(mac.Sum(nil)[:16])
+	}
+}

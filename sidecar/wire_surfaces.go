@@ -1,0 +1,147 @@
+package sidecar
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/authserver"
+	"github.com/hanse-market/hanse/auth/bearer"
+	"github.com/hanse-market/hanse/auth/dpop"
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/metrics"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
+	rpcpeer "github.com/hanse-market/hanse/sidecar/internal/rpc/peer"
+	rpcportal "github.com/hanse-market/hanse/sidecar/internal/rpc/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
+)
+
+// surface is what the gate of every surface needs.
+func (s *Sidecar) surface(name string, in *infra) gate.Config {
+	return gate.Config{
+		Log:     s.cfg.Logger,
+		Now:     s.cfg.Now,
+		NewID:   newID,
+		Wakeups: s.hot,
+		Allow:   s.allow(name),
+		Observe: func(procedure, code string, took time.Duration) { in.meters.RPC(name, procedure, code, took) },
+		Refused: func(reason string) { in.meters.AuthFailure(name, reason) },
+	}
+}
+
+func (s *Sidecar) portalSurface(in *infra, d *domain) (http.Handler, error) {
+	h, err := rpcportal.New(rpcportal.Config{
+		Config:        s.surface(metrics.SurfacePortal, in),
+		Callers:       s.portals,
+		Shop:          s.listings,
+		Orders:        d.orders,
+		Subscriptions: d.subscriptions,
+	})
+	return s.endingStreams(h), err
+}
+
+func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
+	return rpcoperator.New(rpcoperator.Config{
+		Config:     s.surface(metrics.SurfaceOperator, in),
+		Operators:  d.operator,
+		Desk:       d.desk,
+		Partners:   d.members,
+		Agreements: d.agreements,
+		Offerings:  d.offerings,
+		Listings:   s.listings,
+		Portals:    s.portals,
+		Words:      keys.Words,
+	})
+}
+
+func (s *Sidecar) opsSurface(in *infra, _ *domain) (http.Handler, error) {
+	return metrics.OpsHandler(metrics.OpsConfig{
+		Gatherer: in.registry,
+		Ready:    s.readiness(),
+	}), nil
+}
+
+// peerSurface puts PEER-1 in front of the peer procedures and mounts OAuth and the member's documents beside them.
+func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
+	cfg := s.cfg
+	relation := grants{s.relations}
+	procedures, err := rpcpeer.New(rpcpeer.Config{
+		Config:     s.surface(metrics.SurfacePeer, in),
+		Partners:   d.members,
+		Agreements: d.agreements,
+		Catalog:    &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
+		Orders:     d.resale,
+		Access:     d.subscriptions,
+		Ledger:     &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book},
+		Relation:   relation.Relation,
+	})
+	if err != nil {
+		return nil, err
+	}
+	refused := func(replay string) func(string, *refusal.Error) {
+		return func(_ string, r *refusal.Error) {
+			in.meters.AuthFailure(metrics.SurfacePeer, r.Reason)
+			if r.Reason == dpop.ReasonReplayed {
+				in.meters.Replay(replay)
+			}
+		}
+	}
+	as, err := authserver.New(authserver.Config{
+		Origin:  cfg.Origin,
+		Name:    cfg.Member.Name,
+		Keys:    in.keys,
+		Replay:  s.hot,
+		Revoked: s.hot,
+		Grants:  relation,
+		Guard:   in.guard.Unsolicited(),
+		Now:     cfg.Now,
+		Refused: refused("token_request"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := bearer.New(bearer.Config{
+		Origin:   cfg.Origin,
+		Keys:     in.keys,
+		Replay:   s.hot,
+		Revoked:  s.hot,
+		Scopes:   bearer.PeerScopes(),
+		Relation: relation.Relation,
+		Now:      cfg.Now,
+		Refused:  refused("call"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	documents := &memberDocuments{
+		origin: cfg.Origin,
+		member: cfg.Member,
+		keys:   in.keys,
+		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: catalog.DefaultMaxOfferings},
+		now:    cfg.Now,
+	}
+	mux := http.NewServeMux()
+	oauth := as.Handler()
+	mux.Handle("/oauth2/", oauth)
+	mux.Handle("/.well-known/", oauth)
+	documents.register(mux)
+	mux.Handle("/", verifier.Middleware(s.nudging(s.endingStreams(procedures))))
+	return mux, nil
+}
+
+// nudging tells the feeds that a partner is there: it just called.
+func (s *Sidecar) nudging(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := bearer.FromContext(r.Context()); ok {
+			s.feeds.Nudge(p.Origin)
+			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
+				s.expedite(p.Origin)
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
