@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -53,4 +54,24 @@ func (tx *Tx) SetRecord(table, where string, raw []byte) error {
 		err = fmt.Errorf("%d rows of %s match %s", n, table, where)
 	}
 	return err
+}
+
+// LookAtLockEvery sets the pace of an exclusive PostgreSQL store. Before Run.
+func (s *Store) LookAtLockEvery(d time.Duration) { s.eng.(*postgresEngine).hold.every = d }
+
+// LoseLock ends the session that holds the lock, as a server that restarts does, and lets something happen before anybody looks.
+func (s *Store) LoseLock(ctx context.Context, meanwhile func()) error {
+	e := s.eng.(*postgresEngine)
+	e.hold.turn <- struct{}{}
+	defer func() { <-e.hold.turn }()
+	var pid int
+	if err := e.hold.conn.QueryRowContext(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return err
+	}
+	var ended bool
+	if err := e.db.QueryRowContext(ctx, `SELECT pg_terminate_backend($1, 60000)`, pid).Scan(&ended); err != nil || !ended {
+		return fmt.Errorf("end session %d: %v, %w", pid, ended, err)
+	}
+	meanwhile()
+	return nil
 }

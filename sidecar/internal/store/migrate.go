@@ -106,8 +106,8 @@ func (c *conn) script(ctx context.Context, text string) error {
 	return err
 }
 
-// migrate takes SQLite's write lock for the whole run; a second process waits for it. The writer goroutine is idle: nobody
-// has the store yet.
+// migrate takes SQLite's write lock for the whole run; a second process waits for it. It may use the writer: nobody has the
+// store yet.
 func (e *sqliteEngine) migrate(ctx context.Context) error {
 	if _, err := e.writer.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
 		return err

@@ -12,8 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 const (
@@ -24,8 +22,9 @@ const (
 	triesShared = 4
 	triesMost   = 40
 	// exclusiveWait is how long a new process waits for the server to notice that the old one is dead.
-	exclusiveWait  = 3 * time.Second
-	exclusivePoll  = 50 * time.Millisecond
+	exclusiveWait = 3 * time.Second
+	exclusivePoll = 50 * time.Millisecond
+	// exclusiveCheck is how often the lock is looked at, and how long a look may wait for the server.
 	exclusiveCheck = 5 * time.Second
 )
 
@@ -132,8 +131,8 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 		e.alone.RLock()
 		defer e.alone.RUnlock()
 	}
-	if !e.hold.held() {
-		return fault.New(fault.Unavailable, "store_not_exclusive", "our database is not ours alone at the moment")
+	if err := e.hold.held(it.ctx); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(it.ctx, txTimeout)
 	defer cancel()
@@ -210,6 +209,13 @@ func (e *postgresEngine) migrate(ctx context.Context) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return sqlTx.Commit()
+}
+
+func (e *postgresEngine) run(ctx context.Context) {
+	if e.hold != nil {
+		e.hold.watch(ctx)
+	}
+	<-ctx.Done()
 }
 
 func (e *postgresEngine) close() error {

@@ -170,6 +170,9 @@ func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	return (&work{fn: fn}).run(&Tx{s: e.s, ctx: bg, on: c})
 }
 
+// run has nothing to look after: a file lock is the process's own until it ends.
+func (e *sqliteEngine) run(ctx context.Context) { <-ctx.Done() }
+
 func (e *sqliteEngine) close() error {
 	if e.closing.Swap(true) {
 		<-e.queue.idle

@@ -65,10 +65,13 @@ type engine interface {
 	view(ctx context.Context, fn func(*Tx) error) error
 	migrate(ctx context.Context) error
 	check(ctx context.Context) error
+	// run looks after what could get lost, until ctx ends.
+	run(ctx context.Context)
 	close() error
 }
 
-// Open opens the database, brings its schema up to date and checks the site key. Close releases it.
+// Open opens the database, takes it for itself where Exclusive says so, brings its schema up to date and checks the site key.
+// It starts no loop: see Run. Close releases the database.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if (cfg.Path == "") == (cfg.DSN == "") {
 		return nil, errors.New("open store: exactly one of path and DSN must be set")
@@ -115,7 +118,15 @@ func (s *Store) settle(ctx context.Context) error {
 // Check tells whether the database answers and, on SQLite, whether its file is sound; that reads all of it.
 func (s *Store) Check(ctx context.Context) error { return s.eng.check(ctx) }
 
-// Close waits for the transactions in progress and releases the database. Do and View answer fault.Unavailable afterwards.
+// Run looks after an Exclusive store's hold on its database until ctx ends, so that a lock that was lost with its connection is
+// soon taken anew. Nothing depends on it: while Run does not run, a write that finds the lock unseen for too long looks itself.
+func (s *Store) Run(ctx context.Context) error {
+	s.eng.run(ctx)
+	return nil
+}
+
+// Close waits for the transactions in progress and releases the database; call it when Run has returned. Do and View return
+// fault.Unavailable afterwards.
 func (s *Store) Close() error { return s.eng.close() }
 
 // Do runs fn in one read-write transaction and returns after its commit. fn is pure and may run again. A cancelled ctx
