@@ -78,6 +78,24 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 
 // Run runs the loops until ctx ends: durable jobs, partners' feeds, the search index. It returns after a clean drain.
 func (s *Sidecar) Run(ctx context.Context) error {
+	// Store and hot state are looked after until the last loop has drained: its commits need the lock and wake other replicas.
+	below, endBelow := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBelow()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.store.Run(below) })
+	group.Go(func() error { return s.hot.Run(below) })
+	group.Go(func() error {
+		defer endBelow()
+		return s.loops(ctx)
+	})
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *Sidecar) loops(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })
@@ -86,11 +104,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	group.Go(func() error { return s.forgetRelations(ctx) })
 	group.Go(func() error { return s.reloadKeys(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
-	err := group.Wait()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return group.Wait()
 }
 
 // forgetRelations drops what is remembered of partnerships as soon as one changes.

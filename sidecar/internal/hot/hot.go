@@ -21,9 +21,13 @@ type State interface {
 	// Lease takes or renews a name for an owner; false while another one holds it. Release gives it back.
 	Lease(ctx context.Context, name, owner string, ttl time.Duration) (bool, error)
 	Release(ctx context.Context, name, owner string) error
-	// Publish wakes the subscribers of a topic on all replicas. Wake-ups coalesce and may be lost; subscribers also poll.
+	// Publish wakes the subscribers of a topic: those of this process at once, those of other replicas while Run runs on both
+	// sides. Wake-ups coalesce and may be lost; subscribers also poll.
 	Publish(ctx context.Context, topic unit.Topic) error
 	// Subscribe gives a channel with room for one wake-up; cancel ends it.
 	Subscribe(topic unit.Topic) (ch <-chan struct{}, cancel func())
+	// Run carries wake-ups between replicas until ctx ends. Everything else works without it.
+	Run(ctx context.Context) error
+	// Close releases the connections; call it when Run has returned.
 	Close() error
 }

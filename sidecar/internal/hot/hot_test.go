@@ -56,6 +56,7 @@ func onEach(t *testing.T, test func(t *testing.T, w world)) {
 		c := newClock()
 		s := hot.NewMemory(c.Now)
 		t.Cleanup(func() { _ = s.Close() })
+		run(t, s)
 		test(t, world{states: []hot.State{s, s}, advance: c.add, now: c.Now})
 	})
 	t.Run("redis", func(t *testing.T) {
@@ -68,7 +69,32 @@ func onEach(t *testing.T, test func(t *testing.T, w world)) {
 	})
 }
 
+// connect is a replica that runs.
 func connect(t *testing.T, server *testserver.Redis, c *clock) *hot.Redis {
+	t.Helper()
+	s := idle(t, server, c)
+	run(t, s)
+	return s
+}
+
+// run runs a replica until the returned function is called, at the latest until the test ends.
+func run(t *testing.T, s hot.State) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); cancel() })
+	return stop
+}
+
+// idle is a replica that does not run.
+func idle(t *testing.T, server *testserver.Redis, c *clock) *hot.Redis {
 	t.Helper()
 	s, err := hot.NewRedis(t.Context(), config(server, c))
 	if err != nil {
@@ -315,6 +341,41 @@ func TestWakeUpsReachAllReplicasAndCoalesce(t *testing.T) {
 			t.Error("woken after cancel")
 		}
 	})
+}
+
+// Between replicas wake-ups need Run on both sides; within a process, and for what was published last, they do not wait for it.
+func TestWakeUpsBeforeAndAfterRun(t *testing.T) {
+	server, c := servers.Redis(t), newClock()
+	a, b := idle(t, server, c), idle(t, server, c)
+	here, cancelHere := a.Subscribe("job")
+	defer cancelHere()
+	there, cancelThere := b.Subscribe("job")
+	defer cancelThere()
+	publish := func() {
+		t.Helper()
+		if err := a.Publish(t.Context(), "job"); err != nil {
+			t.Fatal(err)
+		}
+		if len(here) != 1 {
+			t.Fatal("a process does not wake itself")
+		}
+		<-here
+	}
+	publish()
+	stopListening := run(t, b)
+	<-there // the new subscription
+	// What was published before Run goes out when it begins, and what was published while it ended still does.
+	stop := run(t, a)
+	<-there
+	<-here // the new subscription
+	publish()
+	stop()
+	<-there
+	publish()
+	stopListening()
+	if len(there) > 0 {
+		t.Error("a replica that does not run woke another")
+	}
 }
 
 func TestNoServer(t *testing.T) {

@@ -131,6 +131,12 @@ func (m *Memory) Publish(_ context.Context, topic unit.Topic) error {
 	return nil
 }
 
+// Run implements State: in one process there is nothing to carry.
+func (m *Memory) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
 // Close implements State.
 func (m *Memory) Close() error { return nil }
 

@@ -65,13 +65,11 @@ type Redis struct {
 
 	send chan struct{}
 	pend map[unit.Topic]bool // topics to publish
-	stop context.CancelFunc
-	done sync.WaitGroup
 }
 
 var _ State = (*Redis)(nil)
 
-// NewRedis connects, refuses a server that may evict keys, and starts listening for wake-ups.
+// NewRedis connects, and refuses a server that may evict keys. It starts nothing: wake-ups go between replicas while Run runs.
 func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	if len(cfg.Addresses) == 0 || cfg.Prefix == "" {
 		return nil, errors.New("redis: addresses and prefix are required")
@@ -93,11 +91,6 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	if err := r.hear(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("redis: %w", err), r.client.Close())
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
-	sub := r.client.Subscribe(run, r.key("wake"))
-	r.done.Go(func() { r.listen(run, sub) })
-	r.done.Go(func() { r.publish(run) })
 	return r, nil
 }
 
@@ -243,8 +236,4 @@ func (r *Redis) Release(ctx context.Context, name, owner string) error {
 }
 
 // Close implements State.
-func (r *Redis) Close() error {
-	r.stop()
-	r.done.Wait()
-	return r.client.Close()
-}
+func (r *Redis) Close() error { return r.client.Close() }
