@@ -51,7 +51,8 @@ type Config struct {
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`
-	// Logger receives the sidecar's log. Default: slog.Default().
+	// Logger receives the sidecar's log. Default: slog.Default(). The Redis client library knows one logger per process, which is
+	// the host's to set: redis.SetLogger.
 	Logger *slog.Logger `koanf:"-"`
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time `koanf:"-"`

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/hot"
 )
 
 const (
@@ -43,6 +44,7 @@ func (c *serveCmd) Run(a *app) error {
 		return configError(err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
+	hot.LogTo(cfg.Logger)
 	d, err := newDaemon(cfg)
 	if err != nil {
 		return err

@@ -83,7 +83,6 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	redis.SetLogger(silent{})
 	r := &Redis{
 		cfg: cfg, topics: newTopics(), client: redis.NewUniversalClient(options(cfg)), self: newInstance(),
 		send: make(chan struct{}, 1), pend: map[unit.Topic]bool{},
@@ -93,11 +92,6 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	}
 	return r, nil
 }
-
-// silent replaces the client library's own lines on standard error; what they say comes back as errors, too.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 func options(cfg RedisConfig) *redis.UniversalOptions {
 	o := &redis.UniversalOptions{

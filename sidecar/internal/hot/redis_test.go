@@ -1,11 +1,15 @@
 package hot_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/testserver"
@@ -153,6 +157,27 @@ func TestRedisDownFailsClosedAndSoon(t *testing.T) {
 				until(t, func() (bool, error) { return s.Claim(t.Context(), "after", time.Minute) })
 			}
 		})
+	}
+}
+
+// The client library's logger belongs to the process: a State leaves it as the host has set it.
+func TestTheHostsLoggerStays(t *testing.T) {
+	var said bytes.Buffer
+	hot.LogTo(slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	t.Cleanup(func() { hot.LogTo(slog.New(slog.DiscardHandler)) })
+	server := servers.Redis(t)
+	s, err := hot.NewRedis(t.Context(), config(server, newClock()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.Socket, DisableIdentity: true})
+	defer client.Close()
+	if err := client.PExpire(t.Context(), "key", time.Nanosecond).Err(); err != nil { // which the library remarks upon
+		t.Fatal(err)
+	}
+	if line := said.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, "level=DEBUG") || !strings.Contains(line, "1ns") {
+		t.Errorf("the host's logger has %q", line)
 	}
 }
 
