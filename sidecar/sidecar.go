@@ -32,7 +32,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Sidecar is one member's sidecar. Its handlers may be served as soon as New returns; orders move while Run runs.
+// Sidecar is one member's sidecar. Its handlers may be served as soon as New has returned; orders move while Run runs.
 type Sidecar struct {
 	cfg       Config
 	store     *store.Store
@@ -62,7 +62,18 @@ type Sidecar struct {
 type handlers struct{ portal, operator, peer, ops http.Handler }
 
 // New validates the configuration, opens the store, the keys and the adapters, and wires everything. It starts no loop.
-// Close releases what it opened.
+//
+// The host ends a sidecar in this order:
+//
+//  1. Drain. /readyz says no, so that balancers look elsewhere, and streams end, which would otherwise keep step 2 from ending;
+//     their callers go on elsewhere from their cursors. All other requests are served as before.
+//  2. Shut down the servers of the portal, operator and peer handlers, and give requests in flight Config.DrainTimeout to
+//     finish. The loops still run, so these requests meet a whole sidecar. OpsHandler may be served to the end.
+//  3. End Run's context and wait for Run. Jobs in progress have a few seconds to end, and what they commit last wakes other
+//     replicas. What is left undone is durable: it goes on here after the next start, or in another replica.
+//  4. Close. The database, its lock and all connections are released.
+//
+// A host that is killed at any step loses nothing that was acknowledged; its callers meet more refusals.
 func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	cfg, err := cfg.Complete()
 	if err != nil {
@@ -76,7 +87,8 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	return s, nil
 }
 
-// Run runs the loops until ctx ends: durable jobs, partners' feeds, the search index. It returns after a clean drain.
+// Run runs the loops until ctx ends: durable jobs, partners' feeds, the search index. It returns when they have ended; when to
+// end them, see New.
 func (s *Sidecar) Run(ctx context.Context) error {
 	// Store and hot state are looked after until the last loop has drained: its commits need the lock and wake other replicas.
 	below, endBelow := context.WithCancel(context.WithoutCancel(ctx))
@@ -199,13 +211,13 @@ func (s *Sidecar) Client(ctx context.Context, portalName string) (*sdk.Client, e
 	return sdk.New("http://sidecar.memory", key, sdk.WithHTTPClient(s.memory.client()))
 }
 
-// Drain makes the sidecar not ready and ends its streams; requests in flight go on.
+// Drain makes the sidecar not ready and ends its streams: the first step of the end, see New.
 func (s *Sidecar) Drain() {
 	s.draining.Store(true)
 	s.endStreams()
 }
 
-// Close releases what New opened; call it after Run has returned and the handlers are no longer served.
+// Close releases what New opened: the last step of the end, see New.
 func (s *Sidecar) Close() error {
 	s.closeOnce.Do(func() {
 		s.endStreams()

@@ -30,7 +30,6 @@ type service interface {
 	OperatorHandler() http.Handler
 	PeerHandler() http.Handler
 	OpsHandler() http.Handler
-	// Drain makes the sidecar not ready and ends its streams.
 	Drain()
 	Close() error
 }
@@ -67,7 +66,7 @@ func newLogger(cfg sidecar.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// daemon owns the listeners and the order of the end.
+// daemon owns the listeners and ends the sidecar in the order that sidecar.New asks for.
 type daemon struct {
 	cfg                         sidecar.Config
 	log                         *slog.Logger
@@ -100,8 +99,8 @@ func newDaemon(cfg sidecar.Config) (*daemon, error) {
 	return d, nil
 }
 
-// run serves until ctx ends, then drains: not ready, no new connections, requests in flight finish, loops stop. The ops
-// listener stays to the end, so that an orchestrator sees it.
+// run serves until ctx ends or something breaks, then ends as sidecar.New says. The ops listener stays to the end, so that an
+// orchestrator sees it.
 func (d *daemon) run(ctx context.Context, s service) error {
 	servers := []*http.Server{
 		d.server(s.PortalHandler()), d.server(s.OperatorHandler()), d.server(s.PeerHandler()),
