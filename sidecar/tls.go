@@ -78,7 +78,7 @@ func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.load(); err != nil {
-		f.log.Warn("keeping the present certificate", "err", err)
+		f.log.Warn("keeping the present certificate", "error", err)
 	}
 	return f.current, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // State is what both implementations give. An error means that nobody knows; callers that protect something fail closed.
 type State interface {
-	// Claim sets a key that is absent, atomically, for ttl; fresh tells whether it was absent.
+	// Claim sets a key that is absent, atomically, for ttl; fresh reports whether it was absent.
 	Claim(ctx context.Context, key string, ttl time.Duration) (fresh bool, err error)
 	// Birth is since when claims are remembered: a proof older than it may have been used before.
 	Birth(ctx context.Context) (time.Time, error)

@@ -41,7 +41,7 @@ type RedisConfig struct {
 }
 
 const (
-	// birthAge is how long Birth answers what it heard before; every Claim hears it anew.
+	// birthAge is how long Birth returns what it heard before; every Claim hears it anew.
 	birthAge = time.Second
 	// quarantine is how long nothing is claimed after the memory was lost under us: proofs that were compared with the birth
 	// before may still be on their way, and a master that is being demoted may still answer other replicas.

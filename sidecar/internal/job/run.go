@@ -134,7 +134,7 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 		if err == nil || fault.Is(err, fault.Conflict) {
 			break
 		}
-		log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "err", err)
+		log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "error", err)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || r.cfg.Now().Add(settleWait).After(j.LeaseUntil) {
 			log.Error("outcome of a job cannot be written, it will run again")
 			return
@@ -150,15 +150,15 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 	log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts)
 	switch out.result {
 	case "parked":
-		log.Error("job parked, an operator must look at it", "err", out.err)
+		log.Error("job parked, an operator must look at it", "error", out.err)
 	case "again", "panicked":
 		r.expect(out.due)
 		if out.progress {
 			log.Debug("job came further", "at", out.err)
 		} else if j.Attempts == 1 {
-			log.Warn("job will be tried again", "err", out.err, "due", out.due)
+			log.Warn("job will be tried again", "error", out.err, "due", out.due)
 		} else {
-			log.Debug("job will be tried again", "err", out.err, "due", out.due)
+			log.Debug("job will be tried again", "error", out.err, "due", out.due)
 		}
 	}
 }

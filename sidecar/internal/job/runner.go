@@ -168,11 +168,11 @@ func (r *Runner) drain(running *sync.WaitGroup, cancel func()) {
 	}
 }
 
-// adopt ends the leases that the process before this one left; it tells whether it could.
+// adopt ends the leases that the process before this one left; it reports whether it could.
 func (r *Runner) adopt(ctx context.Context, owner string) bool {
 	err := r.cfg.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().EndLeases(owner, r.cfg.Now()) })
 	if err != nil && ctx.Err() == nil {
-		r.cfg.Logger.Warn("job leases of the last run cannot be ended yet", "err", err)
+		r.cfg.Logger.Warn("job leases of the last run cannot be ended yet", "error", err)
 	}
 	return err == nil
 }
@@ -230,7 +230,7 @@ func (r *Runner) take(ctx context.Context, free int) []Job {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.cfg.Logger.Warn("jobs cannot be taken now", "err", err)
+			r.cfg.Logger.Warn("jobs cannot be taken now", "error", err)
 		}
 		return nil
 	}

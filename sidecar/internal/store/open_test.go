@@ -40,7 +40,7 @@ func TestALostLockIsNoticedWithoutRun(t *testing.T) {
 	cfg.SiteKey, cfg.Exclusive = siteKey, true
 	s := open(t, cfg)
 	write := func(s *store.Store) error {
-		return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Jobs().Enqueue("kind", "key", them, start) })
+		return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Jobs().At("kind", "key", them, start) })
 	}
 	lose := func(t *testing.T) {
 		var other *store.Store

@@ -115,7 +115,7 @@ func (s *Store) settle(ctx context.Context) error {
 	return s.loadLife(ctx)
 }
 
-// Check tells whether the database answers and, on SQLite, whether its file is sound; that reads all of it.
+// Check reports whether the database answers and, on SQLite, whether its file is sound; that reads all of it.
 func (s *Store) Check(ctx context.Context) error { return s.eng.check(ctx) }
 
 // Run looks after an Exclusive store's hold on its database until ctx ends, so that a lock that was lost with its connection is
