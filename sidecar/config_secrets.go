@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"github.com/google/uuid"
@@ -194,6 +195,9 @@ func readPrivate(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if runtime.GOOS == "windows" { // where every file seems to be everyone's
+		return nil, fmt.Errorf("whether %s is private cannot be seen on Windows; run the sidecar on Linux or macOS", path)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("%s can be read or changed by everyone on this machine; run chmod 600 %s", path, path)

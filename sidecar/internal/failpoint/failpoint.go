@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 )
 
 // Names lists every point; before and after each durable commit of an order's way and each send.
@@ -72,6 +71,8 @@ func (p *Points) Hit(name string) {
 	if p == nil || p.name != name || p.left.Add(-1) != 0 {
 		return
 	}
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Kill()
+	}
 	select {}
 }

@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
+
+	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 )
 
 // busyMillis is how long a statement waits for another process, a tool beside the daemon.
@@ -42,7 +43,11 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 		}
 	}()
 	if s.cfg.Exclusive {
-		if e.lock, err = lockFile(path + ".lock"); err != nil {
+		e.lock, err = filelock.Try(path + ".lock")
+		if errors.Is(err, filelock.ErrHeld) {
+			err = ErrInUse
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -89,21 +94,6 @@ func (e *sqliteEngine) connect(ctx context.Context, pragmas ...string) (*conn, e
 		}
 	}
 	return &conn{c: c, stmts: map[string]*sql.Stmt{}}, nil
-}
-
-// lockFile takes the lock that dies with the process, however it ends.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrInUse
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // attempt runs one closure; lost tells that the transaction is gone, and everything before it in the group too.

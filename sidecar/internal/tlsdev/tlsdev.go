@@ -18,8 +18,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 )
 
 // CertFile is the CA's certificate inside the folder: what curl --cacert or a browser is given.
@@ -47,11 +48,11 @@ func Open(dir string, now func() time.Time) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("dev CA: %w", err)
 	}
-	unlock, err := lock(filepath.Join(dir, lockFile))
+	lock, err := filelock.Lock(filepath.Join(dir, lockFile))
 	if err != nil {
 		return nil, fmt.Errorf("dev CA: %w", err)
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 	ca, err := read(dir, now)
 	// The certificate is written last: without it the folder holds nothing that anyone has trusted yet.
 	if errors.Is(err, fs.ErrNotExist) {
@@ -164,19 +165,6 @@ func read(dir string, now func() time.Time) (*CA, error) {
 		return nil, fmt.Errorf("it expired on %s", cert.NotAfter.Format(time.DateOnly))
 	}
 	return &CA{cert: cert, key: key, now: now}, nil
-}
-
-// lock holds an exclusive lock on a file, which ends with the process at the latest.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { _ = f.Close() }, nil
 }
 
 // write puts a whole file in place or none.
