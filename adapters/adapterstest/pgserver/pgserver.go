@@ -44,16 +44,16 @@ func Start(t testing.TB) Server {
 	if err := os.WriteFile(passwordFile, []byte(s.Password), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	uid, gid := -1, -1
 	if os.Geteuid() == 0 { // initdb and postgres refuse root
-		uid, gid := postgresUser(t)
-		attr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+		uid, gid = postgresUser(t)
 		for _, path := range []string{dir, passwordFile} {
-			if err := os.Chown(path, int(uid), int(gid)); err != nil {
+			if err := os.Chown(path, uid, gid); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+	attr := process(uid, gid)
 	data := filepath.Join(dir, "data")
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-A", "scram-sha-256", "-U", s.User,
 		"--pwfile="+passwordFile, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
@@ -130,7 +130,7 @@ func version(path string) int {
 	return n
 }
 
-func postgresUser(t testing.TB) (uid, gid uint32) {
+func postgresUser(t testing.TB) (uid, gid int) {
 	u, err := user.Lookup("postgres")
 	if err != nil {
 		t.Fatalf("no user postgres to run the server as: %v; install it: apt-get install -y postgresql", err)
@@ -140,7 +140,7 @@ func postgresUser(t testing.TB) (uid, gid uint32) {
 	if err1 != nil || err2 != nil {
 		t.Fatalf("user postgres has the ids %s and %s", u.Uid, u.Gid)
 	}
-	return uint32(id), uint32(group)
+	return int(id), int(group)
 }
 
 func freePort(t testing.TB) int {

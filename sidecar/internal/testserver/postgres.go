@@ -90,7 +90,7 @@ func (p *Postgres) identity() (*syscall.SysProcAttr, error) {
 			return nil, err
 		}
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	return asUser(uid, gid), nil
 }
 
 func (p *Postgres) start() error {

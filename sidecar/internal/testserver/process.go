@@ -37,9 +37,9 @@ func spawn(cmd *exec.Cmd, ready string, death syscall.Signal) (*process, error) 
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	// A process group of its own, so that an interrupt at the terminal stops the tests first.
-	cmd.SysProcAttr.Setpgid = true
-	cmd.SysProcAttr.Pdeathsig = death
+	if err := adopt(cmd.SysProcAttr, death); err != nil {
+		return nil, err
+	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started, isReady := make(chan error, 1), make(chan struct{})
 	go func() {

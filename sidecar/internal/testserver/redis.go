@@ -68,10 +68,10 @@ func (r *Redis) Start() error {
 func (r *Redis) Stop() error { return r.proc.stop(syscall.SIGKILL) }
 
 // Pause makes the server hang with its connections open; Resume ends that.
-func (r *Redis) Pause() error { return r.proc.cmd.Process.Signal(syscall.SIGSTOP) }
+func (r *Redis) Pause() error { return pause(r.proc.cmd.Process) }
 
 // Resume ends Pause.
-func (r *Redis) Resume() error { return r.proc.cmd.Process.Signal(syscall.SIGCONT) }
+func (r *Redis) Resume() error { return resume(r.proc.cmd.Process) }
 
 // Flush deletes everything.
 func (r *Redis) Flush() error {
