@@ -1,8 +1,12 @@
+//go:build linux
+
 package process
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +60,13 @@ func (r run) seconds(from, to time.Time) int64 {
 		sum += max(0, min(p[1], to.Unix())-max(p[0], from.Unix()))
 	}
 	return sum
+}
+
+// digest names everything that a running program got at its start. An upgrade of the hanse binary is no difference.
+func (s *settings) digest(r record) string {
+	raw, _ := json.Marshal([]any{s.Programs[r.With.Program], r.With, s.Bind, r.Port, r.UID, s.publicURL(r.Tag, r.Port), r.PasswordRevision, s.memory(r.With)})
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // instance is a subscription's folder.

@@ -1,9 +1,6 @@
 package process
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -129,13 +126,6 @@ func (s *settings) memory(d desired) uint64 {
 		mib = *d.MemoryMiB
 	}
 	return uint64(mib) << 20
-}
-
-// digest names everything that a running program got at its start. An upgrade of the hanse binary is no difference.
-func (s *settings) digest(r record) string {
-	raw, _ := json.Marshal([]any{s.Programs[r.With.Program], r.With, s.Bind, r.Port, r.UID, s.publicURL(r.Tag, r.Port), r.PasswordRevision, s.memory(r.With)})
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
 }
 
 // ownUsers checks that programs can run under users of their own, and get to their files.
