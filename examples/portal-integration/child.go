@@ -25,8 +25,7 @@ type child struct {
 	err  error
 }
 
-// launch starts the program. It is in a process group of its own, so that Ctrl-C reaches the demo alone, which ends its
-// children in order; if the demo is killed, the kernel ends them.
+// launch starts the program. Ctrl-C reaches the demo alone, which ends its children in order.
 func (c *child) launch() error {
 	log, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -35,11 +34,8 @@ func (c *child) launch() error {
 	defer func() { _ = log.Close() }()
 	c.cmd = c.start(log)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
-	if c.cmd.SysProcAttr == nil {
-		c.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	c.cmd.SysProcAttr.Setpgid = true
-	c.cmd.SysProcAttr.Pdeathsig = c.end
+	apart(c.cmd)
+	dieWithUs(c.cmd, c.end)
 	if err := c.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -35,6 +34,9 @@ type demo struct {
 
 // newDemo makes the folder and finds the ports. It starts nothing.
 func newDemo(opt options, stderr io.Writer) (_ *demo, err error) {
+	if err := checkSystem(); err != nil {
+		return nil, err
+	}
 	d := &demo{opt: opt, stderr: stderr, browser: newBrowser()}
 	defer func() {
 		if err != nil {
@@ -83,12 +85,12 @@ func (d *demo) makeFolder() error {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(filepath.Join(d.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	held, err := os.OpenFile(filepath.Join(d.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	d.onClose(func() { _ = lock.Close() })
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	d.onClose(func() { _ = held.Close() })
+	if err := lock(held); err != nil {
 		return fmt.Errorf("another demo runs in %s", d.dir)
 	}
 	return d.emptyFolder()

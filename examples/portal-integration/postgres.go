@@ -28,9 +28,11 @@ type cluster struct {
 	// admin is the superuser's password, owner that of the role the adapter works as.
 	admin, owner string
 	// as is who runs the server: nobody else where the demo is not root, which PostgreSQL refuses.
-	as    *syscall.Credential
+	as    *account
 	child *child
 }
+
+type account struct{ uid, gid int }
 
 // findPostgres looks for server binaries that this user can run; why says what is missing.
 func findPostgres() (c *cluster, why string) {
@@ -56,7 +58,7 @@ func findPostgres() (c *cluster, why string) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err.Error()
 	}
-	c.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	c.as = &account{uid: int(uid), gid: int(gid)}
 	return c, ""
 }
 
@@ -86,7 +88,7 @@ func (c *cluster) start(ctx context.Context, d *demo) error {
 	}
 	if c.as != nil {
 		for _, path := range []string{c.dir, password} {
-			if err := os.Chown(path, int(c.as.Uid), int(c.as.Gid)); err != nil {
+			if err := os.Chown(path, c.as.uid, c.as.gid); err != nil {
 				return err
 			}
 		}
@@ -94,7 +96,9 @@ func (c *cluster) start(ctx context.Context, d *demo) error {
 	data := filepath.Join(c.dir, "data")
 	initdb := exec.CommandContext(ctx, filepath.Join(c.bin, "initdb"), "-D", data, "-A", "scram-sha-256", "-U", "platform",
 		"--pwfile="+password, "--no-sync", "-E", "UTF8", "--no-locale")
-	initdb.Dir, initdb.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.as, Setpgid: true}
+	initdb.Dir = c.dir
+	apart(initdb)
+	runAs(initdb, c.as)
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, indent(string(out)))
 	}
@@ -103,7 +107,8 @@ func (c *cluster) start(ctx context.Context, d *demo) error {
 		start: func(*os.File) *exec.Cmd {
 			cmd := exec.Command(filepath.Join(c.bin, "postgres"), "-D", data, "-p", strconv.Itoa(c.port),
 				"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "shared_buffers=32MB")
-			cmd.Dir, cmd.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.as}
+			cmd.Dir = c.dir
+			runAs(cmd, c.as)
 			return cmd
 		},
 	}
