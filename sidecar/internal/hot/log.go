@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// LogTo sends what the Redis client library says by itself to log, as debug lines: what matters of it comes back as errors, too.
-// The library has one logger for the whole process and writes to standard error by default, so this is for a main, which owns
-// the process, and for nobody else.
+// LogTo sends to log what the Redis client library says by itself, as debug lines: what matters of it comes back as errors,
+// too. The library has one logger for the whole process and writes to standard error by default, so this is for a main, which
+// owns the process, and for nobody else.
 func LogTo(log *slog.Logger) { redis.SetLogger(lines{log}) }
 
 type lines struct{ log *slog.Logger }

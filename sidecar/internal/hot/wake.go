@@ -17,12 +17,17 @@ import (
 // newInstance tells our own wake-ups from those of other replicas.
 func newInstance() string { return uuid.NewString() }
 
+// maxPending bounds the topics that wait for Run: a host that never runs must not fill its memory with them.
+const maxPending = 4096
+
 // Publish implements State. Subscribers of this process are woken at once, the other replicas by Run, so that no commit waits
 // for Redis. It never fails; what gets lost is found by polling.
 func (r *Redis) Publish(_ context.Context, topic unit.Topic) error {
 	r.wake(topic)
 	r.mu.Lock()
-	r.pend[topic] = true
+	if len(r.pend) < maxPending {
+		r.pend[topic] = true
+	}
 	r.mu.Unlock()
 	nudge(r.send)
 	return nil

@@ -59,7 +59,8 @@ func (tx *Tx) SetRecord(table, where string, raw []byte) error {
 // LookAtLockEvery sets the pace of an exclusive PostgreSQL store. Before Run.
 func (s *Store) LookAtLockEvery(d time.Duration) { s.eng.(*postgresEngine).hold.every = d }
 
-// LoseLock ends the session that holds the lock, as a server that restarts does, and lets something happen before anybody looks.
+// LoseLock ends the session that holds the lock, as a server that restarts does, and lets something happen before anybody
+// looks.
 func (s *Store) LoseLock(ctx context.Context, meanwhile func()) error {
 	e := s.eng.(*postgresEngine)
 	e.hold.turn <- struct{}{}

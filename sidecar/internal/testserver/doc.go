@@ -8,6 +8,6 @@
 //
 //	func TestX(t *testing.T) { dsn := servers.Postgres(t).Database(t) }
 //
-// A server dies with the test binary, on Linux even when that is killed. It listens on a unix socket only, except for Redis clusters
-// and sentinels, which speak TCP on loopback.
+// A server dies with the test binary, on Linux even when that is killed. It listens on a unix socket only, except for Redis
+// clusters and sentinels, which speak TCP on loopback.
 package testserver
