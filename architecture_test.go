@@ -28,7 +28,7 @@ var (
 // domain is what the business is made of. It knows neither wire nor storage.
 var domain = inside(
 	"fault", "money", "member", "agreement", "catalog", "listing", "order", "subscription", "ledger", "job", "federation",
-	"provision", "recipe", "portal", "search", "trust", "failpoint",
+	"provision", "recipe", "portal", "search", "trust", "failpoint", "text",
 )
 
 // rule says what packages may not import.

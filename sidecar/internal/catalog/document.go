@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // MaxDocumentBytes bounds a published document.
@@ -37,8 +38,8 @@ func DecodeDocument(raw []byte) (Document, error) {
 	refuse := func(cause string, args ...any) (Document, error) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
 	}
-	lim := recipe.Limits{Bytes: MaxDocumentBytes, Depth: recipe.MaxSchemaDepth + 4, Values: 20000}
-	if _, err := recipe.DecodeJSON(raw, lim); err != nil {
+	lim := text.Limits{Bytes: MaxDocumentBytes, Depth: recipe.MaxSchemaDepth + 4, Values: 20000}
+	if _, err := text.DecodeJSON(raw, lim); err != nil {
 		return refuse("%s", err.Error())
 	}
 	var doc Document
@@ -68,7 +69,7 @@ func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
 		return refuse("state is not known")
 	}
 	if found := doc.check(schemas); len(found) > 0 {
-		return refuse("%s %s", recipe.JoinPath("", found[0].path), found[0].cause)
+		return refuse("%s %s", text.JoinPath("", found[0].path), found[0].cause)
 	}
 	return doc, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 //go:embed offering.schema.json
@@ -58,7 +59,7 @@ func (p Parsed) Error(reason, cause string, path ...string) ApplyError {
 	n := p.src.node(path, false)
 	return ApplyError{
 		Document: p.number, Line: p.src.line + n.Line, Column: n.Column,
-		Field: recipe.JoinPath("", path), Reason: reason, Cause: cause,
+		Field: text.JoinPath("", path), Reason: reason, Cause: cause,
 	}
 }
 
@@ -136,7 +137,7 @@ func (p *parser) document(src *source, number int) {
 	if len(wrong) > 0 {
 		for _, w := range wrong {
 			p.errors = append(p.errors, ApplyError{
-				number, w.line, w.column, recipe.JoinPath("", w.path), w.reason, w.cause,
+				number, w.line, w.column, text.JoinPath("", w.path), w.reason, w.cause,
 			})
 		}
 		return

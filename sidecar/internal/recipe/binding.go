@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Binding is the supplier's private half of a recipe: one step.
@@ -49,7 +50,7 @@ const (
 
 // ParseBinding reads what Marshal wrote.
 func ParseBinding(raw []byte) (Binding, error) {
-	v, err := DecodeJSON(raw, Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
+	v, err := text.DecodeJSON(raw, text.Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
 	if err != nil {
 		return Binding{}, fmt.Errorf("recipe binding: %w", err)
 	}
@@ -102,7 +103,7 @@ func split(s string) ([]part, error) {
 		}
 		name := s[i+2 : i+end]
 		if !reference.MatchString(name) {
-			return nil, fmt.Errorf("%q is not a reference: names separated by dots, nothing else", shorten(name))
+			return nil, fmt.Errorf("%q is not a reference: names separated by dots, nothing else", text.Shorten(name))
 		}
 		parts = append(parts, part{ref: strings.Split(name, ".")})
 		s = s[i+end+1:]
@@ -249,7 +250,7 @@ type resolver struct {
 }
 
 func (r resolver) text(path []string, s string) (any, bool, error) {
-	field := JoinPath("", path)
+	field := text.JoinPath("", path)
 	parts, err := split(s)
 	if err != nil {
 		return nil, false, fault.New(fault.Invalid, "reference_malformed", "%s", err.Error()).At(field)
@@ -312,4 +313,29 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 		v = next
 	}
 	return v, true, nil
+}
+
+// plain turns json.Number into float64, so that the value is what encoding/json gives by default.
+func plain(v any) any {
+	switch t := v.(type) {
+	case json.Number:
+		f, err := t.Float64()
+		if err != nil {
+			return t.String()
+		}
+		return f
+	case []any:
+		out := make([]any, len(t))
+		for i := range t {
+			out[i] = plain(t[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(t))
+		for k := range t {
+			out[k] = plain(t[k])
+		}
+		return out
+	}
+	return v
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Limits of an order item's inputs.
@@ -42,7 +42,7 @@ func (s *Schema) ValidateInputs(inputs []byte) error {
 		return fault.New(fault.Invalid, "inputs_invalid", "the inputs do not fit the offering").At(inputsField).Because(err)
 	}
 	first := Explain(verr)[0]
-	return fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(JoinPath(inputsField, first.Path)).
+	return fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(text.JoinPath(inputsField, first.Path)).
 		Do("Correct the field and order again.")
 }
 
@@ -50,7 +50,7 @@ func decodeInputs(inputs []byte) (any, error) {
 	if len(inputs) == 0 {
 		return map[string]any{}, nil
 	}
-	v, err := DecodeJSON(inputs, Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
+	v, err := text.DecodeJSON(inputs, text.Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(inputsField)
 	}
@@ -101,7 +101,7 @@ func collect(err *jsonschema.ValidationError, p *message.Printer, all *[]Violati
 		}
 	case *kind.DependentRequired:
 		for _, name := range k.Missing {
-			cause := fmt.Sprintf("is required where %s is given", shorten(k.Prop))
+			cause := fmt.Sprintf("is required where %s is given", text.Shorten(k.Prop))
 			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: cause, Missing: true})
 		}
 	case *kind.AdditionalProperties:
@@ -120,7 +120,7 @@ func describe(k jsonschema.ErrorKind, p *message.Printer) string {
 	case *kind.Enum:
 		words := make([]string, 0, len(k.Want))
 		for _, w := range k.Want {
-			words = append(words, shorten(fmt.Sprint(w)))
+			words = append(words, text.Shorten(fmt.Sprint(w)))
 		}
 		return "must be one of: " + strings.Join(words, ", ")
 	case *kind.Pattern:
@@ -134,22 +134,5 @@ func describe(k jsonschema.ErrorKind, p *message.Printer) string {
 	case *kind.MinLength:
 		return fmt.Sprintf("is shorter than %d characters", k.Want)
 	}
-	return shorten(k.LocalizedString(p))
-}
-
-// JoinPath writes a path the way the API names fields: prices[0].amount.
-func JoinPath(prefix string, path []string) string {
-	var b strings.Builder
-	b.WriteString(prefix)
-	for _, name := range path {
-		if _, err := strconv.Atoi(name); err == nil {
-			b.WriteString("[" + name + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(shorten(name))
-	}
-	return b.String()
+	return text.Shorten(k.LocalizedString(p))
 }

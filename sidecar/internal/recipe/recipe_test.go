@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 const inputsSchema = `{
@@ -215,7 +216,7 @@ func TestLint(t *testing.T) {
 	}
 	var fields []string
 	for _, p := range got {
-		fields = append(fields, JoinPath("", p.Path)+" "+p.Reason)
+		fields = append(fields, text.JoinPath("", p.Path)+" "+p.Reason)
 	}
 	want := []string{
 		"with.bad.x[1] reference_unknown", "with.broken reference_malformed", "with.env reference_unknown",

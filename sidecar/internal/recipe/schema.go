@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Limits of a schema.
@@ -59,7 +60,7 @@ func CompileSchema(raw []byte) (*Schema, error) {
 
 // readSchema checks a schema against the limits, which is enough to look things up in it.
 func readSchema(raw []byte) (*Schema, error) {
-	v, err := DecodeJSON(raw, Limits{Bytes: MaxSchemaBytes, Depth: MaxSchemaDepth, Values: maxSchemaValues})
+	v, err := text.DecodeJSON(raw, text.Limits{Bytes: MaxSchemaBytes, Depth: MaxSchemaDepth, Values: maxSchemaValues})
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
@@ -88,13 +89,13 @@ func schemaError(err error) error {
 		return errors.New("it does not compile")
 	}
 	first := Explain(verr)[0]
-	return fmt.Errorf("%s %s", JoinPath("schema", first.Path), first.Cause)
+	return fmt.Errorf("%s %s", text.JoinPath("schema", first.Path), first.Cause)
 }
 
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("%s is not part of the schema", shorten(url))
+	return nil, fmt.Errorf("%s is not part of the schema", text.Shorten(url))
 }
 
 // refusedKeyword could make a schema mean something other than what its text shows, or lead out of it.
@@ -163,7 +164,7 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		ref, _ := sub.(string)
 		name, ok := strings.CutPrefix(ref, "#/$defs/")
 		if _, has := w.defs[name]; !ok || !has {
-			return 0, fmt.Errorf("$ref %q does not name one of the schema's own $defs", shorten(fmt.Sprint(sub)))
+			return 0, fmt.Errorf("$ref %q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
 		}
 		return w.definition(name)
 	case "$defs":
@@ -232,7 +233,7 @@ func (w *work) all(sub any, patterns bool) (int, error) {
 func (w *work) definition(name string) (int, error) {
 	if n, seen := w.cost[name]; seen {
 		if n < 0 {
-			return 0, fmt.Errorf("definition %q leads back to itself", shorten(name))
+			return 0, fmt.Errorf("definition %q leads back to itself", text.Shorten(name))
 		}
 		return n, nil
 	}
@@ -250,7 +251,7 @@ func checkPattern(p string) error {
 		return fmt.Errorf("a pattern is longer than %d bytes", maxPattern)
 	}
 	if _, err := regexp.Compile(p); err != nil {
-		return fmt.Errorf("pattern %q is not RE2: %s", shorten(p), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return fmt.Errorf("pattern %q is not RE2: %s", text.Shorten(p), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
