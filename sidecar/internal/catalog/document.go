@@ -106,11 +106,11 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		field, text string
 		least, most int
 	}{
-		{"name", d.Name, 1, maxName},
-		{"summary", d.Summary, 0, maxSummary},
-		{"description", d.Description, 0, maxDescription},
-		{"category", d.Category, 1, maxLabel},
-		{"region", d.Region, 1, maxLabel},
+		{"name", d.Name, 1, text.MaxName},
+		{"summary", d.Summary, 0, text.MaxSummary},
+		{"description", d.Description, 0, text.MaxDescription},
+		{"category", d.Category, 1, text.MaxLabel},
+		{"region", d.Region, 1, text.MaxLabel},
 		{"country", d.Country, 2, 2},
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
@@ -121,8 +121,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		note(at("certifications"), "field_limit", "are more than %d", maxCertifications)
 	}
 	for i, c := range d.Certifications {
-		if n := utf8.RuneCountInString(c); n < 1 || n > maxLabel {
-			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", maxLabel)
+		if n := utf8.RuneCountInString(c); n < 1 || n > text.MaxLabel {
+			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", text.MaxLabel)
 		}
 	}
 	found = append(found, d.checkPrices()...)
@@ -167,7 +167,7 @@ func (d Document) checkPrices() []finding {
 			note("id", "price_duplicate", "stands twice in this offering")
 		}
 		ids[c.ID] = true
-		if utf8.RuneCountInString(c.Name) > maxName {
+		if utf8.RuneCountInString(c.Name) > text.MaxName {
 			note("name", "field_limit", "is too long")
 		}
 		switch c.Kind {
@@ -179,7 +179,7 @@ func (d Document) checkPrices() []finding {
 			}
 			period = c.Period
 		case price.Usage:
-			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > maxUnit {
+			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > text.MaxUnit {
 				note("unit", "field_limit", "must say what one unit is")
 			}
 		case price.OneOff:

@@ -231,12 +231,6 @@ func TestTextIsNormalised(t *testing.T) {
 	if len(wrong) > 0 || parsed[0].Document.Name != "Gr\u00f6\u00dfe" {
 		t.Errorf("%v %v", parsed, wrong)
 	}
-	if got := CleanLine(" a\u202Eb\n\x00c\u0308 d ", 4); got != "ab c" {
-		t.Errorf("%q", got)
-	}
-	if got := CleanText("a\n\n\u2066b\n", 100); got != "a\n\nb" {
-		t.Errorf("%q", got)
-	}
 }
 
 func TestPublishedSchemaIsTheOneUsed(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Limits of a file of offerings.
@@ -172,7 +174,7 @@ func (s *source) mapping(n *yaml.Node, path []string, depth int) any {
 			s.refuse(k, path, "yaml_key", "a field's name is a plain text")
 			continue
 		}
-		name, err := CheckText(k.Value)
+		name, err := text.Check(k.Value)
 		switch _, twice := obj[name]; {
 		case k.ShortTag() == "!!merge":
 			s.refuse(k, path, "yaml_alias", "merge keys are refused: write the fields out")
@@ -190,27 +192,27 @@ func (s *source) mapping(n *yaml.Node, path []string, depth int) any {
 }
 
 func (s *source) scalar(n *yaml.Node, path []string) any {
-	text, err := CheckText(n.Value)
+	value, err := text.Check(n.Value)
 	if err != nil {
 		s.refuse(n, path, "text_invalid", err.Error())
 		return ""
 	}
 	tag := n.ShortTag()
 	if asWritten(path) && (tag == "!!int" || tag == "!!float") {
-		return text
+		return value
 	}
 	switch tag {
 	case "!!str", "!!timestamp":
-		return text
+		return value
 	case "!!null":
 		return nil
 	case "!!bool":
-		if t := strings.ToLower(text); t == "true" || t == "false" {
+		if t := strings.ToLower(value); t == "true" || t == "false" {
 			return t == "true"
 		}
 	case "!!int", "!!float":
-		if jsonNumber.MatchString(text) {
-			return json.Number(text)
+		if jsonNumber.MatchString(value) {
+			return json.Number(value)
 		}
 		s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
 		return json.Number("0")
@@ -219,7 +221,7 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 	return nil
 }
 
-// asWritten tells whether a number at this path keeps its digits: 9.90 must never pass through a float.
+// asWritten reports whether a number at this path keeps its digits: 9.90 must never pass through a float.
 func asWritten(path []string) bool {
 	return len(path) > 2 && path[0] == "prices" && path[len(path)-1] == "amount"
 }
@@ -295,13 +297,13 @@ func writeOrdered(b *bytes.Buffer, n *yaml.Node) {
 		case "!!int", "!!float":
 			b.WriteString(n.Value)
 		default:
-			text, _ := CheckText(n.Value)
-			writeText(b, text)
+			value, _ := text.Check(n.Value)
+			writeText(b, value)
 		}
 	}
 }
 
 func writeText(b *bytes.Buffer, s string) {
-	text, _ := json.Marshal(s)
-	b.Write(text)
+	quoted, _ := json.Marshal(s)
+	b.Write(quoted)
 }

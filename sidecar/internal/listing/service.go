@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -301,9 +302,9 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		most  int
 		line  bool
 	}{
-		{"name", &c.Name, maxName, true},
-		{"summary", &c.Summary, maxSummary, true},
-		{"description", &c.Description, maxDescription, false},
+		{"name", &c.Name, text.MaxName, true},
+		{"summary", &c.Summary, text.MaxSummary, true},
+		{"description", &c.Description, text.MaxDescription, false},
 	}
 	for _, t := range texts {
 		clean, err := checkOwn(*t.text, t.most, t.line)
@@ -338,11 +339,11 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 	return out, nil
 }
 
-func checkOwn(text *string, most int, line bool) (*string, *fault.Error) {
-	if text == nil {
+func checkOwn(written *string, most int, line bool) (*string, *fault.Error) {
+	if written == nil {
 		return nil, nil
 	}
-	clean, err := catalog.CheckText(*text)
+	clean, err := text.Check(*written)
 	switch {
 	case err != nil:
 		return nil, fault.New(fault.Invalid, "text_invalid", "%s", err.Error())

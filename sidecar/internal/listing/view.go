@@ -11,15 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
-)
-
-// Limits of what a view shows of a partner's texts, in characters; they are the offering's own.
-const (
-	maxName        = 200
-	maxSummary     = 500
-	maxDescription = 20000
-	maxLabel       = 100
-	maxUnit        = 32
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // terms are what all listings depend on: our markup rules and the active agreements by supplier.
@@ -100,7 +92,7 @@ func (t terms) draft(f catalog.Foreign, o Override) (d draft, listed bool, err e
 	if !d.doc.State.Visible() || d.doc.Currency != deal.Terms.Currency {
 		return draft{}, false, nil
 	}
-	d.markup = t.markup(o, f.Partner, catalog.CleanLine(d.doc.Category, maxLabel))
+	d.markup = t.markup(o, f.Partner, text.CleanLine(d.doc.Category, text.MaxLabel))
 	return d, true, nil
 }
 
@@ -114,22 +106,22 @@ func (d draft) summary(now time.Time) (View, error) {
 	doc := d.doc
 	v := View{
 		ID: d.foreign.Listing, Partner: d.foreign.Partner, OfferingID: d.foreign.ID, Revision: d.foreign.Revision,
-		Name:        own(d.override.Name, catalog.CleanLine(doc.Name, maxName)),
-		Summary:     own(d.override.Summary, catalog.CleanLine(doc.Summary, maxSummary)),
-		Description: own(d.override.Description, catalog.CleanText(doc.Description, maxDescription)),
-		Category:    catalog.CleanLine(doc.Category, maxLabel),
-		Region:      catalog.CleanLine(doc.Region, maxLabel),
-		Country:     catalog.CleanLine(doc.Country, 2),
+		Name:        own(d.override.Name, text.CleanLine(doc.Name, text.MaxName)),
+		Summary:     own(d.override.Summary, text.CleanLine(doc.Summary, text.MaxSummary)),
+		Description: own(d.override.Description, text.Clean(doc.Description, text.MaxDescription)),
+		Category:    text.CleanLine(doc.Category, text.MaxLabel),
+		Region:      text.CleanLine(doc.Region, text.MaxLabel),
+		Country:     text.CleanLine(doc.Country, 2),
 		Currency:    doc.Currency,
 		Orderable:   doc.State == catalog.Orderable && (doc.OrderableUntil == nil || now.Before(*doc.OrderableUntil)),
 		Hidden:      d.override.Hidden,
 	}
 	for _, c := range doc.Certifications {
-		v.Certifications = append(v.Certifications, catalog.CleanLine(c, maxLabel))
+		v.Certifications = append(v.Certifications, text.CleanLine(c, text.MaxLabel))
 	}
 	var err error
 	v.Headline, v.HeadlinePer, err = doc.PriceList().Headline(d.terms())
-	v.HeadlinePer = catalog.CleanLine(v.HeadlinePer, maxUnit)
+	v.HeadlinePer = text.CleanLine(v.HeadlinePer, text.MaxUnit)
 	return v, err
 }
 
@@ -143,8 +135,8 @@ func (d draft) view(now time.Time) (View, error) {
 		return View{}, err
 	}
 	for i := range v.Prices {
-		v.Prices[i].Name = catalog.CleanLine(v.Prices[i].Name, maxName)
-		v.Prices[i].Unit = catalog.CleanLine(v.Prices[i].Unit, maxUnit)
+		v.Prices[i].Name = text.CleanLine(v.Prices[i].Name, text.MaxName)
+		v.Prices[i].Unit = text.CleanLine(v.Prices[i].Unit, text.MaxUnit)
 	}
 	v.InputsSchema = d.doc.Inputs
 	seen, err := json.Marshal(struct {

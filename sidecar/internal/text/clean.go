@@ -1,4 +1,4 @@
-package catalog
+package text
 
 import (
 	"fmt"
@@ -9,17 +9,19 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Limits of an offering's texts, in characters.
+// Limits of what an offering and its listings say, in characters.
 const (
-	maxName        = 200
-	maxSummary     = 500
-	maxDescription = 20000
-	maxLabel       = 100
-	maxUnit        = 32
+	MaxName        = 200
+	MaxSummary     = 500
+	MaxDescription = 20000
+	// MaxLabel bounds a category, a region and a certification.
+	MaxLabel = 100
+	// MaxUnit bounds what one unit of a usage price is.
+	MaxUnit = 32
 )
 
-// hidden tells why a character has no place in a text that people decide by: controls, and what reorders or hides other
-// characters, so that a text reads as something else than it says (Unicode TR36).
+// hidden says why a character has no place in a text that people decide by, "" where it has one: controls, and what
+// reorders or hides other characters, so that a text reads as something else than it says (Unicode TR36).
 func hidden(r rune) string {
 	switch {
 	case r == '\n' || r == '\t':
@@ -34,8 +36,8 @@ func hidden(r rune) string {
 	return ""
 }
 
-// CheckText refuses invalid and hidden characters and answers the text in form NFC.
-func CheckText(s string) (string, error) {
+// Check refuses invalid and hidden characters and returns the text in form NFC. The error is safe to show to its author.
+func Check(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("text is not valid UTF-8")
 	}
@@ -52,8 +54,8 @@ func CleanLine(s string, limit int) string {
 	return clip(strings.Join(strings.Fields(strip(s)), " "), limit)
 }
 
-// CleanText makes a partner's text safe to show as paragraphs.
-func CleanText(s string, limit int) string { return clip(strings.TrimSpace(strip(s)), limit) }
+// Clean makes a partner's text safe to show as paragraphs of at most limit characters.
+func Clean(s string, limit int) string { return clip(strings.TrimSpace(strip(s)), limit) }
 
 func strip(s string) string {
 	return norm.NFC.String(strings.Map(func(r rune) rune {
