@@ -140,10 +140,10 @@ func (d draft) view(now time.Time) (View, error) {
 	}
 	v.InputsSchema = d.doc.Inputs
 	seen, err := json.Marshal(struct {
-		Name     string                   `json:"name"`
-		Currency string                   `json:"currency"`
+		Name     string            `json:"name"`
+		Currency string            `json:"currency"`
 		Prices   []price.Component `json:"prices"`
-		Inputs   json.RawMessage          `json:"inputs"`
+		Inputs   json.RawMessage   `json:"inputs"`
 	}{v.Name, v.Currency, v.Prices, v.InputsSchema})
 	if err != nil {
 		return View{}, err
