@@ -19,5 +19,6 @@
 // What a partner sends is its word only: bytes are checked against their digest, documents against the same rules as our
 // own, revisions never go back, and one bad offering never stops the others.
 //
-// The package knows no agreement and no customer: discount and markup are given to it, and listing decides what is shown.
+// Who sees the catalog follows from the agreements; what a reseller pays and shows of it does not: terms are given to prices,
+// and listing decides what customers see.
 package catalog

@@ -44,9 +44,6 @@ var rows = []Row{
 	},
 }
 
-// Rows lists the intents.
-func Rows() []Row { return rows }
-
 // RowOf is the row of an item's action and intent; false where it is not taken.
 func RowOf(a Action, i Intent) (Row, bool) {
 	for _, r := range rows {

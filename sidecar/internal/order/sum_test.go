@@ -98,3 +98,31 @@ func TestATimelineTellsTheOrdersOwnStates(t *testing.T) {
 		})
 	}
 }
+
+func TestEveryIntentIsOneWholeRow(t *testing.T) {
+	seen := map[Intent]bool{}
+	for _, r := range rows {
+		if seen[r.Intent] || r.Action == "" || len(r.Course.From) == 0 || r.Course.While == "" || r.Course.Done == "" {
+			t.Errorf("row %+v", r)
+		}
+		seen[r.Intent] = true
+		if got, taken := RowOf(r.Action, r.Intent); !taken || got.Intent != r.Intent {
+			t.Errorf("%s %s is not found", r.Action, r.Intent)
+		}
+		if usual, taken := Usual(r.Action); !taken || usual.Action != r.Action {
+			t.Errorf("%s means nothing by itself", r.Action)
+		}
+		// An item of a subscription that there is must be able to come to nothing.
+		if makes := r.Course.Allows(""); makes != (r.Course.Undone != "") {
+			t.Errorf("%s: makes %v, undone %q", r.Intent, makes, r.Course.Undone)
+		}
+	}
+	for _, a := range []Action{Modify, "replace", ""} {
+		if _, taken := Usual(a); taken {
+			t.Errorf("%q is taken", a)
+		}
+	}
+	if _, taken := RowOf(Delete, Purchase); taken {
+		t.Error("a purchase by deleting is taken")
+	}
+}

@@ -28,9 +28,9 @@ func openStore(t *testing.T) *store.Store {
 
 func course(t *testing.T, i order.Intent) subscription.Course {
 	t.Helper()
-	for _, r := range order.Rows() {
-		if r.Intent == i {
-			return r.Course
+	for _, action := range []order.Action{order.Add, order.Modify, order.Delete} {
+		if row, taken := order.RowOf(action, i); taken {
+			return row.Course
 		}
 	}
 	t.Fatalf("there is no intent %s", i)

@@ -1,4 +1,4 @@
-package hanse_test
+package sidecar_test
 
 import (
 	"os"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 )
+
+// root of the repository, as its tests see it.
+const root = "../"
 
 // TestReadme_ShowsCodeThatCompiles holds the README's snippet equal to the marked part of the sidecar's Example.
 func TestReadme_ShowsCodeThatCompiles(t *testing.T) {
@@ -26,16 +29,16 @@ var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 // TestDocs_LinksLeadSomewhere follows every relative link.
 func TestDocs_LinksLeadSomewhere(t *testing.T) {
-	pages, err := filepath.Glob("*.md")
+	pages, err := filepath.Glob(root + "*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := filepath.Glob("docs/*.md")
+	more, err := filepath.Glob(root + "docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, page := range append(pages, more...) {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+		for _, m := range link.FindAllStringSubmatch(read(t, strings.TrimPrefix(page, root)), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
 			}
@@ -46,7 +49,7 @@ func TestDocs_LinksLeadSomewhere(t *testing.T) {
 // TestReadme_ListsEveryFolder keeps the map of folders whole.
 func TestReadme_ListsEveryFolder(t *testing.T) {
 	readme := read(t, "README.md")
-	entries, err := os.ReadDir(".")
+	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,7 @@ func TestReadme_ListsEveryFolder(t *testing.T) {
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(root + path)
 	if err != nil {
 		t.Fatal(err)
 	}
