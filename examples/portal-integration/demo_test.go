@@ -76,16 +76,17 @@ func checkProof(t *testing.T, out []byte, second itemProof) {
 	if p.Members != 3 || p.Partnerships != 2 || p.Offerings < 300 {
 		t.Errorf("members %d, partnerships %d, offerings %d", p.Members, p.Partnerships, p.Offerings)
 	}
-	if p.Orders != (ordersProof{Placed: 2, Completed: 2}) {
+	if p.Orders != (ordersProof{Placed: 3, Completed: 3, Shared: 1}) {
 		t.Errorf("orders %+v", p.Orders)
 	}
-	if p.Subscriptions != (subsProof{Active: 1, Terminated: 1}) {
+	if p.Subscriptions != (subsProof{Active: 3, Terminated: 1}) {
 		t.Errorf("subscriptions %+v", p.Subscriptions)
 	}
 	if !p.Ledgers.Verified || p.Ledgers.Entries == 0 || p.Ledgers.Differences != 0 {
 		t.Errorf("ledgers %+v", p.Ledgers)
 	}
-	want := []itemProof{{Offering: "notes-team-fi-hel1", Adapter: "process", Used: true}, second}
+	first := itemProof{Offering: "notes-team-fi-hel1", Adapter: "process", Used: true}
+	want := []itemProof{first, second, first, second}
 	if !slices.Equal(p.Items, want) {
 		t.Errorf("items %+v", p.Items)
 	}
@@ -109,25 +110,26 @@ func TestFlagsThatContradictEachOtherAreRefused(t *testing.T) {
 
 func TestAProofThatProvesNothingIsRefused(t *testing.T) {
 	good := proof{
-		Members: 3, Partnerships: 2, Offerings: 351, Orders: ordersProof{Placed: 2, Completed: 2},
-		Subscriptions: subsProof{Active: 1, Terminated: 1}, Ledgers: ledgersProof{Verified: true, Entries: 12},
+		Members: 3, Partnerships: 2, Offerings: 351, Orders: ordersProof{Placed: 3, Completed: 3, Shared: 1},
+		Items: make([]itemProof, 4), Subscriptions: subsProof{Active: 3, Terminated: 1}, Ledgers: ledgersProof{Verified: true, Entries: 12},
 	}
-	if err := good.check(2); err != nil {
+	if err := good.check(3); err != nil {
 		t.Error(err)
 	}
 	for name, spoil := range map[string]func(*proof){
 		"a partnership is missing": func(p *proof) { p.Partnerships = 1 },
 		"the catalog is cut short": func(p *proof) { p.Offerings = 299 },
-		"an order failed":          func(p *proof) { p.Orders = ordersProof{Placed: 2, Completed: 1, Failed: 1} },
-		"an order is still open":   func(p *proof) { p.Orders.Completed = 1 },
-		"nothing was terminated":   func(p *proof) { p.Subscriptions = subsProof{Active: 2} },
+		"an order failed":          func(p *proof) { p.Orders = ordersProof{Placed: 3, Completed: 2, Failed: 1, Shared: 1} },
+		"an order is still open":   func(p *proof) { p.Orders.Completed = 2 },
+		"nothing was terminated":   func(p *proof) { p.Subscriptions = subsProof{Active: 4} },
+		"no order went to both":    func(p *proof) { p.Orders.Shared = 0 },
 		"a ledger is not verified": func(p *proof) { p.Ledgers.Verified = false },
 		"a ledger differs":         func(p *proof) { p.Ledgers.Differences = 1 },
 		"the ledgers are empty":    func(p *proof) { p.Ledgers.Entries = 0 },
 	} {
 		p := good
 		spoil(&p)
-		if p.check(2) == nil {
+		if p.check(3) == nil {
 			t.Errorf("%s: the proof is taken", name)
 		}
 	}

@@ -25,32 +25,52 @@ type purchase struct {
 	used                         bool
 }
 
-// buy does what a customer does in the portal: search, look, order, wait, reveal.
-func (d *demo) buy(ctx context.Context, shop *sdk.Client, p *purchase) error {
-	listing, err := findListing(ctx, shop, p.name)
-	if err != nil {
-		return err
-	}
-	full, err := shop.Listing(ctx, listing.GetId())
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", p.name, err)
-	}
-	p.order = sdk.NewOrderID()
-	d.say("  %q for %s per %s", p.name, money(listing.GetHeadlinePrice()), listing.GetHeadlinePer())
+// buy does what a customer does in the portal: search, look, order, wait, reveal. All purchases go into one order.
+func (d *demo) buy(ctx context.Context, shop *sdk.Client, all ...*purchase) error {
 	// The customer is the session's.
-	req, err := sdk.Purchase(p.order, "", listing.GetId(), full.GetDigest(), 1, p.inputs)
-	if err != nil {
-		return err
+	req := &sdk.OrderRequest{Id: sdk.NewOrderID()}
+	for _, p := range all {
+		listing, err := findListing(ctx, shop, p.name)
+		if err != nil {
+			return err
+		}
+		full, err := shop.Listing(ctx, listing.GetId())
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", p.name, err)
+		}
+		d.say("  %q for %s per %s", p.name, money(listing.GetHeadlinePrice()), listing.GetHeadlinePer())
+		one, err := sdk.Purchase(req.Id, "", listing.GetId(), full.GetDigest(), 1, p.inputs)
+		if err != nil {
+			return err
+		}
+		p.order, req.Items = req.Id, append(req.Items, one.Items...)
 	}
 	if _, err := shop.PlaceOrder(ctx, req); err != nil {
-		return fmt.Errorf("order %s: %w", p.name, err)
+		return fmt.Errorf("order %s: %w", all[0].name, err)
 	}
-	order, err := d.follow(ctx, shop, p.order)
+	order, err := d.follow(ctx, shop, req.Id)
 	if err != nil {
-		return fmt.Errorf("order %s: %w", p.name, err)
+		return fmt.Errorf("order %s: %w", all[0].name, err)
 	}
-	p.subscription = order.GetItems()[0].GetSubscriptionId()
-	err = d.until(ctx, time.Minute, "the access data of "+p.name+" arrive", func(ctx context.Context) (bool, error) {
+	if len(order.GetItems()) != len(all) {
+		return fmt.Errorf("order %s has %d items, %d were ordered", req.Id, len(order.GetItems()), len(all))
+	}
+	for i, p := range all {
+		p.subscription = order.GetItems()[i].GetSubscriptionId()
+		if err := d.reveal(ctx, shop, p); err != nil {
+			return err
+		}
+		if err := p.use(ctx, p.access); err != nil {
+			return fmt.Errorf("use %s: %w", p.name, err)
+		}
+		p.used = true
+	}
+	return nil
+}
+
+// reveal waits for the access data of what was bought and opens them.
+func (d *demo) reveal(ctx context.Context, shop *sdk.Client, p *purchase) error {
+	err := d.until(ctx, time.Minute, "the access data of "+p.name+" arrive", func(ctx context.Context) (bool, error) {
 		s, err := shop.Subscription(ctx, p.subscription)
 		return s.GetAccessDataAvailable(), err
 	})
@@ -108,8 +128,6 @@ func (d *demo) follow(ctx context.Context, shop *sdk.Client, id string) (*sdk.Or
 		return nil, fmt.Errorf("order %s: nothing was to be watched", id)
 	case last.GetState() != "completed":
 		return nil, fmt.Errorf("order %s is %s: %s (%s)", id, state, last.GetMessage(), last.GetReason())
-	case len(last.GetItems()) != 1:
-		return nil, fmt.Errorf("order %s has %d items", id, len(last.GetItems()))
 	}
 	return last, nil
 }

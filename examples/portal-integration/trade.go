@@ -34,6 +34,8 @@ type ordersProof struct {
 	Placed    int `json:"placed"`
 	Completed int `json:"completed"`
 	Failed    int `json:"failed"`
+	// Shared are those of which each item went to another supplier.
+	Shared int `json:"shared"`
 }
 
 type itemProof struct {
@@ -65,10 +67,11 @@ func (d *demo) trade(ctx context.Context) (*proof, error) {
 		if err := d.buy(ctx, shop, p); err != nil {
 			return nil, err
 		}
-		if err := p.use(ctx, p.access); err != nil {
-			return nil, fmt.Errorf("use %s: %w", p.name, err)
-		}
-		p.used = true
+	}
+	d.say("\nAnd once more, in one order that goes to both suppliers:")
+	together := d.basket()
+	if err := d.buy(ctx, shop, together...); err != nil {
+		return nil, err
 	}
 	d.say("\nThe customer ends one of them:")
 	if err := d.terminate(ctx, shop, basket[0]); err != nil {
@@ -82,7 +85,7 @@ func (d *demo) trade(ctx context.Context) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.prove(ctx, shop, basket, books)
+	return d.prove(ctx, shop, append(basket, together...), books)
 }
 
 // basket is one offering of each supplier; both catalogs are the demo's own.
@@ -183,6 +186,7 @@ func agree(heads map[string]string) bool {
 // prove asks for what has become of it all.
 func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, books ledgersProof) (*proof, error) {
 	p := &proof{Members: len(d.members()), Ledgers: books}
+	var err error
 	for _, s := range d.suppliers() {
 		partner, err := d.partner(ctx, s)
 		if err != nil {
@@ -208,6 +212,9 @@ func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, 
 			p.Orders.Failed++
 		}
 	}
+	if p.Orders.Shared, err = d.shared(ctx); err != nil {
+		return nil, err
+	}
 	for s, err := range shop.Subscriptions(ctx, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list the subscriptions: %w", err)
@@ -222,7 +229,35 @@ func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, 
 	for _, b := range basket {
 		p.Items = append(p.Items, itemProof{Offering: b.offering, Adapter: b.adapter, Used: b.used})
 	}
-	return p, p.check(len(basket))
+	return p, p.check(bought(basket))
+}
+
+// shared counts the orders of which each item went to another supplier; only the reseller's operator can see that.
+func (d *demo) shared(ctx context.Context) (int, error) {
+	var res operatorv1.ListOrdersResponse
+	if err := d.alpenhost.ask(ctx, &res, "order", "list", "--side", "retail"); err != nil {
+		return 0, err
+	}
+	shared := 0
+	for _, o := range res.GetOrders() {
+		partners := map[string]bool{}
+		for _, it := range o.GetItems() {
+			partners[it.GetPartner()] = true
+		}
+		if len(partners) > 1 && len(partners) == len(o.GetItems()) {
+			shared++
+		}
+	}
+	return shared, nil
+}
+
+// bought counts the orders that purchases were made with.
+func bought(purchases []*purchase) int {
+	orders := map[string]bool{}
+	for _, p := range purchases {
+		orders[p.order] = true
+	}
+	return len(orders)
 }
 
 // check refuses a proof that proves nothing.
@@ -233,8 +268,8 @@ func (p *proof) check(bought int) error {
 	}{
 		{"two partnerships are active", p.Partnerships == 2},
 		{"at least 300 offerings are federated", p.Offerings >= 300},
-		{"every purchase is completed", p.Orders == ordersProof{Placed: bought, Completed: bought}},
-		{"one subscription is terminated and the others are active", p.Subscriptions == subsProof{Active: bought - 1, Terminated: 1}},
+		{"every purchase is completed", p.Orders == ordersProof{Placed: bought, Completed: bought, Shared: 1}},
+		{"one subscription is terminated and the others are active", p.Subscriptions == subsProof{Active: len(p.Items) - 1, Terminated: 1}},
 		{"all ledgers are verified without a difference", p.Ledgers.Verified && p.Ledgers.Entries > 0 && p.Ledgers.Differences == 0},
 	} {
 		if !c.ok {
@@ -249,9 +284,9 @@ func (p *proof) print(w io.Writer, format string) error {
 	if format == "json" {
 		return json.NewEncoder(w).Encode(p)
 	}
-	_, err := fmt.Fprintf(w, "\nProof: %d members, %d partnerships, %d offerings; %d of %d purchases completed, %d failed; "+
-		"%d subscription active, %d terminated; %d ledger entries verified, %d differences; %d s.\n",
-		p.Members, p.Partnerships, p.Offerings, p.Orders.Completed, p.Orders.Placed, p.Orders.Failed,
+	_, err := fmt.Fprintf(w, "\nProof: %d members, %d partnerships, %d offerings; %d of %d orders completed, %d of them by both suppliers, %d failed; "+
+		"%d subscriptions active, %d terminated; %d ledger entries verified, %d differences; %d s.\n",
+		p.Members, p.Partnerships, p.Offerings, p.Orders.Completed, p.Orders.Placed, p.Orders.Shared, p.Orders.Failed,
 		p.Subscriptions.Active, p.Subscriptions.Terminated, p.Ledgers.Entries, p.Ledgers.Differences, p.Seconds)
 	return err
 }

@@ -100,9 +100,9 @@ export class HanseOrderStatus extends HanseElement {
       return html`${this.showProblem(this.problem, () => void this.follow())} ${this.problem ? nothing : this.showLoading()}
         <p role="status" class="muted small">${this.lost ? t.t("order.reconnecting") : ""}</p>`;
     }
-    const line = order.items[0];
-    const ending = line?.action === OrderItemAction.DELETE;
-    const title = ending ? t.t("order.terminate", { name: line?.name ?? "" }) : line?.name || t.t("order.title");
+    const line = order.items.length === 1 ? order.items[0] : undefined;
+    const ending = order.items.length > 0 && order.items.every((item) => item.action === OrderItemAction.DELETE);
+    const title = line && ending ? t.t("order.terminate", { name: line.name }) : line?.name || t.t("order.title");
     return html`<article class="stack" part="order">
       <header class="head">
         <div>${this.heading(0, title, "title")}
@@ -110,7 +110,7 @@ export class HanseOrderStatus extends HanseElement {
         <p role="status" aria-live="polite" part="state"><span class="badge ${tone(order.state)}">${stateText(t, order.state)}</span></p>
       </header>
       ${this.problem ? this.showProblem(this.problem, () => void this.follow()) : nothing}
-      ${this.renderSteps(order, ending)} ${this.renderOutcome(order, ending)} ${line && !ending ? this.renderLine(line) : nothing}
+      ${this.renderSteps(order, ending)} ${this.renderOutcome(order, ending)} ${line ? (ending ? nothing : this.renderLine(line)) : this.renderLines(order.items)}
       <section class="stack" part="history">
         ${this.heading(1, t.t("order.history"), "history-heading")}
         <ol class="history">
@@ -127,7 +127,7 @@ export class HanseOrderStatus extends HanseElement {
   private renderSteps(order: Order, ending: boolean): TemplateResult {
     const t = this.locale;
     const top = order.state.split(".")[0]!;
-    const bad = ["failed", "rejected", "cancelled"].includes(top);
+    const bad = badly.includes(top);
     const at = order.ended ? 3 : top === "acknowledged" || top === "pending" ? 0 : 1;
     const steps = [
       t.t("order.step.received"),
@@ -153,6 +153,17 @@ export class HanseOrderStatus extends HanseElement {
     }
     const note = t.maybe(`order.note.${order.state}`);
     return note ? html`<div class="notice wait" part="outcome"><p>${note}</p></div>` : nothing;
+  }
+
+  /** Several lines: each has a name, a state and, where it ended badly, a reason of its own. */
+  private renderLines(lines: OrderLine[]): TemplateResult {
+    const t = this.locale;
+    return html`<ul class="stack" part="lines">${lines.map((line) => html`<li class="stack item">
+      <div class="head"><strong>${line.action === OrderItemAction.DELETE ? t.t("order.terminate", { name: line.name }) : line.name}</strong>
+        <span class="badge ${tone(line.state)}">${stateText(t, line.state)}</span></div>
+      ${line.message ? html`<span class="muted small message">${line.message}</span>` : nothing}
+      ${line.action === OrderItemAction.DELETE ? nothing : this.renderLine(line)}</li>`)}
+    </ul>`;
   }
 
   private renderLine(line: OrderLine): TemplateResult {
@@ -186,6 +197,7 @@ export class HanseOrderStatus extends HanseElement {
       .now .bullet { border-color: var(--_primary); color: var(--_primary); box-shadow: 0 0 0 4px color-mix(in srgb, var(--_primary) 18%, transparent); }
       .bad { color: var(--_danger); }
       .bad .bullet { border-color: var(--_danger); }
+      .item { gap: 0.5rem; }
       .line { display: flex; flex-wrap: wrap; gap: 0.75rem 2.5rem; }
       dt { font-size: 0.85rem; color: var(--_muted); }
       dd { font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -214,8 +226,11 @@ export function stateText(t: Locale, state: string): string {
 function tone(state: string): string {
   const top = state.split(".")[0]!;
   if (top === "completed") return "good";
-  return ["failed", "rejected", "cancelled"].includes(top) ? "bad" : "wait";
+  return badly.includes(top) ? "bad" : "wait";
 }
+
+/** Ends that are not what was ordered. */
+const badly = ["failed", "rejected", "cancelled", "partial"];
 
 /** The date of a protobuf timestamp; undefined for the unset one. */
 export function dateOf(at: Timestamp | undefined): Date | undefined {

@@ -390,8 +390,17 @@ func TestTables_ShowAmountsTimesAndDashes(t *testing.T) {
 	if got.stdout != want || !strings.Contains(got.stderr, "--limit") {
 		t.Errorf("got:\n%s%s", got.stdout, got.stderr)
 	}
-	w.answer = &operatorv1.GetOrderResponse{Order: &operatorv1.Order{Id: "o-1", Side: "retail", PlacedAt: at}}
+	w.answer = &operatorv1.GetOrderResponse{Order: &operatorv1.Order{
+		Id: "o-1", Side: "retail", State: "partial", PlacedAt: at, Items: []*operatorv1.OrderItem{
+			{CorrelationId: "c-1", Partner: "https://b.example", State: "completed"}, {CorrelationId: "c-2", Partner: "https://c.example", State: "rejected"},
+		},
+	}}
 	got = w.run("", "order", "show", "o-1")
+	for _, part := range []string{"partial\n", "Item:                 2\n", "rejected\n", "c-1\n", "c-2\n"} {
+		if !strings.Contains(got.stdout, part) {
+			t.Errorf("no %q in:\n%s", part, got.stdout)
+		}
+	}
 	if !strings.Contains(got.stdout, "Wholesale once:       -\n") || !strings.Contains(got.stdout, at.AsTime().Format("2006-01-02T15:04:05Z")) {
 		t.Errorf("got:\n%s", got.stdout)
 	}
