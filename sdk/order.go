@@ -98,7 +98,7 @@ func (c *Client) WatchOrder(ctx context.Context, id string) iter.Seq2[*Order, er
 	}
 }
 
-// broken tells whether a stream's end says something about the connection only, and not about the order.
+// broken reports whether a stream's end says something about the connection only, and not about the order.
 func broken(err error) bool {
 	code := connect.CodeOf(err)
 	if connect.IsWireError(err) {

@@ -143,7 +143,7 @@ func checkValue(p *problems, at []string, value any, t reflect.Type) {
 	}
 }
 
-// checkScalar tells whether the text reads as the type.
+// checkScalar reports whether the text reads as the type.
 func checkScalar(p *problems, key, text string, t reflect.Type) {
 	var err error
 	noun, action := "", ""

@@ -20,7 +20,7 @@ type expedited struct {
 	last map[string]time.Time
 }
 
-// may tells whether it is time again.
+// may reports whether it is time again.
 func (e *expedited) may(partner string, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

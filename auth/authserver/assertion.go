@@ -100,7 +100,7 @@ func (s *Server) checkAssertion(ctx context.Context, r *http.Request, form url.V
 	return a, c, err
 }
 
-// preview checks form, header and claims before the signature, and answers the client id.
+// preview checks form, header and claims before the signature, and returns the client id.
 func preview(jws, clientID, issuer string, now time.Time) (string, error) {
 	if _, _, err := keys.Verify(jws, AssertionType, nil); refusal.Reason(err) != keys.ReasonKeyUnknown {
 		return "", assertionRefusal(err)

@@ -101,7 +101,7 @@ func New(cfg Config) (*Verifier, error) {
 
 type contextKey struct{}
 
-// FromContext answers the caller of a request that passed the middleware.
+// FromContext returns the caller of a request that passed the middleware.
 func FromContext(ctx context.Context) (Principal, bool) {
 	p, ok := ctx.Value(contextKey{}).(Principal)
 	return p, ok

@@ -51,7 +51,7 @@ type Detail struct {
 	Agreement string `json:"agreement"`
 }
 
-// ParseToken verifies a token of this member's own issuer, whose audience is the same bare origin, and answers its claims
+// ParseToken verifies a token of this member's own issuer, whose audience is the same bare origin, and returns its claims
 // and the kid that signed it.
 func ParseToken(token, origin string, published KeySource, now time.Time) (Claims, string, error) {
 	if len(token) > maxToken {

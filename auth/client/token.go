@@ -46,7 +46,7 @@ func identify(origin string, scopes []string, agreement string) tokenID {
 	return tokenID{origin: origin, scopes: strings.Join(slices.Compact(sorted), " "), agreement: agreement}
 }
 
-// token answers a cached token or gets one. Callers that need the same one share the request.
+// token returns a cached token or gets one. Callers that need the same one share the request.
 func (c *Client) token(ctx context.Context, id tokenID) (token, error) {
 	now := c.cfg.Now()
 	c.mu.Lock()

@@ -49,7 +49,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return explain(again, response)
 }
 
-// send signs and sends r, and answers with the token that it used.
+// send signs and sends r, and returns with it the token that it used.
 func (t *transport) send(r *http.Request) (*http.Response, string, error) {
 	have, err := t.c.token(r.Context(), t.id)
 	if err != nil {

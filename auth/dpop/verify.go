@@ -34,7 +34,7 @@ const (
 
 // Replay is the replay cache, shared by all replicas.
 type Replay interface {
-	// Claim sets key if it is absent, atomically, and tells whether it was.
+	// Claim sets key if it is absent, atomically, and reports whether it was.
 	Claim(ctx context.Context, key string, ttl time.Duration) (fresh bool, err error)
 	// Birth is since when the cache has forgotten nothing.
 	Birth(ctx context.Context) (time.Time, error)

@@ -36,7 +36,7 @@ func newLimits() *limits {
 	return &limits{all: rate.NewLimiter(allPerSecond, allBurst), sites: newLRU[*rate.Limiter](), failures: newLRU[failure]()}
 }
 
-// allow takes one fetch from the site's and the overall allowance, or answers why not.
+// allow takes one fetch from the site's and the overall allowance, or returns why not.
 func (l *limits) allow(now time.Time, origin, url string) error {
 	host := strings.TrimPrefix(origin, "https://")
 	host, _, _ = strings.Cut(host, ":")

@@ -14,13 +14,13 @@ var specialUse = [...]string{"local", "internal", "onion", "invalid", "test", "a
 // the host and drops a default port and one trailing slash; everything else that is not an origin is refused.
 func (g *Guard) Origin(raw string) (string, error) { return origin(raw, g.cfg.Dev) }
 
-// IsOrigin tells whether s already is a canonical origin.
+// IsOrigin reports whether s already is a canonical origin.
 func (g *Guard) IsOrigin(s string) bool {
 	canonical, err := origin(s, g.cfg.Dev)
 	return err == nil && canonical == s
 }
 
-// URL checks the address of a document and answers its origin. The path is plain ASCII without dot segments or escapes, and
+// URL checks the address of a document and returns its origin. The path is plain ASCII without dot segments or escapes, and
 // there is no query: what two parsers could read differently is refused.
 func (g *Guard) URL(raw string) (string, error) {
 	rest, ok := strings.CutPrefix(raw, "https://")
@@ -148,7 +148,7 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// checkPort takes ":port" or "" and answers the canonical suffix.
+// checkPort takes ":port" or "" and returns the canonical suffix.
 func checkPort(suffix string, dev bool) (string, error) {
 	if suffix == "" || suffix == ":443" {
 		return "", nil

@@ -74,7 +74,7 @@ func New(cfg Config) (*Ring, error) {
 	return &Ring{cfg: cfg, sets: map[string]*entry{}, hosts: map[string]time.Time{}}, nil
 }
 
-// Keys answers the set published at url if it has kid, fetching it when needed. Pass the result to keys.Verify.
+// Keys returns the set published at url if it has kid, fetching it when needed. Pass the result to keys.Verify.
 func (r *Ring) Keys(ctx context.Context, url, kid string) ([]jose.JSONWebKey, error) {
 	from, err := r.cfg.Guard.URL(url)
 	if err != nil {
@@ -99,7 +99,7 @@ func (r *Ring) Keys(ctx context.Context, url, kid string) ([]jose.JSONWebKey, er
 	return answer(fetched, kid, now)
 }
 
-// look answers what is cached, and whether a fetch is needed and allowed; allowed means claimed.
+// look returns what is cached, and whether a fetch is needed and allowed; allowed means claimed.
 func (r *Ring) look(url, from, kid string, now time.Time) (*entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,7 +23,7 @@ type header struct{ Alg, Typ, KID string }
 var allowed = [...]string{"alg", "typ", "kid"}
 
 // Verify checks a compact JWS: ES256 and nothing else, exactly this typ, a kid out of set, no header beside alg, typ and kid.
-// It answers the payload's exact bytes and the kid. Errors are refusals with a Reason of this package.
+// It returns the payload's exact bytes and the kid. Errors are refusals with a Reason of this package.
 func Verify(jws, typ string, set []jose.JSONWebKey) (payload []byte, kid string, err error) {
 	h, err := parseHeader(jws)
 	if err != nil {
@@ -50,7 +50,7 @@ func Verify(jws, typ string, set []jose.JSONWebKey) (payload []byte, kid string,
 	return payload, h.KID, nil
 }
 
-// CheckES256 tells whether signature (base64url of R and S, RFC 7518 section 3.4) is by key over input. The headers have been
+// CheckES256 reports whether signature (base64url of R and S, RFC 7518 section 3.4) is by key over input. The headers have been
 // parsed strictly by then; a second parse by the JOSE library would cost a tenth of the check and add a second opinion.
 func CheckES256(key *ecdsa.PublicKey, input, signature string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(signature)

@@ -132,7 +132,7 @@ func (m *Manager) Rotate(ctx context.Context, p Purpose) error {
 	return m.load(ctx, p)
 }
 
-// RotateAged rotates a purpose whose next key has been published for longer than age, and tells whether it did. The next key
+// RotateAged rotates a purpose whose next key has been published for longer than age, and reports whether it did. The next key
 // is made at each rotation, so that its age is the time since the last one. Of replicas that try at once, one succeeds.
 func (m *Manager) RotateAged(ctx context.Context, p Purpose, age time.Duration) (bool, error) {
 	for _, r := range m.set(p).records {

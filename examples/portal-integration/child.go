@@ -62,7 +62,7 @@ func (c *child) stop(grace time.Duration) {
 	}
 }
 
-// ended tells whether the program has left by itself.
+// ended reports whether the program has left by itself.
 func (c *child) ended() bool {
 	if c.done == nil {
 		return false

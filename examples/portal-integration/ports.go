@@ -64,7 +64,7 @@ func newBrowser() *http.Client {
 	}
 }
 
-// answers tells whether a GET is answered with 200; a refused connection is only "not yet".
+// answers reports whether a GET is answered with 200; a refused connection is only "not yet".
 func (d *demo) answers(ctx context.Context, url string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -224,7 +224,7 @@ func (m *Member) Apply(yaml string) {
 	}
 }
 
-// AddPortal makes a portal client and answers its key.
+// AddPortal makes a portal client and returns its key.
 func (m *Member) AddPortal(name string) string {
 	m.t.Helper()
 	res, err := operatorv1connect.NewPortalServiceClient(http.DefaultClient, m.OperatorURL, m.OperatorAuth()).

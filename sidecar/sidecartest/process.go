@@ -27,7 +27,7 @@ var binary struct {
 	err  error
 }
 
-// Binary builds the hanse command once per test binary and answers its path.
+// Binary builds the hanse command once per test binary and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
 	binary.once.Do(func() {
@@ -199,7 +199,7 @@ func (d *Daemon) Stop() {
 // Log is what the daemon wrote so far.
 func (d *Daemon) Log() string { return d.log.String() }
 
-// Run runs a command of the CLI against this daemon and answers its standard output.
+// Run runs a command of the CLI against this daemon and returns its standard output.
 func (d *Daemon) Run(args ...string) (string, error) {
 	cmd := exec.Command(d.binary, append(args, "-c", d.ConfigFile)...)
 	var out, errs bytes.Buffer

@@ -11,7 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Relations answers, per call, what a partner may do now. It keeps what it read for a moment; Forget drops it when a
+// Relations says, per call, what a partner may do now. It keeps what it read for a moment; Forget drops it when a
 // partnership or an agreement changed.
 type Relations struct {
 	Self string

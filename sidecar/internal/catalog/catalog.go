@@ -107,7 +107,7 @@ type Store interface {
 
 	// Foreign reads a partner's offering; fault.NotFound.
 	Foreign(partner, id string) (Foreign, error)
-	// PutForeign stores it if its revision is not lower than the stored one; tells whether it did.
+	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
 	// ListForeign pages through all partners' offerings by (partner, id), tombstones left out.
 	ListForeign(afterPartner, afterID string, limit int) ([]Foreign, error)

@@ -55,7 +55,7 @@ func (c cursor) encode() []byte {
 	return append(b, c.epoch...)
 }
 
-// decodeCursor answers ok false for anything that is not a cursor of this epoch: the reader then starts a snapshot.
+// decodeCursor returns ok false for anything that is not a cursor of this epoch: the reader then starts a snapshot.
 func decodeCursor(b []byte, epoch string) (c cursor, ok bool) {
 	if len(b) < 10 || b[0] != cursorVersion || b[1] > 1 || string(b[10:]) != epoch {
 		return cursor{}, false

@@ -25,7 +25,7 @@ var transitions = map[State][]State{
 	Obsolete:     {},
 }
 
-// CanBecome tells whether an offering may go from s to next.
+// CanBecome reports whether an offering may go from s to next.
 func (s State) CanBecome(next State) bool {
 	if s == next {
 		return true
@@ -38,7 +38,7 @@ func (s State) CanBecome(next State) bool {
 	return false
 }
 
-// Visible tells whether partners see an offering in this state.
+// Visible reports whether partners see an offering in this state.
 func (s State) Visible() bool {
 	switch s {
 	case Announced, Orderable, OnHold, EndOfSale:

@@ -76,7 +76,7 @@ type source struct {
 	wrong []problem
 }
 
-// parseYAML answers nil for a document with nothing in it.
+// parseYAML returns nil for a document with nothing in it.
 func parseYAML(c chunk) *source {
 	s := &source{line: c.line}
 	if len(c.text) > maxYAMLDocument {

@@ -58,7 +58,7 @@ type LedgerReader struct {
 const maxEntries = 500
 
 // Read takes one page of a tail that proved the partner's log up to the sequence number after (at its start: that was asked
-// for with it), and answers how far it is proved and applied now. An error means that nothing of the page was applied;
+// for with it), and returns how far it is proved and applied now. An error means that nothing of the page was applied;
 // fault.Conflict with reason ledger_fork, ledger_rewound or ledger_gap means that the partner's log contradicts what it
 // signed before.
 func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after int64, page LedgerPage) (int64, error) {
@@ -178,7 +178,7 @@ func (r *LedgerReader) tailed(partner string) {
 	}
 }
 
-// verify proves the chain from our place to the checkpoint. It answers nil for a heartbeat and for what we have.
+// verify proves the chain from our place to the checkpoint. It returns nil for a heartbeat and for what we have.
 func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) ([]ledger.Entry, error) {
 	seq, hash := from.seq, from.hash
 	var entries []ledger.Entry
@@ -219,7 +219,7 @@ func (r *LedgerReader) store(tx Tx, e ledger.Entry) error {
 	return err
 }
 
-// apply applies an entry or parks its subject, and then nothing of it stays. It answers an error only where the whole
+// apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject)

@@ -34,7 +34,7 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1
 return 1
 `)
 
-// allowScript is the generic cell rate algorithm in microseconds; it answers how long to wait, 0 for go.
+// allowScript is the generic cell rate algorithm in microseconds; it returns how long to wait, 0 for go.
 var allowScript = redis.NewScript(`
 local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + interval

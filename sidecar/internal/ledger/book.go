@@ -101,7 +101,7 @@ func seal(partner string, w wireEntry) (Entry, error) {
 // plainText is what at, kind, subject and the hashes are made of, so that their RFC 8785 form is the text in quotes.
 var plainText = regexp.MustCompile(`^[A-Za-z0-9._:/+-]{1,128}$`)
 
-// PlainText tells whether a text may be an entry's subject; ids that become subjects are checked when they come in.
+// PlainText reports whether a text may be an entry's subject; ids that become subjects are checked when they come in.
 func PlainText(s string) bool { return plainText.MatchString(s) }
 
 // canonical is the RFC 8785 form (members sorted by name); Body must be canonical already. Without Hash it leaves the

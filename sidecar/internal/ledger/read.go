@@ -87,7 +87,7 @@ func firstValid(keys [][]byte, check func([]byte) (Checkpoint, error)) (c Checkp
 	return c, err
 }
 
-// same tells whether the fields that are stored beside the bytes, and that everyone reads, are those in the bytes.
+// same reports whether the fields that are stored beside the bytes, and that everyone reads, are those in the bytes.
 func (e Entry) same(stored Entry) bool {
 	return e.At.Equal(stored.At) && e.Kind == stored.Kind && e.Subject == stored.Subject && bytes.Equal(e.Body, stored.Body) &&
 		e.Prev == stored.Prev && e.Hash == stored.Hash

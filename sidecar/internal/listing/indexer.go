@@ -36,7 +36,7 @@ type Indexer struct {
 	overrides map[string]int64
 }
 
-// Ready tells whether the index was built once.
+// Ready reports whether the index was built once.
 func (x *Indexer) Ready() bool { return x.ready.Load() }
 
 // Run refreshes at start, whenever woken and every Poll, until ctx ends. What fails is logged and tried again.
@@ -129,7 +129,7 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 }
 
 // rebuild takes over all listings of the transaction's snapshot, page by page into the index, so that their texts are not
-// in memory together, and answers the last change number in it: what changes later has a greater one. Run again, it does
+// in memory together, and returns the last change number in it: what changes later has a greater one. Run again, it does
 // the same.
 func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last int64, err error) {
 	kept := map[string]bool{}

@@ -193,7 +193,7 @@ func (s *Service) views(tx Tx, ids []string) ([]View, error) {
 	return out, nil
 }
 
-// DefaultPage is how many listings List answers where no limit is given.
+// DefaultPage is how many listings List returns where no limit is given.
 const DefaultPage = 100
 
 // List pages through all listings, or a partner's, for operators.

@@ -79,7 +79,7 @@ type draft struct {
 	markup   int32
 }
 
-// draft answers listed false for an offering that is not listed now. The document was checked when it came in.
+// draft returns listed false for an offering that is not listed now. The document was checked when it came in.
 func (t terms) draft(f catalog.Foreign, o Override) (d draft, listed bool, err error) {
 	deal, has := t.deals[f.Partner]
 	if !has || f.Tombstone {

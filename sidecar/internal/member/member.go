@@ -40,7 +40,7 @@ type Partner struct {
 	Version int64
 }
 
-// Has tells whether the partner has the role for us.
+// Has reports whether the partner has the role for us.
 func (p Partner) Has(r Role) bool {
 	for _, have := range p.Roles {
 		if have == r {
@@ -55,6 +55,6 @@ type Store interface {
 	// Get reads one; fault.NotFound with reason partner_not_found.
 	Get(origin string) (Partner, error)
 	List() ([]Partner, error)
-	// Put inserts (Version 0) or compares and swaps; fault.Conflict. It answers the stored record with its new version.
+	// Put inserts (Version 0) or compares and swaps; fault.Conflict. It returns the stored record with its new version.
 	Put(Partner) (Partner, error)
 }

@@ -206,7 +206,7 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 // qualify is where policy over evidence and the credit check decide; both pass for now.
 func (s *Service) qualify(Partner) State { return Qualified }
 
-// ReceiveProposal takes a member's proposal and answers the partnership's state here: pending until our operator adds the
+// ReceiveProposal takes a member's proposal and returns the partnership's state here: pending until our operator adds the
 // member too, offers it an agreement or accepts one. The caller is the origin that the
 // access token proved.
 func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (State, error) {

@@ -13,7 +13,7 @@ import (
 // checkTimeout keeps a probe shorter than the orchestrator's patience.
 const checkTimeout = 2 * time.Second
 
-// Check is one condition of being live or ready. Func answers nil when it holds, else why not; the text goes out on the ops
+// Check is one condition of being live or ready. Func returns nil when it holds, else why not; the text goes out on the ops
 // listener.
 type Check struct {
 	Name string

@@ -27,7 +27,7 @@ func newCache(ttl time.Duration, now func() time.Time) *cache {
 	return &cache{ttl: ttl, now: now, entries: make(map[string]cached)}
 }
 
-// get answers from memory, or loads. What was loaded while the cache was cleared is not kept: it may be from before the
+// get returns from memory, or loads. What was loaded while the cache was cleared is not kept: it may be from before the
 // change.
 func (c *cache) get(key string, load func() (Client, error)) (Client, error) {
 	now := c.now()

@@ -54,7 +54,7 @@ func newSecret(random io.Reader, prefix string) (string, error) {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// wellFormed tells whether s could be a secret behind the prefix, so that garbage never costs a look-up.
+// wellFormed reports whether s could be a secret behind the prefix, so that garbage never costs a look-up.
 func wellFormed(s, prefix string) bool {
 	body, ok := strings.CutPrefix(s, prefix)
 	if !ok || len(body) != base64.RawURLEncoding.EncodedLen(secretBytes) {

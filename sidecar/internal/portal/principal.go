@@ -17,7 +17,7 @@ type Principal struct {
 	generation int64
 }
 
-// Has tells whether the principal has the scope.
+// Has reports whether the principal has the scope.
 func (p Principal) Has(scope string) bool { return slices.Contains(p.Scopes, scope) }
 
 // CheckOrigin refuses a session that another web origin presents. A request without an Origin header is no browser's

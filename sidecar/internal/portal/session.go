@@ -118,7 +118,7 @@ func (s *Service) session(ctx context.Context, token string) (Principal, error) 
 	}, nil
 }
 
-// webOrigin tells whether s is what a browser sends as Origin.
+// webOrigin reports whether s is what a browser sends as Origin.
 func webOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Scheme+"://"+u.Host == s

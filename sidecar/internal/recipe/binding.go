@@ -112,7 +112,7 @@ func split(s string) ([]part, error) {
 
 var reference = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*){0,8}$`)
 
-// walk visits every text in v and rebuilds v from what visit answers; keep false leaves the member out.
+// walk visits every text in v and rebuilds v from what visit returns; keep false leaves the member out.
 func walk(v any, path []string, visit func(path []string, s string) (out any, keep bool, err error)) (any, bool, error) {
 	switch t := v.(type) {
 	case string:

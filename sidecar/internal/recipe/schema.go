@@ -256,7 +256,7 @@ func checkPattern(p string) error {
 	return nil
 }
 
-// at finds the subschema of a dotted path of properties and tells whether every name on the way is required.
+// at finds the subschema of a dotted path of properties and reports whether every name on the way is required.
 func (s *Schema) at(path []string) (sub map[string]any, required, ok bool) {
 	cur, required := s.follow(s.doc), true
 	for _, name := range path {

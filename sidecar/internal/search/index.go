@@ -97,7 +97,7 @@ func (x *Index) bulk(docs []Doc) {
 	x.compact()
 }
 
-// Delete removes a listing and tells whether there was one.
+// Delete removes a listing and reports whether there was one.
 func (x *Index) Delete(id string) bool {
 	x.write.Lock()
 	defer x.write.Unlock()
@@ -130,7 +130,7 @@ func (x *Index) size() int {
 	return n
 }
 
-// IDs calls yield with each listing's id, in no order, until it answers false.
+// IDs calls yield with each listing's id, in no order, until it returns false.
 func (x *Index) IDs(yield func(id string) bool) {
 	x.mu.RLock()
 	var ids []string

@@ -250,7 +250,7 @@ func (c *compiled) compare(a, b key) int {
 	return strings.Compare(a.id, b.id)
 }
 
-// isAfter tells whether a listing comes after the page before.
+// isAfter reports whether a listing comes after the page before.
 func (c *compiled) isAfter(k key) bool { return c.after == nil || c.compare(k, *c.after) > 0 }
 
 func (c *compiled) inPrice(p int64) bool {

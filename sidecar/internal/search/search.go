@@ -11,7 +11,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// Search answers one page. Errors: fault.Invalid with reason page_token_invalid, page_size_invalid, sort_unknown,
+// Search returns one page. Errors: fault.Invalid with reason page_token_invalid, page_size_invalid, sort_unknown,
 // currency_required, price_range_invalid or facet_unknown.
 func (x *Index) Search(q Query) (Result, error) {
 	c, err := compile(q)
@@ -95,7 +95,7 @@ func (r *run) entry(e *entry) {
 	}
 }
 
-// matches tells whether sorted terms hold all words, the last one as a prefix.
+// matches reports whether sorted terms hold all words, the last one as a prefix.
 func matches(terms, words []string) bool {
 	for i, w := range words {
 		at, exact := slices.BinarySearch(terms, w)

@@ -6,7 +6,7 @@
 // Do runs a closure in one read-write transaction and commits records, ledger entries, jobs and cursors in one step; View
 // runs one on a read-only snapshot. A closure is pure: it may run again, on another transaction, when the engine asks for
 // it. It must not sign, call out, or keep its Tx. What it passes to Tx.Wake is published after the commit and dropped with
-// a rollback. A panic inside is contained: the closure is rolled back and Do answers an error.
+// a rollback. A panic inside is contained: the closure is rolled back and Do returns an error.
 //
 //	callers ──Do──▶ queue ──▶ one writes: BEGIN, closure, SAVEPOINT closure, SAVEPOINT closure, ..., COMMIT ──▶ callers
 //	        ──Bulk─▶ queue (behind) ──▶ the same, at most 10 ms in one commit

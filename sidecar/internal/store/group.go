@@ -36,7 +36,7 @@ type queue struct {
 	groups  int           // since the last bulk work
 }
 
-// enter queues the work and tells whether its caller is the writer now.
+// enter queues the work and reports whether its caller is the writer now.
 func (q *queue) enter(it *work) (leads, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -37,7 +37,7 @@ func (p place) token() string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// page cuts the one row that was read beyond limit and answers the token that continues.
+// page cuts the one row that was read beyond limit and returns the token that continues.
 func page[T any](all []T, places []place, limit int) ([]T, string) {
 	if len(all) <= limit {
 		return all, ""

@@ -8,7 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-// PutSecret makes the subscription's data key with its first secret. After Erase it answers fault.Precondition: a late
+// PutSecret makes the subscription's data key with its first secret. After Erase it returns fault.Precondition: a late
 // message must not bring personal data back.
 func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) error {
 	key, found, err := s.dataKey(k)

@@ -93,7 +93,7 @@ var errEnded = errors.New("the transaction has ended; its Tx was kept after the 
 
 func (tx *Tx) end() { tx.on = ended{} }
 
-// exec runs a statement and answers the number of rows it changed.
+// exec runs a statement and returns the number of rows it changed.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if tx.failed != nil {
 		return 0, tx.failed
@@ -128,7 +128,7 @@ func (tx *Tx) rows(query string, args []any, dest func() []any, use func() error
 	return nil
 }
 
-// row reads at most one row and tells whether there was one.
+// row reads at most one row and reports whether there was one.
 func (tx *Tx) row(query string, args []any, dest ...any) (bool, error) {
 	found := false
 	err := tx.rows(query, args, func() []any { return dest }, func() error { found = true; return nil })

@@ -119,7 +119,7 @@ func (p *Postgres) command(who *syscall.SysProcAttr, name string, args ...string
 	return cmd
 }
 
-// Database makes an empty database for one test and answers its DSN.
+// Database makes an empty database for one test and returns its DSN.
 func (p *Postgres) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", p.count.Add(1))

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// RedisCluster starts a cluster of one node that serves all slots, and answers its address.
+// RedisCluster starts a cluster of one node that serves all slots, and returns its address.
 func RedisCluster(t testing.TB) string {
 	t.Helper()
 	port := freePort(t)

@@ -125,7 +125,7 @@ func publicJWK(set []jose.JSONWebKey, thumbprint string) (jose.JSONWebKey, []byt
 	return jose.JSONWebKey{}, nil, errors.New("no key with that thumbprint")
 }
 
-// seals tells whether access data can be sealed to a key. One that cannot would be found out only when a service runs already.
+// seals reports whether access data can be sealed to a key. One that cannot would be found out only when a service runs already.
 func seals(k jose.JSONWebKey) bool {
 	public, ok := k.Key.(*ecdsa.PublicKey)
 	return ok && public.Curve == elliptic.P256() && k.Use != "sig" && (k.Algorithm == "" || strings.HasPrefix(k.Algorithm, string(jose.ECDH_ES)))

@@ -17,7 +17,7 @@ type Follower struct {
 	Expires time.Time
 	// Still refuses a caller that may not listen any more; it is asked at every poll.
 	Still func(ctx context.Context) error
-	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It tells whether it sent
+	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It reports whether it sent
 	// and whether there is no more to come.
 	Look func(force bool) (sent, done bool, err error)
 }
