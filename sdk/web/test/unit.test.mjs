@@ -2,7 +2,7 @@
 //
 //	node --test test/unit.test.mjs
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -29,33 +29,58 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 const ONE_OFF = 1, RECURRING = 2, USAGE = 3;
-const price = (value, scale, currency = "EUR") => ({ value: BigInt(value), scale, currency });
-const component = (kind, unit, extra = {}) => ({ id: "c", name: "C", kind, period: kind === RECURRING ? "P1M" : "", unit: "", price: unit, tiers: [], ...extra });
 
-test("amounts are written exactly, in the currency's own digits", async () => {
+// What the sidecar computes, the elements must come to and show: sidecar/internal/price runs the same file.
+const vectors = JSON.parse(await readFile(join(here, "..", "testdata", "prices.json"), "utf8"));
+const plain = (text) => text.replace(/\u00a0/g, " ");
+
+/** A decimal text as the sidecar sends it. */
+function unit(decimal, currency) {
+  const [whole, fraction = ""] = decimal.split(".");
+  return { value: BigInt(whole + fraction), scale: fraction.length, currency };
+}
+
+/** The components of a vector as a page gets them: retail, with nothing of the terms. */
+function retail(vector) {
+  const kinds = { one_off: ONE_OFF, recurring: RECURRING, usage: USAGE };
+  return vector.prices.map((c, i) => ({
+    id: c.id, name: "", kind: kinds[c.kind], period: c.period ?? "", unit: c.unit ?? "",
+    price: c.tiers ? undefined : unit(vector.retail[i][0], vector.currency),
+    tiers: (c.tiers ?? []).map((tier, j) => ({ upTo: BigInt(tier.up_to ?? 0), price: unit(vector.retail[i][j], vector.currency) })),
+  }));
+}
+
+for (const vector of vectors.lines) {
+  test(`price: ${vector.name}`, async () => {
+    const en = await lib.Locale.of("en");
+    const components = retail(vector);
+    const sum = lib.totals(components, BigInt(vector.quantity));
+    assert.equal(sum.currency, vector.currency);
+    assert.equal(sum.oneOff?.toString(), vector.one_off?.minor);
+    assert.deepEqual(
+      sum.recurring.map((r) => [r.period, r.amount.toString()]),
+      vector.recurring ? [[vector.period, vector.recurring.minor]] : [],
+    );
+    assert.deepEqual(sum.usage, components.filter((c) => c.kind === USAGE));
+    for (const amount of [vector.one_off, vector.recurring, vector.headline].filter(Boolean)) {
+      const minorUnits = BigInt(amount.minor);
+      assert.equal(plain(lib.money(en, { minorUnits, currency: vector.currency })), amount.shown);
+      assert.equal(plain(lib.minor(en, minorUnits, vector.currency)), amount.shown);
+    }
+    assert.equal(lib.headlinePer(en, vector.headline.per), vector.headline.per_shown);
+    const prices = components.map((c) => (c.price ? [lib.unitPrice(en, c.price)] : lib.tiers(en, c).map((tier) => tier.price)));
+    assert.deepEqual(prices.map((p) => p.map(plain)), vector.retail_shown);
+  });
+}
+
+test("currencies have the digits of ISO 4217", async () => {
   const en = await lib.Locale.of("en");
-  for (const [units, currency, want] of [
-    [1999n, "EUR", "€19.99"], [500n, "JPY", "¥500"], [1234n, "KWD", "KWD 1.234"], [123n, "ISK", "ISK 123"],
-    [9007199254740993n, "EUR", "€90,071,992,547,409.93"],
-  ]) {
-    assert.equal(lib.money(en, { minorUnits: units, currency }).replace(/\u00a0/g, " "), want);
+  for (const [digits, codes] of Object.entries(vectors.minor_digits)) {
+    const smallest = digits === "0" ? "1" : "0." + "1".padStart(Number(digits), "0");
+    for (const currency of codes.split(" ")) {
+      assert.equal(/\d[\d.]*$/.exec(lib.money(en, { minorUnits: 1n, currency }))?.[0], smallest, currency);
+    }
   }
-  assert.equal(lib.unitPrice(en, price(43, 4)), "€0.0043");
-  assert.equal(lib.unitPrice(en, price(123456789012345678n, 12)), "€123,456.789012345678");
-});
-
-test("totals are summed exactly and rounded once, half to even", () => {
-  const total = (components, quantity) => lib.totals(components, BigInt(quantity));
-  assert.equal(total([component(RECURRING, price(1005, 3))], 1).recurring[0].amount, 100n); // 1.005: half to even, down
-  assert.equal(total([component(RECURRING, price(1015, 3))], 1).recurring[0].amount, 102n); // 1.015: half to even, up
-  assert.equal(total([component(RECURRING, price(1005, 3))], 2).recurring[0].amount, 201n); // 2.01, not twice 1.00
-  assert.equal(total([component(ONE_OFF, price(4, 3)), component(ONE_OFF, price(4, 3))], 1).oneOff, 1n); // 0.008, not 0 and 0
-  assert.equal(total([component(ONE_OFF, price(500, 0, "JPY"))], 3).oneOff, 1500n);
-  assert.equal(total([component(USAGE, price(1, 0))], 3).oneOff, undefined);
-  const tiered = component(RECURRING, undefined, { tiers: [{ upTo: 2n, price: price(10, 0) }, { upTo: 5n, price: price(8, 0) }, { upTo: 0n, price: price(5, 0) }] });
-  assert.equal(total([tiered], 1).recurring[0].amount, 1000n);
-  assert.equal(total([tiered], 5).recurring[0].amount, 4400n); // 2 at 10, 3 at 8
-  assert.equal(total([tiered], 7).recurring[0].amount, 5400n); // and 2 at 5
 });
 
 test("periods read as people say them", async () => {

@@ -1,9 +1,13 @@
 package money
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/big"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,10 +22,26 @@ func rat(t *testing.T, s string) *big.Rat {
 	return r
 }
 
+// TestMinorDigits reads the file that the custom elements' own table is tested with too: two tables must not differ.
 func TestMinorDigits(t *testing.T) {
-	for code, want := range map[string]int{"EUR": 2, "JPY": 0, "KWD": 3, "CLF": 4, "RSD": 2, "IDR": 2, "ISK": 0} {
-		if got, err := MinorDigits(code); err != nil || got != want {
-			t.Errorf("%s: %d digits (%v), want %d", code, got, err, want)
+	raw, err := os.ReadFile("../../../sdk/web/testdata/prices.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shared struct {
+		MinorDigits map[int]string `json:"minor_digits"`
+	}
+	if err := json.Unmarshal(raw, &shared); err != nil {
+		t.Fatal(err)
+	}
+	for digits, codes := range map[int]string{0: noDigits, 2: twoDigits, 3: threeDigits, 4: fourDigits} {
+		if want := strings.Fields(shared.MinorDigits[digits]); !slices.Equal(strings.Fields(codes), want) {
+			t.Errorf("%d digits: %s, want %s", digits, codes, want)
+		}
+		for _, code := range strings.Fields(shared.MinorDigits[digits]) {
+			if got, err := MinorDigits(code); err != nil || got != digits {
+				t.Errorf("%s: %d digits (%v), want %d", code, got, err, digits)
+			}
 		}
 	}
 	for _, code := range []string{"", "eur", "EU", "EURO", "XXX", "XAU", " EU", "R S"} {
