@@ -21,9 +21,6 @@ import (
 //go:embed offering.schema.json
 var offeringSchema []byte
 
-// OfferingSchema is the JSON Schema of the YAML documents that Parse reads.
-func OfferingSchema() []byte { return slices.Clone(offeringSchema) }
-
 // maxApplyErrors bounds how many errors one answer lists.
 const maxApplyErrors = 100
 
@@ -113,7 +110,7 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 	return p.parsed, nil
 }
 
-// format is the compiled OfferingSchema.
+// format is the compiled offeringSchema.
 var format = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(offeringSchema))
 	if err != nil {

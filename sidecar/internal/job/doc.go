@@ -1,10 +1,10 @@
 // Package job is durable follow-up work: a state change enqueues a job in its own transaction, and a Runner carries it out
 // later, as often as it takes.
 //
-//	Enqueue ──▶ waiting ──Lease──▶ running ──┬─ nil, ErrFinished ──▶ gone
-//	               ▲                         ├─ Again, any error ──▶ waiting, later
-//	               ├──── Retry (operator) ── parked ◀── ParkError, poison
-//	               └──── lease ended: the next runner takes it over
+//	At ──▶ waiting ──Lease──▶ running ──┬─ Done in the handler's own transaction, or nil ──▶ gone
+//	          ▲                         ├─ Again, any error ──▶ waiting, later
+//	          ├──── Retry (operator) ── parked ◀── ParkError, poison
+//	          └──── lease ended: the next runner takes it over
 //
 // A job is keyed: kind, partner and key name it, and adding it again changes nothing while it is there. It may run more than once
 // (a process that dies has told nobody how far it came), so handlers are idempotent: they begin by reading the state.

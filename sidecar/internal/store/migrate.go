@@ -68,7 +68,8 @@ func applyMigrations(ctx context.Context, on script, now int64) error {
 	for _, m := range all {
 		if digest, done := applied[m.version]; done {
 			if digest != m.digest {
-				return fmt.Errorf("migration %s was applied in another wording", m.name)
+				return fmt.Errorf("the database was made by another build of hanse: its migration %s has another wording; "+
+					"start with the build that made it, or with an empty database", m.name)
 			}
 			continue
 		}
