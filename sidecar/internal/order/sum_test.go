@@ -68,18 +68,21 @@ func TestATimelineTellsTheOrdersOwnStates(t *testing.T) {
 		want  []Event
 	}{
 		{
-			"one item's own", [][]Event{{placed, at(1, InProgress, "accepted"), at(2, Completed, "done")}},
+			"one item's own",
+			[][]Event{{placed, at(1, InProgress, "accepted"), at(2, Completed, "done")}},
 			[]Event{placed, at(1, InProgress, "accepted"), at(2, Completed, "done")},
 		},
 		{
-			"two items", [][]Event{
+			"two items",
+			[][]Event{
 				{placed, at(1, PendingUnreachable, "away"), at(4, InProgress, ""), at(5, Completed, "b")},
 				{placed, at(2, InProgress, ""), at(3, Completed, "a")},
 			},
 			[]Event{placed, at(1, PendingUnreachable, "away"), at(4, InProgress, ""), at(5, Completed, "b")},
 		},
 		{
-			"one ends badly after the other", [][]Event{
+			"one ends badly after the other",
+			[][]Event{
 				{placed, at(1, InProgress, ""), at(2, Completed, "well")},
 				{placed, at(1, Rejected, "no")},
 			},
