@@ -21,9 +21,11 @@ type Adapter interface {
 	Apply(ctx context.Context, req Request) (Result, error)
 	// Observe says what is there. Absence is an answer, not an error.
 	Observe(ctx context.Context, req Request) (Observation, error)
-	// Act runs one of Description.Actions: suspend, resume, rotate, ...
+	// Act runs one of Description.Actions: suspend, resume, rotate, ... Like Destroy and Collect it is about what is there:
+	// With may be missing, or be what Apply refuses.
 	Act(ctx context.Context, req Request, action string) (Result, error)
-	// Destroy removes it; removing what is not there succeeds.
+	// Destroy removes it; removing what is not there succeeds, and so does removing what could never be made: Tag, Tenant,
+	// Connection and State are all it needs.
 	Destroy(ctx context.Context, req Request) error
 	// Collect measures usage in [from, to).
 	Collect(ctx context.Context, req Request, from, to time.Time) ([]MeterPoint, error)

@@ -33,6 +33,7 @@ func cases() []conformance {
 		{"actions do what they say", actions},
 		{"destroy twice succeeds", destroyTwice},
 		{"an interrupted destroy is finished by the next", interruptedDestroy},
+		{"what is there ends, whatever is asked for", endsWithoutInput},
 		{"secrets stay out of errors and logs", secretsStayInside},
 		{"a tenant cannot see another", tenantsAreIsolated},
 		{"deadlines are honoured", deadlines},

@@ -324,3 +324,29 @@ func interruptedDestroy(t *testing.T, k *kit) {
 		t.Errorf("observe after destroy: %+v", seen)
 	}
 }
+
+// endsWithoutInput: a request whose With Apply refuses, of what exists and of what never came to be.
+func endsWithoutInput(t *testing.T, k *kit) {
+	for name, values := range map[string]map[string]any{
+		"none": nil, "one that Apply refuses": {"no_such_key_of_any_adapter": true},
+	} {
+		spoilt := k.A
+		spoilt.With = values
+		if err := k.Adapter.Destroy(k.ctx(), spoilt); err != nil {
+			t.Errorf("destroy of nothing with input %s: %v", name, err)
+		}
+		spoilt.State = k.apply(k.Adapter, k.A).State
+		for _, action := range k.Adapter.Describe().Actions {
+			if _, err := k.Adapter.Act(k.ctx(), spoilt, action); err != nil {
+				t.Errorf("%s with input %s: %v", action, name, err)
+			}
+		}
+		if _, err := k.Adapter.Collect(k.ctx(), spoilt, time.Now().Add(-time.Hour), time.Now()); err != nil {
+			t.Errorf("collect with input %s: %v", name, err)
+		}
+		if err := k.Adapter.Destroy(k.ctx(), spoilt); err != nil {
+			t.Errorf("destroy with input %s: %v", name, err)
+		}
+		k.count(0)
+	}
+}

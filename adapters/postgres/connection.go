@@ -37,29 +37,36 @@ type desired struct {
 	ConnectionLimit int `json:"connection_limit"`
 }
 
+// resolve is place with what the request asks for.
 func (a *Adapter) resolve(req adapters.Request) (server, desired, error) {
-	var s server
 	d := desired{ConnectionLimit: 20}
-	if err := input.CheckNames(req); err != nil {
-		return s, d, err
-	}
 	if err := a.with.Decode(req.With, &d); err != nil {
-		return s, d, err
+		return server{}, d, err
+	}
+	s, err := a.place(req)
+	return s, d, err
+}
+
+// place is where a request's database is, whatever is asked of it.
+func (a *Adapter) place(req adapters.Request) (server, error) {
+	var s server
+	if err := input.CheckNames(req); err != nil {
+		return s, err
 	}
 	if err := a.connection.Decode(req.Connection.Config, &s); err != nil {
-		return s, d, err
+		return s, err
 	}
 	if s.Password != "" && s.PasswordFile != "" {
-		return s, d, &adapters.Error{Class: adapters.InvalidInput, Message: "the connection has both password and password_file"}
+		return s, &adapters.Error{Class: adapters.InvalidInput, Message: "the connection has both password and password_file"}
 	}
 	if s.PasswordFile != "" {
 		raw, err := os.ReadFile(s.PasswordFile)
 		if err != nil {
-			return s, d, &adapters.Error{Class: adapters.Auth, Message: "read password_file: " + reason(err), Err: err}
+			return s, &adapters.Error{Class: adapters.Auth, Message: "read password_file: " + reason(err), Err: err}
 		}
 		s.Password = strings.TrimRight(string(raw), "\r\n")
 	}
-	return s.complete(), d, nil
+	return s.complete(), nil
 }
 
 func (s server) complete() server {

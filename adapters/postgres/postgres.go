@@ -111,7 +111,11 @@ func (a *Adapter) Validate(ctx context.Context, req adapters.Request) error {
 // password: nobody can know the one that got lost.
 func (a *Adapter) Apply(ctx context.Context, req adapters.Request) (adapters.Result, error) {
 	var result adapters.Result
-	err := a.locked(ctx, req, func(s server, want desired, in *instance) error {
+	s, want, err := a.resolve(req)
+	if err != nil {
+		return result, err
+	}
+	err = a.locked(ctx, s, req, func(in *instance) error {
 		if in.role.exists && req.Generation < in.role.mark.Generation {
 			return &adapters.Error{Class: adapters.Conflict, Message: fmt.Sprintf("generation %d is older than %d, which is applied", req.Generation, in.role.mark.Generation)}
 		}
@@ -205,7 +209,11 @@ func (a *Adapter) Act(ctx context.Context, req adapters.Request, action string) 
 	if !slices.Contains(a.Describe().Actions, action) {
 		return result, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("no action %q", action)}
 	}
-	err := a.locked(ctx, req, func(s server, _ desired, in *instance) error {
+	s, err := a.place(req)
+	if err != nil {
+		return result, err
+	}
+	err = a.locked(ctx, s, req, func(in *instance) error {
 		if !in.role.exists {
 			return &adapters.Error{Class: adapters.Conflict, Message: "there is no database of this tag"}
 		}
@@ -229,14 +237,16 @@ func (a *Adapter) Act(ctx context.Context, req adapters.Request, action string) 
 
 // Destroy ends the customer's sessions and drops database and role.
 func (a *Adapter) Destroy(ctx context.Context, req adapters.Request) error {
-	return a.locked(ctx, req, func(_ server, _ desired, in *instance) error {
-		return in.drop(ctx, a.step)
-	})
+	s, err := a.place(req)
+	if err != nil {
+		return err
+	}
+	return a.locked(ctx, s, req, func(in *instance) error { return in.drop(ctx, a.step) })
 }
 
 // Collect reads the database's size now; earlier sizes are not known to the server.
 func (a *Adapter) Collect(ctx context.Context, req adapters.Request, from, to time.Time) ([]adapters.MeterPoint, error) {
-	s, _, err := a.resolve(req)
+	s, err := a.place(req)
 	if err != nil {
 		return nil, err
 	}
@@ -264,11 +274,7 @@ func (a *Adapter) Close() error { return nil }
 
 // locked runs fn on the instance as it is under the tag's lock. The lock ends with the connection; a statement that was
 // cut off keeps it on the server until it is over.
-func (a *Adapter) locked(ctx context.Context, req adapters.Request, fn func(server, desired, *instance) error) error {
-	s, want, err := a.resolve(req)
-	if err != nil {
-		return err
-	}
+func (a *Adapter) locked(ctx context.Context, s server, req adapters.Request, fn func(*instance) error) error {
 	conn, err := s.open(ctx)
 	if err != nil {
 		return err
@@ -281,7 +287,7 @@ func (a *Adapter) locked(ctx context.Context, req adapters.Request, fn func(serv
 	if err != nil {
 		return err
 	}
-	return fn(s, want, in)
+	return fn(in)
 }
 
 // closeConn says goodbye even when the call's own context is over.

@@ -49,7 +49,11 @@ func (a *Adapter) command(s *settings, name string) ([]string, error) {
 // Apply starts the program, or restarts it when its request has changed, and waits until it is ready.
 func (a *Adapter) Apply(ctx context.Context, req adapters.Request) (adapters.Result, error) {
 	var result adapters.Result
-	err := a.locked(ctx, req, func(s *settings, d desired, in *instance) error {
+	s, d, err := a.resolve(req)
+	if err != nil {
+		return result, err
+	}
+	err = a.locked(ctx, s, req, func(in *instance) error {
 		command, err := a.command(s, d.Program)
 		if err != nil {
 			return err
@@ -132,7 +136,11 @@ func (a *Adapter) Act(ctx context.Context, req adapters.Request, action string) 
 	if !slices.Contains(a.Describe().Actions, action) {
 		return result, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("no action %q", action)}
 	}
-	err := a.locked(ctx, req, func(_ *settings, _ desired, in *instance) error {
+	s, err := a.place(req)
+	if err != nil {
+		return result, err
+	}
+	err = a.locked(ctx, s, req, func(in *instance) error {
 		if !in.exists {
 			return &adapters.Error{Class: adapters.Conflict, Message: "there is no program of this tag"}
 		}
@@ -176,7 +184,11 @@ func (a *Adapter) act(ctx context.Context, in *instance, action string) error {
 
 // Destroy stops the program and removes all it had.
 func (a *Adapter) Destroy(ctx context.Context, req adapters.Request) error {
-	return a.locked(ctx, req, func(_ *settings, _ desired, in *instance) error {
+	s, err := a.place(req)
+	if err != nil {
+		return err
+	}
+	return a.locked(ctx, s, req, func(in *instance) error {
 		if !in.exists {
 			return in.discard() // what a create left that never became a record
 		}
@@ -202,7 +214,11 @@ func (a *Adapter) Destroy(ctx context.Context, req adapters.Request) error {
 // Collect counts the seconds in which the program ran.
 func (a *Adapter) Collect(ctx context.Context, req adapters.Request, from, to time.Time) ([]adapters.MeterPoint, error) {
 	var points []adapters.MeterPoint
-	err := a.locked(ctx, req, func(_ *settings, _ desired, in *instance) error {
+	s, err := a.place(req)
+	if err != nil {
+		return nil, err
+	}
+	err = a.locked(ctx, s, req, func(in *instance) error {
 		if !in.exists {
 			return nil
 		}
@@ -221,11 +237,7 @@ func (a *Adapter) Collect(ctx context.Context, req adapters.Request, from, to ti
 }
 
 // locked runs fn on the instance as it is, under the tag's lock.
-func (a *Adapter) locked(ctx context.Context, req adapters.Request, fn func(*settings, desired, *instance) error) error {
-	s, d, err := a.resolve(req)
-	if err != nil {
-		return err
-	}
+func (a *Adapter) locked(ctx context.Context, s *settings, req adapters.Request, fn func(*instance) error) error {
 	unlock, err := s.lock(ctx, req.Tag)
 	if err != nil {
 		return err
@@ -235,7 +247,7 @@ func (a *Adapter) locked(ctx context.Context, req adapters.Request, fn func(*set
 	if err != nil {
 		return err
 	}
-	return fn(s, d, in)
+	return fn(in)
 }
 
 func ended(ctx context.Context) error {

@@ -77,22 +77,32 @@ func (a *Adapter) resolveConnection(c adapters.Connection) (*settings, error) {
 	return s, nil
 }
 
+// place is where a request's instance is, whatever is asked of it.
+func (a *Adapter) place(req adapters.Request) (*settings, error) {
+	if err := input.CheckNames(req); err != nil {
+		return nil, err
+	}
+	s, err := a.resolveConnection(req.Connection)
+	if err != nil {
+		return nil, err
+	}
+	a.remember(s)
+	return s, nil
+}
+
+// resolve is place with what the request asks for.
 func (a *Adapter) resolve(req adapters.Request) (*settings, desired, error) {
 	var d desired
-	if err := input.CheckNames(req); err != nil {
-		return nil, d, err
-	}
 	if err := a.with.Decode(req.With, &d); err != nil {
 		return nil, d, err
 	}
-	s, err := a.resolveConnection(req.Connection)
+	s, err := a.place(req)
 	if err != nil {
 		return nil, d, err
 	}
 	if _, ok := s.Programs[d.Program]; !ok {
 		return nil, d, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("with: /program: the connection has no program %q", d.Program)}
 	}
-	a.remember(s)
 	return s, d, nil
 }
 

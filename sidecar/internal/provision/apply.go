@@ -19,6 +19,9 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 	if w.adapter.Describe().Tier == adapters.TierC && w.job.Crashes > 0 {
 		return s.hold(ctx, w, errors.New("the run before this one never reported"))
 	}
+	if err := w.ask(); err != nil {
+		return s.applyFailed(ctx, w, err)
+	}
 	if w.order.State == order.HeldIndeterminate {
 		if done, err := s.lookAgain(ctx, w); done || err != nil {
 			return err

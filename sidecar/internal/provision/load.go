@@ -50,12 +50,6 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if adapter.Describe().Name != w.binding.Adapter {
 		return nil, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.binding.Connection, w.binding.Adapter)}
 	}
-	with, err := recipe.Resolve(w.binding, recipe.Context{
-		Inputs: w.inputs, InputsSchema: w.doc.Inputs, SubscriptionID: w.sub.ID, Quantity: w.sub.Quantity,
-	})
-	if err != nil {
-		return nil, &job.ParkError{Err: err}
-	}
 	if w.step.Name == "" {
 		w.step = Step{
 			Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
@@ -64,9 +58,21 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	}
 	w.adapter = adapter
 	w.request = adapters.Request{
-		Tag: w.step.Tag, Tenant: Tenant(j.Partner), Generation: w.step.Generation, Connection: connection, With: with, State: w.step.State,
+		Tag: w.step.Tag, Tenant: Tenant(j.Partner), Generation: w.step.Generation, Connection: connection, State: w.step.State,
 	}
 	return w, nil
+}
+
+// ask completes the request with what the customer wants. What was accepted and cannot be read out of the recipe now will not be
+// the next time either.
+func (w *work) ask() (err error) {
+	w.request.With, err = recipe.Resolve(w.binding, recipe.Context{
+		Inputs: w.inputs, InputsSchema: w.doc.Inputs, SubscriptionID: w.sub.ID, Quantity: w.sub.Quantity,
+	})
+	if err != nil {
+		return &adapters.Error{Class: adapters.InvalidInput, Message: "the recipe cannot be resolved: " + err.Error(), Err: err}
+	}
+	return nil
 }
 
 func (s *Service) read(ctx context.Context, j job.Job) (*work, error) {
