@@ -1,8 +1,8 @@
 // Package adapters is the provisioning contract: what an adapter of one kind of local platform does for a supplier. An
 // adapter's secrets never leave the supplier's site.
 //
-// Every call is safe to repeat. The name of what an adapter makes derives from Request.Tag alone, and an adapter looks for
-// that tag before it creates, so that a call whose answer was lost finds what it made.
+// Every call is safe to repeat. The name of what an adapter makes derives from Request.Tag alone, and an adapter of
+// TierA or TierB looks for that tag before it creates, so that a call whose answer was lost finds what it made.
 package adapters
 
 import (

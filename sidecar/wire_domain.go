@@ -29,13 +29,13 @@ type domain struct {
 	members       *member.Service
 	agreements    *agreement.Service
 	offerings     *catalog.Service
-	catalog       *catalog.Reader
-	orders        *retail.Service
+	foreign       *catalog.Reader
+	retail        *retail.Service
 	resale        *resale.Service
 	subscriptions *subscription.Service
 	provisioning  *provision.Service
 	desk          *operator.Desk
-	operator      *portal.Operator
+	operators     *portal.Operator
 }
 
 func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
@@ -76,7 +76,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:       cfg.Now,
 		CheckStep: s.platforms.checkStep,
 	}
-	d.catalog = &catalog.Reader{
+	d.foreign = &catalog.Reader{
 		Work:    store.For[catalog.Tx](st),
 		Schemas: schemas,
 		Now:     cfg.Now,
@@ -95,7 +95,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:   cfg.Now,
 		Log:   cfg.Logger,
 	}
-	d.orders = &retail.Service{
+	d.retail = &retail.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[retail.Tx](st),
 		Offers:    s.listings,
@@ -144,7 +144,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Reach: s.reachOf,
 		Now:   cfg.Now,
 	}
-	if d.operator, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
+	if d.operators, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
 		return nil, err
 	}
 	hashKey, err := derive(in.siteKey, "portal keys")
@@ -188,7 +188,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			agreement.JobOffer:            d.agreements.SendOffer,
 			agreement.JobAccept:           d.agreements.SendAcceptance,
 			agreement.JobPublish:          d.offerings.Publish,
-			retail.JobSubmit:              d.orders.Submit,
+			retail.JobSubmit:              d.retail.Submit,
 			resale.JobProvision:           d.provisioning.Handle,
 			subscription.JobAccessFetch:   d.subscriptions.FetchAccess,
 			subscription.JobAccessConfirm: d.subscriptions.SendConfirmation,
@@ -197,7 +197,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	if err != nil {
 		return err
 	}
-	order := func(tx federation.Tx, e ledger.Entry) error { return d.orders.Apply(tx, e) }
+	order := func(tx federation.Tx, e ledger.Entry) error { return d.retail.Apply(tx, e) }
 	books := &federation.LedgerReader{
 		Self: cfg.Origin,
 		Work: store.For[federation.Tx](st),
@@ -229,7 +229,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Self:    cfg.Origin,
 		Work:    store.For[federation.Tx](st),
 		Link:    in.link,
-		Catalog: d.catalog,
+		Catalog: d.foreign,
 		Logger:  cfg.Logger,
 		Synced:  func(partner string) { in.meters.CatalogSynced(partner, cfg.Now()) },
 	}

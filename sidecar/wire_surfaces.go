@@ -38,7 +38,7 @@ func (s *Sidecar) portalSurface(in *infra, d *domain) (http.Handler, error) {
 		Config:        s.surface(metrics.SurfacePortal, in),
 		Callers:       s.portals,
 		Shop:          s.listings,
-		Orders:        d.orders,
+		Orders:        d.retail,
 		Subscriptions: d.subscriptions,
 	})
 	return s.endingStreams(h), err
@@ -47,7 +47,7 @@ func (s *Sidecar) portalSurface(in *infra, d *domain) (http.Handler, error) {
 func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 	return rpcoperator.New(rpcoperator.Config{
 		Config:     s.surface(metrics.SurfaceOperator, in),
-		Operators:  d.operator,
+		Operators:  d.operators,
 		Desk:       d.desk,
 		Partners:   d.members,
 		Agreements: d.agreements,

@@ -22,7 +22,7 @@ const TokenLifetime = 5 * time.Minute
 
 // Grants decides what a client may have; the sidecar implements it over partnerships and agreements.
 type Grants interface {
-	// Grant returns a non-empty part of the scopes asked for and the agreement that they hold for. It refuses with a
+	// Grant returns the scopes to give, none beyond those asked for, and the agreement that they hold for. It refuses with a
 	// *refusal.Error: Denied for a client that may not, Unavailable when it cannot tell. Any other error counts as the latter.
 	Grant(ctx context.Context, request GrantRequest) (Granted, error)
 }

@@ -51,7 +51,7 @@ type Principal struct {
 	Scope     string
 }
 
-// Config of a Guard of peer procedures.
+// Config of a Verifier.
 type Config struct {
 	// Origin is our public origin, canonical: audience and issuer of tokens, and the origin of htu. Required.
 	Origin string
@@ -63,7 +63,7 @@ type Config struct {
 	Revoked Revoked
 	// Scopes is the procedure -> scope table; what is not in it is denied. Required; PeerScopes is ours.
 	Scopes map[string]string
-	// Relation says whether the caller may do this now: partnership and agreement state, keys in doubt. It is asked at each
+	// Relation says whether the caller may do this now: partnership and agreement state. It is asked at each
 	// call. A *refusal.Error is passed on; any other error means that we cannot tell (503). Required.
 	Relation func(ctx context.Context, p Principal) error
 	// Now is the clock. Required.

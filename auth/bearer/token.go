@@ -34,7 +34,7 @@ type Claims struct {
 	ID       string `json:"jti"`
 	ClientID string `json:"client_id"`
 	Scope    string `json:"scope"`
-	// ClientKID is the kid of the client key that authenticated; when the partner revokes that key, the token dies with it.
+	// ClientKID is the kid of the client key that authenticated.
 	ClientKID    string       `json:"client_kid"`
 	Confirmation Confirmation `json:"cnf"`
 	Details      []Detail     `json:"authorization_details,omitempty"`

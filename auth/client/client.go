@@ -94,7 +94,7 @@ func (c *Client) dpopKey() (*dpop.Key, error) {
 	return key, nil
 }
 
-// Forget drops what is cached about a member: after its keys changed or a partnership ended.
+// Forget drops what is cached about a member, so that the next call starts from its documents.
 func (c *Client) Forget(origin string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -314,20 +314,20 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 	if err != nil {
 		return "", err
 	}
-	signed, err := parse(payload)
+	accepted, err := parse(payload)
 	if err != nil {
 		return "", err
 	}
-	if signed.Reseller != caller || signed.Supplier != s.Self {
+	if accepted.Reseller != caller || accepted.Supplier != s.Self {
 		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
 	}
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(signed.ID)
+		have, err := tx.Agreements().Get(accepted.ID)
 		if err != nil {
 			return err
 		}
-		if have.Digest != signed.Digest {
-			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", signed.ID)
+		if have.Digest != accepted.Digest {
+			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", accepted.ID)
 		}
 		if have.State == Offered {
 			next, err := have.Move(Agreed)
@@ -338,13 +338,13 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 			if _, err := tx.Agreements().Put(next); err != nil {
 				return err
 			}
-			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, signed.ID, signed.summary()); err != nil {
+			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
 				return err
 			}
-			if err := s.activate(tx, signed.ID); err != nil {
+			if err := s.activate(tx, accepted.ID); err != nil {
 				return err
 			}
-			return tx.Jobs().At(JobPublish, signed.ID, caller, s.Now())
+			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
 		}
 		if have.State != Active {
 			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)
@@ -352,7 +352,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 		return nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("receive acceptance of agreement %s: %w", signed.ID, err)
+		return "", fmt.Errorf("receive acceptance of agreement %s: %w", accepted.ID, err)
 	}
 	return Active, nil
 }

@@ -128,7 +128,6 @@ type pageTx struct {
 	sweep   int64
 	count   int64
 	applied Applied
-	changed bool
 }
 
 func (p *pageTx) run(after []byte, page Page, items []item) error {
@@ -156,9 +155,6 @@ func (p *pageTx) run(after []byte, page Page, items []item) error {
 			return err
 		}
 		p.applied.Removed += len(gone)
-		p.changed = p.changed || len(gone) > 0
-	}
-	if p.changed {
 	}
 	return p.tx.Cursors().SetCursor(p.partner, FeedCursor, page.Cursor)
 }
@@ -243,6 +239,5 @@ func (p *pageTx) put(f Foreign) error {
 	if err == nil && !stored {
 		err = fault.New(fault.Conflict, "revision_rollback", "a later revision is stored")
 	}
-	p.changed = true
 	return err
 }

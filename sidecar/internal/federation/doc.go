@@ -1,5 +1,6 @@
-// Package federation reads what partners write: it tails their ledgers and watches their catalogs, each with its own cursor,
-// verifies before it applies, and applies with the cursor in one transaction.
+// Package federation lets partners follow each other. It reads what partners write (LedgerReader, CatalogReader): each feed with
+// a cursor of its own, verified before it is applied, applied with the cursor in one transaction. And it serves them what we
+// write (LedgerFeed, CatalogFeed).
 //
 //	partner's ledger ──tail──► chain, checkpoint ──► one transaction: entries stored, applied or parked, checkpoint kept
 //	partner's catalog ─watch─► signature, digests ─► one transaction: offerings stored, cursor kept

@@ -147,15 +147,11 @@ type place struct {
 }
 
 func (r *LedgerReader) place(tx Tx, partner string, checkpoint int64) (place, error) {
-	genesis := ledger.Genesis(trust.PartnershipID(r.Self, partner))
 	head, err := tx.Ledger().Head(partner, ledger.Theirs)
 	if err != nil {
 		return place{}, err
 	}
-	at := place{seq: head.Seq, hash: head.Hash, past: genesis}
-	if head.Seq == 0 {
-		at.hash = genesis
-	}
+	at := place{seq: head.Seq, hash: head.Hash, past: ledger.Genesis(trust.PartnershipID(r.Self, partner))}
 	if checkpoint > 0 && checkpoint < head.Seq {
 		e, err := tx.Ledger().Entry(partner, ledger.Theirs, checkpoint)
 		if err != nil {

@@ -37,7 +37,7 @@ type Manager struct {
 // loopKey is one loop's identity.
 type loopKey struct{ partner, feed string }
 
-// Run keeps a loop per active partner and feed until ctx ends.
+// Run keeps a loop per feed and partner that the feed wants until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	wake, cancel := m.Subscribe(unit.Partners)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -65,9 +64,6 @@ func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any
 	}
 	at := b.Now().UTC()
 	entry, err := tx.Ledger().Advance(partner, Own, func(seq int64, prev [32]byte) (Entry, error) {
-		if seq == 1 {
-			prev = Genesis(trust.PartnershipID(b.Self, partner))
-		}
 		return seal(partner, wireEntry{
 			Seq: seq, At: at.Format(time.RFC3339Nano), Kind: kind, Subject: subject, Body: raw, Prev: hex.EncodeToString(prev[:]),
 		})

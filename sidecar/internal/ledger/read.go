@@ -40,9 +40,6 @@ func (b *Book) Tail(ctx context.Context, partner string, afterSeq int64, limit i
 		page.LastSeq, hash = e.Seq, e.Hash
 	}
 	page.More = page.LastSeq < head.Seq
-	if page.LastSeq == 0 {
-		hash = Genesis(trust.PartnershipID(b.Self, partner))
-	}
 	page.Checkpoint, err = b.Checkpoint(partner, page.LastSeq, hash)
 	return page, err
 }

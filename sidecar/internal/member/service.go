@@ -207,8 +207,7 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 func (s *Service) qualify(Partner) State { return Qualified }
 
 // ReceiveProposal takes a member's proposal and returns the partnership's state here: pending until our operator adds the
-// member too, offers it an agreement or accepts one. The caller is the origin that the
-// access token proved.
+// member too, offers it an agreement or accepts one. The caller is the origin that the access token proved.
 func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (State, error) {
 	info, err := s.Discover(ctx, caller)
 	if err != nil {

@@ -196,13 +196,6 @@ func (m *Metrics) CatalogSynced(origin string, at time.Time) {
 	}
 }
 
-// Forget drops a partner's gauges when the partnership has ended.
-func (m *Metrics) Forget(origin string) {
-	if m != nil {
-		m.partners.forget(origin)
-	}
-}
-
 func orElse(s, other string) string {
 	if s == "" {
 		return other

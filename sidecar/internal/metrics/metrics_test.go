@@ -192,12 +192,6 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 	if age := values(t, registry, "hanse_ledger_feed_age_seconds")[other]; age != 259 {
 		t.Errorf("other shows an age of %v", age)
 	}
-	m.Forget("https://p000.example")
-	m.PeerUp("https://new.example", true)
-	up = values(t, registry, "hanse_peer_up")
-	if _, stayed := up["p000.example"]; stayed || up["new.example"] != 1 {
-		t.Error("an ended partnership does not make room")
-	}
 }
 
 func TestWords_AreBounded(t *testing.T) {
@@ -235,7 +229,6 @@ func TestNilMetrics_CountNothing(t *testing.T) {
 	m.FeedLag("", 0)
 	m.LedgerTailed("", start)
 	m.CatalogSynced("", start)
-	m.Forget("")
 }
 
 func TestNew_TwiceOnOneRegistererIsRefused(t *testing.T) {

@@ -116,17 +116,6 @@ func (p *partners) update(origin string, change func(*partner)) {
 	change(group[origin])
 }
 
-func (p *partners) forget(origin string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	label := p.labels[origin]
-	delete(p.labels, origin)
-	delete(p.byLabel[label], origin)
-	if len(p.byLabel[label]) == 0 {
-		delete(p.byLabel, label)
-	}
-}
-
 func (p *partners) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{p.up, p.skew, p.lag, p.ledgerAge, p.catalogAge} {
 		ch <- d

@@ -45,7 +45,7 @@ func Sum(items []State) State {
 }
 
 // Timeline is what happened to an order, oldest first, from what happened to its items: a line for each time that its state
-// changed, in the words of the item that changed it.
+// changed, in the words of the item that changed it where it is in that state itself.
 func Timeline(items []Item) []Event {
 	type step struct {
 		item int
@@ -65,10 +65,14 @@ func Timeline(items []Item) []Event {
 		if slices.Contains(states, "") {
 			continue // its items are placed one by one in this list, but all at once
 		}
-		e := s.Event
-		if e.State = Sum(states); len(lines) == 0 || lines[len(lines)-1].State != e.State {
-			lines = append(lines, e)
+		e, sum := s.Event, Sum(states)
+		if len(lines) > 0 && lines[len(lines)-1].State == sum {
+			continue
 		}
+		if e.State != sum {
+			e = Event{At: e.At, State: sum, Source: e.Source} // what the item says of itself is not what became of the order
+		}
+		lines = append(lines, e)
 	}
 	return lines
 }

@@ -86,7 +86,12 @@ func TestATimelineTellsTheOrdersOwnStates(t *testing.T) {
 				{placed, at(1, InProgress, ""), at(2, Completed, "well")},
 				{placed, at(1, Rejected, "no")},
 			},
-			[]Event{placed, at(1, InProgress, ""), at(2, Partial, "well")},
+			[]Event{placed, at(1, InProgress, ""), at(2, Partial, "")},
+		},
+		{
+			"one is refused while the other waits",
+			[][]Event{{placed}, {placed, at(1, Rejected, "no")}},
+			[]Event{placed, at(1, InProgress, "")},
 		},
 	}
 	for _, c := range cases {

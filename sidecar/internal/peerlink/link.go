@@ -99,7 +99,7 @@ func (l *Link) orders(partner, agreementID, scope string) peerv1connect.OrderSer
 	return peerv1connect.NewOrderServiceClient(l.http(partner, agreementID, scope), partner, options...)
 }
 
-// PlaceOrder implements order.Link.
+// PlaceOrder implements retail.Link.
 func (l *Link) PlaceOrder(ctx context.Context, s retail.Submission) (receipt order.Receipt, err error) {
 	seen, err := l.Book.SeenCheckpoint(ctx, s.Partner)
 	if err != nil {
@@ -177,7 +177,7 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 	return err
 }
 
-// TailLedger implements federation.Link.
+// TailLedger implements federation.LedgerLink.
 func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
 	seen, err := l.Book.SeenCheckpoint(ctx, partner)
 	if err != nil {
@@ -193,7 +193,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 		})
 }
 
-// WatchCatalog implements federation.Link.
+// WatchCatalog implements federation.CatalogLink.
 func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(federation.CatalogPage) error) error {
 	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", scope.CatalogRead), partner, options...)
 	return stream(ctx, l, partner,

@@ -8,7 +8,7 @@
 // one job, whatever its steps:
 //
 //	step      ──► applied ──► destroyed
-//	          ──► unknown ──► applied
+//	          ──► unknown ──► applied, removing
 //	          ──► removing ─► destroyed: it can never be made, so what came to be in part goes before anybody is told
 //
 // An adapter that cannot say whether something was made is asked again with back-off where its tier allows (A, B: its Apply

@@ -25,7 +25,7 @@ type Step struct {
 	// Subscription and Name name it.
 	Subscription subscription.Key
 	Name         string
-	// Generation counts what was made anew under the same name; the first is 1.
+	// Generation is adapters.Request.Generation: it grows with each change of what the step is asked for; the first is 1.
 	Generation int64
 	// Order is the order that brought the step into its phase.
 	Order      string

@@ -1,6 +1,7 @@
 package retail
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -51,17 +52,16 @@ func (o Order) Timeline() []order.Event {
 }
 
 // Telling is the first item whose state is the order's: its reason and message are the order's too. Where no item is in that
-// state, as in a partial order, it is the first that did not end well.
+// state, it is the first that is open, and where all have ended, the first that did not end well.
 func (o Order) Telling() Item {
 	state := o.State()
-	for _, it := range o.Items {
-		if it.State == state {
-			return it
-		}
-	}
-	for _, it := range o.Items {
-		if it.State.Ended() && it.State != order.Completed {
-			return it
+	for _, tells := range []func(order.State) bool{
+		func(s order.State) bool { return s == state },
+		func(s order.State) bool { return !s.Ended() },
+		func(s order.State) bool { return s != order.Completed },
+	} {
+		if i := slices.IndexFunc(o.Items, func(it Item) bool { return tells(it.State) }); i >= 0 {
+			return o.Items[i]
 		}
 	}
 	return o.Items[0]

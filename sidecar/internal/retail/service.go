@@ -42,7 +42,7 @@ type Submission struct {
 	InputsSalt  []byte
 }
 
-// Link sends an item. An error of kind Unavailable, Exhausted, Unauthenticated or Internal is no decision.
+// Link sends an item. No error of it is a decision; one of kind Invalid, NotFound, Precondition or Conflict will not pass by waiting.
 type Link interface {
 	PlaceOrder(ctx context.Context, s Submission) (order.Receipt, error)
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -31,13 +30,13 @@ func (s books) Head(partner string, dir ledger.Direction) (ledger.Head, error) {
 	return h, nil
 }
 
-// first is the hash before the first entry: that of the partnership id.
+// first is the hash before the first entry.
 func (s books) first(partner string) ([32]byte, error) {
 	p, err := s.tx.Partners().Get(partner)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return sha256.Sum256([]byte(p.PartnershipID)), nil
+	return ledger.Genesis(p.PartnershipID), nil
 }
 
 // lock makes the head if need be and holds its row until the commit, so that numbers are given in commit order.

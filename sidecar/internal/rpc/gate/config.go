@@ -54,7 +54,7 @@ const (
 // Complete checks what is required and fills in the defaults.
 func (c Config) Complete() (Config, error) {
 	if c.Log == nil || c.Now == nil || c.NewID == nil {
-		return c, errors.New("rpc: Log, Now and NewID are needed")
+		return c, errors.New("rpc/gate: Log, Now and NewID are needed")
 	}
 	if c.After == nil {
 		c.After = time.After

@@ -90,7 +90,7 @@ func (s Surface) procedures() (map[string]Procedure, error) {
 			m := methods.Get(j)
 			path := fmt.Sprintf("/%s/%s", services.Get(i).FullName(), m.Name())
 			if s.Scopes[path] == "" {
-				return nil, fmt.Errorf("rpc: procedure %s has no scope", path)
+				return nil, fmt.Errorf("rpc/gate: procedure %s has no scope", path)
 			}
 			out[path] = Procedure{method: m, Scope: s.Scopes[path], maxBytes: max(s.Sizes[path], s.Config.MaxBytes)}
 		}

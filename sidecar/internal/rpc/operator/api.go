@@ -30,7 +30,7 @@ type Config struct {
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
 		c.Portals == nil || c.Words == nil {
-		return nil, errors.New("rpc: the Operator API needs all its services")
+		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
 	if err != nil {

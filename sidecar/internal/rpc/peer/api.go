@@ -34,7 +34,7 @@ type Config struct {
 // New makes the handler of hanse.peer.v1, to be mounted behind bearer's middleware, which decides who calls.
 func New(c Config) (http.Handler, error) {
 	if c.Partners == nil || c.Agreements == nil || c.Catalog == nil || c.Orders == nil || c.Access == nil || c.Ledger == nil || c.Wakeups == nil {
-		return nil, errors.New("rpc: the Peer API needs all its services and Wakeups")
+		return nil, errors.New("rpc/peer: the Peer API needs all its services and Wakeups")
 	}
 	config, err := c.Config.Complete()
 	if err != nil {
@@ -83,7 +83,7 @@ func (f callers) admit(r *http.Request, p gate.Procedure) (gate.Caller, error) {
 func (f callers) of(ctx context.Context) (bearer.Principal, error) {
 	who, ok := f(ctx)
 	if !ok || who.Origin == "" {
-		return bearer.Principal{}, errors.New("rpc: a peer handler was reached without a caller")
+		return bearer.Principal{}, errors.New("rpc/peer: a peer handler was reached without a caller")
 	}
 	return who, nil
 }

@@ -26,7 +26,7 @@ type Config struct {
 // New makes the handler of hanse.portal.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Callers == nil || c.Shop == nil || c.Orders == nil || c.Subscriptions == nil || c.Wakeups == nil {
-		return nil, errors.New("rpc: the Portal API needs Callers, Shop, Orders, Subscriptions and Wakeups")
+		return nil, errors.New("rpc/portal: the Portal API needs Callers, Shop, Orders, Subscriptions and Wakeups")
 	}
 	config, err := c.Config.Complete()
 	if err != nil {
@@ -96,7 +96,7 @@ func (g doorkeeper) admit(r *http.Request, p gate.Procedure) (gate.Caller, error
 func callerOf(ctx context.Context) (caller, error) {
 	who, ok := ctx.Value(callerKey{}).(caller)
 	if !ok || who.Portal == "" {
-		return caller{}, errors.New("rpc: a portal handler was reached without a caller")
+		return caller{}, errors.New("rpc/portal: a portal handler was reached without a caller")
 	}
 	return who, nil
 }
