@@ -39,6 +39,12 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// Narrower is implemented by an adapter whose connections may allow less than Description.WithSchema does.
+type Narrower interface {
+	// WithSchema is the JSON Schema of Request.With for a connection. It has no effect and needs no platform: InvalidInput.
+	WithSchema(c Connection) (json.RawMessage, error)
+}
+
 // Description is what an adapter says of itself.
 type Description struct {
 	// Name is the adapter's type in a recipe: "postgres", "process".

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/adapters/builtin"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 )
 
@@ -53,16 +56,36 @@ func (p *platforms) Connection(name string) (adapters.Adapter, adapters.Connecti
 	return p.adapters[c.Adapter], adapters.Connection{Name: name, Config: c.Config}, nil
 }
 
-// checkStep refuses an offering whose step nobody here could carry out.
-func (p *platforms) checkStep(b recipe.Binding) error {
+// checkStep finds what keeps the step of an offering from being carried out here.
+func (p *platforms) checkStep(b recipe.Binding, doc catalog.Document) ([]recipe.Problem, error) {
+	refuse := func(key, format string, args ...any) ([]recipe.Problem, error) {
+		return []recipe.Problem{{Path: []string{key}, Reason: "step_invalid", Cause: fmt.Sprintf(format, args...)}}, nil
+	}
 	c, known := p.cfg.Adapters.Connections[b.Connection]
 	switch {
+	case !known && len(p.cfg.Adapters.Connections) == 0:
+		return refuse("connection", "connection %q is not configured, nor is any other: add it to adapters.connections", b.Connection)
 	case !known:
-		return fmt.Errorf("connection %q is not configured in adapters.connections", b.Connection)
+		return refuse("connection", "connection %q is not configured in adapters.connections; there are: %s", b.Connection,
+			strings.Join(slices.Sorted(maps.Keys(p.cfg.Adapters.Connections)), ", "))
 	case c.Adapter != b.Adapter:
-		return fmt.Errorf("connection %q is of adapter %q, not %q", b.Connection, c.Adapter, b.Adapter)
+		return refuse("adapter", "connection %q is of adapter %q, not %q", b.Connection, c.Adapter, b.Adapter)
 	}
-	return nil
+	adapter, connection, err := p.Connection(b.Connection)
+	if err != nil {
+		return refuse("connection", "connection %q cannot be used: %v", b.Connection, err)
+	}
+	says := adapter.Describe()
+	platform := recipe.Platform{With: says.WithSchema}
+	for _, o := range says.Outputs {
+		platform.Outputs = append(platform.Outputs, o.Name)
+	}
+	if n, narrows := adapter.(adapters.Narrower); narrows {
+		if platform.With, err = n.WithSchema(connection); err != nil {
+			return refuse("connection", "connection %q cannot be used: %v", b.Connection, err)
+		}
+	}
+	return recipe.Fit(b, doc.Inputs, doc.Outputs, platform)
 }
 
 // Run lets the adapters that look after what they made do so until ctx ends.

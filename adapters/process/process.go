@@ -23,8 +23,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,6 +136,20 @@ func (a *Adapter) Describe() adapters.Description {
 		Actions: []string{"suspend", "resume", "rotate", "restart"},
 		Meters:  []adapters.Meter{{Name: "uptime", Unit: "s"}},
 	}
+}
+
+// WithSchema implements adapters.Narrower: a connection names its programs.
+func (a *Adapter) WithSchema(c adapters.Connection) (json.RawMessage, error) {
+	s, err := a.resolveConnection(c)
+	if err != nil {
+		return nil, err
+	}
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(withSchema), &schema); err != nil {
+		return nil, fmt.Errorf("own schema: %w", err)
+	}
+	schema["properties"].(map[string]any)["program"] = map[string]any{"enum": slices.Sorted(maps.Keys(s.Programs))}
+	return json.Marshal(schema)
 }
 
 // Close releases idle connections; the programs go on.

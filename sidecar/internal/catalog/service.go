@@ -30,9 +30,9 @@ type Service struct {
 	Self string
 	Work unit.Work[Tx]
 	Now  func() time.Time
-	// CheckStep, if set, refuses a step whose adapter or connection is not configured here. What is only announced need not
-	// be deliverable yet.
-	CheckStep func(recipe.Binding) error
+	// CheckStep, if set, finds what keeps a step from being carried out here; paths are within recipe.step. What is only announced
+	// need not be deliverable yet.
+	CheckStep func(recipe.Binding, Document) ([]recipe.Problem, error)
 }
 
 // Result counts what an Apply did, or would do.
@@ -55,8 +55,12 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 	steps := make([]next, 0, len(parsed))
 	for _, p := range parsed {
 		if s.CheckStep != nil && p.Document.State != Announced {
-			if err := s.CheckStep(p.Binding); err != nil {
-				wrong = append(wrong, p.Error("step_invalid", causeOf(err), "recipe", "step"))
+			problems, err := s.CheckStep(p.Binding, p.Document)
+			if err != nil {
+				return Result{}, nil, fmt.Errorf("check the step of offering %s: %w", p.Document.ID, err)
+			}
+			for _, bad := range problems {
+				wrong = append(wrong, p.Error(bad.Reason, bad.Cause, append(at("recipe", "step"), bad.Path...)...))
 			}
 		}
 		n, err := prepare(p)

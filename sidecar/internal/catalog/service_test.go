@@ -237,8 +237,8 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 			}
 		})
 	}
-	m.CheckStep = func(b recipe.Binding) error {
-		return fault.New(fault.Invalid, "adapter_unknown", "there is no adapter %s", b.Adapter)
+	m.CheckStep = func(b recipe.Binding, _ catalog.Document) ([]recipe.Problem, error) {
+		return []recipe.Problem{{Path: []string{"adapter"}, Reason: "step_invalid", Cause: "there is no adapter " + b.Adapter}}, nil
 	}
 	_, wrong, err := m.Apply(t.Context(), []byte(offering("n", "orderable", "1")), false)
 	if err != nil || len(wrong) != 1 || wrong[0].Reason != "step_invalid" || wrong[0].Line != 14 {
