@@ -15,7 +15,7 @@ import (
 
 // Platform is what carries out a step, as far as a recipe can be held against it before anybody orders.
 type Platform struct {
-	// With is the JSON Schema of the step's parameters.
+	// With is the JSON Schema of the step's parameters; nothing allows all.
 	With []byte
 	// Outputs are the names of what the step gives.
 	Outputs []string
@@ -47,6 +47,9 @@ func Fit(b Binding, inputsSchema, outputsSchema []byte, p Platform) ([]Problem, 
 
 // compilePlatform reads a schema of our own adapters: no limits hold for it.
 func compilePlatform(raw []byte) (*Schema, error) {
+	if len(raw) == 0 {
+		raw = []byte("{}")
+	}
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(raw)))
 	if err != nil {
 		return nil, fmt.Errorf("schema of the adapter: %w", err)
