@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -32,32 +32,18 @@ type member struct {
 	*catalog.Service
 	reader *catalog.Reader
 	work   unit.Work[catalog.Tx]
-	now    *time.Time
 	woken  *[]string
 }
 
 func newMember(t testing.TB) member {
 	t.Helper()
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	clock := func() time.Time { return now }
 	var woken []string
-	s, err := store.Open(t.Context(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: make([]byte, 32), Now: clock,
-		Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	work := store.For[catalog.Tx](s)
+	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) }})
+	work := store.For[catalog.Tx](own.Store)
 	m := member{
-		Service: &catalog.Service{Self: self, Work: work, Now: clock},
-		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: clock},
-		work:    work, now: &now, woken: &woken,
+		Service: &catalog.Service{Self: self, Work: work, Now: own.Clock.Now},
+		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: own.Clock.Now},
+		work:    work, woken: &woken,
 	}
 	m.agree(t, acme, "EUR", agreement.Active)
 	m.agree(t, dell, "USD", agreement.Active)

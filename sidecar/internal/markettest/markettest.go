@@ -158,9 +158,9 @@ func (m *Member) Meet(others ...*Member) {
 	}
 }
 
-// Agree puts one active agreement, signed by both, into both stores. Its payload is no document of package agreement: who
+// Agree puts one active agreement, signed by both, into both stores, and returns it as stored. Its payload is no document of package agreement: who
 // wants that has the two offer and accept it.
-func Agree(supplier, reseller *Member, id string, terms agreement.Terms) agreement.Agreement {
+func Agree(supplier, reseller *Member, id string, terms agreement.Terms) (stored agreement.Agreement) {
 	supplier.t.Helper()
 	payload := []byte(`{"id":"` + id + `"}`)
 	a := agreement.Agreement{
@@ -170,12 +170,12 @@ func Agree(supplier, reseller *Member, id string, terms agreement.Terms) agreeme
 		ActiveSince: supplier.Clock.Now(), CreatedAt: supplier.Clock.Now(), UpdatedAt: supplier.Clock.Now(),
 	}
 	for _, m := range []*Member{supplier, reseller} {
-		m.Do(func(tx *store.Tx) error {
-			_, err := tx.Agreements().Put(a)
+		m.Do(func(tx *store.Tx) (err error) {
+			stored, err = tx.Agreements().Put(a)
 			return err
 		})
 	}
-	return a
+	return stored
 }
 
 func (m *Member) sign(payload []byte) string {

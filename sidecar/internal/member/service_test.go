@@ -1,11 +1,9 @@
 package member_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -27,7 +26,7 @@ const (
 	third = "https://third.localhost:3"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+var noon = markettest.Noon()
 
 // house is a member service on a real store. What other members show and answer is the test's to say.
 type house struct {
@@ -41,18 +40,6 @@ type house struct {
 	answer member.State
 	sent   []string
 	woken  int
-}
-
-func openStore(t *testing.T, wake func(unit.Topic)) *store.Store {
-	t.Helper()
-	st, err := store.Open(context.Background(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: func() time.Time { return noon }, Wake: wake,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	return st
 }
 
 // pocket is keys.Store in memory, for the other members.
@@ -81,16 +68,16 @@ func newKeys(t *testing.T, st keys.Store) *keys.Manager {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, shown: map[string]trust.Info{}, away: map[string]bool{}, answer: member.Qualified}
-	st := openStore(t, func(topic unit.Topic) {
+	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) {
 		if topic == unit.Partners {
 			h.woken++
 		}
-	})
-	h.keys = newKeys(t, st)
+	}})
+	h.keys = own.Keys
 	ids := 0
 	h.service = &member.Service{
 		OwnKey: func() string { return "our-key" },
-		Self:   self, Work: store.For[member.Tx](st), Directory: h, Link: h, Signer: h.keys, Now: func() time.Time { return noon },
+		Self:   self, Work: store.For[member.Tx](own.Store), Directory: h, Link: h, Signer: h.keys, Now: own.Clock.Now,
 		NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) },
 	}
 	return h

@@ -34,7 +34,7 @@ func (c *counter) place(items ...retail.ItemCommand) (retail.Order, error) {
 // traces counts what a command may leave behind: entries towards both suppliers, jobs, subscriptions.
 func (c *counter) traces() (entries, jobs, subscriptions int) {
 	c.t.Helper()
-	err := c.store.View(context.Background(), func(tx *store.Tx) error {
+	err := c.Store.View(context.Background(), func(tx *store.Tx) error {
 		for _, partner := range []string{vendor, second} {
 			head, err := tx.Ledger().Head(partner, ledger.Own)
 			if err != nil {
@@ -97,7 +97,7 @@ func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
 		}
 	}
 	var states []subscription.State
-	err = c.store.View(t.Context(), func(tx *store.Tx) error {
+	err = c.Store.View(t.Context(), func(tx *store.Tx) error {
 		for _, it := range o.Items {
 			sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
 			if err != nil {
@@ -205,7 +205,7 @@ type shifting struct {
 func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) {
 	offer, err := s.counter.Offer(ctx, id)
 	s.once.Do(func() {
-		doErr := s.store.Do(ctx, func(tx *store.Tx) error {
+		doErr := s.Store.Do(ctx, func(tx *store.Tx) error {
 			a, err := tx.Agreements().Get(offer.Agreement.ID)
 			if err != nil {
 				return err
@@ -273,7 +273,7 @@ func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var jobs []job.Job
-	err = c.store.View(t.Context(), func(tx *store.Tx) error {
+	err = c.Store.View(t.Context(), func(tx *store.Tx) error {
 		s, err := tx.Subscriptions().Get(subscription.RetailKey(sub))
 		if s.State != subscription.Active || s.Before != "" {
 			t.Errorf("the subscription is %s, before %q", s.State, s.Before)

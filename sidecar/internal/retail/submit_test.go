@@ -1,31 +1,26 @@
 package retail_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 const (
@@ -34,12 +29,10 @@ const (
 	second = "https://second.localhost:8"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-// counter is a reseller with a real store, one listing, and a link whose answers a test scripts.
+// counter is a reseller with one listing, and a link whose answers a test scripts.
 type counter struct {
+	*markettest.Member
 	t       *testing.T
-	store   *store.Store
 	service *retail.Service
 	// agreement is the one with the vendor, other the one with the second.
 	agreement, other agreement.Agreement
@@ -70,45 +63,17 @@ func (c *counter) PlaceOrder(_ context.Context, s retail.Submission) (order.Rece
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
-	ctx := context.Background()
-	clock := func() time.Time { return noon }
-	st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{2}, 32), Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counter{t: t, store: st}
+	c := &counter{t: t, Member: markettest.NewMember(t, buyer)}
+	v, s := markettest.NewMember(t, vendor), markettest.NewMember(t, second)
+	c.Meet(v, s)
+	terms := agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"}
+	c.agreement, c.other = markettest.Agree(v, c.Member, "agr-vendor", terms), markettest.Agree(s, c.Member, "agr-second", terms)
 	ids := 0
 	c.service = &retail.Service{
-		Self: buyer, Work: store.For[retail.Tx](st), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: manager, Now: clock,
-		Book:      &ledger.Book{Self: buyer, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock},
+		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
+		Book:      c.Book,
 		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { ids++; return fmt.Sprintf("corr-%04d", ids) },
 		Rand: func(b []byte) { _, _ = rand.Read(b) },
-	}
-	err = st.Do(ctx, func(tx *store.Tx) error {
-		for origin, into := range map[string]*agreement.Agreement{vendor: &c.agreement, second: &c.other} {
-			_, err := tx.Partners().Put(member.Partner{
-				Origin: origin, PartnershipID: trust.PartnershipID(buyer, origin), State: member.Active, BusinessKey: manager.PublicJWK(keys.Business),
-			})
-			if err != nil {
-				return err
-			}
-			*into, err = tx.Agreements().Put(agreement.Agreement{
-				ID: "agr " + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
-				Terms: agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"},
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return c
 }
@@ -141,7 +106,7 @@ func (c *counter) apply(kind ledger.Kind, body string) error {
 
 // hear applies an entry of a supplier's ledger about one item.
 func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
-	return c.store.Do(context.Background(), func(tx *store.Tx) error {
+	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
 		return c.service.Apply(tx, ledger.Entry{
 			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: correlationID, Body: json.RawMessage(body),
 		})
@@ -223,7 +188,7 @@ func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
 	if err := c.apply(ledger.OrderRejected, `{"reason":"price_mismatch"}`); err != nil {
 		t.Fatal(err)
 	}
-	err := c.store.View(context.Background(), func(tx *store.Tx) error {
+	err := c.Store.View(context.Background(), func(tx *store.Tx) error {
 		sub, err := tx.Subscriptions().Get(subscription.RetailKey("sub-corr-0001"))
 		if err != nil || sub.State != subscription.Aborted {
 			t.Errorf("subscription is %s, %v", sub.State, err)
