@@ -562,3 +562,21 @@ func TestAJobWithoutItsAgreementFails(t *testing.T) {
 		t.Errorf("%d calls", s.calls)
 	}
 }
+
+func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	a := s.offer(buyer, terms)
+	s.after = errWire
+	if err := s.work(agreement.JobOffer); !errors.Is(err, errWire) {
+		t.Fatalf("the job ends with %v", err)
+	}
+	b.accept(seller, a.ID)
+	if err := b.work(agreement.JobAccept); err != nil {
+		t.Fatal(err)
+	}
+	calls := s.calls
+	if err := s.work(agreement.JobOffer); err != nil || s.calls != calls {
+		t.Errorf("the job ends with %v after %d calls more", err, s.calls-calls)
+	}
+}
