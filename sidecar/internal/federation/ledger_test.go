@@ -146,9 +146,12 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 		all, err := tx.Ledger().ParkedAll(supplier)
 		subjects = ledger.Subjects(all)
 		for _, p := range all {
+		if err != nil {
+			return err
+		}
 			parked = append(parked, p.Subject)
 		}
-		head, _ := tx.Ledger().Head(supplier, ledger.Theirs)
+		head, err := tx.Ledger().Head(supplier, ledger.Theirs)
 		if head.Seq != 6 {
 			t.Errorf("the cursor stands at %d of 6", head.Seq)
 		}
@@ -252,11 +255,12 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 			if fault.ReasonOf(err) != c.reason {
 				t.Fatalf("error is %v, want reason %s", err, c.reason)
 			}
-			_ = r.Store.View(ctx, func(tx *store.Tx) error {
-				if head, _ := tx.Ledger().Head(supplier, ledger.Theirs); head.Seq != 1 {
+			r.View(func(tx *store.Tx) error {
+				head, err := tx.Ledger().Head(supplier, ledger.Theirs)
+				if head.Seq != 1 {
 					t.Errorf("the cursor moved to %d", head.Seq)
 				}
-				return nil
+				return err
 			})
 			if len(a.applied) != 1 {
 				t.Errorf("applied %v", a.applied)

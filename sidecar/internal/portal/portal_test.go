@@ -238,9 +238,10 @@ func TestSessions(t *testing.T) {
 			"an origin with a path":      {"c", "https://a.example/x", nil, fault.Invalid, "origin_malformed"},
 			"an origin that is a script": {"c", "javascript:alert(1)", nil, fault.Invalid, "origin_malformed"},
 		} {
-			_, _, err := s.here.CreateSession(t.Context(), who, c.customer, c.scopes, c.origin)
-			t.Log(name)
-			wantReason(t, err, c.kind, c.reason)
+			t.Run(name, func(t *testing.T) {
+				_, _, err := s.here.CreateSession(t.Context(), who, c.customer, c.scopes, c.origin)
+				wantReason(t, err, c.kind, c.reason)
+			})
 		}
 		session, err := s.here.Authenticate(t.Context(), s.session(t, s.add(t, "shop"), "c", ""))
 		if err != nil {

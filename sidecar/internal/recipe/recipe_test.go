@@ -121,16 +121,16 @@ func TestSchemasRemembersAndForgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := c.Compile([]byte(inputsSchema)); again != first {
-		t.Error("compiled twice")
+	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again != first {
+		t.Errorf("compiled twice (%v)", err)
 	}
 	for _, s := range []string{`{"type":"object"}`, `{"type":"object","title":"b"}`} {
 		if _, err := c.Compile([]byte(s)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if again, _ := c.Compile([]byte(inputsSchema)); again == first || len(c.byID) != 2 {
-		t.Errorf("the oldest is still there, or %d are kept", len(c.byID))
+	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again == first || len(c.byID) != 2 {
+		t.Errorf("the oldest is still there, or %d are kept (%v)", len(c.byID), err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -164,16 +165,21 @@ func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
 }
 
 func TestConfigsThatCannotWork(t *testing.T) {
-	configs := map[string]store.Config{
-		"no database":  {SiteKey: siteKey},
-		"two":          {SiteKey: siteKey, Path: "a", DSN: "postgres://b"},
-		"unusable dsn": {SiteKey: siteKey, DSN: "postgres://user:secret@h:notaport/d"},
-	}
-	for name, cfg := range configs {
-		if _, err := store.Open(t.Context(), cfg); err == nil {
-			t.Errorf("%s: opened", name)
-		} else {
-			t.Logf("%s: %v", name, err)
+	t.Parallel()
+	const one = "exactly one of path and DSN"
+	for name, c := range map[string]struct {
+		cfg  store.Config
+		says string
+	}{
+		"no database":  {store.Config{SiteKey: siteKey}, one},
+		"two":          {store.Config{SiteKey: siteKey, Path: "a", DSN: "postgres://b"}, one},
+		"unusable dsn": {store.Config{SiteKey: siteKey, DSN: "postgres://user:hunter2@h:notaport/d"}, "not one of PostgreSQL"},
+	} {
+		_, err := store.Open(t.Context(), c.cfg)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: error is %v, want something about %q", name, err, c.says)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the password is in the error %v", name, err)
 		}
 	}
 }
