@@ -151,6 +151,7 @@ func show(p catalog.Page) string {
 }
 
 func TestApplyCountsRevisions(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	both := offering("a", "orderable", "1") + offering("b", "orderable", "2")
 	if got := m.apply(t, both); got != (catalog.Result{Created: 2}) {
@@ -192,6 +193,7 @@ func firstOf(errs ...error) error {
 }
 
 func TestApplyIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1"))
 	for _, tc := range []struct {
@@ -233,6 +235,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 }
 
 func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1")+offering("b", "announced", "2")+offering("t", "inTest", "3"))
 	if got, want := strings.Join(*m.woken, " "), "catalog/"+acme; !strings.Contains(got, want) {
@@ -274,6 +277,7 @@ func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
 }
 
 func TestAnAgreementPublishesWhatThereIs(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, currency string
 		state          agreement.State
@@ -302,6 +306,7 @@ func TestAnAgreementPublishesWhatThereIs(t *testing.T) {
 }
 
 func TestReaderResumesInsideASnapshot(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1")+offering("b", "orderable", "1")+offering("c", "orderable", "1"))
 	first := m.page(t, acme, nil, 2)
@@ -371,6 +376,7 @@ func published(t testing.TB, docs ...map[string]any) catalog.Page {
 type fields = map[string]any
 
 func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name    string
 		page    func(t *testing.T) catalog.Page
@@ -436,6 +442,7 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 }
 
 func TestReaderRefusesAPageAsAWhole(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	forged := published(t, fields{}, fields{"id": "b"})
 	forged.Items[1].Document = append(forged.Items[1].Document, ' ')
@@ -461,6 +468,7 @@ func TestReaderRefusesAPageAsAWhole(t *testing.T) {
 }
 
 func TestAnOfferingThatWasGoneComesBack(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	p := published(t, fields{"revision": 5})
 	m.take(t, nil, p)
@@ -476,6 +484,7 @@ func TestAnOfferingThatWasGoneComesBack(t *testing.T) {
 }
 
 func TestHonoured(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct {
 		name       string
@@ -507,6 +516,7 @@ func TestHonoured(t *testing.T) {
 }
 
 func TestListingIDIsStable(t *testing.T) {
+	t.Parallel()
 	if d := cmp.Diff("lst-", catalog.ListingID(acme, "a")[:4]); d != "" || len(catalog.ListingID(acme, "a")) != 24 {
 		t.Error(catalog.ListingID(acme, "a"))
 	}

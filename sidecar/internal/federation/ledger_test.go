@@ -106,6 +106,7 @@ func setUp(t *testing.T) (*party, *party, *applier, *federation.LedgerReader, me
 }
 
 func TestAKindWithoutAHandlerStopsTheStart(t *testing.T) {
+	t.Parallel()
 	_, _, _, reader, _ := setUp(t)
 	if err := reader.Check(); err != nil {
 		t.Fatal(err)
@@ -121,6 +122,7 @@ func TestAKindWithoutAHandlerStopsTheStart(t *testing.T) {
 }
 
 func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
+	t.Parallel()
 	s, r, a, reader, partner := setUp(t)
 	ctx := context.Background()
 	a.refuse["order-1"] = fault.New(fault.NotFound, "order_not_found", "unknown here")
@@ -144,11 +146,11 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	var parked, subjects []string
 	err := r.Store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.Ledger().ParkedAll(supplier)
-		subjects = ledger.Subjects(all)
-		for _, p := range all {
 		if err != nil {
 			return err
 		}
+		subjects = ledger.Subjects(all)
+		for _, p := range all {
 			parked = append(parked, p.Subject)
 		}
 		head, err := tx.Ledger().Head(supplier, ledger.Theirs)
@@ -171,6 +173,7 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 }
 
 func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
+	t.Parallel()
 	s, _, a, reader, partner := setUp(t)
 	var tailed []string
 	reader.Tailed = func(partner string) { tailed = append(tailed, partner) }
@@ -193,6 +196,7 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 }
 
 func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
+	t.Parallel()
 	s, _, a, reader, partner := setUp(t)
 	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
 	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
@@ -203,6 +207,7 @@ func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
 }
 
 func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name   string
 		page   func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage
@@ -271,6 +276,7 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 
 // What is an error of one entry stops its subject alone; what passes on another try stops the page and leaves nothing.
 func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name  string
 		err   error
@@ -317,6 +323,7 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 }
 
 func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		// have is how far the other replica has read, asked what this one asked for.
@@ -376,6 +383,7 @@ func (w racing[T]) Do(ctx context.Context, fn func(T) error) error {
 }
 
 func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
+	t.Parallel()
 	for _, ahead := range []int{1, 2, 3} {
 		s, r, a, faster, partner := setUp(t)
 		for _, subject := range []string{"order-1", "order-2", "order-3"} {

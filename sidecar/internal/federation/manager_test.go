@@ -142,6 +142,7 @@ func pauses(t *testing.T, m *federation.Manager, c *timeline, n int) []time.Dura
 }
 
 func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
+	t.Parallel()
 	_, r, _, reader, _ := setUp(t)
 	started := make(chan string, 10)
 	reader.Tailed = func(partner string) { started <- partner }
@@ -156,6 +157,7 @@ func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
 }
 
 func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
+	t.Parallel()
 	const growing = time.Minute
 	cases := []struct {
 		name   string
@@ -223,6 +225,7 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 
 // A stream may last longer than the distance between two starts; then the next one follows without a pause.
 func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
 	at := &timeline{now: markettest.Noon()}
@@ -241,6 +244,7 @@ func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
 }
 
 func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
 	events := make(chan string, 100)
@@ -285,6 +289,7 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 }
 
 func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
 	err := r.Store.Do(t.Context(), func(tx *store.Tx) error {

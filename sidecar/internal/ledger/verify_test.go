@@ -167,6 +167,7 @@ func soundStore(t *testing.T) (file, theirKey []byte) {
 func flip(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	t.Parallel()
 	const ofLog = ` WHERE partner = $1 AND direction = $2`
 	const beside = "entry 2 is stored with other fields"
 	both := []ledger.Direction{ledger.Own, ledger.Theirs}
@@ -264,6 +265,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 }
 
 func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, reason string
 		// seq and the entry whose hash the checkpoint of ours carries, which the partner countersigned

@@ -178,6 +178,7 @@ func sign(t *testing.T, m *keys.Manager, typ string, payload any) string {
 }
 
 func TestAddProposesPinsAndSettles(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	p, err := h.service.Add(context.Background(), them, member.Supplier, theirs.CurrentKID(keys.Business))
@@ -215,6 +216,7 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 }
 
 func TestRepeatingAddChangesNothingButMayAddARole(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	first := h.add(them, member.Supplier)
@@ -232,6 +234,7 @@ func TestRepeatingAddChangesNothingButMayAddARole(t *testing.T) {
 }
 
 func TestWhatTheMemberAnswersSettlesThePartnership(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ answer, state member.State }{
 		// Our operator decides for our side; only a refusal is the member's to say.
 		{member.Pending, member.Qualified},
@@ -258,6 +261,7 @@ func TestWhatTheMemberAnswersSettlesThePartnership(t *testing.T) {
 }
 
 func TestAddIsRefusedWithoutEffect(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, origin, thumbprint string
 		before                   func(*house)
@@ -296,6 +300,7 @@ func TestAddIsRefusedWithoutEffect(t *testing.T) {
 }
 
 func TestAnEndedPartnershipIsNotRevivedByAdding(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -324,6 +329,7 @@ func (h *house) put(origin string, state member.State) {
 }
 
 func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.away[them+"/link"] = true
@@ -345,6 +351,7 @@ func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
 }
 
 func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		role member.Role
 		is   member.Role
@@ -370,6 +377,7 @@ func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
 }
 
 func TestProposalsThatCrossMeet(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	h.answer = member.Proposed
@@ -383,6 +391,7 @@ func TestProposalsThatCrossMeet(t *testing.T) {
 }
 
 func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
+	t.Parallel()
 	with := func(field string, value any) map[string]any {
 		p := proposal()
 		p[field] = value
@@ -438,6 +447,7 @@ func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
 }
 
 func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -449,6 +459,7 @@ func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
 }
 
 func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -466,6 +477,7 @@ func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
 }
 
 func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal())); err != nil || state != member.Pending {
@@ -477,6 +489,7 @@ func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
 }
 
 func TestProposalsThatWaitHaveALimit(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	err := h.service.Work.Do(context.Background(), func(tx member.Tx) error {
@@ -501,6 +514,7 @@ func TestProposalsThatWaitHaveALimit(t *testing.T) {
 }
 
 func TestAProposalFromOurselvesIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(self)
 	_, err := h.service.ReceiveProposal(context.Background(), self, sign(t, h.keys, signed.Peering, proposal()))
@@ -509,6 +523,7 @@ func TestAProposalFromOurselvesIsRefused(t *testing.T) {
 }
 
 func TestTransitionsOfAPartnership(t *testing.T) {
+	t.Parallel()
 	states := []member.State{"", member.Proposed, member.Pending, member.Qualified, member.Refused, member.Active, member.Suspended, member.Ended}
 	allowed := map[member.State][]member.State{
 		"":               {member.Proposed, member.Pending, member.Qualified, member.Refused},

@@ -93,6 +93,7 @@ func wantReason(t *testing.T, err error, kind fault.Kind, reason string) {
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	t.Run("a new key is recognised and never stored", func(t *testing.T) {
 		s := newSite(t)
 		key := s.add(t, "shop")
@@ -196,6 +197,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	t.Run("a session is one customer with no more than the portal passes on", func(t *testing.T) {
 		s := newSite(t)
 		token := s.session(t, s.add(t, "shop"), "c-1", "https://cloud.example")
@@ -303,6 +305,7 @@ func TestSessions(t *testing.T) {
 }
 
 func TestOperatorToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := portal.LoadOperator(dir, rand.Reader)
 	if err != nil {
