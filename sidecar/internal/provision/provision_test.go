@@ -283,6 +283,7 @@ func (s *site) wantLive(b books, kinds ...string) {
 }
 
 func TestALateRunNeverHarmsWhatAnotherRunMade(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		tier adapters.Tier
@@ -318,6 +319,7 @@ func TestALateRunNeverHarmsWhatAnotherRunMade(t *testing.T) {
 }
 
 func TestARunBeyondItsLeaseRemovesNothingThatAnotherMayBeMaking(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
 		s.Clock.Pass(lease + time.Second)
@@ -333,6 +335,7 @@ func TestARunBeyondItsLeaseRemovesNothingThatAnotherMayBeMaking(t *testing.T) {
 }
 
 func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
 		s.overtaken(failing(adapters.Permanent))
@@ -348,6 +351,7 @@ func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
 }
 
 func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
 		result, err := made(ctx)
@@ -373,6 +377,7 @@ func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
 }
 
 func TestALateDestroyEndsNothingTwice(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	if err := s.run(context.Background()); err != nil {
 		t.Fatal(err)
@@ -427,6 +432,7 @@ func (s *site) retry() error {
 }
 
 func TestAnOperatorResolvesAHeldOrder(t *testing.T) {
+	t.Parallel()
 	seen := func(o adapters.Observation, err error) func() (adapters.Observation, error) {
 		return func() (adapters.Observation, error) { return o, err }
 	}
@@ -473,6 +479,7 @@ func TestAnOperatorResolvesAHeldOrder(t *testing.T) {
 }
 
 func TestAPlatformThatCannotFindWhatItMadeIsNeverAskedAgainBlindly(t *testing.T) {
+	t.Parallel()
 	t.Run("the process died before it reported", func(t *testing.T) {
 		s := newSite(t, promisesURL)
 		s.platform.tier = adapters.TierC
@@ -496,6 +503,7 @@ func TestAPlatformThatCannotFindWhatItMadeIsNeverAskedAgainBlindly(t *testing.T)
 }
 
 func TestAPlatformThatFindsWhatItMadeIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for _, tier := range []adapters.Tier{adapters.TierA, adapters.TierB} {
 		s := newSite(t, promisesURL)
 		s.platform.tier, s.platform.apply = tier, failing(adapters.UnknownOutcome)
@@ -511,6 +519,7 @@ func TestAPlatformThatFindsWhatItMadeIsAskedAgain(t *testing.T) {
 }
 
 func TestAccessDataThatCannotBeMadeWaitForAnOperator(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, cause string
 		spoil, mend func(s *site)
