@@ -123,6 +123,7 @@ func (d *desk) traces() (orders, entries, jobs int) {
 }
 
 func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, signer, reason string
 		kind                 fault.Kind
@@ -177,6 +178,7 @@ func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 }
 
 func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, reason string
 		change       func(d *desk, document map[string]any)
@@ -232,6 +234,7 @@ func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
 }
 
 func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx := context.Background()
 	command := d.command(buyer, d.document("order-0001"))
@@ -278,6 +281,7 @@ func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
 }
 
 func TestTwoResellersMayChooseTheSameId(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx := context.Background()
 	if _, err := d.service.Receive(ctx, d.command(buyer, d.document("order-0001"))); err != nil {

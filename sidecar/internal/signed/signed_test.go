@@ -26,6 +26,7 @@ func flip(s string, i int) string {
 }
 
 func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
+	t.Parallel()
 	own, other := newKeys(t), newKeys(t)
 	payload := []byte(`{"a": 1 }`)
 	sign := func(m *keys.Manager, p keys.Purpose, typ string) string {
@@ -71,6 +72,7 @@ func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
 }
 
 func TestDecodeTakesOneJSONObject(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		payload string
 		ok      bool

@@ -33,6 +33,7 @@ type step struct {
 }
 
 func TestASubscriptionMovesAlongTheCoursesOfItsOrdersOnly(t *testing.T) {
+	t.Parallel()
 	begin := func(i order.Intent, want subscription.State) step { return step{"begin", i, want, ""} }
 	finish := func(i order.Intent, want subscription.State) step { return step{"finish", i, want, ""} }
 	undo := func(i order.Intent, want subscription.State) step { return step{"undo", i, want, ""} }
@@ -119,6 +120,7 @@ func wantRecord(t *testing.T, st *store.Store, key subscription.Key, want subscr
 }
 
 func TestPartnersMayChooseTheSameId(t *testing.T) {
+	t.Parallel()
 	st := markettest.NewMember(t, "https://seller.example").Store
 	keys := []subscription.Key{
 		subscription.RetailKey("sub-1"), subscription.ResaleKey("https://a.example", "sub-1"), subscription.ResaleKey("https://b.example", "sub-1"),

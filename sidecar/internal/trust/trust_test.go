@@ -61,6 +61,7 @@ func (s shown) verify(t *testing.T) (trust.Info, error) {
 }
 
 func TestVerifyMember(t *testing.T) {
+	t.Parallel()
 	own, other := newKeys(t), newKeys(t)
 	good := func() shown {
 		return shown{
@@ -243,6 +244,7 @@ func merge(t *testing.T, sets ...[]byte) []byte {
 }
 
 func TestAPartnershipIsNamedAlikeFromBothSides(t *testing.T) {
+	t.Parallel()
 	const a, b, c = "https://a.localhost:1", "https://b.localhost:1", "https://c.localhost:1"
 	if trust.PartnershipID(a, b) != trust.PartnershipID(b, a) {
 		t.Fatal("each side has its own name for it")
