@@ -51,6 +51,7 @@ func request(proof string) *http.Request {
 }
 
 func TestAProofServesOneRequestOnce(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, cache := newVerifier(t, &now)
 	key, err := NewKey(nil)
@@ -77,10 +78,10 @@ func TestAProofServesOneRequestOnce(t *testing.T) {
 	if err := v.Claim(t.Context(), p); refusal.Reason(err) != ReasonReplayed {
 		t.Errorf("%v", err)
 	}
-	for _, ttl := range cache.keys {
 	if len(cache.keys) != 1 {
 		t.Errorf("one proof made the claims %v", cache.keys)
 	}
+	for _, ttl := range cache.keys {
 		if ttl < Window+Ahead {
 			t.Errorf("the claim is forgotten after %s, while the proof is still good", ttl)
 		}
@@ -94,6 +95,7 @@ func TestAProofServesOneRequestOnce(t *testing.T) {
 }
 
 func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, cache := newVerifier(t, &now)
 	key, _ := NewKey(nil)
@@ -108,11 +110,11 @@ func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
 	if err := v.Claim(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	for _, ttl := range cache.keys {
-		if ttl < Window+Ahead {
 	if len(cache.keys) != 1 {
 		t.Errorf("one proof made the claims %v", cache.keys)
 	}
+	for _, ttl := range cache.keys {
+		if ttl < Window+Ahead {
 			t.Errorf("%s", ttl)
 		}
 	}
@@ -123,6 +125,7 @@ func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
 }
 
 func TestHeadersOfProofs(t *testing.T) {
+	t.Parallel()
 	jwk := func(members string) string { return `{"typ":"dpop+jwt","alg":"ES256","jwk":{` + members + `}}` }
 	const x, y = `"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"`, `"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"`
 	for header, reason := range map[string]string{
@@ -149,6 +152,7 @@ func TestHeadersOfProofs(t *testing.T) {
 }
 
 func TestTheKeyCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, _ := newVerifier(t, &now)
 	for i := range 2 * maxSeen {
