@@ -58,6 +58,7 @@ func (c *counter) traces() (entries, jobs, subscriptions int) {
 }
 
 func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	o, err := c.place(add("lst"), add("other"), add("lst"))
 	if err != nil {
@@ -113,6 +114,7 @@ func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
 }
 
 func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	o, err := c.place(add("lst"), add("other"))
 	if err != nil {
@@ -129,6 +131,7 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 }
 
 func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
+	t.Parallel()
 	quantity := add("lst")
 	quantity.Quantity = 10001
 	negative := add("lst")
@@ -173,6 +176,7 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 }
 
 func TestOneOrderPerIdHoweverManyCallersAsk(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	var all sync.WaitGroup
 	for i := range 16 {
@@ -222,6 +226,7 @@ func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) 
 }
 
 func TestAnOrderIsMadeOfTheFactsThatHoldWhenItIsWritten(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	c.service.Offers = &shifting{counter: c}
 	o, err := c.place(add("lst"))
@@ -237,6 +242,7 @@ func TestAnOrderIsMadeOfTheFactsThatHoldWhenItIsWritten(t *testing.T) {
 }
 
 func TestAnOrderWhoseFactsNeverStandStillSaysSo(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	c.service.Offers = restless{c}
 	_, err := c.place(add("lst"))
@@ -255,6 +261,7 @@ func (r restless) Offer(ctx context.Context, id string) (listing.Offer, error) {
 }
 
 func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
+	t.Parallel()
 	c := newOrder(t)
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
 		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, "00")); err != nil {

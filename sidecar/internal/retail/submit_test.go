@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -15,12 +16,14 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 const (
@@ -64,15 +67,30 @@ func (c *counter) PlaceOrder(_ context.Context, s retail.Submission) (order.Rece
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	c := &counter{t: t, Member: markettest.NewMember(t, buyer)}
-	v, s := markettest.NewMember(t, vendor), markettest.NewMember(t, second)
-	c.Meet(v, s)
-	terms := agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"}
-	c.agreement, c.other = markettest.Agree(v, c.Member, "agr-vendor", terms), markettest.Agree(s, c.Member, "agr-second", terms)
-	ids := 0
+	// The suppliers are records alone: nothing here reads what they sign, and two stores more would double the time.
+	c.Do(func(tx *store.Tx) error {
+		for origin, into := range map[string]*agreement.Agreement{vendor: &c.agreement, second: &c.other} {
+			_, err := tx.Partners().Put(member.Partner{
+				Origin: origin, PartnershipID: trust.PartnershipID(buyer, origin), State: member.Active, BusinessKey: c.Key(),
+			})
+			if err != nil {
+				return err
+			}
+			*into, err = tx.Agreements().Put(agreement.Agreement{
+				ID: "agr " + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
+				Terms: agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var ids atomic.Int64 // many may order at once
 	c.service = &retail.Service{
 		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
 		Book:      c.Book,
-		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { ids++; return fmt.Sprintf("corr-%04d", ids) },
+		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { return fmt.Sprintf("corr-%04d", ids.Add(1)) },
 		Rand: func(b []byte) { _, _ = rand.Read(b) },
 	}
 	return c
@@ -114,6 +132,7 @@ func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string
 }
 
 func TestAnErrorIsNeverADecision(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []fault.Kind{
 		fault.Internal, fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied, fault.Unauthenticated,
 		fault.Exhausted, fault.Unavailable,
@@ -147,6 +166,7 @@ func TestAnErrorIsNeverADecision(t *testing.T) {
 }
 
 func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name          string
 		first, second ledger.Kind
@@ -184,6 +204,7 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 }
 
 func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
+	t.Parallel()
 	c := newOrder(t)
 	if err := c.apply(ledger.OrderRejected, `{"reason":"price_mismatch"}`); err != nil {
 		t.Fatal(err)
