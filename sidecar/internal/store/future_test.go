@@ -167,6 +167,7 @@ func rewrittenRecords() map[string]rewritten {
 var unknown = protowire.AppendString(protowire.AppendTag(nil, 1900, protowire.BytesType), "from the future")
 
 func TestFieldsOfANewerVersionSurviveAnUpdate(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		for name, r := range rewrittenRecords() {
 			t.Run(name, func(t *testing.T) {
@@ -237,6 +238,7 @@ func messagesIn(t *testing.T, m protoreflect.Message, path string) map[string]pr
 }
 
 func TestEveryRecordIsKnownToSurviveAnUpdate(t *testing.T) {
+	t.Parallel()
 	listed := map[protoreflect.FullName]bool{}
 	var list func(d protoreflect.MessageDescriptor)
 	list = func(d protoreflect.MessageDescriptor) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestSecondReplicaWithoutRedisIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
@@ -37,6 +38,7 @@ func TestSecondReplicaWithoutRedisIsRefused(t *testing.T) {
 
 // Whoever lost the lock writes nothing while another one has it, whether or not Run looks after it.
 func TestALostLockIsNoticedWithoutRun(t *testing.T) {
+	t.Parallel()
 	cfg := engines["postgres"](t)
 	cfg.SiteKey, cfg.Exclusive = siteKey, true
 	s := open(t, cfg)
@@ -73,6 +75,7 @@ func TestALostLockIsNoticedWithoutRun(t *testing.T) {
 }
 
 func TestRunNoticesALostLockBeforeAnyWrite(t *testing.T) {
+	t.Parallel()
 	cfg := engines["postgres"](t)
 	cfg.SiteKey, cfg.Exclusive = siteKey, true
 	noticed := make(signal, 1)
@@ -119,6 +122,7 @@ func run(t *testing.T, s *store.Store) (stop func()) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			shared, exclusive := config(t), config(t)
@@ -132,6 +136,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
