@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -361,6 +362,44 @@ func TestOnlyWhatWasOfferedCanBeAccepted(t *testing.T) {
 			t.Errorf("then %s, which is %s", left.ID, left.State)
 		}
 	})
+}
+
+func TestAnAcceptanceIsSignedOnce(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	a := s.delivered(buyer, terms)
+	var group errgroup.Group
+	for range 16 {
+		group.Go(func() error {
+			_, err := b.service.Accept(t.Context(), seller, a.ID)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if b.state(a.ID) != agreement.Agreed {
+		t.Errorf("the agreement is %s", b.state(a.ID))
+	}
+	if got := b.books(); len(got.Entries) != 1 || len(got.Jobs) != 1 {
+		t.Errorf("entries %v, jobs %v", got.Entries, got.Jobs)
+	}
+}
+
+func TestNothingIsAcceptedFromAPartnerThatIsOut(t *testing.T) {
+	t.Parallel()
+	for _, state := range []member.State{member.Refused, member.Suspended, member.Ended} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			s, b, _ := newMarket(t)
+			a := s.delivered(buyer, terms)
+			b.become(seller, state)
+			before := b.books()
+			_, err := b.service.Accept(t.Context(), seller, a.ID)
+			refusal{fault.Precondition, "partnership_state", ""}.check(t, err)
+			b.unchanged(t, before)
+		})
+	}
 }
 
 func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
