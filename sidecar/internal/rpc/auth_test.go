@@ -51,7 +51,7 @@ func aliceCalls() map[string]string {
 	}
 }
 
-// ask calls a procedure and answers the error's code and reason, whichever protocol says it.
+// ask calls a procedure and returns the error's code and reason, whichever protocol says it.
 func ask(t *testing.T, b *bench, procedure, key, body string, headers ...string) (code, reason, text string) {
 	t.Helper()
 	if procedure != portalv1connect.OrderServiceWatchOrderProcedure {

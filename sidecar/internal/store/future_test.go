@@ -30,7 +30,7 @@ var writtenOnce = []proto.Message{&storepb.LedgerEntry{}, &storepb.StepSecret{}}
 type rewritten struct {
 	table, where string
 	record       proto.Message
-	// put inserts the record with every message in it set; change writes it again, and changed tells whether that shows.
+	// put inserts the record with every message in it set; change writes it again, and changed reports whether that shows.
 	put, change func(tx *store.Tx) error
 	changed     func(tx *store.Tx) bool
 }
