@@ -30,9 +30,9 @@ run: ## Run one sidecar with its default configuration, in dev mode, with its da
 	@HANSE_DEV=true go run ./sidecar/cmd/hanse serve
 
 .PHONY: test
-test: setup lint verify ## Check everything: lint, generated files, all tests under the race detector.
-	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
-	@.ci/counts
+test: setup lint verify bin/gotestsum ## Check everything: lint, generated files, all tests under the race detector.
+	bin/gotestsum --format pkgname --hide-summary skipped --jsonfile bin/test.json -- -race -timeout $(TEST_TIMEOUT) $(PKG)
+	@[ "$(PKG)" != ./... ] || .ci/counts bin/test.json
 	@echo "All checks and tests passed."
 
 .PHONY: lint
@@ -77,5 +77,6 @@ clean: ## Remove build output; ./data stays.
 web-deps:
 	@[ -x $(WEB_BIN)/buf ] || { .ci/setup node && cd sdk/web && npm ci --no-audit --no-fund; }
 
-bin/gofumpt bin/staticcheck: .ci/tools/go.mod
-	@mkdir -p bin && cd .ci/tools && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck && touch ../../bin/gofumpt ../../bin/staticcheck
+bin/gofumpt bin/staticcheck bin/gotestsum: .ci/tools/go.mod
+	@mkdir -p bin && cd .ci/tools && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum && \
+	  touch ../../bin/gofumpt ../../bin/staticcheck ../../bin/gotestsum

@@ -49,6 +49,7 @@ func mustPass(t *testing.T, c *http.Client, to *member, path string) {
 }
 
 func TestCallsCarryTheCallersIdentity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, agreementOfA, scope.OrdersWrite, scope.OrdersRead)
@@ -79,6 +80,7 @@ func (peerServer) Watch(ctx context.Context, r *connect.Request[peerv1.WatchRequ
 }
 
 func TestConnectClientsSeeReasons(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	path, handler := peerv1connect.NewCatalogServiceHandler(peerServer{})
@@ -130,6 +132,7 @@ func wantReason(t *testing.T, err error, code connect.Code, reason string) {
 }
 
 func TestCallsAreStampedWithThePartnersTime(t *testing.T) {
+	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"ahead": 4 * time.Minute, "behind": -4 * time.Minute} {
 		t.Run("partner's clock is "+name, func(t *testing.T) {
 			w := newWorld(t)
@@ -170,6 +173,7 @@ func TestCallsAreStampedWithThePartnersTime(t *testing.T) {
 }
 
 func TestOneRetryWhereItHelps(t *testing.T) {
+	t.Parallel()
 	refuseOnce := func(b *member, status int, reason string) *int {
 		calls := 0
 		b.override(watch, func(w http.ResponseWriter, r *http.Request) {
@@ -284,6 +288,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 }
 
 func TestTokensAreRenewedEarly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, "", scope.CatalogRead)
@@ -306,6 +311,7 @@ func TestTokensAreRenewedEarly(t *testing.T) {
 }
 
 func TestCallersShareOneTokenRequest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, "", scope.CatalogRead)
@@ -331,6 +337,7 @@ func TestCallersShareOneTokenRequest(t *testing.T) {
 
 // TestKeysRotateWithoutFailedCalls is case 75: published keys are known before they are used.
 func TestKeysRotateWithoutFailedCalls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, "", scope.CatalogRead)
@@ -364,6 +371,7 @@ func TestKeysRotateWithoutFailedCalls(t *testing.T) {
 }
 
 func TestRevokedByItsOwner(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, "", scope.CatalogRead)
@@ -378,6 +386,7 @@ func TestRevokedByItsOwner(t *testing.T) {
 }
 
 func TestRefusalsOfTheTokenEndpointKeepTheirReason(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c2, b := w.member("c2.localhost"), w.member("b.localhost")
 	_, err := c2.httpClient(b, agreementOfA, scope.OrdersWrite).Post(b.origin+placeOrder, "application/json", nil)
@@ -387,6 +396,7 @@ func TestRefusalsOfTheTokenEndpointKeepTheirReason(t *testing.T) {
 }
 
 func TestForeignRequestsAndRedirectsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, "", scope.CatalogRead)

@@ -9,6 +9,7 @@ import (
 
 // TestMalformedTokenRequests covers what is wrong before any credential is looked at.
 func TestMalformedTokenRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	const form = "application/x-www-form-urlencoded"
@@ -57,6 +58,7 @@ func TestMalformedTokenRequests(t *testing.T) {
 }
 
 func TestAPartnerWhoseInboundSideIsDownStillGetsTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	if got := a.ask(b, "catalog:read", "").send(t); got.status != http.StatusOK {

@@ -41,6 +41,7 @@ func title(number int, name string) string { return fmt.Sprintf("case %02d: %s",
 // nobody was asked for a grant, no token came back, and nothing was used up: the correct request with the same jti's then
 // still gets its token.
 func TestTokenEndpointRefuses(t *testing.T) {
+	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +158,7 @@ func TestTokenEndpointRefuses(t *testing.T) {
 }
 
 func TestReplayedAssertions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b, c := w.member("a.localhost"), w.member("b.localhost"), w.member("c.localhost")
 
@@ -261,6 +263,7 @@ func TestReplayedAssertions(t *testing.T) {
 }
 
 func TestUnknownKeyIDsDoNotMakeUsFetch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	t.Run(title(16, "a thousand unknown kids cost one fetch a minute"), func(t *testing.T) {

@@ -60,6 +60,7 @@ func (m *member) edit(t *testing.T, path string, change func(object)) http.Handl
 // TestClientDocumentsAreRefused lets a hostile client publish something wrong. A row passes if the token endpoint refuses with
 // the right reason, no grant was asked for and nothing was used up.
 func TestClientDocumentsAreRefused(t *testing.T) {
+	t.Parallel()
 	var written atomic.Int64
 	redirect := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
@@ -180,6 +181,7 @@ func TestClientDocumentsAreRefused(t *testing.T) {
 // TestClientIDsThatLeadAstray offers a production server client ids whose names, or whose addresses, are not a partner's.
 // The resolver is a real one that asks a name server of ours.
 func TestClientIDsThatLeadAstray(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	dns := newNameServer(t)
 	dns.answer("rebind.example.", netip.MustParseAddr("93.184.216.34"))
@@ -254,6 +256,7 @@ func TestClientIDsThatLeadAstray(t *testing.T) {
 
 // TestDiscoveryRefuses is the other direction: we discover a member whose documents are wrong.
 func TestDiscoveryRefuses(t *testing.T) {
+	t.Parallel()
 	set := func(name string, value any) func(object) { return func(o object) { o[name] = value } }
 	cases := []struct {
 		number int
@@ -298,6 +301,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 }
 
 func TestGoodKeysOutliveBadAnswers(t *testing.T) {
+	t.Parallel()
 	huge := strings.Repeat(`{"kty":"EC","crv":"P-256"},`, 10_000)
 	many := func(t *testing.T) string {
 		var sb strings.Builder

@@ -46,6 +46,7 @@ func (m *member) tokenBy(from *member, key *ecdsa.PrivateKey, change func(header
 // TestPeerCallsAreRefused sends one wrong call for each row. A row passes if the answer has the right status and reason, the
 // handler was not reached, and nothing was used up: the correct call with the same jti then still passes.
 func TestPeerCallsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b, c := w.member("a.localhost"), w.member("b.localhost"), w.member("c.localhost")
 	htu := func(f func(origin, path string) string) func(*testing.T, *peerCall) {
@@ -167,6 +168,7 @@ func TestPeerCallsAreRefused(t *testing.T) {
 }
 
 func TestPeerCallsOverTime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	refused := func(t *testing.T, call *peerCall, status int, reason string) {
@@ -313,6 +315,7 @@ func TestPeerCallsOverTime(t *testing.T) {
 }
 
 func TestReplayCacheDownFailsClosed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	call := a.call(b, watch)
@@ -335,6 +338,7 @@ func TestReplayCacheDownFailsClosed(t *testing.T) {
 
 // TestEveryPeerProcedureHasAScope walks the descriptors: a new procedure without an entry fails here, and is denied at run time.
 func TestEveryPeerProcedureHasAScope(t *testing.T) {
+	t.Parallel()
 	pass(t)
 	for _, problem := range untabled(bearer.PeerScopes(), peerv1.File_hanse_peer_v1_peer_proto) {
 		t.Error(problem)

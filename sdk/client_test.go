@@ -16,6 +16,7 @@ import (
 )
 
 func TestClientIsRefusedWithoutAnAddressOrAKey(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ url, key string }{
 		"no scheme":          {"127.0.0.1:7080", "k"},
 		"another scheme":     {"ftp://sidecar.example", "k"},
@@ -36,6 +37,7 @@ func TestClientIsRefusedWithoutAnAddressOrAKey(t *testing.T) {
 }
 
 func TestErrorsCarryWhatTheSidecarExplained(t *testing.T) {
+	t.Parallel()
 	api := &portalAPI{place: func(*portalv1.PlaceOrderRequest) (*portalv1.PlaceOrderResponse, error) {
 		return nil, refusal(connect.CodeInvalidArgument, &typev1.ErrorInfo{
 			Reason: "inputs_invalid", Field: "items[0].inputs.plan", Cause: "plan is not one of small, large", Action: "choose one of them",
@@ -59,6 +61,7 @@ func TestErrorsCarryWhatTheSidecarExplained(t *testing.T) {
 }
 
 func TestEveryCallCarriesThePortalKey(t *testing.T) {
+	t.Parallel()
 	api := &portalAPI{
 		search: func(*portalv1.SearchListingsRequest) (*portalv1.SearchListingsResponse, error) {
 			return &portalv1.SearchListingsResponse{}, nil
@@ -87,6 +90,7 @@ func TestEveryCallCarriesThePortalKey(t *testing.T) {
 }
 
 func TestListingsWalksAllPages(t *testing.T) {
+	t.Parallel()
 	api := &portalAPI{search: func(r *portalv1.SearchListingsRequest) (*portalv1.SearchListingsResponse, error) {
 		if r.GetQuery() != "db" {
 			return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the query was lost"))
@@ -111,6 +115,7 @@ func TestListingsWalksAllPages(t *testing.T) {
 }
 
 func TestWatchingAnOrder(t *testing.T) {
+	t.Parallel()
 	send := func(s *connect.ServerStream[portalv1.WatchOrderResponse], state string, ended bool) {
 		_ = s.Send(&portalv1.WatchOrderResponse{Order: &portalv1.Order{State: state, Ended: ended}})
 	}
@@ -178,6 +183,7 @@ func TestWatchingAnOrder(t *testing.T) {
 }
 
 func TestOrderIDsAreUUIDsOfVersion7(t *testing.T) {
+	t.Parallel()
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	seen := map[string]bool{}
 	for range 1000 {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRetry(t *testing.T) {
+	t.Parallel()
 	unavailable := connect.NewError(connect.CodeUnavailable, errors.New("connection refused"))
 	for name, c := range map[string]struct {
 		errs  []error
@@ -45,6 +46,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestRetryPausesGrowWithJitterUpToACeiling(t *testing.T) {
+	t.Parallel()
 	r := defaultRetry()
 	for _, extreme := range []struct {
 		jitter func(int64) int64
@@ -63,6 +65,7 @@ func TestRetryPausesGrowWithJitterUpToACeiling(t *testing.T) {
 }
 
 func TestRetryEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := defaultRetry()
 	r.wait = func(ctx context.Context, _ time.Duration) error { cancel(); return ctx.Err() }

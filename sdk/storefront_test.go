@@ -90,6 +90,7 @@ func programmed() *portalAPI {
 }
 
 func TestStorefrontAnswersBrowsers(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		call     call
 		status   int
@@ -132,6 +133,7 @@ func TestStorefrontAnswersBrowsers(t *testing.T) {
 }
 
 func TestStorefrontKeepsCookiesOnTheirSide(t *testing.T) {
+	t.Parallel()
 	api := programmed()
 	res, _ := call{path: searchPath, body: `{}`, header: map[string]string{"Cookie": "who=anna", "X-Forwarded-For": "1.2.3.4"}}.do(t, storefront(t, api))
 	h := api.headers()[0]
@@ -144,6 +146,7 @@ func TestStorefrontKeepsCookiesOnTheirSide(t *testing.T) {
 }
 
 func TestStorefrontMintsASessionForTheCustomerAtThePortalsOrigin(t *testing.T) {
+	t.Parallel()
 	base := storefront(t, programmed())
 	host := strings.TrimPrefix(base, "http://")
 	for name, c := range map[string]struct{ origin, want string }{
@@ -167,6 +170,7 @@ func TestStorefrontMintsASessionForTheCustomerAtThePortalsOrigin(t *testing.T) {
 }
 
 func TestStorefrontSaysThatTheSidecarIsAway(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	client, err := sdk.New(server.URL, portalKey, sdk.WithAttempts(1))
@@ -184,6 +188,7 @@ func TestStorefrontSaysThatTheSidecarIsAway(t *testing.T) {
 }
 
 func TestStorefrontPassesAStreamOnAsItComes(t *testing.T) {
+	t.Parallel()
 	goOn := make(chan struct{})
 	api := &portalAPI{watch: func(ctx context.Context, s *connect.ServerStream[portalv1.WatchOrderResponse]) error {
 		_ = s.Send(&portalv1.WatchOrderResponse{Order: &portalv1.Order{State: "acknowledged"}})
@@ -227,6 +232,7 @@ func TestStorefrontPassesAStreamOnAsItComes(t *testing.T) {
 }
 
 func TestStorefrontServesTheBundle(t *testing.T) {
+	t.Parallel()
 	base := storefront(t, programmed())
 	res, script := call{method: http.MethodGet, path: "/hanse/hanse.js"}.do(t, base)
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || res.Header.Get("Cache-Control") != "no-cache" {

@@ -64,7 +64,7 @@ func BenchmarkOrderOverTwoSidecars(b *testing.B) {
 	}
 }
 
-// each calls fn n times from c goroutines and answers the calls per second until done has returned.
+// each calls fn n times from c goroutines and returns the calls per second until done has returned.
 func each(b *testing.B, n, c int, fn func(i int) error, done func()) float64 {
 	b.Helper()
 	var next atomic.Int64

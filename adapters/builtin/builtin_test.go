@@ -8,6 +8,7 @@ import (
 )
 
 func TestNewChecksEachConnectionAgainstItsAdapter(t *testing.T) {
+	t.Parallel()
 	connection := func(adapter string, config map[string]any) Connection {
 		return Connection{Adapter: adapter, Connection: adapters.Connection{Name: "main", Config: config}}
 	}
@@ -45,6 +46,7 @@ func TestNewChecksEachConnectionAgainstItsAdapter(t *testing.T) {
 }
 
 func TestConnectionsMayNotShareUserIDs(t *testing.T) {
+	t.Parallel()
 	config := func(dir string, base int) map[string]any {
 		return map[string]any{"data_dir": dir, "uid_base": base, "programs": map[string]any{"notes": map[string]any{"command": "self:notes"}}}
 	}

@@ -77,6 +77,7 @@ func (p platform) request(t *testing.T, tenant string) adapters.Request {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	adapterstest.Run(t, func(t *testing.T) adapterstest.Fixture { return p.fixture(t) })
 }
@@ -162,6 +163,7 @@ func silence(t *testing.T) int {
 
 // The kit cuts calls off by time; here by place: after each effect the connection is gone and the next call finishes.
 func TestACutAfterAnyEffectIsFinishedByTheNextCall(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	admin := connect(t, p.Server, "postgres")
 	for _, step := range []string{"locked", "role", "database", "revoked"} {
@@ -217,6 +219,7 @@ func TestACutAfterAnyEffectIsFinishedByTheNextCall(t *testing.T) {
 }
 
 func TestWhatIsNotOursIsNeverTouched(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	admin := connect(t, p.Server, "postgres")
 	for name, sql := range map[string]string{
@@ -244,6 +247,7 @@ func TestWhatIsNotOursIsNeverTouched(t *testing.T) {
 }
 
 func TestCustomersLimits(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	req := p.request(t, "tenant-a")
 	req.With = map[string]any{"connection_limit": 2}
@@ -281,6 +285,7 @@ func TestCustomersLimits(t *testing.T) {
 }
 
 func TestPasswordsNeverReachTheServersLog(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	admin := connect(t, p.Server, "postgres")
 	req := p.request(t, "tenant-a")
@@ -302,6 +307,7 @@ func TestPasswordsNeverReachTheServersLog(t *testing.T) {
 }
 
 func TestUsageIsTheSizeOfTheDatabase(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	req := p.request(t, "tenant-a")
 	a := newAdapter(t)
@@ -332,6 +338,7 @@ func TestUsageIsTheSizeOfTheDatabase(t *testing.T) {
 }
 
 func TestConnectionProblemsHaveTheRightClass(t *testing.T) {
+	t.Parallel()
 	p := startPlatform(t)
 	good := p.request(t, "tenant-a")
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -372,6 +379,7 @@ func TestConnectionProblemsHaveTheRightClass(t *testing.T) {
 }
 
 func TestPublicAddressIsWhatCustomersReceive(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		config server
 		url    string

@@ -51,6 +51,7 @@ func request(proof string) *http.Request {
 }
 
 func TestAProofServesOneRequestOnce(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, cache := newVerifier(t, &now)
 	key, err := NewKey(nil)
@@ -67,12 +68,18 @@ func TestAProofServesOneRequestOnce(t *testing.T) {
 			t.Fatalf("%+v %v", p, err)
 		}
 	}
-	p, _ := v.Check(request(raw), "token")
+	p, err := v.Check(request(raw), "token")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := v.Claim(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Claim(t.Context(), p); refusal.Reason(err) != ReasonReplayed {
 		t.Errorf("%v", err)
+	}
+	if len(cache.keys) != 1 {
+		t.Errorf("one proof made the claims %v", cache.keys)
 	}
 	for _, ttl := range cache.keys {
 		if ttl < Window+Ahead {
@@ -88,6 +95,7 @@ func TestAProofServesOneRequestOnce(t *testing.T) {
 }
 
 func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, cache := newVerifier(t, &now)
 	key, _ := NewKey(nil)
@@ -102,6 +110,9 @@ func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
 	if err := v.Claim(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
+	if len(cache.keys) != 1 {
+		t.Errorf("one proof made the claims %v", cache.keys)
+	}
 	for _, ttl := range cache.keys {
 		if ttl < Window+Ahead {
 			t.Errorf("%s", ttl)
@@ -114,6 +125,7 @@ func TestTheLongestClaimCoversTheLastMomentOfAProofFromTheFuture(t *testing.T) {
 }
 
 func TestHeadersOfProofs(t *testing.T) {
+	t.Parallel()
 	jwk := func(members string) string { return `{"typ":"dpop+jwt","alg":"ES256","jwk":{` + members + `}}` }
 	const x, y = `"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"`, `"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"`
 	for header, reason := range map[string]string{
@@ -140,6 +152,7 @@ func TestHeadersOfProofs(t *testing.T) {
 }
 
 func TestTheKeyCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, _ := newVerifier(t, &now)
 	for i := range 2 * maxSeen {

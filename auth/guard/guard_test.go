@@ -24,6 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOrigins(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		raw, want, reason string
 		dev               bool
@@ -76,6 +77,7 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
+	t.Parallel()
 	g := New(Config{})
 	for raw, reason := range map[string]string{
 		"https://a.example/x/y.json":           "",
@@ -108,6 +110,7 @@ func long(n int, s string) string { return strings.Repeat(s, n) }
 
 // TestADialedAddressIsCheckedAfterDNS lets a production guard meet a real listener on loopback under a public name.
 func TestADialedAddressIsCheckedAfterDNS(t *testing.T) {
+	t.Parallel()
 	var reached atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -151,6 +154,7 @@ func devServer(t *testing.T, now func() time.Time, h http.HandlerFunc) (*Guard, 
 }
 
 func TestFetchesAreSharedRememberedAndLimited(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	var hits atomic.Int64
 	started, release := make(chan struct{}, 16), make(chan struct{})
@@ -222,6 +226,7 @@ func TestFetchesAreSharedRememberedAndLimited(t *testing.T) {
 }
 
 func TestOneOwnerOfManyNamesIsOneSite(t *testing.T) {
+	t.Parallel()
 	l := newLimits()
 	now := time.Unix(1_800_000_000, 0)
 	passed := 0
@@ -240,6 +245,7 @@ func TestOneOwnerOfManyNamesIsOneSite(t *testing.T) {
 }
 
 func TestBodiesOfOtherKindsAreRefused(t *testing.T) {
+	t.Parallel()
 	g, origin := devServer(t, time.Now, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/br":
@@ -276,6 +282,7 @@ func TestBodiesOfOtherKindsAreRefused(t *testing.T) {
 }
 
 func TestDevModeReachesLoopbackOnly(t *testing.T) {
+	t.Parallel()
 	g := New(Config{Dev: true})
 	for _, address := range []string{"a.example:443", "10.0.0.1:443", "169.254.169.254:80", "localhost:1", "127.0.0.1:1"} {
 		if _, err := g.dial(t.Context(), "tcp", address); refusal.Reason(err) != ReasonOriginDev {

@@ -77,6 +77,7 @@ func newManager(t *testing.T, s Store, c *clock) *Manager {
 }
 
 func TestSignedDocumentsVerifyAndNothingElseDoes(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	m, other := newManager(t, newMemory(), c), newManager(t, newMemory(), c)
 	payload := []byte(`{"a":1, "b" : 2}`)
@@ -116,6 +117,7 @@ func TestSignedDocumentsVerifyAndNothingElseDoes(t *testing.T) {
 }
 
 func TestRotationKeepsOldKeysForAsLongAsTheyAreNeeded(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	s := newMemory()
 	m := newManager(t, s, c)
@@ -148,6 +150,7 @@ func TestRotationKeepsOldKeysForAsLongAsTheyAreNeeded(t *testing.T) {
 }
 
 func TestKeysRotateWhenTheyComeOfAge(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	m := newManager(t, newMemory(), c)
 	const month = 30 * 24 * time.Hour
@@ -170,6 +173,7 @@ func TestKeysRotateWhenTheyComeOfAge(t *testing.T) {
 }
 
 func TestTheNextBusinessKeyIsCommittedToButNotShown(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	m := newManager(t, newMemory(), c)
 	digest := m.NextDigest()
@@ -199,6 +203,7 @@ func TestTheNextBusinessKeyIsCommittedToButNotShown(t *testing.T) {
 }
 
 func TestReplicasAgreeOnTheirKeys(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	s := newMemory()
 	var winner *Manager
@@ -226,6 +231,7 @@ func TestReplicasAgreeOnTheirKeys(t *testing.T) {
 }
 
 func TestSealedDataOpensForTheHolderOnly(t *testing.T) {
+	t.Parallel()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
 	m, other := newManager(t, newMemory(), c), newManager(t, newMemory(), c)
 	secret := []byte(`{"password":"geheim"}`)
@@ -266,6 +272,7 @@ func TestSealedDataOpensForTheHolderOnly(t *testing.T) {
 }
 
 func TestWordsAreStableAndSayable(t *testing.T) {
+	t.Parallel()
 	words := Words("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
 	if words != Words("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs") || words == Words("other") {
 		t.Error("not a function of the thumbprint")

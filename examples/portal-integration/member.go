@@ -91,7 +91,7 @@ func (m *member) run(ctx context.Context, d *demo, args ...string) ([]byte, erro
 	return m.quiet(ctx, args...)
 }
 
-// quiet runs the command line and answers with its JSON.
+// quiet runs the command line and returns its JSON.
 func (m *member) quiet(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, m.hanse, append([]string{"-c", m.config(), "-o", "json"}, args...)...)
 	var stdout, stderr bytes.Buffer

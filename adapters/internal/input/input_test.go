@@ -20,6 +20,7 @@ const testSchema = `{
 }`
 
 func TestDecodeNamesPlacesAndNeverValues(t *testing.T) {
+	t.Parallel()
 	schema, err := Compile("the connection", testSchema)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +56,7 @@ func TestDecodeNamesPlacesAndNeverValues(t *testing.T) {
 }
 
 func TestDecodeReadsWhatFits(t *testing.T) {
+	t.Parallel()
 	schema, err := Compile("the connection", testSchema)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +74,7 @@ func TestDecodeReadsWhatFits(t *testing.T) {
 }
 
 func TestNamesOutsideTheAlphabetAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, tag := range []string{"", "-a", "A", "a/b", "..", "a b", "a\x00", "é", strings.Repeat("a", 41)} {
 		if CheckNames(adapters.Request{Tag: tag, Tenant: "t"}) == nil {
 			t.Errorf("tag %q passed", tag)

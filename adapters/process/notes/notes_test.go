@@ -150,6 +150,7 @@ func expect(t *testing.T, text string, wants ...string) {
 }
 
 func TestNothingOpensWithoutThePassword(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	b.api("POST", "/api/notes", `{"title":"secret note"}`, 201)
 	for _, path := range []string{"/", "/new", "/notes/abcdefgh", "/export", "/notes/abcdefgh/edit"} {
@@ -178,6 +179,7 @@ func TestNothingOpensWithoutThePassword(t *testing.T) {
 }
 
 func TestNotesFromFirstToLastInTheBrowser(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t, func(c *Config) { c.Title = "Anna's <notes>" })
 	b.login()
 	_, text := b.get("/")
@@ -226,6 +228,7 @@ func TestNotesFromFirstToLastInTheBrowser(t *testing.T) {
 }
 
 func TestTextIsNeverMarkup(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	b.login()
 	evil := "<script>alert(1)</script>\n# <img src=x onerror=alert(1)>\n- [ ] <b>x</b>\n> \"><svg onload=alert(1)>\n" +
@@ -239,6 +242,7 @@ func TestTextIsNeverMarkup(t *testing.T) {
 }
 
 func TestHeadersOfEveryAnswer(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t, func(c *Config) { c.PublicURL = "https://h1.apps.example" })
 	for _, path := range []string{"/login", "/", "/style.css", "/api/notes", "/nowhere", "/healthz"} {
 		resp, _ := b.get(path)
@@ -261,6 +265,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 }
 
 func TestOtherSitesCannotPost(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t, func(c *Config) { c.PublicURL = "https://h1.apps.example" })
 	for name, c := range map[string]struct {
 		header []string
@@ -283,6 +288,7 @@ func TestOtherSitesCannotPost(t *testing.T) {
 }
 
 func TestGuessingIsSlowAndLocal(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	statuses := map[int]int{}
 	for range guesses + 3 {
@@ -303,6 +309,7 @@ func TestGuessingIsSlowAndLocal(t *testing.T) {
 }
 
 func TestSessionsSurviveARestartAndEndWithThePassword(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	b.login()
 	b.start()
@@ -334,6 +341,7 @@ func TestSessionsSurviveARestartAndEndWithThePassword(t *testing.T) {
 }
 
 func TestAfterLoginTheBrowserStaysHere(t *testing.T) {
+	t.Parallel()
 	for next, want := range map[string]string{
 		"/notes/abc?x=1": "/notes/abc?x=1", "": "/", "https://evil.example/": "/", "//evil.example": "/", `/\evil.example`: "/",
 		"javascript:alert(1)": "/", "notes": "/", "/%": "/",
@@ -345,6 +353,7 @@ func TestAfterLoginTheBrowserStaysHere(t *testing.T) {
 }
 
 func TestScriptsUseTheSameNotes(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	made := b.api("POST", "/api/notes", `{"title":"From a script","body":"- [ ] one"}`, 201)
 	path := "/api/notes/" + made["id"].(string)
@@ -380,6 +389,7 @@ func TestScriptsUseTheSameNotes(t *testing.T) {
 }
 
 func TestExportAndImportLoseNothing(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	for i := range 3 {
 		b.api("POST", "/api/notes", fmt.Sprintf(`{"title":"note %d","pinned":%v}`, i, i == 1), 201)
@@ -434,6 +444,7 @@ func (b *notebook) store() map[string]Note {
 }
 
 func TestEveryAnsweredChangeIsOnDisk(t *testing.T) {
+	t.Parallel()
 	b := openNotebook(t)
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -465,6 +476,7 @@ func TestEveryAnsweredChangeIsOnDisk(t *testing.T) {
 }
 
 func TestADamagedNotebookIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "notes.json"), []byte(`{"format":"hanse-no`), 0o600); err != nil {
 		t.Fatal(err)
@@ -475,6 +487,7 @@ func TestADamagedNotebookIsNotOverwritten(t *testing.T) {
 }
 
 func TestMarkdownLite(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ body, want string }{
 		"headings":             {"# A\n## B\n### C\n#D", "h1(A) h2(B) h3(C) p(#D)"},
 		"paragraphs and lines": {"a\nb\n\nc", "p(a|br:|b) p(c)"},
@@ -530,6 +543,7 @@ func FuzzBlocksEndAndKeepTheTasksLines(f *testing.F) {
 }
 
 func TestANotebookEndsWithItsFolderOrASignal(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]struct {
 		end  func(dir string, cancel func())
 		want string

@@ -8,6 +8,7 @@ import (
 )
 
 func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name       string
 		partner    member.State
@@ -80,6 +81,7 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 }
 
 func TestAgreementMovesAlongItsMachineOnly(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		path []State

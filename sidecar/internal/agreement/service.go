@@ -237,6 +237,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
+		if accepted = have; have.State == Agreed || have.State == Active {
+			return nil // another call was faster: it signed the same bytes
+		}
 		next, err := have.Move(Agreed)
 		if err != nil {
 			return err
@@ -419,6 +422,9 @@ func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
 // approve is our operator's word for a member that proposed to us: signing an agreement with it qualifies it.
 func (s *Service) approve(tx Tx, origin string) error {
 	p, err := tx.Partners().Get(origin)
+	if err == nil {
+		err = maySign(p)
+	}
 	if err != nil || p.State != member.Pending {
 		return err
 	}
@@ -436,10 +442,19 @@ func (s *Service) partner(ctx context.Context, origin string) (p member.Partner,
 		p, err = tx.Partners().Get(origin)
 		return err
 	})
-	if err == nil && p.State != member.Pending && p.State != member.Qualified && p.State != member.Active {
-		return p, fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", origin, p.State)
+	if err == nil {
+		err = maySign(p)
 	}
 	return p, err
+}
+
+// maySign refuses a partner with which nothing is signed now.
+func maySign(p member.Partner) error {
+	switch p.State {
+	case member.Pending, member.Qualified, member.Active:
+		return nil
+	}
+	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
 }
 
 // checkPins proves that a supplier's agreement names the keys that both sides pinned.

@@ -62,6 +62,7 @@ recipe:
 `
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	parsed, wrong := Parse([]byte(postgres + "---\n# nothing here\n---\n" + strings.Replace(postgres, "postgres-s", "postgres-m", 1)))
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
@@ -110,6 +111,7 @@ func withRevision(t testing.TB, doc Document, revision int64) []byte {
 }
 
 func TestParseRefusesWithThePlace(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, old, new string
 		line, column   int
@@ -179,6 +181,7 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 }
 
 func TestParseFindsErrorsInEveryDocument(t *testing.T) {
+	t.Parallel()
 	bad := strings.Replace(postgres, "9.90", "-1", 1)
 	_, wrong := Parse([]byte(bad + "---\nname: [\n---\n" + postgres + "--- # once more\n" + postgres))
 	var got []string
@@ -195,6 +198,7 @@ func TestParseFindsErrorsInEveryDocument(t *testing.T) {
 }
 
 func TestParseLimits(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
 	for _, tc := range []struct{ name, yaml, reason string }{
 		{"nothing", "", "file_empty"},
@@ -227,6 +231,7 @@ func TestParseLimits(t *testing.T) {
 }
 
 func TestTextIsNormalised(t *testing.T) {
+	t.Parallel()
 	parsed, wrong := Parse([]byte(strings.Replace(postgres, "PostgreSQL S", "Gro\u0308\u00dfe", 1)))
 	if len(wrong) > 0 || parsed[0].Document.Name != "Gr\u00f6\u00dfe" {
 		t.Errorf("%v %v", parsed, wrong)
@@ -234,6 +239,7 @@ func TestTextIsNormalised(t *testing.T) {
 }
 
 func TestPublishedSchemaIsTheOneUsed(t *testing.T) {
+	t.Parallel()
 	published, err := os.ReadFile("../../../docs/offering.schema.json")
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +250,7 @@ func TestPublishedSchemaIsTheOneUsed(t *testing.T) {
 }
 
 func TestDecodeForeignRefuses(t *testing.T) {
+	t.Parallel()
 	parsed, wrong := Parse([]byte(postgres))
 	if len(wrong) > 0 {
 		t.Fatal(wrong)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -32,32 +32,18 @@ type member struct {
 	*catalog.Service
 	reader *catalog.Reader
 	work   unit.Work[catalog.Tx]
-	now    *time.Time
 	woken  *[]string
 }
 
 func newMember(t testing.TB) member {
 	t.Helper()
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	clock := func() time.Time { return now }
 	var woken []string
-	s, err := store.Open(t.Context(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: make([]byte, 32), Now: clock,
-		Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	work := store.For[catalog.Tx](s)
+	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) }})
+	work := store.For[catalog.Tx](own.Store)
 	m := member{
-		Service: &catalog.Service{Self: self, Work: work, Now: clock},
-		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: clock},
-		work:    work, now: &now, woken: &woken,
+		Service: &catalog.Service{Self: self, Work: work, Now: own.Clock.Now},
+		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: own.Clock.Now},
+		work:    work, woken: &woken,
 	}
 	m.agree(t, acme, "EUR", agreement.Active)
 	m.agree(t, dell, "USD", agreement.Active)
@@ -165,6 +151,7 @@ func show(p catalog.Page) string {
 }
 
 func TestApplyCountsRevisions(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	both := offering("a", "orderable", "1") + offering("b", "orderable", "2")
 	if got := m.apply(t, both); got != (catalog.Result{Created: 2}) {
@@ -206,6 +193,7 @@ func firstOf(errs ...error) error {
 }
 
 func TestApplyIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1"))
 	for _, tc := range []struct {
@@ -247,6 +235,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 }
 
 func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1")+offering("b", "announced", "2")+offering("t", "inTest", "3"))
 	if got, want := strings.Join(*m.woken, " "), "catalog/"+acme; !strings.Contains(got, want) {
@@ -288,6 +277,7 @@ func TestFeedFollowsWhatAPartnerMaySee(t *testing.T) {
 }
 
 func TestAnAgreementPublishesWhatThereIs(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, currency string
 		state          agreement.State
@@ -316,6 +306,7 @@ func TestAnAgreementPublishesWhatThereIs(t *testing.T) {
 }
 
 func TestReaderResumesInsideASnapshot(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	m.apply(t, offering("a", "orderable", "1")+offering("b", "orderable", "1")+offering("c", "orderable", "1"))
 	first := m.page(t, acme, nil, 2)
@@ -385,6 +376,7 @@ func published(t testing.TB, docs ...map[string]any) catalog.Page {
 type fields = map[string]any
 
 func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name    string
 		page    func(t *testing.T) catalog.Page
@@ -450,6 +442,7 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 }
 
 func TestReaderRefusesAPageAsAWhole(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	forged := published(t, fields{}, fields{"id": "b"})
 	forged.Items[1].Document = append(forged.Items[1].Document, ' ')
@@ -475,6 +468,7 @@ func TestReaderRefusesAPageAsAWhole(t *testing.T) {
 }
 
 func TestAnOfferingThatWasGoneComesBack(t *testing.T) {
+	t.Parallel()
 	m := newMember(t)
 	p := published(t, fields{"revision": 5})
 	m.take(t, nil, p)
@@ -490,6 +484,7 @@ func TestAnOfferingThatWasGoneComesBack(t *testing.T) {
 }
 
 func TestHonoured(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	for _, tc := range []struct {
 		name       string
@@ -521,6 +516,7 @@ func TestHonoured(t *testing.T) {
 }
 
 func TestListingIDIsStable(t *testing.T) {
+	t.Parallel()
 	if d := cmp.Diff("lst-", catalog.ListingID(acme, "a")[:4]); d != "" || len(catalog.ListingID(acme, "a")) != 24 {
 		t.Error(catalog.ListingID(acme, "a"))
 	}

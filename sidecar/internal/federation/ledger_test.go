@@ -5,17 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -28,26 +26,13 @@ const (
 	nobody   = "https://nobody.localhost:3"
 )
 
-var clock = func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
-
-// party is one member's store, keys and ledger, real ones.
-type party struct {
-	store *store.Store
-	keys  *keys.Manager
-	book  *ledger.Book
-}
+// party is a member that knows the other two.
+type party struct{ *markettest.Member }
 
 func newParty(t *testing.T, origin string) *party {
 	t.Helper()
-	ctx := context.Background()
-	st, err := store.Open(ctx, store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{7}, 32), Now: clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	err = st.Do(ctx, func(tx *store.Tx) error {
+	p := &party{markettest.NewMember(t, origin)}
+	p.Do(func(tx *store.Tx) error {
 		for _, other := range []string{supplier, reseller, nobody} {
 			if other == origin {
 				continue
@@ -58,33 +43,12 @@ func newParty(t *testing.T, origin string) *party {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &party{store: st, keys: manager, book: &ledger.Book{
-		Self: origin, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock,
-		OwnKeys: func() [][]byte { return [][]byte{manager.PublicJWK(keys.Business)} },
-	}}
-}
-
-func (p *party) append(t *testing.T, to string, kind ledger.Kind, subject string) {
-	t.Helper()
-	err := p.store.Do(context.Background(), func(tx *store.Tx) error {
-		_, err := p.book.Append(tx, to, kind, subject, map[string]string{"order": subject})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return p
 }
 
 func (p *party) page(t *testing.T, to string, after int64, limit int) federation.LedgerPage {
 	t.Helper()
-	page, err := p.book.Tail(context.Background(), to, after, limit)
+	page, err := p.Book.Tail(context.Background(), to, after, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +58,10 @@ func (p *party) page(t *testing.T, to string, after int64, limit int) federation
 // fork is the page of another log that the party signs.
 func (p *party) fork(t *testing.T, subjects ...string) federation.LedgerPage {
 	t.Helper()
-	other := newParty(t, p.book.Self)
-	other.book.Signer = p.keys
+	other := newParty(t, p.Book.Self)
+	other.Book.Signer = p.Keys
 	for _, subject := range subjects {
-		other.append(t, reseller, ledger.OrderAccepted, subject)
+		other.Append(reseller, ledger.OrderAccepted, subject)
 	}
 	return other.page(t, reseller, 0, 10)
 }
@@ -136,12 +100,13 @@ func setUp(t *testing.T) (*party, *party, *applier, *federation.LedgerReader, me
 	s, r := newParty(t, supplier), newParty(t, reseller)
 	a := &applier{refuse: map[string]error{}}
 	reader := &federation.LedgerReader{
-		Self: reseller, Work: store.For[federation.Tx](r.store), Handlers: a.handlers(), Now: clock,
+		Self: reseller, Work: store.For[federation.Tx](r.Store), Handlers: a.handlers(), Now: markettest.Noon,
 	}
-	return s, r, a, reader, member.Partner{Origin: supplier, BusinessKey: s.keys.PublicJWK(keys.Business)}
+	return s, r, a, reader, member.Partner{Origin: supplier, BusinessKey: s.Key()}
 }
 
 func TestAKindWithoutAHandlerStopsTheStart(t *testing.T) {
+	t.Parallel()
 	_, _, _, reader, _ := setUp(t)
 	if err := reader.Check(); err != nil {
 		t.Fatal(err)
@@ -157,20 +122,21 @@ func TestAKindWithoutAHandlerStopsTheStart(t *testing.T) {
 }
 
 func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
+	t.Parallel()
 	s, r, a, reader, partner := setUp(t)
 	ctx := context.Background()
 	a.refuse["order-1"] = fault.New(fault.NotFound, "order_not_found", "unknown here")
-	s.append(t, reseller, ledger.OrderAccepted, "order-1")
-	s.append(t, reseller, ledger.OrderAccepted, "order-2")
-	s.append(t, reseller, "order.invented", "order-3")
-	s.append(t, reseller, ledger.OrderCompleted, "order-1")
-	s.append(t, reseller, ledger.OrderCompleted, "order-2")
+	s.Append(reseller, ledger.OrderAccepted, "order-1")
+	s.Append(reseller, ledger.OrderAccepted, "order-2")
+	s.Append(reseller, "order.invented", "order-3")
+	s.Append(reseller, ledger.OrderCompleted, "order-1")
+	s.Append(reseller, ledger.OrderCompleted, "order-2")
 	if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	// The fault is gone, but what came later must not overtake what is parked.
 	delete(a.refuse, "order-1")
-	s.append(t, reseller, ledger.OrderHeld, "order-1")
+	s.Append(reseller, ledger.OrderHeld, "order-1")
 	if _, err := reader.Read(ctx, partner, 5, s.page(t, reseller, 5, 10)); err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +144,16 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 		t.Fatalf("applied %v, want %v", a.applied, want)
 	}
 	var parked, subjects []string
-	err := r.store.View(ctx, func(tx *store.Tx) error {
+	err := r.Store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.Ledger().ParkedAll(supplier)
+		if err != nil {
+			return err
+		}
 		subjects = ledger.Subjects(all)
 		for _, p := range all {
 			parked = append(parked, p.Subject)
 		}
-		head, _ := tx.Ledger().Head(supplier, ledger.Theirs)
+		head, err := tx.Ledger().Head(supplier, ledger.Theirs)
 		if head.Seq != 6 {
 			t.Errorf("the cursor stands at %d of 6", head.Seq)
 		}
@@ -197,17 +166,18 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	if want := []string{"order-1", "order-3"}; !slices.Equal(subjects, want) {
 		t.Fatalf("parked subjects %v, want %v", subjects, want)
 	}
-	report, err := r.book.VerifyPartner(ctx, supplier, partner.BusinessKey)
+	report, err := r.Book.VerifyPartner(ctx, supplier, partner.BusinessKey)
 	if err != nil || len(report[1].Problems) != 4 {
 		t.Fatalf("verify says %+v, %v", report, err)
 	}
 }
 
 func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
+	t.Parallel()
 	s, _, a, reader, partner := setUp(t)
 	var tailed []string
 	reader.Tailed = func(partner string) { tailed = append(tailed, partner) }
-	s.append(t, reseller, ledger.OrderAccepted, "order-1")
+	s.Append(reseller, ledger.OrderAccepted, "order-1")
 	page := s.page(t, reseller, 0, 10)
 	for range 2 {
 		if _, err := reader.Read(context.Background(), partner, 0, page); err != nil {
@@ -226,16 +196,18 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 }
 
 func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
+	t.Parallel()
 	s, _, a, reader, partner := setUp(t)
 	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
 	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
-	s.append(t, reseller, ledger.OrderAccepted, "order-1")
+	s.Append(reseller, ledger.OrderAccepted, "order-1")
 	if _, err := reader.Read(context.Background(), partner, 0, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("error is %v", err)
 	}
 }
 
 func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name   string
 		page   func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage
@@ -261,11 +233,11 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 		}, "checkpoint_parties"},
 		{"the partner lost its log", func(t *testing.T, _ *party, partner *member.Partner) federation.LedgerPage {
 			fresh := newParty(t, supplier)
-			partner.BusinessKey = fresh.keys.PublicJWK(keys.Business)
+			partner.BusinessKey = fresh.Key()
 			return fresh.page(t, reseller, 0, 10)
 		}, "ledger_rewound"},
 		{"another key signed the checkpoint", func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage {
-			partner.BusinessKey = newParty(t, supplier).keys.PublicJWK(keys.Business)
+			partner.BusinessKey = newParty(t, supplier).Key()
 			return s.page(t, reseller, 1, 10)
 		}, "document_signature_invalid"},
 		{"more entries than a page holds", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
@@ -278,21 +250,22 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, r, a, reader, partner := setUp(t)
 			ctx := context.Background()
-			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
-			s.append(t, reseller, ledger.OrderAccepted, "order-2")
-			s.append(t, reseller, ledger.OrderAccepted, "order-3")
+			s.Append(reseller, ledger.OrderAccepted, "order-2")
+			s.Append(reseller, ledger.OrderAccepted, "order-3")
 			_, err := reader.Read(ctx, partner, 1, c.page(t, s, &partner))
 			if fault.ReasonOf(err) != c.reason {
 				t.Fatalf("error is %v, want reason %s", err, c.reason)
 			}
-			_ = r.store.View(ctx, func(tx *store.Tx) error {
-				if head, _ := tx.Ledger().Head(supplier, ledger.Theirs); head.Seq != 1 {
+			r.View(func(tx *store.Tx) error {
+				head, err := tx.Ledger().Head(supplier, ledger.Theirs)
+				if head.Seq != 1 {
 					t.Errorf("the cursor moved to %d", head.Seq)
 				}
-				return nil
+				return err
 			})
 			if len(a.applied) != 1 {
 				t.Errorf("applied %v", a.applied)
@@ -303,6 +276,7 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 
 // What is an error of one entry stops its subject alone; what passes on another try stops the page and leaves nothing.
 func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name  string
 		err   error
@@ -321,13 +295,13 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, r, a, reader, partner := setUp(t)
 			a.refuse["order-1"] = c.err
-			s.append(t, reseller, ledger.OrderAccepted, "order-1")
-			s.append(t, reseller, ledger.OrderAccepted, "order-2")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderAccepted, "order-2")
 			upTo, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 10))
 			if stopped := err != nil; stopped != c.stops || stopped != (upTo == 0) {
 				t.Fatalf("read up to %d, %v", upTo, err)
 			}
-			err = r.store.View(t.Context(), func(tx *store.Tx) error {
+			err = r.Store.View(t.Context(), func(tx *store.Tx) error {
 				parked, err := tx.Ledger().ParkedAll(supplier)
 				if err != nil || (len(parked) == 1) == c.stops {
 					t.Errorf("parked %v, %v", parked, err)
@@ -349,6 +323,7 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 }
 
 func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		// have is how far the other replica has read, asked what this one asked for.
@@ -371,7 +346,7 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, r, a, reader, partner := setUp(t)
 			for _, subject := range []string{"order-1", "order-2", "order-3"} {
-				s.append(t, reseller, ledger.OrderAccepted, subject)
+				s.Append(reseller, ledger.OrderAccepted, subject)
 			}
 			if _, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, int(c.have))); err != nil {
 				t.Fatal(err)
@@ -388,7 +363,7 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 			if !slices.Equal(a.applied, want) {
 				t.Errorf("applied %v, want %v", a.applied, want)
 			}
-			report, err := r.book.VerifyPartner(t.Context(), supplier, partner.BusinessKey)
+			report, err := r.Book.VerifyPartner(t.Context(), supplier, partner.BusinessKey)
 			if err != nil || len(report[1].Problems) != 0 {
 				t.Errorf("verify says %+v, %v", report, err)
 			}
@@ -408,14 +383,15 @@ func (w racing[T]) Do(ctx context.Context, fn func(T) error) error {
 }
 
 func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
+	t.Parallel()
 	for _, ahead := range []int{1, 2, 3} {
 		s, r, a, faster, partner := setUp(t)
 		for _, subject := range []string{"order-1", "order-2", "order-3"} {
-			s.append(t, reseller, ledger.OrderAccepted, subject)
+			s.Append(reseller, ledger.OrderAccepted, subject)
 		}
 		var once sync.Once
-		slower := &federation.LedgerReader{Self: reseller, Handlers: a.handlers(), Now: clock}
-		slower.Work = racing[federation.Tx]{store.For[federation.Tx](r.store), func() {
+		slower := &federation.LedgerReader{Self: reseller, Handlers: a.handlers(), Now: markettest.Noon}
+		slower.Work = racing[federation.Tx]{store.For[federation.Tx](r.Store), func() {
 			once.Do(func() {
 				if _, err := faster.Read(t.Context(), partner, 0, s.page(t, reseller, 0, ahead)); err != nil {
 					t.Error(err)

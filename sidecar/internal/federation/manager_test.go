@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -74,13 +74,13 @@ const poll = time.Hour
 // alone leaves the supplier as the only partner of a reseller, with the key that it signs with.
 func alone(t *testing.T, s, r *party) {
 	t.Helper()
-	err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+	err := r.Store.Do(t.Context(), func(tx *store.Tx) error {
 		for origin, state := range map[string]member.State{supplier: member.Active, nobody: member.Refused} {
 			p, err := tx.Partners().Get(origin)
 			if err != nil {
 				return err
 			}
-			p.State, p.BusinessKey = state, s.keys.PublicJWK(keys.Business)
+			p.State, p.BusinessKey = state, s.Key()
 			if _, err := tx.Partners().Put(p); err != nil {
 				return err
 			}
@@ -109,7 +109,7 @@ func run(t *testing.T, m *federation.Manager) (stop func()) {
 func newManager(r *party, reader *federation.LedgerReader, l link) *federation.Manager {
 	reader.Link = l
 	return &federation.Manager{
-		Work: store.For[federation.Tx](r.store), Feeds: []federation.Feed{reader.Feed()}, Now: reader.Now, Logger: slog.New(slog.DiscardHandler),
+		Work: store.For[federation.Tx](r.Store), Feeds: []federation.Feed{reader.Feed()}, Now: reader.Now, Logger: slog.New(slog.DiscardHandler),
 		Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} }, Poll: poll,
 		After:   func(time.Duration) <-chan time.Time { return nil },
 		BackOff: func(n int) time.Duration { return time.Duration(n) * time.Minute },
@@ -142,6 +142,7 @@ func pauses(t *testing.T, m *federation.Manager, c *timeline, n int) []time.Dura
 }
 
 func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
+	t.Parallel()
 	_, r, _, reader, _ := setUp(t)
 	started := make(chan string, 10)
 	reader.Tailed = func(partner string) { started <- partner }
@@ -156,6 +157,7 @@ func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
 }
 
 func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
+	t.Parallel()
 	const growing = time.Minute
 	cases := []struct {
 		name   string
@@ -170,11 +172,11 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
 		{"a new entry and the end at once", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
 			c.pass(200 * time.Millisecond)
-			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			return fn(s.page(t, reseller, after, 10))
 		}, slices.Repeat([]time.Duration{800 * time.Millisecond}, 4)},
 		{"a new entry and a fork", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
-			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			if err := fn(s.page(t, reseller, after, 10)); err != nil {
 				return err
 			}
@@ -185,7 +187,7 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 			return fn(s.fork(t, "order-9"))
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
 		{"a stream that breaks after a new entry", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
-			s.append(t, reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			if err := fn(s.page(t, reseller, after, 10)); err != nil {
 				return err
 			}
@@ -205,11 +207,11 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 			s, r, _, reader, _ := setUp(t)
 			alone(t, s, r)
 			// The fork cases need an entry to differ from.
-			s.append(t, reseller, ledger.OrderAccepted, "order-0")
-			if _, err := reader.Read(t.Context(), member.Partner{Origin: supplier, BusinessKey: s.keys.PublicJWK(keys.Business)}, 0, s.page(t, reseller, 0, 10)); err != nil {
+			s.Append(reseller, ledger.OrderAccepted, "order-0")
+			if _, err := reader.Read(t.Context(), member.Partner{Origin: supplier, BusinessKey: s.Key()}, 0, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
-			at := &timeline{now: clock()}
+			at := &timeline{now: markettest.Noon()}
 			reader.Now = at.Now
 			m := newManager(r, reader, link{tail: func(_ context.Context, after int64, fn func(federation.LedgerPage) error) error {
 				return c.stream(t, s, at, after, fn)
@@ -223,9 +225,10 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 
 // A stream may last longer than the distance between two starts; then the next one follows without a pause.
 func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
-	at := &timeline{now: clock()}
+	at := &timeline{now: markettest.Noon()}
 	reader.Now = at.Now
 	streams := 0
 	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
@@ -241,10 +244,11 @@ func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
 }
 
 func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
 	events := make(chan string, 100)
-	at := &timeline{now: clock(), tell: func(what string) { events <- what }}
+	at := &timeline{now: markettest.Noon(), tell: func(what string) { events <- what }}
 	reader.Now = at.Now
 	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
 		events <- "stream"
@@ -285,9 +289,10 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 }
 
 func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
+	t.Parallel()
 	s, r, _, reader, _ := setUp(t)
 	alone(t, s, r)
-	err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+	err := r.Store.Do(t.Context(), func(tx *store.Tx) error {
 		p, err := tx.Partners().Get(supplier)
 		if err != nil {
 			return err
@@ -302,16 +307,16 @@ func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := &timeline{now: clock()}
+	at := &timeline{now: markettest.Noon()}
 	reader.Now = at.Now
 	feed := &federation.CatalogFeed{
-		Self: supplier, Signer: s.keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.store), Now: at.Now},
+		Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: at.Now},
 	}
 	// Another replica reads each page first: the cursor is elsewhere when this one's transaction begins.
 	pages := 0
-	overtaken := racing[catalog.Tx]{store.For[catalog.Tx](r.store), func() {
+	overtaken := racing[catalog.Tx]{store.For[catalog.Tx](r.Store), func() {
 		pages++
-		err := r.store.Do(t.Context(), func(tx *store.Tx) error {
+		err := r.Store.Do(t.Context(), func(tx *store.Tx) error {
 			return tx.Cursors().SetCursor(supplier, catalog.FeedCursor, fmt.Appendf(nil, "read %d", pages))
 		})
 		if err != nil {
@@ -328,7 +333,7 @@ func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 	var log bytes.Buffer
 	m.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	offers := &federation.CatalogReader{
-		Self: reseller, Work: store.For[federation.Tx](r.store), Link: reader.Link.(link), Logger: m.Logger,
+		Self: reseller, Work: store.For[federation.Tx](r.Store), Link: reader.Link.(link), Logger: m.Logger,
 		Catalog: &catalog.Reader{Work: overtaken, Schemas: recipe.NewSchemas(0), Now: at.Now},
 	}
 	m.Feeds = append(m.Feeds, offers.Feed())

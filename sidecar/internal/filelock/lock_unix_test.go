@@ -11,6 +11,7 @@ import (
 )
 
 func TestALockHasOneOwner(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
 	first, err := filelock.Try(path)
 	if err != nil {

@@ -136,6 +136,7 @@ func after(d time.Duration) {
 }
 
 func TestAJobRunsAtOnceAndIsGone(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var seen job.Job
 		b.run(func(_ context.Context, j job.Job) error { seen = j; return nil }, func(c *job.Config) { c.Poll = time.Hour })
@@ -152,6 +153,7 @@ func TestAJobRunsAtOnceAndIsGone(t *testing.T) {
 }
 
 func TestALostWakeUpIsFoundByPolling(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var ran atomic.Bool
 		b.run(func(context.Context, job.Job) error { ran.Store(true); return nil },
@@ -170,6 +172,7 @@ func TestALostWakeUpIsFoundByPolling(t *testing.T) {
 }
 
 func TestFailuresBackOffUpToFifteenMinutes(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
 		var times []time.Time
@@ -202,6 +205,7 @@ func TestFailuresBackOffUpToFifteenMinutes(t *testing.T) {
 }
 
 func TestWhatAHandlerMayAnswer(t *testing.T) {
+	t.Parallel()
 	answers := map[string]struct {
 		answer func(b *bench, j job.Job) error
 		state  job.State // "" is gone
@@ -258,6 +262,7 @@ func TestWhatAHandlerMayAnswer(t *testing.T) {
 }
 
 func TestAJobThatCameFurtherGoesOnAtOnce(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var attempts []int
 		b.run(func(_ context.Context, j job.Job) error {
@@ -275,6 +280,7 @@ func TestAJobThatCameFurtherGoesOnAtOnce(t *testing.T) {
 }
 
 func TestAParkedJobRunsWhenAnOperatorSaysSo(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var runs atomic.Int64
 		b.run(func(context.Context, job.Job) error {
@@ -297,6 +303,7 @@ func TestAParkedJobRunsWhenAnOperatorSaysSo(t *testing.T) {
 }
 
 func TestAJobThatPanicsThreeTimesInARowIsParked(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		runs := map[string]int{}
 		var mu sync.Mutex
@@ -328,6 +335,7 @@ func TestAJobThatPanicsThreeTimesInARowIsParked(t *testing.T) {
 // A process that died holds its leases. What it held runs again: at once when no other replica can be meant, else when the
 // lease ends. A job that was lost three times in a row is what kills the process.
 func TestJobsOfADeadProcess(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		change func(*job.Config)
 		owner  string
@@ -405,6 +413,7 @@ func TestJobsOfADeadProcess(t *testing.T) {
 }
 
 func TestASlowPartnerStopsNobodyElse(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var slow, most atomic.Int64
 		release := make(chan struct{})
@@ -446,6 +455,7 @@ func TestASlowPartnerStopsNobodyElse(t *testing.T) {
 }
 
 func TestAHandlerEndsBeforeItsLease(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var lease, deadline, ended time.Time
 		b.run(func(ctx context.Context, j job.Job) error {
@@ -467,6 +477,7 @@ func TestAHandlerEndsBeforeItsLease(t *testing.T) {
 }
 
 func TestRunnersOfOneStoreShareTheWork(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
 		runs := map[string]int{}
@@ -500,6 +511,7 @@ func TestRunnersOfOneStoreShareTheWork(t *testing.T) {
 }
 
 func TestAKindOfANewerVersionWaits(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.do(func(jobs job.Store) error { return jobs.At("of.tomorrow", "1", "", time.Now()) })
 		b.run(func(context.Context, job.Job) error { return nil })
@@ -511,6 +523,7 @@ func TestAKindOfANewerVersionWaits(t *testing.T) {
 }
 
 func TestTheEndWaitsForRunningJobs(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		takes time.Duration
 		left  int
@@ -562,6 +575,7 @@ func (f flaky) Do(ctx context.Context, fn func(job.Tx) error) error {
 }
 
 func TestAnOutcomeOutlivesAnOutageOfTheStore(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bench) {
 		var down atomic.Bool
 		var runs atomic.Int64
@@ -584,6 +598,7 @@ func TestAnOutcomeOutlivesAnOutageOfTheStore(t *testing.T) {
 }
 
 func TestConfigsThatCannotRun(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]job.Config{
 		"nothing":     {},
 		"no handlers": {Work: flaky{}},

@@ -24,6 +24,7 @@ func sealed(t testing.TB, seq int64, prev [32]byte, subject, body string) Entry 
 }
 
 func TestAnEntryIsOneCanonicalJSONObject(t *testing.T) {
+	t.Parallel()
 	e := sealed(t, 1, Genesis("p"), "order-1", `{"z":1,"a":"ü","m":1.50}`)
 	const want = `{"at":"2026-11-21T12:00:00.000005Z","body":{"a":"ü","m":1.5,"z":1},"hash":"`
 	if !strings.HasPrefix(string(e.Bytes), want) {
@@ -39,6 +40,7 @@ func TestAnEntryIsOneCanonicalJSONObject(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
+	t.Parallel()
 	good := string(sealed(t, 7, Genesis("p"), "order-1", `{"order":"order-1"}`).Bytes)
 	cases := []struct{ name, raw, reason string }{
 		{"a changed body", strings.Replace(good, `"order":"order-1"`, `"order":"order-2"`, 1), "ledger_hash_wrong"},

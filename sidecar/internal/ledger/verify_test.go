@@ -2,21 +2,19 @@ package ledger_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
@@ -29,20 +27,13 @@ const (
 	other = "https://other.localhost:3"
 )
 
-func noon() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
-
-// party is one member's store in its file, its keys and its ledger.
-type party struct {
-	origin, path string
-	store        *store.Store
-	keys         *keys.Manager
-	book         *ledger.Book
-}
+// party is a member that knows the other two.
+type party struct{ *markettest.Member }
 
 func newParty(t *testing.T, origin string) *party {
 	t.Helper()
-	p := openParty(t, origin, filepath.Join(t.TempDir(), "hanse.db"))
-	p.do(t, func(tx *store.Tx) error {
+	p := &party{markettest.NewMember(t, origin)}
+	p.Do(func(tx *store.Tx) error {
 		for _, o := range []string{us, them, other} {
 			if o == origin {
 				continue
@@ -56,60 +47,28 @@ func newParty(t *testing.T, origin string) *party {
 	return p
 }
 
-func openParty(t *testing.T, origin, path string) *party {
-	t.Helper()
-	p := &party{origin: origin, path: path}
-	var err error
-	if p.store, err = store.Open(t.Context(), store.Config{Path: p.path, SiteKey: bytes.Repeat([]byte{7}, 32), Now: noon}); err != nil {
-		t.Fatal(err)
+func (p *party) append(to string, subjects ...string) {
+	for _, s := range subjects {
+		p.Append(to, ledger.OrderAccepted, s)
 	}
-	t.Cleanup(func() { _ = p.store.Close() })
-	if p.keys, err = keys.New(t.Context(), keys.Config{Store: p.store, Now: noon}); err != nil {
-		t.Fatal(err)
-	}
-	p.book = &ledger.Book{
-		Self: origin, Work: store.For[ledger.Tx](p.store), Signer: p.keys, Now: noon, OwnKeys: func() [][]byte { return [][]byte{p.key()} },
-	}
-	return p
-}
-
-func (p *party) do(t *testing.T, fn func(tx *store.Tx) error) {
-	t.Helper()
-	if err := p.store.Do(context.Background(), fn); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *party) key() []byte { return p.keys.PublicJWK(keys.Business) }
-
-func (p *party) append(t *testing.T, to string, subjects ...string) {
-	t.Helper()
-	p.do(t, func(tx *store.Tx) error {
-		for _, s := range subjects {
-			if _, err := p.book.Append(tx, to, ledger.OrderAccepted, s, map[string]string{"order": s}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // read follows another party's ledger to its end, as the sidecar does, and countersigns what it saw.
 func (p *party) read(t *testing.T, from *party) (seen string) {
 	t.Helper()
-	page, err := from.book.Tail(t.Context(), p.origin, 0, 100)
+	page, err := from.Book.Tail(t.Context(), p.Origin, 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reader := &federation.LedgerReader{
-		Self: p.origin, Work: store.For[federation.Tx](p.store), Now: noon,
+		Self: p.Origin, Work: store.For[federation.Tx](p.Store), Now: p.Clock.Now,
 		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: federation.Nothing},
 	}
-	partner := member.Partner{Origin: from.origin, BusinessKey: from.key()}
+	partner := member.Partner{Origin: from.Origin, BusinessKey: from.Key()}
 	if _, err := reader.Read(t.Context(), partner, 0, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
 		t.Fatal(err)
 	}
-	if seen, err = p.book.SeenCheckpoint(t.Context(), from.origin); err != nil {
+	if seen, err = p.Book.SeenCheckpoint(t.Context(), from.Origin); err != nil {
 		t.Fatal(err)
 	}
 	return seen
@@ -118,11 +77,11 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	proof, err := p.book.OpenSeen(caller.origin, caller.key(), seen)
+	proof, err := p.Book.OpenSeen(caller.Origin, caller.Key(), seen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.origin, proof) })
+	return p.Store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.Origin, proof) })
 }
 
 // hand is somebody at the database file, behind the store's back. It works on the log of one direction towards them.
@@ -173,8 +132,8 @@ func (h *hand) forge(subjects ...string) {
 		writer, reader = them, us
 	}
 	forger := newParty(h.t, writer)
-	forger.append(h.t, reader, subjects...)
-	if _, err := h.db.ExecContext(h.t.Context(), `ATTACH $1 AS forged`, forger.path); err != nil {
+	forger.append(reader, subjects...)
+	if _, err := h.db.ExecContext(h.t.Context(), `ATTACH $1 AS forged`, forger.Path); err != nil {
 		h.t.Fatal(err)
 	}
 	h.exec(`DELETE FROM ledger_entry WHERE partner = $1 AND direction = $2`)
@@ -188,26 +147,27 @@ func soundStore(t *testing.T) (file, theirKey []byte) {
 	t.Helper()
 	p, partner := newParty(t, us), newParty(t, them)
 	for _, from := range []*party{partner, newParty(t, other)} {
-		p.append(t, from.origin, "order-1", "order-2", "order-3")
-		from.append(t, us, "order-1", "order-2", "order-3")
+		p.append(from.Origin, "order-1", "order-2", "order-3")
+		from.append(us, "order-1", "order-2", "order-3")
 		p.read(t, from)
 		if err := p.accept(t, from, from.read(t, p)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := p.store.Close(); err != nil {
+	if err := p.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.ReadFile(p.path)
+	file, err := os.ReadFile(p.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file, partner.key()
+	return file, partner.Key()
 }
 
 func flip(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
+	t.Parallel()
 	const ofLog = ` WHERE partner = $1 AND direction = $2`
 	const beside = "entry 2 is stored with other fields"
 	both := []ledger.Direction{ledger.Own, ledger.Theirs}
@@ -280,15 +240,15 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				if err := os.WriteFile(path, sound, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				p := openParty(t, us, path)
-				db, err := sql.Open("sqlite", p.path)
+				p := markettest.Open(t, us, markettest.Config{Path: path})
+				db, err := sql.Open("sqlite", p.Path)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer func() { _ = db.Close() }()
 				db.SetMaxOpenConns(1) // what is attached belongs to the connection
 				c.tamper(&hand{t, db, dir})
-				report, err := p.book.VerifyPartner(t.Context(), them, theirKey)
+				report, err := p.Book.VerifyPartner(t.Context(), them, theirKey)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -305,6 +265,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 }
 
 func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, reason string
 		// seq and the entry whose hash the checkpoint of ours carries, which the partner countersigned
@@ -318,14 +279,14 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p, partner := newParty(t, us), newParty(t, them)
-			p.append(t, them, "order-1", "order-2", "order-3")
+			p.append(them, "order-1", "order-2", "order-3")
 			var e ledger.Entry
-			p.do(t, func(tx *store.Tx) (err error) { e, err = tx.Ledger().Entry(them, ledger.Own, c.hashOf); return err })
-			checkpoint, err := p.book.Checkpoint(them, c.seq, e.Hash)
+			p.Do(func(tx *store.Tx) (err error) { e, err = tx.Ledger().Entry(them, ledger.Own, c.hashOf); return err })
+			checkpoint, err := p.Book.Checkpoint(them, c.seq, e.Hash)
 			if err != nil {
 				t.Fatal(err)
 			}
-			seen, err := partner.book.Countersign(us, checkpoint)
+			seen, err := partner.Book.Countersign(us, checkpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -333,7 +294,7 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 				t.Fatalf("accepting gave %v, want reason %q", err, c.reason)
 			}
 			var head ledger.Head
-			p.do(t, func(tx *store.Tx) (err error) { head, err = tx.Ledger().Head(them, ledger.Own); return err })
+			p.Do(func(tx *store.Tx) (err error) { head, err = tx.Ledger().Head(them, ledger.Own); return err })
 			want := ledger.Head{SeenSeq: c.seq, SeenCheckpoint: checkpoint}
 			if c.reason != "" {
 				want = ledger.Head{}

@@ -143,6 +143,7 @@ func (r reseller) found(t testing.TB) string {
 func ptr[T any](v T) *T { return &v }
 
 func TestWholesaleNeverStandsInAView(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	if err := r.SetMarkup(t.Context(), listing.Rule{MarkupBP: 5000}); err != nil {
@@ -168,6 +169,7 @@ func TestWholesaleNeverStandsInAView(t *testing.T) {
 }
 
 func TestTheMostSpecificMarkupCounts(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	for _, step := range []struct {
@@ -201,6 +203,7 @@ func TestTheMostSpecificMarkupCounts(t *testing.T) {
 }
 
 func TestOwnNameAndTextSurviveChangesUpstream(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	if _, err := r.Update(t.Context(), id, listing.Change{Name: ptr("My base"), Description: ptr("Mine.\n\nAll mine.")}); err != nil {
@@ -227,6 +230,7 @@ func TestOwnNameAndTextSurviveChangesUpstream(t *testing.T) {
 }
 
 func TestDigestNamesWhatTheCustomerSaw(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	first := r.get(t, id).Digest
@@ -247,6 +251,7 @@ func TestDigestNamesWhatTheCustomerSaw(t *testing.T) {
 }
 
 func TestWhatCustomersFind(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	a := r.offer(t, north, "a", 1, nil)
 	r.offer(t, north, "b", 1, nil)
@@ -297,6 +302,7 @@ func TestWhatCustomersFind(t *testing.T) {
 }
 
 func TestHiddenAndUnknownListingsAreNotFound(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	if _, err := r.Update(t.Context(), id, listing.Change{Hidden: ptr(true)}); err != nil {
@@ -316,6 +322,7 @@ func TestHiddenAndUnknownListingsAreNotFound(t *testing.T) {
 }
 
 func TestOfferHasWhatAnOrderNeeds(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 7, nil)
 	o, err := r.Offer(t.Context(), id)
@@ -337,6 +344,7 @@ func TestOfferHasWhatAnOrderNeeds(t *testing.T) {
 }
 
 func TestPartnersTextIsMadeSafe(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, func(d *catalog.Document) {
 		d.Name, d.Summary, d.Region = "Safe\u202Eelif\x00", "two\nlines", "n\u2066orth"
@@ -349,6 +357,7 @@ func TestPartnersTextIsMadeSafe(t *testing.T) {
 }
 
 func TestUpdateRefuses(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
 	for _, tc := range []struct {
@@ -375,6 +384,7 @@ func TestUpdateRefuses(t *testing.T) {
 }
 
 func TestListPagesThroughAll(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	r.deal(t, "a2", south, agreement.Active, 0, "EUR")
 	var want []string
@@ -415,6 +425,7 @@ func TestListPagesThroughAll(t *testing.T) {
 }
 
 func TestRunRefreshesWhenWoken(t *testing.T) {
+	t.Parallel()
 	r := newReseller(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	wake, done := make(chan struct{}), make(chan error)

@@ -1,11 +1,9 @@
 package member_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -27,7 +26,7 @@ const (
 	third = "https://third.localhost:3"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+var noon = markettest.Noon()
 
 // house is a member service on a real store. What other members show and answer is the test's to say.
 type house struct {
@@ -41,18 +40,6 @@ type house struct {
 	answer member.State
 	sent   []string
 	woken  int
-}
-
-func openStore(t *testing.T, wake func(unit.Topic)) *store.Store {
-	t.Helper()
-	st, err := store.Open(context.Background(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: func() time.Time { return noon }, Wake: wake,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	return st
 }
 
 // pocket is keys.Store in memory, for the other members.
@@ -81,16 +68,16 @@ func newKeys(t *testing.T, st keys.Store) *keys.Manager {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, shown: map[string]trust.Info{}, away: map[string]bool{}, answer: member.Qualified}
-	st := openStore(t, func(topic unit.Topic) {
+	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) {
 		if topic == unit.Partners {
 			h.woken++
 		}
-	})
-	h.keys = newKeys(t, st)
+	}})
+	h.keys = own.Keys
 	ids := 0
 	h.service = &member.Service{
 		OwnKey: func() string { return "our-key" },
-		Self:   self, Work: store.For[member.Tx](st), Directory: h, Link: h, Signer: h.keys, Now: func() time.Time { return noon },
+		Self:   self, Work: store.For[member.Tx](own.Store), Directory: h, Link: h, Signer: h.keys, Now: own.Clock.Now,
 		NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) },
 	}
 	return h
@@ -191,6 +178,7 @@ func sign(t *testing.T, m *keys.Manager, typ string, payload any) string {
 }
 
 func TestAddProposesPinsAndSettles(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	p, err := h.service.Add(context.Background(), them, member.Supplier, theirs.CurrentKID(keys.Business))
@@ -228,6 +216,7 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 }
 
 func TestRepeatingAddChangesNothingButMayAddARole(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	first := h.add(them, member.Supplier)
@@ -245,6 +234,7 @@ func TestRepeatingAddChangesNothingButMayAddARole(t *testing.T) {
 }
 
 func TestWhatTheMemberAnswersSettlesThePartnership(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ answer, state member.State }{
 		// Our operator decides for our side; only a refusal is the member's to say.
 		{member.Pending, member.Qualified},
@@ -271,6 +261,7 @@ func TestWhatTheMemberAnswersSettlesThePartnership(t *testing.T) {
 }
 
 func TestAddIsRefusedWithoutEffect(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, origin, thumbprint string
 		before                   func(*house)
@@ -309,6 +300,7 @@ func TestAddIsRefusedWithoutEffect(t *testing.T) {
 }
 
 func TestAnEndedPartnershipIsNotRevivedByAdding(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -337,6 +329,7 @@ func (h *house) put(origin string, state member.State) {
 }
 
 func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.away[them+"/link"] = true
@@ -358,6 +351,7 @@ func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
 }
 
 func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		role member.Role
 		is   member.Role
@@ -383,6 +377,7 @@ func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
 }
 
 func TestProposalsThatCrossMeet(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	h.answer = member.Proposed
@@ -396,6 +391,7 @@ func TestProposalsThatCrossMeet(t *testing.T) {
 }
 
 func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
+	t.Parallel()
 	with := func(field string, value any) map[string]any {
 		p := proposal()
 		p[field] = value
@@ -451,6 +447,7 @@ func TestAProposalIsRefusedWithoutEffect(t *testing.T) {
 }
 
 func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -462,6 +459,7 @@ func TestAProposalWithAnotherKeyThanThePinnedOneIsRefused(t *testing.T) {
 }
 
 func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	h.add(them, member.Supplier)
@@ -479,6 +477,7 @@ func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
 }
 
 func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal())); err != nil || state != member.Pending {
@@ -490,6 +489,7 @@ func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
 }
 
 func TestProposalsThatWaitHaveALimit(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	err := h.service.Work.Do(context.Background(), func(tx member.Tx) error {
@@ -514,6 +514,7 @@ func TestProposalsThatWaitHaveALimit(t *testing.T) {
 }
 
 func TestAProposalFromOurselvesIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.moveIn(self)
 	_, err := h.service.ReceiveProposal(context.Background(), self, sign(t, h.keys, signed.Peering, proposal()))
@@ -522,6 +523,7 @@ func TestAProposalFromOurselvesIsRefused(t *testing.T) {
 }
 
 func TestTransitionsOfAPartnership(t *testing.T) {
+	t.Parallel()
 	states := []member.State{"", member.Proposed, member.Pending, member.Qualified, member.Refused, member.Active, member.Suspended, member.Ended}
 	allowed := map[member.State][]member.State{
 		"":               {member.Proposed, member.Pending, member.Qualified, member.Refused},

@@ -70,6 +70,7 @@ func gather(t *testing.T, g prometheus.Gatherer) []*dto.MetricFamily {
 
 // TestNames holds name, type and labels of every metric: dashboards and alerts hang on them.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	_, registry := touched(t)
 	var b strings.Builder
 	for _, f := range gather(t, registry) {
@@ -104,6 +105,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestNames_PassPrometheusLint(t *testing.T) {
+	t.Parallel()
 	_, registry := touched(t)
 	problems, err := promlint.NewWithMetricFamilies(gather(t, registry)).Lint()
 	if err != nil {
@@ -115,6 +117,7 @@ func TestNames_PassPrometheusLint(t *testing.T) {
 }
 
 func TestNames_PassPromtool(t *testing.T) {
+	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Fatal("promtool is missing; install it with: apt-get install prometheus")
@@ -147,6 +150,7 @@ func values(t *testing.T, g prometheus.Gatherer, name string) map[string]float64
 }
 
 func TestGauges_ShowWhatWasReported(t *testing.T) {
+	t.Parallel()
 	_, registry := touched(t)
 	for name, want := range map[string]map[string]float64{
 		"hanse_peer_up":                       {"b.example:8443": 1},
@@ -171,6 +175,7 @@ func TestGauges_ShowWhatWasReported(t *testing.T) {
 }
 
 func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
+	t.Parallel()
 	m, registry := touched(t)
 	origin := func(i int) string { return fmt.Sprintf("https://p%03d.example", i) }
 	for i := range 260 {
@@ -195,6 +200,7 @@ func TestPartners_BeyondTheBoundBecomeOtherAndShowTheWorst(t *testing.T) {
 }
 
 func TestWords_AreBounded(t *testing.T) {
+	t.Parallel()
 	m, registry := touched(t)
 	for i := range 2 * maxWords {
 		m.AuthFailure(SurfacePeer, fmt.Sprint("reason", i))
@@ -205,6 +211,7 @@ func TestWords_AreBounded(t *testing.T) {
 }
 
 func TestScrape_SurvivesADatabaseThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	registry := prometheus.NewPedanticRegistry()
 	_, err := New(Config{Registerer: registry, Snapshot: func(context.Context) (Snapshot, error) { return Snapshot{}, errors.New("down") }})
 	if err != nil {
@@ -217,6 +224,7 @@ func TestScrape_SurvivesADatabaseThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestNilMetrics_CountNothing(t *testing.T) {
+	t.Parallel()
 	var m *Metrics
 	m.RPC("", "", "", 0)
 	m.AdapterCall("", "", "", 0)
@@ -232,6 +240,7 @@ func TestNilMetrics_CountNothing(t *testing.T) {
 }
 
 func TestNew_TwiceOnOneRegistererIsRefused(t *testing.T) {
+	t.Parallel()
 	_, registry := touched(t)
 	if _, err := New(Config{Registerer: registry}); err == nil {
 		t.Error("accepted")
@@ -249,6 +258,7 @@ func get(t *testing.T, h http.Handler, path string, status int) string {
 }
 
 func TestOpsPages(t *testing.T) {
+	t.Parallel()
 	ready := errors.New("draining")
 	h := OpsHandler(OpsConfig{
 		Gatherer: prometheus.NewRegistry(),

@@ -24,6 +24,7 @@ func rat(t *testing.T, s string) *big.Rat {
 
 // TestMinorDigits reads the file that the custom elements' own table is tested with too: two tables must not differ.
 func TestMinorDigits(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile("../../../sdk/web/testdata/prices.json")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,7 @@ func TestMinorDigits(t *testing.T) {
 }
 
 func TestParseUnitPrice(t *testing.T) {
+	t.Parallel()
 	good := map[string]UnitPrice{
 		"0":                  {0, 0, "EUR"},
 		"9.90":               {990, 2, "EUR"},
@@ -77,6 +79,7 @@ func TestParseUnitPrice(t *testing.T) {
 }
 
 func TestRound(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, exact, code string
 		half, up          int64
@@ -111,6 +114,7 @@ func TestRound(t *testing.T) {
 }
 
 func TestRoundUnit(t *testing.T) {
+	t.Parallel()
 	for exact, want := range map[string]string{
 		"9.90":              "9.9",
 		"7":                 "7",
@@ -134,6 +138,7 @@ func TestRoundUnit(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
+	t.Parallel()
 	eur := func(n int64) Amount { return Amount{Minor: n, Currency: "EUR"} }
 	if got, err := eur(1).Add(eur(2)); err != nil || got != eur(3) {
 		t.Errorf("1 + 2 = %v (%v)", got, err)
@@ -149,6 +154,7 @@ func TestAdd(t *testing.T) {
 }
 
 func TestString(t *testing.T) {
+	t.Parallel()
 	for want, a := range map[string]Amount{
 		"19.99 EUR": {1999, "EUR"}, "500 JPY": {500, "JPY"}, "-0.050 KWD": {-50, "KWD"}, "7 ???": {7, "???"},
 	} {
@@ -159,6 +165,7 @@ func TestString(t *testing.T) {
 }
 
 func TestRoundIsTheClosestAndEvenOnTies(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		code := rapid.SampledFrom([]string{"EUR", "JPY", "KWD"}).Draw(t, "code")
 		digits, _ := MinorDigits(code)
@@ -180,6 +187,7 @@ func TestRoundIsTheClosestAndEvenOnTies(t *testing.T) {
 }
 
 func TestParsedPricesPrintAsWritten(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.StringMatching(`(0|[1-9][0-9]{0,5})(\.[0-9]{1,12})?`).Draw(t, "price")
 		p, err := ParseUnitPrice(s, "EUR")

@@ -10,6 +10,7 @@ import (
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func TestAnItemMovesAlongItsMachineOnly(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		path []State
@@ -53,6 +54,7 @@ func TestAnItemMovesAlongItsMachineOnly(t *testing.T) {
 }
 
 func TestMovingToThePresentStateChangesNothing(t *testing.T) {
+	t.Parallel()
 	i, err := Item{}.Move(now, Acknowledged, "", "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +66,7 @@ func TestMovingToThePresentStateChangesNothing(t *testing.T) {
 }
 
 func TestEveryStateOfTheMachineIsReachableAndEndsAreEnds(t *testing.T) {
+	t.Parallel()
 	reached := map[State]bool{"": true}
 	for todo := []State{""}; len(todo) > 0; todo = todo[1:] {
 		for _, next := range transitions[todo[0]] {

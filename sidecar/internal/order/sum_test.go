@@ -7,6 +7,7 @@ import (
 )
 
 func TestAnOrdersStateIsTheSumOfItsItems(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name  string
 		items []State
@@ -47,6 +48,7 @@ func TestAnOrdersStateIsTheSumOfItsItems(t *testing.T) {
 }
 
 func TestEveryOpenStateHasItsWeight(t *testing.T) {
+	t.Parallel()
 	for s := range transitions {
 		if weighed := slices.Contains(byWeight, s); weighed == (s.Ended() || s == "") {
 			t.Errorf("%q: weighed %v", s, weighed)
@@ -58,6 +60,7 @@ func TestEveryOpenStateHasItsWeight(t *testing.T) {
 }
 
 func TestATimelineTellsTheOrdersOwnStates(t *testing.T) {
+	t.Parallel()
 	at := func(minute int, s State, message string) Event {
 		return Event{At: now.Add(time.Duration(minute) * time.Minute), State: s, Message: message}
 	}
@@ -108,6 +111,7 @@ func TestATimelineTellsTheOrdersOwnStates(t *testing.T) {
 }
 
 func TestEveryIntentIsOneWholeRow(t *testing.T) {
+	t.Parallel()
 	seen := map[Intent]bool{}
 	for _, r := range rows {
 		if seen[r.Intent] || r.Action == "" || len(r.Course.From) == 0 || r.Course.While == "" || r.Course.Done == "" {

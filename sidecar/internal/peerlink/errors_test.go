@@ -36,6 +36,7 @@ func withReason(code connect.Code, reason string) error {
 }
 
 func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name    string
 		handler http.Handler

@@ -93,6 +93,7 @@ func wantReason(t *testing.T, err error, kind fault.Kind, reason string) {
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	t.Run("a new key is recognised and never stored", func(t *testing.T) {
 		s := newSite(t)
 		key := s.add(t, "shop")
@@ -196,6 +197,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	t.Run("a session is one customer with no more than the portal passes on", func(t *testing.T) {
 		s := newSite(t)
 		token := s.session(t, s.add(t, "shop"), "c-1", "https://cloud.example")
@@ -238,9 +240,10 @@ func TestSessions(t *testing.T) {
 			"an origin with a path":      {"c", "https://a.example/x", nil, fault.Invalid, "origin_malformed"},
 			"an origin that is a script": {"c", "javascript:alert(1)", nil, fault.Invalid, "origin_malformed"},
 		} {
-			_, _, err := s.here.CreateSession(t.Context(), who, c.customer, c.scopes, c.origin)
-			t.Log(name)
-			wantReason(t, err, c.kind, c.reason)
+			t.Run(name, func(t *testing.T) {
+				_, _, err := s.here.CreateSession(t.Context(), who, c.customer, c.scopes, c.origin)
+				wantReason(t, err, c.kind, c.reason)
+			})
 		}
 		session, err := s.here.Authenticate(t.Context(), s.session(t, s.add(t, "shop"), "c", ""))
 		if err != nil {
@@ -302,6 +305,7 @@ func TestSessions(t *testing.T) {
 }
 
 func TestOperatorToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := portal.LoadOperator(dir, rand.Reader)
 	if err != nil {

@@ -27,6 +27,7 @@ func priced(currency string, prices ...Component) List {
 }
 
 func TestRetailLeavesTheListAlone(t *testing.T) {
+	t.Parallel()
 	usage := flat(Usage, "")
 	usage.Tiers = []Tier{{UpTo: 10, Amount: "0.0043"}, {Amount: "0.001"}}
 	list := priced("EUR", usage)
@@ -36,12 +37,14 @@ func TestRetailLeavesTheListAlone(t *testing.T) {
 }
 
 func TestNothingHasNoHeadline(t *testing.T) {
+	t.Parallel()
 	if _, _, err := priced("EUR").Headline(Terms{}); fault.ReasonOf(err) != "price_invalid" {
 		t.Errorf("%v, want price_invalid", err)
 	}
 }
 
 func TestTiersAreMonotoneAndAgreeWithTheUnitPrices(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		price := rapid.StringMatching(`(0|[1-9][0-9]{0,4})\.[0-9]{1,6}`)
 		c := flat(OneOff, "")
@@ -74,6 +77,7 @@ func TestTiersAreMonotoneAndAgreeWithTheUnitPrices(t *testing.T) {
 }
 
 func TestDiscountAndMarkupAreExact(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		list := priced(rapid.SampledFrom([]string{"EUR", "JPY", "KWD"}).Draw(t, "currency"),
 			flat(OneOff, rapid.StringMatching(`(0|[1-9][0-9]{0,5})\.[0-9]{1,8}`).Draw(t, "price")))

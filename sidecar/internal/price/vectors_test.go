@@ -67,6 +67,7 @@ func readVectors(t *testing.T) vectors {
 }
 
 func TestVectors(t *testing.T) {
+	t.Parallel()
 	for _, v := range readVectors(t).Lines {
 		t.Run(v.Name, func(t *testing.T) {
 			line, err := v.list().Line(v.Quantity, v.terms())
@@ -98,6 +99,7 @@ func TestVectors(t *testing.T) {
 }
 
 func TestRefusedVectors(t *testing.T) {
+	t.Parallel()
 	for _, v := range readVectors(t).Refused {
 		t.Run(v.Name, func(t *testing.T) {
 			line, err := v.list().Line(v.Quantity, v.terms())

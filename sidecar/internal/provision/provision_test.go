@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,18 +13,16 @@ import (
 
 	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/auth/keys"
-	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 const (
@@ -92,73 +89,28 @@ func failing(class adapters.Class) func(context.Context) (adapters.Result, error
 	}
 }
 
-// site is a supplier with a real store that accepted one order.
+// site is a supplier that accepted one order.
 type site struct {
+	*markettest.Member
 	t        *testing.T
-	store    *store.Store
 	service  *provision.Service
 	platform *platform
-	reseller *keys.Manager
-	now      time.Time
+	reseller *markettest.Member
 }
 
 func newSite(t *testing.T, outputs string) *site {
 	t.Helper()
-	ctx := context.Background()
-	s := &site{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), platform: &platform{tier: adapters.TierA, apply: made}}
-	clock := func() time.Time { return s.now }
-	open := func() (*store.Store, *keys.Manager) {
-		st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = st.Close() })
-		manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return st, manager
+	s := &site{
+		t: t, Member: markettest.NewMember(t, self), reseller: markettest.NewMember(t, buyer),
+		platform: &platform{tier: adapters.TierA, apply: made},
 	}
-	st, own := open()
-	s.store = st
-	_, s.reseller = open()
 	s.service = &provision.Service{
-		Work: store.For[provision.Tx](st), Connections: s.platform, Seal: keys.Seal, Now: clock, Logger: slog.New(slog.DiscardHandler),
-		Orders: &resale.Service{
-			Self: self, Work: store.For[resale.Tx](st), Now: clock,
-			Book: &ledger.Book{Self: self, Work: store.For[ledger.Tx](st), Signer: own, Now: clock},
-		},
+		Work: store.For[provision.Tx](s.Store), Connections: s.platform, Seal: keys.Seal, Now: s.Clock.Now, Logger: slog.New(slog.DiscardHandler),
+		Orders: &resale.Service{Self: self, Work: store.For[resale.Tx](s.Store), Now: s.Clock.Now, Book: s.Book},
 	}
-	offerings := &catalog.Service{Self: self, Work: store.For[catalog.Tx](st), Now: clock}
-	_, wrong, err := offerings.Apply(ctx, []byte(`apiVersion: hanse/v1
-kind: Offering
-id: db
-name: Database
-summary: A database.
-category: database
-region: helsinki
-country: FI
-currency: EUR
-prices:
-  - {id: setup, name: Setup, kind: one_off, amount: "10.00"}
-recipe:
-  inputs: {type: object}
-  outputs: `+outputs+`
-  step: {adapter: x, connection: y}
-`), false)
-	if err != nil || len(wrong) > 0 {
-		t.Fatal(wrong, err)
-	}
-	s.do(func(tx *store.Tx) error {
-		if _, err := tx.Partners().Put(member.Partner{
-			Origin: buyer, PartnershipID: trust.PartnershipID(self, buyer), State: member.Active, SealingKey: s.reseller.PublicJWK(keys.Sealing),
-		}); err != nil {
-			return err
-		}
-		offering, err := tx.Catalog().Current("db")
-		if err != nil {
-			return err
-		}
+	s.Know(s.reseller)
+	offering := s.Offer(markettest.Offering{Outputs: outputs})
+	s.Do(func(tx *store.Tx) error {
 		if err := s.accept(tx, bought, order.Add, subscription.Subscription{
 			ID: thing.ID, Side: subscription.Resale, Partner: buyer, OrderID: bought, OfferingID: "db", Revision: offering.Revision, Quantity: 1,
 			Binding: offering.Binding,
@@ -173,21 +125,21 @@ recipe:
 // accept takes an order as package resale does.
 func (s *site) accept(tx *store.Tx, id string, action order.Action, sub subscription.Subscription) error {
 	row, _ := order.Usual(action)
-	if _, err := subscription.Begin(tx, sub, row.Course, s.now); err != nil {
+	if _, err := subscription.Begin(tx, sub, row.Course, s.Clock.Now()); err != nil {
 		return err
 	}
 	if _, err := tx.ResaleOrders().Put(resale.Order{
 		Item:    order.Item{Action: row.Action, Intent: row.Intent, State: order.InProgress, SubscriptionID: sub.ID},
-		Partner: buyer, ID: id, PlacedAt: s.now, UpdatedAt: s.now,
+		Partner: buyer, ID: id, PlacedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
 	}); err != nil {
 		return err
 	}
-	return tx.Jobs().At(resale.JobProvision, id, buyer, s.now)
+	return tx.Jobs().At(resale.JobProvision, id, buyer, s.Clock.Now())
 }
 
 // terminate accepts the order that ends what the first one made.
 func (s *site) terminate() {
-	s.do(func(tx *store.Tx) error {
+	s.Do(func(tx *store.Tx) error {
 		sub, err := tx.Subscriptions().Get(thing)
 		if err != nil {
 			return err
@@ -196,26 +148,19 @@ func (s *site) terminate() {
 	})
 }
 
-func (s *site) do(fn func(tx *store.Tx) error) {
-	s.t.Helper()
-	if err := s.store.Do(context.Background(), fn); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // lease takes the one job that is due, as the runner does.
 func (s *site) lease() job.Job {
 	s.t.Helper()
 	var j job.Job
-	s.do(func(tx *store.Tx) error {
-		due, err := tx.Jobs().Due(s.now, 9, 9)
+	s.Do(func(tx *store.Tx) error {
+		due, err := tx.Jobs().Due(s.Clock.Now(), 9, 9)
 		if err != nil {
 			return err
 		}
 		if len(due) != 1 {
 			s.t.Fatalf("%d jobs are due", len(due))
 		}
-		j, err = tx.Jobs().Lease(due[0], "replica", s.now.Add(lease))
+		j, err = tx.Jobs().Lease(due[0], "replica", s.Clock.Now().Add(lease))
 		return err
 	})
 	return j
@@ -231,7 +176,7 @@ func (s *site) run(ctx context.Context) error {
 		return nil
 	}
 	var parked *job.ParkError
-	err := s.store.Do(context.Background(), func(tx *store.Tx) error {
+	err := s.Store.Do(context.Background(), func(tx *store.Tx) error {
 		switch {
 		case outcome == nil:
 			return tx.Jobs().Finish(j)
@@ -239,7 +184,7 @@ func (s *site) run(ctx context.Context) error {
 			return tx.Jobs().Park(j, parked.Err.Error())
 		}
 		j.Crashes = 0
-		return tx.Jobs().Reschedule(j, s.now, outcome.Error(), false)
+		return tx.Jobs().Reschedule(j, s.Clock.Now(), outcome.Error(), false)
 	})
 	if err != nil && !fault.Is(err, fault.Conflict) {
 		s.t.Fatal(err)
@@ -254,7 +199,7 @@ func (s *site) run(ctx context.Context) error {
 // does it, so that the overtaken run cannot tell by its clock.
 func (s *site) overtaken(then func(context.Context) (adapters.Result, error)) {
 	s.t.Helper()
-	s.do(func(tx *store.Tx) error { return tx.Jobs().EndLeases("", s.now) })
+	s.Do(func(tx *store.Tx) error { return tx.Jobs().EndLeases("", s.Clock.Now()) })
 	s.platform.apply = then
 	_ = s.run(context.Background())
 }
@@ -274,7 +219,7 @@ type books struct {
 func (s *site) books(id string) books {
 	s.t.Helper()
 	var b books
-	err := s.store.View(context.Background(), func(tx *store.Tx) (err error) {
+	err := s.Store.View(context.Background(), func(tx *store.Tx) (err error) {
 		if b.order, err = tx.ResaleOrders().Get(buyer, id); err != nil {
 			return err
 		}
@@ -329,7 +274,7 @@ func (s *site) wantLive(b books, kinds ...string) {
 	if digest := signed.Digest(b.sealed); b.access != digest || string(b.subscription.AccessDigest) != digest {
 		s.t.Fatalf("stored access data are %s, the ledger says %s, the subscription %s", digest, b.access, b.subscription.AccessDigest)
 	}
-	if _, err := s.reseller.Open(string(b.sealed)); err != nil {
+	if _, err := s.reseller.Keys.Open(string(b.sealed)); err != nil {
 		s.t.Fatal(err)
 	}
 	if b.step.Phase != provision.Applied || b.step.Order != bought || b.step.Tag != provision.Tag(buyer, thing.ID, "main") || b.step.Adapter != "x" {
@@ -338,6 +283,7 @@ func (s *site) wantLive(b books, kinds ...string) {
 }
 
 func TestALateRunNeverHarmsWhatAnotherRunMade(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		tier adapters.Tier
@@ -373,9 +319,10 @@ func TestALateRunNeverHarmsWhatAnotherRunMade(t *testing.T) {
 }
 
 func TestARunBeyondItsLeaseRemovesNothingThatAnotherMayBeMaking(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
-		s.now = s.now.Add(lease + time.Second)
+		s.Clock.Pass(lease + time.Second)
 		s.lease()
 		return failing(adapters.Permanent)(ctx)
 	}
@@ -388,6 +335,7 @@ func TestARunBeyondItsLeaseRemovesNothingThatAnotherMayBeMaking(t *testing.T) {
 }
 
 func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
 		s.overtaken(failing(adapters.Permanent))
@@ -403,6 +351,7 @@ func TestALateSuccessDoesNotReviveAFailedOrder(t *testing.T) {
 }
 
 func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
 		result, err := made(ctx)
@@ -428,6 +377,7 @@ func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
 }
 
 func TestALateDestroyEndsNothingTwice(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, promisesURL)
 	if err := s.run(context.Background()); err != nil {
 		t.Fatal(err)
@@ -471,17 +421,18 @@ func held(t *testing.T, outputs string) *site {
 // retry is `hanse job retry`.
 func (s *site) retry() error {
 	s.t.Helper()
-	s.do(func(tx *store.Tx) error {
+	s.Do(func(tx *store.Tx) error {
 		all, err := tx.Jobs().List(9)
 		if err != nil {
 			return err
 		}
-		return tx.Jobs().Retry(all[0].ID, s.now)
+		return tx.Jobs().Retry(all[0].ID, s.Clock.Now())
 	})
 	return s.run(context.Background())
 }
 
 func TestAnOperatorResolvesAHeldOrder(t *testing.T) {
+	t.Parallel()
 	seen := func(o adapters.Observation, err error) func() (adapters.Observation, error) {
 		return func() (adapters.Observation, error) { return o, err }
 	}
@@ -528,11 +479,12 @@ func TestAnOperatorResolvesAHeldOrder(t *testing.T) {
 }
 
 func TestAPlatformThatCannotFindWhatItMadeIsNeverAskedAgainBlindly(t *testing.T) {
+	t.Parallel()
 	t.Run("the process died before it reported", func(t *testing.T) {
 		s := newSite(t, promisesURL)
 		s.platform.tier = adapters.TierC
 		s.lease()
-		s.now = s.now.Add(lease + time.Second)
+		s.Clock.Pass(lease + time.Second)
 		s.wantHeld(s.run(context.Background()))
 		if len(s.platform.calls) != 0 {
 			t.Fatalf("called %v", s.platform.calls)
@@ -551,6 +503,7 @@ func TestAPlatformThatCannotFindWhatItMadeIsNeverAskedAgainBlindly(t *testing.T)
 }
 
 func TestAPlatformThatFindsWhatItMadeIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for _, tier := range []adapters.Tier{adapters.TierA, adapters.TierB} {
 		s := newSite(t, promisesURL)
 		s.platform.tier, s.platform.apply = tier, failing(adapters.UnknownOutcome)
@@ -566,13 +519,14 @@ func TestAPlatformThatFindsWhatItMadeIsAskedAgain(t *testing.T) {
 }
 
 func TestAccessDataThatCannotBeMadeWaitForAnOperator(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, cause string
 		spoil, mend func(s *site)
 	}{
 		{
 			"the reseller's key cannot seal", "cannot be sealed to the key of " + buyer,
-			func(s *site) { s.seal(s.reseller.PublicJWK(keys.Business)) }, func(s *site) { s.seal(s.reseller.PublicJWK(keys.Sealing)) },
+			func(s *site) { s.seal(s.reseller.Keys.PublicJWK(keys.Business)) }, func(s *site) { s.seal(s.reseller.Keys.PublicJWK(keys.Sealing)) },
 		},
 		{
 			"the platform gives no required output", "do not give the access data",
@@ -602,7 +556,7 @@ func TestAccessDataThatCannotBeMadeWaitForAnOperator(t *testing.T) {
 }
 
 func (s *site) seal(jwk []byte) {
-	s.do(func(tx *store.Tx) error {
+	s.Do(func(tx *store.Tx) error {
 		p, err := tx.Partners().Get(buyer)
 		if err != nil {
 			return err

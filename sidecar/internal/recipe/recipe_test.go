@@ -31,6 +31,7 @@ const outputsSchema = `{"type":"object","required":["url"],"properties":{
   "admin":{"type":"string"}}}`
 
 func TestValidateInputs(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ name, inputs, field, cause string }{
 		{"all that is required", `{"plan":"small","disk":{"gib":5}}`, "", ""},
 		{"a required field is missing", `{"disk":{"gib":5}}`, "inputs.plan", "is required"},
@@ -83,6 +84,7 @@ func bomb() string {
 }
 
 func TestCompileSchemaRefuses(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ name, schema, cause string }{
 		{"not JSON", `{`, "not valid JSON"},
 		{"not an object schema", `{"type":"string"}`, `"type": "object"`},
@@ -116,21 +118,22 @@ func TestCompileSchemaRefuses(t *testing.T) {
 }
 
 func TestSchemasRemembersAndForgets(t *testing.T) {
+	t.Parallel()
 	c := NewSchemas(2)
 	first, err := c.Compile([]byte(inputsSchema))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := c.Compile([]byte(inputsSchema)); again != first {
-		t.Error("compiled twice")
+	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again != first {
+		t.Errorf("compiled twice (%v)", err)
 	}
 	for _, s := range []string{`{"type":"object"}`, `{"type":"object","title":"b"}`} {
 		if _, err := c.Compile([]byte(s)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if again, _ := c.Compile([]byte(inputsSchema)); again == first || len(c.byID) != 2 {
-		t.Errorf("the oldest is still there, or %d are kept", len(c.byID))
+	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again == first || len(c.byID) != 2 {
+		t.Errorf("the oldest is still there, or %d are kept (%v)", len(c.byID), err)
 	}
 }
 
@@ -152,6 +155,7 @@ func binding(t *testing.T, with string, outputs map[string]string) Binding {
 }
 
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ name, with, inputs, want string }{
 		{
 			"a whole reference keeps its type", `{"gib":"${inputs.disk.gib}","n":"${quantity}","disk":"${inputs.disk}"}`,
@@ -207,6 +211,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
+	t.Parallel()
 	b := binding(t, `{"ok":"${inputs.plan}","deep":["${inputs.disk.gib}"],"bad":{"x":["a","${inputs.nope}"]},"text":"a ${inputs.name}",
 		"obj":"a ${inputs.disk}","broken":"${","def":"in ${inputs.region}","env":"${env.HOME}"}`,
 		map[string]string{"url": "https://${step.host}/", "nope": "${step.x}", "admin": "${inputs.plan}"})
@@ -229,6 +234,7 @@ func TestLint(t *testing.T) {
 }
 
 func TestOutputsAndReveal(t *testing.T) {
+	t.Parallel()
 	b := binding(t, `{}`, map[string]string{"url": "https://${step.host}:${step.port}/"})
 	got, err := Outputs(b, []byte(outputsSchema), map[string]string{"host": "h", "port": "8", "password": "p", "other": "o"})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +14,13 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 const (
@@ -31,112 +29,56 @@ const (
 	other = "https://other.localhost:3"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-// desk is a supplier with a real store, one offering in two revisions, and two resellers with an agreement each.
+// desk is a supplier with one offering in two revisions, and two resellers with an agreement each.
 type desk struct {
+	*markettest.Member
 	t       *testing.T
-	store   *store.Store
 	service *resale.Service
-	keys    map[string]*keys.Manager
-	now     time.Time
-}
-
-func offering(price string) []byte {
-	return []byte(`apiVersion: hanse/v1
-kind: Offering
-id: db
-name: Database
-summary: A database.
-category: database
-region: helsinki
-country: FI
-currency: EUR
-prices:
-  - {id: setup, name: Setup, kind: one_off, amount: "` + price + `"}
-recipe:
-  inputs: {type: object, additionalProperties: false, required: [title], properties: {title: {type: string, maxLength: 9}}}
-  outputs: {type: object}
-  step: {adapter: x, connection: y}
-`)
+	members map[string]*markettest.Member
+	// agreed is what each reseller signed with us, current the offering.
+	agreed  map[string]agreement.Agreement
+	current catalog.Offering
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	ctx := context.Background()
-	d := &desk{t: t, keys: map[string]*keys.Manager{}, now: noon}
-	clock := func() time.Time { return d.now }
-	for _, origin := range []string{self, buyer, other} {
-		st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = st.Close() })
-		if d.keys[origin], err = keys.New(ctx, keys.Config{Store: st, Now: clock}); err != nil {
-			t.Fatal(err)
-		}
-		if origin == self {
-			d.store = st
-		}
+	d := &desk{t: t, Member: markettest.NewMember(t, self)}
+	d.members = map[string]*markettest.Member{self: d.Member, buyer: markettest.NewMember(t, buyer), other: markettest.NewMember(t, other)}
+	d.Meet(d.members[buyer], d.members[other])
+	terms := agreement.Terms{WholesaleDiscountBP: 2000, Currency: "EUR"}
+	d.agreed = map[string]agreement.Agreement{
+		buyer: markettest.Agree(d.Member, d.members[buyer], "agr-buyer", terms), other: markettest.Agree(d.Member, d.members[other], "agr-other", terms),
 	}
-	work := store.For[ledger.Tx](d.store)
 	d.service = &resale.Service{
-		Self: self, Work: store.For[resale.Tx](d.store), Schemas: recipe.NewSchemas(0), Now: clock,
-		Book: &ledger.Book{
-			Self: self, Work: work, Signer: d.keys[self], Now: clock,
-			OwnKeys: func() [][]byte { return [][]byte{d.keys[self].PublicJWK(keys.Business)} },
-		},
-	}
-	err := d.store.Do(ctx, func(tx *store.Tx) error {
-		for _, origin := range []string{buyer, other} {
-			if _, err := tx.Partners().Put(member.Partner{
-				Origin: origin, PartnershipID: trust.PartnershipID(self, origin), Roles: []member.Role{member.Reseller}, State: member.Active,
-				BusinessKey: d.keys[origin].PublicJWK(keys.Business), Thumbprint: d.keys[origin].CurrentKID(keys.Business),
-			}); err != nil {
-				return err
-			}
-			if _, err := tx.Agreements().Put(agreement.Agreement{
-				ID: "agr-" + origin[8:13], Supplier: self, Reseller: origin, State: agreement.Active, Payload: []byte(origin),
-				Digest: [32]byte{1}, Terms: agreement.Terms{WholesaleDiscountBP: 2000, Currency: "EUR"},
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		Self: self, Work: store.For[resale.Tx](d.Store), Schemas: recipe.NewSchemas(0), Now: d.Clock.Now, Book: d.Book,
 	}
 	d.apply("10.00")
-	d.now = d.now.Add(time.Hour)
+	d.Clock.Pass(time.Hour)
 	d.apply("12.00")
 	return d
 }
 
 func (d *desk) apply(price string) {
 	d.t.Helper()
-	service := &catalog.Service{Self: self, Work: store.For[catalog.Tx](d.store), Now: func() time.Time { return d.now }}
-	if _, wrong, err := service.Apply(context.Background(), offering(price), false); err != nil || len(wrong) > 0 {
-		d.t.Fatal(wrong, err)
-	}
+	d.current = d.Offer(markettest.Offering{
+		Price:  price,
+		Inputs: `{type: object, additionalProperties: false, required: [title], properties: {title: {type: string, maxLength: 9}}}`,
+	})
+}
+
+func (d *desk) agreementDigest(reseller string) string {
+	digest := d.agreed[reseller].Digest
+	return hex.EncodeToString(digest[:])
 }
 
 // document is a good order of the current revision by the buyer, as JSON members.
 func (d *desk) document(id string) map[string]any {
-	d.t.Helper()
-	var current catalog.Offering
-	if err := d.store.View(context.Background(), func(tx *store.Tx) (err error) {
-		current, err = tx.Catalog().Current("db")
-		return err
-	}); err != nil {
-		d.t.Fatal(err)
-	}
-	digest := [32]byte{1}
+	now := d.Clock.Now()
 	return map[string]any{
-		"iss": buyer, "aud": self, "jti": id, "placed_at": d.now.Format(time.RFC3339), "accept_by": d.now.Add(time.Hour).Format(time.RFC3339),
-		"action": "add", "intent": "purchase", "agreement": "agr-buyer", "agreement_sha256": hex.EncodeToString(digest[:]),
-		"subscription": order.SubscriptionID(id), "customer": "cus-1", "offering": "db", "revision": current.Revision,
-		"offering_sha256": hex.EncodeToString(current.Digest[:]), "quantity": 2, "inputs_sha256": order.InputsDigest([]byte("salt"), []byte(`{"title":"mine"}`)),
+		"iss": buyer, "aud": self, "jti": id, "placed_at": now.Format(time.RFC3339), "accept_by": now.Add(time.Hour).Format(time.RFC3339),
+		"action": "add", "intent": "purchase", "agreement": "agr-buyer", "agreement_sha256": d.agreementDigest(buyer),
+		"subscription": order.SubscriptionID(id), "customer": "cus-1", "offering": "db", "revision": d.current.Revision,
+		"offering_sha256": hex.EncodeToString(d.current.Digest[:]), "quantity": 2, "inputs_sha256": order.InputsDigest([]byte("salt"), []byte(`{"title":"mine"}`)),
 		"one_off_minor": 1920, "currency": "EUR",
 	}
 }
@@ -147,7 +89,7 @@ func (d *desk) command(signer string, document map[string]any) resale.ReceiveCom
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	jws, err := d.keys[signer].Sign(keys.Business, signed.Order, payload)
+	jws, err := d.members[signer].Keys.Sign(keys.Business, signed.Order, payload)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -157,7 +99,7 @@ func (d *desk) command(signer string, document map[string]any) resale.ReceiveCom
 // traces counts what a command may leave behind.
 func (d *desk) traces() (orders, entries, jobs int) {
 	d.t.Helper()
-	err := d.store.View(context.Background(), func(tx *store.Tx) error {
+	err := d.Store.View(context.Background(), func(tx *store.Tx) error {
 		list, err := tx.ResaleOrders().List(false, order.Place{}, 100)
 		if err != nil {
 			return err
@@ -181,6 +123,7 @@ func (d *desk) traces() (orders, entries, jobs int) {
 }
 
 func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, signer, reason string
 		kind                 fault.Kind
@@ -235,6 +178,7 @@ func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 }
 
 func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, reason string
 		change       func(d *desk, document map[string]any)
@@ -246,15 +190,15 @@ func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
 		{"another currency", "price_mismatch", func(_ *desk, m map[string]any) { m["currency"] = "SEK" }},
 		{"a revision beyond its grace", "offering_revision_stale", func(d *desk, m map[string]any) {
 			m["revision"] = 1
-			d.now = d.now.Add(catalog.Grace)
-			m["accept_by"] = d.now.Add(time.Hour).Format(time.RFC3339)
+			d.Clock.Pass(catalog.Grace)
+			m["accept_by"] = d.Clock.Now().Add(time.Hour).Format(time.RFC3339)
 		}},
 		{"a revision that never was", "offering_unknown", func(_ *desk, m map[string]any) { m["revision"] = 9 }},
 		{"an offering that never was", "offering_unknown", func(_ *desk, m map[string]any) { m["offering"] = "nothing" }},
 		{"another content of the revision", "offering_digest", func(_ *desk, m map[string]any) { m["offering_sha256"] = strings.Repeat("0", 64) }},
 		{"other terms than those signed", "agreement_digest", func(_ *desk, m map[string]any) { m["agreement_sha256"] = strings.Repeat("0", 64) }},
 		{"other inputs than those signed", "inputs_digest", func(_ *desk, m map[string]any) { m["inputs_sha256"] = strings.Repeat("0", 64) }},
-		{"too late by our clock", "accept_by_passed", func(d *desk, m map[string]any) { m["accept_by"] = d.now.Add(-time.Second).Format(time.RFC3339) }},
+		{"too late by our clock", "accept_by_passed", func(d *desk, m map[string]any) { m["accept_by"] = d.Clock.Now().Add(-time.Second).Format(time.RFC3339) }},
 		{"the end of a subscription that is not there", "subscription_unknown", func(_ *desk, m map[string]any) {
 			m["action"], m["intent"], m["subscription"] = "delete", "terminate", "sub-none"
 		}},
@@ -290,6 +234,7 @@ func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
 }
 
 func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx := context.Background()
 	command := d.command(buyer, d.document("order-0001"))
@@ -298,13 +243,13 @@ func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Signed anew, with the same payload, years later.
-	d.now = d.now.AddDate(9, 0, 0)
+	d.Clock.Pass(9 * 365 * 24 * time.Hour)
 	renewed := command
-	payload, err := signed.Open(command.Document, signed.Order, d.keys[buyer].PublicJWK(keys.Business))
+	payload, err := signed.Open(command.Document, signed.Order, d.members[buyer].Key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if renewed.Document, err = d.keys[buyer].Sign(keys.Business, signed.Order, payload); err != nil {
+	if renewed.Document, err = d.members[buyer].Keys.Sign(keys.Business, signed.Order, payload); err != nil {
 		t.Fatal(err)
 	}
 	if renewed.Document == command.Document {
@@ -323,7 +268,7 @@ func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
 	if orders, entries, jobs := d.traces(); orders != 1 || entries != 1 || jobs != 1 {
 		t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
 	}
-	err = d.store.View(ctx, func(tx *store.Tx) error {
+	err = d.Store.View(ctx, func(tx *store.Tx) error {
 		sub, err := tx.Subscriptions().Get(subscription.ResaleKey(buyer, order.SubscriptionID("order-0001")))
 		if err == nil && (sub.State != subscription.PendingActive || sub.Price.OneOff.Minor != 1920) {
 			t.Errorf("subscription is %+v", sub)
@@ -336,13 +281,14 @@ func TestAnAcceptedOrderIsDecidedOnceForEver(t *testing.T) {
 }
 
 func TestTwoResellersMayChooseTheSameId(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	ctx := context.Background()
 	if _, err := d.service.Receive(ctx, d.command(buyer, d.document("order-0001"))); err != nil {
 		t.Fatal(err)
 	}
 	document := d.document("order-0001")
-	document["iss"], document["agreement"] = other, "agr-other"
+	document["iss"], document["agreement"], document["agreement_sha256"] = other, "agr-other", d.agreementDigest(other)
 	command := d.command(other, document)
 	command.Partner, command.AgreementID = other, "agr-other"
 	receipt, err := d.service.Receive(ctx, command)

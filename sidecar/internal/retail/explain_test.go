@@ -3,6 +3,7 @@ package retail
 import "testing"
 
 func TestASuppliersTextNeverReachesACustomer(t *testing.T) {
+	t.Parallel()
 	cases := []struct{ reason, wantReason, wantText string }{
 		{"", "", ""},
 		{"price_mismatch", "price_mismatch", explanations["price_mismatch"]},

@@ -34,7 +34,7 @@ func (c *counter) place(items ...retail.ItemCommand) (retail.Order, error) {
 // traces counts what a command may leave behind: entries towards both suppliers, jobs, subscriptions.
 func (c *counter) traces() (entries, jobs, subscriptions int) {
 	c.t.Helper()
-	err := c.store.View(context.Background(), func(tx *store.Tx) error {
+	err := c.Store.View(context.Background(), func(tx *store.Tx) error {
 		for _, partner := range []string{vendor, second} {
 			head, err := tx.Ledger().Head(partner, ledger.Own)
 			if err != nil {
@@ -58,6 +58,7 @@ func (c *counter) traces() (entries, jobs, subscriptions int) {
 }
 
 func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	o, err := c.place(add("lst"), add("other"), add("lst"))
 	if err != nil {
@@ -97,7 +98,7 @@ func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
 		}
 	}
 	var states []subscription.State
-	err = c.store.View(t.Context(), func(tx *store.Tx) error {
+	err = c.Store.View(t.Context(), func(tx *store.Tx) error {
 		for _, it := range o.Items {
 			sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
 			if err != nil {
@@ -113,6 +114,7 @@ func TestAnOrderGoesToAsManySuppliersAsItHasItems(t *testing.T) {
 }
 
 func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	o, err := c.place(add("lst"), add("other"))
 	if err != nil {
@@ -129,6 +131,7 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 }
 
 func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
+	t.Parallel()
 	quantity := add("lst")
 	quantity.Quantity = 10001
 	negative := add("lst")
@@ -173,6 +176,7 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 }
 
 func TestOneOrderPerIdHoweverManyCallersAsk(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	var all sync.WaitGroup
 	for i := range 16 {
@@ -205,7 +209,7 @@ type shifting struct {
 func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) {
 	offer, err := s.counter.Offer(ctx, id)
 	s.once.Do(func() {
-		doErr := s.store.Do(ctx, func(tx *store.Tx) error {
+		doErr := s.Store.Do(ctx, func(tx *store.Tx) error {
 			a, err := tx.Agreements().Get(offer.Agreement.ID)
 			if err != nil {
 				return err
@@ -222,6 +226,7 @@ func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) 
 }
 
 func TestAnOrderIsMadeOfTheFactsThatHoldWhenItIsWritten(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	c.service.Offers = &shifting{counter: c}
 	o, err := c.place(add("lst"))
@@ -237,6 +242,7 @@ func TestAnOrderIsMadeOfTheFactsThatHoldWhenItIsWritten(t *testing.T) {
 }
 
 func TestAnOrderWhoseFactsNeverStandStillSaysSo(t *testing.T) {
+	t.Parallel()
 	c := newCounter(t)
 	c.service.Offers = restless{c}
 	_, err := c.place(add("lst"))
@@ -255,6 +261,7 @@ func (r restless) Offer(ctx context.Context, id string) (listing.Offer, error) {
 }
 
 func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
+	t.Parallel()
 	c := newOrder(t)
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
 		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, "00")); err != nil {
@@ -273,7 +280,7 @@ func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var jobs []job.Job
-	err = c.store.View(t.Context(), func(tx *store.Tx) error {
+	err = c.Store.View(t.Context(), func(tx *store.Tx) error {
 		s, err := tx.Subscriptions().Get(subscription.RetailKey(sub))
 		if s.State != subscription.Active || s.Before != "" {
 			t.Errorf("the subscription is %s, before %q", s.State, s.Before)

@@ -1,23 +1,21 @@
 package retail_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -34,12 +32,10 @@ const (
 	second = "https://second.localhost:8"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-// counter is a reseller with a real store, one listing, and a link whose answers a test scripts.
+// counter is a reseller with one listing, and a link whose answers a test scripts.
 type counter struct {
+	*markettest.Member
 	t       *testing.T
-	store   *store.Store
 	service *retail.Service
 	// agreement is the one with the vendor, other the one with the second.
 	agreement, other agreement.Agreement
@@ -70,29 +66,12 @@ func (c *counter) PlaceOrder(_ context.Context, s retail.Submission) (order.Rece
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
-	ctx := context.Background()
-	clock := func() time.Time { return noon }
-	st, err := store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{2}, 32), Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	manager, err := keys.New(ctx, keys.Config{Store: st, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counter{t: t, store: st}
-	ids := 0
-	c.service = &retail.Service{
-		Self: buyer, Work: store.For[retail.Tx](st), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: manager, Now: clock,
-		Book:      &ledger.Book{Self: buyer, Work: store.For[ledger.Tx](st), Signer: manager, Now: clock},
-		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { ids++; return fmt.Sprintf("corr-%04d", ids) },
-		Rand: func(b []byte) { _, _ = rand.Read(b) },
-	}
-	err = st.Do(ctx, func(tx *store.Tx) error {
+	c := &counter{t: t, Member: markettest.NewMember(t, buyer)}
+	// The suppliers are records alone: nothing here reads what they sign, and two stores more would double the time.
+	c.Do(func(tx *store.Tx) error {
 		for origin, into := range map[string]*agreement.Agreement{vendor: &c.agreement, second: &c.other} {
 			_, err := tx.Partners().Put(member.Partner{
-				Origin: origin, PartnershipID: trust.PartnershipID(buyer, origin), State: member.Active, BusinessKey: manager.PublicJWK(keys.Business),
+				Origin: origin, PartnershipID: trust.PartnershipID(buyer, origin), State: member.Active, BusinessKey: c.Key(),
 			})
 			if err != nil {
 				return err
@@ -107,8 +86,12 @@ func newCounter(t *testing.T) *counter {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	var ids atomic.Int64 // many may order at once
+	c.service = &retail.Service{
+		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
+		Book:      c.Book,
+		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { return fmt.Sprintf("corr-%04d", ids.Add(1)) },
+		Rand: func(b []byte) { _, _ = rand.Read(b) },
 	}
 	return c
 }
@@ -141,7 +124,7 @@ func (c *counter) apply(kind ledger.Kind, body string) error {
 
 // hear applies an entry of a supplier's ledger about one item.
 func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
-	return c.store.Do(context.Background(), func(tx *store.Tx) error {
+	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
 		return c.service.Apply(tx, ledger.Entry{
 			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: correlationID, Body: json.RawMessage(body),
 		})
@@ -149,6 +132,7 @@ func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string
 }
 
 func TestAnErrorIsNeverADecision(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []fault.Kind{
 		fault.Internal, fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied, fault.Unauthenticated,
 		fault.Exhausted, fault.Unavailable,
@@ -182,6 +166,7 @@ func TestAnErrorIsNeverADecision(t *testing.T) {
 }
 
 func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name          string
 		first, second ledger.Kind
@@ -219,11 +204,12 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 }
 
 func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
+	t.Parallel()
 	c := newOrder(t)
 	if err := c.apply(ledger.OrderRejected, `{"reason":"price_mismatch"}`); err != nil {
 		t.Fatal(err)
 	}
-	err := c.store.View(context.Background(), func(tx *store.Tx) error {
+	err := c.Store.View(context.Background(), func(tx *store.Tx) error {
 		sub, err := tx.Subscriptions().Get(subscription.RetailKey("sub-corr-0001"))
 		if err != nil || sub.State != subscription.Aborted {
 			t.Errorf("subscription is %s, %v", sub.State, err)

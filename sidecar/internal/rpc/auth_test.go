@@ -51,7 +51,7 @@ func aliceCalls() map[string]string {
 	}
 }
 
-// ask calls a procedure and answers the error's code and reason, whichever protocol says it.
+// ask calls a procedure and returns the error's code and reason, whichever protocol says it.
 func ask(t *testing.T, b *bench, procedure, key, body string, headers ...string) (code, reason, text string) {
 	t.Helper()
 	if procedure != portalv1connect.OrderServiceWatchOrderProcedure {
@@ -71,6 +71,7 @@ func ask(t *testing.T, b *bench, procedure, key, body string, headers ...string)
 }
 
 func TestAuthMatrix(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	twoCustomers(t, b)
 	expired := b.session(t, b.key, "alice", cloud)
@@ -169,6 +170,7 @@ func TestAuthMatrix(t *testing.T) {
 }
 
 func TestASessionSeesItsCustomerOnly(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	twoCustomers(t, b)
 	alice := b.session(t, b.key, "alice", "")
@@ -192,6 +194,7 @@ func TestASessionSeesItsCustomerOnly(t *testing.T) {
 }
 
 func TestNoWholesaleAndNoPartnerInAnyPortalAnswer(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	twoCustomers(t, b)
 	for procedure, body := range aliceCalls() {
@@ -205,6 +208,7 @@ func TestNoWholesaleAndNoPartnerInAnyPortalAnswer(t *testing.T) {
 }
 
 func TestACallWithoutAKeyIsToldHowToBringOne(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	r := b.post(t, portalv1connect.CatalogServiceSearchListingsProcedure, "", `{}`)
 	if r.status != 401 || r.header.Get("WWW-Authenticate") != "Bearer" {

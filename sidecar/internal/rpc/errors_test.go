@@ -31,6 +31,7 @@ func infoOf(t *testing.T, e *connect.Error) *typev1.ErrorInfo {
 }
 
 func TestFailuresOfAServiceOverHTTP(t *testing.T) {
+	t.Parallel()
 	place := portalv1connect.OrderServicePlaceOrderProcedure
 	t.Run("an internal error tells its request id and nothing else, and is logged once", func(t *testing.T) {
 		b := newBench(t)
@@ -124,6 +125,7 @@ func TestFailuresOfAServiceOverHTTP(t *testing.T) {
 
 // TestClients proves that the generated client reads the same errors over Connect, gRPC and gRPC-Web.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.orders.fail = func(context.Context) error {
 		return fault.New(fault.Conflict, "order_id_conflict", "used").At("id").Do("use another id")

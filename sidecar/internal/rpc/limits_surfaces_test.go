@@ -55,6 +55,7 @@ func (d door) send(t *testing.T, path string, body []byte, headers ...string) re
 }
 
 func TestEverySurfaceRefusesBadBodies(t *testing.T) {
+	t.Parallel()
 	deep := func(n int) string { return `{"later":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + "}" }
 	cases := []struct {
 		name    string
@@ -108,6 +109,7 @@ func TestEverySurfaceRefusesBadBodies(t *testing.T) {
 
 // ApplyOfferings alone takes more than 256 KiB; what it takes is bounded too.
 func TestABombAgainstTheLargestMessageIsRefused(t *testing.T) {
+	t.Parallel()
 	d := doors(t)["operator"]
 	bomb := gz(bytes.Repeat([]byte(" "), 24<<20+1))
 	got := d.send(t, operatorv1connect.OfferingServiceApplyOfferingsProcedure, bomb, "Content-Encoding", "gzip")
@@ -117,6 +119,7 @@ func TestABombAgainstTheLargestMessageIsRefused(t *testing.T) {
 }
 
 func TestAPeerStreamRefusesBadEnvelopes(t *testing.T) {
+	t.Parallel()
 	d := doors(t)["peer, a stream"]
 	good := []byte(d.good)
 	bomb := gz(make([]byte, 1<<20))

@@ -58,6 +58,7 @@ func nestedProto(depth int) []byte {
 const goodOrder = `{"id":"order-0001","customer":"c","items":[{"action":"ORDER_ITEM_ACTION_ADD","listingId":"l","inputs":{"plan":"s"}}]}`
 
 func TestBadRequestsAreRefusedWithAStableReasonAndNoEffect(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	place, watch := portalv1connect.OrderServicePlaceOrderProcedure, portalv1connect.OrderServiceWatchOrderProcedure
 	type request struct {
@@ -159,6 +160,7 @@ func TestBadRequestsAreRefusedWithAStableReasonAndNoEffect(t *testing.T) {
 }
 
 func TestBadEnvelopesAreRefused(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	good := []byte(`{"id":"x"}`)
 	for name, c := range map[string]struct {
@@ -193,6 +195,7 @@ func TestBadEnvelopesAreRefused(t *testing.T) {
 }
 
 func TestGoodRequestsAtTheLimitPass(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	place := portalv1connect.OrderServicePlaceOrderProcedure
 	for name, c := range map[string]struct {

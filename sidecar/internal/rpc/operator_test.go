@@ -210,6 +210,7 @@ func operatorCalls() map[string]string {
 }
 
 func TestOperatorAuthMatrix(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	twoCustomers(t, o.bench)
 	o.addPortal(t, "spare")
@@ -245,6 +246,7 @@ func TestOperatorAuthMatrix(t *testing.T) {
 }
 
 func TestOperatorAnswers(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "entry 4 is not chained to the one before")
 	twoCustomers(t, o.bench)
 	ctx := t.Context()
@@ -326,6 +328,7 @@ func TestOperatorAnswers(t *testing.T) {
 }
 
 func TestLargeCatalogsAreTaken(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t)
 	yaml := bytes.Repeat([]byte("#"), 16<<20)
 	c := operatorv1connect.NewOfferingServiceClient(o.server.Client(), o.server.URL)

@@ -13,6 +13,7 @@ import (
 
 // TestPlainHTTP is what curl and PHP see: JSON over HTTP/1.1, errors that a person can read.
 func TestPlainHTTP(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	plain := httptest.NewServer(b.server.Config.Handler)
 	t.Cleanup(plain.Close)

@@ -32,6 +32,7 @@ func start(file protoreflect.FileDescriptor, scopes map[string]string) error {
 }
 
 func TestEveryProcedureHasAScopeAndEveryScopeAProcedure(t *testing.T) {
+	t.Parallel()
 	total := 0
 	for file, scopes := range files() {
 		if err := start(file, scopes); err != nil {
@@ -55,6 +56,7 @@ func TestEveryProcedureHasAScopeAndEveryScopeAProcedure(t *testing.T) {
 }
 
 func TestAForgottenProcedureStopsTheStart(t *testing.T) {
+	t.Parallel()
 	for file, scopes := range files() {
 		for path := range scopes {
 			rest := maps.Clone(scopes)

@@ -167,6 +167,7 @@ func newTrustedBench(t *testing.T) *peerBench {
 }
 
 func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
+	t.Parallel()
 	b := newTrustedBench(t)
 	c, url := b.server.Client(), b.server.URL
 	peering := peerv1connect.NewPeeringServiceClient(c, url)
@@ -205,6 +206,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 }
 
 func TestPeerHandlersWithoutAProvedCallerAreClosed(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		who  func(string) (bearer.Principal, bool)
 		code connect.Code
@@ -241,6 +243,7 @@ func waiting(t *testing.T, c *fakeClock, n int) {
 }
 
 func TestTail(t *testing.T) {
+	t.Parallel()
 	open := func(t *testing.T, b *peerBench, after int64) *connect.ServerStreamForClient[peerv1.TailResponse] {
 		t.Helper()
 		s, err := peerv1connect.NewLedgerServiceClient(b.server.Client(), b.server.URL).Tail(t.Context(), connect.NewRequest(&peerv1.TailRequest{AfterSeq: after, SeenCheckpoint: "seen"}))
@@ -325,6 +328,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestWatchCatalog(t *testing.T) {
+	t.Parallel()
 	b := newTrustedBench(t)
 	b.changes = 3
 	s, err := peerv1connect.NewCatalogServiceClient(b.server.Client(), b.server.URL).Watch(t.Context(), connect.NewRequest(&peerv1.WatchRequest{}))
@@ -355,6 +359,7 @@ func TestWatchCatalog(t *testing.T) {
 }
 
 func TestWatchOrder(t *testing.T) {
+	t.Parallel()
 	open := func(t *testing.T, b *bench, key string) *connect.ServerStreamForClient[portalv1.WatchOrderResponse] {
 		t.Helper()
 		req := connect.NewRequest(&portalv1.WatchOrderRequest{Id: "order-0001"})

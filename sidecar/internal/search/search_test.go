@@ -50,6 +50,7 @@ func find(t testing.TB, x *Index, q Query) Result {
 func filter(facet string, values ...string) Filter { return Filter{facet, values} }
 
 func TestSearch(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name  string
 		query Query
@@ -97,6 +98,7 @@ func TestSearch(t *testing.T) {
 }
 
 func TestFacetsAreCountedWithoutTheirOwnFilter(t *testing.T) {
+	t.Parallel()
 	r := find(t, indexOf(t, shelf()), Query{Filters: []Filter{filter("category", "database")}, Currency: "EUR", PriceMax: 990})
 	want := []Facet{
 		{"category", []FacetValue{{"database", 1}, {"storage", 1}}},
@@ -116,6 +118,7 @@ func TestFacetsAreCountedWithoutTheirOwnFilter(t *testing.T) {
 }
 
 func TestSearchRefuses(t *testing.T) {
+	t.Parallel()
 	x := indexOf(t, shelf())
 	first := find(t, x, Query{PageSize: 1})
 	for _, tc := range []struct {
@@ -243,6 +246,7 @@ func anyQuery(t *rapid.T) Query {
 }
 
 func TestAnswersAreThoseOfALookAtEveryListing(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		docs := random(rapid.IntRange(0, 900).Draw(t, "docs"), rng)
@@ -333,6 +337,7 @@ func pages2(x *Index, q Query) (all []string) {
 }
 
 func TestPagesNeitherRepeatNorSkipWhatDoesNotChange(t *testing.T) {
+	t.Parallel()
 	for _, sort := range []Sort{Relevance, Name, PriceAsc, PriceDesc} {
 		rng := rand.New(rand.NewPCG(7, uint64(sort)))
 		docs := random(3000, rng)
@@ -365,6 +370,7 @@ func TestPagesNeitherRepeatNorSkipWhatDoesNotChange(t *testing.T) {
 }
 
 func TestReadersAndWritersTogether(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 3))
 	docs := random(3000, rng)
 	x := New()

@@ -2,34 +2,18 @@ package signed_test
 
 import (
 	"bytes"
-	"context"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
-// newKeys makes a member's keys in a real store.
 func newKeys(t *testing.T) *keys.Manager {
 	t.Helper()
-	clock := func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
-	st, err := store.Open(context.Background(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	m, err := keys.New(context.Background(), keys.Config{Store: st, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return markettest.NewMember(t, "https://member.localhost:1").Keys
 }
 
 // flip changes one character of base64url text.
@@ -42,6 +26,7 @@ func flip(s string, i int) string {
 }
 
 func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
+	t.Parallel()
 	own, other := newKeys(t), newKeys(t)
 	payload := []byte(`{"a": 1 }`)
 	sign := func(m *keys.Manager, p keys.Purpose, typ string) string {
@@ -87,6 +72,7 @@ func TestOpenTakesOnlyWhatThePinnedKeySigned(t *testing.T) {
 }
 
 func TestDecodeTakesOneJSONObject(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		payload string
 		ok      bool

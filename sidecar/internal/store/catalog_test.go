@@ -21,6 +21,7 @@ func offering(id string, revision int64) catalog.Offering {
 }
 
 func TestRevisionsOfAnOffering(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		one, two := offering("vm", 1), offering("vm", 2)
 		do(t, s, func(tx *store.Tx) error {
@@ -58,6 +59,7 @@ func TestRevisionsOfAnOffering(t *testing.T) {
 }
 
 func TestFeedKeepsTheLastChangeOfEachOffering(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			must(0, tx.Catalog().Publish(them, "vm", 1, false))
@@ -86,6 +88,7 @@ func TestFeedKeepsTheLastChangeOfEachOffering(t *testing.T) {
 }
 
 func TestFeedEpochLastsUntilARestore(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
@@ -123,6 +126,7 @@ func foreign(id string, revision, sweep int64) catalog.Foreign {
 func read(f catalog.Foreign) catalog.Foreign { f.Change = 0; return f }
 
 func TestForeignOfferings(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		put := func(f catalog.Foreign) (stored bool) {
 			do(t, s, func(tx *store.Tx) (err error) { stored, err = tx.Catalog().PutForeign(f); return err })
@@ -215,6 +219,7 @@ func TestForeignOfferings(t *testing.T) {
 
 // A reader that follows change numbers misses nothing, whoever writes at the same time.
 func TestReaderOfChangesMissesNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		const writers, each = 16, 10
 		stop, read := make(chan struct{}), make(chan map[string]bool, 1)
@@ -260,6 +265,7 @@ func TestReaderOfChangesMissesNothing(t *testing.T) {
 }
 
 func TestCursors(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			if got := must(tx.Cursors().Cursor(them, "catalog")); got != nil {

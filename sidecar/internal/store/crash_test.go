@@ -70,6 +70,7 @@ func writeOrder(tx *store.Tx, id string) error {
 // A writer is killed with SIGKILL again and again. What it acknowledged is there, what is there is whole, the database is
 // sound, and the lock of the dead does not keep the next one out.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "hanse.db")
 	acknowledged := map[string]bool{}
 	for round := range 5 {

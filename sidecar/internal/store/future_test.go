@@ -30,7 +30,7 @@ var writtenOnce = []proto.Message{&storepb.LedgerEntry{}, &storepb.StepSecret{}}
 type rewritten struct {
 	table, where string
 	record       proto.Message
-	// put inserts the record with every message in it set; change writes it again, and changed tells whether that shows.
+	// put inserts the record with every message in it set; change writes it again, and changed reports whether that shows.
 	put, change func(tx *store.Tx) error
 	changed     func(tx *store.Tx) bool
 }
@@ -167,6 +167,7 @@ func rewrittenRecords() map[string]rewritten {
 var unknown = protowire.AppendString(protowire.AppendTag(nil, 1900, protowire.BytesType), "from the future")
 
 func TestFieldsOfANewerVersionSurviveAnUpdate(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		for name, r := range rewrittenRecords() {
 			t.Run(name, func(t *testing.T) {
@@ -237,6 +238,7 @@ func messagesIn(t *testing.T, m protoreflect.Message, path string) map[string]pr
 }
 
 func TestEveryRecordIsKnownToSurviveAnUpdate(t *testing.T) {
+	t.Parallel()
 	listed := map[protoreflect.FullName]bool{}
 	var list func(d protoreflect.MessageDescriptor)
 	list = func(d protoreflect.MessageDescriptor) {

@@ -86,6 +86,7 @@ func inOneGroup(t *testing.T, s *Store, first func(*Tx) error, others ...func(*T
 }
 
 func TestOneClosureOfAGroupFailsAndItsNeighboursCommit(t *testing.T) {
+	t.Parallel()
 	failures := map[string]struct {
 		fail func(tx *Tx) error
 		// commits that the whole takes: one group, or one each after the engine gave up the group
@@ -126,6 +127,7 @@ func TestOneClosureOfAGroupFailsAndItsNeighboursCommit(t *testing.T) {
 }
 
 func TestTheFirstOfAGroupFailsAndTheOthersCommit(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	errs := inOneGroup(t, s, func(tx *Tx) error { return errors.Join(put("lost")(tx), errRefused) }, put("a"), put("b"))
 	if errs[0] == nil || errs[1] != nil || errs[2] != nil {
@@ -138,6 +140,7 @@ func TestTheFirstOfAGroupFailsAndTheOthersCommit(t *testing.T) {
 
 // A closure of a group sees what its neighbours wrote before it, and nothing of one that failed.
 func TestNeighboursAreSerial(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	count := func(into *int) func(*Tx) error {
 		return func(tx *Tx) error {
@@ -154,6 +157,7 @@ func TestNeighboursAreSerial(t *testing.T) {
 }
 
 func TestAClosureThatEndsItsGoroutineStopsNobodyElse(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	ended := make(chan struct{})
 	go func() {
@@ -170,6 +174,7 @@ func TestAClosureThatEndsItsGoroutineStopsNobodyElse(t *testing.T) {
 }
 
 func TestFullDiskIsAnOutage(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	err := s.Do(t.Context(), func(tx *Tx) error { _, err := tx.exec("PRAGMA max_page_count = 1"); return err })
 	if err != nil {
@@ -195,6 +200,7 @@ func TestFullDiskIsAnOutage(t *testing.T) {
 }
 
 func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	err := s.Do(t.Context(), func(tx *Tx) error {
 		u := tx.Subscriptions()
@@ -232,6 +238,7 @@ func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
 }
 
 func TestANewerSchemaIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := openLite(t)
 	err := s.Do(t.Context(), func(tx *Tx) error {
 		_, err := tx.exec(`INSERT INTO migration (version, name, digest, applied_at) VALUES (9999, 'later', $1, 0)`, make([]byte, 32))

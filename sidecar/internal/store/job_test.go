@@ -37,6 +37,7 @@ func the(tx *store.Tx, key string) job.Job {
 }
 
 func TestLifeOfAJob(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			must(0, tx.Jobs().At("order.submit", "b", them, start.Add(time.Second)))
@@ -138,6 +139,7 @@ func TestLifeOfAJob(t *testing.T) {
 }
 
 func TestLeasesOfADeadOwnerEnd(t *testing.T) {
+	t.Parallel()
 	for owner, want := range map[string][]string{"dead": {"a"}, "": {"a", "b"}} {
 		onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 			do(t, s, func(tx *store.Tx) error {
@@ -155,6 +157,7 @@ func TestLeasesOfADeadOwnerEnd(t *testing.T) {
 }
 
 func TestNoPartnerTakesAllRunners(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			for i := range 20 {
@@ -185,6 +188,7 @@ func TestNoPartnerTakesAllRunners(t *testing.T) {
 }
 
 func TestALeaseIsExclusive(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		const n = 12
 		do(t, s, func(tx *store.Tx) error {

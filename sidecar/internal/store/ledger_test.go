@@ -32,6 +32,7 @@ func advance(tx *store.Tx, dir ledger.Direction, subject string) (ledger.Entry, 
 }
 
 func TestLedgerIsOneChain(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		withPartner(t, s)
 		first := sha256.Sum256([]byte("partnership"))
@@ -107,6 +108,7 @@ func TestLedgerIsOneChain(t *testing.T) {
 }
 
 func TestCheckpointsOnlyGoForward(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		withPartner(t, s)
 		do(t, s, func(tx *store.Tx) error {
@@ -131,6 +133,7 @@ func TestCheckpointsOnlyGoForward(t *testing.T) {
 }
 
 func TestParkedEntries(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		a1 := ledger.Parked{Partner: them, Subject: "a", Seq: 3, Reason: "fault", At: start}
 		a2, b := a1, a1
@@ -163,6 +166,7 @@ func TestParkedEntries(t *testing.T) {
 // Writers append to one log at once, a third of them roll back. Readers that follow by sequence number never see a gap: a
 // number that is visible has all numbers before it visible.
 func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		withPartner(t, s)
 		const writers, each = 64, 6

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 )
 
 func TestSecondReplicaWithoutRedisIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
@@ -36,6 +38,7 @@ func TestSecondReplicaWithoutRedisIsRefused(t *testing.T) {
 
 // Whoever lost the lock writes nothing while another one has it, whether or not Run looks after it.
 func TestALostLockIsNoticedWithoutRun(t *testing.T) {
+	t.Parallel()
 	cfg := engines["postgres"](t)
 	cfg.SiteKey, cfg.Exclusive = siteKey, true
 	s := open(t, cfg)
@@ -72,6 +75,7 @@ func TestALostLockIsNoticedWithoutRun(t *testing.T) {
 }
 
 func TestRunNoticesALostLockBeforeAnyWrite(t *testing.T) {
+	t.Parallel()
 	cfg := engines["postgres"](t)
 	cfg.SiteKey, cfg.Exclusive = siteKey, true
 	noticed := make(signal, 1)
@@ -118,6 +122,7 @@ func run(t *testing.T, s *store.Store) (stop func()) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			shared, exclusive := config(t), config(t)
@@ -131,6 +136,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
@@ -164,16 +170,21 @@ func TestReplicasThatStartAtOnceMigrateOnce(t *testing.T) {
 }
 
 func TestConfigsThatCannotWork(t *testing.T) {
-	configs := map[string]store.Config{
-		"no database":  {SiteKey: siteKey},
-		"two":          {SiteKey: siteKey, Path: "a", DSN: "postgres://b"},
-		"unusable dsn": {SiteKey: siteKey, DSN: "postgres://user:secret@h:notaport/d"},
-	}
-	for name, cfg := range configs {
-		if _, err := store.Open(t.Context(), cfg); err == nil {
-			t.Errorf("%s: opened", name)
-		} else {
-			t.Logf("%s: %v", name, err)
+	t.Parallel()
+	const one = "exactly one of path and DSN"
+	for name, c := range map[string]struct {
+		cfg  store.Config
+		says string
+	}{
+		"no database":  {store.Config{SiteKey: siteKey}, one},
+		"two":          {store.Config{SiteKey: siteKey, Path: "a", DSN: "postgres://b"}, one},
+		"unusable dsn": {store.Config{SiteKey: siteKey, DSN: "postgres://user:hunter2@h:notaport/d"}, "not one of PostgreSQL"},
+	} {
+		_, err := store.Open(t.Context(), c.cfg)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: error is %v, want something about %q", name, err, c.says)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the password is in the error %v", name, err)
 		}
 	}
 }

@@ -139,6 +139,7 @@ func fullStep() provision.Step {
 }
 
 func TestVersionedRecords(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		t.Run("partner", func(t *testing.T) {
 			p := fullPartner()
@@ -235,6 +236,7 @@ func TestVersionedRecords(t *testing.T) {
 }
 
 func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		o := smallOrder("o-1")
 		o.Items[0].Quantity, o.Items[0].Events = 0, nil
@@ -282,6 +284,7 @@ func TestCallersThatRaceForOneRecordAllCount(t *testing.T) {
 }
 
 func TestListsAreNewestFirstAndPaged(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		const n = 25
 		do(t, s, func(tx *store.Tx) error {
@@ -409,6 +412,7 @@ func subPage(list func(*store.Tx, string) ([]subscription.Subscription, string, 
 }
 
 func TestOrdersAreFoundAndCounted(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		two, one, theirs := fullOrder(), smallOrder("o-2"), fullResale()
 		one.Items[0].State, one.PlacedAt = order.Completed, start.Add(-2*time.Hour)
@@ -462,6 +466,7 @@ func TestOrdersAreFoundAndCounted(t *testing.T) {
 }
 
 func TestListingRules(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		rules := []listing.Rule{{MarkupBP: 1500}, {Category: "database", MarkupBP: 10}, {Partner: "https://s.example", MarkupBP: -5}}
 		do(t, s, func(tx *store.Tx) error {
@@ -487,6 +492,7 @@ func TestListingRules(t *testing.T) {
 }
 
 func TestPortalKeys(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			must(tx.Portals().Put(portal.Client{Name: "shop", KeyHash: []byte("new"), OldKeyHash: []byte("old")}))
@@ -517,6 +523,7 @@ func TestPortalKeys(t *testing.T) {
 }
 
 func TestAgreementsOfAPair(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			for i, id := range []string{"first", "second", "third"} {

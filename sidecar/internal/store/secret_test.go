@@ -18,6 +18,7 @@ import (
 )
 
 func TestSecretsOfASubscription(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			u := tx.Subscriptions()
@@ -62,6 +63,7 @@ func TestSecretsOfASubscription(t *testing.T) {
 }
 
 func TestNoSecretIsReadableInTheFiles(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "hanse.db")
 	s := open(t, store.Config{Path: path})
 	const access, private = "correct horse battery staple", `{"kty":"EC","d":"very private"}`
@@ -94,6 +96,7 @@ func TestNoSecretIsReadableInTheFiles(t *testing.T) {
 }
 
 func TestWrongSiteKeyIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, config := range engines {
 		t.Run(name, func(t *testing.T) {
 			cfg := config(t)
@@ -111,6 +114,7 @@ func TestWrongSiteKeyIsRefused(t *testing.T) {
 }
 
 func TestKeysOfTheMember(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		first := keys.Record{Purpose: keys.Business, KID: "one", State: keys.Current, Private: []byte(`{"d":"1"}`), CreatedAt: start}
 		next := keys.Record{Purpose: keys.Business, KID: "two", State: keys.Next, Private: []byte(`{"d":"2"}`), CreatedAt: start.Add(1)}
@@ -140,6 +144,7 @@ func TestKeysOfTheMember(t *testing.T) {
 }
 
 func TestReplicasThatStartAtOnceAgreeOnOneKey(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		var won atomic.Int64
 		together(16, func(i int) {

@@ -18,6 +18,7 @@ import (
 )
 
 func TestClosureThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		failures := map[string]func(tx *store.Tx) error{
 			"error": func(*store.Tx) error { return errStop },
@@ -52,6 +53,7 @@ func TestClosureThatFailsLeavesNothing(t *testing.T) {
 }
 
 func TestSavepointUndoesItsPartAlone(t *testing.T) {
+	t.Parallel()
 	failures := map[string]func(tx *store.Tx) error{
 		"an error": func(*store.Tx) error { return errStop },
 		"a statement that the engine refuses": func(tx *store.Tx) error {
@@ -116,6 +118,7 @@ func TestSavepointUndoesItsPartAlone(t *testing.T) {
 
 // Who loses a race inside a part runs again as a whole, even if the closure makes nothing of the part's error.
 func TestSavepointHidesNoLostRace(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		const members, each = 6, 5
 		together(members, func(int) {
@@ -145,6 +148,7 @@ func TestSavepointHidesNoLostRace(t *testing.T) {
 }
 
 func TestWakesFollowTheCommitOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		do(t, s, func(tx *store.Tx) error {
 			tx.Wake("b")
@@ -162,6 +166,7 @@ func TestWakesFollowTheCommitOnce(t *testing.T) {
 }
 
 func TestViewIsOneSnapshotAndReadOnly(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		view(t, s, func(tx *store.Tx) error {
 			before := len(must(tx.Partners().List()))
@@ -191,6 +196,7 @@ func TestViewIsOneSnapshotAndReadOnly(t *testing.T) {
 }
 
 func TestTxDoesNotOutliveItsClosure(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		var kept *store.Tx
 		do(t, s, func(tx *store.Tx) error { kept = tx; return nil })
@@ -201,6 +207,7 @@ func TestTxDoesNotOutliveItsClosure(t *testing.T) {
 }
 
 func TestStoppedStoreSaysSo(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -211,6 +218,7 @@ func TestStoppedStoreSaysSo(t *testing.T) {
 }
 
 func TestCallerThatLeftIsNotServed(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		gone, leave := context.WithCancel(t.Context())
 		leave()
@@ -222,6 +230,7 @@ func TestCallerThatLeftIsNotServed(t *testing.T) {
 }
 
 func TestUnitOfAConsumer(t *testing.T) {
+	t.Parallel()
 	type partnersOnly interface{ Partners() member.Store }
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		unit := store.For[partnersOnly](s)
@@ -243,6 +252,7 @@ func TestUnitOfAConsumer(t *testing.T) {
 }
 
 func TestBulkGoesInBatchesBehindOrders(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		const steps = 3000
 		s.SlowSteps(10 * time.Microsecond)
@@ -294,6 +304,7 @@ func TestBulkGoesInBatchesBehindOrders(t *testing.T) {
 }
 
 func TestBulkStopsAtAnError(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		calls := 0
 		err := s.Bulk(t.Context(), 10, func(tx *store.Tx, i int) error {

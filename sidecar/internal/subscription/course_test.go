@@ -1,30 +1,16 @@
 package subscription_test
 
 import (
-	"bytes"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-func openStore(t *testing.T) *store.Store {
-	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: func() time.Time { return noon },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	return st
-}
+var noon = markettest.Noon()
 
 func course(t *testing.T, i order.Intent) subscription.Course {
 	t.Helper()
@@ -47,6 +33,7 @@ type step struct {
 }
 
 func TestASubscriptionMovesAlongTheCoursesOfItsOrdersOnly(t *testing.T) {
+	t.Parallel()
 	begin := func(i order.Intent, want subscription.State) step { return step{"begin", i, want, ""} }
 	finish := func(i order.Intent, want subscription.State) step { return step{"finish", i, want, ""} }
 	undo := func(i order.Intent, want subscription.State) step { return step{"undo", i, want, ""} }
@@ -73,7 +60,7 @@ func TestASubscriptionMovesAlongTheCoursesOfItsOrdersOnly(t *testing.T) {
 	for name, story := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := openStore(t)
+			st := markettest.NewMember(t, "https://seller.example").Store
 			key := subscription.ResaleKey("https://buyer.example", "sub-1")
 			for i, s := range story {
 				err := st.Do(t.Context(), func(tx *store.Tx) (err error) {
@@ -133,7 +120,8 @@ func wantRecord(t *testing.T, st *store.Store, key subscription.Key, want subscr
 }
 
 func TestPartnersMayChooseTheSameId(t *testing.T) {
-	st := openStore(t)
+	t.Parallel()
+	st := markettest.NewMember(t, "https://seller.example").Store
 	keys := []subscription.Key{
 		subscription.RetailKey("sub-1"), subscription.ResaleKey("https://a.example", "sub-1"), subscription.ResaleKey("https://b.example", "sub-1"),
 	}

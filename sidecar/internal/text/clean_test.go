@@ -6,6 +6,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	if got, err := Check("Gro\u0308\u00dfe\n\tand more"); err != nil || got != "Gr\u00f6\u00dfe\n\tand more" {
 		t.Errorf("%q %v, want form NFC", got, err)
 	}
@@ -27,6 +28,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
+	t.Parallel()
 	if got := CleanLine(" a\u202Eb\n\x00c\u0308 d ", 4); got != "ab c" {
 		t.Errorf("%q", got)
 	}

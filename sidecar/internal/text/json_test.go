@@ -13,6 +13,7 @@ import (
 var lim = Limits{Bytes: 1 << 10, Depth: 4, Values: 20}
 
 func TestJSONThatReadersCouldTakeDifferentlyIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, raw, cause string
 		is               error
@@ -44,6 +45,7 @@ func TestJSONThatReadersCouldTakeDifferentlyIsRefused(t *testing.T) {
 }
 
 func TestDecodeJSONKeepsItsLimits(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ name, raw, cause string }{
 		{"bytes", `"` + strings.Repeat("a", 1<<10) + `"`, "1026 bytes are more than 1024"},
 		{"values", `[` + strings.Repeat("1,", 20) + `1]`, "more than 20 values"},
@@ -64,6 +66,7 @@ func TestDecodeJSONKeepsItsLimits(t *testing.T) {
 }
 
 func TestDecodeJSON(t *testing.T) {
+	t.Parallel()
 	got, err := DecodeJSON([]byte(` {"a":[1.50,"x",null,true,{}],"b":{"a":[]}} `), lim)
 	want := map[string]any{
 		"a": []any{json.Number("1.50"), "x", nil, true, map[string]any{}}, "b": map[string]any{"a": []any{}},
@@ -127,6 +130,7 @@ func deepest(raw []byte) int {
 }
 
 func TestJoinPath(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		prefix, want string
 		path         []string

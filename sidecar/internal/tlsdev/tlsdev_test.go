@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestOpen_ProcessesThatStartTogetherAgree(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "deep", "ca")
 	type result struct {
 		out []byte
@@ -63,6 +64,7 @@ func TestOpen_ProcessesThatStartTogetherAgree(t *testing.T) {
 }
 
 func TestOpen_FinishesWhatACrashLeft(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, keyFile), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
@@ -73,6 +75,7 @@ func TestOpen_FinishesWhatACrashLeft(t *testing.T) {
 }
 
 func TestOpen_NeverReplacesACASilently(t *testing.T) {
+	t.Parallel()
 	later := func() time.Time { return time.Now().Add(caLife + 24*time.Hour) }
 	for name, tc := range map[string]struct {
 		damage func(dir string) error
@@ -106,6 +109,7 @@ func TestOpen_NeverReplacesACASilently(t *testing.T) {
 }
 
 func TestCertificate_IsAcceptedOverTLSUnderItsNameOnly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, err := Open(dir, time.Now)
 	if err != nil {
@@ -149,6 +153,7 @@ func TestCertificate_IsAcceptedOverTLSUnderItsNameOnly(t *testing.T) {
 }
 
 func TestCA_CannotVouchForRealNames(t *testing.T) {
+	t.Parallel()
 	ca, err := Open(t.TempDir(), time.Now)
 	if err != nil {
 		t.Fatal(err)

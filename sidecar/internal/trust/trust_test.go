@@ -2,13 +2,11 @@ package trust_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,31 +15,18 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 const origin = "https://member.localhost:1"
 
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+var noon = markettest.Noon()
 
-// newKeys makes a member's keys in a real store.
 func newKeys(t *testing.T) *keys.Manager {
 	t.Helper()
-	clock := func() time.Time { return noon }
-	st, err := store.Open(context.Background(), store.Config{
-		Path: filepath.Join(t.TempDir(), "hanse.db"), SiteKey: bytes.Repeat([]byte{1}, 32), Now: clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	m, err := keys.New(context.Background(), keys.Config{Store: st, Now: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return markettest.NewMember(t, origin).Keys
 }
 
 // shown is what an origin publishes: its document before it is signed, who signs it as what, and its key sets.
@@ -76,6 +61,7 @@ func (s shown) verify(t *testing.T) (trust.Info, error) {
 }
 
 func TestVerifyMember(t *testing.T) {
+	t.Parallel()
 	own, other := newKeys(t), newKeys(t)
 	good := func() shown {
 		return shown{
@@ -258,6 +244,7 @@ func merge(t *testing.T, sets ...[]byte) []byte {
 }
 
 func TestAPartnershipIsNamedAlikeFromBothSides(t *testing.T) {
+	t.Parallel()
 	const a, b, c = "https://a.localhost:1", "https://b.localhost:1", "https://c.localhost:1"
 	if trust.PartnershipID(a, b) != trust.PartnershipID(b, a) {
 		t.Fatal("each side has its own name for it")

@@ -30,6 +30,7 @@ func infoOf(t *testing.T, e *connect.Error) *typev1.ErrorInfo {
 }
 
 func TestErrorMapping(t *testing.T) {
+	t.Parallel()
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	draining, drain := context.WithCancelCause(t.Context())
@@ -95,6 +96,7 @@ func TestErrorMapping(t *testing.T) {
 }
 
 func TestEveryKindHasACode(t *testing.T) {
+	t.Parallel()
 	for kind := fault.Internal; kind <= fault.Unavailable; kind++ {
 		if _, ok := codes[kind]; !ok {
 			t.Errorf("%s has no code", kind)

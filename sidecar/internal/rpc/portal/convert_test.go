@@ -22,6 +22,7 @@ import (
 )
 
 func TestActionsThereAndBack(t *testing.T) {
+	t.Parallel()
 	for _, a := range []order.Action{order.Add, order.Modify, order.Delete} {
 		back, err := action(actionOf(a))
 		if err != nil || back != a {
@@ -34,6 +35,7 @@ func TestActionsThereAndBack(t *testing.T) {
 }
 
 func TestEveryPriceKindIsKnown(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []price.Kind{price.OneOff, price.Recurring, price.Usage} {
 		if priceKinds[kind] == typev1.PriceKind_PRICE_KIND_UNSPECIFIED {
 			t.Errorf("%s has no wire name", kind)
@@ -42,6 +44,7 @@ func TestEveryPriceKindIsKnown(t *testing.T) {
 }
 
 func TestPricesStayExact(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]*typev1.UnitPrice{
 		"0.0043": {Value: 43, Scale: 4, Currency: "EUR"},
 		"19.99":  {Value: 1999, Scale: 2, Currency: "EUR"},
@@ -62,6 +65,7 @@ func TestPricesStayExact(t *testing.T) {
 }
 
 func TestTheSameInputsAreTheSameBytes(t *testing.T) {
+	t.Parallel()
 	inputs, err := structpb.NewStruct(map[string]any{
 		"z": 1.0, "a": "<&>", "list": []any{true, nil, 2.5}, "o": map[string]any{"b": 1e21, "a": -0.001}, "n": float64(1 << 53),
 	})
@@ -87,6 +91,7 @@ func TestTheSameInputsAreTheSameBytes(t *testing.T) {
 }
 
 func TestPlaceCommand(t *testing.T) {
+	t.Parallel()
 	inputs, err := structpb.NewStruct(map[string]any{"plan": "s"})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +134,7 @@ func TestPlaceCommand(t *testing.T) {
 }
 
 func TestARetailOrderTellsNothingOfThePartner(t *testing.T) {
+	t.Parallel()
 	secret := &money.Amount{Minor: 4711, Currency: "EUR"}
 	o := retail.Order{
 		ID: "order-0001", Portal: "shop", Customer: "alice", Items: []retail.Item{{
