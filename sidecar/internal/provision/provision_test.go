@@ -19,6 +19,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -373,6 +374,56 @@ func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
 	}
 	if step := s.books(ended).step; step.Order != ended || step.State != nil || step.Outputs != nil || step.Sensitive != nil {
 		t.Errorf("step %+v", step)
+	}
+}
+
+// unresolvable leaves a recipe behind that no input fits, as an upgrade of rules can.
+func (s *site) unresolvable() {
+	s.t.Helper()
+	s.Do(func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(thing)
+		if err != nil {
+			return err
+		}
+		if sub.Binding, err = (recipe.Binding{Adapter: "x", Connection: "here", With: map[string]any{"a": "x-${inputs.gone}"}}).Marshal(); err != nil {
+			return err
+		}
+		_, err = tx.Subscriptions().Put(sub)
+		return err
+	})
+}
+
+func TestWhatCanNeverBeMadeEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, promisesURL)
+	s.unresolvable()
+	s.platform.apply = func(context.Context) (adapters.Result, error) {
+		t.Error("the platform was asked for what nobody can name")
+		return adapters.Result{}, nil
+	}
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b := s.books(bought)
+	if b.order.State != order.Failed || b.order.Reason != "provisioning_invalid_input" || b.subscription.State != subscription.Aborted || len(b.jobs) != 0 {
+		t.Fatalf("order %s (%s), subscription %s, jobs %v", b.order.State, b.order.Reason, b.subscription.State, b.jobs)
+	}
+}
+
+func TestWhatWasMadeEndsWhateverItsRecipeSaysNow(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, promisesURL)
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	s.unresolvable()
+	s.terminate()
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b := s.books(ended)
+	if b.order.State != order.Completed || b.subscription.State != subscription.Terminated || b.step.Phase != provision.Destroyed || len(b.jobs) != 0 {
+		t.Fatalf("order %s, subscription %s, step %s, jobs %v", b.order.State, b.subscription.State, b.step.Phase, b.jobs)
 	}
 }
 
