@@ -94,7 +94,15 @@ func (a *Adapter) runs(ctx context.Context, in *instance) error {
 			return err
 		}
 	}
-	if err := a.await(ctx, in, p); err != nil {
+	err := a.await(ctx, in, p)
+	if err != nil && alive && ctx.Err() == nil {
+		if _, still := in.find(); !still { // it was on its way out when we found it
+			if p, err = a.start(in); err == nil {
+				err = a.await(ctx, in, p)
+			}
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if !in.record.Delivered {

@@ -261,6 +261,10 @@ func (s site) fixture(t *testing.T) adapterstest.Fixture {
 				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 					return err
 				}
+				// A process that is on its way out has no environment any more, and is there nevertheless.
+				for st, err := readStat(pid); err == nil && !st.dead() && ctx.Err() == nil; st, err = readStat(pid) {
+					time.Sleep(time.Millisecond)
+				}
 			}
 		}
 		return ctx.Err()
@@ -381,6 +385,36 @@ func TestProgramsOutliveTheKilledSidecar(t *testing.T) {
 				t.Errorf("processes %v, then %v", before, after)
 			}
 		})
+	}
+}
+
+// TestApplyStartsAProgramThatEndsWhileItLooks: what is found alive may be on its way out.
+func TestApplyStartsAProgramThatEndsWhileItLooks(t *testing.T) {
+	s := newSite(t, true)
+	req := s.request(t, "tenant-a", "notes")
+	a := s.adapter(t)
+	if _, err := a.Apply(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	found := processes(req.Tag)
+	if len(found) != 1 {
+		t.Fatalf("processes %v", found)
+	}
+	// Stopped, it lives and answers nobody.
+	if err := syscall.Kill(found[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(500*time.Millisecond, func() { _ = syscall.Kill(found[0], syscall.SIGKILL) })
+	defer timer.Stop()
+	result, err := a.Apply(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := useNotes(t.Context(), result); err != nil {
+		t.Error(err)
+	}
+	if now := processes(req.Tag); len(now) != 1 || now[0] == found[0] {
+		t.Errorf("processes %v, before %v", now, found)
 	}
 }
 

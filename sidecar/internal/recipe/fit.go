@@ -99,8 +99,11 @@ func (f *fitting) with(with map[string]any) error {
 		if err != nil {
 			return s, true, nil // Lint's
 		}
-		if len(parts) == 0 || len(parts) == 1 && parts[0].ref == nil {
-			return strings.ReplaceAll(s, "$${", "${"), true, nil
+		switch {
+		case len(parts) == 0:
+			return s, true, nil
+		case len(parts) == 1 && parts[0].ref == nil:
+			return parts[0].literal, true, nil
 		}
 		u := unknown{path: slices.Clone(path), ref: s, tries: []any{"x"}}
 		if len(parts) == 1 {
