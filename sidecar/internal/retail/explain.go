@@ -16,6 +16,7 @@ var explanations = map[string]string{
 	"provisioning_quota":         "There is no capacity for this service at the moment. Nothing is charged.",
 	"provisioning_permanent":     "The service could not be provided. Nothing is charged.",
 	"provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
+	reasonCheck:                  "The order needs a check by hand. It goes on when that is done.",
 	reasonUnreachable:            "The order waits for the platform to become reachable and goes on by itself.",
 }
 
@@ -38,8 +39,13 @@ func (i Item) PublicReason() string {
 	return "order_refused"
 }
 
-// reasonUnreachable is why an item waits for its supplier.
-const reasonUnreachable = "platform_unreachable"
+// Why an item waits for its supplier.
+const (
+	// reasonUnreachable: until the supplier is there.
+	reasonUnreachable = "platform_unreachable"
+	// reasonCheck: until an operator has looked at why its call is refused.
+	reasonCheck = "order_check"
+)
 
 // cleanReason keeps a supplier's reason only in the form of a code.
 func cleanReason(reason string) string {

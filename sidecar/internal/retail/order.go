@@ -83,6 +83,16 @@ func (o Order) move(i int, now time.Time, to order.State, reason, source string)
 	return o, nil
 }
 
+// wait is the order with one item that waits for its supplier, for this reason now.
+func (o Order) wait(i int, now time.Time, reason string) (Order, error) {
+	o, err := o.move(i, now, order.PendingUnreachable, reason, "")
+	if err == nil {
+		o.Items = slices.Clone(o.Items)
+		o.Items[i].Reason, o.Items[i].Message, o.UpdatedAt = reason, explain(reason), now
+	}
+	return o, err
+}
+
 // Store keeps retail orders.
 type Store interface {
 	// Get reads one; fault.NotFound with reason order_not_found.

@@ -79,12 +79,21 @@ func (s *Service) openReceipt(r order.Receipt, partner member.Partner, correlati
 // submitFailed keeps the item waiting: an error is nobody's signature. Only a verified receipt or feed entry ends an item,
 // because an attempt before this one may have been accepted. What waiting cannot mend is parked for an operator.
 func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) error {
+	reason := reasonUnreachable
+	switch fault.KindOf(cause) {
+	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Conflict:
+		reason, cause = reasonCheck, &job.ParkError{Err: cause}
+	}
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
-		if err != nil || o.Items[i].State != order.Acknowledged {
+		if err != nil {
 			return err
 		}
-		if o, err = o.move(i, s.Now().UTC(), order.PendingUnreachable, reasonUnreachable, ""); err != nil {
+		it := o.Items[i]
+		if it.State != order.Acknowledged && (it.State != order.PendingUnreachable || it.Reason == reason) {
+			return nil
+		}
+		if o, err = o.wait(i, s.Now().UTC(), reason); err != nil {
 			return err
 		}
 		_, err = tx.RetailOrders().Put(o)
@@ -92,10 +101,6 @@ func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) erro
 	})
 	if err != nil {
 		return errors.Join(cause, err)
-	}
-	switch fault.KindOf(cause) {
-	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Conflict:
-		return &job.ParkError{Err: cause}
 	}
 	return cause
 }

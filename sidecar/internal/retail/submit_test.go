@@ -148,7 +148,11 @@ func TestAnErrorIsNeverADecision(t *testing.T) {
 			if err == nil || errors.As(err, &parked) != wantPark {
 				t.Fatalf("the job ends with %v, parked should be %v", err, wantPark)
 			}
-			if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != "platform_unreachable" {
+			reason := "platform_unreachable"
+			if wantPark { // waiting mends nothing then, and nobody is told that it would
+				reason = "order_check"
+			}
+			if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != reason {
 				t.Fatalf("the order is %s (%s)", o.State(), o.Telling().Reason)
 			}
 			// What an earlier attempt did at the supplier still counts when its word arrives.
@@ -162,6 +166,26 @@ func TestAnErrorIsNeverADecision(t *testing.T) {
 				t.Fatalf("the order is %s", o.State())
 			}
 		})
+	}
+}
+
+// TestAnItemSaysWhatItWaitsForNow: a supplier that was away and then refuses the call is waited for by nobody.
+func TestAnItemSaysWhatItWaitsForNow(t *testing.T) {
+	t.Parallel()
+	c := newOrder(t)
+	for _, step := range []struct {
+		kind   fault.Kind
+		reason string
+	}{{fault.Unavailable, "platform_unreachable"}, {fault.Conflict, "order_check"}, {fault.Unavailable, "platform_unreachable"}} {
+		c.answer = func(retail.Submission) (order.Receipt, error) {
+			return order.Receipt{}, fault.New(step.kind, "any", "any")
+		}
+		if err := c.service.Submit(context.Background(), job.Job{Kind: retail.JobSubmit, Key: "corr-0001", Partner: vendor}); err == nil {
+			t.Fatal("sent")
+		}
+		if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != step.reason {
+			t.Errorf("after %s the order is %s (%s), want %s", step.kind, o.State(), o.Telling().Reason, step.reason)
+		}
 	}
 }
 
