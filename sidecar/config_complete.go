@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // ConfigError is one thing wrong with a configuration. Complete and LoadConfig join all that they find.
@@ -153,6 +154,9 @@ func (c Config) checkMember(p *problems) {
 	} {
 		if len(f.value) > f.limit {
 			p.add(f.key, "shorten it", "is longer than %d bytes", f.limit)
+		}
+		if f.value != "" && !text.Visible(f.value) {
+			p.add(f.key, "write what partners shall read, or leave the key out", "has no character that people can see")
 		}
 	}
 }

@@ -83,6 +83,9 @@ type finding struct {
 
 func at(path ...string) []string { return path }
 
+// unseen is what is wrong with a text of blanks.
+const unseen = "has no character that people can see"
+
 // Compiled once; they never change.
 var (
 	idPattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -115,6 +118,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
 			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)
+		} else if n > 0 && !text.Visible(t.text) {
+			note(at(t.field), "text_invalid", unseen)
 		}
 	}
 	if len(d.Certifications) > maxCertifications {
@@ -123,6 +128,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 	for i, c := range d.Certifications {
 		if n := utf8.RuneCountInString(c); n < 1 || n > text.MaxLabel {
 			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", text.MaxLabel)
+		} else if !text.Visible(c) {
+			note(at("certifications", strconv.Itoa(i)), "text_invalid", unseen)
 		}
 	}
 	found = append(found, d.checkPrices()...)
@@ -169,6 +176,8 @@ func (d Document) checkPrices() []finding {
 		ids[c.ID] = true
 		if utf8.RuneCountInString(c.Name) > text.MaxName {
 			note("name", "field_limit", "is too long")
+		} else if c.Name != "" && !text.Visible(c.Name) {
+			note("name", "text_invalid", unseen)
 		}
 		switch c.Kind {
 		case price.Recurring:
@@ -181,6 +190,8 @@ func (d Document) checkPrices() []finding {
 		case price.Usage:
 			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > text.MaxUnit {
 				note("unit", "field_limit", "must say what one unit is")
+			} else if !text.Visible(c.Unit) {
+				note("unit", "text_invalid", unseen)
 			}
 		case price.OneOff:
 		default:

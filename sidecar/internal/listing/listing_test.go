@@ -367,6 +367,10 @@ func TestUpdateRefuses(t *testing.T) {
 		{"a name too long", "text_invalid", listing.Change{Name: ptr(strings.Repeat("x", 201))}},
 		{"a name with a bidi control", "text_invalid", listing.Change{Name: ptr("a\u202Eb")}},
 		{"a name of two lines", "text_invalid", listing.Change{Name: ptr("a\nb")}},
+		{"a name of blanks", "text_invalid", listing.Change{Name: ptr("  ")}},
+		{"a name of zero width", "text_invalid", listing.Change{Name: ptr("\u200b\u2060")}},
+		{"a summary of fillers", "text_invalid", listing.Change{Summary: ptr("\u3164")}},
+		{"a description of empty lines", "text_invalid", listing.Change{Description: ptr("\n\n\u00a0")}},
 		{"a markup too high", "markup_invalid", listing.Change{MarkupBP: ptr[int32](1_000_001)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -349,6 +349,9 @@ func checkOwn(written *string, most int, line bool) (*string, *fault.Error) {
 		return nil, fault.New(fault.Invalid, "text_invalid", "%s", err.Error())
 	case utf8.RuneCountInString(clean) > most:
 		return nil, fault.New(fault.Invalid, "text_invalid", "is longer than %d characters", most)
+	case clean != "" && !text.Visible(clean):
+		return nil, fault.New(fault.Invalid, "text_invalid", "has no character that people can see").
+			Do("write one, or nothing at all to return to the supplier's text")
 	case line && strings.ContainsAny(clean, "\n\t"):
 		return nil, fault.New(fault.Invalid, "text_invalid", "must be one line")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -148,6 +149,11 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 	var data AccessData
 	if err := json.Unmarshal(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
+	}
+	for i, f := range data.Fields {
+		if !text.Visible(f.Title) {
+			data.Fields[i].Title = f.Name
+		}
 	}
 	return data.Fields, nil
 }
