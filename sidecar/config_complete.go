@@ -129,17 +129,18 @@ func (c Config) checkOrigin(p *problems) {
 
 // originAction is what to do about an origin that package guard refuses for a reason.
 func (c Config) originAction(reason string) string {
-	switch reason {
-	case guard.ReasonOriginDev:
+	loopback := strings.Contains(c.Origin, ".localhost:")
+	switch {
+	case reason == guard.ReasonOriginDev, reason == guard.ReasonOriginPort && loopback:
 		if c.Dev {
 			return "use https://NAME.localhost:PORT, as dev mode works on loopback only, or leave it"
 		}
 		return "set dev: true, or use the public name"
-	case guard.ReasonOriginPort:
+	case reason == guard.ReasonOriginPort:
 		return "leave the port away: partners call port 443; listen.peer may be another one to which it is forwarded"
-	case guard.ReasonOriginIDN:
+	case reason == guard.ReasonOriginIDN:
 		return "use a name of the letters a-z, digits and hyphens: partners refuse international names, also as xn--, because look-alikes can pose as others"
-	case guard.ReasonOriginHost, guard.ReasonOriginAddress:
+	case reason == guard.ReasonOriginHost, reason == guard.ReasonOriginAddress:
 		if c.Dev {
 			return "use https://NAME.localhost:PORT"
 		}

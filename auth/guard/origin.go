@@ -100,12 +100,12 @@ func origin(raw string, dev bool) (string, error) {
 	if err := checkHost(host, u.Host); err != nil {
 		return "", err
 	}
-	if loopback := strings.HasSuffix(host, ".localhost"); loopback != dev {
-		return "", refuse(ReasonOriginDev, "names under .localhost are for dev mode, and dev mode is for them only")
-	}
 	port, err := checkPort(u.Host[len(u.Hostname()):], dev)
 	if err != nil {
 		return "", err
+	}
+	if loopback := strings.HasSuffix(host, ".localhost"); loopback != dev {
+		return "", refuse(ReasonOriginDev, "names under .localhost are for dev mode, and dev mode is for them only")
 	}
 	return "https://" + host + port, nil
 }
