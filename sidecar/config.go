@@ -11,8 +11,9 @@ import (
 // the defaults in. The daemon reads the same struct from YAML and the environment with LoadConfig. Each key's variable is
 // HANSE_ and its path in capitals: HANSE_LISTEN_PEER for listen.peer. Durations are written like 15s or 2m.
 type Config struct {
-	// Origin is this member's identity and the URL under which partners reach it: https://host[:port], without a path.
-	// Required outside dev mode. Default: https://hanse.localhost:7443 in dev mode.
+	// Origin is this member's identity and the URL under which partners reach it: https:// and a public DNS name in small
+	// letters, without port and path; in dev mode https://name.localhost:port. Required outside dev mode.
+	// Default: https://hanse.localhost:7443 in dev mode.
 	Origin string `koanf:"origin"`
 	// Dev runs on this machine only: the origin is https://name.localhost:port, certificates come from a shared dev CA,
 	// partners are other such origins. Refused when the origin or a listener is not loopback. Default: false.

@@ -619,3 +619,30 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 		t.Errorf("the job ends with %v after %d calls more", err, s.calls-calls)
 	}
 }
+
+// TestWhatIsRefusedForGoodIsParked: a partner that will not take these bytes will not take them next time.
+func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	meets := func(side *side, kind string) {
+		for refusal, parks := range map[fault.Kind]bool{
+			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true,
+			fault.Precondition: false, fault.Denied: false, fault.Unavailable: false,
+		} {
+			side.before = fault.New(refusal, "any", "any")
+			err := side.work(kind)
+			var parked *job.ParkError
+			if !fault.Is(err, refusal) || errors.As(err, &parked) != parks {
+				t.Errorf("%s refused as %s ends with %v", kind, refusal, err)
+			}
+		}
+		side.before = nil
+		if err := side.work(kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.offer(buyer, terms)
+	meets(s, agreement.JobOffer)
+	b.accept(seller, "")
+	meets(b, agreement.JobAccept)
+}
