@@ -30,7 +30,7 @@ func newEntry(d Doc) *entry {
 	collect := func(into *[]string, texts ...string) {
 		seen := map[string]bool{}
 		for _, t := range texts {
-			words(fold(t), func(w string) {
+			terms(t, func(w string) {
 				if !seen[w] && len(seen) < maxTerms {
 					w = strings.Clone(w)
 					seen[w] = true
