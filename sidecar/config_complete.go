@@ -52,6 +52,7 @@ func (c Config) Complete() (Config, error) {
 	c.checkDatabase(p)
 	c.checkRedis(p)
 	c.checkAdapters(p)
+	c.checkPaths(p)
 	c.checkRest(p)
 	return c, errors.Join(p.errs...)
 }
@@ -61,7 +62,7 @@ func (c Config) withDefaults() Config {
 		c.Origin = cmp.Or(c.Origin, "https://hanse.localhost:7443")
 	}
 	host, port := hostPort(c.Origin)
-	c.DataDir = cmp.Or(c.DataDir, "data")
+	c.DataDir = c.at(cmp.Or(c.DataDir, "data"))
 	c.DevCADir = cmp.Or(c.DevCADir, filepath.Join(c.DataDir, "dev-ca"))
 	c.SiteKeyFile = cmp.Or(c.SiteKeyFile, filepath.Join(c.DataDir, "site.key"))
 	c.Member.Name = cmp.Or(c.Member.Name, host)
@@ -77,6 +78,10 @@ func (c Config) withDefaults() Config {
 	if c.Database.Driver == "sqlite" && c.Database.DSNFile == "" {
 		c.Database.DSN = cmp.Or(c.Database.DSN, filepath.Join(c.DataDir, "hanse.db"))
 	}
+	for _, path := range c.paths() {
+		*path = c.at(*path)
+	}
+	c.Adapters.Connections = c.connectionsAt()
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)

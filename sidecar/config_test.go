@@ -216,7 +216,8 @@ func TestComplete_ShowsAllProblemsAtOnce(t *testing.T) {
 }
 
 func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
-	loaded, err := LoadConfig(writeFile(t, "hanse.yaml", "dev: true\n"), noEnv)
+	path := writeFile(t, "hanse.yaml", "dev: true\n")
+	loaded, err := LoadConfig(path, noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	library, err := Config{Dev: true}.Complete()
+	library, err := Config{Dev: true, Dir: filepath.Dir(path)}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ adapters:
 		t.Fatal(err)
 	}
 	want := Config{
-		Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
+		Dir: filepath.Dir(path), Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
 		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{RatePerSecond: 2.5},
 		Adapters: Adapters{Connections: map[string]Connection{"local": {
 			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},
