@@ -27,6 +27,7 @@ type (
 	Partners interface {
 		Discover(ctx context.Context, origin string) (trust.Info, error)
 		Add(ctx context.Context, origin string, role member.Role, thumbprint string) (member.Partner, error)
+		Refuse(ctx context.Context, origin, reason string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}
