@@ -511,11 +511,19 @@ func TestPortalKeys(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Portals().Remove("shop") })
-		wantKind(t, s.Do(t.Context(), func(tx *store.Tx) error { return tx.Portals().Remove("shop") }), fault.NotFound, "portal_not_found")
+		do(t, s, func(tx *store.Tx) error {
+			c := must(tx.Portals().Get("shop"))
+			c.KeyHash, c.OldKeyHash, c.RemovedAt = nil, nil, start
+			must(tx.Portals().Put(c))
+			return nil
+		})
 		view(t, s, func(tx *store.Tx) error {
-			if n := len(must(tx.Portals().List())); n != 1 {
-				t.Errorf("%d portals", n)
+			for _, gone := range [][]byte{nil, {}, []byte("new"), []byte("old")} {
+				_, err := tx.Portals().ByKeyHash(gone)
+				wantKind(t, err, fault.NotFound, "portal_not_found")
+			}
+			if list := must(tx.Portals().List()); len(list) != 2 || !list[1].RemovedAt.Equal(start) || list[0].Removed() {
+				t.Errorf("listed are %+v", list)
 			}
 			return nil
 		})

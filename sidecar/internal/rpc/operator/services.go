@@ -53,7 +53,7 @@ type (
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
 	PortalClients interface {
-		Add(ctx context.Context, name string, scopes []string) (portal.Client, string, error)
+		Add(ctx context.Context, name string, scopes []string, reuse bool) (portal.Client, string, error)
 		Rotate(ctx context.Context, name string, overlap time.Duration) (portal.Client, string, error)
 		List(ctx context.Context) ([]portal.Client, error)
 		Remove(ctx context.Context, name string) error
