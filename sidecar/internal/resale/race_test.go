@@ -57,7 +57,7 @@ func TestAnEndIsTakenWhateverElseChangesAtThatInstant(t *testing.T) {
 		group.Go(func() error {
 			<-completed
 			return d.Store.Do(ctx, func(tx *store.Tx) error {
-				a, err := tx.Agreements().Get("agr-buyer")
+				a, err := tx.Agreements().Get(self, "agr-buyer")
 				if err != nil {
 					return err
 				}

@@ -158,7 +158,7 @@ func TestVersionedRecords(t *testing.T) {
 			versioned(t, s, a, func(a agreement.Agreement) agreement.Agreement { a.State = agreement.Agreed; return a },
 				func(a *agreement.Agreement) *int64 { return &a.Version },
 				func(tx *store.Tx, a agreement.Agreement) (agreement.Agreement, error) { return tx.Agreements().Put(a) },
-				func(tx *store.Tx) (agreement.Agreement, error) { return tx.Agreements().Get(a.ID) })
+				func(tx *store.Tx) (agreement.Agreement, error) { return tx.Agreements().Get(a.Supplier, a.ID) })
 		})
 		t.Run("retail order", func(t *testing.T) {
 			versioned(t, s, fullOrder(),
