@@ -106,6 +106,12 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		if got := reseller("portal", "remove", "second"); got.code != exitOK {
 			t.Errorf("got %+v", got)
 		}
+		if got := reseller("portal", "add", "second"); got.code != exitConflict || !strings.Contains(got.stderr, "portal_name_used") || !strings.Contains(got.stderr, "--reuse") {
+			t.Errorf("the name of a removed one: %+v", got)
+		}
+		if got := reseller("portal", "add", "second", "--reuse"); got.code != exitOK || !strings.Contains(got.stdout, "Key:") {
+			t.Errorf("the same name on purpose: %+v", got)
+		}
 	})
 
 	t.Run("offerings with a mistake", func(t *testing.T) {

@@ -72,7 +72,7 @@ func (r reseller) do(t testing.TB, fn func(tx listing.Tx) error) {
 func (r reseller) deal(t testing.TB, id, supplier string, state agreement.State, discount int32, currency string) {
 	t.Helper()
 	r.do(t, func(tx listing.Tx) error {
-		a, err := tx.Agreements().Get(id)
+		a, err := tx.Agreements().Get(supplier, id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}

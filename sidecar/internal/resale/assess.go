@@ -52,7 +52,7 @@ func (s *Service) read(ctx context.Context, r *received) (f facts, err error) {
 		if f.partner, err = tx.Partners().Get(r.Partner); err != nil {
 			return err
 		}
-		if f.agreement, err = tx.Agreements().Get(d.Agreement); absent(&err) != nil {
+		if f.agreement, err = tx.Agreements().Get(s.Self, d.Agreement); absent(&err) != nil {
 			return err
 		}
 		if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {

@@ -249,7 +249,7 @@ func (s *Service) prepareChange(ctx context.Context, c PlaceCommand, wish ItemCo
 		if made.subscription, err = tx.Subscriptions().Get(subscription.RetailKey(wish.SubscriptionID)); err != nil {
 			return err
 		}
-		made.agreement, err = tx.Agreements().Get(made.subscription.AgreementID)
+		made.agreement, err = tx.Agreements().Get(made.subscription.Partner, made.subscription.AgreementID)
 		return err
 	})
 	sub := made.subscription
@@ -311,7 +311,7 @@ func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
 }
 
 func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (Item, error) {
-	a, err := tx.Agreements().Get(made.agreement.ID)
+	a, err := tx.Agreements().Get(it.Partner, made.agreement.ID)
 	if err != nil {
 		return it, err
 	}

@@ -210,7 +210,7 @@ func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) 
 	offer, err := s.counter.Offer(ctx, id)
 	s.once.Do(func() {
 		doErr := s.Store.Do(ctx, func(tx *store.Tx) error {
-			a, err := tx.Agreements().Get(offer.Agreement.ID)
+			a, err := tx.Agreements().Get(offer.Partner, offer.Agreement.ID)
 			if err != nil {
 				return err
 			}

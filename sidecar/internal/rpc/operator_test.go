@@ -53,6 +53,10 @@ func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbp
 	return supplierRecord(), nil
 }
 
+func (*fakePartners) Refuse(_ context.Context, origin, reason string) (member.Partner, error) {
+	return member.Partner{Origin: origin, State: member.Refused, Refusal: reason}, nil
+}
+
 func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, error) {
 	if origin != supplier {
 		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "no partner %s", origin)
@@ -184,6 +188,7 @@ func operatorCalls() map[string]string {
 	return map[string]string{
 		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         `{"origin":"https://supplier.example"}`,
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
+		operatorv1connect.PartnerServiceRefusePartnerProcedure:          `{"origin":"https://supplier.example","reason":"no"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
