@@ -115,6 +115,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		{"category", d.Category, 1, text.MaxLabel},
 		{"region", d.Region, 1, text.MaxLabel},
 		{"country", d.Country, 2, 2},
+		{"family", d.Family, 0, text.MaxLabel},
+		{"plan", d.Plan, 0, text.MaxLabel},
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
 			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)

@@ -274,6 +274,8 @@ func (d Document) checkLines() []finding {
 	line(d.Summary, "summary")
 	line(d.Category, "category")
 	line(d.Region, "region")
+	line(d.Family, "family")
+	line(d.Plan, "plan")
 	for i, c := range d.Certifications {
 		line(c, "certifications", fmt.Sprint(i))
 	}

@@ -307,7 +307,7 @@ func FuzzParse(f *testing.F) {
 			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
-			if _, _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
+			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
 				t.Fatal(err)
 			}
 		}
