@@ -140,10 +140,19 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
 		if _, err := schemas.Compile(s.raw); err != nil {
-			note(at("recipe", s.field), "schema_invalid", "%s", causeOf(err))
+			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}
 	return found
+}
+
+// schemaFinding places what is wrong with a schema within the document.
+func schemaFinding(err error, path ...string) finding {
+	var f *recipe.Flaw
+	if errors.As(err, &f) {
+		return finding{append(path, f.Path...), "schema_invalid", f.Cause}
+	}
+	return finding{path, "schema_invalid", causeOf(err)}
 }
 
 func causeOf(err error) string {
