@@ -51,9 +51,13 @@ func ReadBuild() Build {
 // meters registers the collectors.
 func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
 	build := ReadBuild()
-	return metrics.New(metrics.Config{
+	cfg := metrics.Config{
 		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
-	})
+	}
+	if s.cfg.TLS.CertFile != "" {
+		cfg.Certificate = s.cfg.certificate.state
+	}
+	return metrics.New(cfg)
 }
 
 // snapshot reads the gauges that come from SQL.
