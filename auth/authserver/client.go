@@ -98,7 +98,7 @@ func (c *clients) resolve(ctx context.Context, id string) (*client, error) {
 
 func unreachable(err error) bool {
 	switch refusal.Reason(err) {
-	case guard.ReasonTimeout, guard.ReasonUnreachable, guard.ReasonLimited:
+	case guard.ReasonTimeout, guard.ReasonUnreachable, guard.ReasonTLS, guard.ReasonLimited:
 		return true
 	}
 	return false

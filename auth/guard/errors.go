@@ -38,6 +38,8 @@ const (
 	ReasonTimeout = "fetch_timeout"
 	// ReasonUnreachable: no connection, or it broke.
 	ReasonUnreachable = "fetch_unreachable"
+	// ReasonTLS: somebody answers, and TLS with them fails.
+	ReasonTLS = "fetch_tls"
 	// ReasonLimited: too many fetches from this site, or in all.
 	ReasonLimited = "fetch_limited"
 )

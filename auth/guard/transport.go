@@ -130,5 +130,8 @@ func classify(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout()) {
 		return unavailable(ReasonTimeout, "the partner did not answer in time").Because(err)
 	}
+	if text := tlsFailure(err); text != "" {
+		return unavailable(ReasonTLS, text).Because(err)
+	}
 	return unavailable(ReasonUnreachable, "the partner cannot be reached").Because(err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -25,6 +26,12 @@ var kinds = map[connect.Code]fault.Kind{
 	connect.CodeResourceExhausted:  fault.Exhausted,
 }
 
+// cures say what to do where waiting does not help.
+var cures = map[string]string{
+	guard.ReasonTLS: "the origin's own host must answer with a certificate for its name and the whole chain; in dev mode all members need " +
+		"the same dev_ca_dir, which hanse init gives them, and a restart after a change",
+}
+
 // translate is a call's error in the domain's words. The partner's text stays in the log.
 func translate(partner string, err error) error {
 	if err == nil {
@@ -35,7 +42,7 @@ func translate(partner string, err error) error {
 	}
 	var refused *refusal.Error
 	if errors.As(err, &refused) {
-		return fault.New(fault.Unavailable, refused.Reason, "%s cannot be called: %s", partner, refused.Text).Because(err)
+		return fault.New(fault.Unavailable, refused.Reason, "%s cannot be called: %s", partner, refused.Text).Do(cures[refused.Reason]).Because(err)
 	}
 	var c *connect.Error
 	if !errors.As(err, &c) || !connect.IsWireError(err) {
