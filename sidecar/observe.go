@@ -127,6 +127,7 @@ func (s *Sidecar) readiness() []metrics.Check {
 		{Name: "store", Func: func(ctx context.Context) error {
 			return s.store.View(ctx, func(tx *store.Tx) error { _, err := tx.Partners().List(); return err })
 		}},
+		{Name: "store_writes", Func: s.store.Writable},
 		{Name: "hot_state", Func: func(ctx context.Context) error { _, err := s.hot.Birth(ctx); return err }},
 		{Name: "search_index", Func: func(context.Context) error {
 			if !s.indexer.Ready() {

@@ -143,7 +143,7 @@ func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
 	if err != nil || a.State != Offered {
 		return err
 	}
-	return s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS)
+	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
 }
 
 // ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
@@ -302,7 +302,7 @@ func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
 		return err
 	}
 	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return err
+		return job.Decided(err)
 	}
 	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
 }

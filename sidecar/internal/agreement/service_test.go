@@ -619,6 +619,33 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// TestWhatIsRefusedForGoodIsParked: a partner that will not take these bytes will not take them next time.
+func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	meets := func(side *side, kind string) {
+		for refusal, parks := range map[fault.Kind]bool{
+			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true,
+			fault.Precondition: false, fault.Denied: false, fault.Unavailable: false,
+		} {
+			side.before = fault.New(refusal, "any", "any")
+			err := side.work(kind)
+			var parked *job.ParkError
+			if !fault.Is(err, refusal) || errors.As(err, &parked) != parks {
+				t.Errorf("%s refused as %s ends with %v", kind, refusal, err)
+			}
+		}
+		side.before = nil
+		if err := side.work(kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.offer(buyer, terms)
+	meets(s, agreement.JobOffer)
+	b.accept(seller, "")
+	meets(b, agreement.JobAccept)
+}
+
 // TestSuppliersMayChooseTheSameId: neither can a supplier keep another's agreement out by using its id first, nor ours.
 func TestSuppliersMayChooseTheSameId(t *testing.T) {
 	t.Parallel()

@@ -83,6 +83,9 @@ type finding struct {
 
 func at(path ...string) []string { return path }
 
+// unseen is what is wrong with a text of blanks.
+const unseen = "has no character that people can see"
+
 // Compiled once; they never change.
 var (
 	idPattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -112,9 +115,13 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		{"category", d.Category, 1, text.MaxLabel},
 		{"region", d.Region, 1, text.MaxLabel},
 		{"country", d.Country, 2, 2},
+		{"family", d.Family, 0, text.MaxLabel},
+		{"plan", d.Plan, 0, text.MaxLabel},
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
 			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)
+		} else if n > 0 && !text.Visible(t.text) {
+			note(at(t.field), "text_invalid", unseen)
 		}
 	}
 	if len(d.Certifications) > maxCertifications {
@@ -123,6 +130,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 	for i, c := range d.Certifications {
 		if n := utf8.RuneCountInString(c); n < 1 || n > text.MaxLabel {
 			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", text.MaxLabel)
+		} else if !text.Visible(c) {
+			note(at("certifications", strconv.Itoa(i)), "text_invalid", unseen)
 		}
 	}
 	found = append(found, d.checkPrices()...)
@@ -131,10 +140,19 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
 		if _, err := schemas.Compile(s.raw); err != nil {
-			note(at("recipe", s.field), "schema_invalid", "%s", causeOf(err))
+			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}
 	return found
+}
+
+// schemaFinding places what is wrong with a schema within the document.
+func schemaFinding(err error, path ...string) finding {
+	var f *recipe.Flaw
+	if errors.As(err, &f) {
+		return finding{append(path, f.Path...), "schema_invalid", f.Cause}
+	}
+	return finding{path, "schema_invalid", causeOf(err)}
 }
 
 func causeOf(err error) string {
@@ -169,6 +187,8 @@ func (d Document) checkPrices() []finding {
 		ids[c.ID] = true
 		if utf8.RuneCountInString(c.Name) > text.MaxName {
 			note("name", "field_limit", "is too long")
+		} else if c.Name != "" && !text.Visible(c.Name) {
+			note("name", "text_invalid", unseen)
 		}
 		switch c.Kind {
 		case price.Recurring:
@@ -181,6 +201,8 @@ func (d Document) checkPrices() []finding {
 		case price.Usage:
 			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > text.MaxUnit {
 				note("unit", "field_limit", "must say what one unit is")
+			} else if !text.Visible(c.Unit) {
+				note("unit", "text_invalid", unseen)
 			}
 		case price.OneOff:
 		default:

@@ -12,7 +12,7 @@ const (
 
 // Partner is a member with which we have, or are making, a partnership.
 type Partner struct {
-	// Origin is https://host[:port], canonical; the member's identity.
+	// Origin is the member's identity, a canonical origin as guard.Origin writes it.
 	Origin string
 	// PartnershipID is the same on both sides; the ledgers start from its hash.
 	PartnershipID string

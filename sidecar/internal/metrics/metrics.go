@@ -44,7 +44,7 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns *prometheus.CounterVec
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures *prometheus.CounterVec
 	rpcDuration, adapterDuration, jobDuration                     *prometheus.HistogramVec
 	commits, closures                                             prometheus.Counter
 	commitDuration                                                prometheus.Histogram
@@ -81,6 +81,7 @@ func New(cfg Config) (*Metrics, error) {
 		jobDuration:     histogram("hanse_job_run_duration_seconds", "Duration of job runs.", prometheus.ExponentialBuckets(0.001, 4, 9), "kind"),
 		commits:         prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_commits_total", Help: "Write transactions committed."}),
 		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
+		commitFailures:  counter("hanse_store_commit_failures_total", "Units of work that the database did not take, by reason.", "reason"),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hanse_build_info", Help: "1, with the build as labels."}, []string{"version", "revision", "goversion"})
@@ -88,7 +89,7 @@ func New(cfg Config) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
 		m.jobRuns, m.jobDuration,
-		m.commits, m.closures, m.commitDuration, m.partners, build,
+		m.commits, m.closures, m.commitFailures, m.commitDuration, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
@@ -159,6 +160,13 @@ func (m *Metrics) Commit(closures int, d time.Duration) {
 	m.commits.Inc()
 	m.closures.Add(float64(closures))
 	m.commitDuration.Observe(d.Seconds())
+}
+
+// CommitFailed counts one unit of work that the database did not take.
+func (m *Metrics) CommitFailed(reason string) {
+	if m != nil {
+		m.commitFailures.WithLabelValues(m.words.bound("store_reason", reason)).Inc()
+	}
 }
 
 // PeerUp records whether the last call at a partner reached it.

@@ -195,6 +195,11 @@ func (d *Desk) Order(ctx context.Context, q Query) (Order, error) {
 			seen.Items[0].Pseudonym = sub.Pseudonym
 			found = append(found, seen)
 		}
+		for i := range found {
+			if err := found[i].explain(tx); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	found = slices.DeleteFunc(found, func(o Order) bool { return !q.fits(o) })

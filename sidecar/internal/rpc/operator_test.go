@@ -28,6 +28,7 @@ import (
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -95,7 +96,7 @@ type fakeListings struct{ changed []listing.Change }
 
 func (*fakeListings) detail() listing.Detail {
 	return listing.Detail{
-		View:     listing.View{ID: "lst-1", Partner: supplier, OfferingID: "off-1", Headline: money.Amount{Minor: 115, Currency: "EUR"}},
+		View:     listing.View{ID: "lst-1", Partner: supplier, OfferingID: "off-1", Headline: price.Headline{Amount: money.Amount{Minor: 115, Currency: "EUR"}}},
 		MarkupBP: 1500, Wholesale: money.Amount{Minor: 100, Currency: "EUR"},
 	}
 }
