@@ -51,6 +51,9 @@ const (
 // ParseBinding reads what Marshal wrote.
 func ParseBinding(raw []byte) (Binding, error) {
 	v, err := text.DecodeJSON(raw, text.Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
+	if err == nil {
+		v, _, err = text.Exact(v)
+	}
 	if err != nil {
 		return Binding{}, fmt.Errorf("recipe binding: %w", err)
 	}
@@ -317,7 +320,7 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 	return v, true, nil
 }
 
-// plain turns json.Number into float64, so that the value is what encoding/json gives by default.
+// plain turns json.Number into float64, so that the value is what encoding/json gives by default; all numbers here are exact.
 func plain(v any) any {
 	switch t := v.(type) {
 	case json.Number:
