@@ -53,6 +53,8 @@ type View struct {
 	Headline     money.Amount
 	HeadlinePer  string
 	InputsSchema json.RawMessage
+	// MaxQuantity is how many pieces one order line may have, 1 or more.
+	MaxQuantity int64
 	// Digest names what the customer saw: name, prices and input schema. Hex.
 	Digest    string
 	Orderable bool

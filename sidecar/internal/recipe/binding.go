@@ -148,6 +148,18 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 	return v, true, nil
 }
 
+// Uses lists the paths within the binding at which a reference stands in With.
+func (b Binding) Uses(name string) (paths [][]string) {
+	_, _, _ = walk(map[string]any{"with": b.With}, nil, func(path []string, s string) (any, bool, error) {
+		parts, _ := split(s) // Lint says what is malformed
+		if slices.ContainsFunc(parts, func(p part) bool { return strings.Join(p.ref, ".") == name }) {
+			paths = append(paths, slices.Clone(path))
+		}
+		return s, true, nil
+	})
+	return paths
+}
+
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
 func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	inputs, err := readSchema(inputsSchema)
