@@ -17,7 +17,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "web-unit-"));
   await build({
     stdin: {
-      contents: `export * from "./locale.js"; export * from "./money.js"; export * from "./schema.js"; export * from "./ids.js";
+      contents: `export * from "./locale.js"; export * from "./money.js"; export * from "./schema.js"; export * from "./draft.js"; export * from "./number.js"; export * from "./ids.js";
         export { en } from "./messages/en.js"; export { de } from "./messages/de.js"; export { fr } from "./messages/fr.js";
         export { it } from "./messages/it.js"; export { es } from "./messages/es.js";`,
       resolveDir: join(here, "..", "src"), loader: "ts",
@@ -102,21 +102,34 @@ const schema = JSON.stringify({
     mail: { type: "string", format: "email" },
     kind: { const: "fixed" },
     net: { type: "object", properties: { mtu: { type: "integer" } } },
-    odd: { type: "array" },
   },
 });
 
-async function fill(values, text = schema) {
-  const en = await lib.Locale.of("en");
-  const fields = lib.fieldsOf(text);
-  const draft = lib.draftOf(fields);
-  for (const [path, value] of Object.entries(values)) draft.set(path, value);
-  const { inputs, errors } = lib.read(en, text, fields, draft);
-  return { fields, inputs, errors: Object.fromEntries(errors) };
+/** What a form reads when these are typed, by the fields' keys; null where no form is made. */
+async function fill(values, text = schema, lang = "en") {
+  const locale = await lib.Locale.of(lang);
+  const form = lib.formOf(text);
+  if (form instanceof lib.Refusal) return null;
+  let draft = lib.draftOf(locale, form);
+  for (const [key, value] of Object.entries(values)) {
+    if (value === "+") draft = lib.changeRows(locale, fieldAt(form, draft, key), draft);
+    else draft.set(key, value);
+  }
+  const { inputs, errors, entries } = lib.read(locale, form, draft);
+  return { locale, form, draft, inputs, errors: Object.fromEntries(errors), entries };
 }
 
+/** The field of a key among those that are shown. */
+function fieldAt(root, draft, key) {
+  const inner = root.kind === "list" ? lib.listRows(root, draft).map((r) => r.field) : [...root.fields, ...root.variants];
+  return root.key === key ? root : inner.map((f) => fieldAt(f, draft, key)).find(Boolean);
+}
+
+/** A choice as the draft keeps it. */
+const pick = (value) => JSON.stringify(value);
+
 test("a form gives the inputs that the schema asks for", async () => {
-  const { inputs, errors } = await fill({ name: "abc", plan: "2", count: "7", share: "0,3", mail: "a@b.example", "net.mtu": "1500" });
+  const { inputs, errors } = await fill({ name: "abc", plan: pick(3), count: "7", share: "0,3", mail: "a@b.example", "net.mtu": "1500" });
   assert.deepEqual(errors, {});
   assert.deepEqual(inputs, { kind: "fixed", name: "abc", plan: 3, count: 7, share: 0.3, backups: true, mail: "a@b.example", net: { mtu: 1500 } });
 });
@@ -138,32 +151,70 @@ test("what is wrong is said at its field", async () => {
     [{ share: "0.25" }, "share", "Please enter a multiple of 0.1."],
     [{ mail: "nobody" }, "mail", "Please enter an e-mail address."],
   ]) {
-    const { errors } = await fill({ name: "abc", plan: "0", ...values });
+    const { errors } = await fill({ name: "abc", plan: pick("small"), ...values });
     assert.deepEqual(Object.keys(errors), [field], JSON.stringify(values));
     if (message) assert.equal(errors[field], message);
   }
 });
 
 test("optional fields that are left empty are left out", async () => {
-  const { inputs } = await fill({ name: "abc", plan: "0" });
+  const { inputs } = await fill({ name: "abc", plan: pick("small") });
   assert.deepEqual(Object.keys(inputs).sort(), ["backups", "count", "kind", "name", "plan"]);
 });
 
+// Which schemas a form is made of, and what it sends: sidecar/internal/recipe runs the same file.
+const forms = JSON.parse(await readFile(join(here, "..", "testdata", "forms.json"), "utf8")).forms;
+
+for (const { name, schema, fills, refused, at } of forms) {
+  test(`form: ${name}`, async () => {
+    const text = JSON.stringify(schema);
+    if (refused) {
+      const form = lib.formOf(text);
+      assert.equal(form.code, refused, "a form is made, or refused for another reason");
+      if (at[0] !== "*") assert.deepEqual(form.path, at);
+      return;
+    }
+    for (const { typed, lang, sent, wrong } of fills) {
+      const got = await fill(typed, text, lang);
+      assert.ok(got, "no form is made: " + lib.formOf(text));
+      assert.deepEqual(Object.keys(got.errors).sort(), [...(wrong ?? [])].sort(), JSON.stringify(got.errors));
+      if (!wrong) assert.equal(JSON.stringify(sorted(got.inputs)), JSON.stringify(sorted(sent)));
+      // All that is sent is shown before the order is placed.
+      const lines = got.entries.filter((e) => e.value !== undefined).map((e) => lib.shown(got.locale, e));
+      assert.ok(lines.every((line) => line !== ""));
+    }
+  });
+}
+
+/** JSON with names sorted, own __proto__ kept. */
+function sorted(v) {
+  if (Array.isArray(v)) return v.map(sorted);
+  return v !== null && typeof v === "object" ? Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, w]) => [k, sorted(w)]) : v;
+}
+
 test("a partner's schema cannot break the page", async () => {
-  assert.equal(lib.fieldsOf("{"), undefined);
-  assert.equal(lib.fieldsOf("[]"), undefined);
-  assert.deepEqual(lib.fieldsOf(""), []);
-  const many = JSON.stringify({ properties: Object.fromEntries(Array.from({ length: 5000 }, (_, i) => ["f" + i, { type: "string" }])) });
-  assert.equal(lib.fieldsOf(many).length, 200);
+  const code = (text) => lib.formOf(text).code;
+  assert.equal(code("{"), "type");
+  assert.equal(code("[]"), "type");
+  assert.deepEqual(lib.formOf("").fields, []);
+  const many = (n) => JSON.stringify({ type: "object", properties: Object.fromEntries(Array.from({ length: n }, (_, i) => ["f" + i, { type: "string" }])) });
+  assert.equal(code(many(5000)), "limit");
+  assert.equal(lib.formOf(many(199)).fields.length, 199);
   let deep = { type: "string" };
   for (let i = 0; i < 500; i++) deep = { type: "object", properties: { inner: deep } };
-  assert.ok(lib.flat(lib.fieldsOf(JSON.stringify(deep))).length <= 1);
-  const bad = JSON.stringify({ properties: { a: { type: "string", pattern: "(" } } });
+  assert.equal(code(JSON.stringify(deep)), "limit");
+  const circle = { type: "object", $ref: "#/$defs/a", $defs: { a: { allOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/a" }] } } };
+  assert.equal(code(JSON.stringify(circle)), "limit");
+  const nest = { type: "object", $ref: "#/$defs/a", $defs: { a: { properties: { a: { $ref: "#/$defs/a", type: "object" } } } } };
+  assert.equal(code(JSON.stringify(nest)), "limit");
+  const bad = JSON.stringify({ type: "object", properties: { a: { type: "string", pattern: "(" } } });
   assert.deepEqual((await fill({ a: "x" }, bad)).errors, {}); // the sidecar checks again
-  const proto = `{"properties":{"__proto__":{"type":"string"}}}`;
-  const { inputs } = await fill({ ["__proto__"]: "x" }, proto);
+  const proto = `{"type":"object","properties":{"__proto__":{"type":"string"},"\\ud800x":{"type":"string"}}}`;
+  assert.equal(code(proto), "name"); // half of a character
+  const { inputs } = await fill({ ["__proto__"]: "x" }, proto.replace("\\ud800", ""));
   assert.equal({}.x, undefined);
   assert.equal(Object.getPrototypeOf(inputs), Object.prototype);
+  assert.equal(JSON.stringify(inputs), `{"__proto__":"x"}`);
 });
 
 test("order ids are UUIDs of version 7 and are kept until they are cleared", () => {
