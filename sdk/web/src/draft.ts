@@ -216,7 +216,7 @@ class Reader {
 /** The entry for a path of the API within the inputs: "servers[1].name". The deepest one that holds it, if any. */
 export function entryAt(entries: Entry[], path: string): Entry | undefined {
   const holds = (at: string) => path === at || (path.startsWith(at) && /^[.[]/.test(path.slice(at.length)));
-  return entries.reduce<Entry | undefined>((best, e) => (e.path.length > (best?.path.length ?? 0) && holds(joinPath(e.path)) ? e : best), undefined);
+  return entries.reduce<Entry | undefined>((best, e) => (e.path.length >= (best?.path.length ?? 0) && holds(joinPath(e.path)) ? e : best), undefined);
 }
 
 /** A path as the API writes it: sidecar/internal/text/path.go. */

@@ -72,7 +72,7 @@ function decimalPoint({ decimal, group }: Marks, text: string): string | undefin
   }
   const [before, after] = text.split(last) as [string, string];
   if (last === decimal) return `${before || "0"}.${after}`;
-  if (after.length !== 3) return before === "" ? undefined : `${before}.${after}`;
+  if (after.length !== 3 || before === "0") return before === "" ? undefined : `${before}.${after}`;
   return last === group ? joined(text, last, undefined) : undefined;
 }
 
@@ -94,7 +94,7 @@ function joined(text: string, separator: string, point: string | undefined): str
 export function exactNumber(locale: Locale, n: number): string {
   const [sign, whole, fraction] = written(n);
   const spaced = whole.length > 4 ? whole.replace(/\B(?=(\d{3})+$)/g, "\u202f") : whole;
-  const padded = fraction.length === 3 && whole !== "0" && whole.length <= 3 ? fraction + "0" : fraction;
+  const padded = fraction.length === 3 && whole !== "0" && whole.length <= 4 ? fraction + "0" : fraction;
   return (sign ? "\u2212" : "") + spaced + (padded ? marksOf(locale).decimal + padded : "");
 }
 
