@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import type { Problem } from "./api.js";
-import { changeRows, draftOf, entryAt, read, shown, type Draft, type Entry } from "./draft.js";
+import { addRow, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
 import { HanseElement } from "./element.js";
 import { formStyles, renderFields, renderInput, type FormHost } from "./form.js";
 import type { Listing } from "./gen/hanse/portal/v1/portal_pb.js";
@@ -82,7 +82,7 @@ export class HanseCheckout extends HanseElement {
       const { listing } = await this.api.catalog.getListing({ id: this.listingId });
       if (!listing) throw new ConnectError("no listing", Code.Internal);
       this.form = formOf(listing.inputsSchema);
-      if (!(this.form instanceof Refusal)) this.draft = new Map([...draftOf(this.locale, this.form), ...this.draft]);
+      if (!(this.form instanceof Refusal)) this.draft = keep(draftOf(this.locale, this.form), this.draft);
       this.listing = listing;
     } catch (err) {
       this.problem = this.fail(err);
@@ -118,12 +118,14 @@ export class HanseCheckout extends HanseElement {
   }
 
   private addRow(f: Field): void {
-    this.draft = changeRows(this.locale, f, this.draft);
+    this.draft = addRow(this.locale, f, this.draft);
     this.settle();
+    const added = listRows(f, this.draft).at(-1)!.field.key;
+    void this.focusOn(["input", "select", "textarea", "button"].map((tag) => `[data-row="${CSS.escape(added)}"] ${tag}`).join());
   }
 
   private removeRow(f: Field, id: string): void {
-    this.draft = changeRows(this.locale, f, this.draft, id);
+    this.draft = removeRow(f, this.draft, id);
     this.settle();
     void this.focusOn(`[id="${CSS.escape("in-" + f.key)}"]`);
   }
@@ -371,4 +373,9 @@ export class HanseCheckout extends HanseElement {
       }
     `,
   ];
+}
+
+/** A new form's draft with what was entered before the offer changed. */
+function keep(draft: Draft, before: Draft): Draft {
+  return new Map([...draft, ...[...before].filter(([key, value]) => !draft.has(key) || typeof draft.get(key) === typeof value)]);
 }

@@ -30,10 +30,15 @@ function prefill(locale: Locale, f: Field, preset: JsonValue | undefined, draft:
       for (const m of f.fields) prefill(locale, m, Object.hasOwn(given, m.name) ? given[m.name] : m.preset, draft);
       return;
     }
-    case "list":
-      draft.set(f.key, list.map((_, i) => i).join(" "));
-      list.forEach((v, i) => prefill(locale, row(f, String(i)), v, draft));
+    case "list": {
+      const count = preset === undefined && f.must ? leastRows(f) : list.length;
+      draft.set(f.key, Array.from({ length: count }, (_, i) => i).join(" "));
+      for (let i = 0; i < count; i++) {
+        const one = row(f, String(i));
+        prefill(locale, one, i < list.length ? list[i] : one.preset, draft);
+      }
       return;
+    }
     case "set":
       for (const c of f.choices) draft.set(boxKey(f, c.value), list.some((v) => same(v, c.value)));
       return;
@@ -82,16 +87,24 @@ function rekey(f: Field, length: number, key: string): Field {
   return { ...f, key: key + f.key.slice(length), fields: f.fields.map(again), variants: f.variants.map(again), item: f.item && again(f.item) };
 }
 
-/** Adds an empty row, or takes one out. */
-export function changeRows(locale: Locale, f: Field, draft: Draft, remove?: string): Draft {
+/** Takes a row out. */
+export function removeRow(f: Field, draft: Draft, id: string): Draft {
+  return new Map(draft).set(f.key, rowsOf(f, draft).filter((other) => other !== id).join(" "));
+}
+
+/** Adds an empty row, unless there are as many as there may be. */
+export function addRow(locale: Locale, f: Field, draft: Draft): Draft {
   const next = new Map(draft);
   const ids = rowsOf(f, draft);
-  if (remove !== undefined) return next.set(f.key, ids.filter((id) => id !== remove).join(" "));
   if (ids.length >= mostRows(f)) return next;
   const id = String(ids.reduce((most, one) => Math.max(most, Number(one) + 1), 0));
   const added = row(f, id);
   prefill(locale, added, added.preset, next);
   return next.set(f.key, [...ids, id].join(" "));
+}
+
+function leastRows(f: Field): number {
+  return Math.max(0, ...f.rules.map((s) => s.minItems ?? 0));
 }
 
 export function mostRows(f: Field): number {
@@ -180,7 +193,7 @@ class Reader {
   }
 
   private many(f: Field, values: JsonValue[], count: number): JsonValue | undefined {
-    const least = Math.max(0, ...f.rules.map((s) => s.minItems ?? 0));
+    const least = leastRows(f);
     if (count === 0 && !f.must && f.preset === undefined) return undefined;
     if (count === 0 && f.nullable && least > 0) return null;
     if (count < least) return this.wrong(f, this.locale.plural("field.minItems", least));

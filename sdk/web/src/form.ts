@@ -2,6 +2,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { boxKey, choiceTitle, hint, listRows, mayBeNegative, mostRows, type Draft } from "./draft.js";
 import type { Locale } from "./locale.js";
+import { typedNumber } from "./number.js";
 import { canonical, type Field } from "./schema.js";
 
 /** What the fields of a form need of the element that shows them. */
@@ -69,7 +70,7 @@ function renderList(host: FormHost, f: Field): TemplateResult {
   const t = host.locale;
   const rows = listRows(f, host.draft);
   return fieldset(host, f, html`
-    ${rows.map(({ id, field }) => html`<div class="list-row" part="row">
+    ${rows.map(({ id, field }) => html`<div class="list-row" part="row" data-row=${field.key}>
         ${renderField(host, field)}
         <button type="button" class="button quiet small" part="remove-row" aria-label=${t.t("checkout.removeRow", { name: field.title })} @click=${() => host.removeRow(f, id)}>${t.t("checkout.remove")}</button>
       </div>`)}
@@ -127,7 +128,7 @@ function renderControl(host: FormHost, f: Field, c: Control): TemplateResult {
   }
   const type = typeOf(f);
   return html`<input id=${idOf(f)} class="input ${f.kind === "text" ? "" : "short"}" part="input" type=${type} inputmode=${inputMode(f) ?? nothing}
-    autocomplete=${type === "password" ? "new-password" : "off"} autocapitalize="none" spellcheck="false" placeholder=${f.example || nothing}
+    autocomplete=${type === "password" ? "new-password" : "off"} autocapitalize="none" spellcheck="false" placeholder=${exampleOf(host, f) || nothing}
     aria-required=${f.required} aria-invalid=${c.invalid} aria-describedby=${described} .value=${live(value)} @input=${on} />`;
 }
 
@@ -135,6 +136,10 @@ function typeOf(f: Field): string {
   if (f.secret) return "password";
   const format = f.kind === "text" ? f.rules.find((s) => s.format !== undefined)?.format : undefined;
   return format === "email" || format === "date" ? format : "text";
+}
+
+function exampleOf(host: FormHost, f: Field): string {
+  return typeof f.example === "number" ? typedNumber(host.locale, f.example) : f.example;
 }
 
 function inputMode(f: Field): string | undefined {

@@ -67,7 +67,7 @@ export interface Field {
   secret: boolean;
   /** Its default. */
   preset: JsonValue | undefined;
-  example: string;
+  example: string | number;
   choices: Choice[];
   fields: Field[];
   variants: Field[];
@@ -449,9 +449,9 @@ function first<K extends keyof Schema>(parts: Schema[], keyword: K): Schema[K] |
   return parts.find((s) => s[keyword] !== undefined)?.[keyword];
 }
 
-function example(list: unknown): string {
+function example(list: unknown): string | number {
   const one: unknown = Array.isArray(list) ? list[0] : undefined;
-  return typeof one === "string" || typeof one === "number" ? String(one) : "";
+  return typeof one === "string" || typeof one === "number" ? one : "";
 }
 
 /** Whether two JSON values are one; the order of names does not count. */

@@ -112,7 +112,7 @@ async function fill(values, text = schema, lang = "en") {
   if (form instanceof lib.Refusal) return null;
   let draft = lib.draftOf(locale, form);
   for (const [key, value] of Object.entries(values)) {
-    if (value === "+") draft = lib.changeRows(locale, fieldAt(form, draft, key), draft);
+    if (value === "+") draft = lib.addRow(locale, fieldAt(form, draft, key), draft);
     else draft.set(key, value);
   }
   const { inputs, errors, entries } = lib.read(locale, form, draft);
