@@ -26,7 +26,8 @@ func (c *Client) Listings(ctx context.Context, req *SearchRequest) iter.Seq2[*Li
 	})
 }
 
-// Listing reads one listing with its prices and input schema. Unknown: reason listing_not_found.
+// Listing reads one listing with its prices and input schema. Unknown: reason listing_not_found; not sold any more:
+// listing_withdrawn.
 func (c *Client) Listing(ctx context.Context, id string) (*Listing, error) {
 	res, err := unary(ctx, c.retry, c.catalog.GetListing, &portalv1.GetListingRequest{Id: id})
 	return res.GetListing(), err

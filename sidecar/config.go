@@ -11,8 +11,9 @@ import (
 // the defaults in. The daemon reads the same struct from YAML and the environment with LoadConfig. Each key's variable is
 // HANSE_ and its path in capitals: HANSE_LISTEN_PEER for listen.peer. Durations are written like 15s or 2m.
 type Config struct {
-	// Origin is this member's identity and the URL under which partners reach it: https://host[:port], without a path.
-	// Required outside dev mode. Default: https://hanse.localhost:7443 in dev mode.
+	// Origin is this member's identity and the URL under which partners reach it: https:// and a public DNS name in small
+	// letters, without port and path; in dev mode https://name.localhost:port. Required outside dev mode.
+	// Default: https://hanse.localhost:7443 in dev mode.
 	Origin string `koanf:"origin"`
 	// Dev runs on this machine only: the origin is https://name.localhost:port, certificates come from a shared dev CA,
 	// partners are other such origins. Refused when the origin or a listener is not loopback. Default: false.
@@ -48,6 +49,8 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
+	// Dir is the folder at which relative paths start; LoadConfig gives the file's. Default: the working directory.
+	Dir string `koanf:"-"`
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`

@@ -199,11 +199,12 @@ func (s *Sidecar) PeerHandler() http.Handler { return s.handlers.peer }
 func (s *Sidecar) OpsHandler() http.Handler { return s.handlers.ops }
 
 // Client is the sdk client of a portal in the same program, over memory. It makes the portal client of that name, or gives
-// it a new key where it exists; the key lives in this process only. It answers while Run runs.
+// it a new key where it exists; the key lives in this process only. The name of a portal that was removed is refused until an
+// operator takes it again: hanse portal add NAME --reuse. It answers while Run runs.
 func (s *Sidecar) Client(ctx context.Context, portalName string) (*sdk.Client, error) {
 	_, key, err := s.portals.Rotate(ctx, portalName, 0)
 	if fault.Is(err, fault.NotFound) {
-		_, key, err = s.portals.Add(ctx, portalName, nil)
+		_, key, err = s.portals.Add(ctx, portalName, nil, false)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("portal client %s: %w", portalName, err)

@@ -349,3 +349,17 @@ test("an element's name is visible where a sidecar's is", () => {
   for (const s of ["", "  ", "\u00a0\u200b", "\u3164", "\u115f\u1160\uffa0", "\u2800", "\ufe0f", "\u0301", "\u00ad", "\u{e0041}", "\u{1d159}", "\ufffd", "\ue000"]) assert.equal(lib.visible(s), false, JSON.stringify(s));
   for (const s of ["x", "7", "-", "\u2764\ufe0f", "\u200ba", "\uad6c", "\u2801", "\u1780"]) assert.equal(lib.visible(s), true, JSON.stringify(s));
 });
+
+// How defaults are filled in: the sidecar's file too. A form that nobody has touched orders what no inputs at all would.
+const defaults = JSON.parse(await readFile(join(here, "..", "testdata", "defaults.json"), "utf8")).cases;
+
+test("an untouched form orders what the defaults say", async () => {
+  let made = 0;
+  for (const { name, schema, inputs, complete } of defaults) {
+    const got = Object.keys(inputs).length === 0 ? await fill({}, JSON.stringify(schema)) : null;
+    if (!got || Object.keys(got.errors).length > 0) continue;
+    made++;
+    assert.deepEqual(sorted(got.inputs), sorted(complete), name);
+  }
+  assert.ok(made >= 3, `${made} forms`);
+});

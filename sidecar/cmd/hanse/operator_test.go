@@ -1,12 +1,19 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -99,6 +106,12 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		if got := reseller("portal", "remove", "second"); got.code != exitOK {
 			t.Errorf("got %+v", got)
 		}
+		if got := reseller("portal", "add", "second"); got.code != exitConflict || !strings.Contains(got.stderr, "portal_name_used") || !strings.Contains(got.stderr, "--reuse") {
+			t.Errorf("the name of a removed one: %+v", got)
+		}
+		if got := reseller("portal", "add", "second", "--reuse"); got.code != exitOK || !strings.Contains(got.stdout, "Key:") {
+			t.Errorf("the same name on purpose: %+v", got)
+		}
 	})
 
 	t.Run("offerings with a mistake", func(t *testing.T) {
@@ -140,9 +153,33 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 				t.Errorf("%s: exit %d, want %d:\n%s%s", name, got.code, tc.code, got.stdout, got.stderr)
 			}
 		}
+		stranger := "https://stranger.localhost" + withAnotherCA(t)
+		if got := reseller("partner", "add", stranger, "--as", "supplier", "--yes"); got.code != exitPending ||
+			!strings.Contains(got.stderr, "tls_unknown_authority") || !strings.Contains(got.stderr, "dev_ca_dir") {
+			t.Errorf("a member of another dev CA: %+v", got)
+		}
 		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": "hanse_op_wrong"}, "", "order", "list", "-c", p.reseller.ConfigFile)
 		if got.code != exitAuth {
 			t.Errorf("wrong token: %+v", got)
 		}
 	})
+}
+
+// withAnotherCA serves stranger.localhost with a certificate of a dev CA that is not the pair's, and returns the port.
+func withAnotherCA(t *testing.T) string {
+	t.Helper()
+	ca, err := tlsdev.Open(t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.Certificate("stranger.localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL[strings.LastIndex(server.URL, ":"):]
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,15 +36,17 @@ type service interface {
 }
 
 func (c *serveCmd) Run(a *app) error {
-	cfg, err := sidecar.LoadConfig(a.flags.Config, a.getenv)
+	read, err := a.configuration()
 	if err != nil {
-		return configError(err)
+		return err
 	}
-	if cfg, err = cfg.Complete(); err != nil {
+	cfg, err := read.Complete()
+	if err != nil {
 		return configError(err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
 	hot.LogTo(cfg.Logger)
+	cfg.Logger.Info("configuration", "file", cmp.Or(read.File, "none"), "data_dir", absolute(cfg.DataDir))
 	d, err := newDaemon(cfg)
 	if err != nil {
 		return err

@@ -139,11 +139,11 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 
 // SendOffer is the handler of JobOffer.
 func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Key)
+	a, err := s.Get(ctx, s.Self, j.Key)
 	if err != nil || a.State != Offered {
 		return err
 	}
-	return s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS)
+	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
 }
 
 // ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
@@ -169,7 +169,7 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	a.SupplierJWS = jws
 	var state State
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(a.ID)
+		have, err := tx.Agreements().Get(caller, a.ID)
 		if err == nil {
 			if have.Digest != a.Digest {
 				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
@@ -233,7 +233,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	}
 	var accepted Agreement
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(a.ID)
+		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
 			return err
 		}
@@ -264,8 +264,8 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 
 func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, error) {
 	if id != "" {
-		a, err := s.Get(ctx, id)
-		if err == nil && (a.Supplier != supplier || a.Reseller != s.Self) {
+		a, err := s.Get(ctx, supplier, id)
+		if err == nil && a.Reseller != s.Self {
 			return Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "agreement %s is not one of %s with us", id, supplier)
 		}
 		return a, err
@@ -297,14 +297,14 @@ func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, 
 
 // SendAcceptance is the handler of JobAccept.
 func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Key)
+	a, err := s.Get(ctx, j.Partner, j.Key)
 	if err != nil || a.State != Agreed {
 		return err
 	}
 	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return err
+		return job.Decided(err)
 	}
-	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.ID) })
+	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
 }
 
 // ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
@@ -325,7 +325,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
 	}
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(accepted.ID)
+		have, err := tx.Agreements().Get(s.Self, accepted.ID)
 		if err != nil {
 			return err
 		}
@@ -344,7 +344,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
 				return err
 			}
-			if err := s.activate(tx, accepted.ID); err != nil {
+			if err := s.activate(tx, s.Self, accepted.ID); err != nil {
 				return err
 			}
 			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
@@ -361,8 +361,8 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 }
 
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
-func (s *Service) activate(tx Tx, id string) error {
-	a, err := tx.Agreements().Get(id)
+func (s *Service) activate(tx Tx, supplier, id string) error {
+	a, err := tx.Agreements().Get(supplier, id)
 	if err != nil || a.State == Active {
 		return err
 	}
@@ -391,20 +391,13 @@ func (s *Service) activate(tx Tx, id string) error {
 
 // ApplyActive applies the supplier's ledger entry agreement.active.
 func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
-	a, err := tx.Agreements().Get(e.Subject)
-	if err != nil {
-		return err
-	}
-	if a.Supplier != e.Partner {
-		return fault.New(fault.Denied, "agreement_not_yours", "agreement %s is not one of %s", a.ID, e.Partner)
-	}
-	return s.activate(tx, a.ID)
+	return s.activate(tx, e.Partner, e.Subject)
 }
 
 // Get reads one; fault.NotFound.
-func (s *Service) Get(ctx context.Context, id string) (a Agreement, err error) {
+func (s *Service) Get(ctx context.Context, supplier, id string) (a Agreement, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		a, err = tx.Agreements().Get(id)
+		a, err = tx.Agreements().Get(supplier, id)
 		return err
 	})
 	return a, err

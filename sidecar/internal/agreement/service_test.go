@@ -112,9 +112,9 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 // signature is the reseller's, as it travels.
 func (s *side) signature(id string) string {
 	s.t.Helper()
-	a, err := s.service.Get(s.t.Context(), id)
-	if err != nil || a.ResellerJWS == "" {
-		s.t.Fatalf("agreement %s is not signed by the reseller (%v)", id, err)
+	a := s.find(id)
+	if a.ResellerJWS == "" {
+		s.t.Fatalf("agreement %s is not signed by the reseller", id)
 	}
 	return a.ResellerJWS
 }
@@ -258,7 +258,6 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"another next key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_next_key", "k"))), seller, "", pins},
 		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
-		{"another seller's under the same id", o.sign(signed.Agreement, document(t, o.offer(buyer, terms).Payload, change("id", taken.ID))), other, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"a stranger's", s.sign(signed.Agreement, payload), "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
 		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Precondition, "partnership_state", ""}},
 		{"of who was refused", s.sign(signed.Agreement, payload), seller, member.Refused, refusal{fault.Precondition, "partnership_state", ""}},
@@ -450,7 +449,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	}
 	t.Run("of what was replaced since", func(t *testing.T) {
 		s.Do(func(tx *store.Tx) error {
-			a, err := tx.Agreements().Get(offered.ID)
+			a, err := tx.Agreements().Get(seller, offered.ID)
 			if err != nil {
 				return err
 			}
@@ -573,10 +572,10 @@ func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
 		e    ledger.Entry
 		want refusal
 	}{
-		{"by another member", active(other, agreed.ID), refusal{fault.Denied, "agreement_not_yours", ""}},
+		{"by another member", active(other, agreed.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that does not exist", active(seller, "agr-none"), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that we did not accept", active(seller, offered.ID), refusal{fault.Precondition, "agreement_state", ""}},
-		{"one that we offered", active(seller, own.ID), refusal{fault.Denied, "agreement_not_yours", ""}},
+		{"one that we offered", active(seller, own.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -617,5 +616,78 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 	calls := s.calls
 	if err := s.work(agreement.JobOffer); err != nil || s.calls != calls {
 		t.Errorf("the job ends with %v after %d calls more", err, s.calls-calls)
+	}
+}
+
+// TestWhatIsRefusedForGoodIsParked: a partner that will not take these bytes will not take them next time.
+func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	meets := func(side *side, kind string) {
+		for refusal, parks := range map[fault.Kind]bool{
+			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true,
+			fault.Precondition: false, fault.Denied: false, fault.Unavailable: false,
+		} {
+			side.before = fault.New(refusal, "any", "any")
+			err := side.work(kind)
+			var parked *job.ParkError
+			if !fault.Is(err, refusal) || errors.As(err, &parked) != parks {
+				t.Errorf("%s refused as %s ends with %v", kind, refusal, err)
+			}
+		}
+		side.before = nil
+		if err := side.work(kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.offer(buyer, terms)
+	meets(s, agreement.JobOffer)
+	b.accept(seller, "")
+	meets(b, agreement.JobAccept)
+}
+
+// TestSuppliersMayChooseTheSameId: neither can a supplier keep another's agreement out by using its id first, nor ours.
+func TestSuppliersMayChooseTheSameId(t *testing.T) {
+	t.Parallel()
+	s, b, o := newMarket(t)
+	const id = "agr-same"
+	for _, m := range []*side{s, b, o} {
+		m.service.NewID = func() string { return id }
+	}
+	sold := map[*side]agreement.Terms{
+		s: {WholesaleDiscountBP: 1000, Currency: "EUR"}, o: {WholesaleDiscountBP: 3000, Currency: "SEK"},
+	}
+	for m, terms := range sold {
+		m.delivered(buyer, terms)
+	}
+	own := b.delivered(seller, agreement.Terms{WholesaleDiscountBP: 5000, Currency: "USD"})
+	for m := range sold {
+		b.accept(m.Origin, id)
+	}
+	b.View(func(tx *store.Tx) error { // one job for each supplier, under the same key
+		due, err := tx.Jobs().Due(b.Clock.Now(), 99, 99)
+		due = slices.DeleteFunc(due, func(j job.Job) bool { return j.Kind != agreement.JobAccept })
+		if len(due) != len(sold) {
+			t.Errorf("%d acceptances are due", len(due))
+		}
+		return err
+	})
+	for m, terms := range sold {
+		err := b.service.SendAcceptance(t.Context(), job.Job{Kind: agreement.JobAccept, Key: id, Partner: m.Origin})
+		if !errors.Is(err, job.ErrFinished) {
+			t.Fatalf("the acceptance for %s ends with %v", m.Origin, err)
+		}
+		if err := b.hear(m, id); err != nil {
+			t.Fatal(err)
+		}
+		for _, side := range []*side{m, b} {
+			a, err := side.service.Get(t.Context(), m.Origin, id)
+			if err != nil || a.State != agreement.Active || a.Terms.Currency != terms.Currency || a.Terms.WholesaleDiscountBP != terms.WholesaleDiscountBP {
+				t.Errorf("%s has %+v of %s, %v", side.Origin, a, m.Origin, err)
+			}
+		}
+	}
+	if a, err := b.service.Get(t.Context(), buyer, id); err != nil || a.State != agreement.Offered || a.Digest != own.Digest {
+		t.Errorf("our own is %+v, %v", a, err)
 	}
 }

@@ -19,6 +19,9 @@ type Document struct {
 	Summary     string `json:"summary"`
 	Description string `json:"description,omitempty"`
 	Category    string `json:"category"`
+	// Family names the product that the offering is a variant of, Plan the variant besides its place; "" where it stands alone.
+	Family string `json:"family,omitempty"`
+	Plan   string `json:"plan,omitempty"`
 	// Region is the supplier's name for the place, Country its ISO 3166-1 alpha-2 code.
 	Region         string            `json:"region"`
 	Country        string            `json:"country"`

@@ -115,6 +115,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		{"category", d.Category, 1, text.MaxLabel},
 		{"region", d.Region, 1, text.MaxLabel},
 		{"country", d.Country, 2, 2},
+		{"family", d.Family, 0, text.MaxLabel},
+		{"plan", d.Plan, 0, text.MaxLabel},
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
 			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)
@@ -138,10 +140,19 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
 		if _, err := schemas.Compile(s.raw); err != nil {
-			note(at("recipe", s.field), "schema_invalid", "%s", causeOf(err))
+			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}
 	return found
+}
+
+// schemaFinding places what is wrong with a schema within the document.
+func schemaFinding(err error, path ...string) finding {
+	var f *recipe.Flaw
+	if errors.As(err, &f) {
+		return finding{append(path, f.Path...), "schema_invalid", f.Cause}
+	}
+	return finding{path, "schema_invalid", causeOf(err)}
 }
 
 func causeOf(err error) string {

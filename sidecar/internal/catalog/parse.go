@@ -253,7 +253,7 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 func lint(b recipe.Binding, doc Document) []finding {
 	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
 	if err != nil {
-		return []finding{{at("recipe"), "schema_invalid", causeOf(err)}}
+		return []finding{schemaFinding(err, "recipe")}
 	}
 	found := make([]finding, 0, len(problems))
 	for _, pr := range problems {
@@ -275,6 +275,8 @@ func (d Document) checkLines() []finding {
 	line(d.Summary, "summary")
 	line(d.Category, "category")
 	line(d.Region, "region")
+	line(d.Family, "family")
+	line(d.Plan, "plan")
 	for i, c := range d.Certifications {
 		line(c, "certifications", fmt.Sprint(i))
 	}

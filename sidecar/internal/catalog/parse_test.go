@@ -144,8 +144,15 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"a recurring price without period", "    period: P1M\n", "", 17, 5, "prices[0].period", "field_missing"},
 		{"one price id twice", "id: storage", "id: base", 22, 9, "prices[1].id", "price_duplicate"},
 		{"an unknown reference", "${inputs.plan}", "${inputs.plam}", 44, 18, "recipe.step.with.plan", "reference_unknown"},
-		{"a schema that is none", "{type: string, default: a}", "{type: strin}", 30, 5, "recipe.inputs", "schema_invalid"},
-		{"a schema that leads out", "{type: string, default: a}", "{$ref: 'https://example.com/'}", 30, 5, "recipe.inputs", "schema_invalid"},
+		{"a schema that is none", "{type: string, default: a}", "{type: strin}", 33, 20, "recipe.inputs.properties.zone.type", "schema_invalid"},
+		{"a schema that leads out", "{type: string, default: a}", "{$ref: 'https://example.com/'}", 33, 20, "recipe.inputs.properties.zone.$ref", "schema_invalid"},
+		{"a default that is no choice", "enum: [small, large]", "enum: [small, large], default: huge", 34, 45, "recipe.inputs.properties.plan.default", "schema_invalid"},
+		{"a default of another type", "default: a", "default: 1", 33, 37, "recipe.inputs.properties.zone.default", "schema_invalid"},
+		{"a default below the minimum", "minimum: 1", "minimum: 1, default: 0", 35, 51, "recipe.inputs.properties.count.default", "schema_invalid"},
+		{"a default that is never used", "    type: object\n    required", "    default: {zone: b}\n    type: object\n    required", 30, 14, "recipe.inputs.default", "schema_invalid"},
+		{"a range of nothing", "minimum: 1", "minimum: 1, maximum: 0", 35, 51, "recipe.inputs.properties.count.maximum", "schema_invalid"},
+		{"required and unknown", "required: [plan]", "required: [plan, plam]\n    additionalProperties: false", 31, 22, "recipe.inputs.required[1]", "schema_invalid"},
+		{"no value at all", "enum: [small, large]", "enum: []", 34, 20, "recipe.inputs.properties.plan.enum", "schema_invalid"},
 		{"an input that no form asks for", "{type: string, default: a}", "{type: object, additionalProperties: {type: string}}", 33, 13, "recipe.inputs.properties.zone", "form_keyword"},
 		{"an input without a type", "count: {type: integer, minimum: 1}", "count: {}", 35, 14, "recipe.inputs.properties.count", "form_type"},
 		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
@@ -312,7 +319,7 @@ func FuzzParse(f *testing.F) {
 			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
-			if _, _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
+			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
 				t.Fatal(err)
 			}
 		}

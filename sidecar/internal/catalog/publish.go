@@ -53,7 +53,7 @@ func (s *Service) Publish(ctx context.Context, j job.Job) error {
 func (s *Service) publishable(ctx context.Context, agreementID string) (a agreement.Agreement, ids []string, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		ids = nil
-		if a, err = tx.Agreements().Get(agreementID); err != nil || a.State != agreement.Active {
+		if a, err = tx.Agreements().Get(s.Self, agreementID); err != nil || a.State != agreement.Active {
 			return err
 		}
 		for after := ""; ; {

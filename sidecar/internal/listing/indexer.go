@@ -34,6 +34,8 @@ type Indexer struct {
 	change    int64
 	terms     string
 	overrides map[string]int64
+	// until is when listings that can be ordered cannot any more.
+	until map[string]time.Time
 }
 
 // Ready reports whether the index was built once.
@@ -109,7 +111,7 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 			changed = append(changed, id)
 		}
 	}
-	ours, err := tx.Catalog().ForeignByListing(changed)
+	ours, err := tx.Catalog().ForeignByListing(append(changed, x.over()...))
 	if err != nil {
 		return work{}, err
 	}
@@ -166,6 +168,18 @@ func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last i
 	return last, nil
 }
 
+// over are the listings whose time to be ordered has passed since they were indexed.
+func (x *Indexer) over() []string {
+	now := x.Now()
+	var ids []string
+	for id, until := range x.until {
+		if !now.Before(until) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
 	d, listed, err := t.draft(f, o)
 	var v View
@@ -175,13 +189,21 @@ func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
 	if err != nil {
 		x.Log.Warn("listing left out of the search", "listing", f.Listing, "error", err)
 	}
+	delete(x.until, f.Listing)
 	if err != nil || !listed || v.Hidden {
 		w.gone = append(w.gone, f.Listing)
 		return
 	}
+	if until := d.doc.OrderableUntil; until != nil && v.Orderable() {
+		if x.until == nil {
+			x.until = map[string]time.Time{}
+		}
+		x.until[f.Listing] = *until
+	}
 	w.docs = append(w.docs, search.Doc{
 		ID: v.ID, Name: v.Name, Summary: v.Summary, Description: v.Description, Category: v.Category, Region: v.Region,
-		Country: v.Country, Certifications: v.Certifications, Currency: v.Currency, Price: v.Headline.Minor,
+		Country: v.Country, Certifications: v.Certifications, Currency: v.Currency, Price: v.Headline.Amount.Minor,
+		Orderable: v.Orderable(), Family: v.family(),
 	})
 }
 

@@ -35,29 +35,47 @@ type Rule struct {
 
 // View is a listing as customers see it.
 type View struct {
-	ID             string
-	Partner        string
-	OfferingID     string
-	Revision       int64
-	Name           string
-	Summary        string
-	Description    string
-	Category       string
+	ID          string
+	Partner     string
+	OfferingID  string
+	Revision    int64
+	Name        string
+	Summary     string
+	Description string
+	Category    string
+	// Family and Plan are what the supplier calls the product and this variant of it; "" where it stands alone.
+	Family         string
+	Plan           string
 	Region         string
 	Country        string
 	Certifications []string
 	Currency       string
 	// Prices are retail, exact.
 	Prices []price.Component
-	// Headline is what lists show, HeadlinePer its period, its unit or "".
-	Headline     money.Amount
-	HeadlinePer  string
+	// Headline is what lists show.
+	Headline     price.Headline
 	InputsSchema json.RawMessage
 	// Digest names what the customer saw: name, prices and input schema. Hex.
-	Digest    string
-	Orderable bool
-	Hidden    bool
+	Digest       string
+	Availability Availability
+	Hidden       bool
+	// Variants is, in a grouped search, how many listings of the family were found.
+	Variants int
 }
+
+// Orderable reports whether it can be ordered now.
+func (v View) Orderable() bool { return v.Availability == Orderable }
+
+// Availability says whether a listing can be ordered, and if not, why.
+type Availability string
+
+const (
+	Orderable Availability = "orderable"
+	// Announced comes later, OnHold may come again, EndOfSale will not.
+	Announced Availability = "announced"
+	OnHold    Availability = "onHold"
+	EndOfSale Availability = "endOfSale"
+)
 
 // Detail is a listing as operators see it.
 type Detail struct {

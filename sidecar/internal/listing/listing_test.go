@@ -72,7 +72,7 @@ func (r reseller) do(t testing.TB, fn func(tx listing.Tx) error) {
 func (r reseller) deal(t testing.TB, id, supplier string, state agreement.State, discount int32, currency string) {
 	t.Helper()
 	r.do(t, func(tx listing.Tx) error {
-		a, err := tx.Agreements().Get(id)
+		a, err := tx.Agreements().Get(supplier, id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
@@ -113,7 +113,7 @@ func (r reseller) offer(t testing.TB, partner, id string, revision int64, change
 
 func (r reseller) get(t testing.TB, id string) listing.View {
 	t.Helper()
-	v, err := r.Get(t.Context(), id)
+	v, _, err := r.Get(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func (r reseller) found(t testing.TB) string {
 	}
 	var names []string
 	for _, v := range p.Listings {
-		names = append(names, v.Name+" "+v.Headline.String())
+		names = append(names, v.Name+" "+v.Headline.Amount.String())
 	}
 	return strings.Join(names, ", ")
 }
@@ -150,7 +150,7 @@ func TestWholesaleNeverStandsInAView(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := r.get(t, id)
-	if v.Headline.String() != "12.00 EUR" || v.HeadlinePer != "P1M" || v.Prices[0].Amount != "12.00" || v.Prices[1].Amount != "0.00516" {
+	if v.Headline.Amount.String() != "12.00 EUR" || v.Headline.Per != "P1M" || !v.Headline.From || v.Prices[0].Amount != "12.00" || v.Prices[1].Amount != "0.00516" {
 		t.Errorf("%+v", v)
 	}
 	raw, err := json.Marshal(v)
@@ -196,7 +196,7 @@ func TestTheMostSpecificMarkupCounts(t *testing.T) {
 		if err := step.set(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if got := r.get(t, id).Headline.String(); got != step.want {
+		if got := r.get(t, id).Headline.Amount.String(); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}
@@ -301,7 +301,7 @@ func TestWhatCustomersFind(t *testing.T) {
 	}
 }
 
-func TestHiddenAndUnknownListingsAreNotFound(t *testing.T) {
+func TestWhatIsNotSoldIsNotFoundAndSaysWhy(t *testing.T) {
 	t.Parallel()
 	r := newReseller(t)
 	id := r.offer(t, north, "a", 1, nil)
@@ -309,11 +309,19 @@ func TestHiddenAndUnknownListingsAreNotFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	noDeal := r.offer(t, south, "c", 1, nil)
-	for _, id := range []string{id, noDeal, "lst-nothing", ""} {
-		_, err := r.Get(t.Context(), id)
+	over := r.offer(t, north, "over", 1, func(d *catalog.Document) { d.State = catalog.EndOfSupport })
+	swept := r.offer(t, south, "swept", 1, nil)
+	r.do(t, func(tx listing.Tx) error { _, err := tx.Catalog().SweepForeign(south, 1, time.Now()); return err })
+	for id, want := range map[string]string{
+		id: "listing_withdrawn", noDeal: "listing_withdrawn", over: "listing_withdrawn", swept: "listing_withdrawn",
+		"lst-nothing": "listing_not_found", "": "listing_not_found",
+	} {
+		_, _, err := r.Get(t.Context(), id)
 		_, err2 := r.Offer(t.Context(), id)
-		if fault.ReasonOf(err) != "listing_not_found" || fault.ReasonOf(err2) != "listing_not_found" {
-			t.Errorf("%s: %v, %v", id, err, err2)
+		for _, err := range []error{err, err2} {
+			if fault.ReasonOf(err) != want || !fault.Is(err, fault.NotFound) {
+				t.Errorf("%s: %v, want %s", id, err, want)
+			}
 		}
 	}
 	if d, err := r.Detail(t.Context(), id); err != nil || !d.Hidden {

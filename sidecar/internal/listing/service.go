@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -38,7 +39,12 @@ func notFound() error {
 	return fault.New(fault.NotFound, "listing_not_found", "there is no such listing")
 }
 
-// read finds one listing; fault.NotFound with reason listing_not_found.
+func withdrawn() error {
+	return fault.New(fault.NotFound, "listing_withdrawn", "the listing is not sold here any more")
+}
+
+// read finds one listing; fault.NotFound with reason listing_not_found, or listing_withdrawn for an offering that is not sold
+// here now.
 func (s *Service) read(tx Tx, id string) (draft, error) {
 	found, err := tx.Catalog().ForeignByListing([]string{id})
 	if err != nil {
@@ -57,29 +63,35 @@ func (s *Service) read(tx Tx, id string) (draft, error) {
 	}
 	d, listed, err := t.draft(found[0], o)
 	if err == nil && !listed {
-		err = notFound()
+		err = withdrawn()
 	}
 	return d, err
 }
 
-// Get reads one listing for a customer: one that is hidden is not there. Error: fault.NotFound, listing_not_found.
-func (s *Service) Get(ctx context.Context, id string) (View, error) {
-	var v View
-	err := s.Work.View(ctx, func(tx Tx) error {
+// MaxVariants is how many variants of a family Get gives.
+const MaxVariants = 200
+
+// Get reads one listing for a customer, and the listings of its family, itself among them, cheapest first: none where it stands
+// alone. One that is hidden is not sold. Error: fault.NotFound, listing_not_found or listing_withdrawn.
+func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, err error) {
+	err = s.Work.View(ctx, func(tx Tx) error {
 		d, err := s.read(tx, id)
 		if err != nil {
 			return err
 		}
 		if d.override.Hidden {
-			return notFound()
+			return withdrawn()
 		}
-		v, err = d.view(s.Now())
+		if v, err = d.view(s.Now()); err != nil || v.Family == "" {
+			return err
+		}
+		variants, err = s.views(tx, s.Index.Family(id, MaxVariants))
 		return err
 	})
 	if err != nil {
-		return View{}, fmt.Errorf("get listing %s: %w", id, err)
+		return View{}, nil, fmt.Errorf("get listing %s: %w", id, err)
 	}
-	return v, nil
+	return v, variants, nil
 }
 
 // Offer reads one listing for an order, as Get does.
@@ -91,11 +103,11 @@ func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 			return err
 		}
 		if d.override.Hidden {
-			return notFound()
+			return withdrawn()
 		}
 		v, err := d.view(s.Now())
 		o = Offer{
-			ListingID: id, Name: v.Name, Digest: v.Digest, MarkupBP: d.markup, Orderable: v.Orderable,
+			ListingID: id, Name: v.Name, Digest: v.Digest, MarkupBP: d.markup, Orderable: v.Orderable(),
 			Partner: d.foreign.Partner, Foreign: d.foreign, Document: d.doc, Agreement: d.deal,
 		}
 		return err
@@ -106,7 +118,7 @@ func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 	return o, nil
 }
 
-// Detail reads one listing for an operator, hidden or not. Error: fault.NotFound, listing_not_found.
+// Detail reads one listing for an operator, hidden or not. Error: fault.NotFound, listing_not_found or listing_withdrawn.
 func (s *Service) Detail(ctx context.Context, id string) (Detail, error) {
 	var out Detail
 	err := s.Work.View(ctx, func(tx Tx) error {
@@ -145,6 +157,11 @@ func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
 		page.Listings, err = s.views(tx, r.IDs)
 		return err
 	})
+	for i, v := range page.Listings {
+		if at := slices.Index(r.IDs, v.ID); at < len(r.Variants) {
+			page.Listings[i].Variants = r.Variants[at]
+		}
+	}
 	if err != nil {
 		return Page{}, fmt.Errorf("search listings: %w", err)
 	}

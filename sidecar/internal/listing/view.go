@@ -9,7 +9,6 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
-	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
@@ -106,23 +105,52 @@ func (d draft) summary(now time.Time) (View, error) {
 	doc := d.doc
 	v := View{
 		ID: d.foreign.Listing, Partner: d.foreign.Partner, OfferingID: d.foreign.ID, Revision: d.foreign.Revision,
-		Name:        own(d.override.Name, text.CleanLine(doc.Name, text.MaxName)),
-		Summary:     own(d.override.Summary, text.CleanLine(doc.Summary, text.MaxSummary)),
-		Description: own(d.override.Description, text.Clean(doc.Description, text.MaxDescription)),
-		Category:    text.CleanLine(doc.Category, text.MaxLabel),
-		Region:      text.CleanLine(doc.Region, text.MaxLabel),
-		Country:     text.CleanLine(doc.Country, 2),
-		Currency:    doc.Currency,
-		Orderable:   doc.State == catalog.Orderable && (doc.OrderableUntil == nil || now.Before(*doc.OrderableUntil)),
-		Hidden:      d.override.Hidden,
+		Name:         own(d.override.Name, text.CleanLine(doc.Name, text.MaxName)),
+		Summary:      own(d.override.Summary, text.CleanLine(doc.Summary, text.MaxSummary)),
+		Description:  own(d.override.Description, text.Clean(doc.Description, text.MaxDescription)),
+		Category:     text.CleanLine(doc.Category, text.MaxLabel),
+		Family:       text.CleanLine(doc.Family, text.MaxLabel),
+		Plan:         text.CleanLine(doc.Plan, text.MaxLabel),
+		Region:       text.CleanLine(doc.Region, text.MaxLabel),
+		Country:      text.CleanLine(doc.Country, 2),
+		Currency:     doc.Currency,
+		Availability: availability(doc, now),
+		Hidden:       d.override.Hidden,
+	}
+	if d.override.Name != nil {
+		v.Family, v.Plan = "", "" // what we call by a name of its own stands alone
 	}
 	for _, c := range doc.Certifications {
 		v.Certifications = append(v.Certifications, text.CleanLine(c, text.MaxLabel))
 	}
 	var err error
-	v.Headline, v.HeadlinePer, err = doc.PriceList().Headline(d.terms())
-	v.HeadlinePer = text.CleanLine(v.HeadlinePer, text.MaxUnit)
+	v.Headline, err = doc.PriceList().Headline(d.terms())
+	v.Headline.Per = text.CleanLine(v.Headline.Per, text.MaxUnit)
 	return v, err
+}
+
+// availability of an offering whose state is visible.
+func availability(doc catalog.Document, now time.Time) Availability {
+	switch doc.State {
+	case catalog.Announced:
+		return Announced
+	case catalog.EndOfSale:
+		return EndOfSale
+	case catalog.Orderable:
+		if doc.OrderableUntil == nil || now.Before(*doc.OrderableUntil) {
+			return Orderable
+		}
+	}
+	return OnHold
+}
+
+// family names a listing's family for the index: what one supplier calls one product, sold in one currency.
+func (v View) family() string {
+	if v.Family == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(v.Partner + "\n" + v.Currency + "\n" + v.Family))
+	return hex.EncodeToString(sum[:12])
 }
 
 // view is all of it.
@@ -158,9 +186,8 @@ func (d draft) detail(now time.Time) (Detail, error) {
 	if err != nil {
 		return Detail{}, err
 	}
-	var wholesale money.Amount
-	wholesale, _, err = d.doc.PriceList().Headline(price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP})
-	return Detail{View: v, MarkupBP: d.markup, Wholesale: wholesale}, err
+	wholesale, err := d.doc.PriceList().Headline(price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP})
+	return Detail{View: v, MarkupBP: d.markup, Wholesale: wholesale.Amount}, err
 }
 
 func own(override *string, supplier string) string {

@@ -152,10 +152,18 @@ func (d *Desk) Order(ctx context.Context, id string) (Order, error) {
 			found = append(found, ofRetail(o))
 		}
 		theirs, err := tx.ResaleOrders().Find(id)
+		if err != nil {
+			return err
+		}
 		for _, o := range theirs {
 			found = append(found, ofResale(o))
 		}
-		return err
+		for i := range found {
+			if err := found[i].explain(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	switch {
 	case err != nil:

@@ -204,33 +204,3 @@ func (l List) Retail(t Terms) ([]Component, error) {
 	}
 	return out, nil
 }
-
-// Headline is the one price that lists show and sort by, and what it is for: the recurring amount of one piece and its
-// period, else the one-off amount and "", else the first usage price rounded up to a minor unit and its unit.
-func (l List) Headline(t Terms) (money.Amount, string, error) {
-	line, err := l.Line(1, t)
-	switch {
-	case err != nil:
-		return money.Amount{}, "", err
-	case line.Recurring != nil:
-		return *line.Recurring, line.Period, nil
-	case line.OneOff != nil:
-		return *line.OneOff, "", nil
-	}
-	factor, err := t.factor()
-	if err != nil {
-		return money.Amount{}, "", err
-	}
-	if len(l.Components) == 0 {
-		return money.Amount{}, "", fault.New(fault.Invalid, "price_invalid", "the offering has no price")
-	}
-	first, err := l.Components[0].exact(1, l.Currency)
-	if err != nil {
-		return money.Amount{}, "", err
-	}
-	a, err := money.Ceil(first.Mul(first, factor), l.Currency)
-	if err != nil {
-		return money.Amount{}, "", priceFault(err)
-	}
-	return a, l.Components[0].Unit, nil
-}

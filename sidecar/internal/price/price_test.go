@@ -38,7 +38,7 @@ func TestRetailLeavesTheListAlone(t *testing.T) {
 
 func TestNothingHasNoHeadline(t *testing.T) {
 	t.Parallel()
-	if _, _, err := priced("EUR").Headline(Terms{}); fault.ReasonOf(err) != "price_invalid" {
+	if _, err := priced("EUR").Headline(Terms{}); fault.ReasonOf(err) != "price_invalid" {
 		t.Errorf("%v, want price_invalid", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // vectors are the prices that the custom elements come to as well; test/unit.test.mjs of sdk/web runs the same file. The
-// fields named Shown and MinorDigits are checked elsewhere.
+// fields named Shown and Card and MinorDigits are checked elsewhere.
 type vectors struct {
 	About       string
 	Lines       []vector
@@ -39,6 +39,10 @@ type vector struct {
 		amount
 		Per      string
 		PerShown string `json:"per_shown"`
+		Rate     string
+		Setup    *amount
+		From     bool
+		Card     string
 	}
 	Reason string
 }
@@ -79,13 +83,18 @@ func TestVectors(t *testing.T) {
 			if line.Period != v.Period {
 				t.Errorf("period %q, want %q", line.Period, v.Period)
 			}
-			headline, per, err := v.list().Headline(v.terms())
+			headline, err := v.list().Headline(v.terms())
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, "headline", &headline, &v.Headline.amount)
-			if per != v.Headline.Per {
-				t.Errorf("headline per %q, want %q", per, v.Headline.Per)
+			same(t, "headline", &headline.Amount, &v.Headline.amount)
+			same(t, "setup", headline.Setup, v.Headline.Setup)
+			rate := ""
+			if headline.Rate != nil {
+				rate = headline.Rate.Decimal()
+			}
+			if headline.Per != v.Headline.Per || headline.From != v.Headline.From || rate != v.Headline.Rate {
+				t.Errorf("headline %+v at %s, want %+v", headline, rate, v.Headline)
 			}
 			retail, err := v.list().Retail(v.terms())
 			if err != nil {

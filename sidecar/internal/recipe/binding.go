@@ -26,7 +26,7 @@ type Binding struct {
 
 // Context is what references of With see.
 type Context struct {
-	// Inputs are JSON and satisfy InputsSchema, whose defaults fill in what is not given.
+	// Inputs are JSON and satisfy InputsSchema once its defaults are filled in.
 	Inputs         []byte
 	InputsSchema   []byte
 	SubscriptionID string
@@ -176,7 +176,7 @@ func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	}
 	for _, name := range sortedKeys(b.Outputs) {
 		path := []string{"outputs", name}
-		if _, _, ok := outputs.at([]string{name}); !ok {
+		if _, known := outputs.property(outputs.root(), name); !known {
 			note(path, "output_unknown", "is not a property of recipe.outputs")
 		}
 		parts, err := split(b.Outputs[name])
@@ -203,15 +203,16 @@ func (s *Schema) lintReference(ref []string, inText bool) string {
 	if ref[0] != "inputs" || len(ref) < 2 {
 		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}"
 	}
-	sub, required, ok := s.at(ref[1:])
+	p, given, ok := s.at(ref[1:])
 	if !ok {
 		return "does not name a property of recipe.inputs"
 	}
-	_, hasDefault := sub["default"]
-	switch t := sub["type"]; {
-	case inText && !required && !hasDefault:
-		return "stands inside a text, so the input must be required or have a default"
-	case inText && (t == "object" || t == "array"):
+	types, _ := p.types()
+	plain := slices.DeleteFunc(types, func(t string) bool { return t == "object" || t == "array" })
+	switch {
+	case inText && !given:
+		return "stands inside a text, so the input and each group that it is in must be required or have a default"
+	case inText && len(plain) == 0:
 		return "stands inside a text, so the input must be a plain value"
 	}
 	return ""
@@ -228,6 +229,9 @@ func Resolve(b Binding, c Context) (map[string]any, error) {
 	schema := &Schema{}
 	if len(c.InputsSchema) > 0 {
 		if schema, err = readSchema(c.InputsSchema); err != nil {
+			return nil, err
+		}
+		if inputs, err = schema.fill(inputs); err != nil {
 			return nil, err
 		}
 	}
@@ -303,12 +307,10 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 		m, _ := v.(map[string]any)
 		next, has := m[name]
 		if !has {
-			sub, _, known := r.schema.at(ref[1:])
-			def, hasDefault := sub["default"]
-			if r.schema.doc != nil && !known {
+			if _, _, known := r.schema.at(ref[1:]); r.schema.doc != nil && !known {
 				return nil, false, fault.New(fault.Invalid, "reference_unknown", "${%s} is not known", strings.Join(ref, "."))
 			}
-			return def, hasDefault, nil
+			return nil, false, nil
 		}
 		v = next
 	}

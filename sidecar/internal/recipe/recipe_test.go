@@ -22,6 +22,7 @@ const inputsSchema = `{
     "region": {"type": "string", "default": "north"},
     "disk": {"type": "object", "required": ["gib"], "properties": {"gib": {"$ref": "#/$defs/size"}}},
     "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": true},
+    "opt": {"type": "object", "properties": {"z": {"type": "string", "default": "a"}}},
     "mail": {"type": "string", "format": "email"}
   }}`
 
@@ -30,7 +31,7 @@ const outputsSchema = `{"type":"object","required":["url"],"properties":{
   "password":{"type":"string","title":"Password","format":"password"},
   "admin":{"type":"string"}}}`
 
-func TestValidateInputs(t *testing.T) {
+func TestCompleteRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, inputs, field, cause string }{
 		{"all that is required", `{"plan":"small","disk":{"gib":5}}`, "", ""},
@@ -54,7 +55,7 @@ func TestValidateInputs(t *testing.T) {
 		{"not UTF-8", "{\"name\":\"\xff\"}", "inputs", "UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := NewSchemas(0).ValidateInputs([]byte(inputsSchema), []byte(tc.inputs))
+			_, err := NewSchemas(0).Complete([]byte(inputsSchema), []byte(tc.inputs))
 			if tc.field == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -167,6 +168,8 @@ func TestResolve(t *testing.T) {
 		},
 		{"the subscription", `{"id":"${subscription.id}"}`, `{}`, `{"id":"sub-1"}`},
 		{"a default fills in", `{"r":"${inputs.region}","t":"in ${inputs.region}"}`, `{}`, `{"r":"north","t":"in north"}`},
+		{"a default in a group that is not given stays away with it", `{"z":"${inputs.opt.z}","k":1}`, `{}`, `{"k":1}`},
+		{"a default in a group that is given", `{"z":"${inputs.opt.z}"}`, `{"opt":{}}`, `{"z":"a"}`},
 		{"an optional input that is not given is left out", `{"n":"${inputs.name}","k":1}`, `{}`, `{"k":1}`},
 		{"what comes in is not read again", `{"n":"${inputs.name}"}`, `{"name":"${subscription.id}"}`, `{"n":"${subscription.id}"}`},
 		{"a literal", `{"n":"$${inputs.name} costs $5"}`, `{}`, `{"n":"${inputs.name} costs $5"}`},

@@ -4,14 +4,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -36,9 +37,21 @@ type Schema struct {
 }
 
 // CompileSchema checks a schema against the limits and compiles it: one object, dialect 2020-12, references only to its
-// own $defs and none that lead back to themselves, patterns in RE2. It takes about half a millisecond; Schemas remembers.
-// Error: fault.Invalid, reason schema_invalid.
+// own $defs and none that lead back to themselves, patterns in RE2, defaults that it allows and uses, no place where nothing is
+// allowed. It takes about a millisecond; Schemas remembers. Error: fault.Invalid, reason schema_invalid, wrapping a *Flaw.
 func CompileSchema(raw []byte) (*Schema, error) {
+	x, err := compile(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.check(); err != nil {
+		return nil, invalidSchema(err)
+	}
+	return x.Schema, nil
+}
+
+// compile is CompileSchema without a look at what the schema comes to.
+func compile(raw []byte) (*sense, error) {
 	s, err := readSchema(raw)
 	if err != nil {
 		return nil, err
@@ -55,7 +68,19 @@ func CompileSchema(raw []byte) (*Schema, error) {
 	if s.compiled, err = c.Compile(name); err != nil {
 		return nil, invalidSchema(schemaError(err))
 	}
-	return s, nil
+	return &sense{Schema: s, steps: maxSenseSteps, used: map[string]bool{}, compile: func(path []string) (*jsonschema.Schema, error) {
+		return c.Compile(name + "#" + pointer(path))
+	}}, nil
+}
+
+// pointer is a path as a fragment (RFC 6901 section 6).
+func pointer(path []string) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, name := range path {
+		b.WriteString("/" + url.PathEscape(escape.Replace(name)))
+	}
+	return b.String()
 }
 
 // readSchema checks a schema against the limits, which is enough to look things up in it.
@@ -69,16 +94,12 @@ func readSchema(raw []byte) (*Schema, error) {
 		return nil, invalidSchema(errors.New(`a recipe's schema is an object with "type": "object"`))
 	}
 	if s, has := doc["$schema"]; has && s != dialect {
-		return nil, invalidSchema(fmt.Errorf("$schema must be %s", dialect))
+		return nil, invalidSchema(flawed([]string{"$schema"}, "must be %s", dialect))
 	}
 	if err := checkSchema(doc); err != nil {
 		return nil, invalidSchema(err)
 	}
 	return &Schema{doc: doc}, nil
-}
-
-func invalidSchema(err error) error {
-	return fault.New(fault.Invalid, "schema_invalid", "%s", err.Error())
 }
 
 // schemaError says the first thing that is wrong with a schema by the rules for schemas.
@@ -89,7 +110,7 @@ func schemaError(err error) error {
 		return errors.New("it does not compile")
 	}
 	first := Explain(verr)[0]
-	return fmt.Errorf("%s %s", text.JoinPath("schema", first.Path), first.Cause)
+	return flawed(first.Path, "%s", first.Cause)
 }
 
 type noLoader struct{}
@@ -122,7 +143,7 @@ func checkSchema(doc map[string]any) error {
 	if err != nil {
 		return err
 	}
-	for name := range w.defs {
+	for _, name := range sortedKeys(w.defs) {
 		n, err := w.definition(name)
 		if err != nil {
 			return err
@@ -135,7 +156,7 @@ func checkSchema(doc map[string]any) error {
 	return nil
 }
 
-var errSchemaShape = errors.New("a schema is an object or true or false")
+var errSchemaShape = errors.New("must be a schema: an object or true or false")
 
 func (w *work) of(v any, root bool) (int, error) {
 	if _, ok := v.(bool); ok {
@@ -146,10 +167,10 @@ func (w *work) of(v any, root bool) (int, error) {
 		return 0, errSchemaShape
 	}
 	total := 1
-	for k, sub := range s {
-		n, err := w.keyword(k, sub, root)
+	for _, k := range sortedKeys(s) {
+		n, err := w.keyword(k, s[k], root)
 		if err != nil {
-			return 0, err
+			return 0, within(err, k)
 		}
 		if total += n; total > maxSchemaWork {
 			return maxSchemaWork + 1, nil
@@ -164,20 +185,20 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		ref, _ := sub.(string)
 		name, ok := strings.CutPrefix(ref, "#/$defs/")
 		if _, has := w.defs[name]; !ok || !has {
-			return 0, fmt.Errorf("$ref %q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
+			return 0, fmt.Errorf("%q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
 		}
 		return w.definition(name)
 	case "$defs":
 		if !root {
-			return 0, errors.New("$defs stand at the top of a schema only")
+			return 0, errors.New("stand at the top of a schema only")
 		}
 		if _, ok := sub.(map[string]any); !ok {
-			return 0, errSchemaShape
+			return 0, errors.New("must be an object of schemas")
 		}
 		return 0, nil
 	case "$schema":
 		if !root {
-			return 0, errors.New("$schema stands at the top of a schema only")
+			return 0, errors.New("stands at the top of a schema only")
 		}
 		return 0, nil
 	case "properties", "patternProperties", "dependentSchemas":
@@ -185,13 +206,13 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 	case "allOf", "anyOf", "oneOf", "prefixItems":
 		list, ok := sub.([]any)
 		if !ok {
-			return 0, fmt.Errorf("%s is a list of schemas", k)
+			return 0, errors.New("must be a list of schemas")
 		}
 		total := 0
-		for _, s := range list {
+		for i, s := range list {
 			n, err := w.of(s, false)
 			if err != nil {
-				return 0, err
+				return 0, within(err, strconv.Itoa(i))
 			}
 			total = min(total+n, maxSchemaWork+1)
 		}
@@ -204,7 +225,7 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		return 0, checkPattern(p)
 	}
 	if refusedKeyword(k) {
-		return 0, fmt.Errorf("keyword %s is not allowed in a recipe's schema", k)
+		return 0, errors.New("is a keyword that is not allowed in a recipe's schema")
 	}
 	return 0, nil
 }
@@ -212,18 +233,18 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 func (w *work) all(sub any, patterns bool) (int, error) {
 	m, ok := sub.(map[string]any)
 	if !ok {
-		return 0, errSchemaShape
+		return 0, errors.New("must be an object of schemas")
 	}
 	total := 0
-	for name, s := range m {
+	for _, name := range sortedKeys(m) {
 		if patterns {
 			if err := checkPattern(name); err != nil {
-				return 0, err
+				return 0, within(err, name)
 			}
 		}
-		n, err := w.of(s, false)
+		n, err := w.of(m[name], false)
 		if err != nil {
-			return 0, err
+			return 0, within(err, name)
 		}
 		total = min(total+n, maxSchemaWork+1)
 	}
@@ -240,7 +261,7 @@ func (w *work) definition(name string) (int, error) {
 	w.cost[name] = -1
 	n, err := w.of(w.defs[name], false)
 	if err != nil {
-		return 0, err
+		return 0, settle(err, "$defs", name)
 	}
 	w.cost[name] = n
 	return n, nil
@@ -248,49 +269,12 @@ func (w *work) definition(name string) (int, error) {
 
 func checkPattern(p string) error {
 	if len(p) > maxPattern {
-		return fmt.Errorf("a pattern is longer than %d bytes", maxPattern)
+		return fmt.Errorf("is a pattern longer than %d bytes", maxPattern)
 	}
 	if _, err := regexp.Compile(p); err != nil {
-		return fmt.Errorf("pattern %q is not RE2: %s", text.Shorten(p), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return fmt.Errorf("is a pattern that is not RE2: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
-}
-
-// at finds the subschema of a dotted path of properties and reports whether every name on the way is required.
-func (s *Schema) at(path []string) (sub map[string]any, required, ok bool) {
-	cur, required := s.follow(s.doc), true
-	for _, name := range path {
-		props, _ := cur["properties"].(map[string]any)
-		next, has := props[name]
-		if !has {
-			return nil, false, false
-		}
-		required = required && contains(cur["required"], name)
-		cur = s.follow(next)
-	}
-	return cur, required, true
-}
-
-func (s *Schema) follow(v any) map[string]any {
-	for {
-		m, _ := v.(map[string]any)
-		ref, has := m["$ref"].(string)
-		if !has {
-			return m
-		}
-		defs, _ := s.doc["$defs"].(map[string]any)
-		v = defs[strings.TrimPrefix(ref, "#/$defs/")]
-	}
-}
-
-func contains(list any, name string) bool {
-	items, _ := list.([]any)
-	for _, it := range items {
-		if it == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Schemas caches compiled schemas by their digest, so that a schema is compiled once and not for every order.
@@ -336,13 +320,13 @@ func (c *Schemas) Compile(raw []byte) (*Schema, error) {
 	return s, nil
 }
 
-// ValidateInputs compiles with the cache and validates.
-func (c *Schemas) ValidateInputs(schema, inputs []byte) error {
+// Complete compiles with the cache and completes.
+func (c *Schemas) Complete(schema, inputs []byte) ([]byte, error) {
 	s, err := c.Compile(schema)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.ValidateInputs(inputs)
+	return s.Complete(inputs)
 }
 
 // sortedKeys is here because a map's order must never reach an answer.

@@ -61,8 +61,9 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) apply(price string) {
 	d.t.Helper()
 	d.current = d.Offer(markettest.Offering{
-		Price:  price,
-		Inputs: `{type: object, additionalProperties: false, required: [title], properties: {title: {type: string, maxLength: 9}}}`,
+		Price: price,
+		// The orders here leave readers to its default.
+		Inputs: `{type: object, additionalProperties: false, required: [title, readers], properties: {title: {type: string, maxLength: 9}, readers: {enum: [all, few], default: all}}}`,
 	})
 }
 

@@ -32,9 +32,12 @@ var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // PublicReason is what a customer's portal sees of an item's reason: one of our own codes. A supplier could write anything into
 // its own.
-func (i Item) PublicReason() string {
-	if _, known := explanations[i.Reason]; known {
-		return i.Reason
+func (i Item) PublicReason() string { return PublicReason(i.Reason) }
+
+// PublicReason is what a customer's portal sees of a reason.
+func PublicReason(reason string) string {
+	if _, known := explanations[reason]; known {
+		return reason
 	}
 	return "order_refused"
 }

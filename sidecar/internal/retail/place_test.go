@@ -175,6 +175,40 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWhatHasADefaultIsNotAskedOfTheCustomer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ inputs, sent string }{
+		{`{"title":"Team"}`, `{"readers":"everyone","title":"Team"}`},
+		{`{"title": "Team", "readers": "sales"}`, `{"readers":"sales","title":"Team"}`},
+	} {
+		shop := newCounter(t)
+		var sent retail.Submission
+		shop.answer = func(s retail.Submission) (order.Receipt, error) {
+			sent = s
+			return order.Receipt{}, fault.New(fault.Unavailable, "away", "nobody is there")
+		}
+		item := add("notebook")
+		item.Inputs = []byte(c.inputs)
+		o, err := shop.place(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = shop.service.Submit(t.Context(), job.Job{Kind: retail.JobSubmit, Key: o.Items[0].CorrelationID, Partner: vendor})
+		if string(sent.Inputs) != c.sent {
+			t.Errorf("%s is sent as %s, want %s", c.inputs, sent.Inputs, c.sent)
+		}
+		if again, err := shop.place(item); err != nil || again.ID != o.ID {
+			t.Errorf("the same once more: %v", err)
+		}
+	}
+	shop := newCounter(t)
+	_, err := shop.place(add("notebook"))
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Reason != "inputs_invalid" || f.Field != "items[0].inputs.title" {
+		t.Errorf("without a title: %v", err)
+	}
+}
+
 func TestOneOrderPerIdHoweverManyCallersAsk(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)
@@ -210,7 +244,7 @@ func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) 
 	offer, err := s.counter.Offer(ctx, id)
 	s.once.Do(func() {
 		doErr := s.Store.Do(ctx, func(tx *store.Tx) error {
-			a, err := tx.Agreements().Get(offer.Agreement.ID)
+			a, err := tx.Agreements().Get(offer.Partner, offer.Agreement.ID)
 			if err != nil {
 				return err
 			}

@@ -28,7 +28,8 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Offers finds what a listing stands for now; fault.NotFound with reason listing_not_found.
+// Offers finds what a listing stands for now; fault.NotFound with reason listing_not_found or
+// listing_withdrawn.
 type Offers interface {
 	Offer(ctx context.Context, listingID string) (listing.Offer, error)
 }

@@ -144,26 +144,27 @@ func (o *orders) count() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.pl
 type shop struct{}
 
 func (shop) Search(_ context.Context, q search.Query) (listing.Page, error) {
-	v, err := shop{}.Get(context.Background(), "lst-1")
+	v, _, err := shop{}.Get(context.Background(), "lst-1")
 	return listing.Page{
 		Listings: []listing.View{v}, Total: 1, NextPageToken: q.PageToken,
 		Facets: []search.Facet{{Name: "country", Values: []search.FacetValue{{Value: "SE", Count: 1}}}},
 	}, err
 }
 
-func (shop) Get(_ context.Context, id string) (listing.View, error) {
+func (shop) Get(_ context.Context, id string) (listing.View, []listing.View, error) {
 	if id != "lst-1" {
-		return listing.View{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing %s", id)
+		return listing.View{}, nil, fault.New(fault.NotFound, "listing_not_found", "there is no listing %s", id)
 	}
-	return listing.View{
+	v := listing.View{
 		ID: "lst-1", Partner: "https://supplier.example", OfferingID: "off-1", Name: "Web app", Summary: "Runs your app", Category: "compute",
 		Region: "eu-north", Country: "SE", Certifications: []string{"iso27001"}, Currency: "EUR",
-		Headline: money.Amount{Minor: 1999, Currency: "EUR"}, HeadlinePer: "P1M", Description: "Text",
+		Headline: price.Headline{Amount: money.Amount{Minor: 1999, Currency: "EUR"}, Per: "P1M"}, Description: "Text",
 		InputsSchema: []byte(`{"type":"object"}`), Digest: "d1", Prices: []price.Component{
 			{ID: "base", Name: "Base", Kind: price.Recurring, Period: "P1M", Amount: "19.99"},
 			{ID: "req", Name: "Requests", Kind: price.Usage, Unit: "request", Tiers: []price.Tier{{UpTo: 10, Amount: "0"}, {Amount: "0.0043"}}},
 		},
-	}, nil
+	}
+	return v, nil, nil
 }
 
 // observed is what the metrics hooks heard.
@@ -275,7 +276,7 @@ func (b *bench) config() gate.Config {
 
 func (b *bench) addPortal(t *testing.T, name string, scopes ...string) string {
 	t.Helper()
-	_, key, err := b.callers.Add(t.Context(), name, scopes)
+	_, key, err := b.callers.Add(t.Context(), name, scopes, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -51,6 +52,10 @@ func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbp
 	}
 	f.added = append(f.added, role)
 	return supplierRecord(), nil
+}
+
+func (*fakePartners) Refuse(_ context.Context, origin, reason string) (member.Partner, error) {
+	return member.Partner{Origin: origin, State: member.Refused, Refusal: reason}, nil
 }
 
 func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, error) {
@@ -91,7 +96,7 @@ type fakeListings struct{ changed []listing.Change }
 
 func (*fakeListings) detail() listing.Detail {
 	return listing.Detail{
-		View:     listing.View{ID: "lst-1", Partner: supplier, OfferingID: "off-1", Headline: money.Amount{Minor: 115, Currency: "EUR"}},
+		View:     listing.View{ID: "lst-1", Partner: supplier, OfferingID: "off-1", Headline: price.Headline{Amount: money.Amount{Minor: 115, Currency: "EUR"}}},
 		MarkupBP: 1500, Wholesale: money.Amount{Minor: 100, Currency: "EUR"},
 	}
 }
@@ -184,6 +189,7 @@ func operatorCalls() map[string]string {
 	return map[string]string{
 		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         `{"origin":"https://supplier.example"}`,
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
+		operatorv1connect.PartnerServiceRefusePartnerProcedure:          `{"origin":"https://supplier.example","reason":"no"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,

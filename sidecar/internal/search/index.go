@@ -22,9 +22,10 @@ type Index struct {
 	write sync.Mutex
 	mu    sync.RWMutex
 
-	delta   []*entry
-	inDelta map[string]int
-	segs    []*segment
+	delta    []*entry
+	inDelta  map[string]int
+	segs     []*segment
+	families families
 	// merging are the segments of the merge in the background; nil where none runs.
 	merging []*segment
 	// inline is inlineMerge; tests make it small to see merges in the background.
@@ -49,6 +50,7 @@ func (x *Index) Upsert(d Doc) {
 	e := newEntry(d)
 	x.write.Lock()
 	defer x.write.Unlock()
+	e.family = x.families.take(d.Family)
 	x.mu.Lock()
 	x.remove(e.id)
 	x.inDelta[e.id] = len(x.delta)
@@ -76,12 +78,15 @@ func (x *Index) bulk(docs []Doc) {
 	last := make(map[string]int, len(docs))
 	entries := make([]*entry, 0, len(docs))
 	for _, d := range docs {
+		e := newEntry(d)
+		e.family = x.families.take(d.Family)
 		if i, twice := last[d.ID]; twice {
-			entries[i] = newEntry(d)
+			x.families.give(entries[i].family)
+			entries[i] = e
 			continue
 		}
 		last[d.ID] = len(entries)
-		entries = append(entries, newEntry(d))
+		entries = append(entries, e)
 	}
 	seg := buildSegment(entries)
 	x.write.Lock()
@@ -112,6 +117,15 @@ func (x *Index) Clear() {
 	defer x.write.Unlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	for _, e := range x.delta {
+		x.families.give(e.family)
+	}
+	for _, s := range x.segs {
+		it := s.live.Iterator()
+		for it.HasNext() {
+			x.families.give(s.familyOf(it.Next()))
+		}
+	}
 	x.delta, x.inDelta, x.segs = nil, map[string]int{}, nil
 }
 
@@ -154,6 +168,7 @@ func (x *Index) IDs(yield func(id string) bool) {
 // remove takes a listing out; both locks are held.
 func (x *Index) remove(id string) bool {
 	if i, ok := x.inDelta[id]; ok {
+		x.families.give(x.delta[i].family)
 		last := len(x.delta) - 1
 		x.delta[i] = x.delta[last]
 		x.inDelta[x.delta[i].id] = i
@@ -164,6 +179,7 @@ func (x *Index) remove(id string) bool {
 	}
 	for _, s := range x.segs {
 		if n, ok := s.find(id); ok {
+			x.families.give(s.familyOf(n))
 			s.live.Remove(n)
 			return true
 		}

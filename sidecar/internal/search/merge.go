@@ -58,6 +58,7 @@ func (m *merger) merge() *segment {
 		m.next[p.seg][p.number] = uint32(i)
 		out.price[i] = p.price
 		out.addCurrency(p.currency, uint32(i))
+		out.addFamily(m.from[p.seg].familyOf(p.number), i)
 	}
 	out.terms = m.dicts(func(s *segment) *dict { return &s.terms })
 	out.nameTerms = m.dicts(func(s *segment) *dict { return &s.nameTerms })

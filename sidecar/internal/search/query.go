@@ -24,6 +24,10 @@ type Doc struct {
 	// Price is the headline price in minor units of Currency.
 	Currency string
 	Price    int64
+	// Orderable listings come first in every sort.
+	Orderable bool
+	// Family names the product that the listing is a variant of; "" stands alone. A family has one currency.
+	Family string
 }
 
 // Facets, by the names that filters and results use.
@@ -32,9 +36,14 @@ const (
 	FacetRegion        = "region"
 	FacetCountry       = "country"
 	FacetCertification = "certification"
-	FacetCurrency      = "currency"
-	FacetPrice         = "price"
+	// FacetAvailability has the one value AvailableNow: what can be ordered.
+	FacetAvailability = "availability"
+	FacetCurrency     = "currency"
+	FacetPrice        = "price"
 )
+
+// AvailableNow is the value of FacetAvailability.
+const AvailableNow = "orderable"
 
 // The stored facets and, after them, the conditions that are computed from a listing's number.
 const (
@@ -42,6 +51,7 @@ const (
 	region
 	country
 	certification
+	availability
 	stored
 	currency = iota - 1
 	price
@@ -50,10 +60,10 @@ const (
 )
 
 func facetName(f int) string {
-	return [...]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification, FacetCurrency, FacetPrice}[f]
+	return [...]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification, FacetAvailability, FacetCurrency, FacetPrice}[f]
 }
 
-// Sort of a result.
+// Sort of a result. What can be ordered comes before what cannot.
 type Sort uint8
 
 const (
@@ -67,7 +77,7 @@ const (
 
 // Filter keeps listings that have one of the values.
 type Filter struct {
-	// Facet is FacetCategory, FacetRegion, FacetCountry or FacetCertification.
+	// Facet is FacetCategory, FacetRegion, FacetCountry, FacetCertification or FacetAvailability.
 	Facet  string
 	Values []string
 }
@@ -83,6 +93,8 @@ type Query struct {
 	PriceMin int64
 	PriceMax int64
 	Sort     Sort
+	// Group gives one listing of each family, the cheapest that can be ordered, and counts families everywhere.
+	Group bool
 	// PageSize is 1 to MaxPageSize; 0 is DefaultPageSize.
 	PageSize  int
 	PageToken string
@@ -96,6 +108,8 @@ const (
 // Result is one page.
 type Result struct {
 	IDs []string
+	// Variants are, in a grouped result, how many listings of the family of each id are results.
+	Variants []int
 	// Facets are counted over all results, each without its own filter.
 	Facets []Facet
 	Total  int64
@@ -132,6 +146,8 @@ type key struct {
 	price int64
 	name  string
 	id    string
+	// variants is not part of the order.
+	variants int
 }
 
 func compile(q Query) (*compiled, error) {
@@ -152,7 +168,7 @@ func compile(q Query) (*compiled, error) {
 		return nil, fault.New(fault.Invalid, "price_range_invalid", "a price range is not negative").At("price_min")
 	}
 	for _, f := range q.Filters {
-		n := slices.Index([]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification}, f.Facet)
+		n := slices.Index([]string{FacetCategory, FacetRegion, FacetCountry, FacetCertification, FacetAvailability}, f.Facet)
 		if n < 0 {
 			return nil, fault.New(fault.Invalid, "facet_unknown", "there is no facet of this name to filter by").At("filters")
 		}
@@ -188,6 +204,9 @@ func (c *compiled) fingerprint() uint32 {
 			put(facetName(f))
 			put(values...)
 		}
+	}
+	if c.Group {
+		put("group")
 	}
 	put(c.Currency, string(binary.AppendVarint(binary.AppendVarint([]byte{byte(c.Sort)}, c.PriceMin), c.PriceMax)))
 	return h.Sum32()
@@ -225,6 +244,9 @@ func decodeToken(s string, hash uint32) (key, bool) {
 
 // compare orders two listings in the query's sort.
 func (c *compiled) compare(a, b key) int {
+	if a.tier != b.tier {
+		return int(a.tier) - int(b.tier)
+	}
 	switch c.Sort {
 	case PriceAsc, PriceDesc:
 		n := 0
@@ -240,9 +262,6 @@ func (c *compiled) compare(a, b key) int {
 			return -n
 		}
 		return n
-	}
-	if a.tier != b.tier {
-		return int(a.tier) - int(b.tier)
 	}
 	if n := strings.Compare(a.name, b.name); n != 0 {
 		return n

@@ -22,6 +22,9 @@ func (x *Index) Search(q Query) (Result, error) {
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
+	if q.Group {
+		r.groups = newGroups()
+	}
 	x.mu.RLock()
 	for _, e := range x.delta {
 		r.entry(e)
@@ -38,7 +41,9 @@ type run struct {
 	*compiled
 	total int64
 	// found are at most size+1 listings of each segment, and of the delta all.
-	found  []key
+	found []key
+	// groups gather a grouped query; nil in any other.
+	groups *groups
 	counts [price]map[string]int64
 	prices [priceSteps]int64
 }
@@ -71,27 +76,51 @@ func (r *run) entry(e *entry) {
 	for f := range e.facets {
 		if counts(f) {
 			for _, v := range e.facets[f] {
-				r.counts[f][v]++
+				r.countOne(f, v, e.family)
 			}
 		}
 	}
 	// A price range means nothing in another currency, so that this facet is counted without it too.
 	if !slices.Contains(fails[:currency], true) {
-		r.counts[currency][e.currency]++
+		r.countOne(currency, e.currency, e.family)
 	}
 	if r.Currency != "" && counts(price) {
-		r.prices[priceStep(e.price)]++
+		r.priceOne(priceStep(e.price), e.family)
 	}
 	if failed > 0 {
 		return
 	}
-	r.total++
-	k := key{price: e.price, name: e.key, id: e.id}
-	if r.Sort == Relevance && !matches(e.nameTerms, r.words) {
-		k.tier = 1
+	k := key{price: e.price, name: e.key, id: e.id, variants: 1}
+	if len(e.facets[availability]) == 0 {
+		k.tier = later
 	}
-	if r.isAfter(k) {
-		r.found = append(r.found, k)
+	if r.Sort == Relevance && !matches(e.nameTerms, r.words) {
+		k.tier |= elsewhere
+	}
+	if e.family != 0 && r.groups != nil {
+		r.groups.add(e.family, k)
+		return
+	}
+	r.total++
+	r.keep(k)
+}
+
+// The tiers of a result, the first two bits of key.tier: what cannot be ordered now, and what has a word elsewhere than in its
+// name.
+const (
+	elsewhere = 1
+	later     = 2
+)
+
+// keep notes a listing that comes after the page before. Of very many only the first are of use.
+func (r *run) keep(k key) {
+	if !r.isAfter(k) {
+		return
+	}
+	r.found = append(r.found, k)
+	if most := 4 * (r.size + deltaSize); len(r.found) > most {
+		slices.SortFunc(r.found, r.compare)
+		r.found = r.found[:r.size+1]
 	}
 }
 
@@ -115,27 +144,48 @@ func (r *run) segment(s *segment) {
 		return
 	}
 	all := and(s, conds, -1)
-	n := all.GetCardinality()
-	r.total += int64(n)
 	r.count(s, conds, all)
-	if n == 0 {
-		return
-	}
-	switch r.Sort {
-	case PriceAsc, PriceDesc:
-		r.byPrice(s, all)
-	case Name:
-		r.byName(s, all, 0)
-	default:
-		inName := textOf(&s.nameTerms, r.words)
-		if inName == nil {
-			r.byName(s, all, 1)
-			return
+	for tier, set := range r.tiers(s, all) {
+		switch {
+		case set == nil || set.IsEmpty():
+		case r.groups != nil && s.family != nil:
+			r.group(s, set, uint8(tier))
+		case r.Sort == PriceAsc || r.Sort == PriceDesc:
+			r.total += int64(set.GetCardinality())
+			r.byPrice(s, set, uint8(tier))
+		default:
+			r.total += int64(set.GetCardinality())
+			r.byName(s, set, uint8(tier))
 		}
-		inName = roaring.And(inName, all)
-		r.byName(s, inName, 0)
-		r.byName(s, roaring.AndNot(all, inName), 1)
 	}
+}
+
+// tiers cuts matches by what comes first in every sort.
+func (r *run) tiers(s *segment, all *roaring.Bitmap) (tiers [later + elsewhere + 1]*roaring.Bitmap) {
+	now, rest := cut(s.facets[availability].bitmap(AvailableNow), all)
+	for base, set := range map[int]*roaring.Bitmap{0: now, later: rest} {
+		if r.Sort != Relevance || set == nil {
+			tiers[base] = set
+			continue
+		}
+		tiers[base], tiers[base+elsewhere] = cut(textOf(&s.nameTerms, r.words), set)
+	}
+	return tiers
+}
+
+// cut parts all by a set; a nil set holds nothing. The answers must not be changed, and nil is an empty one.
+func cut(set, all *roaring.Bitmap) (in, out *roaring.Bitmap) {
+	if set == nil {
+		return nil, all
+	}
+	in = roaring.And(set, all)
+	switch in.GetCardinality() {
+	case 0:
+		return nil, all
+	case all.GetCardinality():
+		return all, nil
+	}
+	return in, roaring.AndNot(all, in)
 }
 
 // cond is one condition: a set of numbers or, where set is nil, a range.
@@ -259,14 +309,18 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		}
 		d := &s.facets[f]
 		for i, v := range d.keys {
-			if n := d.postings[i].count(base); n > 0 {
+			if r.groups != nil && s.family != nil {
+				r.countAll(f, v, s, d.postings[i].and(base))
+			} else if n := d.postings[i].count(base); n > 0 {
 				r.counts[f][v] += n
 			}
 		}
 	}
 	base := without(currency)
 	for i, c := range s.currencies {
-		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
+		if r.groups != nil && s.family != nil {
+			r.countAll(currency, c, s, cutRange(base, s.starts[i], s.starts[i+1]))
+		} else if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
 			r.counts[currency][c] += n
 		}
 	}
@@ -280,7 +334,11 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		if step < priceSteps-1 {
 			next = s.lowest(from, to, stepFrom(step+1))
 		}
-		r.prices[step] += inRange(base, from, next)
+		if r.groups != nil && s.family != nil {
+			r.priceAll(step, s, cutRange(base, from, next))
+		} else {
+			r.prices[step] += inRange(base, from, next)
+		}
 		from = next
 	}
 }
@@ -298,13 +356,17 @@ func inRange(b *roaring.Bitmap, from, to uint32) int64 {
 }
 
 // byPrice takes the first listings after the page before: numbers are in the order of prices.
-func (r *run) byPrice(s *segment, all *roaring.Bitmap) {
+func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
+	if r.after != nil && r.after.tier > tier {
+		return
+	}
 	from, to := s.span(r.Currency)
 	add := func(n uint32) {
-		r.found = append(r.found, key{price: s.price[n], id: s.ids.at(n)})
+		r.found = append(r.found, key{tier: tier, price: s.price[n], id: s.ids.at(n), variants: 1})
 	}
 	at := from
-	if r.after != nil {
+	within := r.after != nil && r.after.tier == tier
+	if within {
 		// The first number that stands after the last listing in ascending order, or at it in descending.
 		at = from + uint32(sort.Search(int(to-from), func(i int) bool {
 			n := from + uint32(i)
@@ -327,7 +389,7 @@ func (r *run) byPrice(s *segment, all *roaring.Bitmap) {
 		return
 	}
 	end := to
-	if r.after != nil {
+	if within {
 		end = at
 	}
 	if end == 0 {
@@ -349,7 +411,9 @@ func (r *run) byName(s *segment, all *roaring.Bitmap, tier uint8) {
 	if n == 0 || r.after != nil && r.after.tier > tier {
 		return
 	}
-	at := func(number uint32) key { return key{tier: tier, name: s.names.at(number), id: s.ids.at(number)} }
+	at := func(number uint32) key {
+		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), variants: 1}
+	}
 	first := 0
 	if r.after != nil && r.after.tier == tier {
 		first = sort.Search(len(s.byName), func(i int) bool { return r.compare(at(s.byName[i]), *r.after) > 0 })
@@ -378,6 +442,9 @@ func (r *run) byName(s *segment, all *roaring.Bitmap, tier uint8) {
 }
 
 func (r *run) result() Result {
+	if r.groups != nil {
+		r.close()
+	}
 	slices.SortFunc(r.found, r.compare)
 	out := Result{Total: r.total}
 	page := r.found
@@ -388,6 +455,9 @@ func (r *run) result() Result {
 	for _, k := range page {
 		// A part of a segment's text: cloned, so that an answer does not keep a segment alive.
 		out.IDs = append(out.IDs, strings.Clone(k.id))
+		if r.groups != nil {
+			out.Variants = append(out.Variants, k.variants)
+		}
 	}
 	for f := range r.counts {
 		out.Facets = append(out.Facets, r.facet(f))

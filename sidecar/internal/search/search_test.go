@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -105,6 +106,7 @@ func TestFacetsAreCountedWithoutTheirOwnFilter(t *testing.T) {
 		{"region", []FacetValue{{"north", 1}}},
 		{"country", []FacetValue{{"DE", 1}}},
 		{"certification", []FacetValue{{"C5", 1}, {"ISO 27001", 1}}},
+		{"availability", nil},
 		{"currency", []FacetValue{{"EUR", 2}}},
 		{"price", []FacetValue{{"500-999", 1}, {"2000-4999", 1}}},
 	}
@@ -172,6 +174,10 @@ func random(n int, rng *rand.Rand) []Doc {
 				docs[i].Certifications = append(docs[i].Certifications, c)
 			}
 		}
+		docs[i].Orderable = rng.IntN(3) > 0
+		if n := rng.IntN(len(docs)/6 + 4); n > 1 {
+			docs[i].Family = fmt.Sprintf("family %d %s", n, docs[i].Currency)
+		}
 	}
 	return docs
 }
@@ -182,7 +188,7 @@ func naive(docs map[string]Doc, q Query) (ids []string, total int64) {
 	words(fold(q.Text), func(w string) { asked = append(asked, w) })
 	type hit struct {
 		Doc
-		tier int
+		later, elsewhere bool
 	}
 	var hits []hit
 	for _, d := range docs {
@@ -198,28 +204,48 @@ func naive(docs map[string]Doc, q Query) (ids []string, total int64) {
 		}
 		ok := has(d.Name, d.Summary, d.Description, d.Category, d.Region, strings.Join(d.Certifications, " "))
 		for _, f := range q.Filters {
-			values := map[string][]string{"category": {d.Category}, "region": {d.Region}, "country": {d.Country}, "certification": d.Certifications}[f.Facet]
+			values := map[string][]string{"category": {d.Category}, "region": {d.Region}, "country": {d.Country}, "certification": d.Certifications, "availability": {fmt.Sprint(d.Orderable)}}[f.Facet]
+			if f.Facet == FacetAvailability {
+				values = slices.DeleteFunc([]string{AvailableNow}, func(string) bool { return !d.Orderable })
+			}
 			ok = ok && slices.ContainsFunc(values, func(v string) bool { return slices.Contains(f.Values, v) })
 		}
 		if q.Currency != "" {
 			ok = ok && d.Currency == q.Currency && d.Price >= q.PriceMin && (q.PriceMax == 0 || d.Price <= q.PriceMax)
 		}
 		if ok {
-			h := hit{Doc: d}
-			if q.Sort == Relevance && !has(d.Name) {
-				h.tier = 1
-			}
-			hits = append(hits, h)
+			hits = append(hits, hit{d, !d.Orderable, q.Sort == Relevance && len(asked) > 0 && !has(d.Name)})
 		}
 	}
+	if q.Group {
+		byFamily := map[string]hit{}
+		for _, h := range hits {
+			of := cmp.Or(h.Family, h.ID)
+			best, has := byFamily[of]
+			if !has {
+				byFamily[of] = h
+				continue
+			}
+			inName := !h.elsewhere || !best.elsewhere
+			if cmp.Or(order(h.later, best.later), cmp.Compare(h.Price, best.Price), cmp.Compare(h.ID, best.ID)) < 0 {
+				best = h
+			}
+			best.elsewhere = !inName
+			byFamily[of] = best
+		}
+		hits = slices.Collect(maps.Values(byFamily))
+	}
 	slices.SortFunc(hits, func(a, b hit) int {
+		if n := order(a.later, b.later); n != 0 {
+			return n
+		}
 		switch q.Sort {
 		case PriceAsc:
 			return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.ID, b.ID))
 		case PriceDesc:
 			return cmp.Or(cmp.Compare(b.Price, a.Price), cmp.Compare(b.ID, a.ID))
 		}
-		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(fold(a.Name), fold(b.Name)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(order(a.elsewhere, b.elsewhere), cmp.Compare(fold(a.Name), fold(b.Name)), cmp.Compare(a.ID, b.ID))
 	})
 	for _, h := range hits {
 		ids = append(ids, h.ID)
@@ -227,13 +253,25 @@ func naive(docs map[string]Doc, q Query) (ids []string, total int64) {
 	return ids, int64(len(hits))
 }
 
+// order puts false before true.
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
 func anyQuery(t *rapid.T) Query {
 	q := Query{
 		Text:     rapid.SampledFrom([]string{"", "data", "secure", "large stor", "mail mail", "c5", "north fast", "x"}).Draw(t, "text"),
 		Sort:     rapid.SampledFrom([]Sort{Relevance, Name, PriceAsc, PriceDesc}).Draw(t, "sort"),
 		PageSize: rapid.IntRange(1, 40).Draw(t, "size"),
+		Group:    rapid.Bool().Draw(t, "group"),
 	}
-	for _, f := range []Filter{filter("category", "database", "storage"), filter("region", "north"), filter("country", "FI", "FR"), filter("certification", "C5")} {
+	for _, f := range []Filter{filter("availability", "orderable"), filter("category", "database", "storage"), filter("region", "north"), filter("country", "FI", "FR"), filter("certification", "C5")} {
 		if rapid.IntRange(0, 3).Draw(t, f.Facet) == 0 {
 			q.Filters = append(q.Filters, f)
 		}
@@ -293,7 +331,7 @@ func TestAnswersAreThoseOfALookAtEveryListing(t *testing.T) {
 			}
 			for i, f := range r.Facets {
 				free := q
-				if i <= certification {
+				if i < stored {
 					free.Filters = slices.DeleteFunc(slices.Clone(q.Filters), func(g Filter) bool { return g.Facet == f.Name })
 				}
 				for _, v := range f.Values {

@@ -19,6 +19,8 @@ type entry struct {
 	terms     []string
 	nameTerms []string
 	facets    [stored][]string
+	// family is the number of its family, 0 for none.
+	family uint32
 }
 
 func newEntry(d Doc) *entry {
@@ -26,11 +28,14 @@ func newEntry(d Doc) *entry {
 	e.facets = [stored][]string{
 		category: one(d.Category), region: one(d.Region), country: one(d.Country), certification: distinct(d.Certifications),
 	}
+	if d.Orderable {
+		e.facets[availability] = one(AvailableNow)
+	}
 	// A word is cut out of a long text; cloned, so that it does not keep the text alive.
 	collect := func(into *[]string, texts ...string) {
 		seen := map[string]bool{}
 		for _, t := range texts {
-			words(fold(t), func(w string) {
+			terms(t, func(w string) {
 				if !seen[w] && len(seen) < maxTerms {
 					w = strings.Clone(w)
 					seen[w] = true
@@ -100,6 +105,9 @@ func (p posting) each(visit func(uint32)) {
 	}
 }
 
+// and is the part of the listings that is in b.
+func (p posting) and(b *roaring.Bitmap) *roaring.Bitmap { return roaring.And(p.bitmap(), b) }
+
 // count is how many of the listings are in b.
 func (p posting) count(b *roaring.Bitmap) int64 {
 	if p.many != nil {
@@ -126,6 +134,15 @@ func (d *dict) find(k string) (posting, bool) {
 		return posting{}, false
 	}
 	return d.postings[i], true
+}
+
+// bitmap is the posting of a key; nil where there is none.
+func (d *dict) bitmap(k string) *roaring.Bitmap {
+	p, ok := d.find(k)
+	if !ok {
+		return nil
+	}
+	return p.bitmap()
 }
 
 // prefix is the union of all that begin with p; nil where there is none.
@@ -180,6 +197,8 @@ type segment struct {
 	ids   blob
 	names blob
 	price []int64
+	// family numbers the families of listings, 0 for none; nil where no listing has one.
+	family []uint32
 	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
 	currencies []string
 	starts     []uint32
@@ -217,6 +236,7 @@ func buildSegment(entries []*entry) *segment {
 	for i, e := range entries {
 		s.price[i] = e.price
 		s.addCurrency(e.currency, uint32(i))
+		s.addFamily(e.family, i)
 		terms.add(uint32(i), e.terms)
 		nameTerms.add(uint32(i), e.nameTerms)
 		for f := range facets {
@@ -237,6 +257,23 @@ func (s *segment) addCurrency(c string, number uint32) {
 		s.currencies = append(s.currencies, c)
 		s.starts = append(s.starts, number)
 	}
+}
+
+func (s *segment) addFamily(family uint32, number int) {
+	if family == 0 {
+		return
+	}
+	if s.family == nil {
+		s.family = make([]uint32, s.len())
+	}
+	s.family[number] = family
+}
+
+func (s *segment) familyOf(number uint32) uint32 {
+	if s.family == nil {
+		return 0
+	}
+	return s.family[number]
 }
 
 // finish makes the orders once ids, names and prices stand.

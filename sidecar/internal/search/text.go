@@ -3,8 +3,6 @@ package search
 import (
 	"strings"
 	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -15,21 +13,12 @@ const (
 	maxKey = 96
 )
 
-// fold takes case and accents away: "Übergröße" is found as "ubergrosse".
-func fold(s string) string {
-	ascii := true
-	for i := 0; i < len(s) && ascii; i++ {
-		ascii = s[i] < 0x80
+// terms calls yield with each word that a text is found by.
+func terms(text string, yield func(word string)) {
+	words(fold(text), yield)
+	if spelt, other := digraphs(text); other {
+		words(fold(spelt), yield)
 	}
-	if ascii {
-		return strings.ToLower(s)
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, norm.NFKD.String(strings.NewReplacer("ß", "ss", "ẞ", "ss", "æ", "ae", "Æ", "ae", "ø", "o", "Ø", "o", "ł", "l", "Ł", "l").Replace(s)))
 }
 
 // words cuts a folded text into words and calls yield with each. A script without spaces gives each character as a word.

@@ -250,10 +250,6 @@ func guard(tx *Tx, fn func(*Tx) error) (err error) {
 	return fn(tx)
 }
 
-func unavailable(err error) error {
-	return fault.New(fault.Unavailable, "store_unavailable", "our database is not available").Because(err)
-}
-
 func errClosed() error {
 	return fault.New(fault.Unavailable, "store_closed", "the sidecar is stopping")
 }

@@ -135,7 +135,7 @@ type portalService struct{ portals PortalClients }
 
 // AddPortal implements operatorv1connect.PortalServiceHandler.
 func (h *portalService) AddPortal(ctx context.Context, req *connect.Request[operatorv1.AddPortalRequest]) (*connect.Response[operatorv1.AddPortalResponse], error) {
-	client, key, err := h.portals.Add(ctx, req.Msg.GetName(), req.Msg.GetScopes())
+	client, key, err := h.portals.Add(ctx, req.Msg.GetName(), req.Msg.GetScopes(), req.Msg.GetReuse())
 	if err != nil {
 		return nil, err
 	}

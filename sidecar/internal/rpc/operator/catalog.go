@@ -118,6 +118,6 @@ func managedListing(d listing.Detail, supplier string) *operatorv1.Listing {
 	return &operatorv1.Listing{
 		Id: d.ID, Partner: d.Partner, OfferingId: d.OfferingID, OfferingRevision: d.Revision, Name: d.Name,
 		SupplierName: supplier, Hidden: d.Hidden, MarkupBp: d.MarkupBP,
-		WholesalePrice: gate.Amount(&d.Wholesale), RetailPrice: gate.Amount(&d.Headline), Per: d.HeadlinePer, Orderable: d.Orderable,
+		WholesalePrice: gate.Amount(&d.Wholesale), RetailPrice: gate.Amount(&d.Headline.Amount), Per: d.Headline.Per, Orderable: d.Orderable(),
 	}
 }

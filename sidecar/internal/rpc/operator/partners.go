@@ -48,6 +48,19 @@ func (h *partnerService) AddPartner(ctx context.Context, req *connect.Request[op
 	return connect.NewResponse(&operatorv1.AddPartnerResponse{Partner: out}), nil
 }
 
+// RefusePartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) RefusePartner(ctx context.Context, req *connect.Request[operatorv1.RefusePartnerRequest]) (*connect.Response[operatorv1.RefusePartnerResponse], error) {
+	p, err := h.partners.Refuse(ctx, req.Msg.GetOrigin(), req.Msg.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RefusePartnerResponse{Partner: out}), nil
+}
+
 // ListPartners implements operatorv1connect.PartnerServiceHandler.
 func (h *partnerService) ListPartners(ctx context.Context, _ *connect.Request[operatorv1.ListPartnersRequest]) (*connect.Response[operatorv1.ListPartnersResponse], error) {
 	list, err := h.partners.List(ctx)
@@ -90,15 +103,19 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 	case status.Known:
 		reachability = "down"
 	}
-	return &operatorv1.Partner{
+	out := &operatorv1.Partner{
 		Member: &operatorv1.Member{
 			Origin: p.Origin, Name: p.Name, LegalName: p.LegalName, Country: p.Country, RegistrationId: p.RegistrationID,
 			Contact: p.Contact, FingerprintWords: h.words(p.Thumbprint), BusinessKeyThumbprint: p.Thumbprint,
 		},
 		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
 		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
-		ParkedSubjects: status.Parked, Offerings: status.Offerings,
-	}, nil
+		ParkedSubjects: status.Parked, Offerings: status.Offerings, Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
+	}
+	if p.State == member.Pending {
+		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
+	}
+	return out, nil
 }
 
 func discovered(info trust.Info) *operatorv1.Member {

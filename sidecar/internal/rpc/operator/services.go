@@ -27,6 +27,7 @@ type (
 	Partners interface {
 		Discover(ctx context.Context, origin string) (trust.Info, error)
 		Add(ctx context.Context, origin string, role member.Role, thumbprint string) (member.Partner, error)
+		Refuse(ctx context.Context, origin, reason string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}
@@ -52,7 +53,7 @@ type (
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
 	PortalClients interface {
-		Add(ctx context.Context, name string, scopes []string) (portal.Client, string, error)
+		Add(ctx context.Context, name string, scopes []string, reuse bool) (portal.Client, string, error)
 		Rotate(ctx context.Context, name string, overlap time.Duration) (portal.Client, string, error)
 		List(ctx context.Context) ([]portal.Client, error)
 		Remove(ctx context.Context, name string) error

@@ -46,7 +46,7 @@ var sorts = map[portalv1.ListingSort]search.Sort{
 func searchQuery(m *portalv1.SearchListingsRequest) search.Query {
 	return search.Query{
 		Text: m.GetQuery(), Currency: m.GetCurrency(), PriceMin: m.GetPriceMin(), PriceMax: m.GetPriceMax(),
-		Sort: sorts[m.GetSort()], PageToken: m.GetPageToken(), PageSize: gate.PageSize(m.GetPageSize(), gate.ListingsPage),
+		Sort: sorts[m.GetSort()], Group: m.GetGroup(), PageToken: m.GetPageToken(), PageSize: gate.PageSize(m.GetPageSize(), gate.ListingsPage),
 		Filters: gate.Each(m.GetFilters(), func(f *portalv1.FacetFilter) search.Filter {
 			return search.Filter{Facet: f.GetFacet(), Values: f.GetValues()}
 		}),
@@ -55,7 +55,7 @@ func searchQuery(m *portalv1.SearchListingsRequest) search.Query {
 
 // GetListing implements portalv1connect.CatalogServiceHandler.
 func (h *catalogService) GetListing(ctx context.Context, req *connect.Request[portalv1.GetListingRequest]) (*connect.Response[portalv1.GetListingResponse], error) {
-	v, err := h.shop.Get(ctx, req.Msg.GetId())
+	v, variants, err := h.shop.Get(ctx, req.Msg.GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -69,16 +69,22 @@ func (h *catalogService) GetListing(ctx context.Context, req *connect.Request[po
 	}
 	return connect.NewResponse(&portalv1.GetListingResponse{Listing: &portalv1.Listing{
 		Summary: listingSummary(v), Description: v.Description, Prices: prices, InputsSchema: string(v.InputsSchema), Digest: v.Digest,
+		Variants: gate.Each(variants, listingSummary),
 	}}), nil
 }
 
 // listingSummary leaves out whose offering it is.
 func listingSummary(v listing.View) *portalv1.ListingSummary {
-	return &portalv1.ListingSummary{
+	out := &portalv1.ListingSummary{
 		Id: v.ID, Name: v.Name, Summary: v.Summary, Category: v.Category, Region: v.Region, Country: v.Country,
-		Certifications: v.Certifications, HeadlinePrice: gate.Amount(&v.Headline), HeadlinePer: v.HeadlinePer,
-		Orderable: v.Orderable,
+		Certifications: v.Certifications, Family: v.Family, Plan: v.Plan, Variants: int32(v.Variants),
+		HeadlinePrice: gate.Amount(&v.Headline.Amount), HeadlinePer: v.Headline.Per, HeadlineFrom: v.Headline.From,
+		SetupPrice: gate.Amount(v.Headline.Setup), Orderable: v.Orderable(), Availability: string(v.Availability),
 	}
+	if v.Headline.Rate != nil {
+		out.HeadlineRate = gate.UnitPrice(*v.Headline.Rate)
+	}
+	return out
 }
 
 var priceKinds = map[price.Kind]typev1.PriceKind{

@@ -22,7 +22,7 @@ type (
 	// Shop is what a portal may show: visible listings at retail prices; *listing.Service is one.
 	Shop interface {
 		Search(ctx context.Context, q search.Query) (listing.Page, error)
-		Get(ctx context.Context, id string) (listing.View, error)
+		Get(ctx context.Context, id string) (v listing.View, variants []listing.View, err error)
 	}
 
 	// Orders places and reads a portal's orders; *retail.Service is one. With customer "" they are all customers'.

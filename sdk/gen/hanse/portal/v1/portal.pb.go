@@ -29,7 +29,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ListingSort orders search results.
+// ListingSort orders search results. What can be ordered comes before what cannot.
 type ListingSort int32
 
 const (
@@ -88,7 +88,7 @@ func (ListingSort) EnumDescriptor() ([]byte, []int) {
 // FacetFilter keeps listings that have one of the values.
 type FacetFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// category, region, country or certification.
+	// category, region, country, certification or availability, which has the one value "orderable".
 	Facet         string   `protobuf:"bytes,1,opt,name=facet,proto3" json:"facet,omitempty"`
 	Values        []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -154,7 +154,10 @@ type SearchListingsRequest struct {
 	// Listings a page, 1 to 100; 0 is 24.
 	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty is the first page.
-	PageToken     string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// One listing of each family, the cheapest that can be ordered; facets and total count families then. A listing that
+	// stands alone is its own family.
+	Group         bool `protobuf:"varint,9,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +248,13 @@ func (x *SearchListingsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *SearchListingsRequest) GetGroup() bool {
+	if x != nil {
+		return x.Group
+	}
+	return false
+}
+
 type SearchListingsResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Listings []*ListingSummary      `protobuf:"bytes,1,rep,name=listings,proto3" json:"listings,omitempty"`
@@ -318,7 +328,7 @@ func (x *SearchListingsResponse) GetNextPageToken() string {
 
 type Facet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// category, region, country, certification, currency or price.
+	// category, region, country, certification, availability, currency or price.
 	Facet         string        `protobuf:"bytes,1,opt,name=facet,proto3" json:"facet,omitempty"`
 	Values        []*FacetValue `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -435,12 +445,25 @@ type ListingSummary struct {
 	Country        string   `protobuf:"bytes,6,opt,name=country,proto3" json:"country,omitempty"`
 	Certifications []string `protobuf:"bytes,7,rep,name=certifications,proto3" json:"certifications,omitempty"`
 	// What sort and price facet use: the recurring amount of one piece for its period, else the one-off amount, else the
-	// first usage price rounded up to a minor unit.
+	// first usage price rounded up to a minor unit; the first of them that is not zero.
 	HeadlinePrice *v1.Amount `protobuf:"bytes,8,opt,name=headline_price,json=headlinePrice,proto3" json:"headline_price,omitempty"`
 	// ISO 8601 duration (P1M) where the headline price recurs, "" for one-off, or the unit of a usage price.
 	HeadlinePer string `protobuf:"bytes,9,opt,name=headline_per,json=headlinePer,proto3" json:"headline_per,omitempty"`
 	// False while it is only announced or on hold: show it, do not offer to order it.
-	Orderable     bool `protobuf:"varint,10,opt,name=orderable,proto3" json:"orderable,omitempty"`
+	Orderable bool `protobuf:"varint,10,opt,name=orderable,proto3" json:"orderable,omitempty"`
+	// Listings of one family are variants of one product and differ in plan or place. Both empty where it stands alone.
+	Family string `protobuf:"bytes,11,opt,name=family,proto3" json:"family,omitempty"`
+	Plan   string `protobuf:"bytes,12,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Owed once besides a recurring headline price; unset where nothing is.
+	SetupPrice *v1.Amount `protobuf:"bytes,13,opt,name=setup_price,json=setupPrice,proto3" json:"setup_price,omitempty"`
+	// The exact rate where the headline price is one of usage.
+	HeadlineRate *v1.UnitPrice `protobuf:"bytes,14,opt,name=headline_rate,json=headlineRate,proto3" json:"headline_rate,omitempty"`
+	// True where usage comes on top of the headline price: say "from".
+	HeadlineFrom bool `protobuf:"varint,15,opt,name=headline_from,json=headlineFrom,proto3" json:"headline_from,omitempty"`
+	// orderable, announced (comes later), onHold (not at the moment) or endOfSale (not any more).
+	Availability string `protobuf:"bytes,16,opt,name=availability,proto3" json:"availability,omitempty"`
+	// How many listings of the family were found, this one among them; 0 where the search is not grouped.
+	Variants      int32 `protobuf:"varint,17,opt,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +568,55 @@ func (x *ListingSummary) GetOrderable() bool {
 	return false
 }
 
+func (x *ListingSummary) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
+func (x *ListingSummary) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *ListingSummary) GetSetupPrice() *v1.Amount {
+	if x != nil {
+		return x.SetupPrice
+	}
+	return nil
+}
+
+func (x *ListingSummary) GetHeadlineRate() *v1.UnitPrice {
+	if x != nil {
+		return x.HeadlineRate
+	}
+	return nil
+}
+
+func (x *ListingSummary) GetHeadlineFrom() bool {
+	if x != nil {
+		return x.HeadlineFrom
+	}
+	return false
+}
+
+func (x *ListingSummary) GetAvailability() string {
+	if x != nil {
+		return x.Availability
+	}
+	return ""
+}
+
+func (x *ListingSummary) GetVariants() int32 {
+	if x != nil {
+		return x.Variants
+	}
+	return 0
+}
+
 type GetListingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -643,7 +715,9 @@ type Listing struct {
 	// JSON Schema 2020-12 of an order item's inputs.
 	InputsSchema string `protobuf:"bytes,4,opt,name=inputs_schema,json=inputsSchema,proto3" json:"inputs_schema,omitempty"`
 	// Names what the customer saw; give it back when ordering, so that a change in between is refused, not charged.
-	Digest        string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The listings of its family, itself among them, cheapest first, 200 at most; empty where it stands alone.
+	Variants      []*ListingSummary `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -711,6 +785,13 @@ func (x *Listing) GetDigest() string {
 		return x.Digest
 	}
 	return ""
+}
+
+func (x *Listing) GetVariants() []*ListingSummary {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
 }
 
 // OrderItem is one line of an order.
@@ -1173,10 +1254,12 @@ func (x *OrderLine) GetEnded() bool {
 }
 
 type OrderEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	At      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	State   string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Message string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Stable code behind message.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1228,6 +1311,13 @@ func (x *OrderEvent) GetState() string {
 func (x *OrderEvent) GetMessage() string {
 	if x != nil {
 		return x.Message
+	}
+	return ""
+}
+
+func (x *OrderEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -2137,10 +2227,10 @@ var File_hanse_portal_v1_portal_proto protoreflect.FileDescriptor
 
 const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\n" +
-	"\x1chanse/portal/v1/portal.proto\x12\x0fhanse.portal.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hanse/type/v1/type.proto\"\x80\x01\n" +
-	"\vFacetFilter\x12E\n" +
-	"\x05facet\x18\x01 \x01(\tB/\xbaH,r*R\bcategoryR\x06regionR\acountryR\rcertificationR\x05facet\x12*\n" +
-	"\x06values\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x102\"\x06r\x04\x10\x01\x18dR\x06values\"\x84\x03\n" +
+	"\x1chanse/portal/v1/portal.proto\x12\x0fhanse.portal.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hanse/type/v1/type.proto\"\x8e\x01\n" +
+	"\vFacetFilter\x12S\n" +
+	"\x05facet\x18\x01 \x01(\tB=\xbaH:r8R\bcategoryR\x06regionR\acountryR\rcertificationR\favailabilityR\x05facet\x12*\n" +
+	"\x06values\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x102\"\x06r\x04\x10\x01\x18dR\x06values\"\x9a\x03\n" +
 	"\x15SearchListingsRequest\x12\x1e\n" +
 	"\x05query\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12@\n" +
 	"\afilters\x18\x02 \x03(\v2\x1c.hanse.portal.v1.FacetFilterB\b\xbaH\x05\x92\x01\x02\x10\n" +
@@ -2151,7 +2241,8 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x04sort\x18\x06 \x01(\x0e2\x1c.hanse.portal.v1.ListingSortB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04sort\x12&\n" +
 	"\tpage_size\x18\a \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xc3\x01\n" +
+	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12\x14\n" +
+	"\x05group\x18\t \x01(\bR\x05group\"\xc3\x01\n" +
 	"\x16SearchListingsResponse\x12;\n" +
 	"\blistings\x18\x01 \x03(\v2\x1f.hanse.portal.v1.ListingSummaryR\blistings\x12.\n" +
 	"\x06facets\x18\x02 \x03(\v2\x16.hanse.portal.v1.FacetR\x06facets\x12\x14\n" +
@@ -2163,7 +2254,7 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\n" +
 	"FacetValue\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count\"\xc3\x02\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xcb\x04\n" +
 	"\x0eListingSummary\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2175,17 +2266,26 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x0eheadline_price\x18\b \x01(\v2\x15.hanse.type.v1.AmountR\rheadlinePrice\x12!\n" +
 	"\fheadline_per\x18\t \x01(\tR\vheadlinePer\x12\x1c\n" +
 	"\torderable\x18\n" +
-	" \x01(\bR\torderable\".\n" +
+	" \x01(\bR\torderable\x12\x16\n" +
+	"\x06family\x18\v \x01(\tR\x06family\x12\x12\n" +
+	"\x04plan\x18\f \x01(\tR\x04plan\x126\n" +
+	"\vsetup_price\x18\r \x01(\v2\x15.hanse.type.v1.AmountR\n" +
+	"setupPrice\x12=\n" +
+	"\rheadline_rate\x18\x0e \x01(\v2\x18.hanse.type.v1.UnitPriceR\fheadlineRate\x12#\n" +
+	"\rheadline_from\x18\x0f \x01(\bR\fheadlineFrom\x12\"\n" +
+	"\favailability\x18\x10 \x01(\tR\favailability\x12\x1a\n" +
+	"\bvariants\x18\x11 \x01(\x05R\bvariants\".\n" +
 	"\x11GetListingRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"H\n" +
 	"\x12GetListingResponse\x122\n" +
-	"\alisting\x18\x01 \x01(\v2\x18.hanse.portal.v1.ListingR\alisting\"\xda\x01\n" +
+	"\alisting\x18\x01 \x01(\v2\x18.hanse.portal.v1.ListingR\alisting\"\x97\x02\n" +
 	"\aListing\x129\n" +
 	"\asummary\x18\x01 \x01(\v2\x1f.hanse.portal.v1.ListingSummaryR\asummary\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x125\n" +
 	"\x06prices\x18\x03 \x03(\v2\x1d.hanse.type.v1.PriceComponentR\x06prices\x12#\n" +
 	"\rinputs_schema\x18\x04 \x01(\tR\finputsSchema\x12\x16\n" +
-	"\x06digest\x18\x05 \x01(\tR\x06digest\"\xb3\x02\n" +
+	"\x06digest\x18\x05 \x01(\tR\x06digest\x12;\n" +
+	"\bvariants\x18\x06 \x03(\v2\x1f.hanse.portal.v1.ListingSummaryR\bvariants\"\xb3\x02\n" +
 	"\tOrderItem\x12B\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.hanse.type.v1.OrderItemActionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12&\n" +
@@ -2230,12 +2330,13 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\amessage\x18\n" +
 	" \x01(\tR\amessage\x12\x16\n" +
 	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
-	"\x05ended\x18\f \x01(\bR\x05ended\"h\n" +
+	"\x05ended\x18\f \x01(\bR\x05ended\"\x80\x01\n" +
 	"\n" +
 	"OrderEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\",\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\",\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"@\n" +
 	"\x10GetOrderResponse\x12,\n" +
@@ -2371,10 +2472,11 @@ var file_hanse_portal_v1_portal_proto_goTypes = []any{
 	(*CreateCustomerSessionRequest)(nil),  // 30: hanse.portal.v1.CreateCustomerSessionRequest
 	(*CreateCustomerSessionResponse)(nil), // 31: hanse.portal.v1.CreateCustomerSessionResponse
 	(*v1.Amount)(nil),                     // 32: hanse.type.v1.Amount
-	(*v1.PriceComponent)(nil),             // 33: hanse.type.v1.PriceComponent
-	(v1.OrderItemAction)(0),               // 34: hanse.type.v1.OrderItemAction
-	(*structpb.Struct)(nil),               // 35: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),         // 36: google.protobuf.Timestamp
+	(*v1.UnitPrice)(nil),                  // 33: hanse.type.v1.UnitPrice
+	(*v1.PriceComponent)(nil),             // 34: hanse.type.v1.PriceComponent
+	(v1.OrderItemAction)(0),               // 35: hanse.type.v1.OrderItemAction
+	(*structpb.Struct)(nil),               // 36: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),         // 37: google.protobuf.Timestamp
 }
 var file_hanse_portal_v1_portal_proto_depIdxs = []int32{
 	1,  // 0: hanse.portal.v1.SearchListingsRequest.filters:type_name -> hanse.portal.v1.FacetFilter
@@ -2383,56 +2485,59 @@ var file_hanse_portal_v1_portal_proto_depIdxs = []int32{
 	4,  // 3: hanse.portal.v1.SearchListingsResponse.facets:type_name -> hanse.portal.v1.Facet
 	5,  // 4: hanse.portal.v1.Facet.values:type_name -> hanse.portal.v1.FacetValue
 	32, // 5: hanse.portal.v1.ListingSummary.headline_price:type_name -> hanse.type.v1.Amount
-	9,  // 6: hanse.portal.v1.GetListingResponse.listing:type_name -> hanse.portal.v1.Listing
-	6,  // 7: hanse.portal.v1.Listing.summary:type_name -> hanse.portal.v1.ListingSummary
-	33, // 8: hanse.portal.v1.Listing.prices:type_name -> hanse.type.v1.PriceComponent
-	34, // 9: hanse.portal.v1.OrderItem.action:type_name -> hanse.type.v1.OrderItemAction
-	35, // 10: hanse.portal.v1.OrderItem.inputs:type_name -> google.protobuf.Struct
-	10, // 11: hanse.portal.v1.PlaceOrderRequest.items:type_name -> hanse.portal.v1.OrderItem
-	13, // 12: hanse.portal.v1.PlaceOrderResponse.order:type_name -> hanse.portal.v1.Order
-	14, // 13: hanse.portal.v1.Order.items:type_name -> hanse.portal.v1.OrderLine
-	36, // 14: hanse.portal.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	36, // 15: hanse.portal.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	15, // 16: hanse.portal.v1.Order.events:type_name -> hanse.portal.v1.OrderEvent
-	34, // 17: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
-	32, // 18: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
-	32, // 19: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
-	36, // 20: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	13, // 21: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
-	13, // 22: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
-	13, // 23: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
-	32, // 24: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
-	36, // 25: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	36, // 26: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	22, // 27: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
-	22, // 28: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
-	29, // 29: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
-	36, // 30: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 31: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
-	7,  // 32: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
-	11, // 33: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
-	16, // 34: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
-	18, // 35: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
-	20, // 36: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
-	23, // 37: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
-	25, // 38: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
-	27, // 39: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
-	30, // 40: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
-	3,  // 41: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
-	8,  // 42: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
-	12, // 43: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
-	17, // 44: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
-	19, // 45: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
-	21, // 46: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
-	24, // 47: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
-	26, // 48: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
-	28, // 49: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
-	31, // 50: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
-	41, // [41:51] is the sub-list for method output_type
-	31, // [31:41] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	32, // 6: hanse.portal.v1.ListingSummary.setup_price:type_name -> hanse.type.v1.Amount
+	33, // 7: hanse.portal.v1.ListingSummary.headline_rate:type_name -> hanse.type.v1.UnitPrice
+	9,  // 8: hanse.portal.v1.GetListingResponse.listing:type_name -> hanse.portal.v1.Listing
+	6,  // 9: hanse.portal.v1.Listing.summary:type_name -> hanse.portal.v1.ListingSummary
+	34, // 10: hanse.portal.v1.Listing.prices:type_name -> hanse.type.v1.PriceComponent
+	6,  // 11: hanse.portal.v1.Listing.variants:type_name -> hanse.portal.v1.ListingSummary
+	35, // 12: hanse.portal.v1.OrderItem.action:type_name -> hanse.type.v1.OrderItemAction
+	36, // 13: hanse.portal.v1.OrderItem.inputs:type_name -> google.protobuf.Struct
+	10, // 14: hanse.portal.v1.PlaceOrderRequest.items:type_name -> hanse.portal.v1.OrderItem
+	13, // 15: hanse.portal.v1.PlaceOrderResponse.order:type_name -> hanse.portal.v1.Order
+	14, // 16: hanse.portal.v1.Order.items:type_name -> hanse.portal.v1.OrderLine
+	37, // 17: hanse.portal.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	37, // 18: hanse.portal.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	15, // 19: hanse.portal.v1.Order.events:type_name -> hanse.portal.v1.OrderEvent
+	35, // 20: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
+	32, // 21: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
+	32, // 22: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
+	37, // 23: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	13, // 24: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
+	13, // 25: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
+	13, // 26: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
+	32, // 27: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
+	37, // 28: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	37, // 29: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	22, // 30: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
+	22, // 31: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
+	29, // 32: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
+	37, // 33: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 34: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
+	7,  // 35: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
+	11, // 36: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
+	16, // 37: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
+	18, // 38: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
+	20, // 39: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
+	23, // 40: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
+	25, // 41: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
+	27, // 42: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
+	30, // 43: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
+	3,  // 44: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
+	8,  // 45: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
+	12, // 46: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
+	17, // 47: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
+	19, // 48: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
+	21, // 49: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
+	24, // 50: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
+	26, // 51: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
+	28, // 52: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
+	31, // 53: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
+	44, // [44:54] is the sub-list for method output_type
+	34, // [34:44] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_hanse_portal_v1_portal_proto_init() }

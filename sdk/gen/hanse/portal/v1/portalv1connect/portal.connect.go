@@ -75,7 +75,8 @@ const (
 type CatalogServiceClient interface {
 	// SearchListings finds visible listings by text and facets.
 	SearchListings(context.Context, *connect.Request[v1.SearchListingsRequest]) (*connect.Response[v1.SearchListingsResponse], error)
-	// GetListing reads one listing with its prices and its input schema. Not found: reason listing_not_found.
+	// GetListing reads one listing with its prices and its input schema. Not found: reason listing_not_found, or
+	// listing_withdrawn for one that is not sold any more.
 	GetListing(context.Context, *connect.Request[v1.GetListingRequest]) (*connect.Response[v1.GetListingResponse], error)
 }
 
@@ -127,7 +128,8 @@ func (c *catalogServiceClient) GetListing(ctx context.Context, req *connect.Requ
 type CatalogServiceHandler interface {
 	// SearchListings finds visible listings by text and facets.
 	SearchListings(context.Context, *connect.Request[v1.SearchListingsRequest]) (*connect.Response[v1.SearchListingsResponse], error)
-	// GetListing reads one listing with its prices and its input schema. Not found: reason listing_not_found.
+	// GetListing reads one listing with its prices and its input schema. Not found: reason listing_not_found, or
+	// listing_withdrawn for one that is not sold any more.
 	GetListing(context.Context, *connect.Request[v1.GetListingRequest]) (*connect.Response[v1.GetListingResponse], error)
 }
 

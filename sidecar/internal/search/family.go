@@ -1,0 +1,111 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// families give families small numbers from 1 on. A family that has no listing any more gives its number back: listings that
+// still carry it are dead.
+type families struct {
+	mu     sync.Mutex
+	number map[string]uint32
+	// name and used are by number less one.
+	name []string
+	used []int
+	free []uint32
+}
+
+// take is the number of a family that has one listing more; "" has 0.
+func (f *families) take(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, has := f.number[name]
+	switch {
+	case has:
+	case len(f.free) > 0:
+		n = f.free[len(f.free)-1]
+		f.free = f.free[:len(f.free)-1]
+	default:
+		f.name, f.used = append(f.name, ""), append(f.used, 0)
+		n = uint32(len(f.name))
+	}
+	if f.number == nil {
+		f.number = map[string]uint32{}
+	}
+	f.number[name], f.name[n-1] = n, name
+	f.used[n-1]++
+	return n
+}
+
+// give takes one listing from a family.
+func (f *families) give(n uint32) {
+	if n == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.used[n-1]--; f.used[n-1] == 0 {
+		delete(f.number, f.name[n-1])
+		f.name[n-1] = ""
+		f.free = append(f.free, n)
+	}
+}
+
+// Family gives the ids of the listings of a listing's family, itself among them, at most so many, by currency, price and id;
+// one that stands alone or is not there has none.
+func (x *Index) Family(id string, most int) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	family := x.familyOf(id)
+	if family == 0 {
+		return nil
+	}
+	var found []place
+	for _, e := range x.delta {
+		if e.family == family {
+			found = append(found, place{e.currency, e.price, e.id})
+		}
+	}
+	for _, s := range x.segs {
+		for n, f := range s.family {
+			if f == family && s.live.Contains(uint32(n)) {
+				found = append(found, place{s.currencyOf(uint32(n)), s.price[n], s.ids.at(uint32(n))})
+			}
+		}
+	}
+	slices.SortFunc(found, place.compare)
+	var ids []string
+	for _, p := range found[:min(most, len(found))] {
+		ids = append(ids, strings.Clone(p.id))
+	}
+	return ids
+}
+
+func (x *Index) familyOf(id string) uint32 {
+	if i, ok := x.inDelta[id]; ok {
+		return x.delta[i].family
+	}
+	for _, s := range x.segs {
+		if n, ok := s.find(id); ok {
+			return s.familyOf(n)
+		}
+	}
+	return 0
+}
+
+// place is where a listing stands in a segment's order.
+type place struct {
+	currency string
+	price    int64
+	id       string
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(strings.Compare(p.currency, q.currency), cmp.Compare(p.price, q.price), strings.Compare(p.id, q.id))
+}
