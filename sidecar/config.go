@@ -61,6 +61,9 @@ type Config struct {
 	Now func() time.Time `koanf:"-"`
 	// Getenv resolves ${env:NAME} in the adapters' connections. Default: os.Getenv.
 	Getenv func(string) string `koanf:"-"`
+
+	// certificate is what PeerTLS serves, shared by all copies of a complete configuration.
+	certificate *certificateFiles `koanf:"-"`
 }
 
 // Member is what we declare about ourselves.
@@ -92,7 +95,7 @@ type Listen struct {
 
 // TLS says who encrypts the peer listener. Outside dev mode give either both files or terminated_in_front.
 type TLS struct {
-	// CertFile is the certificate chain, PEM. Default: none.
+	// CertFile is the certificate chain for the origin's host, PEM; read again when it is renewed. Default: none.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile is the certificate's private key, PEM. Default: none.
 	KeyFile string `koanf:"key_file"`

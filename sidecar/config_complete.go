@@ -97,6 +97,9 @@ func (c Config) withDefaults() Config {
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
 	}
+	if c.certificate == nil {
+		c.certificate = &certificateFiles{}
+	}
 	return c
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // keysOnly leaves out what is injected.
-var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv")
+var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv", "certificate")
 
 func noEnv(string) string { return "" }
 
