@@ -248,6 +248,7 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
 		found = append(found, lint(parsed.Binding, doc)...)
+		found = append(found, doc.checkForm()...)
 	}
 	return append(found, checkQuantity(parsed.Binding, doc)...)
 }
