@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 	if d := cmp.Diff(want, parsed[0].Binding); d != "" {
 		t.Error(d)
 	}
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a partner refuses what we publish: %v", err)
 	}
 }
@@ -299,13 +299,13 @@ func TestDecodeForeignRefuses(t *testing.T) {
 			if bad == good {
 				t.Fatalf("%q is not in %s", tc.old, good)
 			}
-			if doc, err := decodeForeign([]byte(bad), recipe.NewSchemas(0)); err == nil {
+			if doc, err := decodeForeign([]byte(bad), "https://partner.localhost", recipe.NewSchemas(0)); err == nil {
 				t.Errorf("accepted: %+v", doc)
 			}
 		})
 	}
 	newer := strings.Replace(good, `{"id"`, `{"added_later":{"a":[1]},"id"`, 1)
-	if _, err := decodeForeign([]byte(newer), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign([]byte(newer), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a field of a newer member: %v", err)
 	}
 }
@@ -329,7 +329,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("offerings beside errors")
 			}
 			raw := withRevision(t, p.Document, 1)
-			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
+			if _, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
 			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
@@ -347,7 +347,7 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add(withRevision(f, parsed[0].Document, 1))
 	f.Add([]byte(`{"id":"a","prices":[{"tiers":[{"up_to":-1}]}],"inputs":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		doc, err := decodeForeign(raw, recipe.NewSchemas(0))
+		doc, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0))
 		if err != nil {
 			return
 		}
