@@ -41,7 +41,10 @@ type Config struct {
 	Log Log `koanf:"log"`
 	// Adapters configures how accepted orders are provisioned.
 	Adapters Adapters `koanf:"adapters"`
-	// DrainTimeout is how long requests in flight may take to finish after a stop was asked for. Default: 15s.
+	// DrainDelay is how long a sidecar that was asked to stop serves on as before, new connections too, while /readyz already says
+	// no: until balancers have looked elsewhere. Make it longer than they take; 1ms is none. Default: 5s; in dev mode none.
+	DrainDelay time.Duration `koanf:"drain_delay"`
+	// DrainTimeout is how long requests in flight may take to finish after that. Default: 15s.
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	// Limits bound what one caller can ask of us.
 	Limits Limits `koanf:"limits"`

@@ -84,6 +84,9 @@ func (c Config) withDefaults() Config {
 	c.Adapters.Connections = c.connectionsAt()
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
+	if !c.Dev {
+		c.DrainDelay = cmp.Or(c.DrainDelay, 5*time.Second)
+	}
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)
 	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
 	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
@@ -259,6 +262,9 @@ func (c Config) checkAdapters(p *problems) {
 func (c Config) checkRest(p *problems) {
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
+	if c.DrainDelay < 0 {
+		p.add("drain_delay", "write it like 5s, or 1ms for none", "%v is negative", c.DrainDelay)
+	}
 	if c.DrainTimeout < 0 {
 		p.add("drain_timeout", "write it like 15s", "%v is negative", c.DrainTimeout)
 	}

@@ -119,6 +119,7 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"unknown level":           {public(func(c *Config) { c.Log.Level = "loud" }), "log.level", "warn"},
 		"unknown format":          {public(func(c *Config) { c.Log.Format = "xml" }), "log.format", "json"},
 		"negative drain":          {public(func(c *Config) { c.DrainTimeout = -1 }), "drain_timeout", "negative"},
+		"negative delay":          {public(func(c *Config) { c.DrainDelay = -1 }), "drain_delay", "negative"},
 		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
 		"negative rate":           {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},

@@ -46,7 +46,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			{reseller, []string{"listing", "list", "--partner", p.supplier.Origin}, []string{p.listing}},
 			{reseller, []string{"order", "list"}, []string{"order-0001", "retail", "completed"}},
 			{supplier, []string{"order", "list", "--side", "resale"}, []string{"resale", "completed"}},
-			{reseller, []string{"order", "show", "order-0001"}, []string{"State:", "completed", "shop", subscription}},
+			{reseller, []string{"order", "show", "order-0001"}, []string{
+				"State:", "completed", "shop", subscription, "Customer:", "Notes S", "Wholesale recurring:", "3.92 EUR per P1M", "Retail recurring:",
+				"Margin recurring:", "Total recurring:", "retail - 3.92 EUR wholesale = ",
+			}},
+			{reseller, []string{"order", "show", "order-0001", "--portal", "shop", "--partner", p.supplier.Origin}, []string{"completed"}},
 			{reseller, []string{"order", "timeline", "order-0001"}, []string{"acknowledged", "inProgress", "completed", "their ledger"}},
 			{reseller, []string{"subscription", "list"}, []string{subscription, "retail", "active"}},
 			{supplier, []string{"subscription", "list"}, []string{subscription, "resale", "process"}},
@@ -89,6 +93,37 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		got = reseller("listing", "update", p.listing, "--name", "", "--no-markup", "--show")
 		if !strings.Contains(got.stdout, "Notes S") || !strings.Contains(got.stdout, "5.88 EUR") {
 			t.Errorf("the supplier's name and the rule's markup do not come back:\n%s", got.stdout)
+		}
+	})
+
+	t.Run("the order as its supplier sees it", func(t *testing.T) {
+		var shown struct {
+			Order struct {
+				Items  []struct{ CorrelationID string }
+				Totals []struct {
+					Period string
+					Margin struct{ MinorUnits string }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(reseller("order", "show", "order-0001", "-o", "json").stdout), &shown); err != nil {
+			t.Fatal(err)
+		}
+		if sums := shown.Order.Totals; len(sums) == 0 || sums[len(sums)-1].Period != "P1M" || sums[len(sums)-1].Margin.MinorUnits == "" {
+			t.Errorf("totals are %+v", sums)
+		}
+		id := shown.Order.Items[0].CorrelationID
+		got := supplier("order", "show", id, "--side", "resale", "--partner", p.reseller.Origin)
+		for _, text := range []string{"resale", "Pseudonym:", "cus-", "Wholesale recurring:"} {
+			if !strings.Contains(got.stdout, text) {
+				t.Errorf("no %q in %+v", text, got)
+			}
+		}
+		if strings.Contains(got.stdout, "Retail") || strings.Contains(got.stdout, "Margin") {
+			t.Errorf("a supplier is shown what is the reseller's:\n%s", got.stdout)
+		}
+		if got := supplier("order", "show", id, "--side", "retail"); got.code != exitNotFound {
+			t.Errorf("got %+v", got)
 		}
 	})
 

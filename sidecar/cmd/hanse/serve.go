@@ -31,7 +31,7 @@ type service interface {
 	OperatorHandler() http.Handler
 	PeerHandler() http.Handler
 	OpsHandler() http.Handler
-	Drain()
+	Drain(ctx context.Context)
 	Close() error
 }
 
@@ -125,8 +125,8 @@ func (d *daemon) run(ctx context.Context, s service) error {
 	case <-ctx.Done():
 	case <-broken.Done():
 	}
-	d.log.Info("draining", "timeout", d.cfg.DrainTimeout.String())
-	s.Drain()
+	d.log.Info("draining: not ready, still serving", "delay", d.cfg.DrainDelay.String(), "timeout", d.cfg.DrainTimeout.String())
+	s.Drain(broken)
 	err := d.shutdown(servers)
 	stopWork()
 	_ = ops.Close()

@@ -22,8 +22,6 @@ const (
 	maxComponents     = 32
 	maxTiers          = 32
 	maxCertifications = 50
-	// maxQuantity is the most that one order line holds; prices must not overflow up to it.
-	maxQuantity = 10000
 )
 
 // nothing is the schema of a recipe that asks for nothing; anything of one that promises nothing in particular.
@@ -134,7 +132,11 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 			note(at("certifications", strconv.Itoa(i)), "text_invalid", unseen)
 		}
 	}
-	found = append(found, d.checkPrices()...)
+	if d.MaxQuantity < 0 || d.MaxQuantity > price.MaxQuantity {
+		note(at("max_quantity"), "field_limit", "must be 1 to %d", price.MaxQuantity)
+	} else {
+		found = append(found, d.checkPrices()...)
+	}
 	for _, s := range []struct {
 		field string
 		raw   []byte
@@ -211,7 +213,7 @@ func (d Document) checkPrices() []finding {
 		found = append(found, checkAmounts(c, path, d.Currency)...)
 	}
 	if len(found) == 0 {
-		if _, err := d.PriceList().Line(maxQuantity, price.Terms{}); err != nil {
+		if _, err := d.PriceList().Line(d.Most(), price.Terms{}); err != nil {
 			found = append(found, finding{at("prices"), "price_overflow", "overflow at the largest order"})
 		}
 	}

@@ -158,6 +158,16 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
 		{"an output whose title nobody sees", "url: {type: string}", `url: {type: string, title: " "}`, 39, 12, "recipe.outputs.properties.url", "form_name"},
 		{"an input that is required and nowhere asked for", "required: [plan]", "required: [plan, size]", 30, 5, "recipe.inputs", "form_type"},
+		{"an integer that a double does not hold", "limit: 5", "limit: 9007199254740993", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"the same, negative, in a list", "limit: 5", "limit: [1, -9007199254740993]", 44, 78, "recipe.step.with.limit[1]", "number_inexact"},
+		{"the same, in a schema", "minimum: 1", "maximum: 18446744073709551615", 35, 39, "recipe.inputs.properties.count.maximum", "number_inexact"},
+		{"too many digits", "limit: 5", "limit: 0.12345678901234567890", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"a number beyond all", "limit: 5", "limit: 1e400", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"more pieces than the step makes", "currency: EUR", "max_quantity: 2\ncurrency: EUR", 15, 15, "max_quantity", "quantity_unused"},
+		{"a number of pieces that is always one", "limit: 5", "limit: {x: ['n${quantity}']}", 44, 79, "recipe.step.with.limit.x[0]", "quantity_single"},
+		{"no piece at all", "currency: EUR", "max_quantity: 0\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"more pieces than an order holds", "currency: EUR", "max_quantity: 10001\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"half a piece", "currency: EUR", "max_quantity: 1.5\ncurrency: EUR", 15, 15, "max_quantity", "field_type"},
 		{"no step", "    adapter: postgres\n", "", 42, 5, "recipe.step.adapter", "field_missing"},
 		{"one field twice", "summary: A", "name: B\nsummary: A", 6, 1, "name", "field_duplicate"},
 		{"an alias", "region: north", "region: &r north", 12, 9, "region", "yaml_alias"},
@@ -269,6 +279,9 @@ func TestDecodeForeignRefuses(t *testing.T) {
 	}
 	good := string(withRevision(t, parsed[0].Document, 3))
 	for _, tc := range []struct{ name, old, new string }{
+		{"more pieces than an order holds", `"currency":"EUR"`, `"max_quantity":10001,"currency":"EUR"`},
+		{"less than no piece", `"currency":"EUR"`, `"max_quantity":-1,"currency":"EUR"`},
+		{"a default that is not allowed", `"default":"a"`, `"default":1`},
 		{"no revision", `"revision":3`, `"revision":0`},
 		{"an unknown state", `"state":"orderable"`, `"state":"?"`},
 		{"a negative price", `"9.90"`, `"-9.90"`},
@@ -338,7 +351,7 @@ func FuzzDecodeDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := doc.PriceList().Line(maxQuantity, price.Terms{DiscountBP: 10000}); err != nil {
+		if _, err := doc.PriceList().Line(doc.Most(), price.Terms{DiscountBP: 10000}); err != nil {
 			t.Fatalf("accepted, but without a price: %v", err)
 		}
 		if _, err := doc.PriceList().Retail(price.Terms{}); err != nil {

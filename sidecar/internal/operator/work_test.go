@@ -58,14 +58,14 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 	fails(resale.JobProvision, "corr-9", "the platform is down", false)
 	m.Do(func(tx *store.Tx) error { return tx.Jobs().At(retail.JobSubmit, "corr-2", supplier, m.Clock.Now()) })
 
-	theirs, err := desk.Order(t.Context(), "corr-9")
+	theirs, err := desk.Order(t.Context(), operator.Query{ID: "corr-9"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := theirs.Items[0].Message; got != theirs.Message || got != "made; job order.provision failed 1 times and is tried again at 2026-11-21T13:00:00Z: the platform is down" {
 		t.Errorf("the resale order says %q, its item %q", theirs.Message, got)
 	}
-	ours, err := desk.Order(t.Context(), "order-1")
+	ours, err := desk.Order(t.Context(), operator.Query{ID: "order-1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,9 @@ const (
 // ParseBinding reads what Marshal wrote.
 func ParseBinding(raw []byte) (Binding, error) {
 	v, err := text.DecodeJSON(raw, text.Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
+	if err == nil {
+		v, _, err = text.Exact(v)
+	}
 	if err != nil {
 		return Binding{}, fmt.Errorf("recipe binding: %w", err)
 	}
@@ -143,6 +146,18 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 		return out, true, nil
 	}
 	return v, true, nil
+}
+
+// Uses lists the paths within the binding at which a reference stands in With.
+func (b Binding) Uses(name string) (paths [][]string) {
+	_, _, _ = walk(map[string]any{"with": b.With}, nil, func(path []string, s string) (any, bool, error) {
+		parts, _ := split(s) // Lint says what is malformed
+		if slices.ContainsFunc(parts, func(p part) bool { return strings.Join(p.ref, ".") == name }) {
+			paths = append(paths, slices.Clone(path))
+		}
+		return s, true, nil
+	})
+	return paths
 }
 
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
@@ -317,7 +332,7 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 	return v, true, nil
 }
 
-// plain turns json.Number into float64, so that the value is what encoding/json gives by default.
+// plain turns json.Number into float64, so that the value is what encoding/json gives by default; all numbers here are exact.
 func plain(v any) any {
 	switch t := v.(type) {
 	case json.Number:

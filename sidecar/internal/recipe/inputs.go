@@ -56,6 +56,7 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	return out, err
 }
 
+// decodeInputs reads inputs within the limits; each number is exact and in its one form.
 func decodeInputs(inputs []byte) (any, error) {
 	if len(inputs) == 0 {
 		return map[string]any{}, nil
@@ -63,6 +64,10 @@ func decodeInputs(inputs []byte) (any, error) {
 	v, err := text.DecodeJSON(inputs, text.Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(inputsField)
+	}
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(text.JoinPath(inputsField, path))
 	}
 	return v, nil
 }

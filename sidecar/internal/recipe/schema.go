@@ -89,6 +89,11 @@ func readSchema(raw []byte) (*Schema, error) {
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
+	// A form and we must see the same numbers.
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, invalidSchema(flawed(path, "%s", err.Error()))
+	}
 	doc, ok := v.(map[string]any)
 	if !ok || doc["type"] != "object" {
 		return nil, invalidSchema(errors.New(`a recipe's schema is an object with "type": "object"`))

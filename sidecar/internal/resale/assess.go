@@ -131,6 +131,9 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 	if err := json.Unmarshal(f.offering.Document, &doc); err != nil {
 		return verdict{}, fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
 	}
+	if d.Quantity > doc.Most() {
+		return refuse("quantity_range", fmt.Sprintf("the offering is sold in orders of up to %d", doc.Most())), nil
+	}
 	line, err := doc.PriceList().Line(d.Quantity, price.Terms{DiscountBP: f.agreement.Terms.WholesaleDiscountBP})
 	if err != nil {
 		return refuse("price_overflow", "the price of this quantity is out of range"), nil

@@ -63,7 +63,7 @@ type (
 	Desk interface {
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
 		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
-		Order(ctx context.Context, id string) (desk.Order, error)
+		Order(ctx context.Context, q desk.Query) (desk.Order, error)
 		Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error)
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)

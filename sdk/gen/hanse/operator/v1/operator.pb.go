@@ -3053,8 +3053,10 @@ type GetOrderRequest struct {
 	// Order id or correlation id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Only an order of this partner or of this portal: ids are theirs to choose, and two may choose the same.
-	Partner       string `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
-	Portal        string `protobuf:"bytes,3,opt,name=portal,proto3" json:"portal,omitempty"`
+	Partner string `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal  string `protobuf:"bytes,3,opt,name=portal,proto3" json:"portal,omitempty"`
+	// retail, resale or empty for both.
+	Side          string `protobuf:"bytes,4,opt,name=side,proto3" json:"side,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3106,6 +3108,13 @@ func (x *GetOrderRequest) GetPartner() string {
 func (x *GetOrderRequest) GetPortal() string {
 	if x != nil {
 		return x.Portal
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetSide() string {
+	if x != nil {
+		return x.Side
 	}
 	return ""
 }
@@ -4667,11 +4676,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"n\n" +
 	"\x12ListOrdersResponse\x120\n" +
 	"\x06orders\x18\x01 \x03(\v2\x18.hanse.operator.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
 	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
-	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\"B\n" +
+	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
+	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"B\n" +
 	"\x10GetOrderResponse\x12.\n" +
 	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xae\x02\n" +
 	"\fSubscription\x12\x0e\n" +
