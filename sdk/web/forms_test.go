@@ -42,7 +42,7 @@ type counter struct {
 	forms []form
 
 	mu     sync.Mutex
-	orders []map[string]any
+	orders []*portalv1.OrderItem
 }
 
 func (c *counter) GetListing(_ context.Context, req *connect.Request[portalv1.GetListingRequest]) (*connect.Response[portalv1.GetListingResponse], error) {
@@ -50,8 +50,13 @@ func (c *counter) GetListing(_ context.Context, req *connect.Request[portalv1.Ge
 	if err != nil || i < 0 || i >= len(c.forms) {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no form %q", req.Msg.GetId()))
 	}
+	most := int64(1)
+	if i == 1 {
+		most = 12
+	}
 	return connect.NewResponse(&portalv1.GetListingResponse{Listing: &portalv1.Listing{
-		Summary: &portalv1.ListingSummary{Id: req.Msg.GetId(), Name: c.forms[i].Name, Orderable: true}, InputsSchema: string(c.forms[i].Schema),
+		MaxQuantity: most,
+		Summary:     &portalv1.ListingSummary{Id: req.Msg.GetId(), Name: c.forms[i].Name, Orderable: true}, InputsSchema: string(c.forms[i].Schema),
 		Prices: []*typev1.PriceComponent{{Id: "base", Kind: typev1.PriceKind_PRICE_KIND_ONE_OFF, Price: &typev1.UnitPrice{Value: 1, Currency: "EUR"}}},
 	}}), nil
 }
@@ -59,7 +64,7 @@ func (c *counter) GetListing(_ context.Context, req *connect.Request[portalv1.Ge
 func (c *counter) PlaceOrder(_ context.Context, req *connect.Request[portalv1.PlaceOrderRequest]) (*connect.Response[portalv1.PlaceOrderResponse], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.orders = append(c.orders, req.Msg.GetItems()[0].GetInputs().AsMap())
+	c.orders = append(c.orders, req.Msg.GetItems()...)
 	return connect.NewResponse(&portalv1.PlaceOrderResponse{}), nil
 }
 
@@ -119,7 +124,12 @@ func TestFormsInABrowser(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	var placed []struct{ Form, Fill int }
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var placed []struct {
+		Form, Fill int
+		Quantity   int64
+	}
 	if err := json.Unmarshal(stdout.Bytes(), &placed); err != nil || len(placed) < 80 || len(placed) != len(c.orders) {
 		t.Fatalf("%d orders placed, %d received: %v", len(placed), len(c.orders), err)
 	}
@@ -128,8 +138,9 @@ func TestFormsInABrowser(t *testing.T) {
 		if err := json.Unmarshal(c.forms[p.Form].Fills[p.Fill].Sent, &want); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(c.orders[i], want) {
-			t.Errorf("%s: ordered %v, want %v", c.forms[p.Form].Name, c.orders[i], want)
+		got := c.orders[i]
+		if !reflect.DeepEqual(got.GetInputs().AsMap(), want) || got.GetQuantity() != max(1, p.Quantity) {
+			t.Errorf("%s: ordered %d of %v, want %v", c.forms[p.Form].Name, got.GetQuantity(), got.GetInputs(), want)
 		}
 	}
 }

@@ -32,6 +32,7 @@ try {
       throw new Error(`form "${form.name}": ${err.stack}`);
     }
   }
+  await pieces();
   await byKeyboard(forms.findIndex((f) => f.name === "a list of groups"));
   watch.assert();
   process.stdout.write(JSON.stringify(placed));
@@ -116,6 +117,25 @@ async function refused(wrong) {
     if ((await control("in-" + key).count()) > 0) check((await message.count()) === 1, `${key} does not say what is wrong`);
   }
   check(await at.first().evaluate((el) => el.getRootNode().activeElement === el), "the focus is not on the first wrong field");
+}
+
+/** Pieces are asked for where the offer says how many: the first form is of one piece, the second of 12 at most. */
+async function pieces() {
+  await show(0);
+  check((await page.getByLabel("Quantity").count()) === 0, "a quantity is asked for though an order is one piece");
+  await show(1);
+  await enter("a", "x");
+  for (const typed of ["13", "0", "1.5", "-1", "many", ""]) {
+    await page.getByLabel("Quantity").fill(typed);
+    await checkout.locator("[part=continue]").click();
+    check((await page.getByLabel("Quantity").getAttribute("aria-invalid")) === "true", `a quantity of "${typed}" is not refused at its field`);
+  }
+  await page.getByLabel("Quantity").fill(" 12 ");
+  await checkout.locator("[part=continue]").click();
+  check(/Quantity\s*12/.test(await checkout.locator("[part=review]").innerText()), "the review does not show the quantity");
+  await checkout.locator("[part=order]").click();
+  await checkout.locator("[part=placed]").waitFor();
+  placed.push({ form: 1, fill: 0, quantity: 12 });
 }
 
 /** A list is filled in without a mouse: the focus goes where the next word is expected. */
