@@ -14,7 +14,6 @@ import { exactNumber, readNumber } from "./number.js";
 import { formOf, Refusal, type Field } from "./schema.js";
 import { base, priceTable } from "./styles.js";
 
-const largestQuantity = 10_000;
 const quantityKey = "#quantity";
 const wrongField = `[aria-invalid="true"], [data-invalid]`;
 
@@ -147,18 +146,28 @@ export class HanseCheckout extends HanseElement {
     const { inputs, errors, entries } = read(this.locale, this.form, this.draft);
     this.inputs = inputs;
     this.entries = entries;
-    const n = readNumber(this.locale, this.quantity);
-    const say = (v: number) => exactNumber(this.locale, v);
-    if (typeof n !== "number" || !Number.isInteger(n)) errors.set(quantityKey, this.locale.t("field.integer"));
-    else if (n < 1) errors.set(quantityKey, this.locale.t("field.min", { min: say(1) }));
-    else if (n > largestQuantity) errors.set(quantityKey, this.locale.t("field.max", { max: say(largestQuantity) }));
+    const wrong = this.wrongQuantity();
+    if (wrong) errors.set(quantityKey, wrong);
     return errors;
+  }
+
+  /** How many pieces one order may have; one where the offer does not say. */
+  private get most(): number {
+    return Math.max(1, Number(this.listing?.maxQuantity ?? 1n));
+  }
+
+  private wrongQuantity(): string {
+    if (this.most === 1) return "";
+    const n = readNumber(this.locale, this.quantity);
+    if (typeof n !== "number" || !Number.isInteger(n)) return this.locale.t("field.integer");
+    if (n < 1) return this.locale.t("field.min", { min: exactNumber(this.locale, 1) });
+    return n > this.most ? this.locale.t("field.max", { max: exactNumber(this.locale, this.most) }) : "";
   }
 
   /** The quantity as it is sent; 1 while what is typed is none. */
   private pieces(): bigint {
     const n = readNumber(this.locale, this.quantity);
-    return typeof n === "number" && Number.isInteger(n) ? BigInt(Math.min(Math.max(n, 1), largestQuantity)) : 1n;
+    return typeof n === "number" && Number.isInteger(n) ? BigInt(Math.min(Math.max(n, 1), this.most)) : 1n;
   }
 
   private review(event: Event): void {
@@ -229,7 +238,7 @@ export class HanseCheckout extends HanseElement {
   /** The form's field for a path of the API: items[0].inputs.plan. */
   private fieldAt(problem: Problem): string {
     const path = problem.field.replace(/^items\[\d+\]\./, "");
-    if (path === "quantity") return quantityKey;
+    if (path === "quantity") return this.most > 1 ? quantityKey : "";
     const inner = path.replace(/^inputs\.?/, "");
     return inner === path ? "" : (entryAt(this.entries, inner)?.field.key ?? "");
   }
@@ -283,15 +292,20 @@ export class HanseCheckout extends HanseElement {
       ${this.heading(1, t.t("checkout.options"), "step-heading", "step-heading")}
       ${this.errors.size ? html`<p class="notice bad" role="alert">${t.t("checkout.fix")}</p>` : nothing}
       ${renderFields(this.host, form)}
-      ${renderInput(this.host, {
-        id: "quantity", key: quantityKey, title: t.t("checkout.quantity"), required: true,
-        about: [t.t("field.hint.range", { min: exactNumber(t, 1), max: exactNumber(t, largestQuantity) })],
-        control: (c) => html`<input id="quantity" class="input short" part="input" inputmode="numeric" autocomplete="off" aria-required="true"
-          aria-invalid=${c.invalid} aria-describedby=${c.describedBy || nothing} .value=${live(this.quantity)}
-          @input=${(e: Event) => this.setQuantity((e.target as HTMLInputElement).value)} />`,
-      })}
+      ${this.most > 1 ? this.renderQuantity() : nothing}
       <div><button type="submit" class="button" part="continue">${t.t("checkout.continue")}</button></div>
     </form>`;
+  }
+
+  private renderQuantity(): TemplateResult {
+    const t = this.locale;
+    return renderInput(this.host, {
+      id: "quantity", key: quantityKey, title: t.t("checkout.quantity"), required: true,
+      about: [t.t("field.hint.range", { min: exactNumber(t, 1), max: exactNumber(t, this.most) })],
+      control: (c) => html`<input id="quantity" class="input short" part="input" inputmode="numeric" autocomplete="off" aria-required="true"
+        aria-invalid=${c.invalid} aria-describedby=${c.describedBy || nothing} .value=${live(this.quantity)}
+        @input=${(e: Event) => this.setQuantity((e.target as HTMLInputElement).value)} />`,
+    });
   }
 
   private renderReview(): TemplateResult {
@@ -300,7 +314,7 @@ export class HanseCheckout extends HanseElement {
       ${this.heading(1, t.t("checkout.review"), "step-heading", "step-heading")}
       <dl class="choices">
         ${this.entries.map((e) => this.renderEntry(e))}
-        <div><dt>${t.t("checkout.quantity")}</dt><dd>${exactNumber(t, Number(this.pieces()))}</dd></div>
+        ${this.most > 1 ? html`<div><dt>${t.t("checkout.quantity")}</dt><dd>${exactNumber(t, Number(this.pieces()))}</dd></div>` : nothing}
       </dl>
       ${this.renderSummary("above")} ${this.showProblem(this.problem)}
       <div class="row actions">

@@ -39,7 +39,10 @@ export function renderField(host: FormHost, f: Field): Shown {
     case "list":
       return renderList(host, f);
     case "set":
-      return fieldset(host, f, html`${f.choices.map((c, i) => renderBox(host, boxKey(f, c.value), `${idOf(f)}=${i}`, choiceTitle(host.locale, f, c.value)))}`);
+      return fieldset(host, f, html`${f.choices.map((c) => {
+        const key = boxKey(f, c.value);
+        return renderBox(host, key, "in-" + encodeURIComponent(key), choiceTitle(host.locale, f, c.value));
+      })}`);
     case "variant":
       return renderVariant(host, f);
     case "boolean":

@@ -17,8 +17,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "web-unit-"));
   await build({
     stdin: {
-      contents: `export * from "./locale.js"; export * from "./money.js"; export * from "./schema.js"; export * from "./draft.js";
-        export * from "./number.js"; export * from "./ids.js";
+      contents: `export * from "./locale.js"; export * from "./money.js"; export * from "./schema.js"; export * from "./ids.js"; export * from "./draft.js"; export * from "./number.js";
         export * from "./address.js"; export * from "./variants.js"; export { explain } from "./api.js"; export { notOrderable } from "./offering.js";
         export { stateText, reasonText } from "./order-status.js"; export { subscriptionState } from "./subscriptions.js";
         export { Code, ConnectError } from "@connectrpc/connect"; export { ErrorInfoSchema } from "./gen/hanse/type/v1/type_pb.js";
@@ -297,105 +296,6 @@ test("all languages have all texts with the same placeholders", () => {
   }
 });
 
-const codes = JSON.parse(await readFile(join(here, "..", "testdata", "codes.json"), "utf8"));
-
-test("every code that the sidecar sends has a text in every language", async () => {
-  const seen = new Map();
-  for (const tag of ["en", "de", "fr", "it", "es"]) {
-    const t = await lib.Locale.of(tag);
-    const texts = new Map();
-    const note = (code, text) => {
-      assert.ok(text && text.trim() !== "" && !text.includes(code) && !/[a-z]\.[a-z]|_/.test(text), `${tag}: ${code} reads ${text}`);
-      texts.set(code, text);
-    };
-    for (const s of codes.order_states) {
-      note(`order ${s}`, t.maybe(`order.state.${s}`));
-      note(`ending ${s}`, lib.stateText(t, s, true));
-    }
-    for (const r of codes.order_reasons) note(`reason ${r}`, t.maybe(`order.reason.${r}`));
-    for (const s of codes.subscription_states) note(`subscription ${s}`, t.maybe(`subs.state.${s}`));
-    for (const r of codes.errors) note(`error ${r}`, t.maybe(`error.reason.${r}`));
-    const why = codes.availability.filter((a) => a !== "orderable").map((availability) => lib.notOrderable(t, { availability }));
-    assert.equal(new Set(why).size, why.length, `${tag}: ${why}`);
-    for (const [code, text] of texts) {
-      // Languages differ in each sentence, so that none is left in English; single words may be the same in two.
-      if (text.includes(" ") && tag !== "en") assert.notEqual(text, seen.get(code), `${tag}: ${code} is English`);
-      if (tag === "en") seen.set(code, text);
-    }
-  }
-});
-
-test("a code that is not known yet reads like a refusal or like its top state", async () => {
-  const de = await lib.Locale.of("de");
-  assert.equal(lib.reasonText(de, "brand_new"), de.t("order.reason.order_refused"));
-  assert.equal(lib.stateText(de, "pending.rebuilding"), de.t("order.state.pending"));
-  assert.equal(lib.subscriptionState(de, "suspended.byUs"), de.t("subs.state.suspended"));
-});
-
-test("each way to fail has a text of its own, and a retry only where one helps", async () => {
-  const { Code, ConnectError } = lib;
-  const refused = (code, reason, cause = "") =>
-    new ConnectError("x", code, undefined, [{ desc: lib.ErrorInfoSchema, value: { reason, cause } }]);
-  for (const tag of ["en", "de", "fr", "it", "es"]) {
-    const t = await lib.Locale.of(tag);
-    const problems = Object.entries({
-      network: new ConnectError("x", Code.Unknown, undefined, undefined, new TypeError("Failed to fetch")),
-      session: new ConnectError("session endpoint not reached", Code.Unavailable, undefined, undefined, new TypeError("Failed to fetch")),
-      down: refused(Code.Unavailable, "store_down"), late: new ConnectError("x", Code.DeadlineExceeded), many: refused(Code.ResourceExhausted, "rate_limited"),
-      broken: refused(Code.Internal, "internal"), gone: refused(Code.NotFound, "listing_not_found"), withdrawn: refused(Code.NotFound, "listing_withdrawn"),
-      later: refused(Code.FailedPrecondition, "listing_not_orderable"), login: refused(Code.Unauthenticated, "session_expired", "the session has expired"),
-      denied: refused(Code.PermissionDenied, "scope_missing", "no scope"), order: refused(Code.NotFound, "order_not_found"), nothing: refused(Code.NotFound, "brand_new"),
-      conflict: refused(Code.AlreadyExists, "brand_new"), wrong: refused(Code.InvalidArgument, "brand_new", "must be odd"),
-    }).map(([name, err]) => [name, lib.explain(t, err)]);
-    const text = Object.fromEntries(problems.map(([name, p]) => [name, p.text]));
-    assert.equal(text.network, text.session);
-    assert.equal(text.down, text.late);
-    delete text.session;
-    delete text.late;
-    assert.equal(new Set(Object.values(text)).size, Object.keys(text).length, JSON.stringify(text));
-    assert.equal(text.wrong, tag === "en" ? "must be odd" : t.t("error.invalid"));
-    assert.deepEqual(problems.filter(([, p]) => p.retry).map(([name]) => name), ["network", "session", "down", "late", "many", "broken"], tag);
-    for (const [name, p] of problems) if (!p.retry) assert.ok(!p.text.includes(t.t("retry")), `${tag}: ${name} says ${p.text}`);
-  }
-});
-
-test("an address keeps a search, and what is not valid in one is left out", () => {
-  const empty = lib.readAddress("");
-  assert.equal(lib.writeAddress("?utm=x&q=old&page=7", empty), "?utm=x");
-  const search = {
-    query: "große Datenbank & mehr", filters: { country: ["FI", "DE"], certification: ["ISO 27001"] }, orderable: true, currency: "EUR", price: "500-", sort: 3, pages: 4,
-  };
-  const query = lib.writeAddress("?lang=de", search);
-  assert.deepEqual(lib.readAddress(query), search);
-  assert.equal(new URLSearchParams(query).get("lang"), "de");
-  assert.equal(lib.writeAddress("", { ...empty, currency: "SEK" }, "SEK"), "");
-  assert.equal(lib.readAddress("", "SEK").currency, "SEK");
-  assert.equal(lib.readAddress(lib.writeAddress("", empty, "SEK"), "SEK").currency, "");
-  for (const bad of [
-    "?sort=foo", "?sort=constructor", "?sort=3", "?page=0", "?page=-1", "?page=1.5", "?page=9999999", "?page=x", "?currency=eur", "?currency=EURO", "?price=500-900", "?sort=price-asc",
-    "?orderable=yes", "?country=", "?country=%00", "?region=" + "x".repeat(101), "?q=%20%20", "?q=%01", "?colour=red", "?%", "?&&=", "?page=%F0%28",
-  ]) assert.deepEqual(lib.readAddress(bad), empty, bad);
-  for (const bad of ["abc", "900-500", "-5", "1-2-3", "5", "9999999999999999-", "1e3-"]) assert.equal(lib.readAddress("?currency=EUR&price=" + bad).price, "", bad);
-  assert.equal(lib.readAddress("?page=999").pages, 20);
-  assert.equal([...lib.readAddress("?q=" + encodeURIComponent("😀".repeat(300))).query].length, 200);
-  assert.equal(lib.readAddress("?" + Array.from({ length: 99 }, (_, i) => "region=r" + i).join("&")).filters.region.length, 50);
-  assert.deepEqual(lib.readAddress("?country=FI&country=FI").filters.country, ["FI"]);
-});
-
-test("variants lead to each other by plan and place", async () => {
-  const en = await lib.Locale.of("en");
-  const variant = (plan, country, price, orderable = true) => ({
-    id: plan + country, name: `Notes ${plan}, ${country}`, plan, region: "", country, orderable, headlinePrice: { minorUnits: price, currency: "EUR" }, headlinePer: "P1M",
-  });
-  const all = [variant("S", "FI", 100n), variant("S", "DE", 110n, false), variant("M", "FI", 200n), variant("L", "DE", 300n)];
-  const show = (choices) => choices.map((c) => `${c.title}: ${c.options.map((o) => `${o.chosen ? "*" : ""}${o.label}>${o.to.id}`).join(" ")}`);
-  assert.deepEqual(show(lib.choicesOf(en, all[2], all)), ["Plan: S>SFI *M>MFI L>LDE", "Location: *Finland>MFI Germany>LDE"]);
-  assert.deepEqual(show(lib.choicesOf(en, all[1], all)), ["Plan: *S>SDE M>MFI L>LDE", "Location: Finland>SFI *Germany>SDE"]);
-  assert.deepEqual(lib.choicesOf(en, all[0], all.slice(0, 1)), []);
-  const twins = [variant("S", "FI", 100n), { ...variant("S", "FI", 120n), id: "twin", name: "Notes S with support" }];
-  assert.deepEqual(show(lib.choicesOf(en, twins[0], twins)), [": *Notes S, FI>SFI Notes S with support>twin"]);
-});
-
 // A text that is typed into a number, and what it is on pages of these languages; a word is the fault.
 const numbers = [
   // language, and [typed, read]
@@ -511,4 +411,103 @@ test("an untouched form orders what the defaults say", async () => {
     assert.deepEqual(sorted(got.inputs), sorted(complete), name);
   }
   assert.ok(made >= 3, `${made} forms`);
+});
+
+const codes = JSON.parse(await readFile(join(here, "..", "testdata", "codes.json"), "utf8"));
+
+test("every code that the sidecar sends has a text in every language", async () => {
+  const seen = new Map();
+  for (const tag of ["en", "de", "fr", "it", "es"]) {
+    const t = await lib.Locale.of(tag);
+    const texts = new Map();
+    const note = (code, text) => {
+      assert.ok(text && text.trim() !== "" && !text.includes(code) && !/[a-z]\.[a-z]|_/.test(text), `${tag}: ${code} reads ${text}`);
+      texts.set(code, text);
+    };
+    for (const s of codes.order_states) {
+      note(`order ${s}`, t.maybe(`order.state.${s}`));
+      note(`ending ${s}`, lib.stateText(t, s, true));
+    }
+    for (const r of codes.order_reasons) note(`reason ${r}`, t.maybe(`order.reason.${r}`));
+    for (const s of codes.subscription_states) note(`subscription ${s}`, t.maybe(`subs.state.${s}`));
+    for (const r of codes.errors) note(`error ${r}`, t.maybe(`error.reason.${r}`));
+    const why = codes.availability.filter((a) => a !== "orderable").map((availability) => lib.notOrderable(t, { availability }));
+    assert.equal(new Set(why).size, why.length, `${tag}: ${why}`);
+    for (const [code, text] of texts) {
+      // Languages differ in each sentence, so that none is left in English; single words may be the same in two.
+      if (text.includes(" ") && tag !== "en") assert.notEqual(text, seen.get(code), `${tag}: ${code} is English`);
+      if (tag === "en") seen.set(code, text);
+    }
+  }
+});
+
+test("a code that is not known yet reads like a refusal or like its top state", async () => {
+  const de = await lib.Locale.of("de");
+  assert.equal(lib.reasonText(de, "brand_new"), de.t("order.reason.order_refused"));
+  assert.equal(lib.stateText(de, "pending.rebuilding"), de.t("order.state.pending"));
+  assert.equal(lib.subscriptionState(de, "suspended.byUs"), de.t("subs.state.suspended"));
+});
+
+test("each way to fail has a text of its own, and a retry only where one helps", async () => {
+  const { Code, ConnectError } = lib;
+  const refused = (code, reason, cause = "") =>
+    new ConnectError("x", code, undefined, [{ desc: lib.ErrorInfoSchema, value: { reason, cause } }]);
+  for (const tag of ["en", "de", "fr", "it", "es"]) {
+    const t = await lib.Locale.of(tag);
+    const problems = Object.entries({
+      network: new ConnectError("x", Code.Unknown, undefined, undefined, new TypeError("Failed to fetch")),
+      session: new ConnectError("session endpoint not reached", Code.Unavailable, undefined, undefined, new TypeError("Failed to fetch")),
+      down: refused(Code.Unavailable, "store_down"), late: new ConnectError("x", Code.DeadlineExceeded), many: refused(Code.ResourceExhausted, "rate_limited"),
+      broken: refused(Code.Internal, "internal"), gone: refused(Code.NotFound, "listing_not_found"), withdrawn: refused(Code.NotFound, "listing_withdrawn"),
+      later: refused(Code.FailedPrecondition, "listing_not_orderable"), login: refused(Code.Unauthenticated, "session_expired", "the session has expired"),
+      denied: refused(Code.PermissionDenied, "scope_missing", "no scope"), order: refused(Code.NotFound, "order_not_found"), nothing: refused(Code.NotFound, "brand_new"),
+      conflict: refused(Code.AlreadyExists, "brand_new"), wrong: refused(Code.InvalidArgument, "brand_new", "must be odd"),
+    }).map(([name, err]) => [name, lib.explain(t, err)]);
+    const text = Object.fromEntries(problems.map(([name, p]) => [name, p.text]));
+    assert.equal(text.network, text.session);
+    assert.equal(text.down, text.late);
+    delete text.session;
+    delete text.late;
+    assert.equal(new Set(Object.values(text)).size, Object.keys(text).length, JSON.stringify(text));
+    assert.equal(text.wrong, tag === "en" ? "must be odd" : t.t("error.invalid"));
+    assert.deepEqual(problems.filter(([, p]) => p.retry).map(([name]) => name), ["network", "session", "down", "late", "many", "broken"], tag);
+    for (const [name, p] of problems) if (!p.retry) assert.ok(!p.text.includes(t.t("retry")), `${tag}: ${name} says ${p.text}`);
+  }
+});
+
+test("an address keeps a search, and what is not valid in one is left out", () => {
+  const empty = lib.readAddress("");
+  assert.equal(lib.writeAddress("?utm=x&q=old&page=7", empty), "?utm=x");
+  const search = {
+    query: "große Datenbank & mehr", filters: { country: ["FI", "DE"], certification: ["ISO 27001"] }, orderable: true, currency: "EUR", price: "500-", sort: 3, pages: 4,
+  };
+  const query = lib.writeAddress("?lang=de", search);
+  assert.deepEqual(lib.readAddress(query), search);
+  assert.equal(new URLSearchParams(query).get("lang"), "de");
+  assert.equal(lib.writeAddress("", { ...empty, currency: "SEK" }, "SEK"), "");
+  assert.equal(lib.readAddress("", "SEK").currency, "SEK");
+  assert.equal(lib.readAddress(lib.writeAddress("", empty, "SEK"), "SEK").currency, "");
+  for (const bad of [
+    "?sort=foo", "?sort=constructor", "?sort=3", "?page=0", "?page=-1", "?page=1.5", "?page=9999999", "?page=x", "?currency=eur", "?currency=EURO", "?price=500-900", "?sort=price-asc",
+    "?orderable=yes", "?country=", "?country=%00", "?region=" + "x".repeat(101), "?q=%20%20", "?q=%01", "?colour=red", "?%", "?&&=", "?page=%F0%28",
+  ]) assert.deepEqual(lib.readAddress(bad), empty, bad);
+  for (const bad of ["abc", "900-500", "-5", "1-2-3", "5", "9999999999999999-", "1e3-"]) assert.equal(lib.readAddress("?currency=EUR&price=" + bad).price, "", bad);
+  assert.equal(lib.readAddress("?page=999").pages, 20);
+  assert.equal([...lib.readAddress("?q=" + encodeURIComponent("😀".repeat(300))).query].length, 200);
+  assert.equal(lib.readAddress("?" + Array.from({ length: 99 }, (_, i) => "region=r" + i).join("&")).filters.region.length, 50);
+  assert.deepEqual(lib.readAddress("?country=FI&country=FI").filters.country, ["FI"]);
+});
+
+test("variants lead to each other by plan and place", async () => {
+  const en = await lib.Locale.of("en");
+  const variant = (plan, country, price, orderable = true) => ({
+    id: plan + country, name: `Notes ${plan}, ${country}`, plan, region: "", country, orderable, headlinePrice: { minorUnits: price, currency: "EUR" }, headlinePer: "P1M",
+  });
+  const all = [variant("S", "FI", 100n), variant("S", "DE", 110n, false), variant("M", "FI", 200n), variant("L", "DE", 300n)];
+  const show = (choices) => choices.map((c) => `${c.title}: ${c.options.map((o) => `${o.chosen ? "*" : ""}${o.label}>${o.to.id}`).join(" ")}`);
+  assert.deepEqual(show(lib.choicesOf(en, all[2], all)), ["Plan: S>SFI *M>MFI L>LDE", "Location: *Finland>MFI Germany>LDE"]);
+  assert.deepEqual(show(lib.choicesOf(en, all[1], all)), ["Plan: *S>SDE M>MFI L>LDE", "Location: Finland>SFI *Germany>SDE"]);
+  assert.deepEqual(lib.choicesOf(en, all[0], all.slice(0, 1)), []);
+  const twins = [variant("S", "FI", 100n), { ...variant("S", "FI", 120n), id: "twin", name: "Notes S with support" }];
+  assert.deepEqual(show(lib.choicesOf(en, twins[0], twins)), [": *Notes S, FI>SFI Notes S with support>twin"]);
 });
