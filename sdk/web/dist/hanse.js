@@ -160,9 +160,9 @@ var gt=globalThis,bt=gt.ShadowRoot&&(gt.ShadyCSS===void 0||gt.ShadyCSS.nativeSha
     </article>`}renderVariants(t,r){let n=this.locale,o=ia(n,t,r);return o.length===0?b:p`<section class="stack" part="variants">${this.heading(1,n.t("offering.variants"),"variants-heading")}
       ${o.map(s=>p`<div class="choice" part="variant-choice" role="group" aria-label=${s.title||b}>
         ${s.title?p`<p class="muted small">${s.title}</p>`:b}
-        <ul class="row options">${s.options.map(i=>p`<li>${this.renderVariant(i)}</li>`)}</ul></div>`)}
-    </section>`}renderVariant(t){let r=this.locale,n=p`<span>${t.label}</span>${t.price?p` <span class="muted small">${t.price}</span>`:b}
-      ${t.to.orderable?b:p`<span class="muted small">${Nr(r,t.to)}</span>`}`;if(t.chosen)return p`<span class="option" part="variant" aria-current="true">${n}</span>`;let o=s=>this.choose(s,t.to.id);return this.offeringHref?p`<a class="option" part="variant" href=${this.href(this.offeringHref,{id:t.to.id})} @click=${o}>${n}</a>`:p`<button type="button" class="option" part="variant" @click=${o}>${n}</button>`}choose(t,r){this.emit("hanse:listing-selected",{listingId:r})?this.offeringHref||(this.listingId=r,this.load()):t.preventDefault()}static{this.styles=[J,wr,L`
+        <ul class="options">${s.options.map(i=>p`<li>${this.renderVariant(i,t.orderable)}</li>`)}</ul></div>`)}
+    </section>`}renderVariant(t,r){let n=this.locale,o=p`<span>${t.label}</span>${t.price?p` <span class="muted small">${t.price}</span>`:b}
+      ${t.to.orderable||!r?b:p`<span class="muted small">${Nr(n,t.to)}</span>`}`;if(t.chosen)return p`<span class="option" part="variant" aria-current="true">${o}</span>`;let s=i=>this.choose(i,t.to.id);return this.offeringHref?p`<a class="option" part="variant" href=${this.href(this.offeringHref,{id:t.to.id})} @click=${s}>${o}</a>`:p`<button type="button" class="option" part="variant" @click=${s}>${o}</button>`}choose(t,r){this.emit("hanse:listing-selected",{listingId:r})?this.offeringHref||(this.listingId=r,this.load()):t.preventDefault()}static{this.styles=[J,wr,L`
       .offering { display: grid; gap: 1.5rem 2.5rem; grid-template-columns: minmax(0, 1fr) minmax(15rem, 20rem); align-items: start; }
       header { gap: 0.5rem; }
       .eyebrow { color: var(--_muted); font-weight: 600; }
@@ -171,7 +171,7 @@ var gt=globalThis,bt=gt.ShadowRoot&&(gt.ShadyCSS===void 0||gt.ShadyCSS.nativeSha
       .price strong { font-size: 1.75rem; font-variant-numeric: tabular-nums; }
       .setup { display: block; }
       .choice { display: grid; gap: 0.35rem; }
-      .options { gap: 0.5rem; align-items: stretch; }
+      .options { display: grid; gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(min(9rem, 100%), 1fr)); }
       .options li { display: grid; }
       .option {
         display: flex; flex-direction: column; justify-content: center; min-height: 2.75rem; padding: 0.4rem 0.85rem; text-align: start;
