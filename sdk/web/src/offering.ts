@@ -55,8 +55,12 @@ export class HanseOffering extends HanseElement {
 
   protected override render(): TemplateResult {
     const s = this.listing?.summary;
-    if (!this.listing || !s) return html`${this.problem ? this.showProblem(this.problem, () => void this.load()) : this.showLoading()}`;
     const t = this.locale;
+    if (!this.listing || !s) {
+      return this.problem
+        ? html`<div class="stack">${this.heading(0, t.t("offering.title"), "name")} ${this.showProblem(this.problem, () => void this.load())}</div>`
+        : this.showLoading();
+    }
     const where = place(t, s);
     const price = headline(t, s);
     const order = !s.orderable
