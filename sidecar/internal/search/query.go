@@ -93,7 +93,7 @@ type Query struct {
 	PriceMin int64
 	PriceMax int64
 	Sort     Sort
-	// Group gives one listing of each family, the cheapest that can be ordered, and counts families everywhere.
+	// Group gives one listing of each family, the cheapest of those that stand first, and counts families everywhere.
 	Group bool
 	// PageSize is 1 to MaxPageSize; 0 is DefaultPageSize.
 	PageSize  int
@@ -108,7 +108,7 @@ const (
 // Result is one page.
 type Result struct {
 	IDs []string
-	// Variants are, in a grouped result, how many listings of the family of each id are results.
+	// Variants are, in a grouped result, how many listings of the family of each id stand as well as it; none is cheaper.
 	Variants []int
 	// Facets are counted over all results, each without its own filter.
 	Facets []Facet
