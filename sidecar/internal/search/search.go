@@ -18,25 +18,36 @@ func (x *Index) Search(q Query) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	x.mu.RLock()
+	r := x.look(c)
+	for !r.matched && c.widen() {
+		r = x.look(c)
+	}
+	x.mu.RUnlock()
+	return r.result(), nil
+}
+
+// look asks delta and segments. The index's lock is held.
+func (x *Index) look(c *compiled) *run {
 	r := &run{compiled: c}
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
-	x.mu.RLock()
 	for _, e := range x.delta {
 		r.entry(e)
 	}
 	for _, s := range x.segs {
 		r.segment(s)
 	}
-	x.mu.RUnlock()
-	return r.result(), nil
+	return r
 }
 
 // run gathers the result of one query over delta and segments.
 type run struct {
 	*compiled
-	total int64
+	// matched: some listing has the text, whatever the filters say of it.
+	matched bool
+	total   int64
 	// found are at most size+1 listings of each segment, and of the delta all.
 	found  []key
 	counts [price]map[string]int64
@@ -50,9 +61,10 @@ func (r *run) entry(e *entry) {
 		fails[c] = true
 		failed++
 	}
-	if !matches(e.terms, r.words) {
+	if !r.holds(e.terms, e.facets[country], r.upTo) {
 		return
 	}
+	r.matched = true
 	for f, groups := range r.filters {
 		for _, values := range groups {
 			if !slices.ContainsFunc(e.facets[f], func(v string) bool { return slices.Contains(values, v) }) {
@@ -87,26 +99,48 @@ func (r *run) entry(e *entry) {
 	}
 	r.total++
 	k := key{price: e.price, name: e.key, id: e.id}
-	if r.Sort == Relevance && !matches(e.nameTerms, r.words) {
-		k.tier = 1
+	if r.Sort == Relevance {
+		k.tier = r.tierOf(e)
 	}
 	if r.isAfter(k) {
 		r.found = append(r.found, k)
 	}
 }
 
-// matches reports whether sorted terms hold all words, the last one as a prefix.
-func matches(terms, words []string) bool {
-	for i, w := range words {
-		at, exact := slices.BinarySearch(terms, w)
-		if exact {
-			continue
+// tier is how near to the text a listing is, the nearest first: by its name, then by its other texts.
+func (p *pattern) tier(of level, inName bool) uint8 {
+	switch {
+	case of > alike && inName:
+		return 2 * uint8(of)
+	case of > alike:
+		return 2*uint8(of) + 1
+	case inName:
+		return uint8(of)
+	}
+	return uint8(spare) + uint8(of)
+}
+
+// levels are those that a listing is looked for at, the nearest first.
+func (p *pattern) levels() []level {
+	if p.upTo > alike {
+		return []level{p.upTo}
+	}
+	return []level{exact, begun, alike}
+}
+
+func (r *run) tierOf(e *entry) uint8 {
+	for _, inName := range []bool{true, false} {
+		terms := e.terms
+		if inName {
+			terms = e.nameTerms
 		}
-		if i < len(words)-1 || at == len(terms) || len(terms[at]) < len(w) || terms[at][:len(w)] != w {
-			return false
+		for _, of := range r.levels() {
+			if r.holds(terms, e.facets[country], of) {
+				return r.tier(of, inName)
+			}
 		}
 	}
-	return true
+	return r.tier(r.upTo, false)
 }
 
 func (r *run) segment(s *segment) {
@@ -127,14 +161,31 @@ func (r *run) segment(s *segment) {
 	case Name:
 		r.byName(s, all, 0)
 	default:
-		inName := textOf(&s.nameTerms, r.words)
-		if inName == nil {
-			r.byName(s, all, 1)
-			return
+		r.byTier(s, all)
+	}
+}
+
+// byTier takes the first listings by how near to the text they are and then by name.
+func (r *run) byTier(s *segment, all *roaring.Bitmap) {
+	before := len(r.found)
+	for _, inName := range []bool{true, false} {
+		from := s.source(inName)
+		for _, of := range r.levels() {
+			tier := r.tier(of, inName)
+			if tier == r.tier(r.upTo, false) {
+				r.byName(s, all, tier)
+				return
+			}
+			set := r.in(from, of)
+			if set == nil {
+				continue
+			}
+			r.byName(s, roaring.And(all, set), tier)
+			if len(r.found)-before > r.size {
+				return
+			}
+			all = roaring.AndNot(all, set)
 		}
-		inName = roaring.And(inName, all)
-		r.byName(s, inName, 0)
-		r.byName(s, roaring.AndNot(all, inName), 1)
 	}
 }
 
@@ -148,10 +199,11 @@ type cond struct {
 // conditions of the query as sets of the segment; possible is false where the text rules out everything.
 func (r *run) conditions(s *segment) (conds []cond, possible bool) {
 	if len(r.words) > 0 {
-		t := textOf(&s.terms, r.words)
-		if t == nil {
+		t := r.in(s.source(false), r.upTo)
+		if t == nil || !t.Intersects(s.live) {
 			return nil, false
 		}
+		r.matched = true
 		conds = append(conds, cond{of: text, set: t})
 	}
 	for f, groups := range r.filters {
@@ -185,27 +237,6 @@ func (r *run) conditions(s *segment) (conds []cond, possible bool) {
 		}
 	}
 	return conds, true
-}
-
-// textOf are the listings that have all words; nil where there is none.
-func textOf(d *dict, words []string) *roaring.Bitmap {
-	sets := make([]*roaring.Bitmap, 0, len(words))
-	for i, w := range words {
-		if i == len(words)-1 {
-			set := d.prefix(w)
-			if set == nil {
-				return nil
-			}
-			sets = append(sets, set)
-			continue
-		}
-		p, ok := d.find(w)
-		if !ok {
-			return nil
-		}
-		sets = append(sets, p.bitmap())
-	}
-	return intersect(sets)
 }
 
 // intersect never changes its operands, but may answer one of them.
