@@ -12,6 +12,10 @@
 // of numbers, the cheapest listings of a result are its first ones, and a sort by price costs nothing. Numbers cannot
 // change while readers use them, hence segments that are merged into new ones. Names have an order of their own.
 //
+// What can be ordered comes first in every sort, and then what has all words in its name: a result is made of tiers. A grouped query
+// gives one listing of each family, the cheapest of its best tier, and counts families; it looks at every match once, where any
+// other query looks at the first ones only.
+//
 // A page token holds the sort key and id of the page's last listing: changes in between neither repeat nor skip a listing
 // that did not change.
 package search
