@@ -424,6 +424,33 @@ func TestOfferingApply_NamesFileLineAndColumn(t *testing.T) {
 	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); got.code != exitOK || got.stdout != "applied: 2 created, 0 updated, 0 unchanged\n" {
 		t.Errorf("got %+v", got)
 	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Updated: 1, Withdrawn: 1, Changes: []*operatorv1.OfferingChange{
+		{Id: "a", Name: "Ann\x1b", Verb: "updated", Fields: []*operatorv1.OfferingFieldChange{{Field: "prices[0].amount", Before: `"1"`, After: `"2"`}, {Field: "summary", After: `"S"`}}},
+		{Id: "b", Name: "Bob", Verb: "withdrawn", Fields: []*operatorv1.OfferingFieldChange{{Field: "state", Before: `"orderable"`, After: `"onHold"`}}},
+		{Id: "c", Name: "Cid", Verb: "created"},
+	}}
+	got = w.run("id: b\n", "offering", "apply", "-f", "-", "--diff", "--prune")
+	if diff := cmp.Diff(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("id: b\n"), DryRun: true, Prune: true}, w.request, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	const withdrawn = "- b (Bob): withdrawn\n    state: \"orderable\" -> \"onHold\"\n"
+	if want := "~ a (Ann\ufffd): updated\n    prices[0].amount: \"1\" -> \"2\"\n    summary: nothing -> \"S\"\n" + withdrawn +
+		"+ c (Cid): created\nchecked: 0 created, 1 updated, 0 unchanged, 1 withdrawn\n"; got.stdout != want {
+		t.Errorf("got %s\nwant %s", got.stdout, want)
+	}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--prune"); got.stdout != withdrawn+"applied: 0 created, 1 updated, 0 unchanged, 1 withdrawn\n" {
+		t.Errorf("got %s", got.stdout)
+	}
+	if got := w.run("id: b\n", "-o", "json", "offering", "apply", "-f", "-", "--diff"); got.code != exitOK || !strings.Contains(got.stdout, `"verb": "withdrawn"`) {
+		t.Errorf("got %s", got.stdout)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Missing: 2, Changes: []*operatorv1.OfferingChange{{Id: "c", Name: "Cid", Verb: "missing"}}}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); !strings.HasSuffix(got.stdout, "; 2 not in the file stay as they are (--diff names them, --prune withdraws them)\n") || strings.Contains(got.stdout, "Cid") {
+		t.Errorf("got %s", got.stdout)
+	}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--diff"); !strings.HasPrefix(got.stdout, "  c (Cid): not in the file, stays as it is\n") {
+		t.Errorf("got %s", got.stdout)
+	}
 	if got := w.run("", "offering", "apply", "-f", filepath.Join(t.TempDir(), "absent")); got.code != exitFailure || !strings.Contains(got.stderr, "absent") {
 		t.Errorf("got %+v", got)
 	}

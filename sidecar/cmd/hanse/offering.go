@@ -13,14 +13,16 @@ import (
 const maxOfferingFile = 16 << 20
 
 type offeringCmd struct {
-	Apply offeringApplyCmd `cmd:"" help:"Make the offerings what a YAML file says; all of them, or none where one has an error."`
+	Apply offeringApplyCmd `cmd:"" help:"Make the offerings of a YAML file what it says; all of them, or none where one has an error. What the file does not have stays as it is, unless --prune is given."`
 	List  offeringListCmd  `cmd:"" help:"List our offerings."`
 	Show  offeringShowCmd  `cmd:"" help:"Show one offering as partners receive it."`
 }
 
 type offeringApplyCmd struct {
 	File   string `short:"f" required:"" placeholder:"FILE" help:"YAML with one or many documents; - reads standard input."`
-	DryRun bool   `help:"Check only."`
+	DryRun bool   `help:"Check only: say what is wrong, or how much would change."`
+	Diff   bool   `help:"Check only, and show each change, field by field."`
+	Prune  bool   `help:"Also withdraw what is on sale or announced and has no document in the file: it is put on hold and named. With --diff, see it before."`
 }
 
 func (c *offeringApplyCmd) Run(a *app) error {
@@ -29,7 +31,7 @@ func (c *offeringApplyCmd) Run(a *app) error {
 		return err
 	}
 	res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ApplyOfferings,
-		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun})
+		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun || c.Diff, Prune: c.Prune})
 	if err != nil {
 		return err
 	}
@@ -67,11 +69,44 @@ func (c *offeringApplyCmd) summary(t *table, res *operatorv1.ApplyOfferingsRespo
 	if len(res.GetErrors()) > 0 {
 		return
 	}
+	for _, change := range res.GetChanges() {
+		c.change(t, change)
+	}
 	verb := "applied"
-	if c.DryRun {
+	if c.DryRun || c.Diff {
 		verb = "checked"
 	}
-	_, _ = fmt.Fprintf(t.w, "%s: %d created, %d updated, %d unchanged\n", verb, res.GetCreated(), res.GetUpdated(), res.GetUnchanged())
+	_, _ = fmt.Fprintf(t.w, "%s: %d created, %d updated, %d unchanged", verb, res.GetCreated(), res.GetUpdated(), res.GetUnchanged())
+	if c.Prune {
+		_, _ = fmt.Fprintf(t.w, ", %d withdrawn", res.GetWithdrawn())
+	}
+	if n := res.GetMissing(); n > 0 {
+		_, _ = fmt.Fprintf(t.w, "; %d not in the file stay as they are (--diff names them, --prune withdraws them)", n)
+	}
+	_, _ = fmt.Fprintln(t.w)
+}
+
+// change shows one offering; without --diff only what is withdrawn, which is never done in silence.
+func (c *offeringApplyCmd) change(t *table, change *operatorv1.OfferingChange) {
+	sign := map[string]string{"created": "+", "updated": "~", "withdrawn": "-", "missing": " "}[change.GetVerb()]
+	if !c.Diff && change.GetVerb() != "withdrawn" {
+		return
+	}
+	verb := change.GetVerb()
+	if verb == "missing" {
+		verb = "not in the file, stays as it is"
+	}
+	_, _ = fmt.Fprintf(t.w, "%s %s (%s): %s\n", sign, printable(change.GetId()), printable(change.GetName()), printable(verb))
+	for _, f := range change.GetFields() {
+		_, _ = fmt.Fprintf(t.w, "    %s: %s -> %s\n", printable(f.GetField()), value(f.GetBefore()), value(f.GetAfter()))
+	}
+}
+
+func value(json string) string {
+	if json == "" {
+		return "nothing"
+	}
+	return printable(json)
 }
 
 type offeringListCmd struct {

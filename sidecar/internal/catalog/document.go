@@ -92,6 +92,7 @@ var (
 	decimalPattern  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 )
 
+// isID reports whether s can be the id of an offering or a price.
 func isID(s string) bool { return idPattern.MatchString(s) }
 
 // check is what must hold of a document wherever it comes from: from is the partner, "" for our own.
@@ -103,6 +104,9 @@ func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 	if !isID(d.ID) {
 		note(at("id"), "field_format", "is not an id")
 	}
+	if !isCountry(d.Country) {
+		note(at("country"), "country_unknown", "is not the code of a country (ISO 3166-1 alpha-2)%s", countryHint(d.Country))
+	}
 	for _, t := range []struct {
 		field, text string
 		least, most int
@@ -112,7 +116,6 @@ func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 		{"description", d.Description, 0, text.MaxDescription},
 		{"category", d.Category, 1, text.MaxLabel},
 		{"region", d.Region, 1, text.MaxLabel},
-		{"country", d.Country, 2, 2},
 		{"family", d.Family, 0, text.MaxLabel},
 		{"plan", d.Plan, 0, text.MaxLabel},
 	} {

@@ -155,7 +155,7 @@ func (p *parser) schema(src *source) []problem {
 	}
 	for _, v := range recipe.Explain(verr) {
 		n := src.node(v.Path, v.Keyword == "additionalProperties")
-		f := finding{v.Path, reasonOf(v.Keyword), v.Cause}
+		f := finding{v.Path, reasonOf(v.Keyword), inWords(v, n.Value)}
 		if last := len(v.Path) - 1; last >= 0 && v.Path[last] == "amount" && v.Keyword == "pattern" {
 			f.reason, f.cause = amountFault(n.Value)
 		}
@@ -273,11 +273,21 @@ func checkQuantity(b recipe.Binding, doc Document) (found []finding) {
 }
 
 func lint(b recipe.Binding, doc Document) []finding {
+	var found []finding
+	for field, schema := range map[string][]byte{"inputs": doc.Inputs, "outputs": doc.Outputs} {
+		problems, err := recipe.Misspelt(schema)
+		if err != nil {
+			return []finding{schemaFinding(err, "recipe", field)}
+		}
+		for _, pr := range problems {
+			found = append(found, finding{append(at("recipe", field), pr.Path...), pr.Reason, pr.Cause})
+		}
+	}
+	slices.SortFunc(found, func(a, b finding) int { return slices.Compare(a.path, b.path) })
 	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
 	if err != nil {
 		return []finding{schemaFinding(err, "recipe")}
 	}
-	found := make([]finding, 0, len(problems))
 	for _, pr := range problems {
 		path := append(at("recipe", "step"), pr.Path...)
 		found = append(found, finding{path, pr.Reason, pr.Cause})

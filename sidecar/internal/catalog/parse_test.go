@@ -202,6 +202,99 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 	}
 }
 
+func TestRefusalsAreInWordsAndKnowWhatWasMeant(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, old, new string
+		field, says    string
+	}{
+		{"a key in the singular", "certifications: [", "certification: [", "certification", "did you mean certifications?"},
+		{"a key of another style", "currency: EUR", "orderableUntil: 2030-01-01\ncurrency: EUR", "orderableUntil", "did you mean orderable_until?"},
+		{"a key of a price", "    kind: usage", "    kidn: usage", "prices[1].kidn", "did you mean kind?"},
+		{"a key of a tier", "{up_to: 100,", "{upto: 100,", "prices[1].tiers[0].upto", "did you mean up_to?"},
+		{"a key of the step", "    connection: main", "    conection: main", "recipe.step.conection", "did you mean connection?"},
+		{"a key that means nothing", "currency: EUR", "colour: red\ncurrency: EUR", "colour", "is not a known field"},
+		{"a kind of price", "kind: recurring", "kind: recuring", "prices[0].kind", "did you mean recurring?"},
+		{"a state", "currency: EUR", "state: on-hold\ncurrency: EUR", "state", "did you mean onHold?"},
+		{"a country by its name", `country: "NO"`, "country: Norway", "country", "two capital letters, as in DE; did you mean NO?"},
+		{"a country in small letters", `country: "NO"`, "country: de", "country", "did you mean DE (Germany)?"},
+		{"a country by the code it is known by", `country: "NO"`, "country: UK", "country", "did you mean GB (United Kingdom)?"},
+		{"a country by three letters", `country: "NO"`, "country: DEU", "country", "did you mean DE (Germany)?"},
+		{"a country misspelt", `country: "NO"`, "country: Germny", "country", "did you mean DE (Germany)?"},
+		{"no country", `country: "NO"`, "country: XX", "country", "is not the code of a country"},
+		{"a union of countries", `country: "NO"`, "country: EU", "country", "is not the code of a country"},
+		{"a currency in small letters", "currency: EUR", "currency: eur", "currency", "three capital letters, as in EUR; did you mean EUR?"},
+		{"an id with capitals", "id: postgres-s", "id: Postgres S", "id", "small letters"},
+		{"the same", "id: postgres-s", "id: Postgres S", "id", "did you mean postgres-s?"},
+		{"a period in words", "period: P1M", "period: monthly", "prices[0].period", "as in P1M for a month"},
+		{"a day without a time", "currency: EUR", "orderable_until: 2030-01-01\ncurrency: EUR", "orderable_until", "as in 2027-03-31T23:59:59Z"},
+		{"a tab", "region: north", "region:\n\tnorth: 1", "", "spaces and not with tabs"},
+		{"a colon in a text", "summary: A small database", "summary: A small: database", "", "put a text with a colon in quotes"},
+		{"a line that is indented otherwise", "region: north", "  region: north", "", "colon after a value"},
+		{"a bracket that is not closed", "certifications: [ISO 27001, C5]", "certifications: [ISO 27001, C5", "", "is not closed"},
+		{"a quote that is not closed", "country: \"NO\"", "country: \"NO", "", ""},
+		{"no colon", "region: north", "region north", "", "a colon and a space"},
+		{"a number for a text", "name: PostgreSQL S", "name: 7", "name", "put it in quotes"},
+		{"a type of a schema", "{type: string, default: a}", "{type: strin}", "recipe.inputs.properties.zone.type", "did you mean string?"},
+		{"a keyword of a schema", "minimum: 1", "minimun: 1", "recipe.inputs.properties.count.minimun", "did you mean minimum?"},
+		{"the same in outputs", "{type: string, format: password}", "{type: string, fromat: password}", "recipe.outputs.properties.password.fromat", "did you mean format?"},
+		{"an input that is referred to", "${inputs.plan}", "${inputs.plam}", "recipe.step.with.plan", "did you mean plan?"},
+		{"what every order has", "db-${subscription.id}", "db-${subscripton.id}", "recipe.step.with.name", "did you mean subscription.id?"},
+		{"an output", "outputs: {url: \"postgres", "outputs: {ulr: \"postgres", "recipe.step.outputs.ulr", "did you mean url?"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if !strings.Contains(postgres, tc.old) {
+				t.Fatalf("%q is not in the document", tc.old)
+			}
+			_, wrong := Parse([]byte(strings.Replace(postgres, tc.old, tc.new, 1)))
+			for _, w := range wrong {
+				if w.Field == tc.field && strings.Contains(w.Cause, tc.says) {
+					if strings.Contains(w.Cause, "^") || w.Line < 2 || w.Column < 1 {
+						t.Errorf("%+v", w)
+					}
+					return
+				}
+			}
+			t.Errorf("want %s: %s, got %v", tc.field, tc.says, wrong)
+		})
+	}
+}
+
+func TestEveryPatternOfTheFormatHasWords(t *testing.T) {
+	t.Parallel()
+	var walk func(v any, path string)
+	walk = func(v any, path string) {
+		switch s := v.(type) {
+		case map[string]any:
+			for _, keyword := range []string{"pattern", "format"} {
+				if p, is := s[keyword].(string); is && words(p) == "" && !strings.HasSuffix(path, "/amount") {
+					t.Errorf("%s: no words for %s", path, p)
+				}
+			}
+			for k, e := range s {
+				walk(e, path+"/"+k)
+			}
+		case []any:
+			for i, e := range s {
+				walk(e, fmt.Sprint(path, "/", i))
+			}
+		}
+	}
+	walk(writtenFormat(), "")
+}
+
+func TestCountriesAreThoseOfISO(t *testing.T) {
+	t.Parallel()
+	if n := len(countries()); n != 250 {
+		t.Errorf("%d countries, want the 249 of ISO 3166-1 and XK", n)
+	}
+	for _, no := range []string{"XX", "ZZ", "EU", "UN", "UK", "SU", "DD", "AN", "de", "D", ""} {
+		if isCountry(no) {
+			t.Errorf("%q is a country", no)
+		}
+	}
+}
+
 func TestParseFindsErrorsInEveryDocument(t *testing.T) {
 	t.Parallel()
 	bad := strings.Replace(postgres, "9.90", "-1", 1)

@@ -119,6 +119,19 @@ func yamlError(err error) (line int, cause string) {
 			line++
 		}
 	}
+	for _, known := range []struct{ says, means string }{
+		{"mapping values are not allowed", "there is a colon after a value: indent the line like its neighbours, or put a text with a colon in quotes"},
+		{"found character that cannot start any token", "YAML is indented with spaces and not with tabs, and a text that begins with @, %, & or ` stands in quotes"},
+		{"found a tab character", "YAML is indented with spaces and not with tabs"},
+		{"did not find expected key", "the line is indented unlike its neighbours, or the one before is not closed"},
+		{"could not find expected ':'", "a field is a name, a colon and a space before its value"},
+		{"did not find expected ',' or", "a list in [ ] or an object in { } is not closed"},
+		{"found unexpected end of stream", "a quote is not closed"},
+	} {
+		if strings.Contains(cause, known.says) {
+			return max(line, 1), cause + ": " + known.means
+		}
+	}
 	return max(line, 1), cause
 }
 

@@ -44,7 +44,7 @@ recipe:
   inputs: %s
   outputs: %s
   step: {adapter: x, connection: y, with: %s}
-`, o.ID, o.MaxQuantity, cmp.Or(o.Price, "10.00"), cmp.Or(o.Inputs, "{type: object}"), cmp.Or(o.Outputs, "{type: object}"), with), false)
+`, o.ID, o.MaxQuantity, cmp.Or(o.Price, "10.00"), cmp.Or(o.Inputs, "{type: object}"), cmp.Or(o.Outputs, "{type: object}"), with), catalog.Options{})
 	if err != nil || len(wrong) > 0 {
 		m.t.Fatal(wrong, err)
 	}

@@ -192,7 +192,7 @@ func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	for _, name := range sortedKeys(b.Outputs) {
 		path := []string{"outputs", name}
 		if _, known := outputs.property(outputs.root(), name); !known {
-			note(path, "output_unknown", "is not a property of recipe.outputs")
+			note(path, "output_unknown", "is not a property of recipe.outputs"+outputs.hint([]string{name}))
 		}
 		parts, err := split(b.Outputs[name])
 		if err != nil {
@@ -216,11 +216,16 @@ func (s *Schema) lintReference(ref []string, inText bool) string {
 		return ""
 	}
 	if ref[0] != "inputs" || len(ref) < 2 {
-		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}"
+		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}" +
+			text.DidYouMean(strings.Join(ref, "."), []string{"subscription.id", "quantity", "inputs." + ref[len(ref)-1]})
 	}
 	p, given, ok := s.at(ref[1:])
 	if !ok {
-		return "does not name a property of recipe.inputs"
+		for i := range ref[1:] {
+			if _, _, known := s.at(ref[1 : i+2]); !known {
+				return "does not name a property of recipe.inputs" + s.hint(ref[1:i+2])
+			}
+		}
 	}
 	types, _ := p.types()
 	plain := slices.DeleteFunc(types, func(t string) bool { return t == "object" || t == "array" })

@@ -233,7 +233,7 @@ func (f *fitting) try(base any, place int, value any) {
 	for _, v := range Explain(f.only(verr, place)) {
 		p := Problem{Path: append([]string{"with"}, v.Path...), Reason: "with_invalid", Cause: v.Cause}
 		if v.Keyword == "additionalProperties" {
-			p.Cause += f.known(v.Path[:len(v.Path)-1])
+			p.Cause += f.known(v.Path[:len(v.Path)-1]) + f.schema.hint(v.Path)
 		}
 		if place >= 0 && slices.Equal(v.Path, f.places[place].path) {
 			p.Cause = fmt.Sprintf("%s; %s may be %s", v.Cause, text.Shorten(f.places[place].ref), f.places[place].say(value))

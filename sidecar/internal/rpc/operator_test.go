@@ -91,11 +91,15 @@ func (fakeAgreements) List(context.Context) ([]agreement.Agreement, error) {
 
 type fakeOfferings struct{}
 
-func (fakeOfferings) Apply(_ context.Context, yaml []byte, _ bool) (catalog.Result, []catalog.ApplyError, error) {
+func (fakeOfferings) Apply(_ context.Context, yaml []byte, how catalog.Options) (catalog.Result, []catalog.ApplyError, error) {
 	if bytes.HasPrefix(yaml, []byte("bad")) {
 		return catalog.Result{}, []catalog.ApplyError{{Document: 2, Line: 7, Column: 3, Field: "prices[0].amount", Reason: "price_negative", Cause: "a price is not negative"}}, nil
 	}
-	return catalog.Result{Created: len(yaml)}, nil, nil
+	result := catalog.Result{Counts: catalog.Counts{Created: len(yaml)}}
+	if how.Prune {
+		result.Withdrawn, result.Changes = 1, []catalog.Changed{{ID: "old", Name: "Old", Verb: catalog.Withdrawn, Fields: []catalog.FieldChange{{Path: "state", Before: `"orderable"`, After: `"onHold"`}}}}
+	}
+	return result, nil, nil
 }
 
 type fakeListings struct{ changed []listing.Change }
@@ -284,6 +288,10 @@ func TestOperatorAnswers(t *testing.T) {
 	offerings := operatorv1connect.NewOfferingServiceClient(c, url, token)
 	applied, err := offerings.ApplyOfferings(ctx, connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("bad")}))
 	if err != nil || len(applied.Msg.GetErrors()) != 1 || applied.Msg.GetErrors()[0].GetLine() != 7 || applied.Msg.GetErrors()[0].GetField() != "prices[0].amount" {
+		t.Fatalf("got %v, %v", applied, err)
+	}
+	applied, err = offerings.ApplyOfferings(ctx, connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("good"), Prune: true}))
+	if c := applied.Msg.GetChanges(); err != nil || applied.Msg.GetWithdrawn() != 1 || len(c) != 1 || c[0].GetVerb() != "withdrawn" || c[0].GetFields()[0].GetAfter() != `"onHold"` {
 		t.Fatalf("got %v, %v", applied, err)
 	}
 	list, err := offerings.ListOfferings(ctx, connect.NewRequest(&operatorv1.ListOfferingsRequest{}))

@@ -43,7 +43,7 @@ type (
 
 	// Offerings takes what this member sells; *catalog.Service is one.
 	Offerings interface {
-		Apply(ctx context.Context, yaml []byte, dryRun bool) (catalog.Result, []catalog.ApplyError, error)
+		Apply(ctx context.Context, yaml []byte, how catalog.Options) (catalog.Result, []catalog.ApplyError, error)
 	}
 
 	// Listings keeps how this member shows and prices its partners' offerings; *listing.Service is one.
