@@ -55,8 +55,12 @@ export class HanseOffering extends HanseElement {
 
   protected override render(): TemplateResult {
     const s = this.listing?.summary;
-    if (!this.listing || !s) return html`${this.problem ? this.showProblem(this.problem, () => void this.load()) : this.showLoading()}`;
     const t = this.locale;
+    if (!this.listing || !s) {
+      return this.problem
+        ? html`<div class="stack">${this.heading(0, t.t("offering.title"), "name")} ${this.showProblem(this.problem, () => void this.load())}</div>`
+        : this.showLoading();
+    }
     const where = place(t, s);
     const price = headline(t, s);
     const order = !s.orderable
@@ -100,14 +104,14 @@ export class HanseOffering extends HanseElement {
     return html`<section class="stack" part="variants">${this.heading(1, t.t("offering.variants"), "variants-heading")}
       ${choices.map((c) => html`<div class="choice" part="variant-choice" role="group" aria-label=${c.title || nothing}>
         ${c.title ? html`<p class="muted small">${c.title}</p>` : nothing}
-        <ul class="row options">${c.options.map((o) => html`<li>${this.renderVariant(o)}</li>`)}</ul></div>`)}
+        <ul class="options">${c.options.map((o) => html`<li>${this.renderVariant(o, s.orderable)}</li>`)}</ul></div>`)}
     </section>`;
   }
 
-  private renderVariant(o: Choice["options"][number]): TemplateResult {
+  private renderVariant(o: Choice["options"][number], orderable: boolean): TemplateResult {
     const t = this.locale;
     const content = html`<span>${o.label}</span>${o.price ? html` <span class="muted small">${o.price}</span>` : nothing}
-      ${o.to.orderable ? nothing : html`<span class="muted small">${notOrderable(t, o.to)}</span>`}`;
+      ${o.to.orderable || !orderable ? nothing : html`<span class="muted small">${notOrderable(t, o.to)}</span>`}`;
     if (o.chosen) return html`<span class="option" part="variant" aria-current="true">${content}</span>`;
     const choose = (e: Event) => this.choose(e, o.to.id);
     return this.offeringHref
@@ -135,7 +139,7 @@ export class HanseOffering extends HanseElement {
       .price strong { font-size: 1.75rem; font-variant-numeric: tabular-nums; }
       .setup { display: block; }
       .choice { display: grid; gap: 0.35rem; }
-      .options { gap: 0.5rem; align-items: stretch; }
+      .options { display: grid; gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(min(9rem, 100%), 1fr)); }
       .options li { display: grid; }
       .option {
         display: flex; flex-direction: column; justify-content: center; min-height: 2.75rem; padding: 0.4rem 0.85rem; text-align: start;

@@ -97,7 +97,9 @@ export class HanseOrderStatus extends HanseElement {
     const t = this.locale;
     const order = this.order;
     if (!order) {
-      return html`${this.showProblem(this.problem, () => void this.follow())} ${this.problem ? nothing : this.showLoading()}
+      return html`${this.problem
+          ? html`<div class="stack">${this.heading(0, t.t("order.title"), "title")} ${this.showProblem(this.problem, () => void this.follow())}</div>`
+          : this.showLoading()}
         <p role="status" class="muted small">${this.lost ? t.t("order.reconnecting") : ""}</p>`;
     }
     const line = order.items.length === 1 ? order.items[0] : undefined;

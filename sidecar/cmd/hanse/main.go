@@ -26,6 +26,7 @@ type cli struct {
 	Operator  string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
 
+	Init         initCmd         `cmd:"" help:"Write the configuration of a member for development on this machine."`
 	Serve        serveCmd        `cmd:"" help:"Run the sidecar until a signal ends it."`
 	Partner      partnerCmd      `cmd:"" help:"Make and show partnerships."`
 	Agreement    agreementCmd    `cmd:"" help:"Offer and show agreements."`

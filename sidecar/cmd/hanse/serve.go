@@ -79,20 +79,17 @@ type daemon struct {
 // newDaemon binds everything first: a port in use or a wrong certificate shows before anything is opened.
 func newDaemon(cfg sidecar.Config) (*daemon, error) {
 	d := &daemon{cfg: cfg, log: cfg.Logger}
-	for _, l := range []struct {
-		key, address string
-		to           *net.Listener
-	}{
-		{"listen.portal", cfg.Listen.Portal, &d.portal},
-		{"listen.operator", cfg.Listen.Operator, &d.operator},
-		{"listen.peer", cfg.Listen.Peer, &d.peer},
-		{"listen.ops", cfg.Listen.Ops, &d.ops},
-	} {
+	var failed []refusedListener
+	for i, l := range listeners(cfg) {
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
-			return nil, errors.Join(&commandError{Code: exitFailure, Reason: "cannot_listen", Field: l.key, Cause: err.Error(), Action: "free the address or choose another"}, d.close())
+			failed = append(failed, refusedListener{l, err})
+			continue
 		}
-		*l.to = listener
+		*[]*net.Listener{&d.portal, &d.operator, &d.peer, &d.ops}[i] = listener
+	}
+	if len(failed) > 0 {
+		return nil, errors.Join(cannotListen(cfg, failed), d.close())
 	}
 	secured, err := securePeer(cfg, d.peer)
 	if err != nil {

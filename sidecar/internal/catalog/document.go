@@ -52,7 +52,7 @@ func DecodeDocument(raw []byte) (Document, error) {
 }
 
 // decodeForeign reads a document that another member published and checks it by the rules of our own.
-func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
+func decodeForeign(raw []byte, partner string, schemas *recipe.Schemas) (Document, error) {
 	refuse := func(cause string, args ...any) (Document, error) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
 	}
@@ -66,7 +66,7 @@ func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
 	if _, known := transitions[doc.State]; !known || doc.State == "" {
 		return refuse("state is not known")
 	}
-	if found := doc.check(schemas); len(found) > 0 {
+	if found := doc.check(partner, schemas); len(found) > 0 {
 		return refuse("%s %s", text.JoinPath("", found[0].path), found[0].cause)
 	}
 	return doc, nil
@@ -94,8 +94,8 @@ var (
 
 func isID(s string) bool { return idPattern.MatchString(s) }
 
-// check is what must hold of a document wherever it comes from.
-func (d Document) check(schemas *recipe.Schemas) []finding {
+// check is what must hold of a document wherever it comes from: from is the partner, "" for our own.
+func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 	var found []finding
 	note := func(path []string, reason, cause string, args ...any) {
 		found = append(found, finding{path, reason, fmt.Sprintf(cause, args...)})
@@ -141,7 +141,7 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		field string
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
-		if _, err := schemas.Compile(s.raw); err != nil {
+		if _, err := schemas.Compile(from, s.raw); err != nil {
 			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}

@@ -244,7 +244,7 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	}
 	p.seen[doc.ID] = parsed.number
 	found = append(found, doc.checkLines()...)
-	checked := doc.check(p.schemas)
+	checked := doc.check("", p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
 		found = append(found, lint(parsed.Binding, doc)...)

@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 	if d := cmp.Diff(want, parsed[0].Binding); d != "" {
 		t.Error(d)
 	}
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a partner refuses what we publish: %v", err)
 	}
 }
@@ -153,11 +153,6 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"a range of nothing", "minimum: 1", "minimum: 1, maximum: 0", 35, 51, "recipe.inputs.properties.count.maximum", "schema_invalid"},
 		{"required and unknown", "required: [plan]", "required: [plan, plam]\n    additionalProperties: false", 31, 22, "recipe.inputs.required[1]", "schema_invalid"},
 		{"no value at all", "enum: [small, large]", "enum: []", 34, 20, "recipe.inputs.properties.plan.enum", "schema_invalid"},
-		{"an input that no form asks for", "{type: string, default: a}", "{type: object, additionalProperties: {type: string}}", 33, 13, "recipe.inputs.properties.zone", "form_keyword"},
-		{"an input without a type", "count: {type: integer, minimum: 1}", "count: {}", 35, 14, "recipe.inputs.properties.count", "form_type"},
-		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
-		{"an output whose title nobody sees", "url: {type: string}", `url: {type: string, title: " "}`, 39, 12, "recipe.outputs.properties.url", "form_name"},
-		{"an input that is required and nowhere asked for", "required: [plan]", "required: [plan, size]", 30, 5, "recipe.inputs", "form_type"},
 		{"an integer that a double does not hold", "limit: 5", "limit: 9007199254740993", 44, 74, "recipe.step.with.limit", "number_inexact"},
 		{"the same, negative, in a list", "limit: 5", "limit: [1, -9007199254740993]", 44, 78, "recipe.step.with.limit[1]", "number_inexact"},
 		{"the same, in a schema", "minimum: 1", "maximum: 18446744073709551615", 35, 39, "recipe.inputs.properties.count.maximum", "number_inexact"},
@@ -168,6 +163,11 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"no piece at all", "currency: EUR", "max_quantity: 0\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
 		{"more pieces than an order holds", "currency: EUR", "max_quantity: 10001\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
 		{"half a piece", "currency: EUR", "max_quantity: 1.5\ncurrency: EUR", 15, 15, "max_quantity", "field_type"},
+		{"an input that no form asks for", "{type: string, default: a}", "{type: object, additionalProperties: {type: string}}", 33, 13, "recipe.inputs.properties.zone", "form_keyword"},
+		{"an input without a type", "count: {type: integer, minimum: 1}", "count: {}", 35, 14, "recipe.inputs.properties.count", "form_type"},
+		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
+		{"an output whose title nobody sees", "url: {type: string}", `url: {type: string, title: " "}`, 39, 12, "recipe.outputs.properties.url", "form_name"},
+		{"an input that is required and nowhere asked for", "required: [plan]", "required: [plan, size]", 30, 5, "recipe.inputs", "form_type"},
 		{"no step", "    adapter: postgres\n", "", 42, 5, "recipe.step.adapter", "field_missing"},
 		{"one field twice", "summary: A", "name: B\nsummary: A", 6, 1, "name", "field_duplicate"},
 		{"an alias", "region: north", "region: &r north", 12, 9, "region", "yaml_alias"},
@@ -299,13 +299,13 @@ func TestDecodeForeignRefuses(t *testing.T) {
 			if bad == good {
 				t.Fatalf("%q is not in %s", tc.old, good)
 			}
-			if doc, err := decodeForeign([]byte(bad), recipe.NewSchemas(0)); err == nil {
+			if doc, err := decodeForeign([]byte(bad), "https://partner.localhost", recipe.NewSchemas(0)); err == nil {
 				t.Errorf("accepted: %+v", doc)
 			}
 		})
 	}
 	newer := strings.Replace(good, `{"id"`, `{"added_later":{"a":[1]},"id"`, 1)
-	if _, err := decodeForeign([]byte(newer), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign([]byte(newer), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a field of a newer member: %v", err)
 	}
 }
@@ -329,7 +329,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("offerings beside errors")
 			}
 			raw := withRevision(t, p.Document, 1)
-			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
+			if _, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
 			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
@@ -347,7 +347,7 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add(withRevision(f, parsed[0].Document, 1))
 	f.Add([]byte(`{"id":"a","prices":[{"tiers":[{"up_to":-1}]}],"inputs":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		doc, err := decodeForeign(raw, recipe.NewSchemas(0))
+		doc, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0))
 		if err != nil {
 			return
 		}

@@ -61,7 +61,7 @@ type View struct {
 	Digest       string
 	Availability Availability
 	Hidden       bool
-	// Variants is, in a grouped search, how many listings of the family were found.
+	// Variants is, in a grouped search, how many listings of the family were found that stand as well as it.
 	Variants int
 }
 

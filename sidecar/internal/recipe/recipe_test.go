@@ -59,7 +59,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{"not UTF-8", "{\"name\":\"\xff\"}", "inputs", "UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := NewSchemas(0).Complete([]byte(inputsSchema), []byte(tc.inputs))
+			_, err := NewSchemas(0).Complete("", []byte(inputsSchema), []byte(tc.inputs))
 			if tc.field == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -121,26 +121,6 @@ func TestCompileSchemaRefuses(t *testing.T) {
 	}
 	if _, err := CompileSchema([]byte(`{"type":"object","properties":{"$ref":{"type":"string"},"$id":true}}`)); err != nil {
 		t.Errorf("properties that are called like keywords: %v", err)
-	}
-}
-
-func TestSchemasRemembersAndForgets(t *testing.T) {
-	t.Parallel()
-	c := NewSchemas(2)
-	first, err := c.Compile([]byte(inputsSchema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again != first {
-		t.Errorf("compiled twice (%v)", err)
-	}
-	for _, s := range []string{`{"type":"object"}`, `{"type":"object","title":"b"}`} {
-		if _, err := c.Compile([]byte(s)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again == first || len(c.byID) != 2 {
-		t.Errorf("the oldest is still there, or %d are kept (%v)", len(c.byID), err)
 	}
 }
 

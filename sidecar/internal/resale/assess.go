@@ -153,7 +153,7 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 		return refuse("inputs_digest", "the inputs are not those that were signed"), nil
 	}
 	// A reseller may leave to us what the recipe gives by default.
-	if _, err := s.Schemas.Complete(doc.Inputs, r.Inputs); err != nil {
+	if _, err := s.Schemas.Complete("", doc.Inputs, r.Inputs); err != nil {
 		return refuse("inputs_invalid", "the inputs do not satisfy the recipe"), nil
 	}
 	return verdict{name: doc.Name, line: line}, nil

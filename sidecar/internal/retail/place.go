@@ -243,7 +243,7 @@ func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) (inputs []byte
 	case len(wish.Inputs) > order.MaxInputsBytes:
 		return nil, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
 	}
-	return s.Schemas.Complete(offer.Document.Inputs, wish.Inputs)
+	return s.Schemas.Complete(offer.Partner, offer.Document.Inputs, wish.Inputs)
 }
 
 // prepareChange makes an item about a subscription that there is.

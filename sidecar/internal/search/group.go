@@ -27,8 +27,8 @@ func newGroups() *groups {
 	return g
 }
 
-// add takes one more listing of a family. The cheapest that can be ordered represents the family; where any has the words in its
-// name, the family has.
+// add takes one more listing of a family. Of those in its best tier the cheapest represents the family, and only they are counted as
+// its variants: none of them is cheaper.
 func (g *groups) add(family uint32, k key) {
 	i, has := g.at[family]
 	if !has {
@@ -37,17 +37,13 @@ func (g *groups) add(family uint32, k key) {
 		return
 	}
 	known := &g.of[i]
-	best, n := *known, known.variants+1
-	if represents(k, best) {
-		best = k
+	if k.tier == known.tier {
+		k.variants += known.variants
+		known.variants = k.variants
 	}
-	best.tier = best.tier&later | known.tier&k.tier&elsewhere
-	best.variants = n
-	*known = best
-}
-
-func represents(k, than key) bool {
-	return cmp.Or(cmp.Compare(k.tier&later, than.tier&later), cmp.Compare(k.price, than.price), strings.Compare(k.id, than.id)) < 0
+	if cmp.Or(cmp.Compare(k.tier, known.tier), cmp.Compare(k.price, known.price), strings.Compare(k.id, known.id)) < 0 {
+		*known = k
+	}
 }
 
 // group takes a segment's matches of one tier.

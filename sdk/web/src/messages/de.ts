@@ -81,6 +81,7 @@ export const de: Messages = {
   "price.middleTier": "{from} bis {to}",
   "price.lastTier": "ab {from}",
 
+  "offering.title": "Angebot",
   "offering.order": "Jetzt bestellen",
   "offering.notYet": "Noch nicht bestellbar",
   "offering.onHold": "Gerade nicht bestellbar",

@@ -80,6 +80,7 @@ export const en = {
   "price.middleTier": "{from} to {to}",
   "price.lastTier": "from {from}",
 
+  "offering.title": "Offer",
   "offering.order": "Order now",
   "offering.notYet": "Cannot be ordered yet",
   "offering.onHold": "Cannot be ordered at the moment",

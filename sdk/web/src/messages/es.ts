@@ -81,6 +81,7 @@ export const es: Messages = {
   "price.middleTier": "de {from} a {to}",
   "price.lastTier": "desde {from}",
 
+  "offering.title": "Oferta",
   "offering.order": "Pedir ahora",
   "offering.notYet": "Aún no se puede pedir",
   "offering.onHold": "No se puede pedir en este momento",

@@ -81,6 +81,7 @@ export const fr: Messages = {
   "price.middleTier": "{from} à {to}",
   "price.lastTier": "à partir de {from}",
 
+  "offering.title": "Offre",
   "offering.order": "Commander",
   "offering.notYet": "Pas encore disponible",
   "offering.onHold": "Non commandable pour le moment",

@@ -81,6 +81,7 @@ export const it: Messages = {
   "price.middleTier": "da {from} a {to}",
   "price.lastTier": "da {from}",
 
+  "offering.title": "Offerta",
   "offering.order": "Ordina ora",
   "offering.notYet": "Non ancora ordinabile",
   "offering.onHold": "Al momento non ordinabile",

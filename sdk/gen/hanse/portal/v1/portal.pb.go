@@ -155,8 +155,8 @@ type SearchListingsRequest struct {
 	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty is the first page.
 	PageToken string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// One listing of each family, the cheapest that can be ordered; facets and total count families then. A listing that
-	// stands alone is its own family.
+	// One listing of each family, the cheapest of those that stand first; facets and total count families then. A listing
+	// that stands alone is its own family.
 	Group         bool `protobuf:"varint,9,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -462,7 +462,8 @@ type ListingSummary struct {
 	HeadlineFrom bool `protobuf:"varint,15,opt,name=headline_from,json=headlineFrom,proto3" json:"headline_from,omitempty"`
 	// orderable, announced (comes later), onHold (not at the moment) or endOfSale (not any more).
 	Availability string `protobuf:"bytes,16,opt,name=availability,proto3" json:"availability,omitempty"`
-	// How many listings of the family were found, this one among them; 0 where the search is not grouped.
+	// How many listings of the family were found that stand as well as this one, itself among them: none is cheaper. 0 where
+	// the search is not grouped.
 	Variants      int32 `protobuf:"varint,17,opt,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -104,8 +104,8 @@ export type SearchListingsRequest = Message<"hanse.portal.v1.SearchListingsReque
   pageToken: string;
 
   /**
-   * One listing of each family, the cheapest that can be ordered; facets and total count families then. A listing that
-   * stands alone is its own family.
+   * One listing of each family, the cheapest of those that stand first; facets and total count families then. A listing
+   * that stands alone is its own family.
    *
    * @generated from field: bool group = 9;
    */
@@ -313,7 +313,8 @@ export type ListingSummary = Message<"hanse.portal.v1.ListingSummary"> & {
   availability: string;
 
   /**
-   * How many listings of the family were found, this one among them; 0 where the search is not grouped.
+   * How many listings of the family were found that stand as well as this one, itself among them: none is cheaper. 0 where
+   * the search is not grouped.
    *
    * @generated from field: int32 variants = 17;
    */
