@@ -34,7 +34,7 @@ func (x *Index) look(c *compiled) *run {
 		r.counts[f] = map[string]int64{}
 	}
 	if r.Group {
-		r.groups = newGroups()
+		r.groups = newGroups(x.families.most())
 	}
 	for _, e := range x.delta {
 		r.entry(e)
@@ -334,6 +334,7 @@ func and(s *segment, conds []cond, without int) *roaring.Bitmap {
 }
 
 func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
+	grouped := r.groups != nil && s.family != nil
 	without := func(f int) *roaring.Bitmap {
 		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
 			return and(s, conds, f)
@@ -347,18 +348,23 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		}
 		d := &s.facets[f]
 		for i, v := range d.keys {
-			if r.groups != nil && s.family != nil {
-				r.countAll(f, v, s, d.postings[i].and(base))
+			if grouped {
+				r.countPosting(f, v, s, d.postings[i], base)
 			} else if n := d.postings[i].count(base); n > 0 {
 				r.counts[f][v] += n
 			}
 		}
 	}
 	base := without(currency)
+	if grouped {
+		r.countCurrencies(s, base)
+		if r.Currency != "" {
+			r.countPrices(s, without(price))
+		}
+		return
+	}
 	for i, c := range s.currencies {
-		if r.groups != nil && s.family != nil {
-			r.countAll(currency, c, s, cutRange(base, s.starts[i], s.starts[i+1]))
-		} else if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
+		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
 			r.counts[currency][c] += n
 		}
 	}
@@ -372,11 +378,7 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		if step < priceSteps-1 {
 			next = s.lowest(from, to, stepFrom(step+1))
 		}
-		if r.groups != nil && s.family != nil {
-			r.priceAll(step, s, cutRange(base, from, next))
-		} else {
-			r.prices[step] += inRange(base, from, next)
-		}
+		r.prices[step] += inRange(base, from, next)
 		from = next
 	}
 }

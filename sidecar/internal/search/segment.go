@@ -105,9 +105,6 @@ func (p posting) each(visit func(uint32)) {
 	}
 }
 
-// and is the part of the listings that is in b.
-func (p posting) and(b *roaring.Bitmap) *roaring.Bitmap { return roaring.And(p.bitmap(), b) }
-
 // count is how many of the listings are in b.
 func (p posting) count(b *roaring.Bitmap) int64 {
 	if p.many != nil {
