@@ -144,6 +144,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Fail:        in.fail,
 	}
 	d.desk = &operator.Desk{
+		Self:  cfg.Origin,
 		Work:  store.For[operator.Tx](st),
 		Book:  in.book,
 		Reach: s.reachOf,

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -164,6 +165,62 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		}
 		if got := supplier("offering", "apply", "-f", file, "--dry-run"); got.code != exitOK || got.stdout != "checked: 0 created, 0 updated, 1 unchanged\n" {
 			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("a second currency", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "dollars.yaml")
+		dollars := strings.NewReplacer("id: notes-s", "id: notes-usd", "name: Notes S", "name: Notes USD", "currency: EUR", "currency: USD").Replace(notesOffering)
+		if err := os.WriteFile(file, []byte(dollars), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.supplier.Must("offering", "apply", "-f", file)
+		offer := func(currency string, more ...string) result {
+			return supplier(append([]string{"agreement", "offer", p.reseller.Origin, "--discount", "50%", "--currency", currency}, more...)...)
+		}
+		if got := offer("EUR", "--dry-run"); got.code != exitOK || !strings.Contains(got.stdout, "1 offerings in EUR") ||
+			!strings.Contains(got.stdout, "at 50% off, not 20%") || !strings.Contains(got.stdout, "1 offerings in USD: nothing is agreed with") {
+			t.Errorf("in euros again: %+v", got)
+		}
+		if got := offer("USD", "--dry-run"); got.code != exitOK || !strings.Contains(got.stdout, "1 offerings in USD") || strings.Contains(got.stdout, "Not sold") {
+			t.Errorf("in dollars: %+v", got)
+		}
+		if list := supplier("agreement", "list"); strings.Contains(list.stdout, "offered") {
+			t.Errorf("a dry run offered something:\n%s", list.stdout)
+		}
+		if got := offer("USD", "--territory", "de,XX"); got.code != exitFailure || !strings.Contains(got.stderr, "country_unknown (territory[1])") {
+			t.Errorf("a territory that is none: %+v", got)
+		}
+		if got := offer("USD", "--territory", "fi"); got.code != exitOK {
+			t.Fatalf("got %+v", got)
+		}
+		sidecartest.Eventually(t, 20*time.Second, "the offer arrives", func() error {
+			_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--dry-run")
+			return err
+		})
+		if list := reseller("agreement", "list"); !strings.Contains(list.stdout, "offered") {
+			t.Errorf("a dry run accepted something:\n%s", list.stdout)
+		}
+		p.reseller.Must("partner", "accept", p.supplier.Origin)
+		sidecartest.Eventually(t, 30*time.Second, "both currencies sell", func() error {
+			out := reseller("listing", "list").stdout
+			for _, text := range []string{"Notes S", "Notes USD", "2.45 USD"} {
+				if !strings.Contains(out, text) {
+					return fmt.Errorf("no %q in:\n%s", text, out)
+				}
+			}
+			return nil
+		})
+		var listed struct {
+			Listings []struct{ Name, UnsoldReason string }
+		}
+		if err := json.Unmarshal([]byte(reseller("listing", "list", "-o", "json").stdout), &listed); err != nil || len(listed.Listings) != 2 {
+			t.Fatalf("%+v, %v", listed, err)
+		}
+		for _, l := range listed.Listings {
+			if l.UnsoldReason != "" {
+				t.Errorf("%s is not sold: %s", l.Name, l.UnsoldReason)
+			}
 		}
 	})
 

@@ -94,15 +94,19 @@ func roleNames(of []operatorv1.Role) string {
 type partnerAcceptCmd struct {
 	Origin    string `arg:"" help:"The supplier: https://sidecar.example."`
 	Agreement string `placeholder:"ID" help:"Which of several offered agreements."`
+	DryRun    bool   `help:"Show the agreement and what it would change; sign nothing."`
 }
 
 func (c *partnerAcceptCmd) Run(a *app) error {
 	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement,
-		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement})
+		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement, DryRun: c.DryRun})
 	if err != nil {
 		return err
 	}
-	return a.show(res, func(t *table) { describeAgreement(t, res.GetAgreement()) })
+	return a.show(res, func(t *table) {
+		describeAgreement(t, res.GetAgreement())
+		describeEffects(t, res.GetEffects(), res.GetAgreement().GetWholesaleDiscountBp(), res.GetAgreement().GetCurrency())
+	})
 }
 
 type partnerRefuseCmd struct {

@@ -40,7 +40,7 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := reader.Read(t.Context(), partner, "EUR", cursor, page); err != nil {
+		if err := reader.Read(t.Context(), partner, cursor, page); err != nil {
 			t.Fatal(err)
 		}
 		cursor = page.Cursor
@@ -74,7 +74,7 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 	}
 	s.Offer(markettest.Offering{ID: "db-00"})
 	feed.Self = "https://nobody.localhost:3"
-	if page, err := feed.Page(t.Context(), reseller, cursor); err != nil || reader.Read(t.Context(), partner, "EUR", cursor, page) == nil || len(told) > 2 {
+	if page, err := feed.Page(t.Context(), reseller, cursor); err != nil || reader.Read(t.Context(), partner, cursor, page) == nil || len(told) > 2 {
 		t.Errorf("a page that another signed: told %v, %v", told, err)
 	}
 }

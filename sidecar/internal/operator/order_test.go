@@ -28,7 +28,7 @@ const (
 func newDesk(t *testing.T) (*markettest.Member, *operator.Desk) {
 	t.Helper()
 	m := markettest.NewMember(t, us)
-	return m, &operator.Desk{Work: store.For[operator.Tx](m.Store), Book: m.Book, Now: m.Clock.Now}
+	return m, &operator.Desk{Self: us, Work: store.For[operator.Tx](m.Store), Book: m.Book, Now: m.Clock.Now}
 }
 
 // eur, sek and owes build what is owed once and by a month; -1 is nothing.

@@ -75,6 +75,12 @@ func (fakeAgreements) Offer(_ context.Context, reseller string, terms agreement.
 	return agreement.Agreement{ID: "agr-1", Reseller: reseller, State: agreement.Offered, Terms: terms}, nil
 }
 
+func (fakeAgreements) MayOffer(context.Context, string, agreement.Terms) error { return nil }
+
+func (fakeAgreements) Offered(_ context.Context, supplier, id string) (agreement.Agreement, error) {
+	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Offered}, nil
+}
+
 func (fakeAgreements) Accept(_ context.Context, supplier, id string) (agreement.Agreement, error) {
 	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Active}, nil
 }

@@ -34,7 +34,9 @@ type (
 
 	// Agreements offers, accepts and reads agreements; *agreement.Service is one.
 	Agreements interface {
+		MayOffer(ctx context.Context, reseller string, terms agreement.Terms) error
 		Offer(ctx context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error)
+		Offered(ctx context.Context, supplier, id string) (agreement.Agreement, error)
 		Accept(ctx context.Context, supplier, id string) (agreement.Agreement, error)
 		List(ctx context.Context) ([]agreement.Agreement, error)
 	}
@@ -61,6 +63,8 @@ type (
 
 	// Desk is what operators read across the house; *operator.Desk of the domain is one.
 	Desk interface {
+		OfferEffects(ctx context.Context, reseller, currency string) (desk.Effects, error)
+		AcceptEffects(ctx context.Context, supplier, currency string) (desk.Effects, error)
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
 		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
 		Order(ctx context.Context, q desk.Query) (desk.Order, error)

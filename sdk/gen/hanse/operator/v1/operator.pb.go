@@ -1102,13 +1102,11 @@ func (x *AgreementEffects) GetUnsold() []*UnsoldOfferings {
 }
 
 type UnsoldOfferings struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Currency  string                 `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
-	Offerings int64                  `protobuf:"varint,2,opt,name=offerings,proto3" json:"offerings,omitempty"`
-	// What is sold now and not with the agreement.
-	SoldNow       bool   `protobuf:"varint,3,opt,name=sold_now,json=soldNow,proto3" json:"sold_now,omitempty"`
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Cause         string `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Currency      string                 `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	Offerings     int64                  `protobuf:"varint,2,opt,name=offerings,proto3" json:"offerings,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Cause         string                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1155,13 +1153,6 @@ func (x *UnsoldOfferings) GetOfferings() int64 {
 		return x.Offerings
 	}
 	return 0
-}
-
-func (x *UnsoldOfferings) GetSoldNow() bool {
-	if x != nil {
-		return x.SoldNow
-	}
-	return false
 }
 
 func (x *UnsoldOfferings) GetReason() string {
@@ -4501,13 +4492,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x10AgreementEffects\x12\x1c\n" +
 	"\tofferings\x18\x01 \x01(\x03R\tofferings\x128\n" +
 	"\breplaces\x18\x02 \x01(\v2\x1c.hanse.operator.v1.AgreementR\breplaces\x12:\n" +
-	"\x06unsold\x18\x03 \x03(\v2\".hanse.operator.v1.UnsoldOfferingsR\x06unsold\"\x94\x01\n" +
+	"\x06unsold\x18\x03 \x03(\v2\".hanse.operator.v1.UnsoldOfferingsR\x06unsold\"y\n" +
 	"\x0fUnsoldOfferings\x12\x1a\n" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x1c\n" +
-	"\tofferings\x18\x02 \x01(\x03R\tofferings\x12\x19\n" +
-	"\bsold_now\x18\x03 \x01(\bR\asoldNow\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05cause\x18\x05 \x01(\tR\x05cause\"\x85\x01\n" +
+	"\tofferings\x18\x02 \x01(\x03R\tofferings\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\"\x85\x01\n" +
 	"\x16AcceptAgreementRequest\x12&\n" +
 	"\bsupplier\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\bsupplier\x12*\n" +
