@@ -9,6 +9,8 @@ import { canonical, isObject, maxRows, same, type Field, type Schema } from "./s
  */
 export type Draft = Map<string, string | boolean>;
 
+/** How many of the rows that a list must have are shown at first: lists in lists in lists multiply. */
+const rowsAtFirst = 3;
 const maxPattern = 500;
 const maxTested = 2000;
 
@@ -31,7 +33,7 @@ function prefill(locale: Locale, f: Field, preset: JsonValue | undefined, draft:
       return;
     }
     case "list": {
-      const count = preset === undefined && f.must ? leastRows(f) : list.length;
+      const count = preset === undefined && f.must ? Math.min(leastRows(f), rowsAtFirst) : list.length;
       draft.set(f.key, Array.from({ length: count }, (_, i) => i).join(" "));
       for (let i = 0; i < count; i++) {
         const one = row(f, String(i));
@@ -214,10 +216,17 @@ class Reader {
     if (f.kind === "boolean") return raw === true || f.must || f.preset !== undefined ? raw === true : undefined;
     const text = String(raw);
     if (text.trim() === "") return f.nullable ? this.nothing(f) : f.preset;
-    if (f.kind === "choice") return f.choices.find((c) => canonical(c.value) === text)?.value;
+    if (f.kind === "choice") return this.chosen(f, text);
     if (f.preset !== undefined && text === asTyped(this.locale, f.preset)) return f.preset;
     const result = f.kind === "integer" || f.kind === "number" ? numeric(this.locale, f, text) : textual(this.locale, f, text);
     return result.error === undefined ? result.value : this.wrong(f, result.error);
+  }
+
+  /** A choice that the rest of its schema refuses is as wrong as a text. */
+  private chosen(f: Field, text: string): JsonValue | undefined {
+    const value = f.choices.find((c) => canonical(c.value) === text)?.value;
+    const wrong = typeof value === "number" ? outOfBounds(this.locale, f, value) : typeof value === "string" ? misshapen(this.locale, f, value) : undefined;
+    return wrong === undefined ? value : this.wrong(f, wrong);
   }
 
   /** What an empty field stands for that may be null: nothing where it may be left out. */
@@ -258,27 +267,38 @@ function numeric(locale: Locale, f: Field, text: string): Result {
   if (n === "large") return { error: locale.t("field.range", safe) };
   if (n === "exact") return { error: locale.t("field.digits") };
   if (f.kind === "integer" && !Number.isInteger(n)) return { error: locale.t("field.integer") };
+  const error = outOfBounds(locale, f, n);
+  return error === undefined ? { value: n } : { error };
+}
+
+function outOfBounds(locale: Locale, f: Field, n: number): string | undefined {
+  const say = (v: number) => exactNumber(locale, v);
   for (const s of f.rules) {
-    if (s.minimum !== undefined && n < s.minimum) return { error: locale.t("field.min", { min: say(s.minimum) }) };
-    if (s.maximum !== undefined && n > s.maximum) return { error: locale.t("field.max", { max: say(s.maximum) }) };
-    if (s.exclusiveMinimum !== undefined && n <= s.exclusiveMinimum) return { error: locale.t("field.exclusiveMin", { min: say(s.exclusiveMinimum) }) };
-    if (s.exclusiveMaximum !== undefined && n >= s.exclusiveMaximum) return { error: locale.t("field.exclusiveMax", { max: say(s.exclusiveMaximum) }) };
-    if (s.multipleOf !== undefined && s.multipleOf > 0 && !isMultiple(n, s.multipleOf)) return { error: locale.t("field.multipleOf", { step: say(s.multipleOf) }) };
+    if (s.minimum !== undefined && n < s.minimum) return locale.t("field.min", { min: say(s.minimum) });
+    if (s.maximum !== undefined && n > s.maximum) return locale.t("field.max", { max: say(s.maximum) });
+    if (s.exclusiveMinimum !== undefined && n <= s.exclusiveMinimum) return locale.t("field.exclusiveMin", { min: say(s.exclusiveMinimum) });
+    if (s.exclusiveMaximum !== undefined && n >= s.exclusiveMaximum) return locale.t("field.exclusiveMax", { max: say(s.exclusiveMaximum) });
+    if (s.multipleOf !== undefined && s.multipleOf > 0 && !isMultiple(n, s.multipleOf)) return locale.t("field.multipleOf", { step: say(s.multipleOf) });
   }
-  return { value: n };
+  return undefined;
 }
 
 function textual(locale: Locale, f: Field, typed: string): Result {
   const text = f.secret || f.kind === "longText" ? typed : typed.trim();
+  const error = misshapen(locale, f, text);
+  return error === undefined ? { value: text } : { error };
+}
+
+function misshapen(locale: Locale, f: Field, text: string): string | undefined {
   const length = [...text].length;
   for (const s of f.rules) {
-    if (s.minLength !== undefined && length < s.minLength) return { error: locale.plural("field.minLength", s.minLength) };
-    if (s.maxLength !== undefined && length > s.maxLength) return { error: locale.plural("field.maxLength", s.maxLength) };
+    if (s.minLength !== undefined && length < s.minLength) return locale.plural("field.minLength", s.minLength);
+    if (s.maxLength !== undefined && length > s.maxLength) return locale.plural("field.maxLength", s.maxLength);
     const wrong = misfit(locale, s, text);
-    if (wrong) return { error: wrong };
-    if (s.pattern && !matches(s.pattern, text)) return { error: f.description || locale.t("field.pattern") };
+    if (wrong) return wrong;
+    if (s.pattern && !matches(s.pattern, text)) return f.description || locale.t("field.pattern");
   }
-  return { value: text };
+  return undefined;
 }
 
 /** Formats whose form people get wrong; the sidecar checks the others. */

@@ -174,7 +174,9 @@ class Maker {
     }
     if (p.parts.some(unmakeable)) throw new Refusal(p.path, "keyword");
     f.title = this.title(p);
-    return this.choice(p, f) ?? this.variant(p, f) ?? this.typed(p, f);
+    const forks = p.parts.flatMap((s) => forksOf(s));
+    if (forks.length > 0 && p.parts.some((s) => choicesOf(s))) throw new Refusal(p.path, "choices");
+    return this.choice(p, f) ?? (forks.length > 0 ? this.variant(p, f, forks) : this.typed(p, f));
   }
 
   private title(p: Place): string {
@@ -211,15 +213,15 @@ class Maker {
   }
 
   /** anyOf and oneOf: which of them is chosen first, then what it asks for. */
-  private variant(p: Place, f: Field): Field | undefined {
-    const forks = p.parts.flatMap((s) => forksOf(s));
-    if (forks.length === 0) return undefined;
+  private variant(p: Place, f: Field, forks: Fork[]): Field | undefined {
     if (forks.length > 1) throw new Refusal(p.path, "choices");
     const [fork] = forks;
     const branches = fork!.list.filter((b) => !isNull(b));
     const rest = p.parts.map((s) => (s === fork!.of ? { ...s, [fork!.keyword]: undefined } : s));
     const merged = branches.map((b) => [...rest, ...this.parts(b)]);
-    const nullable = branches.length < fork!.list.length && (typesOf(rest)?.includes("null") ?? true);
+    const nulls = fork!.list.length - branches.length;
+    const nullable = nulls > 0 && (typesOf(rest)?.includes("null") ?? true);
+    if (fork!.keyword === "oneOf" && nulls > 0 && (nulls > 1 || merged.some(mayBeNull))) throw new Refusal(p.path, "choices");
     if (merged.length === 0) throw new Refusal(p.path, "empty");
     if (merged.length === 1) {
       const only = this.field({ ...p, parts: merged[0]! });
@@ -372,14 +374,16 @@ function choicesOf(s: Schema): (Choice & { named?: boolean })[] | undefined {
   const all: (Choice & { named?: boolean })[][] = [];
   if (s.const !== undefined) all.push([{ value: s.const, title: label(s.const) }]);
   if (Array.isArray(s.enum)) all.push(s.enum.map((value) => ({ value, title: label(value) })));
-  for (const list of [s.oneOf, s.anyOf]) {
-    if (Array.isArray(list) && list.every(isConstant)) {
-      all.push(list.map((o) => {
-        const { const: value = null, title } = o as Schema;
-        const named = visible(str(title));
-        return { value, title: named ? str(title) : label(value), named };
-      }));
-    }
+  for (const keyword of ["oneOf", "anyOf"] as const) {
+    const list = s[keyword];
+    if (!Array.isArray(list) || !list.every(isConstant)) continue;
+    const choices = list.map((o) => {
+      const { const: value = null, title } = o as Schema;
+      const named = visible(str(title));
+      return { value, title: named ? str(title) : label(value), named };
+    });
+    // What two of a oneOf allow is not allowed; what two of an anyOf allow is shown once.
+    all.push(choices.filter((c, i) => choices.every((d, j) => i === j || !same(c.value, d.value) || (keyword === "anyOf" && i < j))));
   }
   return all.length === 0 ? undefined : all.reduce((a, b) => a.flatMap((c) => b.filter((d) => same(c.value, d.value)).map((d) => (d.named ? d : c))));
 }
@@ -403,6 +407,10 @@ function isConstant(v: unknown): boolean {
 
 function isNull(v: unknown): boolean {
   return isObject(v) && ((v as Schema).type === "null" || (v as Schema).const === null);
+}
+
+function mayBeNull(parts: Schema[]): boolean {
+  return (typesOf(parts)?.includes("null") ?? true) && parts.map(choicesOf).every((c) => c === undefined || c.some((d) => d.value === null));
 }
 
 /** The types that all parts allow; undefined where none says. */

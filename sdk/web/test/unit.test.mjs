@@ -256,6 +256,9 @@ test("a partner's schema cannot break the page", async () => {
   assert.equal(code(JSON.stringify(circle)), "limit");
   const nest = { type: "object", $ref: "#/$defs/a", $defs: { a: { properties: { a: { $ref: "#/$defs/a", type: "object" } } } } };
   assert.equal(code(JSON.stringify(nest)), "limit");
+  let lists = { type: "string" };
+  for (let i = 0; i < 5; i++) lists = { type: "array", minItems: 100, items: lists };
+  assert.ok((await fill({}, JSON.stringify({ type: "object", required: ["a"], properties: { a: lists } }))).draft.size < 1000);
   const bad = JSON.stringify({ type: "object", properties: { a: { type: "string", pattern: "(" } } });
   assert.deepEqual((await fill({ a: "x" }, bad)).errors, {}); // the sidecar checks again
   const proto = `{"type":"object","properties":{"__proto__":{"type":"string"},"\\ud800x":{"type":"string"}}}`;

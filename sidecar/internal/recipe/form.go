@@ -116,7 +116,14 @@ func (m *formMaker) field(p formPlace) formKind {
 	if !m.titled(p) {
 		return formRefused
 	}
-	if choices, bound := p.choices(); bound {
+	choices, bound := p.choices()
+	forks := p.forks()
+	switch {
+	case bound && len(forks) > 0, len(forks) > 1:
+		return m.refuse(p, "choices", "has more than one anyOf, oneOf or enum: write one that lists what can be chosen")
+	case len(forks) == 1:
+		return m.variant(p, forks[0], preset)
+	case bound:
 		if types, every := p.types(); !every {
 			choices = slices.DeleteFunc(choices, func(v any) bool { return !isOneOf(v, types) })
 		}
@@ -124,11 +131,6 @@ func (m *formMaker) field(p formPlace) formKind {
 			return m.refuse(p, "empty", "allows no value at all")
 		}
 		return formValue
-	}
-	if forks := p.forks(); len(forks) > 1 {
-		return m.refuse(p, "choices", "has more than one anyOf or oneOf: write one that lists what can be chosen")
-	} else if len(forks) == 1 {
-		return m.variant(p, forks[0], preset)
 	}
 	return m.typed(p)
 }
@@ -170,6 +172,8 @@ func (m *formMaker) variant(p formPlace, f fork, preset bool) formKind {
 	switch {
 	case len(branches) == 0:
 		return m.refuse(p, "empty", "allows no value at all")
+	case f.keyword == "oneOf" && nullTwice(f.list, branches):
+		return m.refuse(p, "choices", "is a oneOf of which two allow null: allow it in one of them")
 	case len(branches) == 1:
 		return m.field(branches[0])
 	case preset:
@@ -188,6 +192,16 @@ func (m *formMaker) variant(p formPlace, f fork, preset bool) formKind {
 		}
 	}
 	return formVariant
+}
+
+// nullTwice reports whether null stands beside schemas that allow it too.
+func nullTwice(list []any, branches []formPlace) bool {
+	nulls := len(list) - len(branches)
+	return nulls > 1 || nulls == 1 && slices.ContainsFunc(branches, func(b formPlace) bool {
+		types, _ := b.types()
+		choices, bound := b.choices()
+		return slices.Contains(types, "null") && (!bound || slices.Contains(choices, nil))
+	})
 }
 
 // apart reports whether no value that a form sends fits two of the places.
@@ -375,10 +389,23 @@ func (p place) choices() (values []any, bound bool) {
 			for _, sub := range list {
 				values = append(values, sub.(map[string]any)["const"])
 			}
+			if k == "oneOf" {
+				values = once(values)
+			}
 			add(values)
 		}
 	}
 	return values, bound
+}
+
+// once are the values that stand in a list once: what two of a oneOf allow is not allowed.
+func once(values []any) (out []any) {
+	for i, v := range values {
+		if len(common(values[:i], []any{v}))+len(common(values[i+1:], []any{v})) == 0 {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // fork is an anyOf or oneOf that is more than a list of constants.
