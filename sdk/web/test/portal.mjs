@@ -341,6 +341,9 @@ async function follow() {
   check((await state.getAttribute("aria-live")) === "polite", "the state is not announced");
   if ((await state.innerText()) !== "Completed") await inspector.inspect(page, "order-running");
   await page.locator("hanse-order-status [part=state]", { hasText: "Completed" }).waitFor({ timeout: 120_000 });
+  // The page says lang=en and the browser is British.
+  const at = await page.locator("hanse-order-status time").first().innerText();
+  check(/^\d{1,2} [A-Z][a-z]+ \d{4}, \d{2}:\d{2}/.test(at), `a date reads ${at}`);
   await inspector.inspect(page, "order");
 }
 
