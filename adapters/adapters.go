@@ -51,7 +51,8 @@ type Description struct {
 	Name string
 	// Tier is how sure a repeated Apply is to have one effect.
 	Tier Tier
-	// WithSchema is the JSON Schema of Request.With, ConnectionSchema of Connection.Config.
+	// WithSchema is the JSON Schema of Request.With, ConnectionSchema of Connection.Config. A text of "format": "path" there is a
+	// file or folder: the host lets a relative one start at its configuration's folder.
 	WithSchema       json.RawMessage
 	ConnectionSchema json.RawMessage
 	// Outputs by name; Sensitive ones are secrets.

@@ -11,8 +11,9 @@ import (
 // the defaults in. The daemon reads the same struct from YAML and the environment with LoadConfig. Each key's variable is
 // HANSE_ and its path in capitals: HANSE_LISTEN_PEER for listen.peer. Durations are written like 15s or 2m.
 type Config struct {
-	// Origin is this member's identity and the URL under which partners reach it: https://host[:port], without a path.
-	// Required outside dev mode. Default: https://hanse.localhost:7443 in dev mode.
+	// Origin is this member's identity and the URL under which partners reach it: https:// and a public DNS name in small
+	// letters, without port and path; in dev mode https://name.localhost:port. Required outside dev mode.
+	// Default: https://hanse.localhost:7443 in dev mode.
 	Origin string `koanf:"origin"`
 	// Dev runs on this machine only: the origin is https://name.localhost:port, certificates come from a shared dev CA,
 	// partners are other such origins. Refused when the origin or a listener is not loopback. Default: false.
@@ -40,7 +41,10 @@ type Config struct {
 	Log Log `koanf:"log"`
 	// Adapters configures how accepted orders are provisioned.
 	Adapters Adapters `koanf:"adapters"`
-	// DrainTimeout is how long requests in flight may take to finish after a stop was asked for. Default: 15s.
+	// DrainDelay is how long a sidecar that was asked to stop serves on as before, new connections too, while /readyz already says
+	// no: until balancers have looked elsewhere. Make it longer than they take; 1ms is none. Default: 5s; in dev mode none.
+	DrainDelay time.Duration `koanf:"drain_delay"`
+	// DrainTimeout is how long requests in flight may take to finish after that. Default: 15s.
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	// Limits bound what one caller can ask of us.
 	Limits Limits `koanf:"limits"`
@@ -48,6 +52,8 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
+	// Dir is the folder at which relative paths start; LoadConfig gives the file's. Default: the working directory.
+	Dir string `koanf:"-"`
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`
@@ -58,6 +64,9 @@ type Config struct {
 	Now func() time.Time `koanf:"-"`
 	// Getenv resolves ${env:NAME} in the adapters' connections. Default: os.Getenv.
 	Getenv func(string) string `koanf:"-"`
+
+	// certificate is what PeerTLS serves, shared by all copies of a complete configuration.
+	certificate *certificateFiles `koanf:"-"`
 }
 
 // Member is what we declare about ourselves.
@@ -89,7 +98,7 @@ type Listen struct {
 
 // TLS says who encrypts the peer listener. Outside dev mode give either both files or terminated_in_front.
 type TLS struct {
-	// CertFile is the certificate chain, PEM. Default: none.
+	// CertFile is the certificate chain for the origin's host, PEM; read again when it is renewed. Default: none.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile is the certificate's private key, PEM. Default: none.
 	KeyFile string `koanf:"key_file"`

@@ -16,7 +16,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-market/hanse/auth/guard"
+	"github.com/hanse-market/hanse/auth/refusal"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // ConfigError is one thing wrong with a configuration. Complete and LoadConfig join all that they find.
@@ -35,7 +38,6 @@ func (e *ConfigError) Error() string {
 var (
 	countryCode    = regexp.MustCompile(`^[A-Z]{2}$`)
 	connectionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	hostName       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 )
 
 // Complete is the configuration with every default filled in, or all that is wrong with it as joined *ConfigErrors. It reads
@@ -50,6 +52,7 @@ func (c Config) Complete() (Config, error) {
 	c.checkDatabase(p)
 	c.checkRedis(p)
 	c.checkAdapters(p)
+	c.checkPaths(p)
 	c.checkRest(p)
 	return c, errors.Join(p.errs...)
 }
@@ -59,7 +62,7 @@ func (c Config) withDefaults() Config {
 		c.Origin = cmp.Or(c.Origin, "https://hanse.localhost:7443")
 	}
 	host, port := hostPort(c.Origin)
-	c.DataDir = cmp.Or(c.DataDir, "data")
+	c.DataDir = c.at(cmp.Or(c.DataDir, "data"))
 	c.DevCADir = cmp.Or(c.DevCADir, filepath.Join(c.DataDir, "dev-ca"))
 	c.SiteKeyFile = cmp.Or(c.SiteKeyFile, filepath.Join(c.DataDir, "site.key"))
 	c.Member.Name = cmp.Or(c.Member.Name, host)
@@ -75,8 +78,15 @@ func (c Config) withDefaults() Config {
 	if c.Database.Driver == "sqlite" && c.Database.DSNFile == "" {
 		c.Database.DSN = cmp.Or(c.Database.DSN, filepath.Join(c.DataDir, "hanse.db"))
 	}
+	for _, path := range c.paths() {
+		*path = c.at(*path)
+	}
+	c.Adapters.Connections = c.connectionsAt()
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
+	if !c.Dev {
+		c.DrainDelay = cmp.Or(c.DrainDelay, 5*time.Second)
+	}
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)
 	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
 	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
@@ -89,6 +99,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
+	}
+	if c.certificate == nil {
+		c.certificate = &certificateFiles{}
 	}
 	return c
 }
@@ -106,35 +119,45 @@ func (p *problems) oneOf(key, value string, allowed ...string) {
 	}
 }
 
+// checkOrigin refuses what partners would refuse: their guard and this check are one function.
 func (c Config) checkOrigin(p *problems) {
 	const key = "origin"
 	if c.Origin == "" {
 		p.add(key, "set it to the URL under which partners reach this sidecar, like https://sidecar.example", "is not set")
 		return
 	}
-	u, err := url.Parse(c.Origin)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		p.add(key, "write it like https://sidecar.example", "%q is not an https URL", c.Origin)
+	canonical, err := guard.Origin(c.Origin, c.Dev)
+	if err != nil {
+		refused := refusal.Of(err)
+		p.add(key, c.originAction(refused.Reason), "%q is no origin: %s", text.Shorten(c.Origin), refused.Text)
 		return
 	}
-	host := u.Hostname()
 	// Partners compare origins as strings: only one spelling may exist.
-	if c.Origin != "https://"+u.Host || u.Port() == "443" || strings.HasSuffix(u.Host, ":") || host != strings.ToLower(host) {
-		p.add(key, "write only scheme, lower-case host and a port other than 443: https://"+strings.ToLower(host), "%q is not a bare origin", c.Origin)
-		return
+	if canonical != c.Origin {
+		p.add(key, "write it as "+canonical, "%q is not how partners write it", c.Origin)
 	}
-	if _, err := netip.ParseAddr(host); err == nil || !hostName.MatchString(host) {
-		p.add(key, "use a DNS name; international names in their xn-- form", "%q is not a host name", host)
-		return
-	}
-	local := isLocalhost(host)
+}
+
+// originAction is what to do about an origin that package guard refuses for a reason.
+func (c Config) originAction(reason string) string {
+	loopback := strings.Contains(c.Origin, ".localhost:")
 	switch {
-	case c.Dev && !local:
-		p.add(key, "use https://NAME.localhost:PORT, or leave dev mode", "dev mode works on loopback only and %q is not", host)
-	case !c.Dev && local:
-		p.add(key, "set dev: true, or use the public name", "%q is reachable from this machine only", host)
-	case !c.Dev && !strings.Contains(host, "."):
-		p.add(key, "use the fully qualified name", "%q is a single label that partners cannot resolve", host)
+	case reason == guard.ReasonOriginDev, reason == guard.ReasonOriginPort && loopback:
+		if c.Dev {
+			return "use https://NAME.localhost:PORT, as dev mode works on loopback only, or leave it"
+		}
+		return "set dev: true, or use the public name"
+	case reason == guard.ReasonOriginPort:
+		return "leave the port away: partners call port 443; listen.peer may be another one to which it is forwarded"
+	case reason == guard.ReasonOriginIDN:
+		return "use a name of the letters a-z, digits and hyphens: partners refuse international names, also as xn--, because look-alikes can pose as others"
+	case reason == guard.ReasonOriginHost, reason == guard.ReasonOriginAddress:
+		if c.Dev {
+			return "use https://NAME.localhost:PORT"
+		}
+		return "use the full DNS name that resolves in the internet, like https://sidecar.example; partners refuse addresses, single labels, names with a dot at the end and those of private networks"
+	default:
+		return "write only scheme and host, like https://sidecar.example"
 	}
 }
 
@@ -153,6 +176,9 @@ func (c Config) checkMember(p *problems) {
 	} {
 		if len(f.value) > f.limit {
 			p.add(f.key, "shorten it", "is longer than %d bytes", f.limit)
+		}
+		if f.value != "" && !text.Visible(f.value) {
+			p.add(f.key, "write what partners shall read, or leave the key out", "has no character that people can see")
 		}
 	}
 }
@@ -236,6 +262,9 @@ func (c Config) checkAdapters(p *problems) {
 func (c Config) checkRest(p *problems) {
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
+	if c.DrainDelay < 0 {
+		p.add("drain_delay", "write it like 5s, or 1ms for none", "%v is negative", c.DrainDelay)
+	}
 	if c.DrainTimeout < 0 {
 		p.add("drain_timeout", "write it like 15s", "%v is negative", c.DrainTimeout)
 	}

@@ -85,8 +85,9 @@ func configurationPage(t *testing.T) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Configuration\n\n" +
 		"<!-- Written from the comments in sidecar/config.go by `go test ./sidecar -run TestConfigurationPage -update-config-docs`. -->\n\n" +
-		"`hanse serve -c hanse.yaml` reads these keys from YAML; the variable of a key lies over the file. Unknown keys are\n" +
-		"refused. An embedding program fills in the same struct, `sidecar.Config`. Durations are written like `15s` or `2m`.\n\n" +
+		"`hanse` reads these keys from the YAML file that `-c` names, else from `hanse.yaml` in the folder it is started in, else from\n" +
+		"`/etc/hanse/hanse.yaml`; the variable of a key lies over the file. Unknown keys are refused. Relative paths start at the\n" +
+		"file's folder, those in variables at the working directory. An embedding program fills in the same struct, `sidecar.Config`. Durations are written like `15s` or `2m`.\n\n" +
 		"The smallest file of a member behind a TLS proxy:\n\n" +
 		"```yaml\norigin: https://sidecar.example\ntls:\n  terminated_in_front: true\n```\n\n" +
 		"| Key | Variable | Type | Default | Meaning |\n|---|---|---|---|---|\n")

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -19,7 +20,8 @@ const pathDelimiter = "\x1f"
 
 // LoadConfig reads the YAML file at path ("" reads none) and lays the environment over it: HANSE_LISTEN_PEER over
 // listen.peer. Unknown keys in the file are refused; unknown HANSE_ variables are not, because orchestrators inject such.
-// The result still wants Complete. Errors are joined *ConfigErrors where a key is at fault.
+// The result still wants Complete, which lets relative paths start at the file's folder. Errors are joined *ConfigErrors
+// where a key is at fault.
 func LoadConfig(path string, getenv func(string) string) (Config, error) {
 	k := koanf.New(pathDelimiter)
 	if path != "" {
@@ -46,12 +48,31 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 	if len(p.errs) > 0 {
 		return Config{}, errors.Join(p.errs...)
 	}
-	var c Config
+	c := Config{Getenv: getenv}
 	if err := k.Unmarshal("", &c); err != nil {
 		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	c.Getenv = getenv
-	return c, nil
+	if path == "" {
+		return c, nil
+	}
+	return c, c.startAt(filepath.Dir(path))
+}
+
+// startAt lets relative paths start at the file's folder; those of variables start where whoever set them is.
+func (c *Config) startAt(folder string) (err error) {
+	if c.Dir, err = filepath.Abs(folder); err != nil {
+		return err
+	}
+	for name, path := range c.paths() {
+		key := configKey{Path: strings.Split(name, ".")}
+		if c.Getenv(key.Env()) == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return fmt.Errorf("%s: %w", key.Env(), err)
+		}
+	}
+	return nil
 }
 
 // configKey is one leaf of Config.

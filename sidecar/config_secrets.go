@@ -52,7 +52,11 @@ func (c Config) DatabaseDSN() (string, error) {
 	if c.Database.DSNFile == "" {
 		return c.Database.DSN, nil
 	}
-	return readSecret("database.dsn_file", c.Database.DSNFile)
+	dsn, err := readSecret("database.dsn_file", c.Database.DSNFile)
+	if c.Database.Driver == "sqlite" {
+		dsn = c.at(dsn)
+	}
+	return dsn, err
 }
 
 // RedisPassword is what redis.password_file holds, "" where none is named.
@@ -145,7 +149,7 @@ func (c Config) expandString(s string) (string, error) {
 	out := reference.ReplaceAllStringFunc(s, func(ref string) string {
 		kind, name, _ := strings.Cut(ref[2:len(ref)-1], ":")
 		if kind == "file" {
-			secret, err := readSecret(ref, name)
+			secret, err := readSecret(ref, c.at(name))
 			failed = errors.Join(failed, err)
 			return secret
 		}

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,10 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hanse-market/hanse/auth/guard"
 )
 
 // keysOnly leaves out what is injected.
-var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv")
+var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv", "certificate")
 
 func noEnv(string) string { return "" }
 
@@ -95,18 +98,6 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		key, text string
 	}{
 		"no origin":               {Config{TLS: front}, "origin", "is not set"},
-		"http origin":             {public(func(c *Config) { c.Origin = "http://sidecar.example" }), "origin", "not an https URL"},
-		"origin with a path":      {public(func(c *Config) { c.Origin = "https://sidecar.example/hanse" }), "origin", "not a bare origin"},
-		"origin with a slash":     {public(func(c *Config) { c.Origin = "https://sidecar.example/" }), "origin", "https://sidecar.example"},
-		"origin with port 443":    {public(func(c *Config) { c.Origin = "https://sidecar.example:443" }), "origin", "not a bare origin"},
-		"origin in capitals":      {public(func(c *Config) { c.Origin = "https://Sidecar.example" }), "origin", "https://sidecar.example"},
-		"origin with user":        {public(func(c *Config) { c.Origin = "https://u@sidecar.example" }), "origin", "not a bare origin"},
-		"origin is an address":    {public(func(c *Config) { c.Origin = "https://192.0.2.7" }), "origin", "not a host name"},
-		"origin with an umlaut":   {public(func(c *Config) { c.Origin = "https://köln.example" }), "origin", "xn--"},
-		"single label":            {public(func(c *Config) { c.Origin = "https://sidecar" }), "origin", "fully qualified"},
-		"localhost without dev":   {public(func(c *Config) { c.Origin = "https://a.localhost:7443" }), "origin", "dev: true"},
-		"public name in dev":      {dev(func(c *Config) { c.Origin = "https://sidecar.example" }), "origin", "loopback only"},
-		"lookalike in dev":        {dev(func(c *Config) { c.Origin = "https://localhost.evil.example" }), "origin", "loopback only"},
 		"public listener in dev":  {dev(func(c *Config) { c.Listen.Peer = ":7443" }), "listen.peer", "loopback only"},
 		"certificate in dev":      {dev(func(c *Config) { c.TLS.CertFile = "a.pem" }), "tls", "own CA"},
 		"no certificate":          {public(func(c *Config) { c.TLS = TLS{} }), "tls", "terminated_in_front: true"},
@@ -121,9 +112,14 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"redis without a port":    {public(func(c *Config) { c.Redis.Addresses = []string{"redis"} }), "redis.addresses[0]", "host:port"},
 		"country in words":        {public(func(c *Config) { c.Member.Country = "Germany" }), "member.country", "DE"},
 		"long name":               {public(func(c *Config) { c.Member.Name = strings.Repeat("x", 201) }), "member.name", "shorten"},
+		"name of blanks":          {public(func(c *Config) { c.Member.Name = " \u200b" }), "member.name", "can see"},
+		"legal name of fillers":   {public(func(c *Config) { c.Member.LegalName = "\u3164" }), "member.legal_name", "can see"},
+		"blank registration":      {public(func(c *Config) { c.Member.RegistrationID = "\u00a0" }), "member.registration_id", "can see"},
+		"blank contact":           {public(func(c *Config) { c.Member.Contact = " " }), "member.contact", "can see"},
 		"unknown level":           {public(func(c *Config) { c.Log.Level = "loud" }), "log.level", "warn"},
 		"unknown format":          {public(func(c *Config) { c.Log.Format = "xml" }), "log.format", "json"},
 		"negative drain":          {public(func(c *Config) { c.DrainTimeout = -1 }), "drain_timeout", "negative"},
+		"negative delay":          {public(func(c *Config) { c.DrainDelay = -1 }), "drain_delay", "negative"},
 		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
 		"negative rate":           {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
@@ -141,6 +137,78 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 	}
 }
 
+// TestOrigins_AreAcceptedByUsAndPartnersAlike: what a member may start under is what a partner's guard takes, to the letter.
+func TestOrigins_AreAcceptedByUsAndPartnersAlike(t *testing.T) {
+	for _, tc := range []struct {
+		origin string
+		dev    bool
+		// text of the refusal; "" where the origin is taken.
+		text string
+	}{
+		{"https://sidecar.example", false, ""},
+		{"https://a-1.b2.sidecar.co.uk", false, ""},
+		{"http://sidecar.example", false, "scheme is not https"},
+		{"sidecar.example", false, "scheme is not https"},
+		{"ftp://sidecar.example", false, "scheme is not https"},
+		{"https://sidecar.example/hanse", false, "no path"},
+		{"https://sidecar.example/", false, "write it as https://sidecar.example"},
+		{"https://sidecar.example?", false, "no path, query"},
+		{"https://sidecar.example#", false, "fragment"},
+		{"https://sidecar.example:443", false, "write it as https://sidecar.example"},
+		{"https://sidecar.example:7443", false, "leave the port away"},
+		{"https://sidecar.example:", false, "port"},
+		{"https://sidecar.example:0", false, "port"},
+		{"https://Sidecar.example", false, "write it as https://sidecar.example"},
+		{"HTTPS://sidecar.example", false, "write it as https://sidecar.example"},
+		{"https://u@sidecar.example", false, "user information"},
+		{"https://@sidecar.example", false, "user information"},
+		{"https://192.0.2.7", false, "full DNS name"},
+		{"https://192.0.2", false, "full DNS name"},
+		{"https://[2001:db8::1]", false, "full DNS name"},
+		{"https://0x7f000001", false, "full DNS name"},
+		{"https://k\u00f6ln.example", false, "international names"},
+		{"https://xn--kln-sna.example", false, "international names"},
+		{"https://sidecar", false, "full DNS name"},
+		{"https://sidecar.example.", false, "dot at the end"},
+		{"https://sidecar..example", false, "full DNS name"},
+		{"https://side_car.example", false, "host names do not have"},
+		{"https://-sidecar.example", false, "full DNS name"},
+		{"https://*.sidecar.example", false, "host names do not have"},
+		{"https://sidecar.internal", false, "special-use"},
+		{"https://sidecar.local", false, "special-use"},
+		{"https://sidecar.lan", false, "special-use"},
+		{"https://sidecar.test", false, "special-use"},
+		{"https://sidecar.home.arpa", false, "special-use"},
+		{"https://sidecar.intranet", false, "special-use"},
+		{"https://sidecar.localdomain", false, "special-use"},
+		{"https://" + strings.Repeat("a.", 130) + "example", false, "full DNS name"},
+		{"https:// sidecar.example", false, "space"},
+		{"https://sidecar.example\n", false, "control character"},
+		{"https://a.localhost:7443", false, "dev: true"},
+		{"https://a.localhost", false, "dev: true"},
+		{"https://a.localhost:7443", true, ""},
+		{"https://a.localhost", true, ""},
+		{"https://a.localhost:443", true, "write it as https://a.localhost"},
+		{"https://a.localhost:07443", true, "not a port"},
+		{"https://localhost:7443", true, "NAME.localhost:PORT"},
+		{"https://127.0.0.1:7443", true, "NAME.localhost:PORT"},
+		{"https://sidecar.example", true, "loopback only"},
+		{"https://localhost.evil.example", true, "loopback only"},
+	} {
+		t.Run(fmt.Sprintf("%s dev %v", tc.origin, tc.dev), func(t *testing.T) {
+			c := Config{Origin: tc.origin, Dev: tc.dev, TLS: TLS{TerminatedInFront: !tc.dev}}
+			_, err := c.Complete()
+			partner := guard.New(guard.Config{Dev: tc.dev})
+			if own := err == nil; own != partner.IsOrigin(tc.origin) || own != (tc.text == "") {
+				t.Fatalf("we take it: %v (%v); a partner takes it: %v", own, err, partner.IsOrigin(tc.origin))
+			}
+			if tc.text != "" {
+				wantKey(t, err, "origin", tc.text)
+			}
+		})
+	}
+}
+
 func TestComplete_ShowsAllProblemsAtOnce(t *testing.T) {
 	_, err := Config{Origin: "ftp://x", Log: Log{Level: "loud"}}.Complete()
 	wantKey(t, err, "origin", "https")
@@ -149,7 +217,8 @@ func TestComplete_ShowsAllProblemsAtOnce(t *testing.T) {
 }
 
 func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
-	loaded, err := LoadConfig(writeFile(t, "hanse.yaml", "dev: true\n"), noEnv)
+	path := writeFile(t, "hanse.yaml", "dev: true\n")
+	loaded, err := LoadConfig(path, noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +226,7 @@ func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	library, err := Config{Dev: true}.Complete()
+	library, err := Config{Dev: true, Dir: filepath.Dir(path)}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +257,7 @@ adapters:
 		t.Fatal(err)
 	}
 	want := Config{
-		Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
+		Dir: filepath.Dir(path), Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
 		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{RatePerSecond: 2.5},
 		Adapters: Adapters{Connections: map[string]Connection{"local": {
 			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},

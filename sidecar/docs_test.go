@@ -1,11 +1,14 @@
 package sidecar_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hanse-market/hanse/auth/guard"
 )
 
 // root of the repository, as its tests see it.
@@ -59,6 +62,41 @@ func TestReadme_ListsEveryFolder(t *testing.T) {
 		if e.IsDir() && !ignored[e.Name()] && !strings.Contains(readme, "| `"+e.Name()+"/`") {
 			t.Errorf("README.md does not say what %s/ is", e.Name())
 		}
+	}
+}
+
+// bare is an https URL without a path, as origins are written; the placeholders of a grammar (NAME, [) are none.
+var bare = regexp.MustCompile(`https://[A-Za-z0-9.:_-]*[A-Za-z0-9]\b`)
+
+// TestDocs_ShowOnlyOriginsThatPartnersAccept goes through what we tell people to write: pages, deployment files, help, errors
+// and contracts.
+func TestDocs_ShowOnlyOriginsThatPartnersAccept(t *testing.T) {
+	seen := 0
+	for _, place := range []string{"README.md", "ARCHITECTURE.md", "docs", "deploy", "sidecar", "sdk/proto/hanse"} {
+		err := filepath.WalkDir(root+place, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".json") || strings.HasSuffix(path, ".binpb") {
+				return err
+			}
+			text := read(t, strings.TrimPrefix(path, root))
+			for _, at := range bare.FindAllStringIndex(text, -1) {
+				shown := text[at[0]:at[1]]
+				if next := text[at[1]:]; strings.HasPrefix(next, "/") || strings.HasPrefix(next, "[") || strings.Contains(shown, "NAME.localhost") {
+					continue
+				}
+				seen++
+				dev := strings.Contains(shown, ".localhost")
+				if canonical, err := guard.Origin(shown, dev); (err != nil || canonical != shown) && shown != "https://name.localhost:port" {
+					t.Errorf("%s shows %s: %v", path, shown, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("found %d origins only", seen)
 	}
 }
 

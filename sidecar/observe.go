@@ -51,9 +51,13 @@ func ReadBuild() Build {
 // meters registers the collectors.
 func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
 	build := ReadBuild()
-	return metrics.New(metrics.Config{
+	cfg := metrics.Config{
 		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
-	})
+	}
+	if s.cfg.TLS.CertFile != "" {
+		cfg.Certificate = s.cfg.certificate.state
+	}
+	return metrics.New(cfg)
 }
 
 // snapshot reads the gauges that come from SQL.
@@ -127,6 +131,7 @@ func (s *Sidecar) readiness() []metrics.Check {
 		{Name: "store", Func: func(ctx context.Context) error {
 			return s.store.View(ctx, func(tx *store.Tx) error { _, err := tx.Partners().List(); return err })
 		}},
+		{Name: "store_writes", Func: s.store.Writable},
 		{Name: "hot_state", Func: func(ctx context.Context) error { _, err := s.hot.Birth(ctx); return err }},
 		{Name: "search_index", Func: func(context.Context) error {
 			if !s.indexer.Ready() {

@@ -85,7 +85,7 @@ func (p *platforms) checkStep(b recipe.Binding, doc catalog.Document) ([]recipe.
 			return refuse("connection", "connection %q cannot be used: %v", b.Connection, err)
 		}
 	}
-	return recipe.Fit(b, doc.Inputs, doc.Outputs, platform)
+	return recipe.Fit(b, doc.Inputs, doc.Outputs, doc.Most(), platform)
 }
 
 // Run lets the adapters that look after what they made do so until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -48,8 +49,12 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Link:      in.link,
 		Signer:    in.keys,
 		OwnKey:    func() string { return in.keys.CurrentKID(keys.Business) },
-		Now:       cfg.Now,
-		NewID:     newID,
+		Site:      guard.Site,
+		Dropped: func(p member.Partner, why string) {
+			cfg.Logger.Info("proposal dropped", "partner", p.Origin, "why", why, "proposed", p.UpdatedAt)
+		},
+		Now:   cfg.Now,
+		NewID: newID,
 	}
 	d.agreements = &agreement.Service{
 		Self:    cfg.Origin,
@@ -139,6 +144,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Fail:        in.fail,
 	}
 	d.desk = &operator.Desk{
+		Self:  cfg.Origin,
 		Work:  store.For[operator.Tx](st),
 		Book:  in.book,
 		Reach: s.reachOf,

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"time"
 
 	"github.com/hanse-market/hanse/auth/client"
 	"github.com/hanse-market/hanse/auth/guard"
@@ -50,7 +49,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	if in.meters, err = s.meters(in.registry); err != nil {
 		return nil, err
 	}
-	if err := s.openStore(ctx, in.siteKey, in.meters.Commit); err != nil {
+	if err := s.openStore(ctx, in.siteKey, in.meters); err != nil {
 		return nil, err
 	}
 	if in.keys, err = keys.New(ctx, keys.Config{Store: s.store, Now: cfg.Now}); err != nil {
@@ -114,14 +113,15 @@ func (s *Sidecar) openHot(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, committed func(closures int, took time.Duration)) error {
+func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics.Metrics) error {
 	cfg := s.cfg
 	dsn, err := cfg.DatabaseDSN()
 	if err != nil {
 		return err
 	}
 	config := store.Config{
-		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger, Committed: committed,
+		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger,
+		Committed: meters.Commit, Failed: meters.CommitFailed,
 		Wake: func(topic unit.Topic) {
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
 				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)

@@ -2,6 +2,7 @@
 package builtin
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,14 @@ type Config struct {
 	Now func() time.Time
 	// Rand; default crypto/rand.
 	Rand io.Reader
+}
+
+// ConnectionSchemas are the JSON Schemas of the adapters' connections, by adapter.
+func ConnectionSchemas() map[string]json.RawMessage {
+	return map[string]json.RawMessage{
+		"postgres": json.RawMessage(postgres.ConnectionSchema),
+		"process":  json.RawMessage(process.ConnectionSchema),
+	}
 }
 
 // New makes every built-in adapter, by name. It starts nothing: the host runs those that are an adapters.Runner, and

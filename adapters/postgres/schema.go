@@ -14,8 +14,8 @@ const withSchema = `{
   }
 }`
 
-// connectionSchema describes Connection.Config.
-const connectionSchema = `{
+// ConnectionSchema describes Connection.Config.
+const ConnectionSchema = `{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "PostgreSQL server",
   "type": "object",
@@ -32,7 +32,7 @@ const connectionSchema = `{
       "description": "A role with CREATEDB and CREATEROLE; it need not be superuser."
     },
     "password": {"type": "string", "writeOnly": true, "description": "Prefer password_file."},
-    "password_file": {"type": "string", "minLength": 1, "description": "A file that holds the password; read at each use."},
+    "password_file": {"type": "string", "format": "path", "minLength": 1, "description": "A file that holds the password; read at each use."},
     "database": {
       "type": "string", "minLength": 1, "maxLength": 63, "default": "postgres",
       "description": "The database from which the others are managed."
@@ -41,7 +41,7 @@ const connectionSchema = `{
       "enum": ["disable", "require", "verify-ca", "verify-full"],
       "description": "How the sidecar speaks to the server; default verify-full, on loopback and sockets disable."
     },
-    "tls_ca_file": {"type": "string", "minLength": 1, "description": "PEM certificates that sign the server's; default the system's."},
+    "tls_ca_file": {"type": "string", "format": "path", "minLength": 1, "description": "PEM certificates that sign the server's; default the system's."},
     "public_host": {"type": "string", "minLength": 1, "maxLength": 253, "description": "The host in what customers receive; default host."},
     "public_port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Default port."},
     "public_tls": {

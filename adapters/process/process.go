@@ -99,7 +99,7 @@ func New(cfg Config) (*Adapter, error) {
 	if a.with, err = input.Compile("with", withSchema); err != nil {
 		return nil, err
 	}
-	if a.connection, err = input.Compile("the connection", connectionSchema); err != nil {
+	if a.connection, err = input.Compile("the connection", ConnectionSchema); err != nil {
 		return nil, err
 	}
 	for _, c := range cfg.Connections {
@@ -128,7 +128,7 @@ func (a *Adapter) Describe() adapters.Description {
 		Name:             "process",
 		Tier:             adapters.TierA,
 		WithSchema:       json.RawMessage(withSchema),
-		ConnectionSchema: json.RawMessage(connectionSchema),
+		ConnectionSchema: json.RawMessage(ConnectionSchema),
 		Outputs: []adapters.Output{
 			{Name: "url", Title: "Address"},
 			{Name: "password", Title: "Password", Sensitive: true},

@@ -25,8 +25,8 @@ const withSchema = `{
   }
 }`
 
-// connectionSchema describes Connection.Config.
-const connectionSchema = `{
+// ConnectionSchema describes Connection.Config.
+const ConnectionSchema = `{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "Programs on this machine",
   "type": "object",
@@ -34,8 +34,8 @@ const connectionSchema = `{
   "required": ["data_dir", "programs"],
   "properties": {
     "data_dir": {
-      "type": "string", "pattern": "^/[^\\x00]*$",
-      "description": "Absolute folder for the subscriptions' data. Outside dev mode every user must be able to walk to it (o+x)."
+      "type": "string", "format": "path", "pattern": "^/[^\\x00]*$",
+      "description": "Folder for the subscriptions' data. Outside dev mode every user must be able to walk to it (o+x)."
     },
     "programs": {
       "type": "object", "minProperties": 1,
@@ -44,8 +44,8 @@ const connectionSchema = `{
         "type": "object", "additionalProperties": false, "required": ["command"],
         "properties": {
           "command": {
-            "type": "string", "pattern": "^(/[^\\x00]*|self:[a-z][a-z0-9-]*)$",
-            "description": "An absolute path, or self:NAME for a program inside the hanse binary (self:notes)."
+            "type": "string", "format": "path", "pattern": "^(/[^\\x00]*|self:[a-z][a-z0-9-]*)$",
+            "description": "A path, or self:NAME for a program inside the hanse binary (self:notes)."
           },
           "args": {
             "type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 4096, "pattern": "^[^\\x00]*$"},

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/refusal"
@@ -23,6 +25,10 @@ const (
 	// ReasonOrigin: a request for another origin than the transport's.
 	ReasonOrigin = "url_origin"
 )
+
+// ErrAnswered lies under the refusals that a partner's token endpoint gave, so that its reasons are told apart from ours: its
+// guard met them on the way to us.
+var ErrAnswered = errors.New("the partner's token endpoint answered")
 
 func refuse(reason, text string, args ...any) *refusal.Error {
 	return refusal.New(refusal.Invalid, reason, text, args...)

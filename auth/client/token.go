@@ -198,30 +198,30 @@ func (c *Client) parseToken(body []byte, key *dpop.Key) (token, error) {
 	return token{value: answer.Token, key: key, expires: c.cfg.Now().Add(time.Duration(answer.Expires) * time.Second)}, nil
 }
 
-// refusedBy keeps the partner's reason, so that the log and the operator see it.
+// refusedBy keeps the partner's reason, so that the log and the operator see it. An answer that is no OAuth error is the word of
+// something on the way, a proxy for instance, and denies nothing.
 func refusedBy(response *http.Response, body []byte) error {
 	var answer struct {
 		Error  string `json:"error"`
 		Reason string `json:"reason"`
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.Reason == "" {
-		answer.Reason = ReasonTokenRefused
-	}
+	spoke := json.Unmarshal(body, &answer) == nil && (answer.Error != "" || answer.Reason != "")
 	kind := refusal.Denied
 	switch {
-	case response.StatusCode >= 500:
-		kind = refusal.Unavailable
 	case response.StatusCode == http.StatusTooManyRequests:
 		kind = refusal.Exhausted
+	case response.StatusCode >= 500 || !spoke:
+		kind = refusal.Unavailable
 	case response.StatusCode == http.StatusUnauthorized || answer.Error == "invalid_dpop_proof":
 		kind = refusal.Unauthenticated
 	}
-	return refusal.New(kind, clean(answer.Reason), "the partner's token endpoint answered %d", response.StatusCode)
+	reason := clean(answer.Reason)
+	return refusal.New(kind, reason, "the partner's token endpoint answered %d %s", response.StatusCode, reason).Because(ErrAnswered)
 }
 
 // clean keeps a partner's reason a word: it goes into logs and metrics.
 func clean(reason string) string {
-	if len(reason) > 64 {
+	if reason == "" || len(reason) > 64 {
 		return ReasonTokenRefused
 	}
 	for _, c := range []byte(reason) {

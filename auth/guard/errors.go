@@ -38,6 +38,16 @@ const (
 	ReasonTimeout = "fetch_timeout"
 	// ReasonUnreachable: no connection, or it broke.
 	ReasonUnreachable = "fetch_unreachable"
+	// ReasonTLSAuthority: the server's certificate comes from an unknown authority, or its chain is not complete.
+	ReasonTLSAuthority = "tls_unknown_authority"
+	// ReasonTLSName: the server's certificate is for other names.
+	ReasonTLSName = "tls_name_mismatch"
+	// ReasonTLSExpired: the server's certificate is not valid now, or not yet.
+	ReasonTLSExpired = "tls_expired"
+	// ReasonTLSProtocol: the server speaks no TLS, or none that is new enough.
+	ReasonTLSProtocol = "tls_protocol"
+	// ReasonTLS: the handshake failed for another cause.
+	ReasonTLS = "tls_failed"
 	// ReasonLimited: too many fetches from this site, or in all.
 	ReasonLimited = "fetch_limited"
 )

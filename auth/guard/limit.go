@@ -2,7 +2,8 @@ package guard
 
 import (
 	"container/list"
-	"strings"
+	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -37,16 +38,11 @@ func newLimits() *limits {
 }
 
 // allow takes one fetch from the site's and the overall allowance, or returns why not.
-func (l *limits) allow(now time.Time, origin, url string) error {
-	host := strings.TrimPrefix(origin, "https://")
-	host, _, _ = strings.Cut(host, ":")
-	site, err := publicsuffix.EffectiveTLDPlusOne(host)
-	if err != nil {
-		site = host
-	}
+func (l *limits) allow(now time.Time, origin, address string) error {
+	site := Site(origin)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f, ok := l.failures.get(url); ok && now.Before(f.until) {
+	if f, ok := l.failures.get(address); ok && now.Before(f.until) {
 		return f.err
 	}
 	limiter, ok := l.sites.get(site)
@@ -60,10 +56,33 @@ func (l *limits) allow(now time.Time, origin, url string) error {
 	return nil
 }
 
-func (l *limits) failed(now time.Time, url string, err error) {
+// Site is what one party holds of the network, as far as an origin tells: the name that it registered (eTLD+1, by the Public Suffix
+// List), or for an address the prefix that is given to one customer: /24 of IPv4, /48 of IPv6. What cannot be read is a site of
+// its own.
+func Site(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" {
+		return origin
+	}
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil {
+		bits := 48
+		if ip = ip.Unmap(); ip.Is4() {
+			bits = 24
+		}
+		return netip.PrefixFrom(ip.WithZone(""), bits).Masked().String()
+	}
+	site, err := publicsuffix.EffectiveTLDPlusOne(host)
+	if err != nil {
+		return host
+	}
+	return site
+}
+
+func (l *limits) failed(now time.Time, address string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failures.put(url, failure{err: err, until: now.Add(failureMemory)})
+	l.failures.put(address, failure{err: err, until: now.Add(failureMemory)})
 }
 
 type lru[V any] struct {

@@ -7,11 +7,18 @@ import (
 	"strings"
 )
 
-// specialUse are the domains that never name a public host (RFC 6761, 6762, 7686, 8375, 9476 and the IANA registry).
-var specialUse = [...]string{"local", "internal", "onion", "invalid", "test", "arpa", "alt", "lan", "home", "corp"}
+// specialUse are the domains that never name a public host (RFC 6761, 6762 with its appendix G, 7686, 8375, 9476 and the IANA
+// registry), and what routers and installers call their own network.
+var specialUse = [...]string{
+	"local", "internal", "onion", "invalid", "test", "arpa", "alt", "lan", "home", "corp", "intranet", "private", "localdomain",
+}
 
 // Origin brings what a person typed into the canonical form https://host or, in dev mode, https://host:port. It lower-cases
-// the host and drops a default port and one trailing slash; everything else that is not an origin is refused.
+// the host and drops a default port and one trailing slash; everything else that is not an origin is refused. It is the one
+// rule for a member's own origin and for partners': who starts under an origin is accepted under it.
+func Origin(raw string, dev bool) (string, error) { return origin(raw, dev) }
+
+// Origin is the package's Origin in this guard's mode.
 func (g *Guard) Origin(raw string) (string, error) { return origin(raw, g.cfg.Dev) }
 
 // IsOrigin reports whether s already is a canonical origin.
@@ -97,8 +104,7 @@ func origin(raw string, dev bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	loopback := strings.HasSuffix(host, ".localhost")
-	if loopback != dev {
+	if loopback := strings.HasSuffix(host, ".localhost"); loopback != dev {
 		return "", refuse(ReasonOriginDev, "names under .localhost are for dev mode, and dev mode is for them only")
 	}
 	return "https://" + host + port, nil

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -49,10 +50,10 @@ func New(cfg Config) *Guard {
 	g := &Guard{cfg: cfg, limits: newLimits(), port: 443}
 	g.transport = &http.Transport{
 		// Proxy stays nil: a proxy from the environment would dial for us, past the address check.
-		DialContext:         g.dial,
-		TLSClientConfig:     &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:   true,
-		TLSHandshakeTimeout: 5 * time.Second,
+		DialContext:       g.dial,
+		DialTLSContext:    g.dialTLS,
+		TLSClientConfig:   &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
+		ForceAttemptHTTP2: true,
 		// Longer than the 20 s between heartbeats of a feed that has nothing to say yet.
 		ResponseHeaderTimeout:  60 * time.Second,
 		ExpectContinueTimeout:  time.Second,
@@ -119,6 +120,31 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil
 	}
 	return dialer.DialContext(ctx, network, address)
+}
+
+// handshakeTimeout is how long a partner may take to greet once it is connected.
+const handshakeTimeout = 5 * time.Second
+
+// dialTLS greets the partner itself, so that what fails from here on is told apart from a partner that is not there.
+func (g *Guard) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := g.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	config := g.transport.TLSClientConfig.Clone()
+	config.ServerName = cmp.Or(config.ServerName, host)
+	secured := tls.Client(conn, config)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, refuseTLS(host, err)
+	}
+	return secured, nil
 }
 
 // classify names what went wrong on the way, keeping a refusal that arose inside the dialer.

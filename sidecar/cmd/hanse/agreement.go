@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
@@ -17,17 +18,38 @@ type agreementOfferCmd struct {
 	Discount  percentFlag `required:"" placeholder:"20%" help:"Wholesale discount off the list price."`
 	Currency  string      `required:"" placeholder:"EUR" help:"ISO 4217 code of the agreement."`
 	Territory []string    `placeholder:"DE,AT" help:"ISO 3166-1 alpha-2 codes where the reseller may sell; default everywhere."`
+	DryRun    bool        `help:"Check and tell what would change; sign and send nothing."`
 }
 
 func (c *agreementOfferCmd) Run(a *app) error {
-	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.OfferAgreement,
-		&operatorv1.OfferAgreementRequest{
-			Reseller: c.Origin, WholesaleDiscountBp: int32(c.Discount), Currency: strings.ToUpper(c.Currency), Territory: c.Territory,
-		})
+	req := &operatorv1.OfferAgreementRequest{
+		Reseller: c.Origin, WholesaleDiscountBp: int32(c.Discount), Currency: strings.ToUpper(c.Currency), DryRun: c.DryRun,
+	}
+	for _, code := range c.Territory {
+		req.Territory = append(req.Territory, strings.ToUpper(code))
+	}
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.OfferAgreement, req)
 	if err != nil {
 		return err
 	}
-	return a.show(res, func(t *table) { describeAgreement(t, res.GetAgreement()) })
+	return a.show(res, func(t *table) {
+		if !c.DryRun {
+			describeAgreement(t, res.GetAgreement())
+		}
+		describeEffects(t, res.GetEffects(), int32(c.Discount), req.GetCurrency())
+	})
+}
+
+// describeEffects says what an agreement changes, and what it leaves unsold and why.
+func describeEffects(t *table, e *operatorv1.AgreementEffects, discount int32, currency string) {
+	t.fact("Sells", fmt.Sprintf("%d offerings in %s, once it is active", e.GetOfferings(), currency))
+	if before := e.GetReplaces(); before != nil {
+		t.fact("Instead of", fmt.Sprintf("agreement %s: new orders in %s are then at %s off, not %s", before.GetId(), currency,
+			percent(discount), percent(before.GetWholesaleDiscountBp())))
+	}
+	for _, u := range e.GetUnsold() {
+		t.fact("Not sold", fmt.Sprintf("%d offerings in %s: %s (%s)", u.GetOfferings(), u.GetCurrency(), u.GetCause(), u.GetReason()))
+	}
 }
 
 type agreementListCmd struct{}

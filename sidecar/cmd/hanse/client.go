@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-
-	"github.com/hanse-market/hanse/sidecar"
 )
 
 // callTimeout covers a call that itself calls a partner.
@@ -25,15 +23,24 @@ type connection struct {
 	options []connect.ClientOption
 }
 
-// connect resolves the Operator API's address and token: flags first, then the environment, then the configuration.
+// connect resolves the Operator API's address and token: flags first, then the environment, then the configuration, which is
+// not read where nothing is asked of it.
 func (a *app) connect() (connection, error) {
-	cfg, err := a.config()
-	if err != nil {
-		return connection{}, err
-	}
-	address := a.flags.Operator
+	address, token := a.flags.Operator, ""
 	if address == "" {
 		address = a.getenv("HANSE_OPERATOR")
+	}
+	if a.flags.TokenFile == "" {
+		token = a.getenv("HANSE_OPERATOR_TOKEN")
+	}
+	var cfg configuration
+	if address == "" || (token == "" && a.flags.TokenFile == "") || a.flags.Config != "" {
+		var err error
+		if cfg, err = a.configuration(); err != nil {
+			return connection{}, err
+		}
+		// What only serve needs may be missing.
+		cfg.Config, _ = cfg.Complete()
 	}
 	if address == "" {
 		address = "http://" + cfg.Listen.Operator
@@ -42,9 +49,10 @@ func (a *app) connect() (connection, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return connection{}, &commandError{Code: exitUsage, Reason: "usage", Field: "--operator", Cause: address + " is not an http URL", Action: "write it like http://127.0.0.1:7070"}
 	}
-	token, err := a.token(cfg)
-	if err != nil {
-		return connection{}, err
+	if token == "" {
+		if token, err = a.token(cfg); err != nil {
+			return connection{}, err
+		}
 	}
 	return connection{
 		http:    &http.Client{Timeout: callTimeout},
@@ -53,26 +61,11 @@ func (a *app) connect() (connection, error) {
 	}, nil
 }
 
-// config is the configuration that -c names, or the defaults; what only serve needs may be missing.
-func (a *app) config() (sidecar.Config, error) {
-	cfg := sidecar.Config{}
-	if a.flags.Config != "" {
-		var err error
-		if cfg, err = sidecar.LoadConfig(a.flags.Config, a.getenv); err != nil {
-			return cfg, configError(err)
-		}
-	}
-	cfg, _ = cfg.Complete()
-	return cfg, nil
-}
-
-func (a *app) token(cfg sidecar.Config) (string, error) {
-	if token := a.getenv("HANSE_OPERATOR_TOKEN"); token != "" && a.flags.TokenFile == "" {
-		return token, nil
-	}
+// token reads --token-file, or the file that the sidecar made in its data folder.
+func (a *app) token(cfg configuration) (string, error) {
 	path := a.flags.TokenFile
 	if path == "" {
-		path = cfg.OperatorTokenFile()
+		path = absolute(cfg.OperatorTokenFile())
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -80,16 +73,15 @@ func (a *app) token(cfg sidecar.Config) (string, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			cause = "there is no operator token in " + path
 		}
+		if a.flags.TokenFile == "" {
+			cause += ", where " + cfg.name() + " says it is"
+		}
 		return "", &commandError{
 			Code: exitAuth, Reason: "no_operator_token", Cause: cause,
 			Action: "give the sidecar's -c hanse.yaml, --token-file DATA_DIR/operator.token or HANSE_OPERATOR_TOKEN; the sidecar makes the file at its first start",
 		}
 	}
 	return strings.TrimSpace(string(b)), nil
-}
-
-func configError(err error) error {
-	return &commandError{Code: exitFailure, Reason: "bad_configuration", Cause: strings.ReplaceAll(err.Error(), "\n", " | "), Action: "docs/configuration.md lists every key"}
 }
 
 // bearer puts the operator token on every unary call; the Operator API has no streams.

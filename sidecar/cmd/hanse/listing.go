@@ -29,10 +29,10 @@ func (c *listingListCmd) Run(a *app) error {
 	}
 	defer a.more(all.GetNextPageToken())
 	return a.show(all, func(t *table) {
-		t.row("ID", "NAME", "PARTNER", "OFFERING", "WHOLESALE", "MARKUP", "RETAIL", "PER", "ORDERABLE", "HIDDEN")
+		t.row("ID", "NAME", "PARTNER", "OFFERING", "WHOLESALE", "MARKUP", "RETAIL", "PER", "ORDERABLE", "HIDDEN", "NOT SOLD BECAUSE")
 		for _, l := range all.GetListings() {
 			t.row(l.GetId(), l.GetName(), l.GetPartner(), l.GetOfferingId(), amount(l.GetWholesalePrice()), percent(l.GetMarkupBp()),
-				amount(l.GetRetailPrice()), l.GetPer(), yesNo(l.GetOrderable()), yesNo(l.GetHidden()))
+				amount(l.GetRetailPrice()), l.GetPer(), yesNo(l.GetOrderable()), yesNo(l.GetHidden()), l.GetUnsoldCause())
 		}
 	})
 }
@@ -75,6 +75,9 @@ func (c *listingUpdateCmd) Run(a *app) error {
 		t.fact("Retail", amount(l.GetRetailPrice()))
 		t.fact("Per", l.GetPer())
 		t.fact("Hidden", yesNo(l.GetHidden()))
+		if l.GetUnsoldReason() != "" {
+			t.fact("Not sold because", l.GetUnsoldCause())
+		}
 	})
 }
 

@@ -22,10 +22,11 @@ func main() {
 // cli is the whole grammar; each command's fields are its flags.
 type cli struct {
 	Output    string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
-	Config    string `short:"c" type:"path" placeholder:"hanse.yaml" help:"Configuration of the sidecar; other commands learn its address and token from it."`
+	Config    string `short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
 	Operator  string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
 	TokenFile string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
 
+	Init         initCmd         `cmd:"" help:"Write the configuration of a member for development on this machine."`
 	Serve        serveCmd        `cmd:"" help:"Run the sidecar until a signal ends it."`
 	Partner      partnerCmd      `cmd:"" help:"Make and show partnerships."`
 	Agreement    agreementCmd    `cmd:"" help:"Offer and show agreements."`

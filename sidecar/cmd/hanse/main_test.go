@@ -385,8 +385,8 @@ func TestTables_ShowAmountsTimesAndDashes(t *testing.T) {
 		WholesalePrice: &typev1.Amount{MinorUnits: 1999, Currency: "EUR"}, RetailPrice: &typev1.Amount{MinorUnits: 2299, Currency: "EUR"},
 	}}, NextPageToken: "more"}
 	got := w.run("", "listing", "list", "--limit", "1")
-	want := "ID     NAME       PARTNER            OFFERING  WHOLESALE  MARKUP  RETAIL     PER  ORDERABLE  HIDDEN\n" +
-		"lst-1  Post\ufffdgres  https://b.example  pg        19.99 EUR  12.5%   22.99 EUR  P1M  yes        no\n"
+	want := "ID     NAME       PARTNER            OFFERING  WHOLESALE  MARKUP  RETAIL     PER  ORDERABLE  HIDDEN  NOT SOLD BECAUSE\n" +
+		"lst-1  Post\ufffdgres  https://b.example  pg        19.99 EUR  12.5%   22.99 EUR  P1M  yes        no      -\n"
 	if got.stdout != want || !strings.Contains(got.stderr, "--limit") {
 		t.Errorf("got:\n%s%s", got.stdout, got.stderr)
 	}

@@ -1,12 +1,20 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -39,7 +47,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			{reseller, []string{"listing", "list", "--partner", p.supplier.Origin}, []string{p.listing}},
 			{reseller, []string{"order", "list"}, []string{"order-0001", "retail", "completed"}},
 			{supplier, []string{"order", "list", "--side", "resale"}, []string{"resale", "completed"}},
-			{reseller, []string{"order", "show", "order-0001"}, []string{"State:", "completed", "shop", subscription}},
+			{reseller, []string{"order", "show", "order-0001"}, []string{
+				"State:", "completed", "shop", subscription, "Customer:", "Notes S", "Wholesale recurring:", "3.92 EUR per P1M", "Retail recurring:",
+				"Margin recurring:", "Total recurring:", "retail - 3.92 EUR wholesale = ",
+			}},
+			{reseller, []string{"order", "show", "order-0001", "--portal", "shop", "--partner", p.supplier.Origin}, []string{"completed"}},
 			{reseller, []string{"order", "timeline", "order-0001"}, []string{"acknowledged", "inProgress", "completed", "their ledger"}},
 			{reseller, []string{"subscription", "list"}, []string{subscription, "retail", "active"}},
 			{supplier, []string{"subscription", "list"}, []string{subscription, "resale", "process"}},
@@ -85,6 +97,37 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		}
 	})
 
+	t.Run("the order as its supplier sees it", func(t *testing.T) {
+		var shown struct {
+			Order struct {
+				Items  []struct{ CorrelationID string }
+				Totals []struct {
+					Period string
+					Margin struct{ MinorUnits string }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(reseller("order", "show", "order-0001", "-o", "json").stdout), &shown); err != nil {
+			t.Fatal(err)
+		}
+		if sums := shown.Order.Totals; len(sums) == 0 || sums[len(sums)-1].Period != "P1M" || sums[len(sums)-1].Margin.MinorUnits == "" {
+			t.Errorf("totals are %+v", sums)
+		}
+		id := shown.Order.Items[0].CorrelationID
+		got := supplier("order", "show", id, "--side", "resale", "--partner", p.reseller.Origin)
+		for _, text := range []string{"resale", "Pseudonym:", "cus-", "Wholesale recurring:"} {
+			if !strings.Contains(got.stdout, text) {
+				t.Errorf("no %q in %+v", text, got)
+			}
+		}
+		if strings.Contains(got.stdout, "Retail") || strings.Contains(got.stdout, "Margin") {
+			t.Errorf("a supplier is shown what is the reseller's:\n%s", got.stdout)
+		}
+		if got := supplier("order", "show", id, "--side", "retail"); got.code != exitNotFound {
+			t.Errorf("got %+v", got)
+		}
+	})
+
 	t.Run("portal keys", func(t *testing.T) {
 		added := reseller("portal", "add", "second", "--scopes", "catalog:read")
 		if added.code != exitOK || !strings.Contains(added.stdout, "Key:") || !strings.Contains(added.stderr, "only its hash") {
@@ -98,6 +141,12 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		}
 		if got := reseller("portal", "remove", "second"); got.code != exitOK {
 			t.Errorf("got %+v", got)
+		}
+		if got := reseller("portal", "add", "second"); got.code != exitConflict || !strings.Contains(got.stderr, "portal_name_used") || !strings.Contains(got.stderr, "--reuse") {
+			t.Errorf("the name of a removed one: %+v", got)
+		}
+		if got := reseller("portal", "add", "second", "--reuse"); got.code != exitOK || !strings.Contains(got.stdout, "Key:") {
+			t.Errorf("the same name on purpose: %+v", got)
 		}
 	})
 
@@ -116,6 +165,62 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		}
 		if got := supplier("offering", "apply", "-f", file, "--dry-run"); got.code != exitOK || got.stdout != "checked: 0 created, 0 updated, 1 unchanged\n" {
 			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("a second currency", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "dollars.yaml")
+		dollars := strings.NewReplacer("id: notes-s", "id: notes-usd", "name: Notes S", "name: Notes USD", "currency: EUR", "currency: USD").Replace(notesOffering)
+		if err := os.WriteFile(file, []byte(dollars), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.supplier.Must("offering", "apply", "-f", file)
+		offer := func(currency string, more ...string) result {
+			return supplier(append([]string{"agreement", "offer", p.reseller.Origin, "--discount", "50%", "--currency", currency}, more...)...)
+		}
+		if got := offer("EUR", "--dry-run"); got.code != exitOK || !strings.Contains(got.stdout, "1 offerings in EUR") ||
+			!strings.Contains(got.stdout, "at 50% off, not 20%") || !strings.Contains(got.stdout, "1 offerings in USD: nothing is agreed with") {
+			t.Errorf("in euros again: %+v", got)
+		}
+		if got := offer("USD", "--dry-run"); got.code != exitOK || !strings.Contains(got.stdout, "1 offerings in USD") || strings.Contains(got.stdout, "Not sold") {
+			t.Errorf("in dollars: %+v", got)
+		}
+		if list := supplier("agreement", "list"); strings.Contains(list.stdout, "offered") {
+			t.Errorf("a dry run offered something:\n%s", list.stdout)
+		}
+		if got := offer("USD", "--territory", "de,XX"); got.code != exitFailure || !strings.Contains(got.stderr, "country_unknown (territory[1])") {
+			t.Errorf("a territory that is none: %+v", got)
+		}
+		if got := offer("USD", "--territory", "fi"); got.code != exitOK {
+			t.Fatalf("got %+v", got)
+		}
+		sidecartest.Eventually(t, 20*time.Second, "the offer arrives", func() error {
+			_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--dry-run")
+			return err
+		})
+		if list := reseller("agreement", "list"); !strings.Contains(list.stdout, "offered") {
+			t.Errorf("a dry run accepted something:\n%s", list.stdout)
+		}
+		p.reseller.Must("partner", "accept", p.supplier.Origin)
+		sidecartest.Eventually(t, 30*time.Second, "both currencies sell", func() error {
+			out := reseller("listing", "list").stdout
+			for _, text := range []string{"Notes S", "Notes USD", "2.45 USD"} {
+				if !strings.Contains(out, text) {
+					return fmt.Errorf("no %q in:\n%s", text, out)
+				}
+			}
+			return nil
+		})
+		var listed struct {
+			Listings []struct{ Name, UnsoldReason string }
+		}
+		if err := json.Unmarshal([]byte(reseller("listing", "list", "-o", "json").stdout), &listed); err != nil || len(listed.Listings) != 2 {
+			t.Fatalf("%+v, %v", listed, err)
+		}
+		for _, l := range listed.Listings {
+			if l.UnsoldReason != "" {
+				t.Errorf("%s is not sold: %s", l.Name, l.UnsoldReason)
+			}
 		}
 	})
 
@@ -140,9 +245,33 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 				t.Errorf("%s: exit %d, want %d:\n%s%s", name, got.code, tc.code, got.stdout, got.stderr)
 			}
 		}
+		stranger := "https://stranger.localhost" + withAnotherCA(t)
+		if got := reseller("partner", "add", stranger, "--as", "supplier", "--yes"); got.code != exitPending ||
+			!strings.Contains(got.stderr, "tls_unknown_authority") || !strings.Contains(got.stderr, "dev_ca_dir") {
+			t.Errorf("a member of another dev CA: %+v", got)
+		}
 		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": "hanse_op_wrong"}, "", "order", "list", "-c", p.reseller.ConfigFile)
 		if got.code != exitAuth {
 			t.Errorf("wrong token: %+v", got)
 		}
 	})
+}
+
+// withAnotherCA serves stranger.localhost with a certificate of a dev CA that is not the pair's, and returns the port.
+func withAnotherCA(t *testing.T) string {
+	t.Helper()
+	ca, err := tlsdev.Open(t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.Certificate("stranger.localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL[strings.LastIndex(server.URL, ":"):]
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 )
 
 type orderCmd struct {
@@ -39,12 +42,18 @@ func (c *orderListCmd) Run(a *app) error {
 	})
 }
 
-type orderShowCmd struct {
-	ID string `arg:"" help:"Order id or correlation id."`
+// orderName names one order.
+type orderName struct {
+	ID      string `arg:"" help:"Order id or correlation id."`
+	Side    string `enum:"retail,resale," default:"" help:"Only a retail order (ours at suppliers) or a resale order (a reseller's at us), where several orders have the id."`
+	Partner string `placeholder:"ORIGIN" help:"Only this partner's, where several orders have the id."`
+	Portal  string `placeholder:"NAME" help:"Only this portal's, where several orders have the id."`
 }
 
+type orderShowCmd struct{ orderName }
+
 func (c *orderShowCmd) Run(a *app) error {
-	res, err := getOrder(a, c.ID)
+	res, err := c.get(a)
 	if err != nil {
 		return err
 	}
@@ -56,6 +65,7 @@ func (c *orderShowCmd) Run(a *app) error {
 		t.fact("Reason", o.GetReason())
 		t.fact("Message", o.GetMessage())
 		t.fact("Portal", o.GetPortal())
+		t.fact("Customer", o.GetCustomer())
 		t.fact("Placed", when(o.GetPlacedAt()))
 		t.fact("Updated", when(o.GetUpdatedAt()))
 		for i, it := range o.GetItems() {
@@ -66,22 +76,48 @@ func (c *orderShowCmd) Run(a *app) error {
 				t.fact("Message", it.GetMessage())
 			}
 			t.fact("Action", it.GetAction())
+			t.fact("Name", it.GetName())
+			t.fact("Quantity", number(it.GetQuantity()))
 			t.fact("Partner", it.GetPartner())
 			t.fact("Offering", it.GetOfferingId()+" revision "+number(it.GetOfferingRevision()))
 			t.fact("Correlation", it.GetCorrelationId())
 			t.fact("Subscription", it.GetSubscriptionId())
+			if o.GetSide() == "resale" {
+				t.fact("Pseudonym", it.GetPseudonym())
+			}
 			t.fact("Wholesale once", amount(it.GetWholesaleOneOff()))
-			t.fact("Wholesale recurring", amount(it.GetWholesaleRecurring()))
+			t.fact("Wholesale recurring", per(it.GetWholesaleRecurring(), it.GetPeriod()))
+			if o.GetSide() == "retail" {
+				t.fact("Listing", it.GetListingId())
+				t.fact("Retail once", amount(it.GetRetailOneOff()))
+				t.fact("Retail recurring", per(it.GetRetailRecurring(), it.GetPeriod()))
+				t.fact("Margin once", amount(it.GetMarginOneOff()))
+				t.fact("Margin recurring", per(it.GetMarginRecurring(), it.GetPeriod()))
+			}
+		}
+		for _, sum := range o.GetTotals() { // what failed or was rejected is not in it
+			label := "Total once"
+			if sum.GetPeriod() != "" {
+				label = "Total recurring"
+			}
+			t.fact(label, fmt.Sprintf("%s retail - %s wholesale = %s margin",
+				per(sum.GetRetail(), sum.GetPeriod()), amount(sum.GetWholesale()), amount(sum.GetMargin())))
 		}
 	})
 }
 
-type orderTimelineCmd struct {
-	ID string `arg:"" help:"Order id or correlation id."`
+// per is an amount that is owed by the period.
+func per(a *typev1.Amount, period string) string {
+	if a == nil || period == "" {
+		return amount(a)
+	}
+	return amount(a) + " per " + period
 }
 
+type orderTimelineCmd struct{ orderName }
+
 func (c *orderTimelineCmd) Run(a *app) error {
-	res, err := getOrder(a, c.ID)
+	res, err := c.get(a)
 	if err != nil {
 		return err
 	}
@@ -93,8 +129,9 @@ func (c *orderTimelineCmd) Run(a *app) error {
 	})
 }
 
-func getOrder(a *app, id string) (*operatorv1.GetOrderResponse, error) {
-	return call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.GetOrder, &operatorv1.GetOrderRequest{Id: id})
+func (n orderName) get(a *app) (*operatorv1.GetOrderResponse, error) {
+	return call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.GetOrder,
+		&operatorv1.GetOrderRequest{Id: n.ID, Side: n.Side, Partner: n.Partner, Portal: n.Portal})
 }
 
 type subscriptionCmd struct {

@@ -12,6 +12,7 @@ import (
 type partnerCmd struct {
 	Add    partnerAddCmd    `cmd:"" help:"Discover a member, show its fingerprint, propose a partnership."`
 	Accept partnerAcceptCmd `cmd:"" help:"Accept the agreement that a supplier offers us."`
+	Refuse partnerRefuseCmd `cmd:"" help:"Refuse a member that proposed to us and waits (pending); it is told the reason, and may propose again after 30 days."`
 	List   partnerListCmd   `cmd:"" help:"List partners."`
 	Show   partnerShowCmd   `cmd:"" help:"Show one partner."`
 }
@@ -93,15 +94,33 @@ func roleNames(of []operatorv1.Role) string {
 type partnerAcceptCmd struct {
 	Origin    string `arg:"" help:"The supplier: https://sidecar.example."`
 	Agreement string `placeholder:"ID" help:"Which of several offered agreements."`
+	DryRun    bool   `help:"Show the agreement and what it would change; sign nothing."`
 }
 
 func (c *partnerAcceptCmd) Run(a *app) error {
 	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement,
-		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement})
+		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement, DryRun: c.DryRun})
 	if err != nil {
 		return err
 	}
-	return a.show(res, func(t *table) { describeAgreement(t, res.GetAgreement()) })
+	return a.show(res, func(t *table) {
+		describeAgreement(t, res.GetAgreement())
+		describeEffects(t, res.GetEffects(), res.GetAgreement().GetWholesaleDiscountBp(), res.GetAgreement().GetCurrency())
+	})
+}
+
+type partnerRefuseCmd struct {
+	Origin string `arg:"" help:"The member: https://sidecar.example."`
+	Reason string `placeholder:"TEXT" help:"One line that the member is told, at most 200 characters; default none."`
+}
+
+func (c *partnerRefuseCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.RefusePartner,
+		&operatorv1.RefusePartnerRequest{Origin: c.Origin, Reason: c.Reason})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
 }
 
 type partnerListCmd struct{}
@@ -148,6 +167,13 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	describeMember(t, p.GetMember())
 	t.fact("Roles", roleNames(p.GetRoles()))
 	t.fact("State", p.GetState())
+	if p.GetWaitsSince() != nil {
+		t.fact("Waits since", when(p.GetWaitsSince()))
+	}
+	if p.GetState() == "refused" {
+		t.fact("Refused because", p.GetRefusal())
+		t.fact("Refused until", when(p.GetRefusedUntil()))
+	}
 	t.fact("Reachable", p.GetReachability())
 	t.fact("Last contact", when(p.GetLastContact()))
 	t.fact("Last error", p.GetLastError())

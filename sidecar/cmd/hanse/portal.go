@@ -13,16 +13,17 @@ type portalCmd struct {
 	Add    portalAddCmd    `cmd:"" help:"Make a portal client; its key is shown once."`
 	List   portalListCmd   `cmd:"" help:"List portal clients."`
 	Rotate portalRotateCmd `cmd:"" help:"Make a new key; the old one stays valid for a while."`
-	Remove portalRemoveCmd `cmd:"" help:"Remove a portal client; its keys end at once."`
+	Remove portalRemoveCmd `cmd:"" help:"Remove a portal client; its keys end at once. What was ordered stays, and so does the name."`
 }
 
 type portalAddCmd struct {
 	Name   string   `arg:"" help:"Lower-case name of the portal."`
 	Scopes []string `placeholder:"catalog:read,..." help:"What the key may do; default all: catalog:read orders:write orders:read subscriptions:read access:reveal sessions:write."`
+	Reuse  bool     `help:"Take the name of a removed portal again: the new key reads its orders, subscriptions and access data."`
 }
 
 func (c *portalAddCmd) Run(a *app) error {
-	res, err := call(a, operatorv1connect.NewPortalServiceClient, operatorv1connect.PortalServiceClient.AddPortal, &operatorv1.AddPortalRequest{Name: c.Name, Scopes: c.Scopes})
+	res, err := call(a, operatorv1connect.NewPortalServiceClient, operatorv1connect.PortalServiceClient.AddPortal, &operatorv1.AddPortalRequest{Name: c.Name, Scopes: c.Scopes, Reuse: c.Reuse})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ type Terms struct {
 
 // Agreement is a contract between one supplier and one reseller, one of which is us.
 type Agreement struct {
+	// Supplier and ID name it; the supplier made the id.
 	ID       string
 	Supplier string
 	Reseller string
@@ -41,8 +42,8 @@ func (a Agreement) Other(self string) string {
 
 // Store keeps agreements.
 type Store interface {
-	// Get reads one; fault.NotFound with reason agreement_not_found.
-	Get(id string) (Agreement, error)
+	// Get reads one by who made its id, the supplier, and the id; fault.NotFound with reason agreement_not_found.
+	Get(supplier, id string) (Agreement, error)
 	// Between lists the agreements of a pair, newest first.
 	Between(supplier, reseller string) ([]Agreement, error)
 	List() ([]Agreement, error)

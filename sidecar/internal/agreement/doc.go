@@ -7,5 +7,8 @@
 //	active ◄───────── command Accept ────
 //	ledger agreement.active ── feed ────► active
 //
+// A pair may have several active agreements: each currency has its own (see Deals), and the last that became active in a currency is
+// the one that new orders are placed under.
+//
 // Every step is safe to repeat: a payload's digest tells the same document from another one.
 package agreement

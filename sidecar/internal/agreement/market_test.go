@@ -224,17 +224,23 @@ func (s *side) unchanged(t *testing.T, before books) {
 	}
 }
 
-func (s *side) state(id string) agreement.State {
+// find is the one agreement of an id, whoever supplies under it; the zero Agreement where there is none.
+func (s *side) find(id string) (found agreement.Agreement) {
 	s.t.Helper()
-	a, err := s.service.Get(s.t.Context(), id)
-	if fault.Is(err, fault.NotFound) {
-		return ""
+	for supplier := range s.reaches {
+		a, err := s.service.Get(s.t.Context(), supplier, id)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil || found.ID != "" {
+			s.t.Fatalf("a second agreement %s, or %v", id, err)
+		}
+		found = a
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a.State
+	return found
 }
+
+func (s *side) state(id string) agreement.State { s.t.Helper(); return s.find(id).State }
 
 func (s *side) partnership(origin string) (p member.Partner) {
 	s.t.Helper()

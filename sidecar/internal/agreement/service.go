@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -16,6 +16,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -80,21 +81,39 @@ type summary struct {
 	SHA256    string `json:"sha256"`
 }
 
-// Offer signs an agreement for a qualified reseller and sends it; it goes on trying when the reseller is away.
-func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agreement, error) {
+// MayOffer checks what Offer checks, and does nothing.
+func (s *Service) MayOffer(ctx context.Context, reseller string, terms Terms) error {
+	_, err := s.mayOffer(ctx, reseller, terms)
+	return err
+}
+
+func (s *Service) mayOffer(ctx context.Context, reseller string, terms Terms) (member.Partner, error) {
 	if terms.WholesaleDiscountBP < 0 || terms.WholesaleDiscountBP > 10000 {
-		return Agreement{}, fault.New(fault.Invalid, "discount_range", "a discount is 0 to 10,000 basis points").At("wholesale_discount_bp")
+		return member.Partner{}, fault.New(fault.Invalid, "discount_range", "a discount is 0 to 10,000 basis points").At("wholesale_discount_bp")
 	}
 	if _, err := money.MinorDigits(terms.Currency); err != nil {
-		return Agreement{}, fault.New(fault.Invalid, "currency_unknown", "%v", err).At("currency")
+		return member.Partner{}, fault.New(fault.Invalid, "currency_unknown", "%v", err).At("currency")
+	}
+	if i := slices.IndexFunc(terms.Territory, func(code string) bool { return !text.IsCountry(code) }); i >= 0 {
+		return member.Partner{}, fault.New(fault.Invalid, "country_unknown", "%s is not an ISO 3166-1 alpha-2 code of a country, like DE", text.Shorten(terms.Territory[i])).
+			At(fmt.Sprintf("territory[%d]", i))
 	}
 	partner, err := s.partner(ctx, reseller)
 	if err != nil {
-		return Agreement{}, err
+		return member.Partner{}, err
 	}
 	if !partner.Has(member.Reseller) {
-		return Agreement{}, fault.New(fault.Precondition, "partner_role", "%s is not a reseller of ours", reseller).
+		return member.Partner{}, fault.New(fault.Precondition, "partner_role", "%s is not a reseller of ours", reseller).
 			Do("hanse partner add " + reseller + " --as reseller")
+	}
+	return partner, nil
+}
+
+// Offer signs an agreement for a qualified reseller and sends it; it goes on trying when the reseller is away.
+func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agreement, error) {
+	partner, err := s.mayOffer(ctx, reseller, terms)
+	if err != nil {
+		return Agreement{}, err
 	}
 	now := s.Now().UTC()
 	thumbprint, next := s.OwnKeys()
@@ -107,7 +126,7 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	if err != nil {
 		return Agreement{}, err
 	}
-	a, err := parse(payload)
+	a, _, err := parse(payload)
 	if err != nil {
 		return Agreement{}, err
 	}
@@ -139,11 +158,11 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 
 // SendOffer is the handler of JobOffer.
 func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Key)
+	a, err := s.Get(ctx, s.Self, j.Key)
 	if err != nil || a.State != Offered {
 		return err
 	}
-	return s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS)
+	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
 }
 
 // ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
@@ -156,12 +175,19 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	if err != nil {
 		return "", err
 	}
-	a, err := parse(payload)
+	a, from, err := parse(payload)
 	if err != nil {
 		return "", err
 	}
 	if a.Supplier != caller || a.Reseller != s.Self {
 		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
+	}
+	if err := maySupply(partner); err != nil {
+		return "", err
+	}
+	if from.After(s.Now().Add(maxAhead)) {
+		return "", fault.New(fault.Precondition, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
+			from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
 	}
 	if err := s.checkPins(payload, partner); err != nil {
 		return "", err
@@ -169,7 +195,7 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	a.SupplierJWS = jws
 	var state State
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(a.ID)
+		have, err := tx.Agreements().Get(caller, a.ID)
 		if err == nil {
 			if have.Digest != a.Digest {
 				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
@@ -198,6 +224,18 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	return state, nil
 }
 
+// maxAhead is how far a supplier's clock may be ahead of ours, as for its signatures.
+const maxAhead = 5 * time.Minute
+
+// maySupply refuses an agreement of who does not sell to us.
+func maySupply(p member.Partner) error {
+	if p.Has(member.Supplier) {
+		return nil
+	}
+	return fault.New(fault.Precondition, "partner_role", "%s is not a supplier of the other side", p.Origin).
+		Do("propose the partnership as a supplier: hanse partner add RESELLER --as reseller; or the reseller runs: hanse partner add " + p.Origin + " --as supplier")
+}
+
 // maxOffers bounds how many agreements of one supplier may wait for our operator.
 const maxOffers = 16
 
@@ -220,7 +258,7 @@ func (s *Service) roomForOffer(tx Tx, supplier string) error {
 
 // Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
 func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, error) {
-	a, err := s.offered(ctx, supplier, id)
+	a, err := s.Offered(ctx, supplier, id)
 	if err != nil {
 		return Agreement{}, err
 	}
@@ -233,7 +271,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	}
 	var accepted Agreement
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(a.ID)
+		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
 			return err
 		}
@@ -244,7 +282,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier); err != nil {
+		if err := s.approve(tx, supplier, maySupply); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
@@ -262,10 +300,12 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	return accepted, nil
 }
 
-func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, error) {
+// Offered finds what Accept would accept: the agreement of an id, or with id "" the only one that the supplier has offered.
+// fault.NotFound; fault.Precondition agreement_not_offered or agreement_ambiguous.
+func (s *Service) Offered(ctx context.Context, supplier, id string) (Agreement, error) {
 	if id != "" {
-		a, err := s.Get(ctx, id)
-		if err == nil && (a.Supplier != supplier || a.Reseller != s.Self) {
+		a, err := s.Get(ctx, supplier, id)
+		if err == nil && a.Reseller != s.Self {
 			return Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "agreement %s is not one of %s with us", id, supplier)
 		}
 		return a, err
@@ -297,14 +337,14 @@ func (s *Service) offered(ctx context.Context, supplier, id string) (Agreement, 
 
 // SendAcceptance is the handler of JobAccept.
 func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Key)
+	a, err := s.Get(ctx, j.Partner, j.Key)
 	if err != nil || a.State != Agreed {
 		return err
 	}
 	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return err
+		return job.Decided(err)
 	}
-	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.ID) })
+	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
 }
 
 // ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
@@ -317,7 +357,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 	if err != nil {
 		return "", err
 	}
-	accepted, err := parse(payload)
+	accepted, _, err := parse(payload)
 	if err != nil {
 		return "", err
 	}
@@ -325,7 +365,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
 	}
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(accepted.ID)
+		have, err := tx.Agreements().Get(s.Self, accepted.ID)
 		if err != nil {
 			return err
 		}
@@ -344,7 +384,7 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
 				return err
 			}
-			if err := s.activate(tx, accepted.ID); err != nil {
+			if err := s.activate(tx, s.Self, accepted.ID); err != nil {
 				return err
 			}
 			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
@@ -361,8 +401,8 @@ func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (St
 }
 
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
-func (s *Service) activate(tx Tx, id string) error {
-	a, err := tx.Agreements().Get(id)
+func (s *Service) activate(tx Tx, supplier, id string) error {
+	a, err := tx.Agreements().Get(supplier, id)
 	if err != nil || a.State == Active {
 		return err
 	}
@@ -391,20 +431,13 @@ func (s *Service) activate(tx Tx, id string) error {
 
 // ApplyActive applies the supplier's ledger entry agreement.active.
 func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
-	a, err := tx.Agreements().Get(e.Subject)
-	if err != nil {
-		return err
-	}
-	if a.Supplier != e.Partner {
-		return fault.New(fault.Denied, "agreement_not_yours", "agreement %s is not one of %s", a.ID, e.Partner)
-	}
-	return s.activate(tx, a.ID)
+	return s.activate(tx, e.Partner, e.Subject)
 }
 
 // Get reads one; fault.NotFound.
-func (s *Service) Get(ctx context.Context, id string) (a Agreement, err error) {
+func (s *Service) Get(ctx context.Context, supplier, id string) (a Agreement, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		a, err = tx.Agreements().Get(id)
+		a, err = tx.Agreements().Get(supplier, id)
 		return err
 	})
 	return a, err
@@ -420,10 +453,12 @@ func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
 }
 
 // approve is our operator's word for a member that proposed to us: signing an agreement with it qualifies it.
-func (s *Service) approve(tx Tx, origin string) error {
+func (s *Service) approve(tx Tx, origin string, more ...func(member.Partner) error) error {
 	p, err := tx.Partners().Get(origin)
-	if err == nil {
-		err = maySign(p)
+	for _, may := range append([]func(member.Partner) error{maySign}, more...) {
+		if err == nil {
+			err = may(p)
+		}
 	}
 	if err != nil || p.State != member.Pending {
 		return err
@@ -476,14 +511,14 @@ func (a Agreement) summary() summary {
 	return summary{Agreement: a.ID, SHA256: hex.EncodeToString(a.Digest[:])}
 }
 
-// parse reads a verified payload and keeps its bytes.
-func parse(payload []byte) (Agreement, error) {
+// parse reads a verified payload, keeps its bytes, and says when it begins.
+func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
 	var d document
 	if err := signed.Decode(payload, &d); err != nil {
-		return Agreement{}, err
+		return Agreement{}, time.Time{}, err
 	}
-	bad := func(field, cause string) (Agreement, error) {
-		return Agreement{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
+	bad := func(field, cause string) (Agreement, time.Time, error) {
+		return Agreement{}, time.Time{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
 	}
 	switch {
 	case d.Type != documentType:
@@ -498,13 +533,16 @@ func parse(payload []byte) (Agreement, error) {
 	if _, err := money.MinorDigits(d.Currency); err != nil {
 		return bad("currency", err.Error())
 	}
-	for _, c := range d.Territory {
-		if len(c) != 2 || strings.ToUpper(c) != c {
-			return bad("territory", "a territory is an ISO 3166-1 alpha-2 code")
+	for i, c := range d.Territory {
+		if !text.IsCountry(c) {
+			return bad(fmt.Sprintf("territory[%d]", i), text.Shorten(c)+" is not an ISO 3166-1 alpha-2 code of a country, like DE")
 		}
+	}
+	if validFrom, err = time.Parse(time.RFC3339, d.ValidFrom); err != nil {
+		return bad("valid_from", "the beginning is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z")
 	}
 	return Agreement{
 		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),
 		Terms: Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
-	}, nil
+	}, validFrom, nil
 }

@@ -112,9 +112,9 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 // signature is the reseller's, as it travels.
 func (s *side) signature(id string) string {
 	s.t.Helper()
-	a, err := s.service.Get(s.t.Context(), id)
-	if err != nil || a.ResellerJWS == "" {
-		s.t.Fatalf("agreement %s is not signed by the reseller (%v)", id, err)
+	a := s.find(id)
+	if a.ResellerJWS == "" {
+		s.t.Fatalf("agreement %s is not signed by the reseller", id)
 	}
 	return a.ResellerJWS
 }
@@ -174,9 +174,12 @@ func TestAnOfferThatMayNotBeMadeLeavesNoTrace(t *testing.T) {
 		{"more than all off", with(func(t *agreement.Terms) { t.WholesaleDiscountBP = 10001 }), buyer, member.Active, invalid("discount_range", "wholesale_discount_bp")},
 		{"no currency", with(func(t *agreement.Terms) { t.Currency = "" }), buyer, member.Active, invalid("currency_unknown", "currency")},
 		{"a currency that nobody knows", with(func(t *agreement.Terms) { t.Currency = "EURO" }), buyer, member.Active, invalid("currency_unknown", "currency")},
-		{"a territory in small letters", territory("DE", "fi"), buyer, member.Active, invalid("agreement_invalid", "territory")},
-		{"a territory of three letters", territory("FIN"), buyer, member.Active, invalid("agreement_invalid", "territory")},
-		{"a territory without a name", territory(""), buyer, member.Active, invalid("agreement_invalid", "territory")},
+		{"a territory in small letters", territory("DE", "fi"), buyer, member.Active, invalid("country_unknown", "territory[1]")},
+		{"a territory of three letters", territory("FIN"), buyer, member.Active, invalid("country_unknown", "territory[0]")},
+		{"a territory without a name", territory(""), buyer, member.Active, invalid("country_unknown", "territory[0]")},
+		{"a territory that is no country", territory("DE", "AT", "XX"), buyer, member.Active, invalid("country_unknown", "territory[2]")},
+		{"a union for a territory", territory("EU"), buyer, member.Active, invalid("country_unknown", "territory[0]")},
+		{"a territory by its usual name", territory("UK"), buyer, member.Active, invalid("country_unknown", "territory[0]")},
 		{"a stranger", terms, "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
 		{"who is no reseller", terms, other, member.Active, refusal{fault.Precondition, "partner_role", ""}},
 		{"who was proposed to and has not answered", terms, buyer, member.Proposed, refusal{fault.Precondition, "partnership_state", ""}},
@@ -248,7 +251,13 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"a discount below nothing", s.sign(signed.Agreement, document(t, payload, change("wholesale_discount_bp", -1))), seller, "", invalid("wholesale_discount_bp")},
 		{"more than all off", s.sign(signed.Agreement, document(t, payload, change("wholesale_discount_bp", 10001))), seller, "", invalid("wholesale_discount_bp")},
 		{"a currency that nobody knows", s.sign(signed.Agreement, document(t, payload, change("currency", "EURO"))), seller, "", invalid("currency")},
-		{"a territory in small letters", s.sign(signed.Agreement, document(t, payload, change("territory", []string{"fi"}))), seller, "", invalid("territory")},
+		{"a territory in small letters", s.sign(signed.Agreement, document(t, payload, change("territory", []string{"fi"}))), seller, "", invalid("territory[0]")},
+		{"a territory that is no country", s.sign(signed.Agreement, document(t, payload, change("territory", []string{"FI", "XX"}))), seller, "", invalid("territory[1]")},
+		{"no beginning", s.sign(signed.Agreement, document(t, payload, change("valid_from", ""))), seller, "", invalid("valid_from")},
+		{"a beginning that is a day", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-11-21"))), seller, "", invalid("valid_from")},
+		{"a beginning that is no date", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-02-30T12:00:00Z"))), seller, "", invalid("valid_from")},
+		{"a beginning to come", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2027-01-01T00:00:00Z"))), seller, "", refusal{fault.Precondition, "agreement_begins_later", "valid_from"}},
+		{"a beginning further ahead than clocks are", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-11-21T12:05:01Z"))), seller, "", refusal{fault.Precondition, "agreement_begins_later", "valid_from"}},
 		{"another's agreement", s.sign(signed.Agreement, document(t, payload, change("supplier", other))), seller, "", parties},
 		{"an agreement with another", s.sign(signed.Agreement, document(t, payload, change("reseller", other))), seller, "", parties},
 		{"the seller's, handed on by another", o.sign(signed.Agreement, payload), other, "", parties},
@@ -258,7 +267,6 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"another next key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_next_key", "k"))), seller, "", pins},
 		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
-		{"another seller's under the same id", o.sign(signed.Agreement, document(t, o.offer(buyer, terms).Payload, change("id", taken.ID))), other, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"a stranger's", s.sign(signed.Agreement, payload), "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
 		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Precondition, "partnership_state", ""}},
 		{"of who was refused", s.sign(signed.Agreement, payload), seller, member.Refused, refusal{fault.Precondition, "partnership_state", ""}},
@@ -450,7 +458,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	}
 	t.Run("of what was replaced since", func(t *testing.T) {
 		s.Do(func(tx *store.Tx) error {
-			a, err := tx.Agreements().Get(offered.ID)
+			a, err := tx.Agreements().Get(seller, offered.ID)
 			if err != nil {
 				return err
 			}
@@ -573,10 +581,10 @@ func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
 		e    ledger.Entry
 		want refusal
 	}{
-		{"by another member", active(other, agreed.ID), refusal{fault.Denied, "agreement_not_yours", ""}},
+		{"by another member", active(other, agreed.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that does not exist", active(seller, "agr-none"), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that we did not accept", active(seller, offered.ID), refusal{fault.Precondition, "agreement_state", ""}},
-		{"one that we offered", active(seller, own.ID), refusal{fault.Denied, "agreement_not_yours", ""}},
+		{"one that we offered", active(seller, own.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -617,5 +625,78 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 	calls := s.calls
 	if err := s.work(agreement.JobOffer); err != nil || s.calls != calls {
 		t.Errorf("the job ends with %v after %d calls more", err, s.calls-calls)
+	}
+}
+
+// TestWhatIsRefusedForGoodIsParked: a partner that will not take these bytes will not take them next time.
+func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	meets := func(side *side, kind string) {
+		for refusal, parks := range map[fault.Kind]bool{
+			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true,
+			fault.Precondition: false, fault.Denied: false, fault.Unavailable: false,
+		} {
+			side.before = fault.New(refusal, "any", "any")
+			err := side.work(kind)
+			var parked *job.ParkError
+			if !fault.Is(err, refusal) || errors.As(err, &parked) != parks {
+				t.Errorf("%s refused as %s ends with %v", kind, refusal, err)
+			}
+		}
+		side.before = nil
+		if err := side.work(kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.offer(buyer, terms)
+	meets(s, agreement.JobOffer)
+	b.accept(seller, "")
+	meets(b, agreement.JobAccept)
+}
+
+// TestSuppliersMayChooseTheSameId: neither can a supplier keep another's agreement out by using its id first, nor ours.
+func TestSuppliersMayChooseTheSameId(t *testing.T) {
+	t.Parallel()
+	s, b, o := newMarket(t)
+	const id = "agr-same"
+	for _, m := range []*side{s, b, o} {
+		m.service.NewID = func() string { return id }
+	}
+	sold := map[*side]agreement.Terms{
+		s: {WholesaleDiscountBP: 1000, Currency: "EUR"}, o: {WholesaleDiscountBP: 3000, Currency: "SEK"},
+	}
+	for m, terms := range sold {
+		m.delivered(buyer, terms)
+	}
+	own := b.delivered(seller, agreement.Terms{WholesaleDiscountBP: 5000, Currency: "USD"})
+	for m := range sold {
+		b.accept(m.Origin, id)
+	}
+	b.View(func(tx *store.Tx) error { // one job for each supplier, under the same key
+		due, err := tx.Jobs().Due(b.Clock.Now(), 99, 99)
+		due = slices.DeleteFunc(due, func(j job.Job) bool { return j.Kind != agreement.JobAccept })
+		if len(due) != len(sold) {
+			t.Errorf("%d acceptances are due", len(due))
+		}
+		return err
+	})
+	for m, terms := range sold {
+		err := b.service.SendAcceptance(t.Context(), job.Job{Kind: agreement.JobAccept, Key: id, Partner: m.Origin})
+		if !errors.Is(err, job.ErrFinished) {
+			t.Fatalf("the acceptance for %s ends with %v", m.Origin, err)
+		}
+		if err := b.hear(m, id); err != nil {
+			t.Fatal(err)
+		}
+		for _, side := range []*side{m, b} {
+			a, err := side.service.Get(t.Context(), m.Origin, id)
+			if err != nil || a.State != agreement.Active || a.Terms.Currency != terms.Currency || a.Terms.WholesaleDiscountBP != terms.WholesaleDiscountBP {
+				t.Errorf("%s has %+v of %s, %v", side.Origin, a, m.Origin, err)
+			}
+		}
+	}
+	if a, err := b.service.Get(t.Context(), buyer, id); err != nil || a.State != agreement.Offered || a.Digest != own.Digest {
+		t.Errorf("our own is %+v, %v", a, err)
 	}
 }

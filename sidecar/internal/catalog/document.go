@@ -22,8 +22,6 @@ const (
 	maxComponents     = 32
 	maxTiers          = 32
 	maxCertifications = 50
-	// maxQuantity is the most that one order line holds; prices must not overflow up to it.
-	maxQuantity = 10000
 )
 
 // nothing is the schema of a recipe that asks for nothing; anything of one that promises nothing in particular.
@@ -54,7 +52,7 @@ func DecodeDocument(raw []byte) (Document, error) {
 }
 
 // decodeForeign reads a document that another member published and checks it by the rules of our own.
-func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
+func decodeForeign(raw []byte, partner string, schemas *recipe.Schemas) (Document, error) {
 	refuse := func(cause string, args ...any) (Document, error) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
 	}
@@ -68,7 +66,7 @@ func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
 	if _, known := transitions[doc.State]; !known || doc.State == "" {
 		return refuse("state is not known")
 	}
-	if found := doc.check(schemas); len(found) > 0 {
+	if found := doc.check(partner, schemas); len(found) > 0 {
 		return refuse("%s %s", text.JoinPath("", found[0].path), found[0].cause)
 	}
 	return doc, nil
@@ -83,6 +81,9 @@ type finding struct {
 
 func at(path ...string) []string { return path }
 
+// unseen is what is wrong with a text of blanks.
+const unseen = "has no character that people can see"
+
 // Compiled once; they never change.
 var (
 	idPattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -93,8 +94,8 @@ var (
 
 func isID(s string) bool { return idPattern.MatchString(s) }
 
-// check is what must hold of a document wherever it comes from.
-func (d Document) check(schemas *recipe.Schemas) []finding {
+// check is what must hold of a document wherever it comes from: from is the partner, "" for our own.
+func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 	var found []finding
 	note := func(path []string, reason, cause string, args ...any) {
 		found = append(found, finding{path, reason, fmt.Sprintf(cause, args...)})
@@ -117,6 +118,8 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 	} {
 		if n := utf8.RuneCountInString(t.text); n < t.least || n > t.most {
 			note(at(t.field), "field_limit", "must have %d to %d characters", t.least, t.most)
+		} else if n > 0 && !text.Visible(t.text) {
+			note(at(t.field), "text_invalid", unseen)
 		}
 	}
 	if len(d.Certifications) > maxCertifications {
@@ -125,18 +128,33 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 	for i, c := range d.Certifications {
 		if n := utf8.RuneCountInString(c); n < 1 || n > text.MaxLabel {
 			note(at("certifications", strconv.Itoa(i)), "field_limit", "must have 1 to %d characters", text.MaxLabel)
+		} else if !text.Visible(c) {
+			note(at("certifications", strconv.Itoa(i)), "text_invalid", unseen)
 		}
 	}
-	found = append(found, d.checkPrices()...)
+	if d.MaxQuantity < 0 || d.MaxQuantity > price.MaxQuantity {
+		note(at("max_quantity"), "field_limit", "must be 1 to %d", price.MaxQuantity)
+	} else {
+		found = append(found, d.checkPrices()...)
+	}
 	for _, s := range []struct {
 		field string
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
-		if _, err := schemas.Compile(s.raw); err != nil {
-			note(at("recipe", s.field), "schema_invalid", "%s", causeOf(err))
+		if _, err := schemas.Compile(from, s.raw); err != nil {
+			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}
 	return found
+}
+
+// schemaFinding places what is wrong with a schema within the document.
+func schemaFinding(err error, path ...string) finding {
+	var f *recipe.Flaw
+	if errors.As(err, &f) {
+		return finding{append(path, f.Path...), "schema_invalid", f.Cause}
+	}
+	return finding{path, "schema_invalid", causeOf(err)}
 }
 
 func causeOf(err error) string {
@@ -171,6 +189,8 @@ func (d Document) checkPrices() []finding {
 		ids[c.ID] = true
 		if utf8.RuneCountInString(c.Name) > text.MaxName {
 			note("name", "field_limit", "is too long")
+		} else if c.Name != "" && !text.Visible(c.Name) {
+			note("name", "text_invalid", unseen)
 		}
 		switch c.Kind {
 		case price.Recurring:
@@ -183,6 +203,8 @@ func (d Document) checkPrices() []finding {
 		case price.Usage:
 			if n := utf8.RuneCountInString(c.Unit); n < 1 || n > text.MaxUnit {
 				note("unit", "field_limit", "must say what one unit is")
+			} else if !text.Visible(c.Unit) {
+				note("unit", "text_invalid", unseen)
 			}
 		case price.OneOff:
 		default:
@@ -191,7 +213,7 @@ func (d Document) checkPrices() []finding {
 		found = append(found, checkAmounts(c, path, d.Currency)...)
 	}
 	if len(found) == 0 {
-		if _, err := d.PriceList().Line(maxQuantity, price.Terms{}); err != nil {
+		if _, err := d.PriceList().Line(d.Most(), price.Terms{}); err != nil {
 			found = append(found, finding{at("prices"), "price_overflow", "overflow at the largest order"})
 		}
 	}

@@ -22,11 +22,11 @@ func TestAnOfferingNamesItsFamilyAndPlan(t *testing.T) {
 	if doc.Family != "PostgreSQL" || doc.Plan != "S" {
 		t.Errorf("family %q, plan %q", doc.Family, doc.Plan)
 	}
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a partner refuses what we publish: %v", err)
 	}
 	doc.Family = strings.Repeat("x", 101)
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err == nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err == nil {
 		t.Error("a partner's family of any length is taken")
 	}
 	doc.Family, doc.Plan = "", ""

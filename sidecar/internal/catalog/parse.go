@@ -230,6 +230,9 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 			doc.Outputs = src.ordered(at("recipe", "outputs"))
 		}
 	}
+	if doc.MaxQuantity == 1 {
+		doc.MaxQuantity = 0 // one way to say it
+	}
 	if doc.OrderableUntil != nil {
 		utc := doc.OrderableUntil.UTC().Truncate(time.Second)
 		doc.OrderableUntil = &utc
@@ -241,10 +244,30 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	}
 	p.seen[doc.ID] = parsed.number
 	found = append(found, doc.checkLines()...)
-	checked := doc.check(p.schemas)
+	checked := doc.check("", p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
 		found = append(found, lint(parsed.Binding, doc)...)
+		found = append(found, doc.checkForm()...)
+	}
+	return append(found, checkQuantity(parsed.Binding, doc)...)
+}
+
+// checkQuantity holds the number of pieces that may be ordered against the step that makes them: what is charged for ten must make ten.
+func checkQuantity(b recipe.Binding, doc Document) (found []finding) {
+	uses := b.Uses("quantity")
+	if doc.Most() > 1 && len(uses) == 0 {
+		return []finding{{at("max_quantity"), "quantity_unused", fmt.Sprintf("is %d, but recipe.step.with never says ${quantity}: an order of %d pieces would "+
+			"make one and charge for all. Use ${quantity} there, or leave max_quantity out", doc.Most(), doc.Most())}}
+	}
+	if doc.Most() > 1 {
+		return nil
+	}
+	for _, path := range uses {
+		found = append(found, finding{
+			append(at("recipe", "step"), path...), "quantity_single",
+			"${quantity} is always 1 here: say with max_quantity how many pieces one order may have, or write 1",
+		})
 	}
 	return found
 }
@@ -252,7 +275,7 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 func lint(b recipe.Binding, doc Document) []finding {
 	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
 	if err != nil {
-		return []finding{{at("recipe"), "schema_invalid", causeOf(err)}}
+		return []finding{schemaFinding(err, "recipe")}
 	}
 	found := make([]finding, 0, len(problems))
 	for _, pr := range problems {

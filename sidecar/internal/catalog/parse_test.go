@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 	if d := cmp.Diff(want, parsed[0].Binding); d != "" {
 		t.Error(d)
 	}
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a partner refuses what we publish: %v", err)
 	}
 }
@@ -144,8 +144,30 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"a recurring price without period", "    period: P1M\n", "", 17, 5, "prices[0].period", "field_missing"},
 		{"one price id twice", "id: storage", "id: base", 22, 9, "prices[1].id", "price_duplicate"},
 		{"an unknown reference", "${inputs.plan}", "${inputs.plam}", 44, 18, "recipe.step.with.plan", "reference_unknown"},
-		{"a schema that is none", "{type: string, default: a}", "{type: strin}", 30, 5, "recipe.inputs", "schema_invalid"},
-		{"a schema that leads out", "{type: string, default: a}", "{$ref: 'https://example.com/'}", 30, 5, "recipe.inputs", "schema_invalid"},
+		{"a schema that is none", "{type: string, default: a}", "{type: strin}", 33, 20, "recipe.inputs.properties.zone.type", "schema_invalid"},
+		{"a schema that leads out", "{type: string, default: a}", "{$ref: 'https://example.com/'}", 33, 20, "recipe.inputs.properties.zone.$ref", "schema_invalid"},
+		{"a default that is no choice", "enum: [small, large]", "enum: [small, large], default: huge", 34, 45, "recipe.inputs.properties.plan.default", "schema_invalid"},
+		{"a default of another type", "default: a", "default: 1", 33, 37, "recipe.inputs.properties.zone.default", "schema_invalid"},
+		{"a default below the minimum", "minimum: 1", "minimum: 1, default: 0", 35, 51, "recipe.inputs.properties.count.default", "schema_invalid"},
+		{"a default that is never used", "    type: object\n    required", "    default: {zone: b}\n    type: object\n    required", 30, 14, "recipe.inputs.default", "schema_invalid"},
+		{"a range of nothing", "minimum: 1", "minimum: 1, maximum: 0", 35, 51, "recipe.inputs.properties.count.maximum", "schema_invalid"},
+		{"required and unknown", "required: [plan]", "required: [plan, plam]\n    additionalProperties: false", 31, 22, "recipe.inputs.required[1]", "schema_invalid"},
+		{"no value at all", "enum: [small, large]", "enum: []", 34, 20, "recipe.inputs.properties.plan.enum", "schema_invalid"},
+		{"an integer that a double does not hold", "limit: 5", "limit: 9007199254740993", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"the same, negative, in a list", "limit: 5", "limit: [1, -9007199254740993]", 44, 78, "recipe.step.with.limit[1]", "number_inexact"},
+		{"the same, in a schema", "minimum: 1", "maximum: 18446744073709551615", 35, 39, "recipe.inputs.properties.count.maximum", "number_inexact"},
+		{"too many digits", "limit: 5", "limit: 0.12345678901234567890", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"a number beyond all", "limit: 5", "limit: 1e400", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"more pieces than the step makes", "currency: EUR", "max_quantity: 2\ncurrency: EUR", 15, 15, "max_quantity", "quantity_unused"},
+		{"a number of pieces that is always one", "limit: 5", "limit: {x: ['n${quantity}']}", 44, 79, "recipe.step.with.limit.x[0]", "quantity_single"},
+		{"no piece at all", "currency: EUR", "max_quantity: 0\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"more pieces than an order holds", "currency: EUR", "max_quantity: 10001\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"half a piece", "currency: EUR", "max_quantity: 1.5\ncurrency: EUR", 15, 15, "max_quantity", "field_type"},
+		{"an input that no form asks for", "{type: string, default: a}", "{type: object, additionalProperties: {type: string}}", 33, 13, "recipe.inputs.properties.zone", "form_keyword"},
+		{"an input without a type", "count: {type: integer, minimum: 1}", "count: {}", 35, 14, "recipe.inputs.properties.count", "form_type"},
+		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
+		{"an output whose title nobody sees", "url: {type: string}", `url: {type: string, title: " "}`, 39, 12, "recipe.outputs.properties.url", "form_name"},
+		{"an input that is required and nowhere asked for", "required: [plan]", "required: [plan, size]", 30, 5, "recipe.inputs", "form_type"},
 		{"no step", "    adapter: postgres\n", "", 42, 5, "recipe.step.adapter", "field_missing"},
 		{"one field twice", "summary: A", "name: B\nsummary: A", 6, 1, "name", "field_duplicate"},
 		{"an alias", "region: north", "region: &r north", 12, 9, "region", "yaml_alias"},
@@ -257,6 +279,9 @@ func TestDecodeForeignRefuses(t *testing.T) {
 	}
 	good := string(withRevision(t, parsed[0].Document, 3))
 	for _, tc := range []struct{ name, old, new string }{
+		{"more pieces than an order holds", `"currency":"EUR"`, `"max_quantity":10001,"currency":"EUR"`},
+		{"less than no piece", `"currency":"EUR"`, `"max_quantity":-1,"currency":"EUR"`},
+		{"a default that is not allowed", `"default":"a"`, `"default":1`},
 		{"no revision", `"revision":3`, `"revision":0`},
 		{"an unknown state", `"state":"orderable"`, `"state":"?"`},
 		{"a negative price", `"9.90"`, `"-9.90"`},
@@ -274,13 +299,13 @@ func TestDecodeForeignRefuses(t *testing.T) {
 			if bad == good {
 				t.Fatalf("%q is not in %s", tc.old, good)
 			}
-			if doc, err := decodeForeign([]byte(bad), recipe.NewSchemas(0)); err == nil {
+			if doc, err := decodeForeign([]byte(bad), "https://partner.localhost", recipe.NewSchemas(0)); err == nil {
 				t.Errorf("accepted: %+v", doc)
 			}
 		})
 	}
 	newer := strings.Replace(good, `{"id"`, `{"added_later":{"a":[1]},"id"`, 1)
-	if _, err := decodeForeign([]byte(newer), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign([]byte(newer), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a field of a newer member: %v", err)
 	}
 }
@@ -304,7 +329,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("offerings beside errors")
 			}
 			raw := withRevision(t, p.Document, 1)
-			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
+			if _, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
 			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
@@ -322,11 +347,11 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add(withRevision(f, parsed[0].Document, 1))
 	f.Add([]byte(`{"id":"a","prices":[{"tiers":[{"up_to":-1}]}],"inputs":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		doc, err := decodeForeign(raw, recipe.NewSchemas(0))
+		doc, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0))
 		if err != nil {
 			return
 		}
-		if _, err := doc.PriceList().Line(maxQuantity, price.Terms{DiscountBP: 10000}); err != nil {
+		if _, err := doc.PriceList().Line(doc.Most(), price.Terms{DiscountBP: 10000}); err != nil {
 			t.Fatalf("accepted, but without a price: %v", err)
 		}
 		if _, err := doc.PriceList().Retail(price.Terms{}); err != nil {

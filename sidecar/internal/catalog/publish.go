@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -11,7 +12,7 @@ import (
 // viewer is a reseller that sees our offerings in one currency.
 type viewer struct{ partner, currency string }
 
-// audience is who sees our catalog: resellers with an active agreement, each in the agreement's currency.
+// audience is who sees our catalog: resellers with an active agreement, each once in each currency that was agreed.
 func (s *Service) audience(tx Tx) ([]viewer, error) {
 	all, err := tx.Agreements().List()
 	if err != nil {
@@ -19,8 +20,9 @@ func (s *Service) audience(tx Tx) ([]viewer, error) {
 	}
 	var out []viewer
 	for _, a := range all {
-		if a.Supplier == s.Self && a.State == agreement.Active {
-			out = append(out, viewer{a.Reseller, a.Terms.Currency})
+		v := viewer{a.Reseller, a.Terms.Currency}
+		if a.Supplier == s.Self && a.State == agreement.Active && !slices.Contains(out, v) {
+			out = append(out, v)
 		}
 	}
 	return out, nil
@@ -53,7 +55,7 @@ func (s *Service) Publish(ctx context.Context, j job.Job) error {
 func (s *Service) publishable(ctx context.Context, agreementID string) (a agreement.Agreement, ids []string, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		ids = nil
-		if a, err = tx.Agreements().Get(agreementID); err != nil || a.State != agreement.Active {
+		if a, err = tx.Agreements().Get(s.Self, agreementID); err != nil || a.State != agreement.Active {
 			return err
 		}
 		for after := ""; ; {

@@ -35,7 +35,7 @@ type Reader struct {
 type Refusal struct {
 	OfferingID string
 	Revision   int64
-	// Reason: document_invalid, currency_foreign, revision_rollback, revision_reused, offerings_limit.
+	// Reason: document_invalid, revision_rollback, revision_reused, offerings_limit.
 	Reason string
 	Cause  string
 }
@@ -60,14 +60,15 @@ func (r *Reader) Place(ctx context.Context, partner string) ([]byte, error) {
 // ApplyPage takes over a page that was asked for with the cursor after, and moves the cursor, in one transaction. A page
 // whose bytes do not have its digests is refused as a whole (fault.Invalid, digest_mismatch), so is one that another
 // reader applied meanwhile (fault.Conflict, cursor_moved). An offering that is wrong in itself is refused alone: a new
-// revision that cannot be read hides the offering, since what we have is no longer what is sold.
-func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, page Page, currency string) (Applied, error) {
+// revision that cannot be read hides the offering, since what we have is no longer what is sold. Whether what is kept is sold here,
+// under which agreement, is package listing's to say: an agreement may come after the offering.
+func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, page Page) (Applied, error) {
 	if len(page.Items) > MaxPage || len(page.Cursor) == 0 || len(page.Cursor) > 256 {
 		return Applied{}, fault.New(fault.Invalid, "page_invalid", "a page has at most %d items and a cursor of 1 to 256 bytes", MaxPage)
 	}
 	items := make([]item, 0, len(page.Items))
 	for _, ch := range page.Items {
-		it, err := r.examine(ch, currency)
+		it, err := r.examine(ch, partner)
 		if err != nil {
 			return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 		}
@@ -92,7 +93,7 @@ type item struct {
 	refused *Refusal
 }
 
-func (r *Reader) examine(ch Change, currency string) (item, error) {
+func (r *Reader) examine(ch Change, partner string) (item, error) {
 	it := item{Change: ch}
 	refuse := func(reason, cause string) {
 		it.refused = &Refusal{ch.OfferingID, ch.Revision, reason, cause}
@@ -108,14 +109,12 @@ func (r *Reader) examine(ch Change, currency string) (item, error) {
 	case sha256.Sum256(ch.Document) != ch.Digest:
 		return item{}, fault.New(fault.Invalid, "digest_mismatch", "offering %s does not have its digest", ch.OfferingID)
 	}
-	doc, err := decodeForeign(ch.Document, r.Schemas)
+	doc, err := decodeForeign(ch.Document, partner, r.Schemas)
 	switch {
 	case err != nil:
 		refuse("document_invalid", causeOf(err))
 	case doc.ID != ch.OfferingID || doc.Revision != ch.Revision:
 		refuse("document_invalid", "the document is of another offering or revision")
-	case doc.Currency != currency:
-		refuse("currency_foreign", "the agreement is in "+currency+", the offering in "+doc.Currency)
 	}
 	return it, nil
 }

@@ -104,7 +104,7 @@ func (m member) page(t testing.TB, partner string, cursor []byte, limit int) cat
 
 func (m member) take(t testing.TB, after []byte, p catalog.Page) catalog.Applied {
 	t.Helper()
-	a, err := m.reader.ApplyPage(t.Context(), acme, after, p, "EUR")
+	a, err := m.reader.ApplyPage(t.Context(), acme, after, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestReaderResumesInsideASnapshot(t *testing.T) {
 		t.Errorf("shown: %s", got)
 	}
 	// A page that was applied already.
-	if _, err := m.reader.ApplyPage(t.Context(), acme, second.Cursor, third, "EUR"); fault.ReasonOf(err) != "cursor_moved" {
+	if _, err := m.reader.ApplyPage(t.Context(), acme, second.Cursor, third); fault.ReasonOf(err) != "cursor_moved" {
 		t.Errorf("again: %v", err)
 	}
 	// A new snapshot sweeps what it does not hold.
@@ -398,9 +398,12 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 		{"a tombstone of what we never had", func(*testing.T) catalog.Page {
 			return catalog.Page{Cursor: []byte("n"), Items: []catalog.Change{{OfferingID: "z", Revision: 1, Tombstone: true}}}
 		}, "", "a@5"},
-		{"a foreign currency hides the offering", func(t *testing.T) catalog.Page {
+		{"a currency that another agreement may be in", func(t *testing.T) catalog.Page {
 			return published(t, fields{"revision": 6, "currency": "USD"})
-		}, "currency_foreign", ""},
+		}, "", "a@6"},
+		{"a currency that there is not", func(t *testing.T) catalog.Page {
+			return published(t, fields{"revision": 6, "currency": "XYZ"})
+		}, "document_invalid", ""},
 		{"a document of another offering", func(t *testing.T) catalog.Page {
 			p := published(t, fields{"id": "b", "revision": 6})
 			p.Items[0].OfferingID = "a"
@@ -454,7 +457,7 @@ func TestReaderRefusesAPageAsAWhole(t *testing.T) {
 		"page_invalid":    {noID, noCursor, {Cursor: []byte("n"), Items: make([]catalog.Change, catalog.MaxPage+1)}},
 	} {
 		for _, p := range pages {
-			if _, err := m.reader.ApplyPage(t.Context(), acme, nil, p, "EUR"); fault.ReasonOf(err) != reason || !fault.Is(err, fault.Invalid) {
+			if _, err := m.reader.ApplyPage(t.Context(), acme, nil, p); fault.ReasonOf(err) != reason || !fault.Is(err, fault.Invalid) {
 				t.Errorf("got %v, want %s", err, reason)
 			}
 		}

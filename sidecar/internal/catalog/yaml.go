@@ -201,6 +201,9 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 	if asWritten(path) && (tag == "!!int" || tag == "!!float") {
 		return value
 	}
+	if tag == "!!str" && n.Style == 0 && jsonNumber.MatchString(value) {
+		tag = "!!float" // the library takes a number that is too large for it as a text
+	}
 	switch tag {
 	case "!!str", "!!timestamp":
 		return value
@@ -211,11 +214,17 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 			return t == "true"
 		}
 	case "!!int", "!!float":
-		if jsonNumber.MatchString(value) {
-			return json.Number(value)
+		if !jsonNumber.MatchString(value) {
+			s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
+			return json.Number("0")
 		}
-		s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
-		return json.Number("0")
+		exact, err := text.Number(value)
+		if err != nil {
+			s.refuse(n, path, "number_inexact", err.Error())
+			return json.Number("0")
+		}
+		n.Value = exact
+		return json.Number(exact)
 	}
 	s.refuse(n, path, "yaml_tag", "tag "+n.Tag+" is refused")
 	return nil
@@ -227,7 +236,7 @@ func asWritten(path []string) bool {
 }
 
 var (
-	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$`)
+	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$`)
 	yamlLine   = regexp.MustCompile(`^line (\d+): `)
 )
 

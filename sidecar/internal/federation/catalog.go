@@ -90,12 +90,14 @@ type CatalogReader struct {
 	Link    CatalogLink
 	Catalog *catalog.Reader
 	Logger  *slog.Logger
-	// Synced is told when everything that a partner published was taken over; nil is nobody.
+	// Synced is told when everything that a partner published was taken over: at the end of a snapshot, and at a page
+	// without changes, which a supplier sends when it has nothing new to say. A page with changes does not tell whether
+	// more follow, however few they are. Nil is nobody.
 	Synced func(partner string)
 }
 
 // Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
-func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, currency string, after []byte, page CatalogPage) error {
+func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after []byte, page CatalogPage) error {
 	payload, err := signed.Open(page.Signature, signed.CatalogPage, partner.BusinessKey)
 	if err != nil {
 		return err
@@ -107,11 +109,12 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, curren
 	if !bytes.Equal(payload, want) {
 		return fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
 	}
-	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page, currency)
+	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", refused.Cause)
 	}
-	if err == nil && r.Synced != nil && len(page.Items) < pageSize {
+	last := page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin
+	if err == nil && r.Synced != nil && last {
 		r.Synced(partner.Origin)
 	}
 	return err
@@ -125,39 +128,16 @@ func (r *CatalogReader) Feed() Feed {
 			if p.State != member.Active || !p.Has(member.Supplier) {
 				return false, nil
 			}
-			_, err := supply(tx, r.Self, p.Origin)
-			if fault.Is(err, fault.NotFound) {
-				return false, nil
-			}
-			return err == nil, err
+			pair, err := tx.Agreements().Between(p.Origin, r.Self)
+			return len(agreement.DealsOf(pair)) > 0, err
 		},
 	}
 }
 
-// supply is our active agreement with a supplier; fault.NotFound.
-func supply(tx Tx, self, supplier string) (agreement.Agreement, error) {
-	list, err := tx.Agreements().Between(supplier, self)
-	if err != nil {
-		return agreement.Agreement{}, err
-	}
-	for _, a := range list {
-		if a.State == agreement.Active {
-			return a, nil
-		}
-	}
-	return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no active agreement with %s", supplier)
-}
-
 // once watches the catalog from our cursor.
 func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcome {
-	var currency string
 	var cursor []byte
-	err := r.Work.View(ctx, func(tx Tx) error {
-		a, err := supply(tx, r.Self, partner.Origin)
-		if err != nil {
-			return err
-		}
-		currency = a.Terms.Currency
+	err := r.Work.View(ctx, func(tx Tx) (err error) {
 		cursor, err = tx.Cursors().Cursor(partner.Origin, catalog.FeedCursor)
 		return err
 	})
@@ -167,7 +147,7 @@ func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcom
 	var got Outcome
 	var read error
 	got.Err = r.Link.WatchCatalog(ctx, partner.Origin, cursor, func(p CatalogPage) error {
-		if read = r.Read(ctx, partner, currency, cursor, p); read != nil {
+		if read = r.Read(ctx, partner, cursor, p); read != nil {
 			return read
 		}
 		got.News = got.News || !bytes.Equal(cursor, p.Cursor)

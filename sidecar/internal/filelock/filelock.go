@@ -28,3 +28,19 @@ func open(path string, wait bool) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// TryInside takes a lock that rests on the open file itself, whatever name or mount it was opened by, or returns ErrHeld. It is
+// beside the locks that SQLite takes on its files: on one byte far behind all that is read and written. Closing this f alone
+// gives it back. Systems without such locks (Linux has them) refuse with errors.ErrUnsupported.
+func TryInside(f *os.File) error {
+	if err := lockInside(f); err != nil {
+		return fmt.Errorf("lock inside %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// Names is the number of hard links to a file, 1 where the system does not tell.
+func Names(info os.FileInfo) int { return names(info) }
+
+// Mounted reports whether the file at path is a mount by itself, apart from its folder; false where the system does not tell.
+func Mounted(path string) bool { return mounted(path) }

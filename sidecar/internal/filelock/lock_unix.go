@@ -19,3 +19,10 @@ func lock(f *os.File, wait bool) error {
 	}
 	return err
 }
+
+func names(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Nlink)
+	}
+	return 1
+}

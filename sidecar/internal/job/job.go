@@ -56,6 +56,8 @@ type Store interface {
 	Expedite(kind, partner string, now time.Time) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error
+	// Find is the job of a kind, partner and key, if there is one.
+	Find(kind, partner, key string) (j Job, found bool, err error)
 	// List shows jobs, oldest first.
 	List(limit int) ([]Job, error)
 	// Count counts by kind and state.

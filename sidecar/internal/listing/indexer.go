@@ -181,16 +181,16 @@ func (x *Indexer) over() []string {
 }
 
 func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
-	d, listed, err := t.draft(f, o)
+	d, err := t.draft(f, o)
 	var v View
-	if err == nil && listed {
+	if err == nil && d.unsold == nil {
 		v, err = d.summary(x.Now())
 	}
 	if err != nil {
 		x.Log.Warn("listing left out of the search", "listing", f.Listing, "error", err)
 	}
 	delete(x.until, f.Listing)
-	if err != nil || !listed || v.Hidden {
+	if err != nil || d.unsold != nil || v.Hidden {
 		w.gone = append(w.gone, f.Listing)
 		return
 	}

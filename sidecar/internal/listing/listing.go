@@ -55,6 +55,8 @@ type View struct {
 	// Headline is what lists show.
 	Headline     price.Headline
 	InputsSchema json.RawMessage
+	// MaxQuantity is how many pieces one order line may have, 1 or more.
+	MaxQuantity int64
 	// Digest names what the customer saw: name, prices and input schema. Hex.
 	Digest       string
 	Availability Availability
@@ -83,6 +85,15 @@ type Detail struct {
 	MarkupBP int32
 	// Wholesale is what Headline is for us.
 	Wholesale money.Amount
+	// Unsold says why customers do not see it, hidden or not; nil where it is sold. It has no prices then.
+	Unsold *Unsold
+}
+
+// Unsold is why an offering of a partner is not sold here.
+type Unsold struct {
+	// Reason is withdrawn, agreement_missing, currency_not_agreed, state_not_for_sale or price_overflow; Cause says it for people.
+	Reason string
+	Cause  string
 }
 
 // Offer is a listing with all that an order needs.

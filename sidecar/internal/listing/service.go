@@ -43,8 +43,7 @@ func withdrawn() error {
 	return fault.New(fault.NotFound, "listing_withdrawn", "the listing is not sold here any more")
 }
 
-// read finds one listing; fault.NotFound with reason listing_not_found, or listing_withdrawn for an offering that is not sold
-// here now.
+// read finds one listing; fault.NotFound with reason listing_not_found.
 func (s *Service) read(tx Tx, id string) (draft, error) {
 	found, err := tx.Catalog().ForeignByListing([]string{id})
 	if err != nil {
@@ -61,8 +60,24 @@ func (s *Service) read(tx Tx, id string) (draft, error) {
 	if err != nil {
 		return draft{}, err
 	}
-	d, listed, err := t.draft(found[0], o)
-	if err == nil && !listed {
+	return t.draft(found[0], o)
+}
+
+// sold is a listing as a customer may have it; fault.NotFound, listing_not_found, or listing_withdrawn for one that is hidden or
+// not sold here now.
+func (s *Service) sold(tx Tx, id string) (draft, error) {
+	d, err := s.read(tx, id)
+	if err == nil && (d.unsold != nil || d.override.Hidden) {
+		err = withdrawn()
+	}
+	return d, err
+}
+
+// managed is a listing as an operator may have it; fault.NotFound, listing_not_found, or listing_withdrawn for an offering that its
+// supplier took back.
+func (s *Service) managed(tx Tx, id string) (draft, error) {
+	d, err := s.read(tx, id)
+	if err == nil && d.foreign.Tombstone {
 		err = withdrawn()
 	}
 	return d, err
@@ -75,12 +90,9 @@ const MaxVariants = 200
 // schema and digest: none where it stands alone. One that is hidden is not sold. Error: fault.NotFound, listing_not_found or listing_withdrawn.
 func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.read(tx, id)
+		d, err := s.sold(tx, id)
 		if err != nil {
 			return err
-		}
-		if d.override.Hidden {
-			return withdrawn()
 		}
 		if v, err = d.view(s.Now()); err != nil || v.Family == "" {
 			return err
@@ -98,12 +110,9 @@ func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, 
 func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 	var o Offer
 	err := s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.read(tx, id)
+		d, err := s.sold(tx, id)
 		if err != nil {
 			return err
-		}
-		if d.override.Hidden {
-			return withdrawn()
 		}
 		v, err := d.view(s.Now())
 		o = Offer{
@@ -118,11 +127,11 @@ func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 	return o, nil
 }
 
-// Detail reads one listing for an operator, hidden or not. Error: fault.NotFound, listing_not_found or listing_withdrawn.
+// Detail reads one listing for an operator, hidden or not, sold or not. Error: fault.NotFound, listing_not_found or listing_withdrawn.
 func (s *Service) Detail(ctx context.Context, id string) (Detail, error) {
 	var out Detail
 	err := s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.read(tx, id)
+		d, err := s.managed(tx, id)
 		if err != nil {
 			return err
 		}
@@ -192,11 +201,11 @@ func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, er
 		if err != nil {
 			return nil, err
 		}
-		d, listed, err := t.draft(f, o)
+		d, err := t.draft(f, o)
 		if err != nil {
 			return nil, err
 		}
-		if !listed || o.Hidden {
+		if d.unsold != nil || o.Hidden {
 			continue
 		}
 		v, err := of(d, s.Now())
@@ -214,7 +223,7 @@ func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, er
 // DefaultPage is how many listings List returns where no limit is given.
 const DefaultPage = 100
 
-// List pages through all listings, or a partner's, for operators.
+// List pages through all listings, or a partner's, for operators: what is not sold too, with the reason.
 func (s *Service) List(ctx context.Context, partner, pageToken string, limit int) ([]Detail, string, error) {
 	if limit <= 0 {
 		limit = DefaultPage
@@ -244,17 +253,15 @@ func (s *Service) List(ctx context.Context, partner, pageToken string, limit int
 				if partner != "" && f.Partner != partner {
 					return nil
 				}
-				d, shown, err := s.detailOf(tx, t, f)
-				if err != nil {
-					return err
-				}
-				if shown && len(out) == limit {
+				if len(out) == limit {
 					next = encodeToken(atPartner, atID)
 					return nil
 				}
-				if shown {
-					out = append(out, d)
+				d, err := s.detailOf(tx, t, f)
+				if err != nil {
+					return err
 				}
+				out = append(out, d)
 				atPartner, atID = f.Partner, f.ID
 			}
 			if len(page) <= limit {
@@ -268,20 +275,16 @@ func (s *Service) List(ctx context.Context, partner, pageToken string, limit int
 	return out, next, nil
 }
 
-func (s *Service) detailOf(tx Tx, t terms, f catalog.Foreign) (Detail, bool, error) {
+func (s *Service) detailOf(tx Tx, t terms, f catalog.Foreign) (Detail, error) {
 	o, err := tx.Listings().Override(f.Listing)
 	if err != nil {
-		return Detail{}, false, err
+		return Detail{}, err
 	}
-	d, listed, err := t.draft(f, o)
-	if err != nil || !listed {
-		return Detail{}, false, err
+	d, err := t.draft(f, o)
+	if err != nil {
+		return Detail{}, err
 	}
-	out, err := d.detail(s.Now())
-	if fault.Is(err, fault.Invalid) {
-		return Detail{}, false, nil
-	}
-	return out, true, err
+	return d.detail(s.Now())
 }
 
 func encodeToken(partner, id string) string {
@@ -336,7 +339,7 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 	}
 	var out Detail
 	err := s.Work.Do(ctx, func(tx Tx) error {
-		d, err := s.read(tx, id)
+		d, err := s.managed(tx, id)
 		if err != nil {
 			return err
 		}
@@ -345,7 +348,7 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		if _, err := tx.Listings().PutOverride(o); err != nil {
 			return err
 		}
-		if d, err = s.read(tx, id); err != nil {
+		if d, err = s.managed(tx, id); err != nil {
 			return err
 		}
 		out, err = d.detail(s.Now())
@@ -367,6 +370,9 @@ func checkOwn(written *string, most int, line bool) (*string, *fault.Error) {
 		return nil, fault.New(fault.Invalid, "text_invalid", "%s", err.Error())
 	case utf8.RuneCountInString(clean) > most:
 		return nil, fault.New(fault.Invalid, "text_invalid", "is longer than %d characters", most)
+	case clean != "" && !text.Visible(clean):
+		return nil, fault.New(fault.Invalid, "text_invalid", "has no character that people can see").
+			Do("write one, or nothing at all to return to the supplier's text")
 	case line && strings.ContainsAny(clean, "\n\t"):
 		return nil, fault.New(fault.Invalid, "text_invalid", "must be one line")
 	}

@@ -5,22 +5,26 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
-// terms are what all listings depend on: our markup rules and the active agreements by supplier.
+// terms are what all listings depend on: our markup rules and our deals by supplier.
 type terms struct {
 	rules map[Rule]int32
-	deals map[string]agreement.Agreement
+	deals map[string]agreement.Deals
 }
 
 func readTerms(tx Tx, self string) (terms, error) {
-	t := terms{rules: map[Rule]int32{}, deals: map[string]agreement.Agreement{}}
+	t := terms{rules: map[Rule]int32{}, deals: map[string]agreement.Deals{}}
 	rules, err := tx.Listings().Rules()
 	if err != nil {
 		return terms{}, err
@@ -32,13 +36,14 @@ func readTerms(tx Tx, self string) (terms, error) {
 	if err != nil {
 		return terms{}, err
 	}
+	bought := map[string][]agreement.Agreement{}
 	for _, a := range all {
-		if a.Reseller != self || a.State != agreement.Active {
-			continue
+		if a.Reseller == self {
+			bought[a.Supplier] = append(bought[a.Supplier], a)
 		}
-		if before, has := t.deals[a.Supplier]; !has || before.ActiveSince.Before(a.ActiveSince) {
-			t.deals[a.Supplier] = a
-		}
+	}
+	for supplier, pair := range bought {
+		t.deals[supplier] = agreement.DealsOf(pair)
 	}
 	return t, nil
 }
@@ -47,8 +52,10 @@ func readTerms(tx Tx, self string) (terms, error) {
 func (t terms) fingerprint() string {
 	s := fmt.Sprint(t.rules) // maps print in the order of their keys
 	deals := map[string]string{}
-	for partner, a := range t.deals {
-		deals[partner] = fmt.Sprintf("%s %d %s", a.ID, a.Terms.WholesaleDiscountBP, a.Terms.Currency)
+	for partner, in := range t.deals {
+		for currency, a := range in {
+			deals[partner+" "+currency] = fmt.Sprintf("%s %d", a.ID, a.Terms.WholesaleDiscountBP)
+		}
 	}
 	return s + fmt.Sprint(deals)
 }
@@ -76,23 +83,31 @@ type draft struct {
 	deal     agreement.Agreement
 	override Override
 	markup   int32
+	// unsold says why customers do not see it; nil where they do, if it is not hidden.
+	unsold *Unsold
 }
 
-// draft returns listed false for an offering that is not listed now. The document was checked when it came in.
-func (t terms) draft(f catalog.Foreign, o Override) (d draft, listed bool, err error) {
-	deal, has := t.deals[f.Partner]
-	if !has || f.Tombstone {
-		return draft{}, false, nil
-	}
-	d = draft{foreign: f, deal: deal, override: o}
+// draft makes the draft of an offering. The document was checked when it came in.
+func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
+	d := draft{foreign: f, override: o}
 	if err := json.Unmarshal(f.Document, &d.doc); err != nil {
-		return draft{}, false, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
+		return draft{}, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
 	}
-	if !d.doc.State.Visible() || d.doc.Currency != deal.Terms.Currency {
-		return draft{}, false, nil
+	var agreed bool
+	d.deal, agreed = t.deals[f.Partner][d.doc.Currency]
+	switch {
+	case f.Tombstone:
+		d.unsold = &Unsold{"withdrawn", f.Partner + " does not offer it any more"}
+	case len(t.deals[f.Partner]) == 0:
+		d.unsold = &Unsold{"agreement_missing", "there is no active agreement with " + f.Partner}
+	case !agreed:
+		d.unsold = &Unsold{"currency_not_agreed", fmt.Sprintf("it is priced in %s, and what is agreed with %s is in %s",
+			d.doc.Currency, f.Partner, strings.Join(slices.Sorted(maps.Keys(t.deals[f.Partner])), ", "))}
+	case !d.doc.State.Visible():
+		d.unsold = &Unsold{"state_not_for_sale", f.Partner + " has it in state " + string(d.doc.State)}
 	}
 	d.markup = t.markup(o, f.Partner, text.CleanLine(d.doc.Category, text.MaxLabel))
-	return d, true, nil
+	return d, nil
 }
 
 // terms are what its retail price is made with.
@@ -100,8 +115,8 @@ func (d draft) terms() price.Terms {
 	return price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP, MarkupBP: d.markup}
 }
 
-// summary is a view without prices, schema and digest: what the index takes.
-func (d draft) summary(now time.Time) (View, error) {
+// texts are a view without any price, schema and digest.
+func (d draft) texts(now time.Time) View {
 	doc := d.doc
 	v := View{
 		ID: d.foreign.Listing, Partner: d.foreign.Partner, OfferingID: d.foreign.ID, Revision: d.foreign.Revision,
@@ -123,8 +138,14 @@ func (d draft) summary(now time.Time) (View, error) {
 	for _, c := range doc.Certifications {
 		v.Certifications = append(v.Certifications, text.CleanLine(c, text.MaxLabel))
 	}
+	return v
+}
+
+// summary is a view without prices, schema and digest: what the index takes.
+func (d draft) summary(now time.Time) (View, error) {
+	v := d.texts(now)
 	var err error
-	v.Headline, err = doc.PriceList().Headline(d.terms())
+	v.Headline, err = d.doc.PriceList().Headline(d.terms())
 	v.Headline.Per = text.CleanLine(v.Headline.Per, text.MaxUnit)
 	return v, err
 }
@@ -166,7 +187,7 @@ func (d draft) view(now time.Time) (View, error) {
 		v.Prices[i].Name = text.CleanLine(v.Prices[i].Name, text.MaxName)
 		v.Prices[i].Unit = text.CleanLine(v.Prices[i].Unit, text.MaxUnit)
 	}
-	v.InputsSchema = d.doc.Inputs
+	v.InputsSchema, v.MaxQuantity = d.doc.Inputs, d.doc.Most()
 	seen, err := json.Marshal(struct {
 		Name     string            `json:"name"`
 		Currency string            `json:"currency"`
@@ -181,13 +202,25 @@ func (d draft) view(now time.Time) (View, error) {
 	return v, nil
 }
 
+// detail is the view of what is sold, and of what is not, its texts with the reason; a price that cannot be counted is one.
 func (d draft) detail(now time.Time) (Detail, error) {
+	out := Detail{MarkupBP: d.markup, Unsold: d.unsold}
+	if d.unsold != nil {
+		out.View = d.texts(now)
+		return out, nil
+	}
 	v, err := d.view(now)
+	if fault.Is(err, fault.Invalid) {
+		out.View, out.Unsold = d.texts(now), &Unsold{fault.ReasonOf(err), err.Error()}
+		return out, nil
+	}
 	if err != nil {
 		return Detail{}, err
 	}
+	out.View = v
 	wholesale, err := d.doc.PriceList().Headline(price.Terms{DiscountBP: d.deal.Terms.WholesaleDiscountBP})
-	return Detail{View: v, MarkupBP: d.markup, Wholesale: wholesale.Amount}, err
+	out.Wholesale = wholesale.Amount
+	return out, err
 }
 
 func own(override *string, supplier string) string {

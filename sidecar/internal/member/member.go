@@ -12,7 +12,7 @@ const (
 
 // Partner is a member with which we have, or are making, a partnership.
 type Partner struct {
-	// Origin is https://host[:port], canonical; the member's identity.
+	// Origin is the member's identity, a canonical origin as guard.Origin writes it.
 	Origin string
 	// PartnershipID is the same on both sides; the ledgers start from its hash.
 	PartnershipID string
@@ -33,9 +33,13 @@ type Partner struct {
 	// SealingKey is the JWK (public) to which access data for this partner are sealed.
 	SealingKey []byte
 	// Proposal is the hanse-peering+jwt as sent or received.
-	Proposal  string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Proposal string
+	// Refusal says why the partnership is refused, in the words of the side that refused it.
+	Refusal string
+	// RefusedUntil is when a proposal of a member that we refused counts again; zero where the member refused us.
+	RefusedUntil time.Time
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 	// Version is for compare-and-swap; 0 is new.
 	Version int64
 }
@@ -57,4 +61,6 @@ type Store interface {
 	List() ([]Partner, error)
 	// Put inserts (Version 0) or compares and swaps; fault.Conflict. It returns the stored record with its new version.
 	Put(Partner) (Partner, error)
+	// Remove forgets a partner with whom nothing was signed by us, and the agreements that it offered; fault.NotFound.
+	Remove(origin string) error
 }

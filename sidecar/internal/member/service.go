@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -27,7 +28,15 @@ type Directory interface {
 
 // Link sends proposals.
 type Link interface {
-	Propose(ctx context.Context, partner, document string) (state string, err error)
+	Propose(ctx context.Context, partner, document string) (Answer, error)
+}
+
+// Answer is what a member hears of its proposal.
+type Answer struct {
+	// State of the partnership at the one that answers.
+	State State
+	// Reason of a refusal; "" where none is told.
+	Reason string
 }
 
 // Service makes and keeps partnerships.
@@ -40,8 +49,12 @@ type Service struct {
 	Signer    signed.Signer
 	// OwnKey is the thumbprint of our business key.
 	OwnKey func() string
-	Now    func() time.Time
-	NewID  func() string
+	// Site names what one party holds of the network: its registered domain, or the prefix of an address.
+	Site func(origin string) string
+	// Dropped is told of each proposal that nobody acted on and that is forgotten; nil is nobody.
+	Dropped func(p Partner, why string)
+	Now     func() time.Time
+	NewID   func() string
 }
 
 // proposal is the payload of a hanse-peering+jwt.
@@ -87,7 +100,7 @@ func (s *Service) Add(ctx context.Context, origin string, role Role, thumbprint 
 	if err != nil {
 		return partner, fmt.Errorf("propose to %s: %w", origin, err)
 	}
-	return s.settle(ctx, origin, State(answer))
+	return s.settle(ctx, origin, answer)
 }
 
 func (s *Service) propose(info trust.Info, role Role) (string, error) {
@@ -105,24 +118,19 @@ func (s *Service) propose(info trust.Info, role Role) (string, error) {
 // rollover signed with the pinned key to prove.
 func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state State, document string) (Partner, error) {
 	var out Partner
+	var dropped []drop
 	err := s.Work.Do(ctx, func(tx Tx) error {
-		p, err := tx.Partners().Get(info.Origin)
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		dropped = nil
+		now := s.Now()
+		p, err := s.known(tx, info, state, now)
+		if err != nil {
 			return err
 		}
-		now := s.Now()
-		if fault.Is(err, fault.NotFound) {
-			p = Partner{Origin: info.Origin, PartnershipID: trust.PartnershipID(s.Self, info.Origin), CreatedAt: now}
-		} else if p.Thumbprint != info.Thumbprint {
-			return fault.New(fault.Denied, "key_discontinuity", "%s shows another business key than the pinned one", info.Origin).
-				Do("compare fingerprints with the member over another channel before you trust the new key")
+		if state == Pending && p.State == Refused && now.Before(p.RefusedUntil) {
+			out = p
+			return nil
 		}
 		d := info.Document
-		if p.NextKeyDigest != "" && p.NextKeyDigest != d.NextKeyDigest {
-			// Whoever holds only the online key must not choose the one that follows it.
-			return fault.New(fault.Denied, "key_discontinuity", "%s commits to another next key than the pinned one", info.Origin).
-				Do("compare fingerprints with the member over another channel")
-		}
 		p.Name, p.LegalName, p.Country, p.RegistrationID, p.Contact = d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact
 		p.BusinessKey, p.Thumbprint, p.NextKeyDigest, p.SealingKey = info.BusinessKey, info.Thumbprint, d.NextKeyDigest, info.SealingKey
 		p.Proposal, p.UpdatedAt = document, now
@@ -130,12 +138,12 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 			p.Roles = append(slices.Clone(p.Roles), role)
 		}
 		switch {
-		case p.State == "" && state == Pending:
-			err = roomForProposal(tx)
-			if err == nil {
-				p, err = p.Move(Pending)
+		case state == Pending && (p.State == "" || p.State == Refused):
+			if dropped, err = s.makeRoom(tx, info.Origin, now); err != nil {
+				return err
 			}
-		case p.State == "", p.State == Refused && state == Proposed:
+			p, err = p.Move(Pending)
+		case p.State == "", p.State == Refused:
 			p, err = p.Move(state)
 		case p.State == Proposed && state == Pending:
 			// Both sides proposed; our operator wants it already.
@@ -144,55 +152,63 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		if err != nil {
 			return err
 		}
+		p.Refusal, p.RefusedUntil = "", time.Time{}
 		out, err = tx.Partners().Put(p)
 		return err
 	})
 	if err != nil {
 		return Partner{}, fmt.Errorf("pin partner %s: %w", info.Origin, err)
 	}
+	s.tell(dropped)
 	return out, nil
 }
 
-// maxPending bounds how many members may wait for our operator: anybody with a domain may propose.
-const maxPending = 1000
-
-func roomForProposal(tx Tx) error {
-	all, err := tx.Partners().List()
-	if err != nil {
-		return err
+// known is the partner as pinned, or a new one. One that we refused never had its keys compared with anybody: once a proposal of it
+// counts again, it begins anew with those that it shows then.
+func (s *Service) known(tx Tx, info trust.Info, state State, now time.Time) (Partner, error) {
+	p, err := tx.Partners().Get(info.Origin)
+	switch refusedByUs := p.State == Refused && !p.RefusedUntil.IsZero(); {
+	case fault.Is(err, fault.NotFound):
+		return Partner{Origin: info.Origin, PartnershipID: trust.PartnershipID(s.Self, info.Origin), CreatedAt: now}, nil
+	case err != nil:
+		return p, err
+	case refusedByUs && state == Pending && now.Before(p.RefusedUntil):
+		return p, nil
+	case refusedByUs:
+		p.Roles = nil
+		return p, nil
+	case p.Thumbprint != info.Thumbprint:
+		return p, fault.New(fault.Denied, "key_discontinuity", "%s shows another business key than the pinned one", info.Origin).
+			Do("compare fingerprints with the member over another channel before you trust the new key")
+	case p.NextKeyDigest != "" && p.NextKeyDigest != info.Document.NextKeyDigest:
+		// Whoever holds only the online key must not choose the one that follows it.
+		return p, fault.New(fault.Denied, "key_discontinuity", "%s commits to another next key than the pinned one", info.Origin).
+			Do("compare fingerprints with the member over another channel")
 	}
-	pending := 0
-	for _, p := range all {
-		if p.State == Pending {
-			pending++
-		}
-	}
-	if pending >= maxPending {
-		return fault.New(fault.Exhausted, "proposals_limit", "too many proposals wait for an operator here")
-	}
-	return nil
+	return p, nil
 }
 
 // settle takes the member's answer to our proposal. Our operator has proposed, so here the partnership is qualified unless
 // the member refused; there its own operator decides.
-func (s *Service) settle(ctx context.Context, origin string, answer State) (Partner, error) {
+func (s *Service) settle(ctx context.Context, origin string, answer Answer) (Partner, error) {
 	var out Partner
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		p, err := tx.Partners().Get(origin)
 		if err != nil {
 			return err
 		}
-		next := s.qualify(p)
-		if answer == Refused {
-			next = Refused
+		next, refusal := s.qualify(p), ""
+		if answer.State == Refused {
+			next, refusal = Refused, text.CleanLine(answer.Reason, maxTold)
 		}
-		if p.State == Active || p.State == Suspended || p.State == next {
+		if p.State == Active || p.State == Suspended || p.State == next && p.Refusal == refusal {
 			out = p
 			return nil
 		}
 		if p, err = p.Move(next); err != nil {
 			return err
 		}
+		p.Refusal = refusal
 		p.UpdatedAt = s.Now()
 		out, err = tx.Partners().Put(p)
 		return err
@@ -207,37 +223,37 @@ func (s *Service) settle(ctx context.Context, origin string, answer State) (Part
 func (s *Service) qualify(Partner) State { return Qualified }
 
 // ReceiveProposal takes a member's proposal and returns the partnership's state here: pending until our operator adds the
-// member too, offers it an agreement or accepts one. The caller is the origin that the access token proved.
-func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (State, error) {
+// member too, offers it an agreement, accepts one, or refuses it. The caller is the origin that the access token proved.
+func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) (Answer, error) {
 	info, err := s.Discover(ctx, caller)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	payload, err := signed.Open(document, signed.Peering, info.BusinessKey)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	var p proposal
 	if err := signed.Decode(payload, &p); err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	role := Reseller
 	switch {
 	case p.Issuer != caller || p.Audience != s.Self || p.Partnership != trust.PartnershipID(s.Self, caller):
-		return "", fault.New(fault.Invalid, "document_parties", "the proposal is for other parties")
+		return Answer{}, fault.New(fault.Invalid, "document_parties", "the proposal is for other parties")
 	case p.RecipientKey != s.OwnKey():
-		return "", fault.New(fault.Precondition, "recipient_key", "the proposal pins another key of ours than the present one").
+		return Answer{}, fault.New(fault.Precondition, "recipient_key", "the proposal pins another key of ours than the present one").
 			Do("read our member document again and propose again")
 	case p.Role == Reseller:
 		role = Supplier
 	case p.Role != Supplier:
-		return "", fault.New(fault.Invalid, "role_unknown", "role %q is neither supplier nor reseller", p.Role)
+		return Answer{}, fault.New(fault.Invalid, "role_unknown", "role %q is neither supplier nor reseller", p.Role)
 	}
 	partner, err := s.pin(ctx, info, role, Pending, document)
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
-	return partner.State, nil
+	return partner.answer(), nil
 }
 
 // Get reads a partner; fault.NotFound.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
@@ -38,8 +39,14 @@ type house struct {
 	away  map[string]bool
 	// answer is what partners say to proposals; sent is what they got.
 	answer member.State
+	// reason is why they refuse.
+	reason string
 	sent   []string
 	woken  int
+	clock  *markettest.Clock
+	store  *store.Store
+	// dropped are the proposals that were forgotten.
+	dropped []string
 }
 
 // pocket is keys.Store in memory, for the other members.
@@ -73,11 +80,12 @@ func newHouse(t *testing.T) *house {
 			h.woken++
 		}
 	}})
-	h.keys = own.Keys
+	h.keys, h.clock, h.store = own.Keys, own.Clock, own.Store
 	ids := 0
 	h.service = &member.Service{
-		OwnKey: func() string { return "our-key" },
-		Self:   self, Work: store.For[member.Tx](own.Store), Directory: h, Link: h, Signer: h.keys, Now: own.Clock.Now,
+		OwnKey: func() string { return "our-key" }, Site: guard.Site,
+		Dropped: func(p member.Partner, why string) { h.dropped = append(h.dropped, p.Origin+" "+why) },
+		Self:    self, Work: store.For[member.Tx](own.Store), Directory: h, Link: h, Signer: h.keys, Now: own.Clock.Now,
 		NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) },
 	}
 	return h
@@ -93,12 +101,12 @@ func (h *house) Member(_ context.Context, origin string) (trust.Info, error) {
 }
 
 // Propose implements member.Link.
-func (h *house) Propose(_ context.Context, partner, document string) (string, error) {
+func (h *house) Propose(_ context.Context, partner, document string) (member.Answer, error) {
 	if h.away[partner+"/link"] {
-		return "", fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner)
+		return member.Answer{}, fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner)
 	}
 	h.sent = append(h.sent, document)
-	return string(h.answer), nil
+	return member.Answer{State: h.answer, Reason: h.reason}, nil
 }
 
 // moveIn makes a member show itself at an origin, with keys of its own.
@@ -364,7 +372,7 @@ func TestAProposalReceivedIsPinnedAndWaitsForOurOperator(t *testing.T) {
 			document := sign(t, theirs, signed.Peering, payload)
 			for range 2 {
 				state, err := h.service.ReceiveProposal(context.Background(), them, document)
-				if err != nil || state != member.Pending {
+				if err != nil || state.State != member.Pending {
 					t.Fatalf("it is %s, %v", state, err)
 				}
 			}
@@ -385,7 +393,7 @@ func TestProposalsThatCrossMeet(t *testing.T) {
 	payload := proposal()
 	payload["role"] = member.Reseller
 	state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, payload))
-	if err != nil || state != member.Qualified {
+	if err != nil || state.State != member.Qualified {
 		t.Fatalf("it is %s, %v", state, err)
 	}
 }
@@ -480,36 +488,11 @@ func TestAddingAMemberThatWaitsQualifiesIt(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
-	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal())); err != nil || state != member.Pending {
+	if state, err := h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal())); err != nil || state.State != member.Pending {
 		t.Fatalf("it is %s, %v", state, err)
 	}
 	if p := h.add(them, member.Reseller); p.State != member.Qualified || !slices.Equal(p.Roles, []member.Role{member.Reseller}) {
 		t.Errorf("added as %+v", p)
-	}
-}
-
-func TestProposalsThatWaitHaveALimit(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	theirs := h.moveIn(them)
-	err := h.service.Work.Do(context.Background(), func(tx member.Tx) error {
-		for i := range 1000 {
-			if _, err := tx.Partners().Put(member.Partner{Origin: fmt.Sprintf("https://m%d.localhost:9", i), State: member.Pending}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := h.partners()
-	_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal()))
-	refused(t, err, fault.Exhausted, "proposals_limit")
-	h.unchanged(before)
-	// Our operator is not kept from adding it.
-	if p := h.add(them, member.Reseller); p.State != member.Qualified {
-		t.Errorf("it is %s", p.State)
 	}
 }
 
@@ -530,7 +513,7 @@ func TestTransitionsOfAPartnership(t *testing.T) {
 		member.Proposed:  {member.Pending, member.Qualified, member.Refused, member.Ended},
 		member.Pending:   {member.Qualified, member.Refused, member.Ended},
 		member.Qualified: {member.Active, member.Refused, member.Ended},
-		member.Refused:   {member.Proposed, member.Qualified},
+		member.Refused:   {member.Proposed, member.Pending, member.Qualified},
 		member.Active:    {member.Suspended, member.Ended},
 		member.Suspended: {member.Active, member.Ended},
 	}

@@ -21,7 +21,7 @@ var transitions = map[State][]State{
 	Proposed:  {Pending, Qualified, Refused, Ended},
 	Pending:   {Qualified, Refused, Ended},
 	Qualified: {Active, Refused, Ended},
-	Refused:   {Proposed, Qualified},
+	Refused:   {Proposed, Pending, Qualified},
 	Active:    {Suspended, Ended},
 	Suspended: {Active, Ended},
 	Ended:     {},

@@ -15,5 +15,7 @@
 //	hanse_job_runs_total{kind,result}                      hanse_job_run_duration_seconds{kind}
 //	hanse_auth_failures_total{surface,reason}              hanse_auth_replays_total{kind}
 //	hanse_store_commits_total, hanse_store_closures_total  hanse_store_commit_duration_seconds
+//	hanse_store_commit_failures_total{reason}
+//	hanse_tls_certificate_expiry_timestamp_seconds         hanse_tls_certificate_reload_failures_total
 //	hanse_build_info{version,revision,goversion}           go_*, process_*
 package metrics

@@ -31,6 +31,9 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Snapshot reads the gauges that come from SQL, once a scrape. Default: none are shown.
 	Snapshot func(ctx context.Context) (Snapshot, error)
+	// Certificate tells when the certificate that partners see expires (zero while there is none), and how many looks at its
+	// renewed files found none that can be used. Default: neither is shown.
+	Certificate func() (expires time.Time, failures uint64)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Version and Revision are shown in hanse_build_info. Default: "dev" and "unknown".
@@ -44,7 +47,7 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns *prometheus.CounterVec
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures *prometheus.CounterVec
 	rpcDuration, adapterDuration, jobDuration                     *prometheus.HistogramVec
 	commits, closures                                             prometheus.Counter
 	commitDuration                                                prometheus.Histogram
@@ -81,6 +84,7 @@ func New(cfg Config) (*Metrics, error) {
 		jobDuration:     histogram("hanse_job_run_duration_seconds", "Duration of job runs.", prometheus.ExponentialBuckets(0.001, 4, 9), "kind"),
 		commits:         prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_commits_total", Help: "Write transactions committed."}),
 		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
+		commitFailures:  counter("hanse_store_commit_failures_total", "Units of work that the database did not take, by reason.", "reason"),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hanse_build_info", Help: "1, with the build as labels."}, []string{"version", "revision", "goversion"})
@@ -88,10 +92,13 @@ func New(cfg Config) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
 		m.jobRuns, m.jobDuration,
-		m.commits, m.closures, m.commitDuration, m.partners, build,
+		m.commits, m.closures, m.commitFailures, m.commitDuration, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
+	}
+	if cfg.Certificate != nil {
+		all = append(all, certificate(cfg.Certificate)...)
 	}
 	if cfg.Process {
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -102,6 +109,26 @@ func New(cfg Config) (*Metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+func certificate(state func() (time.Time, uint64)) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hanse_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate that partners see expires; 0 while there is none.",
+		}, func() float64 {
+			expires, _ := state()
+			if expires.IsZero() {
+				return 0
+			}
+			return float64(expires.Unix())
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "hanse_tls_certificate_reload_failures_total", Help: "Looks at renewed certificate files that found none that can be used.",
+		}, func() float64 {
+			_, failures := state()
+			return float64(failures)
+		}),
+	}
 }
 
 // RPC counts one call. Result is "ok" or the Connect code in snake_case. A stream's duration says when the client left and
@@ -159,6 +186,13 @@ func (m *Metrics) Commit(closures int, d time.Duration) {
 	m.commits.Inc()
 	m.closures.Add(float64(closures))
 	m.commitDuration.Observe(d.Seconds())
+}
+
+// CommitFailed counts one unit of work that the database did not take.
+func (m *Metrics) CommitFailed(reason string) {
+	if m != nil {
+		m.commitFailures.WithLabelValues(m.words.bound("store_reason", reason)).Inc()
+	}
 }
 
 // PeerUp records whether the last call at a partner reached it.

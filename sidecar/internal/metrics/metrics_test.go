@@ -39,7 +39,8 @@ func snapshot(context.Context) (Snapshot, error) {
 func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	m, err := New(Config{Registerer: registry, Snapshot: snapshot, Now: func() time.Time { return start.Add(time.Minute) }, Version: "1.2.3", Revision: "abc"})
+	expiry := func() (time.Time, uint64) { return start, 2 }
+	m, err := New(Config{Registerer: registry, Snapshot: snapshot, Certificate: expiry, Now: func() time.Time { return start.Add(time.Minute) }, Version: "1.2.3", Revision: "abc"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +52,7 @@ func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	m.AuthFailure(SurfacePortal, "key_invalid")
 	m.Replay("dpop")
 	m.Commit(3, time.Millisecond)
+	m.CommitFailed("disk_full")
 	m.PeerUp("https://b.example:8443", true)
 	m.PeerSkew("https://b.example:8443", -2*time.Second)
 	m.FeedLag("https://b.example:8443", 7)
@@ -232,6 +234,7 @@ func TestNilMetrics_CountNothing(t *testing.T) {
 	m.AuthFailure("", "")
 	m.Replay("")
 	m.Commit(1, 0)
+	m.CommitFailed("")
 	m.PeerUp("", true)
 	m.PeerSkew("", 0)
 	m.FeedLag("", 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -17,6 +18,7 @@ import (
 // Tx is what this package reads of a transaction.
 type Tx interface {
 	Partners() member.Store
+	Agreements() agreement.Store
 	Catalog() catalog.Store
 	RetailOrders() retail.Store
 	ResaleOrders() resale.Store
@@ -35,6 +37,8 @@ type Reach struct {
 
 // Desk reads.
 type Desk struct {
+	// Self is our own origin.
+	Self string
 	Work unit.Work[Tx]
 	Book *ledger.Book
 	// Reach tells a partner's presence.

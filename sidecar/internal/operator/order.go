@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
@@ -27,13 +29,16 @@ const (
 type Order struct {
 	Side Side
 	ID   string
-	// Portal is set on the retail side.
-	Portal string
-	State  order.State
+	// Portal and Customer are set on the retail side.
+	Portal   string
+	Customer string
+	State    order.State
 	// Reason and Message explain the state where it does not explain itself.
-	Reason    string
-	Message   string
-	Items     []Item
+	Reason  string
+	Message string
+	Items   []Item
+	// Totals are what a retail order comes to; see Total.
+	Totals    []Total
 	Timeline  []order.Event
 	PlacedAt  time.Time
 	UpdatedAt time.Time
@@ -46,17 +51,27 @@ type Item struct {
 	order.Item
 	CorrelationID string
 	Partner       string
+	// ListingID, Retail and Margin are of the retail side: what the customer owes, and what is ours of it.
+	ListingID string
+	Retail    price.Line
+	Margin    price.Line
+	// Pseudonym is what the partner calls its customer; on the resale side, of one order that was asked for.
+	Pseudonym string
 }
 
 func ofRetail(o retail.Order) Order {
 	telling := o.Telling()
 	out := Order{
-		Side: Retail, ID: o.ID, Portal: o.Portal, State: o.State(), Reason: telling.Reason, Message: telling.Message,
+		Side: Retail, ID: o.ID, Portal: o.Portal, Customer: o.Customer, State: o.State(), Reason: telling.Reason, Message: telling.Message,
 		Timeline: o.Timeline(), PlacedAt: o.PlacedAt, UpdatedAt: o.UpdatedAt, place: o.Place(),
 	}
 	for _, it := range o.Items {
-		out.Items = append(out.Items, Item{Item: it.Item, CorrelationID: it.CorrelationID, Partner: it.Partner})
+		out.Items = append(out.Items, Item{
+			Item: it.Item, CorrelationID: it.CorrelationID, Partner: it.Partner,
+			ListingID: it.ListingID, Retail: it.Retail, Margin: margin(it.Retail, it.Wholesale),
+		})
 	}
+	out.Totals = totals(out.Items)
 	return out
 }
 
@@ -138,33 +153,82 @@ func (d *Desk) Orders(ctx context.Context, side Side, openOnly bool, pageToken s
 	return list, at.String(), nil
 }
 
-// Order finds the one order of an id or correlation id. Errors: fault.NotFound; fault.Precondition with reason
-// order_id_ambiguous where several have that id.
-func (d *Desk) Order(ctx context.Context, id string) (Order, error) {
+// Query names an order: by its id or a correlation id, and where several have that id, by its side, its partner or its portal.
+type Query struct {
+	ID   string
+	Side Side
+	// Partner is a supplier of one of its items, or the reseller who placed it; "" is any.
+	Partner string
+	// Portal is where it was placed; "" is any, and resale orders have none.
+	Portal string
+}
+
+func (q Query) fits(o Order) bool {
+	if q.Portal != "" && o.Portal != q.Portal || q.Side != Both && o.Side != q.Side {
+		return false
+	}
+	return q.Partner == "" || slices.ContainsFunc(o.Items, func(it Item) bool { return it.Partner == q.Partner })
+}
+
+// Order finds one order. Errors: fault.NotFound; fault.Precondition with reason order_id_ambiguous where several fit.
+func (d *Desk) Order(ctx context.Context, q Query) (Order, error) {
 	var found []Order
 	err := d.Work.View(ctx, func(tx Tx) error {
 		found = nil
-		ours, err := tx.RetailOrders().Find(id)
+		ours, err := tx.RetailOrders().Find(q.ID)
 		if err != nil {
 			return err
 		}
 		for _, o := range ours {
 			found = append(found, ofRetail(o))
 		}
-		theirs, err := tx.ResaleOrders().Find(id)
-		for _, o := range theirs {
-			found = append(found, ofResale(o))
+		theirs, err := tx.ResaleOrders().Find(q.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		for _, o := range theirs {
+			sub, err := tx.Subscriptions().Get(o.Subscription())
+			if err != nil && !fault.Is(err, fault.NotFound) { // a rejected order made none
+				return err
+			}
+			seen := ofResale(o)
+			seen.Items[0].Pseudonym = sub.Pseudonym
+			found = append(found, seen)
+		}
+		for i := range found {
+			if err := found[i].explain(tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	found = slices.DeleteFunc(found, func(o Order) bool { return !q.fits(o) })
 	switch {
 	case err != nil:
 		return Order{}, err
 	case len(found) == 0:
-		return Order{}, fault.New(fault.NotFound, "order_not_found", "there is no order %s", id)
+		return Order{}, fault.New(fault.NotFound, "order_not_found", "there is no order %s", q.ID)
 	case len(found) > 1:
-		return Order{}, fault.New(fault.Precondition, "order_id_ambiguous", "%d orders have the id %s", len(found), id).At("id").
-			Do("name the order by a correlation id")
+		return Order{}, fault.New(fault.Precondition, "order_id_ambiguous", "%d orders have the id %s: %s", len(found), q.ID, owners(found)).At("id").
+			Do("name the one that is meant: --side retail or resale, --portal NAME, --partner ORIGIN")
 	}
 	return found[0], nil
+}
+
+// owners says whose the orders are, the first few of them.
+func owners(list []Order) string {
+	const most = 5
+	var names []string
+	for _, o := range list {
+		if len(names) == most {
+			names = append(names, "...")
+			break
+		}
+		if o.Side == Retail {
+			names = append(names, "portal "+o.Portal)
+		} else {
+			names = append(names, "partner "+o.Items[0].Partner)
+		}
+	}
+	return strings.Join(names, ", ")
 }

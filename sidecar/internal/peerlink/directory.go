@@ -67,5 +67,5 @@ func guarded(origin string, err error) *fault.Error {
 	if r.Kind == refusal.Invalid || r.Kind == refusal.Denied {
 		return fault.New(fault.Invalid, r.Reason, "%s", r.Text).Because(err)
 	}
-	return fault.New(fault.Unavailable, r.Reason, "%s cannot be read: %s", origin, r.Text).Because(err)
+	return fault.New(fault.Unavailable, r.Reason, "%s cannot be read: %s", origin, r.Text).Do(cure(origin, r.Reason)).Because(err)
 }

@@ -3,9 +3,12 @@ package peerlink
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/client"
+	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -25,6 +28,51 @@ var kinds = map[connect.Code]fault.Kind{
 	connect.CodeResourceExhausted:  fault.Exhausted,
 }
 
+// uncalled is a refusal that ended a call before it began: the guard's, the token client's, or the word of the partner's token
+// endpoint. That one is there if it denies. None is a decision about what we wanted to send: what the guard and we ourselves
+// find invalid in a partner's answers is as good as none.
+func uncalled(partner string, refused *refusal.Error) *fault.Error {
+	kind := fault.Unavailable
+	switch refused.Kind {
+	case refusal.Denied:
+		kind = fault.Denied
+	case refusal.Unauthenticated:
+		kind = fault.Unauthenticated
+	case refusal.Exhausted:
+		kind = fault.Exhausted
+	}
+	f := fault.New(kind, refused.Reason, "%s cannot be called: %s", partner, refused.Text)
+	f.RetryAfter = refused.RetryAfter
+	if !errors.Is(refused, client.ErrAnswered) {
+		return f.Do(cure(partner, refused.Reason))
+	}
+	// The partner's word: what its guard met, it met on the way to us.
+	if strings.HasPrefix(refused.Reason, "tls_") || strings.HasPrefix(refused.Reason, "fetch_") || refused.Reason == guard.ReasonAddress {
+		return f.Do("the partner cannot read our documents: check from outside that our origin is reachable, with a valid certificate and its chain")
+	}
+	return f
+}
+
+// cure is what operators do about what the guard met on the way to a partner, "" where its text says it.
+func cure(partner, reason string) string {
+	switch reason {
+	case guard.ReasonTLSAuthority:
+		if strings.Contains(partner, ".localhost") {
+			return "give both members the same dev_ca_dir, as hanse init does, and start them again: in dev mode each trusts the CA in it alone"
+		}
+		return "the partner serves its full certificate chain from a public authority; here the system's CA certificates must be installed"
+	case guard.ReasonTLSName:
+		return "the partner serves a certificate for the host of its origin; check the origin and where its name leads"
+	case guard.ReasonTLSExpired:
+		return "the partner renews its certificate; check this machine's clock too"
+	case guard.ReasonTLSProtocol:
+		return "the partner serves TLS 1.2 or newer under its origin; check the port, and tls.terminated_in_front without a proxy"
+	case guard.ReasonTLS:
+		return "the partner checks its certificate and its log; what this side met is in our log"
+	}
+	return ""
+}
+
 // translate is a call's error in the domain's words. The partner's text stays in the log.
 func translate(partner string, err error) error {
 	if err == nil {
@@ -35,7 +83,7 @@ func translate(partner string, err error) error {
 	}
 	var refused *refusal.Error
 	if errors.As(err, &refused) {
-		return fault.New(fault.Unavailable, refused.Reason, "%s cannot be called: %s", partner, refused.Text).Because(err)
+		return uncalled(partner, refused).Because(err)
 	}
 	var c *connect.Error
 	if !errors.As(err, &c) || !connect.IsWireError(err) {

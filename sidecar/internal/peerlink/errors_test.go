@@ -3,12 +3,17 @@ package peerlink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/client"
+	"github.com/hanse-market/hanse/auth/refusal"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
@@ -74,4 +79,51 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 
 func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "proxy", code) })
+}
+
+// TestWhatEndsACallBeforeItBeginsKeepsItsKind: a partner whose token endpoint says no is there; what we find invalid in its
+// documents is not its word about what we sent.
+func TestWhatEndsACallBeforeItBeginsKeepsItsKind(t *testing.T) {
+	t.Parallel()
+	said := func(kind refusal.Kind, reason string) error {
+		return refusal.New(kind, reason, "the partner's token endpoint answered").Because(client.ErrAnswered)
+	}
+	met := func(kind refusal.Kind, reason string) error { return refusal.New(kind, reason, "text") }
+	for name, c := range map[string]struct {
+		partner string
+		err     error
+		kind    fault.Kind
+		up      bool
+		action  string
+	}{
+		"the partner denies":               {"https://b.example", said(refusal.Denied, "scope_denied"), fault.Denied, true, ""},
+		"the partner does not know us":     {"https://b.example", said(refusal.Unauthenticated, "assertion_key"), fault.Unauthenticated, true, ""},
+		"the partner has had enough":       {"https://b.example", said(refusal.Exhausted, "rate_limited"), fault.Exhausted, true, ""},
+		"the partner's store is down":      {"https://b.example", said(refusal.Unavailable, "grant_unavailable"), fault.Unavailable, false, ""},
+		"the partner cannot reach us":      {"https://b.example", said(refusal.Unavailable, "fetch_unreachable"), fault.Unavailable, false, "our origin"},
+		"the partner distrusts our TLS":    {"https://b.example", said(refusal.Unavailable, "tls_name_mismatch"), fault.Unavailable, false, "our origin"},
+		"the partner's metadata is broken": {"https://b.example", met(refusal.Invalid, "metadata_refused"), fault.Unavailable, false, ""},
+		"a defect of ours":                 {"https://b.example", met(refusal.Internal, "internal"), fault.Unavailable, false, ""},
+		"an unknown authority":             {"https://b.example", met(refusal.Unavailable, "tls_unknown_authority"), fault.Unavailable, false, "certificate chain"},
+		"an unknown authority in dev mode": {"https://b.localhost:7443", met(refusal.Unavailable, "tls_unknown_authority"), fault.Unavailable, false, "dev_ca_dir"},
+		"a name that does not match":       {"https://b.example", met(refusal.Unavailable, "tls_name_mismatch"), fault.Unavailable, false, "host of its origin"},
+		"an expired certificate":           {"https://b.example", met(refusal.Unavailable, "tls_expired"), fault.Unavailable, false, "renews"},
+		"no TLS":                           {"https://b.example", met(refusal.Unavailable, "tls_protocol"), fault.Unavailable, false, "TLS 1.2"},
+		"another failure of TLS":           {"https://b.example", met(refusal.Unavailable, "tls_failed"), fault.Unavailable, false, "log"},
+		"no route":                         {"https://b.example", met(refusal.Unavailable, "fetch_unreachable"), fault.Unavailable, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := translate(c.partner, fmt.Errorf("call: %w", c.err))
+			var f *fault.Error
+			if !errors.As(err, &f) || f.Kind != c.kind || f.Reason != refusal.Reason(c.err) || !strings.Contains(f.Action, c.action) || (c.action == "") != (f.Action == "") {
+				t.Fatalf("%v, to do %q", err, f.Action)
+			}
+			var s Status
+			s.record(c.partner, err, time.Now())
+			r := s.Of(c.partner)
+			if r.Up != c.up || !strings.HasPrefix(r.LastError, f.Reason+": "+c.partner) || !strings.HasSuffix(r.LastError, f.Action) {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
 }

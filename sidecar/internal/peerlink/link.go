@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
@@ -64,16 +65,16 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 }
 
 // Propose implements member.Link.
-func (l *Link) Propose(ctx context.Context, partner, document string) (state string, err error) {
+func (l *Link) Propose(ctx context.Context, partner, document string) (answer member.Answer, err error) {
 	err = l.call(ctx, partner, func(ctx context.Context) error {
 		c := peerv1connect.NewPeeringServiceClient(l.http(partner, "", scope.PeeringRequest), partner, options...)
 		res, err := c.Propose(ctx, connect.NewRequest(&peerv1.ProposeRequest{Document: document}))
 		if err == nil {
-			state = res.Msg.GetState()
+			answer = member.Answer{State: member.State(res.Msg.GetState()), Reason: res.Msg.GetReason()}
 		}
 		return err
 	})
-	return state, err
+	return answer, err
 }
 
 // OfferAgreement implements agreement.Link.

@@ -1,10 +1,12 @@
 package peerlink
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Reach is what we know of a partner's presence.
@@ -12,7 +14,7 @@ type Reach struct {
 	// Known is false until the first call.
 	Known bool
 	Up    bool
-	// LastSuccess and LastError are of our calls to it.
+	// LastSuccess and LastError are of our calls to it; the error is the reason, its cause and what to do, for operators.
 	LastSuccess time.Time
 	LastError   string
 }
@@ -49,7 +51,7 @@ func (s *Status) record(partner string, err error, now time.Time) {
 	} else {
 		kind := fault.KindOf(err)
 		r.Up = kind != fault.Unavailable && kind != fault.Internal
-		r.LastError = fault.ReasonOf(err)
+		r.LastError = told(err)
 	}
 	s.reach[partner] = r
 	s.mu.Unlock()
@@ -59,4 +61,18 @@ func (s *Status) record(partner string, err error, now time.Time) {
 	if away && r.Up && s.Back != nil {
 		s.Back(partner)
 	}
+}
+
+// told is an error as operators read it, on one line.
+func told(err error) string {
+	const most = 500
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return text.CleanLine(err.Error(), most)
+	}
+	s := f.Reason + ": " + f.Cause
+	if f.Action != "" {
+		s += "; " + f.Action
+	}
+	return text.CleanLine(s, most)
 }

@@ -12,8 +12,13 @@ type Client struct {
 	OldKeyUntil time.Time
 	CreatedAt   time.Time
 	RotatedAt   time.Time
-	Version     int64
+	// RemovedAt is set on a client that was removed. It has no keys, and stays because what was ordered under its name stays.
+	RemovedAt time.Time
+	Version   int64
 }
+
+// Removed reports whether the client was removed.
+func (c Client) Removed() bool { return !c.RemovedAt.IsZero() }
 
 // Scopes of the Portal API.
 const (
@@ -25,13 +30,14 @@ const (
 	ScopeSessionsWrite     = "sessions:write"
 )
 
-// Store keeps portal clients.
+// Store keeps portal clients, for ever.
 type Store interface {
-	// Get reads one; fault.NotFound with reason portal_not_found.
+	// Get reads one, removed or not; fault.NotFound with reason portal_not_found.
 	Get(name string) (Client, error)
 	// ByKeyHash finds the client by its present or old key; fault.NotFound.
 	ByKeyHash(hash []byte) (Client, error)
+	// List lists them by name, removed ones too.
 	List() ([]Client, error)
+	// Put inserts (Version 0) or compares and swaps; fault.Conflict.
 	Put(Client) (Client, error)
-	Remove(name string) error
 }

@@ -49,20 +49,24 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := openStore(t)
 	c := &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	work := &counting{Work: store.For[portal.Tx](s)}
-	replica := func() *portal.Service {
-		svc, err := portal.New(portal.Config{Work: work, HashKey: bytes.Repeat([]byte{7}, 32), Now: c.Now, Rand: rand.Reader})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return svc
+	here := &site{clock: c, work: &counting{Work: store.For[portal.Tx](s)}}
+	here.here, here.there = here.replica(t), here.replica(t)
+	return here
+}
+
+// replica is one more service on the store.
+func (s *site) replica(t *testing.T) *portal.Service {
+	t.Helper()
+	svc, err := portal.New(portal.Config{Work: s.work, HashKey: bytes.Repeat([]byte{7}, 32), Now: s.clock.Now, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &site{clock: c, work: work, here: replica(), there: replica()}
+	return svc
 }
 
 func (s *site) add(t *testing.T, name string, scopes ...string) string {
 	t.Helper()
-	_, key, err := s.here.Add(t.Context(), name, scopes)
+	_, key, err := s.here.Add(t.Context(), name, scopes, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,17 +188,85 @@ func TestKeys(t *testing.T) {
 	t.Run("mistakes of the operator", func(t *testing.T) {
 		s := newSite(t)
 		s.add(t, "shop")
-		_, _, err := s.here.Add(t.Context(), "shop", nil)
+		_, _, err := s.here.Add(t.Context(), "shop", nil, true)
 		wantReason(t, err, fault.Conflict, "portal_exists")
-		_, _, err = s.here.Add(t.Context(), "Shop!", nil)
+		_, _, err = s.here.Add(t.Context(), "Shop!", nil, false)
 		wantReason(t, err, fault.Invalid, "portal_name")
-		_, _, err = s.here.Add(t.Context(), "other", []string{"orders:write", "root"})
+		_, _, err = s.here.Add(t.Context(), "other", []string{"orders:write", "root"}, false)
 		wantReason(t, err, fault.Invalid, "scope_unknown")
 		_, _, err = s.here.Rotate(t.Context(), "other", 0)
 		wantReason(t, err, fault.NotFound, "portal_not_found")
 		wantReason(t, s.here.Remove(t.Context(), "other"), fault.NotFound, "portal_not_found")
 	})
 }
+
+// TestANameIsTakenAgainOnlyOnPurpose: what was ordered under a portal's name is read by whoever has the name.
+func TestANameIsTakenAgainOnlyOnPurpose(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.add(t, "shop")
+	s.add(t, "other")
+	if _, rotated, err := s.here.Rotate(t.Context(), "shop", time.Hour); err != nil || rotated == "" {
+		t.Fatal(err)
+	}
+	if err := s.here.Remove(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"removed twice": s.here.Remove(t.Context(), "shop"), "rotated": second(s.here.Rotate(t.Context(), "shop", 0)),
+	} {
+		if fault.ReasonOf(err) != "portal_not_found" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The same clock tick, both replicas, and a process that starts anew on the store: all know the name.
+	for range 2 {
+		for name, of := range map[string]*portal.Service{"here": s.here, "there": s.there, "after a restart": s.replica(t)} {
+			_, _, err := of.Add(t.Context(), "shop", nil, false)
+			if fault.ReasonOf(err) != "portal_name_used" || !strings.Contains(err.Error(), "2026-11-21") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		s.clock.advance(24 * 365 * time.Hour)
+	}
+	if list, err := s.here.List(t.Context()); err != nil || len(list) != 1 || list[0].Name != "other" {
+		t.Errorf("listed are %+v, %v", list, err)
+	}
+}
+
+func TestATakenNameHasNothingOfTheKeysBefore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	first := s.add(t, "shop")
+	session := s.session(t, first, "c", "")
+	_, rotated, err := s.here.Rotate(t.Context(), "shop", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.here.Remove(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	client, fresh, err := s.here.Add(t.Context(), "shop", []string{portal.ScopeCatalogRead}, true) // within the same millisecond
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client.Removed() || !slices.Equal(client.Scopes, []string{portal.ScopeCatalogRead}) {
+		t.Errorf("it is %+v", client)
+	}
+	if who, err := s.here.Authenticate(t.Context(), fresh); err != nil || who.Portal != "shop" {
+		t.Fatalf("the new key is %+v, %v", who, err)
+	}
+	for _, dead := range []string{first, rotated} {
+		_, err := s.here.Authenticate(t.Context(), dead)
+		wantReason(t, err, fault.Unauthenticated, "key_invalid")
+	}
+	_, err = s.here.Authenticate(t.Context(), session)
+	wantReason(t, err, fault.Unauthenticated, "session_invalid")
+	_, _, err = s.here.Add(t.Context(), "shop", nil, true)
+	wantReason(t, err, fault.Conflict, "portal_exists")
+}
+
+func second(_ portal.Client, _ string, err error) error { return err }
 
 func TestSessions(t *testing.T) {
 	t.Parallel()
@@ -278,7 +350,9 @@ func TestSessions(t *testing.T) {
 		_, err := s.here.Authenticate(t.Context(), token)
 		wantReason(t, err, fault.Unauthenticated, "session_invalid")
 		s.clock.advance(time.Second)
-		s.add(t, "shop")
+		if _, _, err := s.here.Add(t.Context(), "shop", nil, true); err != nil {
+			t.Fatal(err)
+		}
 		_, err = s.here.Authenticate(t.Context(), token)
 		wantReason(t, err, fault.Unauthenticated, "session_invalid")
 	})

@@ -74,9 +74,10 @@ func New(c Config) (*Service, error) {
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// Add makes a portal client and its first key, which cannot be read again. No scopes are all scopes.
-// fault.Conflict portal_exists; fault.Invalid.
-func (s *Service) Add(ctx context.Context, name string, scopes []string) (Client, string, error) {
+// Add makes a portal client and its first key, which cannot be read again. No scopes are all scopes. The name of a removed portal
+// is taken again only with reuse: the new key then reads and changes what was ordered under it. fault.Conflict portal_exists or
+// portal_name_used; fault.Invalid.
+func (s *Service) Add(ctx context.Context, name string, scopes []string, reuse bool) (Client, string, error) {
 	if !validName.MatchString(name) {
 		return Client{}, "", fault.New(fault.Invalid, "portal_name", "a portal's name is lower-case letters, digits and hyphens").At("name")
 	}
@@ -91,22 +92,35 @@ func (s *Service) Add(ctx context.Context, name string, scopes []string) (Client
 	// Sessions are bound to this time, in milliseconds.
 	created := s.now().UTC().Truncate(time.Millisecond)
 	client := Client{Name: name, Scopes: scopes, KeyHash: mac(s.macs.key, []byte(key)), CreatedAt: created, RotatedAt: created}
+	var stored Client
 	err = s.work.Do(ctx, func(tx Tx) error {
-		stored, err := tx.Portals().Put(client)
-		if fault.Is(err, fault.Conflict) {
+		next := client
+		have, err := tx.Portals().Get(name)
+		switch {
+		case fault.Is(err, fault.NotFound):
+		case err != nil:
+			return err
+		case !have.Removed():
 			return fault.New(fault.Conflict, "portal_exists", "there is a portal %s already", name).At("name").
 				Do("rotate its key, or remove it first")
+		case !reuse:
+			return fault.New(fault.Conflict, "portal_name_used",
+				"a portal %s was removed on %s; a new one of that name would read and change its orders, subscriptions and access data",
+				name, have.RemovedAt.UTC().Format(time.DateOnly)).At("name").
+				Do("take another name, or for the same shop: hanse portal add " + name + " --reuse")
+		default:
+			if next.Version = have.Version; !next.CreatedAt.After(have.CreatedAt) {
+				next.CreatedAt = have.CreatedAt.Add(time.Millisecond) // no session of the one before lives on
+			}
 		}
-		if err == nil {
-			client.Version = stored.Version
-		}
+		stored, err = tx.Portals().Put(next)
 		return err
 	})
 	s.cache.clear()
 	if err != nil {
 		return Client{}, "", fmt.Errorf("add portal %s: %w", name, err)
 	}
-	return client, key, nil
+	return stored, key, nil
 }
 
 // Rotate makes a new key; the one before stays valid for the overlap, an older one not. 0 is DefaultOverlap.
@@ -121,7 +135,7 @@ func (s *Service) Rotate(ctx context.Context, name string, overlap time.Duration
 	now := s.now().UTC()
 	var client Client
 	err = s.work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Portals().Get(name)
+		have, err := present(tx, name)
 		if err != nil {
 			return err
 		}
@@ -137,13 +151,16 @@ func (s *Service) Rotate(ctx context.Context, name string, overlap time.Duration
 	return client, key, nil
 }
 
-// Remove ends a portal client, its keys and its customers' sessions. fault.NotFound.
+// Remove ends a portal client, its keys and its customers' sessions; see Add for its name. fault.NotFound.
 func (s *Service) Remove(ctx context.Context, name string) error {
 	err := s.work.Do(ctx, func(tx Tx) error {
-		if _, err := tx.Portals().Get(name); err != nil {
+		have, err := present(tx, name)
+		if err != nil {
 			return err
 		}
-		return tx.Portals().Remove(name)
+		have.KeyHash, have.OldKeyHash, have.OldKeyUntil, have.RemovedAt = nil, nil, time.Time{}, s.now().UTC()
+		_, err = tx.Portals().Put(have)
+		return err
 	})
 	s.cache.clear()
 	if err != nil {
@@ -152,13 +169,22 @@ func (s *Service) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// List lists the portal clients.
+// List lists the portal clients by name.
 func (s *Service) List(ctx context.Context) (list []Client, err error) {
 	err = s.work.View(ctx, func(tx Tx) error {
 		list, err = tx.Portals().List()
 		return err
 	})
-	return list, err
+	return slices.DeleteFunc(list, Client.Removed), err
+}
+
+// present reads a client that was not removed; fault.NotFound.
+func present(tx Tx, name string) (Client, error) {
+	c, err := tx.Portals().Get(name)
+	if err == nil && c.Removed() {
+		return Client{}, fault.New(fault.NotFound, "portal_not_found", "portal %s was removed", name)
+	}
+	return c, err
 }
 
 // Authenticate recognises a portal key or a customer session token. Anything else is fault.Unauthenticated; a store that
@@ -200,7 +226,7 @@ func (s *Service) key(ctx context.Context, key string) (Principal, error) {
 func (s *Service) client(ctx context.Context, name string) (Client, error) {
 	return s.cache.get("name:"+name, func() (c Client, err error) {
 		err = s.work.View(ctx, func(tx Tx) error {
-			c, err = tx.Portals().Get(name)
+			c, err = present(tx, name)
 			return err
 		})
 		return c, err

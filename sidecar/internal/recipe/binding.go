@@ -26,7 +26,7 @@ type Binding struct {
 
 // Context is what references of With see.
 type Context struct {
-	// Inputs are JSON and satisfy InputsSchema, whose defaults fill in what is not given.
+	// Inputs are JSON and satisfy InputsSchema once its defaults are filled in.
 	Inputs         []byte
 	InputsSchema   []byte
 	SubscriptionID string
@@ -51,6 +51,9 @@ const (
 // ParseBinding reads what Marshal wrote.
 func ParseBinding(raw []byte) (Binding, error) {
 	v, err := text.DecodeJSON(raw, text.Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
+	if err == nil {
+		v, _, err = text.Exact(v)
+	}
 	if err != nil {
 		return Binding{}, fmt.Errorf("recipe binding: %w", err)
 	}
@@ -145,6 +148,18 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 	return v, true, nil
 }
 
+// Uses lists the paths within the binding at which a reference stands in With.
+func (b Binding) Uses(name string) (paths [][]string) {
+	_, _, _ = walk(map[string]any{"with": b.With}, nil, func(path []string, s string) (any, bool, error) {
+		parts, _ := split(s) // Lint says what is malformed
+		if slices.ContainsFunc(parts, func(p part) bool { return strings.Join(p.ref, ".") == name }) {
+			paths = append(paths, slices.Clone(path))
+		}
+		return s, true, nil
+	})
+	return paths
+}
+
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
 func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	inputs, err := readSchema(inputsSchema)
@@ -176,7 +191,7 @@ func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	}
 	for _, name := range sortedKeys(b.Outputs) {
 		path := []string{"outputs", name}
-		if _, _, ok := outputs.at([]string{name}); !ok {
+		if _, known := outputs.property(outputs.root(), name); !known {
 			note(path, "output_unknown", "is not a property of recipe.outputs")
 		}
 		parts, err := split(b.Outputs[name])
@@ -203,15 +218,16 @@ func (s *Schema) lintReference(ref []string, inText bool) string {
 	if ref[0] != "inputs" || len(ref) < 2 {
 		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}"
 	}
-	sub, required, ok := s.at(ref[1:])
+	p, given, ok := s.at(ref[1:])
 	if !ok {
 		return "does not name a property of recipe.inputs"
 	}
-	_, hasDefault := sub["default"]
-	switch t := sub["type"]; {
-	case inText && !required && !hasDefault:
-		return "stands inside a text, so the input must be required or have a default"
-	case inText && (t == "object" || t == "array"):
+	types, _ := p.types()
+	plain := slices.DeleteFunc(types, func(t string) bool { return t == "object" || t == "array" })
+	switch {
+	case inText && !given:
+		return "stands inside a text, so the input and each group that it is in must be required or have a default"
+	case inText && len(plain) == 0:
 		return "stands inside a text, so the input must be a plain value"
 	}
 	return ""
@@ -228,6 +244,9 @@ func Resolve(b Binding, c Context) (map[string]any, error) {
 	schema := &Schema{}
 	if len(c.InputsSchema) > 0 {
 		if schema, err = readSchema(c.InputsSchema); err != nil {
+			return nil, err
+		}
+		if inputs, err = schema.fill(inputs); err != nil {
 			return nil, err
 		}
 	}
@@ -303,19 +322,17 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 		m, _ := v.(map[string]any)
 		next, has := m[name]
 		if !has {
-			sub, _, known := r.schema.at(ref[1:])
-			def, hasDefault := sub["default"]
-			if r.schema.doc != nil && !known {
+			if _, _, known := r.schema.at(ref[1:]); r.schema.doc != nil && !known {
 				return nil, false, fault.New(fault.Invalid, "reference_unknown", "${%s} is not known", strings.Join(ref, "."))
 			}
-			return def, hasDefault, nil
+			return nil, false, nil
 		}
 		v = next
 	}
 	return v, true, nil
 }
 
-// plain turns json.Number into float64, so that the value is what encoding/json gives by default.
+// plain turns json.Number into float64, so that the value is what encoding/json gives by default; all numbers here are exact.
 func plain(v any) any {
 	switch t := v.(type) {
 	case json.Number:

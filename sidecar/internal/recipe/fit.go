@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -23,8 +24,9 @@ type Platform struct {
 
 // Fit finds what the platform would refuse of a step for inputs that the offering allows, and outputs that the offering promises
 // and the step does not give. A reference stands for every value that its input is declared to take: each of an enum, both ends of
-// a range, being left out. What a schema says of texts beyond enum and type is not tried. Paths are within the binding.
-func Fit(b Binding, inputsSchema, outputsSchema []byte, p Platform) ([]Problem, error) {
+// a range, being left out; ${quantity} for 1 and for most. What a schema says of texts beyond enum and type is not tried. Paths are
+// within the binding.
+func Fit(b Binding, inputsSchema, outputsSchema []byte, most int64, p Platform) ([]Problem, error) {
 	inputs, err := readSchema(inputsSchema)
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func Fit(b Binding, inputsSchema, outputsSchema []byte, p Platform) ([]Problem, 
 	if err != nil {
 		return nil, err
 	}
-	f := fitting{inputs: inputs, schema: schema}
+	f := fitting{inputs: inputs, schema: schema, most: most}
 	if err := f.with(b.With); err != nil {
 		return nil, err
 	}
@@ -83,6 +85,7 @@ type unknown struct {
 
 type fitting struct {
 	inputs, schema *Schema
+	most           int64
 	places         []unknown
 	found          []Problem
 }
@@ -107,7 +110,7 @@ func (f *fitting) with(with map[string]any) error {
 		}
 		u := unknown{path: slices.Clone(path), ref: s, tries: []any{"x"}}
 		if len(parts) == 1 {
-			u.tries, u.exact = f.inputs.values(parts[0].ref)
+			u.tries, u.exact = f.values(parts[0].ref)
 		}
 		f.places = append(f.places, u)
 		return u.tries[0], true, nil
@@ -132,58 +135,75 @@ func (f *fitting) with(with map[string]any) error {
 }
 
 // values are what an input may be: all of them where exact, else some of each kind.
-func (s *Schema) values(ref []string) (tries []any, exact bool) {
+func (f *fitting) values(ref []string) (tries []any, exact bool) {
 	switch strings.Join(ref, ".") {
 	case "subscription.id":
 		return []any{"x"}, false
 	case "quantity":
-		return []any{json.Number("1")}, false
+		return []any{json.Number("1"), json.Number(strconv.FormatInt(f.most, 10))}, false
 	}
 	if ref[0] != "inputs" {
 		return []any{"x"}, false
 	}
-	sub, required, ok := s.at(ref[1:])
+	p, given, ok := f.inputs.at(ref[1:])
 	if !ok {
 		return []any{"x"}, false // Lint's
 	}
-	def, hasDefault := sub["default"]
-	switch enum, _ := sub["enum"].([]any); {
-	case sub["const"] != nil:
-		tries, exact = []any{sub["const"]}, true
-	case len(enum) > 0:
-		tries, exact = slices.Clone(enum), true
-	default:
-		tries = sample(sub)
+	if tries, exact = p.listed(); !exact {
+		tries = p.sample()
 	}
-	if hasDefault {
+	if def, has := p.byDefault(); has {
 		tries = append(tries, def)
-	} else if !required {
+	}
+	if !given {
 		tries = append(tries, left{})
 	}
 	return tries, exact
 }
 
-// sample gives values of the types that a schema allows; for numbers both ends of their range.
-func sample(sub map[string]any) []any {
-	end := func(keys []string, otherwise string) any {
-		for _, k := range keys {
-			if n, ok := sub[k].(json.Number); ok {
-				return n
-			}
+// listed are the values that the place lists, where it does.
+func (p place) listed() (values []any, does bool) {
+	for _, n := range p.nodes {
+		list, has := n.doc["enum"].([]any)
+		if v, is := n.doc["const"]; is {
+			list, has = []any{v}, true
 		}
-		return json.Number(otherwise)
+		switch {
+		case !has:
+		case !does:
+			values, does = slices.Clone(list), true
+		default:
+			values = slices.DeleteFunc(values, func(v any) bool {
+				return !slices.ContainsFunc(list, func(other any) bool { return equal(v, other) })
+			})
+		}
 	}
-	low := func() any { return end([]string{"minimum", "exclusiveMinimum"}, "-9007199254740991") }
-	high := func() any { return end([]string{"maximum", "exclusiveMaximum"}, "9007199254740991") }
+	return values, does && len(values) > 0
+}
+
+// sample gives values of the types that the place allows; for numbers both ends of their range.
+func (p place) sample() []any {
+	end := func(b *bound, otherwise string) any {
+		if b == nil {
+			return json.Number(otherwise)
+		}
+		return b.number
+	}
+	low := end(p.tightest("exclusiveMinimum", true, false, p.tightest("minimum", false, false, nil)), "-9007199254740991")
+	high := end(p.tightest("exclusiveMaximum", true, true, p.tightest("maximum", false, true, nil)), "9007199254740991")
+	types, all := p.types()
+	if all {
+		return []any{"x"}
+	}
 	var out []any
-	for _, t := range typesOf(sub) {
+	for _, t := range types {
 		switch t {
 		case "string":
 			out = append(out, "x")
 		case "integer":
-			out = append(out, low(), high())
+			out = append(out, low, high)
 		case "number":
-			out = append(out, json.Number("1.5"), low(), high())
+			out = append(out, json.Number("1.5"), low, high)
 		case "boolean":
 			out = append(out, true)
 		case "array":
@@ -198,22 +218,6 @@ func sample(sub map[string]any) []any {
 		out = []any{"x"}
 	}
 	return out
-}
-
-func typesOf(sub map[string]any) []string {
-	switch t := sub["type"].(type) {
-	case string:
-		return []string{t}
-	case []any:
-		var out []string
-		for _, e := range t {
-			if s, ok := e.(string); ok {
-				out = append(out, s)
-			}
-		}
-		return out
-	}
-	return nil
 }
 
 // try validates the parameters with one place set to one value (none for -1).
@@ -256,12 +260,12 @@ func (u unknown) say(v any) string {
 
 // known lists the parameters that there are.
 func (f *fitting) known(path []string) string {
-	sub, _, ok := f.schema.at(path)
-	props, _ := sub["properties"].(map[string]any)
-	if !ok || len(props) == 0 {
+	p, _, ok := f.schema.at(path)
+	names := p.names()
+	if !ok || len(names) == 0 {
 		return ""
 	}
-	return "; there are: " + strings.Join(sortedKeys(props), ", ")
+	return "; there are: " + strings.Join(names, ", ")
 }
 
 // certain reports whether a finding holds whatever the customer gives at the places that are not being tried.
@@ -355,11 +359,11 @@ func set(v any, path []string, value any) any {
 
 // outputs finds what is promised and not given.
 func (f *fitting) outputs(b Binding, promised *Schema, gives []string) {
-	props, _ := promised.doc["properties"].(map[string]any)
-	for _, name := range sortedKeys(props) {
+	top := promised.root()
+	for _, name := range top.names() {
 		mapping, mapped := b.Outputs[name]
 		if !mapped {
-			if contains(promised.doc["required"], name) && !slices.Contains(gives, name) {
+			if top.requires(name) && !slices.Contains(gives, name) {
 				f.found = append(f.found, Problem{Path: []string{"outputs"}, Reason: "output_missing", Cause: fmt.Sprintf(
 					"the required output %s is not given by the step; map it to one of: %s", text.Shorten(name), listed(gives))})
 			}

@@ -48,6 +48,10 @@ func TestFit(t *testing.T) {
 		{"free text where words are listed", `{"program":"${inputs.p}"}`, inputs(`"p":{"type":"string"}`, "p"), "with.program", "any text"},
 		{"text made of an input where words are listed", `{"program":"n-${inputs.p}"}`, inputs(`"p":{"type":"string"}`, "p"), "with.program", "any text"},
 		{"required, and may be left out", `{"program":"${inputs.p}"}`, inputs(`"p":{"const":"notes"}`), "with.program", "left out"},
+		{"in a group that may be left out", `{"program":"${inputs.g.p}"}`, inputs(`"g":{"type":"object","properties":{"p":{"const":"notes","default":"notes"}}}`), "with.program", "left out"},
+		{"in a group with a default", `{"program":"${inputs.g.p}"}`, inputs(`"g":{"type":"object","default":{},"properties":{"p":{"const":"notes","default":"notes"}}}`), "", ""},
+		{"an enum in two parts", `{"program":"${inputs.p}"}`, inputs(`"p":{"enum":["notes","nosuch"],"allOf":[{"enum":["wiki","notes"]}]}`, "p"), "", ""},
+		{"a range in two parts", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"maximum":2000,"allOf":[{"maximum":1000}]}`, "m"), "", ""},
 		{"optional, and may be left out", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"maximum":9}`), "", ""},
 		{"a wider range", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"maximum":2000}`, "m"), "with.memory_mib", "may be 2000"},
 		{"no range", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1}`, "m"), "with.memory_mib", "may be 9007199254740991"},
@@ -70,7 +74,7 @@ func TestFit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := Fit(b, []byte(c.inputs), []byte(none), Platform{With: []byte(programs)})
+			found, err := Fit(b, []byte(c.inputs), []byte(none), 1000, Platform{With: []byte(programs)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +107,7 @@ func TestFit_HoldsOutputsAgainstWhatTheStepGives(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			found, err := Fit(Binding{Outputs: c.mapped}, []byte(`{"type":"object"}`), []byte(c.outputs), Platform{
+			found, err := Fit(Binding{Outputs: c.mapped}, []byte(`{"type":"object"}`), []byte(c.outputs), 1, Platform{
 				With: []byte(`{"type":"object"}`), Outputs: []string{"url", "password"},
 			})
 			if err != nil {
@@ -113,5 +117,16 @@ func TestFit_HoldsOutputsAgainstWhatTheStepGives(t *testing.T) {
 				t.Errorf("%+v, want %q", found, c.at)
 			}
 		})
+	}
+}
+
+func TestFitTriesAsManyPiecesAsOneOrderMayHave(t *testing.T) {
+	t.Parallel()
+	b := Binding{With: map[string]any{"program": "notes", "memory_mib": "${quantity}"}}
+	for most, problems := range map[int64]int{1: 0, 1024: 0, 1025: 1} {
+		found, err := Fit(b, []byte(`{"type":"object"}`), []byte(`{"type":"object"}`), most, Platform{With: []byte(programs)})
+		if err != nil || len(found) != problems {
+			t.Errorf("up to %d: %v, %v", most, found, err)
+		}
 	}
 }

@@ -26,26 +26,37 @@ const (
 // inputsField is where inputs stand in an item.
 const inputsField = "inputs"
 
-// ValidateInputs checks inputs (JSON; nothing is {}). Errors: fault.Invalid with reason inputs_invalid, the path of the first
-// wrong field and what is wrong with it.
-func (s *Schema) ValidateInputs(inputs []byte) error {
+// Complete fills the schema's defaults into inputs (JSON; nothing is {}), checks the whole and writes it in one way, the same for
+// the same inputs. What is complete stays as it is. Errors: fault.Invalid with reason inputs_invalid, the path of the first wrong
+// field and what is wrong with it.
+func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	v, err := decodeInputs(inputs)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if v, err = s.fill(v); err != nil {
+		return nil, err
 	}
 	err = s.compiled.Validate(v)
 	var verr *jsonschema.ValidationError
 	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &verr):
-		return fault.New(fault.Invalid, "inputs_invalid", "the inputs do not fit the offering").At(inputsField).Because(err)
+	case errors.As(err, &verr):
+		first := Explain(verr)[0]
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(text.JoinPath(inputsField, first.Path)).
+			Do("Correct the field and order again.")
+	case err != nil:
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "the inputs do not fit the offering").At(inputsField).Because(err)
 	}
-	first := Explain(verr)[0]
-	return fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(text.JoinPath(inputsField, first.Path)).
-		Do("Correct the field and order again.")
+	out, err := encode(v)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever gets them next reads them within the same limits.
+	_, err = decodeInputs(out)
+	return out, err
 }
 
+// decodeInputs reads inputs within the limits; each number is exact and in its one form.
 func decodeInputs(inputs []byte) (any, error) {
 	if len(inputs) == 0 {
 		return map[string]any{}, nil
@@ -53,6 +64,10 @@ func decodeInputs(inputs []byte) (any, error) {
 	v, err := text.DecodeJSON(inputs, text.Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(inputsField)
+	}
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(text.JoinPath(inputsField, path))
 	}
 	return v, nil
 }

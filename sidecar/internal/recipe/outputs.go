@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -25,9 +26,9 @@ func Outputs(b Binding, outputsSchema []byte, step map[string]string) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	props, _ := schema.doc["properties"].(map[string]any)
+	promised := schema.root()
 	out := map[string]string{}
-	for _, name := range sortedKeys(props) {
+	for _, name := range promised.names() {
 		text, mapped := b.Outputs[name]
 		if !mapped {
 			text = "${step." + name + "}"
@@ -38,7 +39,7 @@ func Outputs(b Binding, outputsSchema []byte, step map[string]string) (map[strin
 			return nil, fault.New(fault.Invalid, "reference_malformed", "%s", err.Error()).At("outputs." + name)
 		case missing == "":
 			out[name] = value
-		case contains(schema.doc["required"], name):
+		case promised.requires(name):
 			return nil, fault.New(fault.Unavailable, "output_missing", "the platform gave no %s", missing).At("outputs." + name)
 		}
 	}
@@ -77,20 +78,23 @@ func Reveal(outputsSchema []byte, values map[string]string) ([]Output, error) {
 	}
 	var out []Output
 	known := map[string]bool{}
-	for _, name := range propertyOrder(outputsSchema) {
+	for _, name := range append(propertyOrder(outputsSchema), schema.root().names()...) {
+		if known[name] {
+			continue
+		}
 		known[name] = true
 		value, has := values[name]
 		if !has {
 			continue
 		}
-		sub, _, _ := schema.at([]string{name})
-		title, _ := sub["title"].(string)
+		sub, _ := schema.property(schema.root(), name)
+		title, _ := sub.first("title").(string)
 		if title == "" {
 			title = name
 		}
 		out = append(out, Output{
 			Name: name, Title: title, Value: value,
-			Sensitive: sub["format"] == "password" || sub["writeOnly"] == true,
+			Sensitive: sub.sensitive(),
 		})
 	}
 	for _, name := range sortedKeys(values) {
@@ -99,6 +103,10 @@ func Reveal(outputsSchema []byte, values map[string]string) ([]Output, error) {
 		}
 	}
 	return out, nil
+}
+
+func (p place) sensitive() bool {
+	return slices.ContainsFunc(p.nodes, func(n node) bool { return n.doc["format"] == "password" || n.doc["writeOnly"] == true })
 }
 
 // propertyOrder lists the names of the top "properties" as they stand in the text: the supplier's order is the one that

@@ -1,17 +1,15 @@
 package recipe
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"regexp"
+	"net/url"
 	"sort"
+	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -23,7 +21,6 @@ const (
 	// definitions that each use the next one twice are small to send and endless to check.
 	maxSchemaValues = 8000
 	maxSchemaWork   = 2000
-	maxPattern      = 1000
 )
 
 const dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -33,12 +30,26 @@ type Schema struct {
 	// compiled is nil where the schema was only read.
 	compiled *jsonschema.Schema
 	doc      map[string]any
+	// bytes is what it takes when compiled, estimated.
+	bytes int
 }
 
 // CompileSchema checks a schema against the limits and compiles it: one object, dialect 2020-12, references only to its
-// own $defs and none that lead back to themselves, patterns in RE2. It takes about half a millisecond; Schemas remembers.
-// Error: fault.Invalid, reason schema_invalid.
+// own $defs and none that lead back to themselves, patterns in RE2 and not too large, defaults that it allows and uses, no place where nothing is
+// allowed. It takes about a millisecond; Schemas remembers. Error: fault.Invalid, reason schema_invalid, wrapping a *Flaw.
 func CompileSchema(raw []byte) (*Schema, error) {
+	x, err := compile(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.check(); err != nil {
+		return nil, invalidSchema(err)
+	}
+	return x.Schema, nil
+}
+
+// compile is CompileSchema without a look at what the schema comes to.
+func compile(raw []byte) (*sense, error) {
 	s, err := readSchema(raw)
 	if err != nil {
 		return nil, err
@@ -49,13 +60,27 @@ func CompileSchema(raw []byte) (*Schema, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(newPattern)
 	if err := c.AddResource(name, s.doc); err != nil {
 		return nil, invalidSchema(schemaError(err))
 	}
 	if s.compiled, err = c.Compile(name); err != nil {
 		return nil, invalidSchema(schemaError(err))
 	}
-	return s, nil
+	return &sense{
+		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, patterns: map[string]countedPattern{},
+		compile: func(path []string) (*jsonschema.Schema, error) { return c.Compile(name + "#" + pointer(path)) },
+	}, nil
+}
+
+// pointer is a path as a fragment (RFC 6901 section 6).
+func pointer(path []string) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, name := range path {
+		b.WriteString("/" + url.PathEscape(escape.Replace(name)))
+	}
+	return b.String()
 }
 
 // readSchema checks a schema against the limits, which is enough to look things up in it.
@@ -64,21 +89,23 @@ func readSchema(raw []byte) (*Schema, error) {
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
+	// A form and we must see the same numbers.
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, invalidSchema(flawed(path, "%s", err.Error()))
+	}
 	doc, ok := v.(map[string]any)
 	if !ok || doc["type"] != "object" {
 		return nil, invalidSchema(errors.New(`a recipe's schema is an object with "type": "object"`))
 	}
 	if s, has := doc["$schema"]; has && s != dialect {
-		return nil, invalidSchema(fmt.Errorf("$schema must be %s", dialect))
+		return nil, invalidSchema(flawed([]string{"$schema"}, "must be %s", dialect))
 	}
-	if err := checkSchema(doc); err != nil {
+	subschemas, steps, err := checkSchema(doc)
+	if err != nil {
 		return nil, invalidSchema(err)
 	}
-	return &Schema{doc: doc}, nil
-}
-
-func invalidSchema(err error) error {
-	return fault.New(fault.Invalid, "schema_invalid", "%s", err.Error())
+	return &Schema{doc: doc, bytes: len(raw)*bytesPerByte + subschemas*bytesPerSubschema + steps*bytesPerStep}, nil
 }
 
 // schemaError says the first thing that is wrong with a schema by the rules for schemas.
@@ -89,7 +116,7 @@ func schemaError(err error) error {
 		return errors.New("it does not compile")
 	}
 	first := Explain(verr)[0]
-	return fmt.Errorf("%s %s", text.JoinPath("schema", first.Path), first.Cause)
+	return flawed(first.Path, "%s", first.Cause)
 }
 
 type noLoader struct{}
@@ -113,29 +140,32 @@ type work struct {
 	defs map[string]any
 	// cost of a definition; -1 while it is being counted.
 	cost map[string]int
+	// steps of all patterns so far.
+	steps int
 }
 
-func checkSchema(doc map[string]any) error {
+// checkSchema returns how many subschemas there are with references followed, and how many steps of patterns.
+func checkSchema(doc map[string]any) (total, steps int, err error) {
 	w := &work{cost: map[string]int{}}
 	w.defs, _ = doc["$defs"].(map[string]any)
-	total, err := w.of(doc, true)
+	total, err = w.of(doc, true)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	for name := range w.defs {
+	for _, name := range sortedKeys(w.defs) {
 		n, err := w.definition(name)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		total = max(total, n)
 	}
 	if total > maxSchemaWork {
-		return fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
+		return 0, 0, fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
 	}
-	return nil
+	return total, w.steps, nil
 }
 
-var errSchemaShape = errors.New("a schema is an object or true or false")
+var errSchemaShape = errors.New("must be a schema: an object or true or false")
 
 func (w *work) of(v any, root bool) (int, error) {
 	if _, ok := v.(bool); ok {
@@ -146,10 +176,10 @@ func (w *work) of(v any, root bool) (int, error) {
 		return 0, errSchemaShape
 	}
 	total := 1
-	for k, sub := range s {
-		n, err := w.keyword(k, sub, root)
+	for _, k := range sortedKeys(s) {
+		n, err := w.keyword(k, s[k], root)
 		if err != nil {
-			return 0, err
+			return 0, within(err, k)
 		}
 		if total += n; total > maxSchemaWork {
 			return maxSchemaWork + 1, nil
@@ -164,20 +194,20 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		ref, _ := sub.(string)
 		name, ok := strings.CutPrefix(ref, "#/$defs/")
 		if _, has := w.defs[name]; !ok || !has {
-			return 0, fmt.Errorf("$ref %q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
+			return 0, fmt.Errorf("%q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
 		}
 		return w.definition(name)
 	case "$defs":
 		if !root {
-			return 0, errors.New("$defs stand at the top of a schema only")
+			return 0, errors.New("stand at the top of a schema only")
 		}
 		if _, ok := sub.(map[string]any); !ok {
-			return 0, errSchemaShape
+			return 0, errors.New("must be an object of schemas")
 		}
 		return 0, nil
 	case "$schema":
 		if !root {
-			return 0, errors.New("$schema stands at the top of a schema only")
+			return 0, errors.New("stands at the top of a schema only")
 		}
 		return 0, nil
 	case "properties", "patternProperties", "dependentSchemas":
@@ -185,13 +215,13 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 	case "allOf", "anyOf", "oneOf", "prefixItems":
 		list, ok := sub.([]any)
 		if !ok {
-			return 0, fmt.Errorf("%s is a list of schemas", k)
+			return 0, errors.New("must be a list of schemas")
 		}
 		total := 0
-		for _, s := range list {
+		for i, s := range list {
 			n, err := w.of(s, false)
 			if err != nil {
-				return 0, err
+				return 0, within(err, strconv.Itoa(i))
 			}
 			total = min(total+n, maxSchemaWork+1)
 		}
@@ -201,10 +231,10 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		return w.of(sub, false)
 	case "pattern":
 		p, _ := sub.(string)
-		return 0, checkPattern(p)
+		return 0, w.pattern(p)
 	}
 	if refusedKeyword(k) {
-		return 0, fmt.Errorf("keyword %s is not allowed in a recipe's schema", k)
+		return 0, errors.New("is a keyword that is not allowed in a recipe's schema")
 	}
 	return 0, nil
 }
@@ -212,18 +242,18 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 func (w *work) all(sub any, patterns bool) (int, error) {
 	m, ok := sub.(map[string]any)
 	if !ok {
-		return 0, errSchemaShape
+		return 0, errors.New("must be an object of schemas")
 	}
 	total := 0
-	for name, s := range m {
+	for _, name := range sortedKeys(m) {
 		if patterns {
-			if err := checkPattern(name); err != nil {
-				return 0, err
+			if err := w.pattern(name); err != nil {
+				return 0, within(err, name)
 			}
 		}
-		n, err := w.of(s, false)
+		n, err := w.of(m[name], false)
 		if err != nil {
-			return 0, err
+			return 0, within(err, name)
 		}
 		total = min(total+n, maxSchemaWork+1)
 	}
@@ -240,109 +270,23 @@ func (w *work) definition(name string) (int, error) {
 	w.cost[name] = -1
 	n, err := w.of(w.defs[name], false)
 	if err != nil {
-		return 0, err
+		return 0, settle(err, "$defs", name)
 	}
 	w.cost[name] = n
 	return n, nil
 }
 
-func checkPattern(p string) error {
-	if len(p) > maxPattern {
-		return fmt.Errorf("a pattern is longer than %d bytes", maxPattern)
-	}
-	if _, err := regexp.Compile(p); err != nil {
-		return fmt.Errorf("pattern %q is not RE2: %s", text.Shorten(p), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
-	return nil
-}
-
-// at finds the subschema of a dotted path of properties and reports whether every name on the way is required.
-func (s *Schema) at(path []string) (sub map[string]any, required, ok bool) {
-	cur, required := s.follow(s.doc), true
-	for _, name := range path {
-		props, _ := cur["properties"].(map[string]any)
-		next, has := props[name]
-		if !has {
-			return nil, false, false
-		}
-		required = required && contains(cur["required"], name)
-		cur = s.follow(next)
-	}
-	return cur, required, true
-}
-
-func (s *Schema) follow(v any) map[string]any {
-	for {
-		m, _ := v.(map[string]any)
-		ref, has := m["$ref"].(string)
-		if !has {
-			return m
-		}
-		defs, _ := s.doc["$defs"].(map[string]any)
-		v = defs[strings.TrimPrefix(ref, "#/$defs/")]
-	}
-}
-
-func contains(list any, name string) bool {
-	items, _ := list.([]any)
-	for _, it := range items {
-		if it == name {
-			return true
-		}
-	}
-	return false
-}
-
-// Schemas caches compiled schemas by their digest, so that a schema is compiled once and not for every order.
-type Schemas struct {
-	mu   sync.Mutex
-	most int
-	byID map[[32]byte]*Schema
-	// order is the ring of cached digests, oldest first.
-	order [][32]byte
-}
-
-// NewSchemas makes a cache of at most most schemas; 0 is 1,024.
-func NewSchemas(most int) *Schemas {
-	if most <= 0 {
-		most = 1024
-	}
-	return &Schemas{most: most, byID: map[[32]byte]*Schema{}}
-}
-
-// Compile is CompileSchema, remembered.
-func (c *Schemas) Compile(raw []byte) (*Schema, error) {
-	id := sha256.Sum256(raw)
-	c.mu.Lock()
-	s := c.byID[id]
-	c.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	s, err := CompileSchema(raw)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, raced := c.byID[id]; !raced {
-		if len(c.order) == c.most {
-			delete(c.byID, c.order[0])
-			c.order = c.order[1:]
-		}
-		c.byID[id] = s
-		c.order = append(c.order, id)
-	}
-	return s, nil
-}
-
-// ValidateInputs compiles with the cache and validates.
-func (c *Schemas) ValidateInputs(schema, inputs []byte) error {
-	s, err := c.Compile(schema)
+// pattern counts what a pattern comes to, and refuses one with which the schema's come to too much.
+func (w *work) pattern(p string) error {
+	n, err := patternSteps(p)
 	if err != nil {
 		return err
 	}
-	return s.ValidateInputs(inputs)
+	if w.steps += n; w.steps > maxPatternSteps {
+		return fmt.Errorf("brings the schema's patterns above %d steps (a repetition counts as often as it repeats, .{0,999} 2,000 steps): "+
+			"bound the length with maxLength instead", maxPatternSteps)
+	}
+	return nil
 }
 
 // sortedKeys is here because a map's order must never reach an answer.

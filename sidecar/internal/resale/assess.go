@@ -52,7 +52,7 @@ func (s *Service) read(ctx context.Context, r *received) (f facts, err error) {
 		if f.partner, err = tx.Partners().Get(r.Partner); err != nil {
 			return err
 		}
-		if f.agreement, err = tx.Agreements().Get(d.Agreement); absent(&err) != nil {
+		if f.agreement, err = tx.Agreements().Get(s.Self, d.Agreement); absent(&err) != nil {
 			return err
 		}
 		if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {
@@ -131,6 +131,9 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 	if err := json.Unmarshal(f.offering.Document, &doc); err != nil {
 		return verdict{}, fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
 	}
+	if d.Quantity > doc.Most() {
+		return refuse("quantity_range", fmt.Sprintf("the offering is sold in orders of up to %d", doc.Most())), nil
+	}
 	line, err := doc.PriceList().Line(d.Quantity, price.Terms{DiscountBP: f.agreement.Terms.WholesaleDiscountBP})
 	if err != nil {
 		return refuse("price_overflow", "the price of this quantity is out of range"), nil
@@ -148,7 +151,9 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 		return refuse("price_mismatch", "the price is not the one that offering and agreement give"), nil
 	case order.InputsDigest(r.InputsSalt, r.Inputs) != d.InputsSHA256:
 		return refuse("inputs_digest", "the inputs are not those that were signed"), nil
-	case s.Schemas.ValidateInputs(doc.Inputs, r.Inputs) != nil:
+	}
+	// A reseller may leave to us what the recipe gives by default.
+	if _, err := s.Schemas.Complete("", doc.Inputs, r.Inputs); err != nil {
 		return refuse("inputs_invalid", "the inputs do not satisfy the recipe"), nil
 	}
 	return verdict{name: doc.Name, line: line}, nil

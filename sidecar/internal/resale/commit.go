@@ -68,7 +68,7 @@ func (s *Service) still(tx Tx, f facts) error {
 	if err != nil {
 		return err
 	}
-	a, err := tx.Agreements().Get(f.agreement.ID)
+	a, err := tx.Agreements().Get(s.Self, f.agreement.ID)
 	if err != nil {
 		return err
 	}

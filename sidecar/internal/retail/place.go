@@ -197,7 +197,8 @@ func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d 
 	if err != nil {
 		return preparedItem{}, err
 	}
-	if err := s.checkAdd(wish, offer); err != nil {
+	inputs, err := s.checkAdd(wish, offer)
+	if err != nil {
 		return preparedItem{}, err
 	}
 	terms := price.Terms{DiscountBP: offer.Agreement.Terms.WholesaleDiscountBP}
@@ -216,10 +217,10 @@ func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d 
 	s.Rand(it.InputsSalt)
 
 	d.Offering, d.Revision, d.OfferingSHA256 = offer.Foreign.ID, offer.Foreign.Revision, hex.EncodeToString(offer.Foreign.Digest[:])
-	d.Quantity, d.InputsSHA256 = wish.Quantity, order.InputsDigest(it.InputsSalt, wish.Inputs)
+	d.Quantity, d.InputsSHA256 = wish.Quantity, order.InputsDigest(it.InputsSalt, inputs)
 	d.SetPrice(it.Wholesale, offer.Document.Currency)
 	return preparedItem{
-		agreement: offer.Agreement, inputs: wish.Inputs,
+		agreement: offer.Agreement, inputs: inputs,
 		subscription: subscription.Subscription{
 			ID: it.SubscriptionID, Side: subscription.Retail, Partner: offer.Partner, AgreementID: it.AgreementID,
 			OfferingID: it.OfferingID, Revision: it.Revision, ListingID: it.ListingID, Name: it.Name, Quantity: it.Quantity, Price: it.Retail,
@@ -227,19 +228,22 @@ func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d 
 	}, nil
 }
 
-func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) error {
+// checkAdd returns the inputs as they are ordered: with the defaults of what the customer left out.
+func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) (inputs []byte, err error) {
 	switch {
 	case !offer.Orderable:
-		return fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", offer.Name).At("listing_id")
+		return nil, fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", offer.Name).At("listing_id")
 	case wish.ListingDigest != "" && wish.ListingDigest != offer.Digest:
-		return fault.New(fault.Conflict, "listing_changed", "price or conditions of %s changed since the customer saw them", offer.Name).
+		return nil, fault.New(fault.Conflict, "listing_changed", "price or conditions of %s changed since the customer saw them", offer.Name).
 			At("listing_digest").Do("show the listing again and let the customer confirm")
-	case wish.Quantity < 1 || wish.Quantity > order.MaxQuantity:
-		return fault.New(fault.Invalid, "quantity_range", "a quantity is 1 to %d", order.MaxQuantity).At("quantity")
+	case offer.Document.Most() == 1 && wish.Quantity != 1:
+		return nil, fault.New(fault.Invalid, "quantity_range", "%s is sold one at a time", offer.Name).At("quantity").Do("order 1, or several items")
+	case wish.Quantity < 1 || wish.Quantity > offer.Document.Most():
+		return nil, fault.New(fault.Invalid, "quantity_range", "of %s one can order 1 to %d", offer.Name, offer.Document.Most()).At("quantity")
 	case len(wish.Inputs) > order.MaxInputsBytes:
-		return fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
+		return nil, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
 	}
-	return s.Schemas.ValidateInputs(offer.Document.Inputs, wish.Inputs)
+	return s.Schemas.Complete(offer.Partner, offer.Document.Inputs, wish.Inputs)
 }
 
 // prepareChange makes an item about a subscription that there is.
@@ -249,7 +253,7 @@ func (s *Service) prepareChange(ctx context.Context, c PlaceCommand, wish ItemCo
 		if made.subscription, err = tx.Subscriptions().Get(subscription.RetailKey(wish.SubscriptionID)); err != nil {
 			return err
 		}
-		made.agreement, err = tx.Agreements().Get(made.subscription.AgreementID)
+		made.agreement, err = tx.Agreements().Get(made.subscription.Partner, made.subscription.AgreementID)
 		return err
 	})
 	sub := made.subscription
@@ -311,7 +315,7 @@ func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
 }
 
 func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (Item, error) {
-	a, err := tx.Agreements().Get(made.agreement.ID)
+	a, err := tx.Agreements().Get(it.Partner, made.agreement.ID)
 	if err != nil {
 		return it, err
 	}

@@ -132,8 +132,10 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 
 func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 	t.Parallel()
-	quantity := add("lst")
-	quantity.Quantity = 10001
+	quantity := add("dozen")
+	quantity.Quantity = 13
+	two := add("lst")
+	two.Quantity = 2
 	negative := add("lst")
 	negative.Quantity = -1
 	inputs := add("lst")
@@ -153,6 +155,7 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 		{"one that is on hold", []retail.ItemCommand{add("held")}, "listing_not_orderable", "items[0].listing_id"},
 		{"one that changed", []retail.ItemCommand{add("other"), stale}, "listing_changed", "items[1].listing_digest"},
 		{"too many pieces", []retail.ItemCommand{add("other"), add("lst"), quantity}, "quantity_range", "items[2].quantity"},
+		{"two pieces of what is sold one at a time", []retail.ItemCommand{two}, "quantity_range", "items[0].quantity"},
 		{"less than one piece", []retail.ItemCommand{negative}, "quantity_range", "items[0].quantity"},
 		{"inputs that are no object", []retail.ItemCommand{add("lst"), inputs}, "inputs_invalid", "items[1].inputs"},
 		{"inputs beyond the limit", []retail.ItemCommand{add("lst"), large}, "inputs_too_large", "items[1].inputs"},
@@ -172,6 +175,51 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 				t.Errorf("left %d entries, %d jobs, %d subscriptions", entries, jobs, subscriptions)
 			}
 		})
+	}
+}
+
+func TestAsManyPiecesAsTheOfferingAllows(t *testing.T) {
+	t.Parallel()
+	shop := newCounter(t)
+	dozen := add("dozen")
+	dozen.Quantity = 12
+	o, err := shop.place(dozen, add("dozen"))
+	if err != nil || o.Items[0].Quantity != 12 || o.Items[1].Quantity != 1 || o.Items[0].Retail.OneOff.Minor != 10_800 {
+		t.Errorf("%+v, %v", o.Items, err)
+	}
+}
+
+func TestWhatHasADefaultIsNotAskedOfTheCustomer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ inputs, sent string }{
+		{`{"title":"Team"}`, `{"readers":"everyone","title":"Team"}`},
+		{`{"title": "Team", "readers": "sales"}`, `{"readers":"sales","title":"Team"}`},
+	} {
+		shop := newCounter(t)
+		var sent retail.Submission
+		shop.answer = func(s retail.Submission) (order.Receipt, error) {
+			sent = s
+			return order.Receipt{}, fault.New(fault.Unavailable, "away", "nobody is there")
+		}
+		item := add("notebook")
+		item.Inputs = []byte(c.inputs)
+		o, err := shop.place(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = shop.service.Submit(t.Context(), job.Job{Kind: retail.JobSubmit, Key: o.Items[0].CorrelationID, Partner: vendor})
+		if string(sent.Inputs) != c.sent {
+			t.Errorf("%s is sent as %s, want %s", c.inputs, sent.Inputs, c.sent)
+		}
+		if again, err := shop.place(item); err != nil || again.ID != o.ID {
+			t.Errorf("the same once more: %v", err)
+		}
+	}
+	shop := newCounter(t)
+	_, err := shop.place(add("notebook"))
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Reason != "inputs_invalid" || f.Field != "items[0].inputs.title" {
+		t.Errorf("without a title: %v", err)
 	}
 }
 
@@ -210,7 +258,7 @@ func (s *shifting) Offer(ctx context.Context, id string) (listing.Offer, error) 
 	offer, err := s.counter.Offer(ctx, id)
 	s.once.Do(func() {
 		doErr := s.Store.Do(ctx, func(tx *store.Tx) error {
-			a, err := tx.Agreements().Get(offer.Agreement.ID)
+			a, err := tx.Agreements().Get(offer.Partner, offer.Agreement.ID)
 			if err != nil {
 				return err
 			}

@@ -42,10 +42,18 @@ type counter struct {
 	answer           func(retail.Submission) (order.Receipt, error)
 }
 
-// Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's.
+// Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's; "notebook" asks for inputs, and of
+// "dozen" one can have twelve.
 func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
-	from, agreed := vendor, c.agreement
+	most := int64(0)
+	if id == "dozen" {
+		most = 12
+	}
+	from, agreed, inputs := vendor, c.agreement, `{"type":"object"}`
 	switch id {
+	case "notebook":
+		inputs = `{"type":"object","additionalProperties":false,"required":["title","readers"],
+			"properties":{"title":{"type":"string"},"readers":{"enum":["everyone","sales"],"default":"everyone"}}}`
 	case "gone":
 		return listing.Offer{}, fault.New(fault.NotFound, "listing_not_found", "there is no listing gone")
 	case "other":
@@ -54,7 +62,7 @@ func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
 	return listing.Offer{
 		ListingID: id, Name: "Database", Digest: "d", Orderable: id != "held", Partner: from,
 		Foreign:   catalog.Foreign{Partner: from, ID: "db", Revision: 3},
-		Document:  catalog.Document{ID: "db", Currency: "EUR", Prices: []price.Component{{ID: "fee", Kind: price.OneOff, Amount: "10.00"}}, Inputs: json.RawMessage(`{"type":"object"}`)},
+		Document:  catalog.Document{ID: "db", Currency: "EUR", MaxQuantity: most, Prices: []price.Component{{ID: "fee", Kind: price.OneOff, Amount: "10.00"}}, Inputs: json.RawMessage(inputs)},
 		Agreement: agreed,
 	}, nil
 }

@@ -276,7 +276,7 @@ func (b *bench) config() gate.Config {
 
 func (b *bench) addPortal(t *testing.T, name string, scopes ...string) string {
 	t.Helper()
-	_, key, err := b.callers.Add(t.Context(), name, scopes)
+	_, key, err := b.callers.Add(t.Context(), name, scopes, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,10 @@ func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbp
 	return supplierRecord(), nil
 }
 
+func (*fakePartners) Refuse(_ context.Context, origin, reason string) (member.Partner, error) {
+	return member.Partner{Origin: origin, State: member.Refused, Refusal: reason}, nil
+}
+
 func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, error) {
 	if origin != supplier {
 		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "no partner %s", origin)
@@ -69,6 +73,12 @@ type fakeAgreements struct{}
 
 func (fakeAgreements) Offer(_ context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error) {
 	return agreement.Agreement{ID: "agr-1", Reseller: reseller, State: agreement.Offered, Terms: terms}, nil
+}
+
+func (fakeAgreements) MayOffer(context.Context, string, agreement.Terms) error { return nil }
+
+func (fakeAgreements) Offered(_ context.Context, supplier, id string) (agreement.Agreement, error) {
+	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Offered}, nil
 }
 
 func (fakeAgreements) Accept(_ context.Context, supplier, id string) (agreement.Agreement, error) {
@@ -185,6 +195,7 @@ func operatorCalls() map[string]string {
 	return map[string]string{
 		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         `{"origin":"https://supplier.example"}`,
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
+		operatorv1connect.PartnerServiceRefusePartnerProcedure:          `{"origin":"https://supplier.example","reason":"no"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,

@@ -50,9 +50,9 @@ func (p *peer) note(format string, args ...any) {
 	p.commands = append(p.commands, fmt.Sprintf(format, args...))
 }
 
-func (p *peer) ReceiveProposal(_ context.Context, caller, document string) (member.State, error) {
+func (p *peer) ReceiveProposal(_ context.Context, caller, document string) (member.Answer, error) {
 	p.note("propose %s %s", caller, document)
-	return member.Qualified, nil
+	return member.Answer{State: member.Refused, Reason: "why"}, nil
 }
 
 func (p *peer) ReceiveOffer(_ context.Context, caller, document string) (agreement.State, error) {
@@ -171,7 +171,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	b := newTrustedBench(t)
 	c, url := b.server.Client(), b.server.URL
 	peering := peerv1connect.NewPeeringServiceClient(c, url)
-	if r, err := peering.Propose(t.Context(), connect.NewRequest(&peerv1.ProposeRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "qualified" {
+	if r, err := peering.Propose(t.Context(), connect.NewRequest(&peerv1.ProposeRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "refused" || r.Msg.GetReason() != "why" {
 		t.Fatalf("got %v, %v", r, err)
 	}
 	agreements := peerv1connect.NewAgreementServiceClient(c, url)

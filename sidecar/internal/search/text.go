@@ -3,6 +3,7 @@ package search
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -15,21 +16,17 @@ const (
 	maxKey = 96
 )
 
-// fold takes case and accents away: "Übergröße" is found as "ubergrosse".
-func fold(s string) string {
-	ascii := true
-	for i := 0; i < len(s) && ascii; i++ {
-		ascii = s[i] < 0x80
+// terms calls yield with each word that a text is found by.
+func terms(text string, yield func(word string)) {
+	words(fold(text), yield)
+	if isPlain(text) {
+		return
 	}
-	if ascii {
-		return strings.ToLower(s)
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Mn, r) {
-			return -1
+	for field := range strings.FieldsSeq(norm.NFC.String(text)) {
+		if spelt, other := digraphs(field); other {
+			words(fold(spelt), yield)
 		}
-		return unicode.ToLower(r)
-	}, norm.NFKD.String(strings.NewReplacer("ß", "ss", "ẞ", "ss", "æ", "ae", "Æ", "ae", "ø", "o", "Ø", "o", "ł", "l", "Ł", "l").Replace(s)))
+	}
 }
 
 // words cuts a folded text into words and calls yield with each. A script without spaces gives each character as a word.
@@ -43,6 +40,12 @@ func words(folded string, yield func(word string)) {
 	}
 	for i, r := range folded {
 		switch {
+		case r < utf8.RuneSelf:
+			if r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a' || r > 'z' {
+				end(i)
+			} else if start < 0 {
+				start = i
+			}
 		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana):
 			end(i)
 			yield(string(r))
@@ -55,6 +58,11 @@ func words(folded string, yield func(word string)) {
 		}
 	}
 	end(len(folded))
+}
+
+func wordsOf(folded string) (list []string) {
+	words(folded, func(w string) { list = append(list, w) })
+	return list
 }
 
 // clip shortens to at most n bytes without cutting a character.

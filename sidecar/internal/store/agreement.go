@@ -7,18 +7,18 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-var agreementTable = newTable("agreement", "agreement", []string{"id"}, []string{"supplier", "reseller", "created_at"}, nil)
+var agreementTable = newTable("agreement", "agreement", []string{"supplier", "id"}, []string{"reseller", "created_at"}, nil)
 
 type agreements struct{ tx *Tx }
 
-func (s agreements) Get(id string) (agreement.Agreement, error) {
+func (s agreements) Get(supplier, id string) (agreement.Agreement, error) {
 	var rec storepb.Agreement
-	version, found, err := s.tx.get(&agreementTable, []any{id}, &rec)
+	version, found, err := s.tx.get(&agreementTable, []any{supplier, id}, &rec)
 	if err != nil {
 		return agreement.Agreement{}, err
 	}
 	if !found {
-		return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no agreement %s", id)
+		return agreement.Agreement{}, fault.New(fault.NotFound, "agreement_not_found", "there is no agreement %s of %s", id, supplier)
 	}
 	return agreementOf(&rec, version), nil
 }
@@ -29,7 +29,7 @@ func (s agreements) Between(supplier, reseller string) ([]agreement.Agreement, e
 }
 
 func (s agreements) List() ([]agreement.Agreement, error) {
-	return s.list(`SELECT version, record FROM agreement ORDER BY created_at DESC, id DESC`)
+	return s.list(`SELECT version, record FROM agreement ORDER BY created_at DESC, supplier DESC, id DESC`)
 }
 
 func (s agreements) list(query string, args ...any) ([]agreement.Agreement, error) {
@@ -49,7 +49,7 @@ func (s agreements) list(query string, args ...any) ([]agreement.Agreement, erro
 
 func (s agreements) Put(a agreement.Agreement) (agreement.Agreement, error) {
 	var rec storepb.Agreement
-	version, err := s.tx.put(&agreementTable, []any{a.ID}, []any{a.Supplier, a.Reseller, ns(a.CreatedAt)}, a.Version, &rec,
+	version, err := s.tx.put(&agreementTable, []any{a.Supplier, a.ID}, []any{a.Reseller, ns(a.CreatedAt)}, a.Version, &rec,
 		func() { fillAgreement(&rec, a) })
 	if err != nil {
 		return agreement.Agreement{}, err

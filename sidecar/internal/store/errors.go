@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -14,36 +15,62 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
+// outage is why the database does not take what it should, in a word that metrics count.
+type outage struct {
+	reason string
+	err    error
+}
+
+func (o *outage) Error() string { return o.reason + ": " + o.err.Error() }
+func (o *outage) Unwrap() error { return o.err }
+
 // classify turns an engine's error into ours: an outage is fault.Unavailable, anything else is a defect.
 func classify(err error) error {
-	if outage(err) {
+	if outageReason(err) != "" {
 		return unavailable(err)
 	}
 	return err
 }
 
-func outage(err error) bool {
+func unavailable(err error) error {
+	return fault.New(fault.Unavailable, "store_unavailable", "our database is not available").
+		Because(&outage{reason: cmp.Or(outageReason(err), "other"), err: err})
+}
+
+// outageReason is "" where the error is no outage.
+func outageReason(err error) string {
+	var known *outage
+	if errors.As(err, &known) {
+		return known.reason
+	}
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
-		switch lite.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY,
-			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CORRUPT:
-			return true
-		}
-		return false
+		return liteOutages[lite.Code()&0xff]
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		switch pg.Code[:2] {
-		case "08", "25", "40", "53", "55", "57", "58", "XX": // connection, state, lost races, resources, shutdown, system
-			return true
-		}
-		return false
+		return cmp.Or(pgOutages[pg.Code], pgOutages[pg.Code[:min(2, len(pg.Code))]])
 	}
 	var dial *pgconn.ConnectError
 	var wire net.Error
-	return errors.As(err, &dial) || errors.As(err, &wire) || errors.Is(err, driver.ErrBadConn) ||
-		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
+	if errors.As(err, &dial) || errors.As(err, &wire) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+		return "connection"
+	}
+	return ""
+}
+
+// liteOutages are SQLite's primary result codes (sqlite.org/rescode.html) that say nothing about what was asked.
+var liteOutages = map[int]string{
+	sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_READONLY: "read_only", sqlite3.SQLITE_IOERR: "io", sqlite3.SQLITE_CANTOPEN: "io",
+	sqlite3.SQLITE_CORRUPT: "damaged", sqlite3.SQLITE_NOTADB: "damaged", sqlite3.SQLITE_NOMEM: "resources",
+	sqlite3.SQLITE_BUSY: "busy", sqlite3.SQLITE_LOCKED: "busy", sqlite3.SQLITE_PROTOCOL: "busy",
+}
+
+// pgOutages are PostgreSQL's (appendix A of its manual), by code or else by class.
+var pgOutages = map[string]string{
+	"53100": "disk_full", "25006": "read_only", "58030": "io",
+	"08": "connection", "25": "connection", "40": "lost_races", "53": "resources", "55": "busy", "57": "shutdown", "58": "io", "XX": "damaged",
 }
 
 // lostRace reports whether PostgreSQL asks for the transaction to be run again: serialization failure or deadlock.

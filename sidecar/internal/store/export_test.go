@@ -76,3 +76,14 @@ func (s *Store) LoseLock(ctx context.Context, meanwhile func()) error {
 	meanwhile()
 	return nil
 }
+
+// LimitPages gives an SQLite file a size beyond which it is full, in pages.
+func (s *Store) LimitPages(n int) error {
+	return s.Do(context.Background(), func(tx *Tx) error {
+		_, err := tx.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
+		return err
+	})
+}
+
+// ForgetWrites forgets what the last commits proved.
+func (s *Store) ForgetWrites() { s.writes.note(true) }

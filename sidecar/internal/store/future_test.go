@@ -68,7 +68,9 @@ func rewrittenRecords() map[string]rewritten {
 				_, err := tx.Agreements().Put(a)
 				return err
 			},
-			func(tx *store.Tx) bool { return must(tx.Agreements().Get("agr")).Terms.WholesaleDiscountBP == 5 },
+			func(tx *store.Tx) bool {
+				return must(tx.Agreements().Get(a.Supplier, "agr")).Terms.WholesaleDiscountBP == 5
+			},
 		},
 		// The record of a revision stays as it is; what makes way for the next one stands beside it.
 		"offering": {

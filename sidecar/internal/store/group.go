@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -168,9 +167,9 @@ func (e *sqliteEngine) group(first *work) {
 			m.finish(errors.New("a closure ended its goroutine"))
 		}
 	}()
-	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
+	if err := e.begin(); err != nil {
 		settled = true
-		first.finish(classify(err))
+		first.finish(err)
 		return
 	}
 	// The first needs no savepoint: when it fails, nothing else is in the transaction yet.
@@ -211,8 +210,8 @@ func (e *sqliteEngine) group(first *work) {
 }
 
 func (e *sqliteEngine) alone(it *work) {
-	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
-		it.finish(classify(err))
+	if err := e.begin(); err != nil {
+		it.finish(err)
 		return
 	}
 	err, _ := e.attempt(it, false)

@@ -102,9 +102,14 @@ func (h *hold) held(ctx context.Context) error {
 		<-h.turn
 	}
 	if !h.last.Load().held {
-		return fault.New(fault.Unavailable, "store_not_exclusive", "our database is not ours alone at the moment")
+		return errNotExclusive()
 	}
 	return nil
+}
+
+func errNotExclusive() error {
+	return fault.New(fault.Unavailable, "store_not_exclusive", "our database is not ours alone at the moment").
+		Because(&outage{reason: "lock_lost", err: errors.New("the lock went with its connection")})
 }
 
 func (h *hold) stale() bool { return time.Since(h.last.Load().at) > 2*h.every }

@@ -165,6 +165,14 @@ func (s jobs) EndLeases(owner string, now time.Time) error {
 	return err
 }
 
+func (s jobs) Find(kind, partner, key string) (job.Job, bool, error) {
+	found, err := s.list(`SELECT `+jobColumns+` FROM job WHERE kind = $1 AND partner = $2 AND key = $3`, kind, partner, key)
+	if err != nil || len(found) == 0 {
+		return job.Job{}, false, err
+	}
+	return found[0], true, nil
+}
+
 func (s jobs) List(limit int) ([]job.Job, error) {
 	return s.list(`SELECT `+jobColumns+` FROM job ORDER BY created_at, id LIMIT $1`, orMost(limit))
 }

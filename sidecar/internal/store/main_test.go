@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(crashStore); path != "" {
 		crashWriter(path)
 	}
+	if path := os.Getenv(holdStore); path != "" {
+		holder(path)
+	}
 	goleak.VerifyTestMain(withServers{m})
 }
 

@@ -110,7 +110,7 @@ func (c *conn) script(ctx context.Context, text string) error {
 // migrate takes SQLite's write lock for the whole run; a second process waits for it. It may use the writer: nobody has the
 // store yet.
 func (e *sqliteEngine) migrate(ctx context.Context) error {
-	if _, err := e.writer.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+	if err := e.begin(); err != nil {
 		return err
 	}
 	if err := applyMigrations(ctx, e.writer, e.s.cfg.Now().UnixNano()); err != nil {

@@ -51,6 +51,19 @@ func (p partners) Put(m member.Partner) (member.Partner, error) {
 	return m, nil
 }
 
+func (p partners) Remove(origin string) error {
+	n, err := p.tx.exec(`DELETE FROM partner WHERE origin = $1`, origin)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.New(fault.NotFound, "partner_not_found", "there is no partner %s", origin)
+	}
+	p.tx.wake(unit.Partners)
+	_, err = p.tx.exec(`DELETE FROM agreement WHERE supplier = $1 OR reseller = $1`, origin)
+	return err
+}
+
 func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.Origin, rec.PartnershipId = m.Origin, m.PartnershipID
 	rec.Name, rec.LegalName, rec.Country = m.Name, m.LegalName, m.Country
@@ -62,6 +75,7 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.State = string(m.State)
 	rec.BusinessKey, rec.Thumbprint, rec.NextKeyDigest = m.BusinessKey, m.Thumbprint, m.NextKeyDigest
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
+	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
 }
 
@@ -73,6 +87,7 @@ func partnerOf(rec *storepb.Partner, version int64) member.Partner {
 		State:       member.State(rec.State),
 		BusinessKey: rec.BusinessKey, Thumbprint: rec.Thumbprint, NextKeyDigest: rec.NextKeyDigest,
 		SealingKey: rec.SealingKey, Proposal: rec.Proposal,
+		Refusal: rec.Refusal, RefusedUntil: at(rec.RefusedUntil),
 		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt),
 		Version: version,
 	}

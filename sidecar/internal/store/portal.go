@@ -51,7 +51,8 @@ func (s portals) list(query string, args ...any) ([]portal.Client, error) {
 		}
 		c := portal.Client{
 			Name: rec.Name, Scopes: rec.Scopes, KeyHash: now, OldKeyUntil: at(rec.OldKeyUntil),
-			CreatedAt: at(rec.CreatedAt), RotatedAt: at(rec.RotatedAt), Version: version,
+			CreatedAt: at(rec.CreatedAt), RotatedAt: at(rec.RotatedAt), RemovedAt: at(rec.RemovedAt),
+			Version: version,
 		}
 		if len(old) > 0 {
 			c.OldKeyHash = old
@@ -68,20 +69,13 @@ func (s portals) Put(c portal.Client) (portal.Client, error) {
 	version, err := s.tx.put(&portalTable, []any{c.Name}, []any{notNil(c.KeyHash), notNil(c.OldKeyHash)}, c.Version, &rec, func() {
 		rec.Name, rec.Scopes = c.Name, c.Scopes
 		rec.OldKeyUntil, rec.CreatedAt, rec.RotatedAt = ns(c.OldKeyUntil), ns(c.CreatedAt), ns(c.RotatedAt)
+		rec.RemovedAt = ns(c.RemovedAt)
 	})
 	if err != nil {
 		return portal.Client{}, err
 	}
 	c.Version = version
 	return c, nil
-}
-
-func (s portals) Remove(name string) error {
-	n, err := s.tx.exec(`DELETE FROM portal_client WHERE name = $1`, name)
-	if err == nil && n == 0 {
-		return portalNotFound()
-	}
-	return err
 }
 
 // notNil keeps "none" out of NULL.

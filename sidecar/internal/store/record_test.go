@@ -75,7 +75,7 @@ func fullPartner() member.Partner {
 		Country: "NO", RegistrationID: "NO 915 000 000", Contact: "partner@nordkube.example",
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
 		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", SealingKey: []byte(`{"kty":"EC","x":"1"}`),
-		Proposal: "a.b.c", CreatedAt: start, UpdatedAt: start.Add(time.Second),
+		Proposal: "a.b.c", Refusal: "why", RefusedUntil: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start.Add(time.Second),
 	}
 }
 
@@ -158,7 +158,7 @@ func TestVersionedRecords(t *testing.T) {
 			versioned(t, s, a, func(a agreement.Agreement) agreement.Agreement { a.State = agreement.Agreed; return a },
 				func(a *agreement.Agreement) *int64 { return &a.Version },
 				func(tx *store.Tx, a agreement.Agreement) (agreement.Agreement, error) { return tx.Agreements().Put(a) },
-				func(tx *store.Tx) (agreement.Agreement, error) { return tx.Agreements().Get(a.ID) })
+				func(tx *store.Tx) (agreement.Agreement, error) { return tx.Agreements().Get(a.Supplier, a.ID) })
 		})
 		t.Run("retail order", func(t *testing.T) {
 			versioned(t, s, fullOrder(),
@@ -511,11 +511,19 @@ func TestPortalKeys(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Portals().Remove("shop") })
-		wantKind(t, s.Do(t.Context(), func(tx *store.Tx) error { return tx.Portals().Remove("shop") }), fault.NotFound, "portal_not_found")
+		do(t, s, func(tx *store.Tx) error {
+			c := must(tx.Portals().Get("shop"))
+			c.KeyHash, c.OldKeyHash, c.RemovedAt = nil, nil, start
+			must(tx.Portals().Put(c))
+			return nil
+		})
 		view(t, s, func(tx *store.Tx) error {
-			if n := len(must(tx.Portals().List())); n != 1 {
-				t.Errorf("%d portals", n)
+			for _, gone := range [][]byte{nil, {}, []byte("new"), []byte("old")} {
+				_, err := tx.Portals().ByKeyHash(gone)
+				wantKind(t, err, fault.NotFound, "portal_not_found")
+			}
+			if list := must(tx.Portals().List()); len(list) != 2 || !list[1].RemovedAt.Equal(start) || list[0].Removed() {
+				t.Errorf("listed are %+v", list)
 			}
 			return nil
 		})
@@ -544,6 +552,27 @@ func TestAgreementsOfAPair(t *testing.T) {
 			}
 			if n := len(must(tx.Agreements().List())); n != 4 {
 				t.Errorf("%d agreements", n)
+			}
+			return nil
+		})
+	})
+}
+
+func TestAPartnerGoesWithWhatItOffered(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			for _, origin := range []string{"https://s.example", "https://r.example"} {
+				must(tx.Partners().Put(member.Partner{Origin: origin}))
+				must(tx.Agreements().Put(agreement.Agreement{ID: "of " + origin, Supplier: origin, Reseller: "https://us.example"}))
+			}
+			return tx.Partners().Remove("https://s.example")
+		})
+		wantKind(t, s.Do(t.Context(), func(tx *store.Tx) error { return tx.Partners().Remove("https://s.example") }), fault.NotFound, "partner_not_found")
+		view(t, s, func(tx *store.Tx) error {
+			partners, agreements := must(tx.Partners().List()), must(tx.Agreements().List())
+			if len(partners) != 1 || partners[0].Origin != "https://r.example" || len(agreements) != 1 || agreements[0].Supplier != "https://r.example" {
+				t.Errorf("left are %v and %v", partners, agreements)
 			}
 			return nil
 		})

@@ -6,14 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
-
-	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 )
 
 // busyMillis is how long a statement waits for another process, a tool beside the daemon.
@@ -23,7 +19,7 @@ const busyMillis = 5000
 type sqliteEngine struct {
 	s       *Store
 	db      *sql.DB
-	lock    *os.File
+	file    *sqliteFile
 	queue   queue
 	writer  *conn
 	readers chan *conn
@@ -32,34 +28,16 @@ type sqliteEngine struct {
 }
 
 func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
-	path := s.cfg.Path
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
 	e := &sqliteEngine{s: s, quit: make(chan struct{}), queue: queue{idle: make(chan struct{})}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.release())
 		}
 	}()
-	if s.cfg.Exclusive {
-		e.lock, err = filelock.Try(path + ".lock")
-		if errors.Is(err, filelock.ErrHeld) {
-			err = ErrInUse
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	// The engine gives its own files (-wal, -shm) the mode of this one.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	if e.file, err = openSQLiteFile(s.cfg.Path, s.cfg.Exclusive); err != nil {
 		return nil, err
 	}
-	if err := file.Close(); err != nil {
-		return nil, err
-	}
-	if e.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()); err != nil {
+	if e.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: e.file.path}).EscapedPath()}).String()); err != nil {
 		return nil, err
 	}
 	// secure_delete overwrites what Erase deletes. cache_size is in KiB. Checkpoints are rarer than by default (in pages),
@@ -132,6 +110,17 @@ func (e *sqliteEngine) commit(closures int) error {
 	return nil
 }
 
+// begin begins the writer's transaction.
+func (e *sqliteEngine) begin() error {
+	if err := e.file.moved(); err != nil {
+		return err
+	}
+	if _, err := e.writer.exec(context.Background(), "BEGIN IMMEDIATE", nil); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
 // rollback leaves the transaction, if the engine has not done so itself.
 func (e *sqliteEngine) rollback() {
 	_, _ = e.writer.exec(context.Background(), "ROLLBACK", nil)
@@ -192,8 +181,8 @@ func (e *sqliteEngine) release() error {
 	if e.db != nil {
 		errs = append(errs, e.db.Close())
 	}
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
+	if e.file != nil {
+		errs = append(errs, e.file.close())
 	}
 	return errors.Join(errs...)
 }

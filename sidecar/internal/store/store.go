@@ -42,6 +42,9 @@ type Config struct {
 	Wake func(topic unit.Topic)
 	// Committed is told each durable commit, for metrics; default nobody is. It must be quick.
 	Committed func(closures int, took time.Duration)
+	// Failed is told each unit of work that the database did not take, for metrics; default nobody is. Reason is a word of a few
+	// dozen at most: disk_full, read_only, io, damaged, resources, busy, lost_races, connection, shutdown, lock_lost, moved, other.
+	Failed func(reason string)
 	// Logger; default discards.
 	Logger *slog.Logger
 }
@@ -52,6 +55,8 @@ type Store struct {
 	eng   engine
 	vault *vault
 	stats stats
+	// writes is what Writable knows.
+	writes writes
 	// elapsed measures how long the writer is really held, which is not business time.
 	elapsed func(since time.Time) time.Duration
 }
@@ -140,8 +145,11 @@ func (s *Store) submit(it *work) error {
 		return err
 	}
 	if err := s.eng.do(it); err != nil {
-		s.stats.failed.Add(1)
+		s.failed(err)
 		return err
+	}
+	if it.tx.wrote { // a transaction without changes ends well on a full disk too
+		s.writes.note(false)
 	}
 	if s.cfg.Wake != nil {
 		for _, topic := range it.tx.topics {
@@ -149,6 +157,19 @@ func (s *Store) submit(it *work) error {
 		}
 	}
 	return nil
+}
+
+// failed counts what came to nothing, and tells where it was the database's doing.
+func (s *Store) failed(err error) {
+	s.stats.failed.Add(1)
+	reason := outageReason(err)
+	if !fault.Is(err, fault.Unavailable) || reason == "" {
+		return
+	}
+	s.writes.note(true)
+	if s.cfg.Failed != nil {
+		s.cfg.Failed(reason)
+	}
 }
 
 // View runs fn on a read-only snapshot.
@@ -248,10 +269,6 @@ func guard(tx *Tx, fn func(*Tx) error) (err error) {
 		}
 	}()
 	return fn(tx)
-}
-
-func unavailable(err error) error {
-	return fault.New(fault.Unavailable, "store_unavailable", "our database is not available").Because(err)
 }
 
 func errClosed() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -30,6 +31,8 @@ type Tx struct {
 	topics []unit.Topic
 	// change and changeEnd are the rest of the block of change numbers that this transaction took.
 	change, changeEnd int64
+	// wrote says that rows were changed.
+	wrote bool
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
 	failed error
 }
@@ -67,7 +70,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if _, err := tx.exec("SAVEPOINT part"); err != nil {
 		return err
 	}
-	topics, change, changeEnd := len(tx.topics), tx.change, tx.changeEnd
+	topics, change, changeEnd, wrote := len(tx.topics), tx.change, tx.changeEnd, tx.wrote
 	err := fn()
 	if tx.failed != nil {
 		err = tx.failed
@@ -85,7 +88,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 		}
 	}
 	// Numbers of a block that was taken inside are others' now.
-	tx.failed, tx.topics, tx.change, tx.changeEnd = nil, tx.topics[:topics], change, changeEnd
+	tx.failed, tx.topics, tx.change, tx.changeEnd, tx.wrote = nil, tx.topics[:topics], change, changeEnd, wrote
 	return err
 }
 
@@ -101,6 +104,9 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	n, err := tx.on.exec(tx.ctx, query, args)
 	if err != nil {
 		return 0, tx.fail(query, err)
+	}
+	if n > 0 && !strings.Contains(query, "SAVEPOINT") { // SQLite repeats the number of the statement before
+		tx.wrote = true
 	}
 	return n, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -66,6 +67,9 @@ const (
 	// JobAccessConfirm tells the supplier that it may delete its copy.
 	JobAccessConfirm = "access.confirm"
 )
+
+// reasonGone: the supplier has no copy of the access data any more.
+const reasonGone = "access_data_gone"
 
 // Service reads subscriptions and moves access data.
 type Service struct {
@@ -149,6 +153,11 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 	if err := json.Unmarshal(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
 	}
+	for i, f := range data.Fields {
+		if !text.Visible(f.Title) {
+			data.Fields[i].Title = f.Name
+		}
+	}
 	return data.Fields, nil
 }
 
@@ -164,8 +173,12 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	}
 	s.Fail.Hit("retail.access.before_fetch")
 	jwe, err := s.Link.AccessData(ctx, sub.Partner, sub.AgreementID, sub.ID)
+	if fault.ReasonOf(err) == reasonGone {
+		return &job.ParkError{Err: fmt.Errorf(
+			"the supplier has deleted the access data of %s, as it does once we confirmed them: take them from a backup of this store, or end the subscription and order again: %w", sub.ID, err)}
+	}
 	if err != nil {
-		return fmt.Errorf("fetch access data of %s: %w", sub.ID, err)
+		return job.Decided(fmt.Errorf("fetch access data of %s: %w", sub.ID, err))
 	}
 	s.Fail.Hit("retail.access.after_fetch")
 	if signed.Digest([]byte(jwe)) != string(sub.AccessDigest) {
@@ -223,7 +236,7 @@ func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 		return err
 	}
 	if err := s.Link.ConfirmAccess(ctx, sub.Partner, sub.AgreementID, document); err != nil {
-		return fmt.Errorf("confirm access data of %s: %w", sub.ID, err)
+		return job.Decided(fmt.Errorf("confirm access data of %s: %w", sub.ID, err))
 	}
 	s.Fail.Hit("retail.access.after_confirm")
 	return nil
@@ -239,7 +252,7 @@ func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id str
 		var err error
 		jwe, err = tx.Subscriptions().Secret(ResaleKey(partner, id), SecretSealed)
 		if fault.Is(err, fault.NotFound) {
-			return fault.New(fault.NotFound, "access_data_gone", "there are no access data to fetch for %s", id)
+			return fault.New(fault.NotFound, reasonGone, "there are no access data to fetch for %s", id)
 		}
 		return err
 	})

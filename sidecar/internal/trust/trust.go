@@ -20,6 +20,7 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // Protocol is the version of the peer protocol that this build speaks.
@@ -94,6 +95,9 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	case !slices.Contains(doc.Versions, Protocol):
 		return Info{}, memberFault(fmt.Sprintf("it speaks protocol versions %v, we speak %s", doc.Versions, Protocol), nil)
 	}
+	if key := unseen(doc); key != "" {
+		return Info{}, memberFault(fmt.Sprintf("%s in its member document has no character that people can see", key), nil)
+	}
 	sealingKeys, err := keys.ParseSet(published.Sealing)
 	if err != nil {
 		return Info{}, memberFault("its sealing keys cannot be read", err)
@@ -109,6 +113,22 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 		Document: doc, Origin: origin, BusinessKey: business, SealingKey: sealing,
 		Thumbprint: thumbprint, Words: keys.Words(thumbprint),
 	}, nil
+}
+
+// unseen is the key of a text by which an operator is to know the member and which shows nothing; "" where there is none.
+// A member must have a name; the others may be left out.
+func unseen(d MemberDocument) string {
+	switch {
+	case !text.Visible(d.Name):
+		return "name"
+	case d.LegalName != "" && !text.Visible(d.LegalName):
+		return "legal_name"
+	case d.RegistrationID != "" && !text.Visible(d.RegistrationID):
+		return "registration_id"
+	case d.Contact != "" && !text.Visible(d.Contact):
+		return "contact"
+	}
+	return ""
 }
 
 // publicJWK is the key whose thumbprint is given, and its JSON.

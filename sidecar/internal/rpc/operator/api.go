@@ -44,7 +44,7 @@ func New(c Config) (http.Handler, error) {
 		Admit:  doorkeeper{operators: c.Operators}.admit,
 		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
 			mux.Handle(operatorv1connect.NewPartnerServiceHandler(&partnerService{partners: c.Partners, desk: c.Desk, words: c.Words}, options...))
-			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements}, options...))
+			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&offeringService{offerings: c.Offerings, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
 			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk}, options...))

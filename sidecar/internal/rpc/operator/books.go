@@ -39,7 +39,7 @@ func (h *orderService) ListOrders(ctx context.Context, req *connect.Request[oper
 
 // GetOrder implements operatorv1connect.OrderServiceHandler.
 func (h *orderService) GetOrder(ctx context.Context, req *connect.Request[operatorv1.GetOrderRequest]) (*connect.Response[operatorv1.GetOrderResponse], error) {
-	o, err := h.desk.Order(ctx, req.Msg.GetId())
+	o, err := h.desk.Order(ctx, desk.Query{ID: req.Msg.GetId(), Side: desk.Side(req.Msg.GetSide()), Partner: req.Msg.GetPartner(), Portal: req.Msg.GetPortal()})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func orderOf(o desk.Order) *operatorv1.Order {
 	out := &operatorv1.Order{
 		Id: o.ID, Side: string(o.Side), State: string(o.State), Reason: o.Reason, Message: o.Message, Portal: o.Portal,
 		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Timeline: gate.Each(o.Timeline, eventOf),
-		Items: gate.Each(o.Items, itemOf),
+		Items: gate.Each(o.Items, itemOf), Customer: o.Customer, Totals: gate.Each(o.Totals, totalOf),
 	}
 	if len(out.Items) == 1 {
 		it := out.Items[0]
@@ -67,7 +67,15 @@ func itemOf(it desk.Item) *operatorv1.OrderItem {
 		CorrelationId: it.CorrelationID, Partner: it.Partner, State: string(it.State), Reason: it.Reason, Message: it.Message,
 		Action: string(it.Action), OfferingId: it.OfferingID, OfferingRevision: it.Revision, SubscriptionId: it.SubscriptionID,
 		Quantity: it.Quantity, WholesaleOneOff: gate.Amount(it.Wholesale.OneOff), WholesaleRecurring: gate.Amount(it.Wholesale.Recurring),
-		Period: it.Wholesale.Period, Timeline: gate.Each(it.Events, eventOf),
+		Period: it.Wholesale.Period, Timeline: gate.Each(it.Events, eventOf), Name: it.Name, ListingId: it.ListingID,
+		RetailOneOff: gate.Amount(it.Retail.OneOff), RetailRecurring: gate.Amount(it.Retail.Recurring),
+		MarginOneOff: gate.Amount(it.Margin.OneOff), MarginRecurring: gate.Amount(it.Margin.Recurring), Pseudonym: it.Pseudonym,
+	}
+}
+
+func totalOf(t desk.Total) *operatorv1.OrderTotal {
+	return &operatorv1.OrderTotal{
+		Period: t.Period, Retail: gate.Amount(&t.Retail), Wholesale: gate.Amount(&t.Wholesale), Margin: gate.Amount(&t.Margin),
 	}
 }
 
@@ -135,7 +143,7 @@ type portalService struct{ portals PortalClients }
 
 // AddPortal implements operatorv1connect.PortalServiceHandler.
 func (h *portalService) AddPortal(ctx context.Context, req *connect.Request[operatorv1.AddPortalRequest]) (*connect.Response[operatorv1.AddPortalResponse], error) {
-	client, key, err := h.portals.Add(ctx, req.Msg.GetName(), req.Msg.GetScopes())
+	client, key, err := h.portals.Add(ctx, req.Msg.GetName(), req.Msg.GetScopes(), req.Msg.GetReuse())
 	if err != nil {
 		return nil, err
 	}

@@ -115,9 +115,15 @@ func (h *listingService) SetMarkup(ctx context.Context, req *connect.Request[ope
 }
 
 func managedListing(d listing.Detail, supplier string) *operatorv1.Listing {
-	return &operatorv1.Listing{
+	out := &operatorv1.Listing{
 		Id: d.ID, Partner: d.Partner, OfferingId: d.OfferingID, OfferingRevision: d.Revision, Name: d.Name,
-		SupplierName: supplier, Hidden: d.Hidden, MarkupBp: d.MarkupBP,
-		WholesalePrice: gate.Amount(&d.Wholesale), RetailPrice: gate.Amount(&d.Headline.Amount), Per: d.Headline.Per, Orderable: d.Orderable(),
+		SupplierName: supplier, Hidden: d.Hidden, MarkupBp: d.MarkupBP, Currency: d.Currency,
 	}
+	if d.Unsold != nil { // it has no price here, and a zero would be one
+		out.UnsoldReason, out.UnsoldCause = d.Unsold.Reason, d.Unsold.Cause
+		return out
+	}
+	out.WholesalePrice, out.RetailPrice, out.Per = gate.Amount(&d.Wholesale), gate.Amount(&d.Headline.Amount), d.Headline.Per
+	out.Orderable = d.Orderable()
+	return out
 }

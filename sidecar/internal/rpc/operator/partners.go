@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -46,6 +47,19 @@ func (h *partnerService) AddPartner(ctx context.Context, req *connect.Request[op
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.AddPartnerResponse{Partner: out}), nil
+}
+
+// RefusePartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) RefusePartner(ctx context.Context, req *connect.Request[operatorv1.RefusePartnerRequest]) (*connect.Response[operatorv1.RefusePartnerResponse], error) {
+	p, err := h.partners.Refuse(ctx, req.Msg.GetOrigin(), req.Msg.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RefusePartnerResponse{Partner: out}), nil
 }
 
 // ListPartners implements operatorv1connect.PartnerServiceHandler.
@@ -90,15 +104,19 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 	case status.Known:
 		reachability = "down"
 	}
-	return &operatorv1.Partner{
+	out := &operatorv1.Partner{
 		Member: &operatorv1.Member{
 			Origin: p.Origin, Name: p.Name, LegalName: p.LegalName, Country: p.Country, RegistrationId: p.RegistrationID,
 			Contact: p.Contact, FingerprintWords: h.words(p.Thumbprint), BusinessKeyThumbprint: p.Thumbprint,
 		},
 		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
 		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
-		ParkedSubjects: status.Parked, Offerings: status.Offerings,
-	}, nil
+		ParkedSubjects: status.Parked, Offerings: status.Offerings, Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
+	}
+	if p.State == member.Pending {
+		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
+	}
+	return out, nil
 }
 
 func discovered(info trust.Info) *operatorv1.Member {
@@ -131,26 +149,65 @@ func roleOf(r member.Role) operatorv1.Role {
 }
 
 // agreementService implements hanse.operator.v1.AgreementService.
-type agreementService struct{ agreements Agreements }
-
-// OfferAgreement implements operatorv1connect.AgreementServiceHandler.
-func (h *agreementService) OfferAgreement(ctx context.Context, req *connect.Request[operatorv1.OfferAgreementRequest]) (*connect.Response[operatorv1.OfferAgreementResponse], error) {
-	a, err := h.agreements.Offer(ctx, req.Msg.GetReseller(), agreement.Terms{
-		WholesaleDiscountBP: req.Msg.GetWholesaleDiscountBp(), Currency: req.Msg.GetCurrency(), Territory: req.Msg.GetTerritory(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&operatorv1.OfferAgreementResponse{Agreement: agreementOf(a)}), nil
+type agreementService struct {
+	agreements Agreements
+	desk       Desk
 }
 
-// AcceptAgreement implements operatorv1connect.AgreementServiceHandler.
-func (h *agreementService) AcceptAgreement(ctx context.Context, req *connect.Request[operatorv1.AcceptAgreementRequest]) (*connect.Response[operatorv1.AcceptAgreementResponse], error) {
-	a, err := h.agreements.Accept(ctx, req.Msg.GetSupplier(), req.Msg.GetAgreementId())
+// OfferAgreement implements operatorv1connect.AgreementServiceHandler. Its effects are those before it was made.
+func (h *agreementService) OfferAgreement(ctx context.Context, req *connect.Request[operatorv1.OfferAgreementRequest]) (*connect.Response[operatorv1.OfferAgreementResponse], error) {
+	reseller, terms := req.Msg.GetReseller(), agreement.Terms{
+		WholesaleDiscountBP: req.Msg.GetWholesaleDiscountBp(), Currency: req.Msg.GetCurrency(), Territory: req.Msg.GetTerritory(),
+	}
+	if err := h.agreements.MayOffer(ctx, reseller, terms); err != nil {
+		return nil, err
+	}
+	effects, err := h.desk.OfferEffects(ctx, reseller, terms.Currency)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.AcceptAgreementResponse{Agreement: agreementOf(a)}), nil
+	out := &operatorv1.OfferAgreementResponse{Effects: effectsOf(effects)}
+	if !req.Msg.GetDryRun() {
+		a, err := h.agreements.Offer(ctx, reseller, terms)
+		if err != nil {
+			return nil, err
+		}
+		out.Agreement = agreementOf(a)
+	}
+	return connect.NewResponse(out), nil
+}
+
+// AcceptAgreement implements operatorv1connect.AgreementServiceHandler. Its effects are those before it was accepted.
+func (h *agreementService) AcceptAgreement(ctx context.Context, req *connect.Request[operatorv1.AcceptAgreementRequest]) (*connect.Response[operatorv1.AcceptAgreementResponse], error) {
+	a, err := h.agreements.Offered(ctx, req.Msg.GetSupplier(), req.Msg.GetAgreementId())
+	if err != nil {
+		return nil, err
+	}
+	effects, err := h.desk.AcceptEffects(ctx, a.Supplier, a.Terms.Currency)
+	if err != nil {
+		return nil, err
+	}
+	if effects.Replaces != nil && effects.Replaces.ID == a.ID {
+		effects.Replaces = nil // it is accepted already
+	}
+	if !req.Msg.GetDryRun() {
+		if a, err = h.agreements.Accept(ctx, a.Supplier, a.ID); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&operatorv1.AcceptAgreementResponse{Agreement: agreementOf(a), Effects: effectsOf(effects)}), nil
+}
+
+func effectsOf(e desk.Effects) *operatorv1.AgreementEffects {
+	out := &operatorv1.AgreementEffects{
+		Offerings: e.Offerings, Unsold: gate.Each(e.Unsold, func(u desk.Unsold) *operatorv1.UnsoldOfferings {
+			return &operatorv1.UnsoldOfferings{Currency: u.Currency, Offerings: u.Offerings, Reason: u.Reason, Cause: u.Cause}
+		}),
+	}
+	if e.Replaces != nil {
+		out.Replaces = agreementOf(*e.Replaces)
+	}
+	return out
 }
 
 // ListAgreements implements operatorv1connect.AgreementServiceHandler.

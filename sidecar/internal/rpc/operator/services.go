@@ -27,13 +27,16 @@ type (
 	Partners interface {
 		Discover(ctx context.Context, origin string) (trust.Info, error)
 		Add(ctx context.Context, origin string, role member.Role, thumbprint string) (member.Partner, error)
+		Refuse(ctx context.Context, origin, reason string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}
 
 	// Agreements offers, accepts and reads agreements; *agreement.Service is one.
 	Agreements interface {
+		MayOffer(ctx context.Context, reseller string, terms agreement.Terms) error
 		Offer(ctx context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error)
+		Offered(ctx context.Context, supplier, id string) (agreement.Agreement, error)
 		Accept(ctx context.Context, supplier, id string) (agreement.Agreement, error)
 		List(ctx context.Context) ([]agreement.Agreement, error)
 	}
@@ -52,7 +55,7 @@ type (
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
 	PortalClients interface {
-		Add(ctx context.Context, name string, scopes []string) (portal.Client, string, error)
+		Add(ctx context.Context, name string, scopes []string, reuse bool) (portal.Client, string, error)
 		Rotate(ctx context.Context, name string, overlap time.Duration) (portal.Client, string, error)
 		List(ctx context.Context) ([]portal.Client, error)
 		Remove(ctx context.Context, name string) error
@@ -60,9 +63,11 @@ type (
 
 	// Desk is what operators read across the house; *operator.Desk of the domain is one.
 	Desk interface {
+		OfferEffects(ctx context.Context, reseller, currency string) (desk.Effects, error)
+		AcceptEffects(ctx context.Context, supplier, currency string) (desk.Effects, error)
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
 		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
-		Order(ctx context.Context, id string) (desk.Order, error)
+		Order(ctx context.Context, q desk.Query) (desk.Order, error)
 		Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error)
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)

@@ -100,11 +100,11 @@ func (h *peeringService) Propose(ctx context.Context, req *connect.Request[peerv
 	if err != nil {
 		return nil, err
 	}
-	state, err := h.partners.ReceiveProposal(ctx, who.Origin, req.Msg.GetDocument())
+	answer, err := h.partners.ReceiveProposal(ctx, who.Origin, req.Msg.GetDocument())
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&peerv1.ProposeResponse{State: string(state)}), nil
+	return connect.NewResponse(&peerv1.ProposeResponse{State: string(answer.State), Reason: answer.Reason}), nil
 }
 
 // agreementService implements hanse.peer.v1.AgreementService.

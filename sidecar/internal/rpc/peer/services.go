@@ -15,7 +15,7 @@ import (
 type (
 	// Partners takes proposals; *member.Service is one.
 	Partners interface {
-		ReceiveProposal(ctx context.Context, caller, document string) (member.State, error)
+		ReceiveProposal(ctx context.Context, caller, document string) (member.Answer, error)
 	}
 
 	// Agreements takes signatures; *agreement.Service is one.

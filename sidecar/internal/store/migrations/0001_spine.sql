@@ -26,12 +26,13 @@ CREATE TABLE partner (
 );
 
 CREATE TABLE agreement (
-  id text PRIMARY KEY,
   supplier text NOT NULL,
+  id text NOT NULL,
   reseller text NOT NULL,
   created_at bigint NOT NULL,
   version bigint NOT NULL,
-  record bytea NOT NULL
+  record bytea NOT NULL,
+  PRIMARY KEY (supplier, id)
 );
 CREATE INDEX agreement_pair ON agreement (supplier, reseller, created_at);
 

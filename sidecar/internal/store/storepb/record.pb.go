@@ -96,6 +96,8 @@ type Partner struct {
 	Proposal       string                 `protobuf:"bytes,14,opt,name=proposal,proto3" json:"proposal,omitempty"`
 	CreatedAt      int64                  `protobuf:"varint,15,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt      int64                  `protobuf:"varint,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Refusal        string                 `protobuf:"bytes,17,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	RefusedUntil   int64                  `protobuf:"varint,18,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -238,6 +240,20 @@ func (x *Partner) GetCreatedAt() int64 {
 func (x *Partner) GetUpdatedAt() int64 {
 	if x != nil {
 		return x.UpdatedAt
+	}
+	return 0
+}
+
+func (x *Partner) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
+func (x *Partner) GetRefusedUntil() int64 {
+	if x != nil {
+		return x.RefusedUntil
 	}
 	return 0
 }
@@ -1791,6 +1807,7 @@ type PortalClient struct {
 	OldKeyUntil   int64                  `protobuf:"varint,3,opt,name=old_key_until,json=oldKeyUntil,proto3" json:"old_key_until,omitempty"`
 	CreatedAt     int64                  `protobuf:"varint,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	RotatedAt     int64                  `protobuf:"varint,5,opt,name=rotated_at,json=rotatedAt,proto3" json:"rotated_at,omitempty"`
+	RemovedAt     int64                  `protobuf:"varint,6,opt,name=removed_at,json=removedAt,proto3" json:"removed_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1860,6 +1877,13 @@ func (x *PortalClient) GetRotatedAt() int64 {
 	return 0
 }
 
+func (x *PortalClient) GetRemovedAt() int64 {
+	if x != nil {
+		return x.RemovedAt
+	}
+	return 0
+}
+
 var File_hanse_store_v1_record_proto protoreflect.FileDescriptor
 
 const file_hanse_store_v1_record_proto_rawDesc = "" +
@@ -1867,7 +1891,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xea\x03\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xa9\x04\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -1891,7 +1915,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x0f \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\"u\n" +
+	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\x12\x18\n" +
+	"\arefusal\x18\x11 \x01(\tR\arefusal\x12#\n" +
+	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\"u\n" +
 	"\x05Terms\x122\n" +
 	"\x15wholesale_discount_bp\x18\x01 \x01(\x05R\x13wholesaleDiscountBp\x12\x1a\n" +
 	"\bcurrency\x18\x02 \x01(\tR\bcurrency\x12\x1c\n" +
@@ -2063,7 +2089,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04prev\x18\x04 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\fR\x05exact\"\x9c\x01\n" +
+	"\x05exact\x18\x06 \x01(\fR\x05exact\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
@@ -2071,7 +2097,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x04 \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"rotated_at\x18\x05 \x01(\x03R\trotatedAtB>Z<github.com/hanse-market/hanse/sidecar/internal/store/storepbb\x06proto3"
+	"rotated_at\x18\x05 \x01(\x03R\trotatedAt\x12\x1d\n" +
+	"\n" +
+	"removed_at\x18\x06 \x01(\x03R\tremovedAtB>Z<github.com/hanse-market/hanse/sidecar/internal/store/storepbb\x06proto3"
 
 var (
 	file_hanse_store_v1_record_proto_rawDescOnce sync.Once

@@ -399,8 +399,14 @@ type Partner struct {
 	// Subjects parked in their ledger.
 	ParkedSubjects []string `protobuf:"bytes,9,rep,name=parked_subjects,json=parkedSubjects,proto3" json:"parked_subjects,omitempty"`
 	Offerings      int64    `protobuf:"varint,10,opt,name=offerings,proto3" json:"offerings,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Why the partnership is refused, in the words of the side that refused it.
+	Refusal string `protobuf:"bytes,11,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// Until then we refuse its proposals; unset where it is the member that refused us.
+	RefusedUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	// When the member proposed last; set while it waits for our word.
+	WaitsSince    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=waits_since,json=waitsSince,proto3" json:"waits_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -503,6 +509,124 @@ func (x *Partner) GetOfferings() int64 {
 	return 0
 }
 
+func (x *Partner) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
+func (x *Partner) GetRefusedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RefusedUntil
+	}
+	return nil
+}
+
+func (x *Partner) GetWaitsSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaitsSince
+	}
+	return nil
+}
+
+type RefusePartnerRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Told to the member; empty tells none.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusePartnerRequest) Reset() {
+	*x = RefusePartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusePartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusePartnerRequest) ProtoMessage() {}
+
+func (x *RefusePartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusePartnerRequest.ProtoReflect.Descriptor instead.
+func (*RefusePartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RefusePartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *RefusePartnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RefusePartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusePartnerResponse) Reset() {
+	*x = RefusePartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusePartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusePartnerResponse) ProtoMessage() {}
+
+func (x *RefusePartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusePartnerResponse.ProtoReflect.Descriptor instead.
+func (*RefusePartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RefusePartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
 type ListPartnersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -511,7 +635,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +647,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +660,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
 }
 
 type ListPartnersResponse struct {
@@ -548,7 +672,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +684,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +697,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -592,7 +716,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +728,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +741,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetPartnerRequest) GetOrigin() string {
@@ -636,7 +760,7 @@ type GetPartnerResponse struct {
 
 func (x *GetPartnerResponse) Reset() {
 	*x = GetPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +772,7 @@ func (x *GetPartnerResponse) String() string {
 func (*GetPartnerResponse) ProtoMessage() {}
 
 func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +785,7 @@ func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerResponse.ProtoReflect.Descriptor instead.
 func (*GetPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetPartnerResponse) GetPartner() *Partner {
@@ -692,7 +816,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +828,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +841,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Agreement) GetId() string {
@@ -789,13 +913,15 @@ type OfferAgreementRequest struct {
 	WholesaleDiscountBp int32                  `protobuf:"varint,2,opt,name=wholesale_discount_bp,json=wholesaleDiscountBp,proto3" json:"wholesale_discount_bp,omitempty"`
 	Currency            string                 `protobuf:"bytes,3,opt,name=currency,proto3" json:"currency,omitempty"`
 	Territory           []string               `protobuf:"bytes,4,rep,name=territory,proto3" json:"territory,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Check and tell the effects only: nothing is signed or sent.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OfferAgreementRequest) Reset() {
 	*x = OfferAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +933,7 @@ func (x *OfferAgreementRequest) String() string {
 func (*OfferAgreementRequest) ProtoMessage() {}
 
 func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +946,7 @@ func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementRequest.ProtoReflect.Descriptor instead.
 func (*OfferAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OfferAgreementRequest) GetReseller() string {
@@ -851,16 +977,25 @@ func (x *OfferAgreementRequest) GetTerritory() []string {
 	return nil
 }
 
+func (x *OfferAgreementRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type OfferAgreementResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Agreement     *Agreement             `protobuf:"bytes,1,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset on a dry run.
+	Agreement     *Agreement        `protobuf:"bytes,1,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	Effects       *AgreementEffects `protobuf:"bytes,2,opt,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OfferAgreementResponse) Reset() {
 	*x = OfferAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1007,7 @@ func (x *OfferAgreementResponse) String() string {
 func (*OfferAgreementResponse) ProtoMessage() {}
 
 func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1020,7 @@ func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementResponse.ProtoReflect.Descriptor instead.
 func (*OfferAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OfferAgreementResponse) GetAgreement() *Agreement {
@@ -895,18 +1030,159 @@ func (x *OfferAgreementResponse) GetAgreement() *Agreement {
 	return nil
 }
 
+func (x *OfferAgreementResponse) GetEffects() *AgreementEffects {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+// AgreementEffects is what an agreement changes, or leaves as it is, once it is active.
+type AgreementEffects struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many offerings that are known here are sold under it: those in its currency.
+	Offerings int64 `protobuf:"varint,1,opt,name=offerings,proto3" json:"offerings,omitempty"`
+	// The active agreement in the same currency whose place it takes for new orders; unset where there is none.
+	Replaces *Agreement `protobuf:"bytes,2,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// What is not sold with it either, by currency, and why.
+	Unsold        []*UnsoldOfferings `protobuf:"bytes,3,rep,name=unsold,proto3" json:"unsold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgreementEffects) Reset() {
+	*x = AgreementEffects{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgreementEffects) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgreementEffects) ProtoMessage() {}
+
+func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgreementEffects.ProtoReflect.Descriptor instead.
+func (*AgreementEffects) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AgreementEffects) GetOfferings() int64 {
+	if x != nil {
+		return x.Offerings
+	}
+	return 0
+}
+
+func (x *AgreementEffects) GetReplaces() *Agreement {
+	if x != nil {
+		return x.Replaces
+	}
+	return nil
+}
+
+func (x *AgreementEffects) GetUnsold() []*UnsoldOfferings {
+	if x != nil {
+		return x.Unsold
+	}
+	return nil
+}
+
+type UnsoldOfferings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Currency      string                 `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	Offerings     int64                  `protobuf:"varint,2,opt,name=offerings,proto3" json:"offerings,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Cause         string                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnsoldOfferings) Reset() {
+	*x = UnsoldOfferings{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnsoldOfferings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnsoldOfferings) ProtoMessage() {}
+
+func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnsoldOfferings.ProtoReflect.Descriptor instead.
+func (*UnsoldOfferings) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UnsoldOfferings) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *UnsoldOfferings) GetOfferings() int64 {
+	if x != nil {
+		return x.Offerings
+	}
+	return 0
+}
+
+func (x *UnsoldOfferings) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UnsoldOfferings) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 type AcceptAgreementRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Supplier string                 `protobuf:"bytes,1,opt,name=supplier,proto3" json:"supplier,omitempty"`
 	// Which of the offered ones; empty takes the only one.
-	AgreementId   string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	AgreementId string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	// Tell the agreement as it is offered and its effects only: nothing is signed.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcceptAgreementRequest) Reset() {
 	*x = AcceptAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1194,7 @@ func (x *AcceptAgreementRequest) String() string {
 func (*AcceptAgreementRequest) ProtoMessage() {}
 
 func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1207,7 @@ func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementRequest.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AcceptAgreementRequest) GetSupplier() string {
@@ -948,16 +1224,24 @@ func (x *AcceptAgreementRequest) GetAgreementId() string {
 	return ""
 }
 
+func (x *AcceptAgreementRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type AcceptAgreementResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Agreement     *Agreement             `protobuf:"bytes,1,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	Effects       *AgreementEffects      `protobuf:"bytes,2,opt,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcceptAgreementResponse) Reset() {
 	*x = AcceptAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1253,7 @@ func (x *AcceptAgreementResponse) String() string {
 func (*AcceptAgreementResponse) ProtoMessage() {}
 
 func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,12 +1266,19 @@ func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementResponse.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AcceptAgreementResponse) GetAgreement() *Agreement {
 	if x != nil {
 		return x.Agreement
+	}
+	return nil
+}
+
+func (x *AcceptAgreementResponse) GetEffects() *AgreementEffects {
+	if x != nil {
+		return x.Effects
 	}
 	return nil
 }
@@ -1000,7 +1291,7 @@ type ListAgreementsRequest struct {
 
 func (x *ListAgreementsRequest) Reset() {
 	*x = ListAgreementsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1303,7 @@ func (x *ListAgreementsRequest) String() string {
 func (*ListAgreementsRequest) ProtoMessage() {}
 
 func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1316,7 @@ func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgreementsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 type ListAgreementsResponse struct {
@@ -1037,7 +1328,7 @@ type ListAgreementsResponse struct {
 
 func (x *ListAgreementsResponse) Reset() {
 	*x = ListAgreementsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1340,7 @@ func (x *ListAgreementsResponse) String() string {
 func (*ListAgreementsResponse) ProtoMessage() {}
 
 func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1353,7 @@ func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgreementsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListAgreementsResponse) GetAgreements() []*Agreement {
@@ -1084,7 +1375,7 @@ type ApplyOfferingsRequest struct {
 
 func (x *ApplyOfferingsRequest) Reset() {
 	*x = ApplyOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1387,7 @@ func (x *ApplyOfferingsRequest) String() string {
 func (*ApplyOfferingsRequest) ProtoMessage() {}
 
 func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1400,7 @@ func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ApplyOfferingsRequest) GetYaml() []byte {
@@ -1139,7 +1430,7 @@ type ApplyOfferingsResponse struct {
 
 func (x *ApplyOfferingsResponse) Reset() {
 	*x = ApplyOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1442,7 @@ func (x *ApplyOfferingsResponse) String() string {
 func (*ApplyOfferingsResponse) ProtoMessage() {}
 
 func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1455,7 @@ func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ApplyOfferingsResponse) GetCreated() int32 {
@@ -1211,7 +1502,7 @@ type ApplyError struct {
 
 func (x *ApplyError) Reset() {
 	*x = ApplyError{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1514,7 @@ func (x *ApplyError) String() string {
 func (*ApplyError) ProtoMessage() {}
 
 func (x *ApplyError) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1527,7 @@ func (x *ApplyError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyError.ProtoReflect.Descriptor instead.
 func (*ApplyError) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ApplyError) GetDocument() int32 {
@@ -1300,7 +1591,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1603,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1616,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Offering) GetId() string {
@@ -1394,7 +1685,7 @@ type ListOfferingsRequest struct {
 
 func (x *ListOfferingsRequest) Reset() {
 	*x = ListOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1697,7 @@ func (x *ListOfferingsRequest) String() string {
 func (*ListOfferingsRequest) ProtoMessage() {}
 
 func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1710,7 @@ func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListOfferingsRequest) GetPageSize() int32 {
@@ -1446,7 +1737,7 @@ type ListOfferingsResponse struct {
 
 func (x *ListOfferingsResponse) Reset() {
 	*x = ListOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1749,7 @@ func (x *ListOfferingsResponse) String() string {
 func (*ListOfferingsResponse) ProtoMessage() {}
 
 func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1762,7 @@ func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListOfferingsResponse) GetOfferings() []*Offering {
@@ -1497,7 +1788,7 @@ type GetOfferingRequest struct {
 
 func (x *GetOfferingRequest) Reset() {
 	*x = GetOfferingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1800,7 @@ func (x *GetOfferingRequest) String() string {
 func (*GetOfferingRequest) ProtoMessage() {}
 
 func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1813,7 @@ func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingRequest.ProtoReflect.Descriptor instead.
 func (*GetOfferingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetOfferingRequest) GetId() string {
@@ -1541,7 +1832,7 @@ type GetOfferingResponse struct {
 
 func (x *GetOfferingResponse) Reset() {
 	*x = GetOfferingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1844,7 @@ func (x *GetOfferingResponse) String() string {
 func (*GetOfferingResponse) ProtoMessage() {}
 
 func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1857,7 @@ func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingResponse.ProtoReflect.Descriptor instead.
 func (*GetOfferingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetOfferingResponse) GetOffering() *Offering {
@@ -1591,14 +1882,19 @@ type Listing struct {
 	RetailPrice    *v1.Amount `protobuf:"bytes,10,opt,name=retail_price,json=retailPrice,proto3" json:"retail_price,omitempty"`
 	Per            string     `protobuf:"bytes,11,opt,name=per,proto3" json:"per,omitempty"`
 	// The upstream offering can be ordered now.
-	Orderable     bool `protobuf:"varint,12,opt,name=orderable,proto3" json:"orderable,omitempty"`
+	Orderable bool `protobuf:"varint,12,opt,name=orderable,proto3" json:"orderable,omitempty"`
+	// Why customers do not see it although it is not hidden; empty where they do. Prices are unset where there are none.
+	UnsoldReason string `protobuf:"bytes,13,opt,name=unsold_reason,json=unsoldReason,proto3" json:"unsold_reason,omitempty"`
+	UnsoldCause  string `protobuf:"bytes,14,opt,name=unsold_cause,json=unsoldCause,proto3" json:"unsold_cause,omitempty"`
+	// ISO 4217 code of its prices.
+	Currency      string `protobuf:"bytes,15,opt,name=currency,proto3" json:"currency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1906,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1919,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Listing) GetId() string {
@@ -1710,6 +2006,27 @@ func (x *Listing) GetOrderable() bool {
 	return false
 }
 
+func (x *Listing) GetUnsoldReason() string {
+	if x != nil {
+		return x.UnsoldReason
+	}
+	return ""
+}
+
+func (x *Listing) GetUnsoldCause() string {
+	if x != nil {
+		return x.UnsoldCause
+	}
+	return ""
+}
+
+func (x *Listing) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
 type ListListingsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
@@ -1721,7 +2038,7 @@ type ListListingsRequest struct {
 
 func (x *ListListingsRequest) Reset() {
 	*x = ListListingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +2050,7 @@ func (x *ListListingsRequest) String() string {
 func (*ListListingsRequest) ProtoMessage() {}
 
 func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +2063,7 @@ func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListListingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListListingsRequest) GetPartner() string {
@@ -1780,7 +2097,7 @@ type ListListingsResponse struct {
 
 func (x *ListListingsResponse) Reset() {
 	*x = ListListingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +2109,7 @@ func (x *ListListingsResponse) String() string {
 func (*ListListingsResponse) ProtoMessage() {}
 
 func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2122,7 @@ func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListListingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListListingsResponse) GetListings() []*Listing {
@@ -1838,7 +2155,7 @@ type UpdateListingRequest struct {
 
 func (x *UpdateListingRequest) Reset() {
 	*x = UpdateListingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2167,7 @@ func (x *UpdateListingRequest) String() string {
 func (*UpdateListingRequest) ProtoMessage() {}
 
 func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2180,7 @@ func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingRequest.ProtoReflect.Descriptor instead.
 func (*UpdateListingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateListingRequest) GetId() string {
@@ -1917,7 +2234,7 @@ type UpdateListingResponse struct {
 
 func (x *UpdateListingResponse) Reset() {
 	*x = UpdateListingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2246,7 @@ func (x *UpdateListingResponse) String() string {
 func (*UpdateListingResponse) ProtoMessage() {}
 
 func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2259,7 @@ func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingResponse.ProtoReflect.Descriptor instead.
 func (*UpdateListingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UpdateListingResponse) GetListing() *Listing {
@@ -1964,7 +2281,7 @@ type SetMarkupRequest struct {
 
 func (x *SetMarkupRequest) Reset() {
 	*x = SetMarkupRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2293,7 @@ func (x *SetMarkupRequest) String() string {
 func (*SetMarkupRequest) ProtoMessage() {}
 
 func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2306,7 @@ func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupRequest.ProtoReflect.Descriptor instead.
 func (*SetMarkupRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetMarkupRequest) GetPartner() string {
@@ -2021,7 +2338,7 @@ type SetMarkupResponse struct {
 
 func (x *SetMarkupResponse) Reset() {
 	*x = SetMarkupResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2033,7 +2350,7 @@ func (x *SetMarkupResponse) String() string {
 func (*SetMarkupResponse) ProtoMessage() {}
 
 func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2046,7 +2363,7 @@ func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupResponse.ProtoReflect.Descriptor instead.
 func (*SetMarkupResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 // Order is a retail order of our portals or a resale order of a partner. What is said of one deal (partner, action, offering,
@@ -2073,14 +2390,18 @@ type Order struct {
 	Portal             string                 `protobuf:"bytes,16,opt,name=portal,proto3" json:"portal,omitempty"`
 	Timeline           []*OrderEvent          `protobuf:"bytes,17,rep,name=timeline,proto3" json:"timeline,omitempty"`
 	// The deals that the order is made of; a resale order is one.
-	Items         []*OrderItem `protobuf:"bytes,18,rep,name=items,proto3" json:"items,omitempty"`
+	Items []*OrderItem `protobuf:"bytes,18,rep,name=items,proto3" json:"items,omitempty"`
+	// The portal's customer; on the retail side.
+	Customer string `protobuf:"bytes,19,opt,name=customer,proto3" json:"customer,omitempty"`
+	// What a retail order comes to, a line for each currency and period; what is owed once is a line of its own.
+	Totals        []*OrderTotal `protobuf:"bytes,20,rep,name=totals,proto3" json:"totals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2413,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2426,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Order) GetId() string {
@@ -2234,6 +2555,91 @@ func (x *Order) GetItems() []*OrderItem {
 	return nil
 }
 
+func (x *Order) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *Order) GetTotals() []*OrderTotal {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+// OrderTotal is the sum of a retail order's items that are owed in one currency, once or in one period.
+type OrderTotal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// month, year, ...; empty is once.
+	Period string `protobuf:"bytes,1,opt,name=period,proto3" json:"period,omitempty"`
+	// What the customer owes us, what we owe our suppliers, and the difference.
+	Retail        *v1.Amount `protobuf:"bytes,2,opt,name=retail,proto3" json:"retail,omitempty"`
+	Wholesale     *v1.Amount `protobuf:"bytes,3,opt,name=wholesale,proto3" json:"wholesale,omitempty"`
+	Margin        *v1.Amount `protobuf:"bytes,4,opt,name=margin,proto3" json:"margin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderTotal) Reset() {
+	*x = OrderTotal{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderTotal) ProtoMessage() {}
+
+func (x *OrderTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderTotal.ProtoReflect.Descriptor instead.
+func (*OrderTotal) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *OrderTotal) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+func (x *OrderTotal) GetRetail() *v1.Amount {
+	if x != nil {
+		return x.Retail
+	}
+	return nil
+}
+
+func (x *OrderTotal) GetWholesale() *v1.Amount {
+	if x != nil {
+		return x.Wholesale
+	}
+	return nil
+}
+
+func (x *OrderTotal) GetMargin() *v1.Amount {
+	if x != nil {
+		return x.Margin
+	}
+	return nil
+}
+
 // OrderItem is one deal with one partner.
 type OrderItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2252,13 +2658,23 @@ type OrderItem struct {
 	WholesaleRecurring *v1.Amount    `protobuf:"bytes,12,opt,name=wholesale_recurring,json=wholesaleRecurring,proto3" json:"wholesale_recurring,omitempty"`
 	Period             string        `protobuf:"bytes,13,opt,name=period,proto3" json:"period,omitempty"`
 	Timeline           []*OrderEvent `protobuf:"bytes,14,rep,name=timeline,proto3" json:"timeline,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// As it was ordered.
+	Name string `protobuf:"bytes,15,opt,name=name,proto3" json:"name,omitempty"`
+	// What follows is of the retail side alone.
+	ListingId       string     `protobuf:"bytes,16,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	RetailOneOff    *v1.Amount `protobuf:"bytes,17,opt,name=retail_one_off,json=retailOneOff,proto3" json:"retail_one_off,omitempty"`
+	RetailRecurring *v1.Amount `protobuf:"bytes,18,opt,name=retail_recurring,json=retailRecurring,proto3" json:"retail_recurring,omitempty"`
+	MarginOneOff    *v1.Amount `protobuf:"bytes,19,opt,name=margin_one_off,json=marginOneOff,proto3" json:"margin_one_off,omitempty"`
+	MarginRecurring *v1.Amount `protobuf:"bytes,20,opt,name=margin_recurring,json=marginRecurring,proto3" json:"margin_recurring,omitempty"`
+	// The partner's pseudonym of its customer; on the resale side.
+	Pseudonym     string `protobuf:"bytes,21,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2270,7 +2686,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2283,7 +2699,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OrderItem) GetCorrelationId() string {
@@ -2384,6 +2800,55 @@ func (x *OrderItem) GetTimeline() []*OrderEvent {
 	return nil
 }
 
+func (x *OrderItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OrderItem) GetListingId() string {
+	if x != nil {
+		return x.ListingId
+	}
+	return ""
+}
+
+func (x *OrderItem) GetRetailOneOff() *v1.Amount {
+	if x != nil {
+		return x.RetailOneOff
+	}
+	return nil
+}
+
+func (x *OrderItem) GetRetailRecurring() *v1.Amount {
+	if x != nil {
+		return x.RetailRecurring
+	}
+	return nil
+}
+
+func (x *OrderItem) GetMarginOneOff() *v1.Amount {
+	if x != nil {
+		return x.MarginOneOff
+	}
+	return nil
+}
+
+func (x *OrderItem) GetMarginRecurring() *v1.Amount {
+	if x != nil {
+		return x.MarginRecurring
+	}
+	return nil
+}
+
+func (x *OrderItem) GetPseudonym() string {
+	if x != nil {
+		return x.Pseudonym
+	}
+	return ""
+}
+
 type OrderEvent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	At      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -2397,7 +2862,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2874,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2887,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OrderEvent) GetAt() *timestamppb.Timestamp {
@@ -2466,7 +2931,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2478,7 +2943,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2491,7 +2956,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListOrdersRequest) GetSide() string {
@@ -2532,7 +2997,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +3009,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +3022,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -2577,14 +3042,19 @@ func (x *ListOrdersResponse) GetNextPageToken() string {
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Order id or correlation id.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only an order of this partner or of this portal: ids are theirs to choose, and two may choose the same.
+	Partner string `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal  string `protobuf:"bytes,3,opt,name=portal,proto3" json:"portal,omitempty"`
+	// retail, resale or empty for both.
+	Side          string `protobuf:"bytes,4,opt,name=side,proto3" json:"side,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +3066,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,12 +3079,33 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetOrderRequest) GetId() string {
 	if x != nil {
 		return x.Id
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *GetOrderRequest) GetSide() string {
+	if x != nil {
+		return x.Side
 	}
 	return ""
 }
@@ -2628,7 +3119,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +3131,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +3144,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -2681,7 +3172,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +3184,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +3197,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Subscription) GetId() string {
@@ -2783,7 +3274,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +3286,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +3299,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -2842,7 +3333,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3345,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3358,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -2894,7 +3385,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2906,7 +3397,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2919,7 +3410,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -2941,7 +3432,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3444,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3457,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -3014,7 +3505,7 @@ type LedgerVerification struct {
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3026,7 +3517,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3039,7 +3530,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -3097,7 +3588,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3600,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3613,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -3163,7 +3654,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3666,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3679,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -3210,7 +3701,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3713,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3726,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Portal) GetName() string {
@@ -3270,14 +3761,16 @@ type AddPortalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Empty is all: catalog:read orders:write orders:read subscriptions:read access:reveal sessions:write.
-	Scopes        []string `protobuf:"bytes,2,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Scopes []string `protobuf:"bytes,2,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// Take the name of a removed portal again, with its orders, subscriptions and access data.
+	Reuse         bool `protobuf:"varint,3,opt,name=reuse,proto3" json:"reuse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3782,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3795,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -3319,6 +3812,13 @@ func (x *AddPortalRequest) GetScopes() []string {
 	return nil
 }
 
+func (x *AddPortalRequest) GetReuse() bool {
+	if x != nil {
+		return x.Reuse
+	}
+	return false
+}
+
 type AddPortalResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Portal *Portal                `protobuf:"bytes,1,opt,name=portal,proto3" json:"portal,omitempty"`
@@ -3330,7 +3830,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3842,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3855,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -3383,7 +3883,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3895,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3908,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -3435,7 +3935,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3447,7 +3947,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3460,7 +3960,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -3485,7 +3985,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3997,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +4010,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 type ListPortalsResponse struct {
@@ -3522,7 +4022,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +4034,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +4047,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -3566,7 +4066,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +4078,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +4091,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -3609,7 +4109,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3621,7 +4121,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3634,7 +4134,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 type Job struct {
@@ -3654,7 +4154,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +4166,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +4179,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Job) GetId() int64 {
@@ -3747,7 +4247,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3759,7 +4259,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3772,7 +4272,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -3791,7 +4291,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +4303,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +4316,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -3835,7 +4335,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +4347,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3860,7 +4360,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -3878,7 +4378,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +4390,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +4403,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 var File_hanse_operator_v1_operator_proto protoreflect.FileDescriptor
@@ -3934,7 +4434,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04role\x12?\n" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x9a\x03\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xb2\x04\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -3947,7 +4447,17 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x10their_ledger_seq\x18\b \x01(\x03R\x0etheirLedgerSeq\x12'\n" +
 	"\x0fparked_subjects\x18\t \x03(\tR\x0eparkedSubjects\x12\x1c\n" +
 	"\tofferings\x18\n" +
-	" \x01(\x03R\tofferings\"\x15\n" +
+	" \x01(\x03R\tofferings\x12\x18\n" +
+	"\arefusal\x18\v \x01(\tR\arefusal\x12?\n" +
+	"\rrefused_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\x12;\n" +
+	"\vwaits_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"waitsSince\"\\\n" +
+	"\x14RefusePartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"M\n" +
+	"\x15RefusePartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x15\n" +
 	"\x13ListPartnersRequest\"N\n" +
 	"\x14ListPartnersResponse\x126\n" +
 	"\bpartners\x18\x01 \x03(\v2\x1a.hanse.operator.v1.PartnerR\bpartners\"7\n" +
@@ -3965,7 +4475,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bcurrency\x18\x06 \x01(\tR\bcurrency\x12\x1c\n" +
 	"\tterritory\x18\a \x03(\tR\tterritory\x12\x16\n" +
 	"\x06digest\x18\b \x01(\tR\x06digest\x12=\n" +
-	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\"\xe6\x01\n" +
+	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\"\xff\x01\n" +
 	"\x15OfferAgreementRequest\x12&\n" +
 	"\breseller\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\breseller\x12>\n" +
@@ -3974,15 +4484,28 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bcurrency\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{3}$R\bcurrency\x126\n" +
 	"\tterritory\x18\x04 \x03(\tB\x18\xbaH\x15\x92\x01\x12\x10<\"\x0er\f2\n" +
-	"^[A-Z]{2}$R\tterritory\"T\n" +
+	"^[A-Z]{2}$R\tterritory\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\x93\x01\n" +
 	"\x16OfferAgreementResponse\x12:\n" +
-	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\"l\n" +
+	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\x12=\n" +
+	"\aeffects\x18\x02 \x01(\v2#.hanse.operator.v1.AgreementEffectsR\aeffects\"\xa6\x01\n" +
+	"\x10AgreementEffects\x12\x1c\n" +
+	"\tofferings\x18\x01 \x01(\x03R\tofferings\x128\n" +
+	"\breplaces\x18\x02 \x01(\v2\x1c.hanse.operator.v1.AgreementR\breplaces\x12:\n" +
+	"\x06unsold\x18\x03 \x03(\v2\".hanse.operator.v1.UnsoldOfferingsR\x06unsold\"y\n" +
+	"\x0fUnsoldOfferings\x12\x1a\n" +
+	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x1c\n" +
+	"\tofferings\x18\x02 \x01(\x03R\tofferings\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\"\x85\x01\n" +
 	"\x16AcceptAgreementRequest\x12&\n" +
 	"\bsupplier\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\bsupplier\x12*\n" +
-	"\fagreement_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\vagreementId\"U\n" +
+	"\fagreement_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\vagreementId\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x94\x01\n" +
 	"\x17AcceptAgreementResponse\x12:\n" +
-	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\"\x17\n" +
+	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\x12=\n" +
+	"\aeffects\x18\x02 \x01(\v2#.hanse.operator.v1.AgreementEffectsR\aeffects\"\x17\n" +
 	"\x15ListAgreementsRequest\"V\n" +
 	"\x16ListAgreementsResponse\x12<\n" +
 	"\n" +
@@ -4024,7 +4547,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x12GetOfferingRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"N\n" +
 	"\x13GetOfferingResponse\x127\n" +
-	"\boffering\x18\x01 \x01(\v2\x1b.hanse.operator.v1.OfferingR\boffering\"\x99\x03\n" +
+	"\boffering\x18\x01 \x01(\v2\x1b.hanse.operator.v1.OfferingR\boffering\"\xfd\x03\n" +
 	"\aListing\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\apartner\x18\x02 \x01(\tR\apartner\x12\x1f\n" +
@@ -4039,7 +4562,10 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\fretail_price\x18\n" +
 	" \x01(\v2\x15.hanse.type.v1.AmountR\vretailPrice\x12\x10\n" +
 	"\x03per\x18\v \x01(\tR\x03per\x12\x1c\n" +
-	"\torderable\x18\f \x01(\bR\torderable\"\x8b\x01\n" +
+	"\torderable\x18\f \x01(\bR\torderable\x12#\n" +
+	"\runsold_reason\x18\r \x01(\tR\funsoldReason\x12!\n" +
+	"\funsold_cause\x18\x0e \x01(\tR\vunsoldCause\x12\x1a\n" +
+	"\bcurrency\x18\x0f \x01(\tR\bcurrency\"\x8b\x01\n" +
 	"\x13ListListingsRequest\x12\"\n" +
 	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -4069,7 +4595,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12#\n" +
 	"\bcategory\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\x12(\n" +
 	"\tmarkup_bp\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\bmarkupBp\"\x13\n" +
-	"\x11SetMarkupResponse\"\xc9\x05\n" +
+	"\x11SetMarkupResponse\"\x9c\x06\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -4091,7 +4617,15 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"updated_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x16\n" +
 	"\x06portal\x18\x10 \x01(\tR\x06portal\x129\n" +
 	"\btimeline\x18\x11 \x03(\v2\x1d.hanse.operator.v1.OrderEventR\btimeline\x122\n" +
-	"\x05items\x18\x12 \x03(\v2\x1c.hanse.operator.v1.OrderItemR\x05items\"\x9d\x04\n" +
+	"\x05items\x18\x12 \x03(\v2\x1c.hanse.operator.v1.OrderItemR\x05items\x12\x1a\n" +
+	"\bcustomer\x18\x13 \x01(\tR\bcustomer\x125\n" +
+	"\x06totals\x18\x14 \x03(\v2\x1d.hanse.operator.v1.OrderTotalR\x06totals\"\xb7\x01\n" +
+	"\n" +
+	"OrderTotal\x12\x16\n" +
+	"\x06period\x18\x01 \x01(\tR\x06period\x12-\n" +
+	"\x06retail\x18\x02 \x01(\v2\x15.hanse.type.v1.AmountR\x06retail\x123\n" +
+	"\twholesale\x18\x03 \x01(\v2\x15.hanse.type.v1.AmountR\twholesale\x12-\n" +
+	"\x06margin\x18\x04 \x01(\v2\x15.hanse.type.v1.AmountR\x06margin\"\xec\x06\n" +
 	"\tOrderItem\x12%\n" +
 	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n" +
 	"\apartner\x18\x02 \x01(\tR\apartner\x12\x14\n" +
@@ -4108,7 +4642,15 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x11wholesale_one_off\x18\v \x01(\v2\x15.hanse.type.v1.AmountR\x0fwholesaleOneOff\x12F\n" +
 	"\x13wholesale_recurring\x18\f \x01(\v2\x15.hanse.type.v1.AmountR\x12wholesaleRecurring\x12\x16\n" +
 	"\x06period\x18\r \x01(\tR\x06period\x129\n" +
-	"\btimeline\x18\x0e \x03(\v2\x1d.hanse.operator.v1.OrderEventR\btimeline\"\x80\x01\n" +
+	"\btimeline\x18\x0e \x03(\v2\x1d.hanse.operator.v1.OrderEventR\btimeline\x12\x12\n" +
+	"\x04name\x18\x0f \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"listing_id\x18\x10 \x01(\tR\tlistingId\x12;\n" +
+	"\x0eretail_one_off\x18\x11 \x01(\v2\x15.hanse.type.v1.AmountR\fretailOneOff\x12@\n" +
+	"\x10retail_recurring\x18\x12 \x01(\v2\x15.hanse.type.v1.AmountR\x0fretailRecurring\x12;\n" +
+	"\x0emargin_one_off\x18\x13 \x01(\v2\x15.hanse.type.v1.AmountR\fmarginOneOff\x12@\n" +
+	"\x10margin_recurring\x18\x14 \x01(\v2\x15.hanse.type.v1.AmountR\x0fmarginRecurring\x12\x1c\n" +
+	"\tpseudonym\x18\x15 \x01(\tR\tpseudonym\"\x80\x01\n" +
 	"\n" +
 	"OrderEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
@@ -4124,9 +4666,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"n\n" +
 	"\x12ListOrdersResponse\x120\n" +
 	"\x06orders\x18\x01 \x03(\v2\x18.hanse.operator.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\",\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
-	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"B\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
+	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
+	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"B\n" +
 	"\x10GetOrderResponse\x12.\n" +
 	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xae\x02\n" +
 	"\fSubscription\x12\x0e\n" +
@@ -4178,11 +4723,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"rotated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\trotatedAt\"p\n" +
+	"rotated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\trotatedAt\"\x86\x01\n" +
 	"\x10AddPortalRequest\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x04name\x12&\n" +
 	"\x06scopes\x18\x02 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\n" +
-	"\"\x04r\x02\x18(R\x06scopes\"X\n" +
+	"\"\x04r\x02\x18(R\x06scopes\x12\x14\n" +
+	"\x05reuse\x18\x03 \x01(\bR\x05reuse\"X\n" +
 	"\x11AddPortalResponse\x121\n" +
 	"\x06portal\x18\x01 \x01(\v2\x19.hanse.operator.v1.PortalR\x06portal\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\"k\n" +
@@ -4219,11 +4765,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_SUPPLIER\x10\x01\x12\x11\n" +
-	"\rROLE_RESELLER\x10\x022\x8e\x03\n" +
+	"\rROLE_RESELLER\x10\x022\xf2\x03\n" +
 	"\x0ePartnerService\x12e\n" +
 	"\x0eDiscoverMember\x12(.hanse.operator.v1.DiscoverMemberRequest\x1a).hanse.operator.v1.DiscoverMemberResponse\x12Y\n" +
 	"\n" +
-	"AddPartner\x12$.hanse.operator.v1.AddPartnerRequest\x1a%.hanse.operator.v1.AddPartnerResponse\x12_\n" +
+	"AddPartner\x12$.hanse.operator.v1.AddPartnerRequest\x1a%.hanse.operator.v1.AddPartnerResponse\x12b\n" +
+	"\rRefusePartner\x12'.hanse.operator.v1.RefusePartnerRequest\x1a(.hanse.operator.v1.RefusePartnerResponse\x12_\n" +
 	"\fListPartners\x12&.hanse.operator.v1.ListPartnersRequest\x1a'.hanse.operator.v1.ListPartnersResponse\x12Y\n" +
 	"\n" +
 	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse2\xca\x02\n" +
@@ -4272,7 +4819,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                         // 0: hanse.operator.v1.Role
 	(*Member)(nil),                    // 1: hanse.operator.v1.Member
@@ -4281,63 +4828,68 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*AddPartnerRequest)(nil),         // 4: hanse.operator.v1.AddPartnerRequest
 	(*AddPartnerResponse)(nil),        // 5: hanse.operator.v1.AddPartnerResponse
 	(*Partner)(nil),                   // 6: hanse.operator.v1.Partner
-	(*ListPartnersRequest)(nil),       // 7: hanse.operator.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),      // 8: hanse.operator.v1.ListPartnersResponse
-	(*GetPartnerRequest)(nil),         // 9: hanse.operator.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),        // 10: hanse.operator.v1.GetPartnerResponse
-	(*Agreement)(nil),                 // 11: hanse.operator.v1.Agreement
-	(*OfferAgreementRequest)(nil),     // 12: hanse.operator.v1.OfferAgreementRequest
-	(*OfferAgreementResponse)(nil),    // 13: hanse.operator.v1.OfferAgreementResponse
-	(*AcceptAgreementRequest)(nil),    // 14: hanse.operator.v1.AcceptAgreementRequest
-	(*AcceptAgreementResponse)(nil),   // 15: hanse.operator.v1.AcceptAgreementResponse
-	(*ListAgreementsRequest)(nil),     // 16: hanse.operator.v1.ListAgreementsRequest
-	(*ListAgreementsResponse)(nil),    // 17: hanse.operator.v1.ListAgreementsResponse
-	(*ApplyOfferingsRequest)(nil),     // 18: hanse.operator.v1.ApplyOfferingsRequest
-	(*ApplyOfferingsResponse)(nil),    // 19: hanse.operator.v1.ApplyOfferingsResponse
-	(*ApplyError)(nil),                // 20: hanse.operator.v1.ApplyError
-	(*Offering)(nil),                  // 21: hanse.operator.v1.Offering
-	(*ListOfferingsRequest)(nil),      // 22: hanse.operator.v1.ListOfferingsRequest
-	(*ListOfferingsResponse)(nil),     // 23: hanse.operator.v1.ListOfferingsResponse
-	(*GetOfferingRequest)(nil),        // 24: hanse.operator.v1.GetOfferingRequest
-	(*GetOfferingResponse)(nil),       // 25: hanse.operator.v1.GetOfferingResponse
-	(*Listing)(nil),                   // 26: hanse.operator.v1.Listing
-	(*ListListingsRequest)(nil),       // 27: hanse.operator.v1.ListListingsRequest
-	(*ListListingsResponse)(nil),      // 28: hanse.operator.v1.ListListingsResponse
-	(*UpdateListingRequest)(nil),      // 29: hanse.operator.v1.UpdateListingRequest
-	(*UpdateListingResponse)(nil),     // 30: hanse.operator.v1.UpdateListingResponse
-	(*SetMarkupRequest)(nil),          // 31: hanse.operator.v1.SetMarkupRequest
-	(*SetMarkupResponse)(nil),         // 32: hanse.operator.v1.SetMarkupResponse
-	(*Order)(nil),                     // 33: hanse.operator.v1.Order
-	(*OrderItem)(nil),                 // 34: hanse.operator.v1.OrderItem
-	(*OrderEvent)(nil),                // 35: hanse.operator.v1.OrderEvent
-	(*ListOrdersRequest)(nil),         // 36: hanse.operator.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),        // 37: hanse.operator.v1.ListOrdersResponse
-	(*GetOrderRequest)(nil),           // 38: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),          // 39: hanse.operator.v1.GetOrderResponse
-	(*Subscription)(nil),              // 40: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),  // 41: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil), // 42: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),      // 43: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),     // 44: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),        // 45: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),        // 46: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),       // 47: hanse.operator.v1.ListEntriesResponse
-	(*Portal)(nil),                    // 48: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),          // 49: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),         // 50: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),    // 51: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),   // 52: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),        // 53: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),       // 54: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),       // 55: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),      // 56: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                       // 57: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),           // 58: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),          // 59: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),           // 60: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),          // 61: hanse.operator.v1.RetryJobResponse
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                 // 63: hanse.type.v1.Amount
+	(*RefusePartnerRequest)(nil),      // 7: hanse.operator.v1.RefusePartnerRequest
+	(*RefusePartnerResponse)(nil),     // 8: hanse.operator.v1.RefusePartnerResponse
+	(*ListPartnersRequest)(nil),       // 9: hanse.operator.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),      // 10: hanse.operator.v1.ListPartnersResponse
+	(*GetPartnerRequest)(nil),         // 11: hanse.operator.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),        // 12: hanse.operator.v1.GetPartnerResponse
+	(*Agreement)(nil),                 // 13: hanse.operator.v1.Agreement
+	(*OfferAgreementRequest)(nil),     // 14: hanse.operator.v1.OfferAgreementRequest
+	(*OfferAgreementResponse)(nil),    // 15: hanse.operator.v1.OfferAgreementResponse
+	(*AgreementEffects)(nil),          // 16: hanse.operator.v1.AgreementEffects
+	(*UnsoldOfferings)(nil),           // 17: hanse.operator.v1.UnsoldOfferings
+	(*AcceptAgreementRequest)(nil),    // 18: hanse.operator.v1.AcceptAgreementRequest
+	(*AcceptAgreementResponse)(nil),   // 19: hanse.operator.v1.AcceptAgreementResponse
+	(*ListAgreementsRequest)(nil),     // 20: hanse.operator.v1.ListAgreementsRequest
+	(*ListAgreementsResponse)(nil),    // 21: hanse.operator.v1.ListAgreementsResponse
+	(*ApplyOfferingsRequest)(nil),     // 22: hanse.operator.v1.ApplyOfferingsRequest
+	(*ApplyOfferingsResponse)(nil),    // 23: hanse.operator.v1.ApplyOfferingsResponse
+	(*ApplyError)(nil),                // 24: hanse.operator.v1.ApplyError
+	(*Offering)(nil),                  // 25: hanse.operator.v1.Offering
+	(*ListOfferingsRequest)(nil),      // 26: hanse.operator.v1.ListOfferingsRequest
+	(*ListOfferingsResponse)(nil),     // 27: hanse.operator.v1.ListOfferingsResponse
+	(*GetOfferingRequest)(nil),        // 28: hanse.operator.v1.GetOfferingRequest
+	(*GetOfferingResponse)(nil),       // 29: hanse.operator.v1.GetOfferingResponse
+	(*Listing)(nil),                   // 30: hanse.operator.v1.Listing
+	(*ListListingsRequest)(nil),       // 31: hanse.operator.v1.ListListingsRequest
+	(*ListListingsResponse)(nil),      // 32: hanse.operator.v1.ListListingsResponse
+	(*UpdateListingRequest)(nil),      // 33: hanse.operator.v1.UpdateListingRequest
+	(*UpdateListingResponse)(nil),     // 34: hanse.operator.v1.UpdateListingResponse
+	(*SetMarkupRequest)(nil),          // 35: hanse.operator.v1.SetMarkupRequest
+	(*SetMarkupResponse)(nil),         // 36: hanse.operator.v1.SetMarkupResponse
+	(*Order)(nil),                     // 37: hanse.operator.v1.Order
+	(*OrderTotal)(nil),                // 38: hanse.operator.v1.OrderTotal
+	(*OrderItem)(nil),                 // 39: hanse.operator.v1.OrderItem
+	(*OrderEvent)(nil),                // 40: hanse.operator.v1.OrderEvent
+	(*ListOrdersRequest)(nil),         // 41: hanse.operator.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),        // 42: hanse.operator.v1.ListOrdersResponse
+	(*GetOrderRequest)(nil),           // 43: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),          // 44: hanse.operator.v1.GetOrderResponse
+	(*Subscription)(nil),              // 45: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),  // 46: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil), // 47: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),      // 48: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),     // 49: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),        // 50: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),        // 51: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),       // 52: hanse.operator.v1.ListEntriesResponse
+	(*Portal)(nil),                    // 53: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),          // 54: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),         // 55: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),    // 56: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),   // 57: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),        // 58: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),       // 59: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),       // 60: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),      // 61: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                       // 62: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),           // 63: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),          // 64: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),           // 65: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),          // 66: hanse.operator.v1.RetryJobResponse
+	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                 // 68: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,  // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -4345,96 +4897,113 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,  // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,  // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,  // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	62, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	6,  // 6: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,  // 7: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	62, // 8: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	11, // 9: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	11, // 10: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	11, // 11: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	20, // 12: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	21, // 13: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	21, // 14: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	63, // 15: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	63, // 16: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	26, // 17: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	26, // 18: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	63, // 19: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	63, // 20: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	62, // 21: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	62, // 22: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	35, // 23: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	34, // 24: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	63, // 25: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	63, // 26: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	35, // 27: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	62, // 28: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	33, // 29: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	33, // 30: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	62, // 31: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	62, // 32: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	40, // 33: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	45, // 34: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	62, // 35: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	62, // 36: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	48, // 37: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	48, // 38: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	48, // 39: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	62, // 40: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	57, // 41: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	2,  // 42: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,  // 43: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	7,  // 44: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	9,  // 45: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	12, // 46: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	14, // 47: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	16, // 48: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	18, // 49: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	22, // 50: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	24, // 51: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	27, // 52: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	29, // 53: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	31, // 54: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	36, // 55: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	38, // 56: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	41, // 57: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	43, // 58: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	46, // 59: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	49, // 60: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	51, // 61: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	53, // 62: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	55, // 63: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	58, // 64: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	60, // 65: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	3,  // 66: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,  // 67: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	8,  // 68: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	10, // 69: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	13, // 70: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	15, // 71: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	17, // 72: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	19, // 73: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	23, // 74: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	25, // 75: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	28, // 76: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	30, // 77: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	32, // 78: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	37, // 79: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	39, // 80: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	42, // 81: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	44, // 82: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	47, // 83: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	50, // 84: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	52, // 85: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	54, // 86: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	56, // 87: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	59, // 88: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	61, // 89: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	66, // [66:90] is the sub-list for method output_type
-	42, // [42:66] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	67, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	67, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	67, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	6,  // 8: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,  // 9: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	6,  // 10: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	67, // 11: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	13, // 12: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	16, // 13: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	13, // 14: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	17, // 15: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	13, // 16: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	16, // 17: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	13, // 18: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	24, // 19: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	25, // 20: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	25, // 21: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	68, // 22: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	68, // 23: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	30, // 24: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	30, // 25: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	68, // 26: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	68, // 27: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	67, // 28: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	67, // 29: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	40, // 30: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	39, // 31: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	38, // 32: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	68, // 33: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	68, // 34: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	68, // 35: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	68, // 36: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	68, // 37: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	40, // 38: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	68, // 39: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	68, // 40: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	68, // 41: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	68, // 42: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	67, // 43: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	37, // 44: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	37, // 45: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	67, // 46: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	67, // 47: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	45, // 48: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	50, // 49: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	67, // 50: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	67, // 51: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	53, // 52: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	53, // 53: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	53, // 54: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	67, // 55: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	62, // 56: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	2,  // 57: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,  // 58: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	7,  // 59: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,  // 60: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	11, // 61: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	14, // 62: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	18, // 63: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	20, // 64: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	22, // 65: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	26, // 66: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	28, // 67: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	31, // 68: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	33, // 69: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	35, // 70: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	41, // 71: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	43, // 72: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	46, // 73: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	48, // 74: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	51, // 75: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	54, // 76: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	56, // 77: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	58, // 78: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	60, // 79: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	63, // 80: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	65, // 81: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	3,  // 82: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,  // 83: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	8,  // 84: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10, // 85: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	12, // 86: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	15, // 87: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	19, // 88: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	21, // 89: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	23, // 90: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	27, // 91: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	29, // 92: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	32, // 93: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	34, // 94: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	36, // 95: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	42, // 96: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	44, // 97: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	47, // 98: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	49, // 99: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	52, // 100: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	55, // 101: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	57, // 102: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	59, // 103: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	61, // 104: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	64, // 105: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	66, // 106: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	82, // [82:107] is the sub-list for method output_type
+	57, // [57:82] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -4442,14 +5011,14 @@ func file_hanse_operator_v1_operator_proto_init() {
 	if File_hanse_operator_v1_operator_proto != nil {
 		return
 	}
-	file_hanse_operator_v1_operator_proto_msgTypes[28].OneofWrappers = []any{}
+	file_hanse_operator_v1_operator_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   61,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   9,
 		},

@@ -74,7 +74,9 @@ func (x *ProposeRequest) GetDocument() string {
 type ProposeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The partnership's state at the callee: proposed, pending, qualified, refused, active.
-	State         string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Why it is refused, in the callee's words; empty where it does not say.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -112,6 +114,13 @@ func (*ProposeResponse) Descriptor() ([]byte, []int) {
 func (x *ProposeResponse) GetState() string {
 	if x != nil {
 		return x.State
+	}
+	return ""
+}
+
+func (x *ProposeResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -905,9 +914,10 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"\x18hanse/peer/v1/peer.proto\x12\rhanse.peer.v1\x1a\x1bbuf/validate/validate.proto\"9\n" +
 	"\x0eProposeRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\bdocument\"'\n" +
+	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\bdocument\"?\n" +
 	"\x0fProposeResponse\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\tR\x05state\"7\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"7\n" +
 	"\fOfferRequest\x12'\n" +
 	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\bdocument\"%\n" +
 	"\rOfferResponse\x12\x14\n" +

@@ -57,6 +57,9 @@ const (
 	// PartnerServiceAddPartnerProcedure is the fully-qualified name of the PartnerService's AddPartner
 	// RPC.
 	PartnerServiceAddPartnerProcedure = "/hanse.operator.v1.PartnerService/AddPartner"
+	// PartnerServiceRefusePartnerProcedure is the fully-qualified name of the PartnerService's
+	// RefusePartner RPC.
+	PartnerServiceRefusePartnerProcedure = "/hanse.operator.v1.PartnerService/RefusePartner"
 	// PartnerServiceListPartnersProcedure is the fully-qualified name of the PartnerService's
 	// ListPartners RPC.
 	PartnerServiceListPartnersProcedure = "/hanse.operator.v1.PartnerService/ListPartners"
@@ -126,6 +129,8 @@ type PartnerServiceClient interface {
 	DiscoverMember(context.Context, *connect.Request[v1.DiscoverMemberRequest]) (*connect.Response[v1.DiscoverMemberResponse], error)
 	// AddPartner discovers, proposes a partnership and pins the member's keys as shown.
 	AddPartner(context.Context, *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error)
+	// RefusePartner refuses a member that waits for our word; its proposals are refused with the reason for a while.
+	RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -153,6 +158,12 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("AddPartner")),
 			connect.WithClientOptions(opts...),
 		),
+		refusePartner: connect.NewClient[v1.RefusePartnerRequest, v1.RefusePartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceRefusePartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("RefusePartner")),
+			connect.WithClientOptions(opts...),
+		),
 		listPartners: connect.NewClient[v1.ListPartnersRequest, v1.ListPartnersResponse](
 			httpClient,
 			baseURL+PartnerServiceListPartnersProcedure,
@@ -172,6 +183,7 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 type partnerServiceClient struct {
 	discoverMember *connect.Client[v1.DiscoverMemberRequest, v1.DiscoverMemberResponse]
 	addPartner     *connect.Client[v1.AddPartnerRequest, v1.AddPartnerResponse]
+	refusePartner  *connect.Client[v1.RefusePartnerRequest, v1.RefusePartnerResponse]
 	listPartners   *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
 	getPartner     *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
 }
@@ -184,6 +196,11 @@ func (c *partnerServiceClient) DiscoverMember(ctx context.Context, req *connect.
 // AddPartner calls hanse.operator.v1.PartnerService.AddPartner.
 func (c *partnerServiceClient) AddPartner(ctx context.Context, req *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error) {
 	return c.addPartner.CallUnary(ctx, req)
+}
+
+// RefusePartner calls hanse.operator.v1.PartnerService.RefusePartner.
+func (c *partnerServiceClient) RefusePartner(ctx context.Context, req *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error) {
+	return c.refusePartner.CallUnary(ctx, req)
 }
 
 // ListPartners calls hanse.operator.v1.PartnerService.ListPartners.
@@ -202,6 +219,8 @@ type PartnerServiceHandler interface {
 	DiscoverMember(context.Context, *connect.Request[v1.DiscoverMemberRequest]) (*connect.Response[v1.DiscoverMemberResponse], error)
 	// AddPartner discovers, proposes a partnership and pins the member's keys as shown.
 	AddPartner(context.Context, *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error)
+	// RefusePartner refuses a member that waits for our word; its proposals are refused with the reason for a while.
+	RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -225,6 +244,12 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("AddPartner")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceRefusePartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceRefusePartnerProcedure,
+		svc.RefusePartner,
+		connect.WithSchema(partnerServiceMethods.ByName("RefusePartner")),
+		connect.WithHandlerOptions(opts...),
+	)
 	partnerServiceListPartnersHandler := connect.NewUnaryHandler(
 		PartnerServiceListPartnersProcedure,
 		svc.ListPartners,
@@ -243,6 +268,8 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceDiscoverMemberHandler.ServeHTTP(w, r)
 		case PartnerServiceAddPartnerProcedure:
 			partnerServiceAddPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceRefusePartnerProcedure:
+			partnerServiceRefusePartnerHandler.ServeHTTP(w, r)
 		case PartnerServiceListPartnersProcedure:
 			partnerServiceListPartnersHandler.ServeHTTP(w, r)
 		case PartnerServiceGetPartnerProcedure:
@@ -262,6 +289,10 @@ func (UnimplementedPartnerServiceHandler) DiscoverMember(context.Context, *conne
 
 func (UnimplementedPartnerServiceHandler) AddPartner(context.Context, *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.AddPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.RefusePartner is not implemented"))
 }
 
 func (UnimplementedPartnerServiceHandler) ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error) {

@@ -1,0 +1,80 @@
+package agreement_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// is gives a partner these roles alone.
+func (s *side) is(origin string, roles ...member.Role) {
+	s.t.Helper()
+	s.Do(func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(origin)
+		if err != nil {
+			return err
+		}
+		p.Roles = roles
+		_, err = tx.Partners().Put(p)
+		return err
+	})
+}
+
+// TestOnlyASupplierSells: who only buys from us can neither offer an agreement as our supplier, nor have an old one accepted.
+func TestOnlyASupplierSells(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	a := s.offer(buyer, terms)
+	role := refusal{fault.Precondition, "partner_role", ""}
+	b.is(seller, member.Reseller)
+	before := b.books()
+	_, err := b.service.ReceiveOffer(t.Context(), seller, a.SupplierJWS)
+	role.check(t, err)
+	b.unchanged(t, before)
+	b.is(seller, member.Reseller, member.Supplier)
+	if _, err := b.service.ReceiveOffer(t.Context(), seller, a.SupplierJWS); err != nil {
+		t.Fatal(err)
+	}
+	b.is(seller)
+	before = b.books()
+	_, err = b.service.Accept(t.Context(), seller, a.ID)
+	role.check(t, err)
+	b.unchanged(t, before)
+}
+
+func TestClocksMayDifferALittle(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T14:04:59+02:00"})
+	if state, err := b.service.ReceiveOffer(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
+		t.Errorf("it is %s, %v", state, err)
+	}
+}
+
+func TestADealIsTheLastThatBecameActiveInItsCurrency(t *testing.T) {
+	t.Parallel()
+	at := func(id, currency string, state agreement.State, hour int) agreement.Agreement {
+		when := markettest.Noon().Add(time.Duration(hour) * time.Hour)
+		return agreement.Agreement{ID: id, State: state, ActiveSince: when, CreatedAt: markettest.Noon(), Terms: agreement.Terms{Currency: currency}}
+	}
+	deals := agreement.DealsOf([]agreement.Agreement{
+		at("eur-new", "EUR", agreement.Active, 3), at("eur-old", "EUR", agreement.Active, 1), at("eur-offered", "EUR", agreement.Offered, 9),
+		at("usd-old", "USD", agreement.Active, 1), at("usd-suspended", "USD", agreement.Suspended, 5), at("usd-new", "USD", agreement.Active, 2),
+		at("sek-b", "SEK", agreement.Active, 1), at("sek-a", "SEK", agreement.Active, 1), at("dkk-agreed", "DKK", agreement.Agreed, 1),
+	})
+	want := map[string]string{"EUR": "eur-new", "USD": "usd-new", "SEK": "sek-b"}
+	if len(deals) != len(want) {
+		t.Errorf("deals in %d currencies, want %d", len(deals), len(want))
+	}
+	for currency, id := range want {
+		if deals[currency].ID != id {
+			t.Errorf("sold in %s under %q, want %s", currency, deals[currency].ID, id)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package recipe
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/hanse-market/hanse/sidecar/internal/text"
+)
+
+// sense finds what makes a schema useless though it compiles: a default that it does not allow or never uses, and places where
+// no value at all is allowed. What it reports is certain; it does not find everything (patterns and conditions are not solved).
+type sense struct {
+	*Schema
+	// compile gives the compiled subschema at a path.
+	compile func(path []string) (*jsonschema.Schema, error)
+	// steps bounds the work; a schema that takes more is not looked at further.
+	steps int
+	// used are the places of defaults that fill takes.
+	used map[string]bool
+	// patterns are the compiled ones.
+	patterns map[string]countedPattern
+}
+
+const maxSenseSteps = 5000
+
+func (x *sense) check() error {
+	if f := x.impossible(x.root()); f != nil {
+		return f
+	}
+	if err := x.places(x.root()); err != nil {
+		return err
+	}
+	if err := x.text(x.doc, nil, map[string]bool{}, true); err != nil {
+		return err
+	}
+	defs, _ := x.doc["$defs"].(map[string]any)
+	for _, name := range sortedKeys(defs) {
+		if err := x.text(defs[name], []string{"$defs", name}, map[string]bool{}, false); err != nil {
+			return err
+		}
+	}
+	return x.together()
+}
+
+// places checks each default against all that holds where it stands.
+func (x *sense) places(p place) error {
+	if x.steps--; x.steps < 0 {
+		return nil
+	}
+	for _, name := range p.names() {
+		sub, _ := x.property(p, name)
+		if err := x.defaults(sub); err != nil {
+			return err
+		}
+		if err := x.places(sub); err != nil {
+			return err
+		}
+	}
+	for _, n := range p.nodes {
+		first, _ := n.doc["prefixItems"].([]any)
+		for i := range first {
+			if err := x.places(x.element(p, i)); err != nil {
+				return err
+			}
+		}
+		if _, has := n.doc["items"]; has {
+			if err := x.places(x.element(p, len(first))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *sense) defaults(p place) error {
+	v, has := p.byDefault()
+	if !has {
+		return nil
+	}
+	first := true
+	for _, n := range p.nodes {
+		other, has := n.doc["default"]
+		if !has {
+			continue
+		}
+		at := below(n.path, "default")
+		x.used[strings.Join(at, "\x00")] = true
+		if !first && !equal(v, other) {
+			return flawed(at, "differs from another default of the same property")
+		}
+		if first {
+			if cause := x.refused(v, p); cause != "" {
+				return flawed(at, "is not allowed by the schema itself: %s", cause)
+			}
+		}
+		first = false
+	}
+	return nil
+}
+
+// refused says why a value, with the defaults inside it, is not allowed at a place; "" where it is.
+func (x *sense) refused(v any, p place) string {
+	if p.never != nil {
+		return "no value is"
+	}
+	f := &filler{schema: x.Schema, left: MaxInputsBytes}
+	v = f.value(v, p)
+	for _, n := range p.nodes {
+		if cause := x.invalid(v, n.path); cause != "" {
+			return cause
+		}
+	}
+	return ""
+}
+
+// invalid says why the subschema at a path refuses a value.
+func (x *sense) invalid(v any, path []string) string {
+	x.steps--
+	compiled, err := x.compile(path)
+	if err != nil {
+		return ""
+	}
+	var verr *jsonschema.ValidationError
+	if err := compiled.Validate(v); !errors.As(err, &verr) {
+		return ""
+	}
+	first := Explain(verr)[0]
+	return strings.TrimSpace(text.JoinPath("", first.Path) + " " + first.Cause)
+}
+
+// text goes through the schema as it is written: each default must be allowed where it stands alone, and one that can be reached
+// must be one that is used; each subschema must allow something.
+func (x *sense) text(v any, path []string, seen map[string]bool, reached bool) error {
+	s, ok := v.(map[string]any)
+	if !ok {
+		return nil
+	}
+	if x.steps--; x.steps < 0 {
+		return nil
+	}
+	if def, has := s["default"]; has {
+		at := below(path, "default")
+		if cause := x.refused(def, x.place(place{}, s, path)); cause != "" {
+			return flawed(at, "is not allowed by the schema itself: %s", cause)
+		}
+		if reached && !x.used[strings.Join(at, "\x00")] {
+			return flawed(at, "would never be used: a default counts at a property that is always looked at, not on the whole, "+
+				"in a condition, a choice of schemas or for a list's items")
+		}
+	}
+	for _, sub := range x.subschemas(s, path, reached, seen) {
+		if sub.mustAllow {
+			if f := x.impossible(x.place(place{}, sub.doc, sub.path)); f != nil {
+				return f
+			}
+		}
+		if err := x.text(sub.doc, sub.path, seen, reached); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type subschema struct {
+	node
+	// mustAllow: there is no reason to write one that allows nothing.
+	mustAllow bool
+}
+
+// subschemas are the objects right below s; a definition once, where it is first referred to.
+func (x *sense) subschemas(s map[string]any, path []string, follow bool, seen map[string]bool) (out []subschema) {
+	add := func(v any, must bool, names ...string) {
+		if doc, ok := v.(map[string]any); ok {
+			out = append(out, subschema{node{doc, below(path, names...)}, must && !forbids(doc)})
+		}
+	}
+	for _, k := range sortedKeys(s) {
+		switch k {
+		case "$ref":
+			ref, _ := s[k].(string)
+			if name := strings.TrimPrefix(ref, "#/$defs/"); follow && !seen[name] {
+				seen[name] = true
+				defs, _ := x.doc["$defs"].(map[string]any)
+				if doc, ok := defs[name].(map[string]any); ok {
+					out = append(out, subschema{node{doc, []string{"$defs", name}}, !forbids(doc)})
+				}
+			}
+		case "properties", "patternProperties", "dependentSchemas":
+			m, _ := s[k].(map[string]any)
+			for _, name := range sortedKeys(m) {
+				add(m[name], k != "dependentSchemas", k, name)
+			}
+		case "allOf", "anyOf", "oneOf", "prefixItems":
+			list, _ := s[k].([]any)
+			for i, sub := range list {
+				add(sub, true, k, strconv.Itoa(i))
+			}
+		case "items", "additionalProperties":
+			add(s[k], true, k)
+		case "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties":
+			add(s[k], false, k)
+		}
+	}
+	return out
+}
+
+// forbids reports whether a schema is another way to write false.
+func forbids(s map[string]any) bool {
+	return len(s) == 1 && everything(s["not"])
+}
+
+func everything(v any) bool {
+	m, isMap := v.(map[string]any)
+	return v == true || isMap && len(m) == 0
+}
+
+// together finds defaults that do not go with each other: where each property has one, an order without inputs must be possible.
+func (x *sense) together() error {
+	v, err := x.fill(map[string]any{})
+	if err != nil {
+		return flawed(nil, "its defaults are more than an order's inputs may hold")
+	}
+	given, _ := v.(map[string]any)
+	names := x.root().names()
+	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { _, has := given[name]; return !has }) {
+		return nil
+	}
+	var verr *jsonschema.ValidationError
+	if err := x.compiled.Validate(v); !errors.As(err, &verr) {
+		return nil
+	}
+	first := Explain(verr)[0]
+	if first.Missing {
+		return nil
+	}
+	return flawed(nil, "its defaults do not go together: %s", strings.TrimSpace(text.JoinPath("", first.Path)+" "+first.Cause))
+}
