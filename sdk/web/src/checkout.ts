@@ -347,8 +347,8 @@ export class HanseCheckout extends HanseElement {
     const now = (sum.oneOff ?? 0n) + sum.recurring.reduce((all, r) => all + r.amount, 0n);
     const amount = (units: bigint) => minor(t, units, sum.currency);
     return html`<table class="totals" part="totals"><tbody>
-        ${sum.oneOff === undefined ? nothing : html`<tr><th scope="row">${t.t("checkout.once")}</th><td class="amount">${amount(sum.oneOff)}</td></tr>`}
-        ${sum.recurring.map((r) => html`<tr><th scope="row">${t.t("checkout.firstPeriod")}<br /><span class="muted small">${t.t("checkout.then", { price: `${amount(r.amount)} ${period(t, r.period)}` })}</span></th>
+        ${!sum.oneOff ? nothing : html`<tr><th scope="row">${t.t("checkout.once")}</th><td class="amount">${amount(sum.oneOff)}</td></tr>`}
+        ${sum.recurring.filter((r) => r.amount !== 0n).map((r) => html`<tr><th scope="row">${t.t("checkout.firstPeriod")}<br /><span class="muted small">${t.t("checkout.then", { price: `${amount(r.amount)} ${period(t, r.period)}` })}</span></th>
           <td class="amount">${amount(r.amount)}</td></tr>`)}
         <tr class="due"><th scope="row">${t.t("checkout.due")}</th><td class="amount" part="total">${amount(now)}</td></tr>
       </tbody></table>

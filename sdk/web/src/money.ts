@@ -41,6 +41,11 @@ export function money(locale: Locale, amount: Amount | undefined): string {
   return format(locale, decimal(amount.minorUnits, digits), amount.currency, digits, digits);
 }
 
+/** Whether an amount is worth showing: "€0.00 per month" says nothing. */
+export function owed(amount: Amount | undefined): boolean {
+  return amount !== undefined && amount.minorUnits !== 0n;
+}
+
 /** Money in minor units, without a message around it. */
 export function minor(locale: Locale, units: bigint, currency: string): string {
   const digits = digitsOf(currency);

@@ -5,7 +5,7 @@ import { HanseElement } from "./element.js";
 import type { Order, OrderLine } from "./gen/hanse/portal/v1/portal_pb.js";
 import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import type { Locale } from "./locale.js";
-import { money, period } from "./money.js";
+import { money, owed, period } from "./money.js";
 import { base } from "./styles.js";
 
 const firstPause = 1_000;
@@ -172,8 +172,8 @@ export class HanseOrderStatus extends HanseElement {
     const t = this.locale;
     return html`<dl class="line panel" part="line">
       <div><dt>${t.t("checkout.quantity")}</dt><dd>${t.number(line.quantity)}</dd></div>
-      ${line.oneOff ? html`<div><dt>${t.t("checkout.once")}</dt><dd>${money(t, line.oneOff)}</dd></div>` : nothing}
-      ${line.recurring ? html`<div><dt>${capital(period(t, line.period))}</dt><dd>${money(t, line.recurring)}</dd></div>` : nothing}
+      ${owed(line.oneOff) ? html`<div><dt>${t.t("checkout.once")}</dt><dd>${money(t, line.oneOff)}</dd></div>` : nothing}
+      ${owed(line.recurring) ? html`<div><dt>${capital(period(t, line.period))}</dt><dd>${money(t, line.recurring)}</dd></div>` : nothing}
     </dl>`;
   }
 

@@ -6,7 +6,7 @@ import type { AccessField, Order, Subscription } from "./gen/hanse/portal/v1/por
 import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import { Intent } from "./ids.js";
 import type { Locale } from "./locale.js";
-import { money, period } from "./money.js";
+import { money, owed, period } from "./money.js";
 import { dateOf, reasonText, stateText } from "./order-status.js";
 import { base } from "./styles.js";
 
@@ -209,7 +209,7 @@ export class HanseSubscriptions extends HanseElement {
         <div>
           ${this.heading(0, s.name, "item-name")}
           <p class="facts muted small">
-            ${s.recurring ? html`<span>${money(t, s.recurring)} ${period(t, s.period)}</span>` : nothing}
+            ${owed(s.recurring) ? html`<span>${money(t, s.recurring)} ${period(t, s.period)}</span>` : nothing}
             ${s.quantity > 1n ? html`<span>${t.t("subs.quantity", { count: Number(s.quantity) })}</span>` : nothing}
             ${over(s) && end ? html`<span>${t.t("subs.endedAt", { date: t.date(end) })}</span>` : since ? html`<span>${t.t("subs.since", { date: t.date(since) })}</span>` : nothing}
             ${this.orderHref && s.orderId ? html`<a href=${this.href(this.orderHref, { id: s.orderId })}>${t.t("subs.order")}<span class="hidden-text"> ${s.name}</span></a>` : nothing}

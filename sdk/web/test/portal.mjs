@@ -6,7 +6,7 @@
 // --query finds the offer to buy, which must be a web application with a password; --inputs fills its form by field name.
 // --brief walks the same way without looking at each page's accessibility, widths, languages and colours.
 // Progress goes to standard error; standard output carries one JSON object. Exit code 0 when every check held.
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -66,6 +66,7 @@ async function journey() {
   if (!args.brief) {
     await nothingMoves(orderId);
     await languages(orderId);
+    await everyEvent();
     await darkAndForced();
   }
   watch.assert();
@@ -342,6 +343,9 @@ async function follow() {
   check((await state.getAttribute("aria-live")) === "polite", "the state is not announced");
   if ((await state.innerText()) !== "Completed") await inspector.inspect(page, "order-running");
   await page.locator("hanse-order-status [part=state]", { hasText: "Completed" }).waitFor({ timeout: 120_000 });
+  // The page says lang=en and the browser is British.
+  const at = await page.locator("hanse-order-status time").first().innerText();
+  check(/^\d{1,2} [A-Z][a-z]+ \d{4}, \d{2}:\d{2}/.test(at), `a date reads ${at}`);
   await inspector.inspect(page, "order");
 }
 
@@ -446,6 +450,44 @@ async function languages(orderId) {
     }
     await catalog("?q=notes");
   }
+}
+
+/** An order to which everything has happened that can, in the sidecar's own English: pages say it in theirs. */
+async function everyEvent() {
+  const codes = JSON.parse(await readFile(new URL("../testdata/codes.json", import.meta.url), "utf8"));
+  const at = "2026-11-03T14:05:06Z";
+  const message = "The sidecar speaks English.";
+  const events = [...codes.order_states.map((state) => ({ at, state, message })), ...[...codes.order_reasons, "of_a_newer_sidecar"].map((reason) => ({ at, state: "pending.unreachable", message, reason }))];
+  const line = (action, state, reason) => ({ action, name: "Notes", quantity: "1", state, message, reason, ended: true });
+  const order = {
+    id: "01890000-0000-7000-8000-000000000000", state: "partial", message, reason: "provisioning_quota", ended: true, placedAt: at, events,
+    items: [line("ORDER_ITEM_ACTION_ADD", "failed", "provisioning_quota"), line("ORDER_ITEM_ACTION_DELETE", "completed", ""), line("ORDER_ITEM_ACTION_ADD", "held.indeterminate", "order_check")],
+  };
+  const frame = (flags, value) => {
+    const body = Buffer.from(JSON.stringify(value));
+    const head = Buffer.alloc(5);
+    head.writeUInt8(flags);
+    head.writeUInt32BE(body.length, 1);
+    return Buffer.concat([head, body]);
+  };
+  const watched = /OrderService\/WatchOrder$/;
+  await page.route(watched, (route) =>
+    route.fulfill({ contentType: "application/connect+json", body: Buffer.concat([frame(0, { order }), frame(2, {})]) }));
+  for (const lang of ["de", "fr", "it", "es", "en"]) {
+    await page.locator(`.languages button[lang=${lang}]`).click();
+    await page.waitForFunction((l) => document.documentElement.lang === l, lang);
+    await page.goto(origin + "/orders/" + order.id);
+    const shown = page.locator("hanse-order-status [part=order]");
+    await shown.waitFor();
+    const text = await shown.innerText();
+    check(!text.includes(message), `in ${lang} the order's page says what the sidecar says`);
+    const codesShown = text.replaceAll(order.id, "").match(/\b[a-z]+_[a-z_]+\b|\b[a-z]+\.[a-z]+[A-Za-z]*\b|inProgress|pendingCancellation/g);
+    check(!codesShown, `in ${lang} the order's page shows ${codesShown}`);
+    const history = await shown.locator("[part=history] li").allInnerTexts();
+    check(history.length === events.length && history.every((li, i) => li.trim().split("\n").length >= (events[i].reason ? 3 : 2)), `in ${lang} an event has no text: ${history.join(" | ")}`);
+    if (lang === "de") await inspector.inspect(page, "order-events-de");
+  }
+  await page.unroute(watched);
 }
 
 async function darkAndForced() {
