@@ -3198,6 +3198,182 @@ func (x *ListEntriesResponse) GetEntries() []string {
 	return nil
 }
 
+type RetryParkedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// What the entries are about: an order, an agreement; PartnerStatus lists the parked ones.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The first parked entry, to be left aside for good: it stays in the ledger and changes nothing here. 0 leaves none aside.
+	SkipSeq       int64 `protobuf:"varint,3,opt,name=skip_seq,json=skipSeq,proto3" json:"skip_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryParkedRequest) Reset() {
+	*x = RetryParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryParkedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryParkedRequest) ProtoMessage() {}
+
+func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryParkedRequest.ProtoReflect.Descriptor instead.
+func (*RetryParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RetryParkedRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *RetryParkedRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *RetryParkedRequest) GetSkipSeq() int64 {
+	if x != nil {
+		return x.SkipSeq
+	}
+	return 0
+}
+
+type RetryParkedResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Applied int64                  `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
+	// What is still parked about the subject, ascending.
+	Left          []*ParkedEntry `protobuf:"bytes,2,rep,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryParkedResponse) Reset() {
+	*x = RetryParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryParkedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryParkedResponse) ProtoMessage() {}
+
+func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryParkedResponse.ProtoReflect.Descriptor instead.
+func (*RetryParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *RetryParkedResponse) GetApplied() int64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *RetryParkedResponse) GetLeft() []*ParkedEntry {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+type ParkedEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Seq   int64                  `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Why it could not be applied.
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	ParkedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkedEntry) Reset() {
+	*x = ParkedEntry{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkedEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkedEntry) ProtoMessage() {}
+
+func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
+func (*ParkedEntry) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ParkedEntry) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ParkedEntry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetParkedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ParkedAt
+	}
+	return nil
+}
+
 type Portal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3210,7 +3386,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3398,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3411,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Portal) GetName() string {
@@ -3277,7 +3453,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3465,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3478,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -3330,7 +3506,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3518,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3531,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -3383,7 +3559,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3571,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3584,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -3435,7 +3611,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3447,7 +3623,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3460,7 +3636,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -3485,7 +3661,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3673,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +3686,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 type ListPortalsResponse struct {
@@ -3522,7 +3698,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3710,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3723,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -3566,7 +3742,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +3754,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +3767,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -3609,7 +3785,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3621,7 +3797,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3634,7 +3810,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 type Job struct {
@@ -3654,7 +3830,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3842,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +3855,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Job) GetId() int64 {
@@ -3747,7 +3923,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3759,7 +3935,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3772,7 +3948,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -3791,7 +3967,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +3979,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +3992,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -3835,7 +4011,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +4023,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3860,7 +4036,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -3878,7 +4054,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +4066,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +4079,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 var File_hanse_operator_v1_operator_proto protoreflect.FileDescriptor
@@ -4171,7 +4347,20 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\"/\n" +
 	"\x13ListEntriesResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x03(\tR\aentries\"\xaa\x01\n" +
+	"\aentries\x18\x01 \x03(\tR\aentries\"\x84\x01\n" +
+	"\x12RetryParkedRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
+	"\asubject\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\"\n" +
+	"\bskip_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\askipSeq\"c\n" +
+	"\x13RetryParkedResponse\x12\x18\n" +
+	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"p\n" +
+	"\vParkedEntry\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
+	"\tparked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\"\xaa\x01\n" +
 	"\x06Portal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x129\n" +
@@ -4244,10 +4433,11 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
 	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse2\x85\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
-	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xd1\x01\n" +
+	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xaf\x02\n" +
 	"\rLedgerService\x12b\n" +
 	"\rVerifyLedgers\x12'.hanse.operator.v1.VerifyLedgersRequest\x1a(.hanse.operator.v1.VerifyLedgersResponse\x12\\\n" +
-	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse2\x90\x03\n" +
+	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12\\\n" +
+	"\vRetryParked\x12%.hanse.operator.v1.RetryParkedRequest\x1a&.hanse.operator.v1.RetryParkedResponse2\x90\x03\n" +
 	"\rPortalService\x12V\n" +
 	"\tAddPortal\x12#.hanse.operator.v1.AddPortalRequest\x1a$.hanse.operator.v1.AddPortalResponse\x12h\n" +
 	"\x0fRotatePortalKey\x12).hanse.operator.v1.RotatePortalKeyRequest\x1a*.hanse.operator.v1.RotatePortalKeyResponse\x12\\\n" +
@@ -4272,7 +4462,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                         // 0: hanse.operator.v1.Role
 	(*Member)(nil),                    // 1: hanse.operator.v1.Member
@@ -4322,22 +4512,25 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*LedgerVerification)(nil),        // 45: hanse.operator.v1.LedgerVerification
 	(*ListEntriesRequest)(nil),        // 46: hanse.operator.v1.ListEntriesRequest
 	(*ListEntriesResponse)(nil),       // 47: hanse.operator.v1.ListEntriesResponse
-	(*Portal)(nil),                    // 48: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),          // 49: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),         // 50: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),    // 51: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),   // 52: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),        // 53: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),       // 54: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),       // 55: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),      // 56: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                       // 57: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),           // 58: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),          // 59: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),           // 60: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),          // 61: hanse.operator.v1.RetryJobResponse
-	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                 // 63: hanse.type.v1.Amount
+	(*RetryParkedRequest)(nil),        // 48: hanse.operator.v1.RetryParkedRequest
+	(*RetryParkedResponse)(nil),       // 49: hanse.operator.v1.RetryParkedResponse
+	(*ParkedEntry)(nil),               // 50: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                    // 51: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),          // 52: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),         // 53: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),    // 54: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),   // 55: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),        // 56: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),       // 57: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),       // 58: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),      // 59: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                       // 60: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),           // 61: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),          // 62: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),           // 63: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),          // 64: hanse.operator.v1.RetryJobResponse
+	(*timestamppb.Timestamp)(nil),     // 65: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                 // 66: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,  // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -4345,96 +4538,100 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,  // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,  // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,  // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	62, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	65, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
 	6,  // 6: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
 	6,  // 7: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	62, // 8: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	65, // 8: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
 	11, // 9: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
 	11, // 10: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
 	11, // 11: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
 	20, // 12: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
 	21, // 13: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
 	21, // 14: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	63, // 15: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	63, // 16: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	66, // 15: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	66, // 16: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
 	26, // 17: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
 	26, // 18: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	63, // 19: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	63, // 20: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	62, // 21: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	62, // 22: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	66, // 19: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	66, // 20: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	65, // 21: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	65, // 22: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
 	35, // 23: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
 	34, // 24: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	63, // 25: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	63, // 26: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	66, // 25: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	66, // 26: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
 	35, // 27: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	62, // 28: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	65, // 28: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
 	33, // 29: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
 	33, // 30: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	62, // 31: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	62, // 32: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	65, // 31: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	65, // 32: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
 	40, // 33: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
 	45, // 34: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	62, // 35: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	62, // 36: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	48, // 37: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	48, // 38: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	48, // 39: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	62, // 40: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	57, // 41: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	2,  // 42: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,  // 43: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	7,  // 44: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	9,  // 45: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	12, // 46: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	14, // 47: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	16, // 48: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	18, // 49: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	22, // 50: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	24, // 51: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	27, // 52: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	29, // 53: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	31, // 54: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	36, // 55: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	38, // 56: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	41, // 57: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	43, // 58: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	46, // 59: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	49, // 60: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	51, // 61: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	53, // 62: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	55, // 63: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	58, // 64: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	60, // 65: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	3,  // 66: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,  // 67: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	8,  // 68: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	10, // 69: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	13, // 70: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	15, // 71: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	17, // 72: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	19, // 73: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	23, // 74: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	25, // 75: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	28, // 76: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	30, // 77: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	32, // 78: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	37, // 79: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	39, // 80: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	42, // 81: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	44, // 82: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	47, // 83: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	50, // 84: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	52, // 85: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	54, // 86: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	56, // 87: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	59, // 88: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	61, // 89: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	66, // [66:90] is the sub-list for method output_type
-	42, // [42:66] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	50, // 35: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	65, // 36: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	65, // 37: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	65, // 38: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	51, // 39: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	51, // 40: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	51, // 41: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	65, // 42: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	60, // 43: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	2,  // 44: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,  // 45: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	7,  // 46: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	9,  // 47: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	12, // 48: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	14, // 49: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	16, // 50: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	18, // 51: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	22, // 52: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	24, // 53: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	27, // 54: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	29, // 55: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	31, // 56: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	36, // 57: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	38, // 58: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	41, // 59: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	43, // 60: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	46, // 61: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	48, // 62: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	52, // 63: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	54, // 64: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	56, // 65: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	58, // 66: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	61, // 67: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	63, // 68: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	3,  // 69: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,  // 70: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	8,  // 71: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	10, // 72: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	13, // 73: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	15, // 74: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	17, // 75: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	19, // 76: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	23, // 77: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	25, // 78: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	28, // 79: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	30, // 80: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	32, // 81: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	37, // 82: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	39, // 83: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	42, // 84: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	44, // 85: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	47, // 86: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	49, // 87: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	53, // 88: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	55, // 89: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	57, // 90: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	59, // 91: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	62, // 92: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	64, // 93: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	69, // [69:94] is the sub-list for method output_type
+	44, // [44:69] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -4449,7 +4646,7 @@ func file_hanse_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   61,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   9,
 		},
