@@ -85,6 +85,20 @@ func TestALostLockStopsTheTransactionInProgress(t *testing.T) {
 	do(t, s, func(tx *store.Tx) error { _, err := tx.Partners().Put(member.Partner{Origin: them}); return err })
 }
 
+func TestALockWhoseConnectionBrokeUnheardIsTakenAnew(t *testing.T) {
+	t.Parallel()
+	cfg := engines["postgres"](t)
+	cfg.SiteKey, cfg.Exclusive = siteKey, true
+	s := open(t, cfg)
+	end := s.BreakLock()
+	do(t, s, func(tx *store.Tx) error { _, err := tx.Partners().Put(member.Partner{Origin: them}); return err })
+	if _, err := store.Open(t.Context(), cfg); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("a second sidecar: %v", err)
+	}
+	do(t, s, func(tx *store.Tx) error { return tx.Jobs().At("kind", "key", them, start) })
+	_ = end()
+}
+
 // ownServer is a PostgreSQL of one test, to be broken.
 func ownServer(t *testing.T) *testserver.Postgres {
 	t.Helper()

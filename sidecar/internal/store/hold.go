@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -75,15 +76,26 @@ func (h *hold) lock(ctx context.Context, c *sql.Conn) error {
 	if err := ownSession(ctx, h.db, c); err != nil {
 		return err
 	}
-	var got bool
-	err := c.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockExclusive).Scan(&got)
+	// When this machine dies, the server shall notice within half a minute and not within hours, or no other one could start.
+	if _, err := c.ExecContext(ctx, `SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+		set_config('tcp_keepalives_count', '4', false)`); err != nil {
+		return unavailable(err)
+	}
+	got, err := h.try(ctx, c)
+	if err == nil && !got {
+		// The session of ours that had it may live on in the server, which has not heard yet that its connection broke.
+		if _, err = c.ExecContext(ctx, `SELECT pg_terminate_backend(pid, 1000) FROM pg_locks WHERE locktype = 'advisory' AND granted
+			AND classid::bigint = $1 AND objid::bigint = $2`, lockHolder, h.number.Load()); err == nil {
+			got, err = h.try(ctx, c)
+		}
+	}
 	if err != nil {
 		return unavailable(err)
 	}
 	if !got {
 		return ErrInUse
 	}
-	number := rand.Int32()
+	number := 1 + rand.Int32N(math.MaxInt32) // 0 is nobody's
 	if _, err := c.ExecContext(ctx, `SELECT pg_advisory_lock($1, $2)`, lockHolder, number); err != nil {
 		return unavailable(err)
 	}
@@ -93,6 +105,11 @@ func (h *hold) lock(ctx context.Context, c *sql.Conn) error {
 		return unavailable(err)
 	}
 	return nil
+}
+
+func (h *hold) try(ctx context.Context, c *sql.Conn) (got bool, err error) {
+	err = c.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockExclusive).Scan(&got)
+	return got, err
 }
 
 // discard closes a connection for good: what it holds is not for the pool.
