@@ -111,7 +111,8 @@ type TLS struct {
 type Database struct {
 	// Driver is sqlite or postgres. Default: sqlite.
 	Driver string `koanf:"driver"`
-	// DSN is the database: a file path for sqlite, a connection URL for postgres. Default: hanse.db in data_dir, for sqlite.
+	// DSN is the database: a file path for sqlite, a connection URL for postgres, with several hosts where there is a standby; the
+	// one that can be written is found. Not through a proxy that pools transactions. Default: hanse.db in data_dir, for sqlite.
 	DSN string `koanf:"dsn"`
 	// DSNFile is a file that holds the DSN, so that a password need not stand here. Default: none.
 	DSNFile string `koanf:"dsn_file"`

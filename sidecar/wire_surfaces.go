@@ -53,6 +53,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Agreements: d.agreements,
 		Offerings:  d.offerings,
 		Listings:   s.listings,
+		Books:      d.books,
 		Portals:    s.portals,
 		Words:      keys.Words,
 	})

@@ -37,6 +37,7 @@ type cli struct {
 	Ledger       ledgerCmd       `cmd:"" help:"Show and verify the ledgers."`
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
+	Database     databaseCmd     `cmd:"" help:"Keep the database of this sidecar."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
 	App          appCmd          `cmd:"" hidden:""`
 }

@@ -116,6 +116,8 @@ func answerOf(m proto.Message) connect.AnyResponse {
 		return connect.NewResponse(m)
 	case *operatorv1.VerifyLedgersResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.RetryParkedResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.ListEntriesResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.RotatePortalKeyResponse:

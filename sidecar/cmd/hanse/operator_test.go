@@ -230,6 +230,7 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			code int
 		}{
 			"no such order":           {[]string{"order", "show", "nothing"}, exitNotFound},
+			"nothing parked":          {[]string{"ledger", "retry", p.supplier.Origin, "nothing"}, exitNotFound},
 			"no such partner":         {[]string{"partner", "show", "https://nobody.localhost:1"}, exitNotFound},
 			"no such offering":        {[]string{"offering", "show", "nothing"}, exitNotFound},
 			"no such listing":         {[]string{"listing", "update", "lst-nothing", "--hide"}, exitNotFound},

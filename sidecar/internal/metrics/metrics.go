@@ -48,9 +48,9 @@ type Metrics struct {
 	partners *partners
 
 	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures *prometheus.CounterVec
-	rpcDuration, adapterDuration, jobDuration                     *prometheus.HistogramVec
-	commits, closures                                             prometheus.Counter
-	commitDuration                                                prometheus.Histogram
+	rpcDuration, adapterDuration, jobDuration                                     *prometheus.HistogramVec
+	commits, closures                                                             prometheus.Counter
+	commitDuration                                                                prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.

@@ -162,6 +162,12 @@ func (fakeDesk) RetryJob(_ context.Context, id int64) error {
 	return nil
 }
 
+type fakeBooks struct{}
+
+func (fakeBooks) Retry(_ context.Context, partner, subject string, skip int64) (int, []ledger.Parked, error) {
+	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: skip + 3, Reason: "unknown here"}}, nil
+}
+
 type office struct {
 	*bench
 	partners *fakePartners
@@ -185,7 +191,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Portals: b.callers, Words: func(string) string { return "six words" },
+		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +222,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,
 		operatorv1connect.LedgerServiceListEntriesProcedure:             `{"partner":"https://supplier.example","direction":"own"}`,
+		operatorv1connect.LedgerServiceRetryParkedProcedure:             `{"partner":"https://supplier.example","subject":"order-1"}`,
 		operatorv1connect.PortalServiceAddPortalProcedure:               `{"name":"fresh"}`,
 		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         `{"name":"shop"}`,
 		operatorv1connect.PortalServiceListPortalsProcedure:             `{}`,

@@ -21,6 +21,7 @@ type Config struct {
 	Agreements Agreements
 	Offerings  Offerings
 	Listings   Listings
+	Books      Books
 	Portals    PortalClients
 	// Words turns a key's thumbprint into the words that people compare.
 	Words func(thumbprint string) string
@@ -29,7 +30,7 @@ type Config struct {
 // New makes the handler of hanse.operator.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
-		c.Portals == nil || c.Words == nil {
+		c.Books == nil || c.Portals == nil || c.Words == nil {
 		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
@@ -49,7 +50,7 @@ func New(c Config) (http.Handler, error) {
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
 			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk}, options...))
-			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk}, options...))
+			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books}, options...))
 			mux.Handle(operatorv1connect.NewPortalServiceHandler(&portalService{portals: c.Portals}, options...))
 			mux.Handle(operatorv1connect.NewJobServiceHandler(&jobService{desk: c.Desk}, options...))
 		},

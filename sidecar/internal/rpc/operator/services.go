@@ -53,6 +53,11 @@ type (
 		SetMarkup(ctx context.Context, r listing.Rule) error
 	}
 
+	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
+	Books interface {
+		Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error)
+	}
+
 	// PortalClients keeps the portal clients; *portal.Service is one.
 	PortalClients interface {
 		Add(ctx context.Context, name string, scopes []string, reuse bool) (portal.Client, string, error)
