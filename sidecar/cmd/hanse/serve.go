@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,13 @@ type service interface {
 }
 
 func (c *serveCmd) Run(a *app) error {
+	if os.Getpid() == firstProcess {
+		code, err := asInit()
+		if err != nil {
+			return err
+		}
+		panic(exited(code))
+	}
 	cfg, err := sidecar.LoadConfig(a.flags.Config, a.getenv)
 	if err != nil {
 		return configError(err)
