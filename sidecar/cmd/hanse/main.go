@@ -51,7 +51,7 @@ type app struct {
 	stdout, stderr io.Writer
 }
 
-// exited is how kong's --help leaves: it wants the process to end there.
+// exited is how kong's --help leaves, and a first process with its child's code: they want the process to end there.
 type exited int
 
 // run is main without the process; the tests call it.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,13 @@ type service interface {
 }
 
 func (c *serveCmd) Run(a *app) error {
+	if os.Getpid() == firstProcess {
+		code, err := asInit()
+		if err != nil {
+			return err
+		}
+		panic(exited(code))
+	}
 	read, err := a.configuration()
 	if err != nil {
 		return err

@@ -11,35 +11,24 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
-// reserved codes stand for no country of ISO 3166-1; CLDR, whose list this is otherwise, has names for them.
-const reserved = "AC CP CQ DG EA EU EZ IC SU TA UN"
-
-// countries are the codes of ISO 3166-1 alpha-2, and XK, with their English names.
+// countries are those of ISO 3166-1 by code, with their English names.
 var countries = sync.OnceValue(func() map[string]string {
 	all := map[string]string{}
 	names := display.English.Regions()
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
-			code := string([]rune{a, b})
-			r, err := language.ParseRegion(code)
-			if err != nil || !r.IsCountry() || r.Canonicalize().String() != code || strings.Contains(reserved, code) {
-				continue
-			}
-			if name := names.Name(r); name != "" {
-				all[code] = name
+			if code := string([]rune{a, b}); text.IsCountry(code) {
+				all[code] = names.Name(language.MustParseRegion(code))
 			}
 		}
 	}
 	return all
 })
 
-// isCountry reports whether a code is one of a country.
-func isCountry(code string) bool { return countries()[code] != "" }
-
 // countryHint finds the code that somebody meant who wrote a name, small letters or the code that a country is known by.
 func countryHint(s string) string {
 	code := strings.ToUpper(s)
-	if r, err := language.ParseRegion(code); err == nil && isCountry(r.Canonicalize().String()) {
+	if r, err := language.ParseRegion(code); err == nil && text.IsCountry(r.Canonicalize().String()) {
 		code = r.Canonicalize().String() // DEU and 276 too, and GB for UK
 		return "; did you mean " + code + " (" + countries()[code] + ")?"
 	}

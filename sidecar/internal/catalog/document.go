@@ -104,7 +104,7 @@ func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 	if !isID(d.ID) {
 		note(at("id"), "field_format", "is not an id")
 	}
-	if !isCountry(d.Country) {
+	if !text.IsCountry(d.Country) {
 		note(at("country"), "country_unknown", "is not the code of a country (ISO 3166-1 alpha-2)%s", countryHint(d.Country))
 	}
 	for _, t := range []struct {

@@ -289,7 +289,7 @@ func TestCountriesAreThoseOfISO(t *testing.T) {
 		t.Errorf("%d countries, want the 249 of ISO 3166-1 and XK", n)
 	}
 	for _, no := range []string{"XX", "ZZ", "EU", "UN", "UK", "SU", "DD", "AN", "de", "D", ""} {
-		if isCountry(no) {
+		if text.IsCountry(no) {
 			t.Errorf("%q is a country", no)
 		}
 	}

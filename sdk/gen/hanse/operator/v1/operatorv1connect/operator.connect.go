@@ -106,6 +106,9 @@ const (
 	// LedgerServiceListEntriesProcedure is the fully-qualified name of the LedgerService's ListEntries
 	// RPC.
 	LedgerServiceListEntriesProcedure = "/hanse.operator.v1.LedgerService/ListEntries"
+	// LedgerServiceRetryParkedProcedure is the fully-qualified name of the LedgerService's RetryParked
+	// RPC.
+	LedgerServiceRetryParkedProcedure = "/hanse.operator.v1.LedgerService/RetryParked"
 	// PortalServiceAddPortalProcedure is the fully-qualified name of the PortalService's AddPortal RPC.
 	PortalServiceAddPortalProcedure = "/hanse.operator.v1.PortalService/AddPortal"
 	// PortalServiceRotatePortalKeyProcedure is the fully-qualified name of the PortalService's
@@ -851,6 +854,8 @@ type LedgerServiceClient interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
+	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
 }
 
 // NewLedgerServiceClient constructs a client for the hanse.operator.v1.LedgerService service. By
@@ -876,6 +881,12 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 			connect.WithClientOptions(opts...),
 		),
+		retryParked: connect.NewClient[v1.RetryParkedRequest, v1.RetryParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceRetryParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -883,6 +894,7 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type ledgerServiceClient struct {
 	verifyLedgers *connect.Client[v1.VerifyLedgersRequest, v1.VerifyLedgersResponse]
 	listEntries   *connect.Client[v1.ListEntriesRequest, v1.ListEntriesResponse]
+	retryParked   *connect.Client[v1.RetryParkedRequest, v1.RetryParkedResponse]
 }
 
 // VerifyLedgers calls hanse.operator.v1.LedgerService.VerifyLedgers.
@@ -895,11 +907,18 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, req *connect.Requ
 	return c.listEntries.CallUnary(ctx, req)
 }
 
+// RetryParked calls hanse.operator.v1.LedgerService.RetryParked.
+func (c *ledgerServiceClient) RetryParked(ctx context.Context, req *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
+	return c.retryParked.CallUnary(ctx, req)
+}
+
 // LedgerServiceHandler is an implementation of the hanse.operator.v1.LedgerService service.
 type LedgerServiceHandler interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
+	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
 }
 
 // NewLedgerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -921,12 +940,20 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ledgerServiceRetryParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceRetryParkedProcedure,
+		svc.RetryParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.LedgerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case LedgerServiceVerifyLedgersProcedure:
 			ledgerServiceVerifyLedgersHandler.ServeHTTP(w, r)
 		case LedgerServiceListEntriesProcedure:
 			ledgerServiceListEntriesHandler.ServeHTTP(w, r)
+		case LedgerServiceRetryParkedProcedure:
+			ledgerServiceRetryParkedHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -942,6 +969,10 @@ func (UnimplementedLedgerServiceHandler) VerifyLedgers(context.Context, *connect
 
 func (UnimplementedLedgerServiceHandler) ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListEntries is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.RetryParked is not implemented"))
 }
 
 // PortalServiceClient is a client for the hanse.operator.v1.PortalService service.
