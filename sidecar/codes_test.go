@@ -15,7 +15,7 @@ import (
 )
 
 // notForCustomers are reasons that no call of a customer's page ends with: partners and operators meet them.
-var notForCustomers = []string{"access_digest", "order_contradiction"}
+var notForCustomers = []string{"access_data_gone", "access_digest", "order_contradiction"}
 
 // TestPagesKnowEveryCode holds what the sidecar can send to a customer's page against the list for which the custom elements have
 // a text in every language: their tests run the same file.
@@ -117,15 +117,25 @@ func refusals(files map[string]*ast.File) (reasons []string) {
 		if !slices.Contains([]string{"listing", "retail", "subscription"}, filepath.Base(filepath.Dir(path))) {
 			continue
 		}
+		named := constants(file)
 		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok || len(call.Args) < 2 {
 				return true
 			}
 			kind, isKind := call.Args[0].(*ast.SelectorExpr)
-			reason, isText := call.Args[1].(*ast.BasicLit)
-			if isKind && isText && slices.Contains(kinds, kind.Sel.Name) && !slices.Contains(notForCustomers, unquoted(reason)) {
-				reasons = append(reasons, unquoted(reason))
+			if !isKind || !slices.Contains(kinds, kind.Sel.Name) {
+				return true
+			}
+			reason := ""
+			switch arg := call.Args[1].(type) {
+			case *ast.BasicLit:
+				reason = unquoted(arg)
+			case *ast.Ident:
+				reason = named[arg.Name]
+			}
+			if reason != "" && !slices.Contains(notForCustomers, reason) {
+				reasons = append(reasons, reason)
 			}
 			return true
 		})

@@ -27,7 +27,6 @@ export const de: Messages = {
   "error.reason.subscription_ended": "Dieser Dienst ist schon beendet.",
   "error.reason.subscription_state": "Dieser Dienst wird gerade geändert. Bitte versuchen Sie es danach noch einmal.",
   "error.reason.access_data_pending": "Die Zugangsdaten werden vorbereitet.",
-  "error.reason.access_data_gone": "Die Zugangsdaten sind nicht mehr vorhanden. Bitte wenden Sie sich an uns.",
   "login": "Anmelden",
 
   "catalog.search": "Angebote suchen",

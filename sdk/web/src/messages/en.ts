@@ -26,7 +26,6 @@ export const en = {
   "error.reason.subscription_ended": "This service has ended already.",
   "error.reason.subscription_state": "This service is being changed at the moment. Please try again when that is done.",
   "error.reason.access_data_pending": "The access data is being prepared.",
-  "error.reason.access_data_gone": "The access data is not kept any more. Please contact us.",
   "login": "Sign in",
 
   "catalog.search": "Search offers",

@@ -27,7 +27,6 @@ export const es: Messages = {
   "error.reason.subscription_ended": "Este servicio ya ha finalizado.",
   "error.reason.subscription_state": "Este servicio se está modificando. Inténtelo de nuevo cuando termine.",
   "error.reason.access_data_pending": "Los datos de acceso se están preparando.",
-  "error.reason.access_data_gone": "Los datos de acceso ya no se conservan. Póngase en contacto con nosotros.",
   "login": "Iniciar sesión",
 
   "catalog.search": "Buscar ofertas",

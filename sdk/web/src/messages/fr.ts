@@ -27,7 +27,6 @@ export const fr: Messages = {
   "error.reason.subscription_ended": "Ce service est déjà terminé.",
   "error.reason.subscription_state": "Ce service est en cours de modification. Veuillez réessayer ensuite.",
   "error.reason.access_data_pending": "Les accès sont en préparation.",
-  "error.reason.access_data_gone": "Les accès ne sont plus conservés. Veuillez nous contacter.",
   "login": "Se connecter",
 
   "catalog.search": "Rechercher une offre",

@@ -27,7 +27,6 @@ export const it: Messages = {
   "error.reason.subscription_ended": "Questo servizio è già terminato.",
   "error.reason.subscription_state": "Questo servizio è in fase di modifica. Riprova quando è finita.",
   "error.reason.access_data_pending": "I dati di accesso sono in preparazione.",
-  "error.reason.access_data_gone": "I dati di accesso non sono più disponibili. Contattaci.",
   "login": "Accedi",
 
   "catalog.search": "Cerca offerte",
