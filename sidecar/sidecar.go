@@ -186,7 +186,8 @@ func (s *Sidecar) serveMemory(ctx context.Context) error {
 	return nil
 }
 
-// PortalHandler serves hanse.portal.v1. Bind it where only the portal's backend reaches it.
+// PortalHandler serves hanse.portal.v1 and, below /hanse/, the storefront. Bind it where only the portal's backend and its web
+// server reach it; of the latter's requests let /hanse/ alone through.
 func (s *Sidecar) PortalHandler() http.Handler { return s.handlers.portal }
 
 // OperatorHandler serves hanse.operator.v1 to holders of the operator token.
