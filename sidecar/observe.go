@@ -118,7 +118,7 @@ var (
 // readiness is whether requests should come here now.
 func (s *Sidecar) readiness() []metrics.Check {
 	return []metrics.Check{
-		{Name: "draining", Func: func(context.Context) error {
+		{Name: "serving", Func: func(context.Context) error {
 			if s.draining.Load() {
 				return errDraining
 			}

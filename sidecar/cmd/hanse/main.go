@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,6 +22,8 @@ func main() {
 
 // cli is the whole grammar; each command's fields are its flags.
 type cli struct {
+	ShowVersion showVersion `name:"version" help:"Show this binary's version."`
+
 	Output    string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
 	Config    string `short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
 	Operator  string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
@@ -37,17 +40,22 @@ type cli struct {
 	Ledger       ledgerCmd       `cmd:"" help:"Show and verify the ledgers."`
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
+	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete hanse's commands and flags."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
+	Complete     completeCmd     `cmd:"" hidden:""`
 	App          appCmd          `cmd:"" hidden:""`
 }
 
 // app is what a command works with.
 type app struct {
 	ctx            context.Context
+	parser         *kong.Kong
 	flags          *cli
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// json says that JSON was asked for, though the rest of the command line could not be read.
+	json bool
 }
 
 // exited is how kong's --help leaves: it wants the process to end there.
@@ -65,7 +73,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		}
 	}()
 	var flags cli
-	a := &app{ctx: ctx, flags: &flags, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{ctx: ctx, flags: &flags, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, json: asksForJSON(args)}
 	parser, err := kong.New(
 		&flags,
 		kong.Name("hanse"),
@@ -73,11 +81,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(status int) { panic(exited(status)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(help),
+		kong.Bind(a),
 	)
 	if err != nil {
-		fmt.Fprintf(stderr, "hanse: %v\n", err)
+		a.report(asCommandError(err))
 		return exitFailure
 	}
+	a.parser = parser
 	command, err := parser.Parse(args)
 	if err != nil {
 		help := "hanse --help"
@@ -94,6 +105,50 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return failure.Code
 	}
 	return exitOK
+}
+
+// help is kong's, with the exit codes below that of hanse itself.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	fmt.Fprintln(ctx.Stdout, "\nExit codes:")
+	for _, e := range exits() {
+		fmt.Fprintf(ctx.Stdout, "  %d  %s\n", e.code, e.meaning)
+	}
+	return nil
+}
+
+// asksForJSON finds -o json in a command line that may be wrong elsewhere: whoever reads JSON reads the error as JSON too.
+func asksForJSON(args []string) bool {
+	asked := false
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return asked
+		case arg == "-o" || arg == "--output":
+			asked = i+1 < len(args) && args[i+1] == outputJSON
+		case strings.HasPrefix(arg, "--output="):
+			asked = arg == "--output="+outputJSON
+		case strings.HasPrefix(arg, "-o"):
+			asked = strings.TrimPrefix(strings.TrimPrefix(arg, "-o"), "=") == outputJSON
+		}
+	}
+	return asked
+}
+
+// showVersion is --version, which needs no command.
+type showVersion bool
+
+// BeforeReset implements kong's hook, which runs before a missing command is missed.
+func (showVersion) BeforeReset(a *app) error {
+	if a.json {
+		a.flags.Output = outputJSON
+	}
+	if err := new(versionCmd).Run(a); err != nil {
+		return err
+	}
+	panic(exited(exitOK))
 }
 
 // commandWords is the command without its arguments' placeholders.

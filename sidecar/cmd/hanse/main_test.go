@@ -187,7 +187,7 @@ func TestErrors_AreJSONWhereJSONWasAskedFor(t *testing.T) {
 func TestReaching_TheSidecar(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": token}, "", "job", "list", "--operator", "http://127.0.0.1:1")
-		if got.code != exitFailure || !strings.Contains(got.stderr, "sidecar_unreachable") || !strings.Contains(got.stderr, "hanse serve") {
+		if got.code != exitPending || !strings.Contains(got.stderr, "sidecar_unreachable") || !strings.Contains(got.stderr, "hanse serve") {
 			t.Errorf("got %+v", got)
 		}
 	})
