@@ -50,8 +50,9 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
-	// Dir is the folder at which relative paths start; LoadConfig gives the file's. Default: the working directory.
-	Dir string `koanf:"-"`
+	// File is the file that LoadConfig read, absolute: relative paths start at its folder. Default: none, they start at the working
+	// directory.
+	File string `koanf:"-"`
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`

@@ -164,7 +164,7 @@ func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	library, err := Config{Dev: true, Dir: filepath.Dir(path)}.Complete()
+	library, err := Config{Dev: true, File: path}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ adapters:
 		t.Fatal(err)
 	}
 	want := Config{
-		Dir: filepath.Dir(path), Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
+		File: path, Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
 		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{RatePerSecond: 2.5},
 		Adapters: Adapters{Connections: map[string]Connection{"local": {
 			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},

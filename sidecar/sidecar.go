@@ -50,6 +50,7 @@ type Sidecar struct {
 	handlers  handlers
 	memory    *memoryListener
 
+	started  time.Time
 	draining atomic.Bool
 	// streams ends when Drain is called, and all streams with it.
 	streams    context.Context
@@ -79,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, memory: newMemoryListener()}
+	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now()}
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.wire(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())

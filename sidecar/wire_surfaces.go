@@ -64,6 +64,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Offerings:  d.offerings,
 		Listings:   s.listings,
 		Portals:    s.portals,
+		House:      s.house,
 		Words:      keys.Words,
 	})
 }

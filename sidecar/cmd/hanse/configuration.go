@@ -17,41 +17,34 @@ const (
 	systemConfig = "/etc/hanse/hanse.yaml"
 )
 
-// configuration is what the sidecar is told, and by which file.
-type configuration struct {
-	sidecar.Config
-	// File is absolute; "" where there is none and the variables say all.
-	File string
-}
-
-// name is how a message speaks of the file.
-func (c configuration) name() string {
-	if c.File == "" {
+// fileName is how a message speaks of the file that was read.
+func fileName(cfg sidecar.Config) string {
+	if cfg.File == "" {
 		return "the default configuration (there is neither ./" + localConfig + " nor " + systemConfig + ")"
 	}
-	return c.File
+	return cfg.File
 }
 
 // configuration reads the file that -c names, else the first of the default places, else none.
-func (a *app) configuration() (configuration, error) {
+func (a *app) configuration() (sidecar.Config, error) {
 	file := a.flags.Config
 	if file == "" {
 		var err error
 		if file, err = findConfig(localConfig, systemConfig); err != nil {
-			return configuration{}, err
+			return sidecar.Config{}, err
 		}
 	}
 	cfg, err := sidecar.LoadConfig(file, a.getenv)
 	if errors.Is(err, fs.ErrNotExist) {
-		return configuration{}, &commandError{
+		return sidecar.Config{}, &commandError{
 			Code: exitFailure, Reason: "no_configuration", Field: "-c", Cause: "there is no file " + file,
 			Action: "name an existing file; without -c, ./" + localConfig + " and then " + systemConfig + " is read",
 		}
 	}
 	if err != nil {
-		return configuration{}, configError(err)
+		return sidecar.Config{}, configError(err)
 	}
-	return configuration{Config: cfg, File: file}, nil
+	return cfg, nil
 }
 
 // findConfig is the absolute path of the first file that is there, "" where none is. One that is there and cannot be looked at

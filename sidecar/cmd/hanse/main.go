@@ -31,6 +31,7 @@ type cli struct {
 
 	Init         initCmd         `cmd:"" help:"Write the configuration of a member for development on this machine."`
 	Serve        serveCmd        `cmd:"" help:"Run the sidecar until a signal ends it."`
+	Status       statusCmd       `cmd:"" help:"Say on one page whether all is well; exits with 6 where the sidecar is not ready."`
 	Partner      partnerCmd      `cmd:"" help:"Make and show partnerships."`
 	Agreement    agreementCmd    `cmd:"" help:"Offer and show agreements."`
 	Offering     offeringCmd     `cmd:"" help:"Keep what this member sells."`

@@ -72,6 +72,7 @@ func newWire(t *testing.T) *wire {
 	mux.Handle(operatorv1connect.NewLedgerServiceHandler(operatorv1connect.UnimplementedLedgerServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewPortalServiceHandler(operatorv1connect.UnimplementedPortalServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewJobServiceHandler(operatorv1connect.UnimplementedJobServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewStatusServiceHandler(operatorv1connect.UnimplementedStatusServiceHandler{}, option))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	w.env = map[string]string{"HANSE_OPERATOR": server.URL, "HANSE_OPERATOR_TOKEN": token}
@@ -129,6 +130,8 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	case *operatorv1.ListJobsResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.RetryJobResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.GetStatusResponse:
 		return connect.NewResponse(m)
 	}
 	panic("no answer for this procedure")

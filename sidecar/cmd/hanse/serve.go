@@ -36,17 +36,16 @@ type service interface {
 }
 
 func (c *serveCmd) Run(a *app) error {
-	read, err := a.configuration()
+	cfg, err := a.configuration()
 	if err != nil {
 		return err
 	}
-	cfg, err := read.Complete()
-	if err != nil {
+	if cfg, err = cfg.Complete(); err != nil {
 		return configError(err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
 	hot.LogTo(cfg.Logger)
-	cfg.Logger.Info("configuration", "file", cmp.Or(read.File, "none"), "data_dir", absolute(cfg.DataDir))
+	cfg.Logger.Info("configuration", "file", cmp.Or(cfg.File, "none"), "data_dir", absolute(cfg.DataDir))
 	d, err := newDaemon(cfg)
 	if err != nil {
 		return err
