@@ -36,7 +36,7 @@ func (a *app) connect() (connection, error) {
 		token = a.getenv("HANSE_OPERATOR_TOKEN")
 	}
 	var cfg sidecar.Config
-	if address == "" || (token == "" && a.flags.TokenFile == "") || a.flags.Config != "" {
+	if address == "" || (token == "" && a.flags.TokenFile == "") || a.flags.ConfigFile != "" {
 		var err error
 		if cfg, err = a.configuration(); err != nil {
 			return connection{}, err

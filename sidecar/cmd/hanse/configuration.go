@@ -20,31 +20,44 @@ const (
 // fileName is how a message speaks of the file that was read.
 func fileName(cfg sidecar.Config) string {
 	if cfg.File == "" {
-		return "the default configuration (there is neither ./" + localConfig + " nor " + systemConfig + ")"
+		return "default configuration (there is neither ./" + localConfig + " nor " + systemConfig + ")"
 	}
 	return cfg.File
 }
 
-// configuration reads the file that -c names, else the first of the default places, else none.
+// configFile is the file that -c names, else the first of the default places, "" where none is there.
+func (a *app) configFile() (string, error) {
+	if a.flags.ConfigFile != "" {
+		return a.flags.ConfigFile, nil
+	}
+	return findConfig(localConfig, systemConfig)
+}
+
+// configuration reads that file and the variables.
 func (a *app) configuration() (sidecar.Config, error) {
-	file := a.flags.Config
-	if file == "" {
-		var err error
-		if file, err = findConfig(localConfig, systemConfig); err != nil {
-			return sidecar.Config{}, err
-		}
+	file, err := a.configFile()
+	if err != nil {
+		return sidecar.Config{}, err
 	}
 	cfg, err := sidecar.LoadConfig(file, a.getenv)
-	if errors.Is(err, fs.ErrNotExist) {
-		return sidecar.Config{}, &commandError{
-			Code: exitFailure, Reason: "no_configuration", Field: "-c", Cause: "there is no file " + file,
-			Action: "name an existing file; without -c, ./" + localConfig + " and then " + systemConfig + " is read",
-		}
+	if missing := noConfiguration(file, err); missing != nil {
+		return sidecar.Config{}, missing
 	}
 	if err != nil {
-		return sidecar.Config{}, configError(err)
+		return sidecar.Config{}, configError(file, err)
 	}
 	return cfg, nil
+}
+
+// noConfiguration is the error of a file that was named and is not there, nil for any other.
+func noConfiguration(file string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return &commandError{
+		Code: exitFailure, Reason: "no_configuration", Field: "-c", Cause: "there is no file " + file,
+		Action: "name an existing file; without -c, ./" + localConfig + " and then " + systemConfig + " is read",
+	}
 }
 
 // findConfig is the absolute path of the first file that is there, "" where none is. One that is there and cannot be looked at
@@ -80,6 +93,10 @@ func absolute(path string) string {
 	return path
 }
 
-func configError(err error) error {
-	return &commandError{Code: exitFailure, Reason: "bad_configuration", Cause: strings.ReplaceAll(err.Error(), "\n", " | "), Action: "docs/configuration.md lists every key"}
+func configError(file string, err error) error {
+	var causes []string
+	for _, p := range locate(file, err) {
+		causes = append(causes, p.at(fileName(sidecar.Config{File: file})))
+	}
+	return &commandError{Code: exitFailure, Reason: "bad_configuration", Cause: strings.Join(causes, " | "), Action: "docs/configuration.md lists every key"}
 }

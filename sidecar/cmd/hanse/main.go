@@ -24,13 +24,14 @@ func main() {
 type cli struct {
 	ShowVersion showVersion `name:"version" help:"Show this binary's version."`
 
-	Output    string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
-	Config    string `short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
-	Operator  string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
-	TokenFile string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
+	Output     string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
+	ConfigFile string `name:"config" short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
+	Operator   string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
+	TokenFile  string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
 
 	Init         initCmd         `cmd:"" help:"Write the configuration of a member for development on this machine."`
 	Serve        serveCmd        `cmd:"" help:"Run the sidecar until a signal ends it."`
+	Config       configCmd       `cmd:"" name:"config" help:"Check the configuration."`
 	Status       statusCmd       `cmd:"" help:"Say on one page whether all is well; exits with 6 where the sidecar is not ready."`
 	Partner      partnerCmd      `cmd:"" help:"Make and show partnerships."`
 	Agreement    agreementCmd    `cmd:"" help:"Offer and show agreements."`

@@ -41,7 +41,7 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	if cfg, err = cfg.Complete(); err != nil {
-		return configError(err)
+		return configError(cfg.File, err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
 	hot.LogTo(cfg.Logger)
