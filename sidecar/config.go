@@ -27,6 +27,8 @@ type Config struct {
 	Member Member `koanf:"member"`
 	// Listen are the addresses the daemon binds, host:port each; an embedding program binds its own.
 	Listen Listen `koanf:"listen"`
+	// Storefront is the marketplace for browsers below /hanse/ of listen.portal, which the portal's web server passes on.
+	Storefront Storefront `koanf:"storefront"`
 	// TLS says who encrypts what partners send to listen.peer.
 	TLS TLS `koanf:"tls"`
 	// Database is the system of record.
@@ -52,8 +54,9 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
-	// Dir is the folder at which relative paths start; LoadConfig gives the file's. Default: the working directory.
-	Dir string `koanf:"-"`
+	// File is the file that LoadConfig read, absolute: relative paths start at its folder. Default: none, they start at the working
+	// directory.
+	File string `koanf:"-"`
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`
@@ -85,7 +88,7 @@ type Member struct {
 
 // Listen are the daemon's addresses.
 type Listen struct {
-	// Portal serves the Portal API and the storefront's files. Default: 127.0.0.1:7080.
+	// Portal serves the Portal API and, below /hanse/, the storefront. Default: 127.0.0.1:7080.
 	Portal string `koanf:"portal"`
 	// Operator serves the Operator API. Default: 127.0.0.1:7070.
 	Operator string `koanf:"operator"`
@@ -94,6 +97,20 @@ type Listen struct {
 	Peer string `koanf:"peer"`
 	// Ops serves /metrics, /healthz and /readyz. Default: 127.0.0.1:7090.
 	Ops string `koanf:"ops"`
+}
+
+// Storefront lets a portal in any language show the custom elements: its web server passes /hanse/ on to listen.portal. The
+// elements' files are always there.
+type Storefront struct {
+	// Portal is the name of the portal client, made with hanse portal add, for which browsers' calls are made. Default: none,
+	// no calls from browsers.
+	Portal string `koanf:"portal"`
+	// SessionURL is the portal's own page that says who is logged in: it is asked with the browser's cookies and answers
+	// {"customer": "ID"}, or 401 for nobody. They travel to it as they are, so let it be https or on a network of your own.
+	// Default: none, visitors only.
+	SessionURL string `koanf:"session_url"`
+	// Origin is the portal's web origin, https://shop.example. Default: none, the browser's where the web server keeps the Host header.
+	Origin string `koanf:"origin"`
 }
 
 // TLS says who encrypts the peer listener. Outside dev mode give either both files or terminated_in_front.

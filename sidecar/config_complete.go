@@ -48,6 +48,7 @@ func (c Config) Complete() (Config, error) {
 	c.checkOrigin(p)
 	c.checkMember(p)
 	c.checkListen(p)
+	c.checkStorefront(p)
 	c.checkTLS(p)
 	c.checkDatabase(p)
 	c.checkRedis(p)
@@ -202,6 +203,29 @@ func (c Config) checkListen(p *problems) {
 		if c.Dev && !isLoopback(host) {
 			p.add(l.key, "use 127.0.0.1, or leave dev mode", "dev mode works on loopback only and %q is not", l.address)
 		}
+	}
+}
+
+func (c Config) checkStorefront(p *problems) {
+	f := c.Storefront
+	if f.Portal == "" {
+		if f.SessionURL != "" || f.Origin != "" {
+			p.add("storefront.portal", "name the portal client, made with hanse portal add, or remove the other storefront keys", "is not set, but other storefront keys are")
+		}
+		return
+	}
+	if !connectionName.MatchString(f.Portal) {
+		p.add("storefront.portal", "use lower-case letters, digits and hyphens, at most 63, as hanse portal add does", "%q is not a portal's name", f.Portal)
+	}
+	web := func(raw string) (*url.URL, bool) {
+		u, err := url.Parse(raw)
+		return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == ""
+	}
+	if _, ok := web(f.SessionURL); f.SessionURL != "" && !ok {
+		p.add("storefront.session_url", "write it like http://127.0.0.1:8080/hanse-session.php", "%q is not the URL of a page", f.SessionURL)
+	}
+	if u, ok := web(f.Origin); f.Origin != "" && (!ok || f.Origin != u.Scheme+"://"+strings.ToLower(u.Host)) {
+		p.add("storefront.origin", "write it like https://shop.example", "%q is not a bare origin", f.Origin)
 	}
 }
 

@@ -50,6 +50,7 @@ type Sidecar struct {
 	handlers  handlers
 	memory    *memoryListener
 
+	started  time.Time
 	draining atomic.Bool
 	// streams ends when Drain has waited, and all streams with it.
 	streams    context.Context
@@ -79,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, memory: newMemoryListener()}
+	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now()}
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.wire(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())
@@ -197,7 +198,8 @@ func (s *Sidecar) serveMemory(ctx context.Context) error {
 	return nil
 }
 
-// PortalHandler serves hanse.portal.v1. Bind it where only the portal's backend reaches it.
+// PortalHandler serves hanse.portal.v1 and, below /hanse/, the storefront. Bind it where only the portal's backend and its web
+// server reach it; of the latter's requests let /hanse/ alone through.
 func (s *Sidecar) PortalHandler() http.Handler { return s.handlers.portal }
 
 // OperatorHandler serves hanse.operator.v1 to holders of the operator token.

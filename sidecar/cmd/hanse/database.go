@@ -22,15 +22,15 @@ type acceptance struct {
 }
 
 func (c *databaseAcceptCmd) Run(a *app) error {
-	cfg, err := sidecar.LoadConfig(a.flags.Config, a.getenv)
+	cfg, err := a.configuration()
 	if err != nil {
-		return configError(err)
+		return err
 	}
 	was, is, err := sidecar.AcceptDatabase(a.ctx, cfg)
 	var wrong *sidecar.ConfigError
 	switch {
 	case errors.As(err, &wrong):
-		return configError(err)
+		return configError(cfg.File, err)
 	case err != nil:
 		return &commandError{Code: exitFailure, Reason: "database_not_accepted", Cause: err.Error(), Action: "name the primary in database.dsn, and run it again"}
 	case a.flags.Output == outputJSON:

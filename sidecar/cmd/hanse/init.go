@@ -93,7 +93,7 @@ func (c *initCmd) Run(a *app) error {
 		cfg, err = cfg.Complete()
 	}
 	if err != nil {
-		return configError(err)
+		return configError(file, err)
 	}
 	fmt.Fprintf(a.stderr, "Start it with: hanse serve -c %s\n", file)
 	return a.show(made{

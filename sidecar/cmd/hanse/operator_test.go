@@ -60,6 +60,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			{reseller, []string{"ledger", "show", p.supplier.Origin, "--direction", "theirs"}, []string{"order.accepted", "order.completed"}},
 			{reseller, []string{"portal", "list"}, []string{"shop", "catalog:read"}},
 			{reseller, []string{"job", "list"}, []string{"KIND"}},
+			{reseller, []string{"status"}, []string{
+				"Ready:", "yes", p.reseller.Origin, p.reseller.ConfigFile, filepath.Join(p.reseller.Dir, "data"), "sqlite", "Open orders:", "none",
+				p.supplier.Origin, "active, supplier, up", "0 parked",
+			}},
+			{supplier, []string{"status", "--wait", "10s"}, []string{p.reseller.Origin, "active, reseller"}},
 		} {
 			got := tc.run(tc.args...)
 			if got.code != exitOK {

@@ -120,7 +120,9 @@ func TestReadme_TwoMembersOnOneMachine(t *testing.T) {
 		`echo; echo "$got"`,
 	}, "\n")
 	out := strings.TrimSpace(machine(t, script))
-	var revealed struct{ Fields []struct{ Name, Value string } }
+	var revealed struct {
+		Fields []struct{ Name, Value string }
+	}
 	if err := json.Unmarshal([]byte(out[strings.LastIndex(out, "\n")+1:]), &revealed); err != nil {
 		t.Fatalf("%v in:\n%s", err, out)
 	}

@@ -44,17 +44,16 @@ func (c *serveCmd) Run(a *app) error {
 		}
 		panic(exited(code))
 	}
-	read, err := a.configuration()
+	cfg, err := a.configuration()
 	if err != nil {
 		return err
 	}
-	cfg, err := read.Complete()
-	if err != nil {
-		return configError(err)
+	if cfg, err = cfg.Complete(); err != nil {
+		return configError(cfg.File, err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
 	hot.LogTo(cfg.Logger)
-	cfg.Logger.Info("configuration", "file", cmp.Or(read.File, "none"), "data_dir", absolute(cfg.DataDir))
+	cfg.Logger.Info("configuration", "file", cmp.Or(cfg.File, "none"), "data_dir", absolute(cfg.DataDir))
 	d, err := newDaemon(cfg)
 	if err != nil {
 		return err

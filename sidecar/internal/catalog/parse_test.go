@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 const postgres = `# A comment before the document.

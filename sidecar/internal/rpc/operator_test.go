@@ -191,7 +191,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, Words: func(string) string { return "six words" },
+		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -229,6 +229,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PortalServiceRemovePortalProcedure:            `{"name":"spare"}`,
 		operatorv1connect.JobServiceListJobsProcedure:                   `{}`,
 		operatorv1connect.JobServiceRetryJobProcedure:                   `{"id":1}`,
+		operatorv1connect.StatusServiceGetStatusProcedure:               `{}`,
 	}
 }
 

@@ -34,6 +34,7 @@ func Scopes() map[string]string {
 		operatorv1connect.PortalServiceRemovePortalProcedure:            scopeOperator,
 		operatorv1connect.JobServiceListJobsProcedure:                   scopeOperator,
 		operatorv1connect.JobServiceRetryJobProcedure:                   scopeOperator,
+		operatorv1connect.StatusServiceGetStatusProcedure:               scopeOperator,
 	}
 }
 

@@ -4750,6 +4750,287 @@ func (*RetryJobResponse) Descriptor() ([]byte, []int) {
 	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
+type GetStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatusRequest) Reset() {
+	*x = GetStatusRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatusRequest) ProtoMessage() {}
+
+func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetStatusRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+}
+
+type GetStatusResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Of the program that runs, which need not be the caller's.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The file that the sidecar read; empty where there is none.
+	ConfigurationFile string `protobuf:"bytes,3,opt,name=configuration_file,json=configurationFile,proto3" json:"configuration_file,omitempty"`
+	// Absolute.
+	DataDir string `protobuf:"bytes,4,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
+	// sqlite or postgres.
+	Database  string                 `protobuf:"bytes,5,opt,name=database,proto3" json:"database,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// Whether requests should come here now: all checks hold, as on /readyz.
+	Ready    bool              `protobuf:"varint,7,opt,name=ready,proto3" json:"ready,omitempty"`
+	Checks   []*ReadinessCheck `protobuf:"bytes,8,rep,name=checks,proto3" json:"checks,omitempty"`
+	Partners []*Partner        `protobuf:"bytes,9,rep,name=partners,proto3" json:"partners,omitempty"`
+	// Orders that have not ended, by side and state.
+	OpenOrders []*StateCount `protobuf:"bytes,10,rep,name=open_orders,json=openOrders,proto3" json:"open_orders,omitempty"`
+	// Durable jobs, by kind and state; parked ones wait for an operator.
+	Jobs          []*StateCount `protobuf:"bytes,11,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatusResponse) Reset() {
+	*x = GetStatusResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatusResponse) ProtoMessage() {}
+
+func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetStatusResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *GetStatusResponse) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetConfigurationFile() string {
+	if x != nil {
+		return x.ConfigurationFile
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetDataDir() string {
+	if x != nil {
+		return x.DataDir
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetDatabase() string {
+	if x != nil {
+		return x.Database
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetChecks() []*ReadinessCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetPartners() []*Partner {
+	if x != nil {
+		return x.Partners
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetOpenOrders() []*StateCount {
+	if x != nil {
+		return x.OpenOrders
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetJobs() []*StateCount {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+type ReadinessCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Why it does not hold; empty where it does.
+	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadinessCheck) Reset() {
+	*x = ReadinessCheck{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadinessCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadinessCheck) ProtoMessage() {}
+
+func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
+func (*ReadinessCheck) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *ReadinessCheck) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReadinessCheck) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type StateCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The side of orders: retail or resale; the kind of jobs.
+	Group         string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Count         int64  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateCount) Reset() {
+	*x = StateCount{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateCount) ProtoMessage() {}
+
+func (x *StateCount) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
+func (*StateCount) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *StateCount) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *StateCount) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *StateCount) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_hanse_operator_v1_operator_proto protoreflect.FileDescriptor
 
 const file_hanse_operator_v1_operator_proto_rawDesc = "" +
@@ -5131,7 +5412,31 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x16.hanse.operator.v1.JobR\x04jobs\"!\n" +
 	"\x0fRetryJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"\x12\n" +
-	"\x10RetryJobResponse*B\n" +
+	"\x10RetryJobResponse\"\x12\n" +
+	"\x10GetStatusRequest\"\xe2\x03\n" +
+	"\x11GetStatusResponse\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12-\n" +
+	"\x12configuration_file\x18\x03 \x01(\tR\x11configurationFile\x12\x19\n" +
+	"\bdata_dir\x18\x04 \x01(\tR\adataDir\x12\x1a\n" +
+	"\bdatabase\x18\x05 \x01(\tR\bdatabase\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x14\n" +
+	"\x05ready\x18\a \x01(\bR\x05ready\x129\n" +
+	"\x06checks\x18\b \x03(\v2!.hanse.operator.v1.ReadinessCheckR\x06checks\x126\n" +
+	"\bpartners\x18\t \x03(\v2\x1a.hanse.operator.v1.PartnerR\bpartners\x12>\n" +
+	"\vopen_orders\x18\n" +
+	" \x03(\v2\x1d.hanse.operator.v1.StateCountR\n" +
+	"openOrders\x121\n" +
+	"\x04jobs\x18\v \x03(\v2\x1d.hanse.operator.v1.StateCountR\x04jobs\">\n" +
+	"\x0eReadinessCheck\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\"N\n" +
+	"\n" +
+	"StateCount\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count*B\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_SUPPLIER\x10\x01\x12\x11\n" +
@@ -5174,7 +5479,9 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"JobService\x12S\n" +
 	"\bListJobs\x12\".hanse.operator.v1.ListJobsRequest\x1a#.hanse.operator.v1.ListJobsResponse\x12S\n" +
-	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponseB\xd0\x01\n" +
+	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse2g\n" +
+	"\rStatusService\x12V\n" +
+	"\tGetStatus\x12#.hanse.operator.v1.GetStatusRequest\x1a$.hanse.operator.v1.GetStatusResponseB\xd0\x01\n" +
 	"\x15com.hanse.operator.v1B\rOperatorProtoP\x01ZBgithub.com/hanse-market/hanse/sdk/gen/hanse/operator/v1;operatorv1\xa2\x02\x03HOX\xaa\x02\x11Hanse.Operator.V1\xca\x02\x11Hanse\\Operator\\V1\xe2\x02\x1dHanse\\Operator\\V1\\GPBMetadata\xea\x02\x13Hanse::Operator::V1b\x06proto3"
 
 var (
@@ -5190,7 +5497,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                         // 0: hanse.operator.v1.Role
 	(*Member)(nil),                    // 1: hanse.operator.v1.Member
@@ -5264,8 +5571,12 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*ListJobsResponse)(nil),          // 69: hanse.operator.v1.ListJobsResponse
 	(*RetryJobRequest)(nil),           // 70: hanse.operator.v1.RetryJobRequest
 	(*RetryJobResponse)(nil),          // 71: hanse.operator.v1.RetryJobResponse
-	(*timestamppb.Timestamp)(nil),     // 72: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                 // 73: hanse.type.v1.Amount
+	(*GetStatusRequest)(nil),          // 72: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 73: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),            // 74: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                // 75: hanse.operator.v1.StateCount
+	(*timestamppb.Timestamp)(nil),     // 76: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                 // 77: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,  // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -5273,13 +5584,13 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,  // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,  // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,  // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	72, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	72, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	72, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	76, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	76, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	76, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
 	6,  // 8: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	6,  // 9: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
 	6,  // 10: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	72, // 11: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	76, // 11: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
 	13, // 12: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
 	16, // 13: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
 	13, // 14: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
@@ -5292,100 +5603,107 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	25, // 21: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
 	27, // 22: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
 	27, // 23: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	73, // 24: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	73, // 25: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	77, // 24: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	77, // 25: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
 	32, // 26: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
 	32, // 27: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	73, // 28: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	73, // 29: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	72, // 30: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	72, // 31: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	77, // 28: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	77, // 29: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	76, // 30: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	76, // 31: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
 	42, // 32: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
 	41, // 33: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
 	40, // 34: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	73, // 35: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	73, // 36: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	73, // 37: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	73, // 38: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	73, // 39: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	77, // 35: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	77, // 36: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	77, // 37: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	77, // 38: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	77, // 39: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
 	42, // 40: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	73, // 41: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	73, // 42: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	73, // 43: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	73, // 44: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	72, // 45: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	77, // 41: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	77, // 42: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	77, // 43: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	77, // 44: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	76, // 45: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
 	39, // 46: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
 	39, // 47: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	72, // 48: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	72, // 49: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	76, // 48: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	76, // 49: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
 	47, // 50: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
 	52, // 51: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
 	57, // 52: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	72, // 53: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	72, // 54: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	72, // 55: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	76, // 53: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	76, // 54: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	76, // 55: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
 	58, // 56: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
 	58, // 57: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
 	58, // 58: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	72, // 59: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	76, // 59: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
 	67, // 60: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	2,  // 61: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,  // 62: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	7,  // 63: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,  // 64: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	11, // 65: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	14, // 66: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	18, // 67: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	20, // 68: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	22, // 69: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	28, // 70: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	30, // 71: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	33, // 72: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	35, // 73: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	37, // 74: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	43, // 75: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	45, // 76: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	48, // 77: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	50, // 78: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	53, // 79: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	55, // 80: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	59, // 81: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	61, // 82: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	63, // 83: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	65, // 84: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	68, // 85: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	70, // 86: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	3,  // 87: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,  // 88: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	8,  // 89: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10, // 90: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	12, // 91: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	15, // 92: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	19, // 93: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	21, // 94: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	23, // 95: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	29, // 96: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	31, // 97: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	34, // 98: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	36, // 99: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	38, // 100: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	44, // 101: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	46, // 102: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	49, // 103: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	51, // 104: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	54, // 105: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	56, // 106: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	60, // 107: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	62, // 108: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	64, // 109: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	66, // 110: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	69, // 111: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	71, // 112: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	87, // [87:113] is the sub-list for method output_type
-	61, // [61:87] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	76, // 61: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	74, // 62: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,  // 63: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	75, // 64: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	75, // 65: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,  // 66: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,  // 67: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	7,  // 68: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,  // 69: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	11, // 70: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	14, // 71: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	18, // 72: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	20, // 73: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	22, // 74: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	28, // 75: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	30, // 76: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	33, // 77: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	35, // 78: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	37, // 79: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	43, // 80: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	45, // 81: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	48, // 82: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	50, // 83: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	53, // 84: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	55, // 85: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	59, // 86: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	61, // 87: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	63, // 88: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	65, // 89: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	68, // 90: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	70, // 91: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	72, // 92: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,  // 93: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,  // 94: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	8,  // 95: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10, // 96: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	12, // 97: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	15, // 98: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	19, // 99: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	21, // 100: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	23, // 101: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	29, // 102: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	31, // 103: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	34, // 104: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	36, // 105: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	38, // 106: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	44, // 107: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	46, // 108: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	49, // 109: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	51, // 110: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	54, // 111: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	56, // 112: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	60, // 113: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	62, // 114: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	64, // 115: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	66, // 116: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	69, // 117: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	71, // 118: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	73, // 119: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	93, // [93:120] is the sub-list for method output_type
+	66, // [66:93] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -5400,9 +5718,9 @@ func file_hanse_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   71,
+			NumMessages:   75,
 			NumExtensions: 0,
-			NumServices:   9,
+			NumServices:   10,
 		},
 		GoTypes:           file_hanse_operator_v1_operator_proto_goTypes,
 		DependencyIndexes: file_hanse_operator_v1_operator_proto_depIdxs,

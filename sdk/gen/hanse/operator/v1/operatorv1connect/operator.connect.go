@@ -41,6 +41,8 @@ const (
 	PortalServiceName = "hanse.operator.v1.PortalService"
 	// JobServiceName is the fully-qualified name of the JobService service.
 	JobServiceName = "hanse.operator.v1.JobService"
+	// StatusServiceName is the fully-qualified name of the StatusService service.
+	StatusServiceName = "hanse.operator.v1.StatusService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -124,6 +126,8 @@ const (
 	JobServiceListJobsProcedure = "/hanse.operator.v1.JobService/ListJobs"
 	// JobServiceRetryJobProcedure is the fully-qualified name of the JobService's RetryJob RPC.
 	JobServiceRetryJobProcedure = "/hanse.operator.v1.JobService/RetryJob"
+	// StatusServiceGetStatusProcedure is the fully-qualified name of the StatusService's GetStatus RPC.
+	StatusServiceGetStatusProcedure = "/hanse.operator.v1.StatusService/GetStatus"
 )
 
 // PartnerServiceClient is a client for the hanse.operator.v1.PartnerService service.
@@ -1223,4 +1227,76 @@ func (UnimplementedJobServiceHandler) ListJobs(context.Context, *connect.Request
 
 func (UnimplementedJobServiceHandler) RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.RetryJob is not implemented"))
+}
+
+// StatusServiceClient is a client for the hanse.operator.v1.StatusService service.
+type StatusServiceClient interface {
+	// GetStatus says on one page whether all is well.
+	GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error)
+}
+
+// NewStatusServiceClient constructs a client for the hanse.operator.v1.StatusService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewStatusServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) StatusServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	statusServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("StatusService").Methods()
+	return &statusServiceClient{
+		getStatus: connect.NewClient[v1.GetStatusRequest, v1.GetStatusResponse](
+			httpClient,
+			baseURL+StatusServiceGetStatusProcedure,
+			connect.WithSchema(statusServiceMethods.ByName("GetStatus")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// statusServiceClient implements StatusServiceClient.
+type statusServiceClient struct {
+	getStatus *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+}
+
+// GetStatus calls hanse.operator.v1.StatusService.GetStatus.
+func (c *statusServiceClient) GetStatus(ctx context.Context, req *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error) {
+	return c.getStatus.CallUnary(ctx, req)
+}
+
+// StatusServiceHandler is an implementation of the hanse.operator.v1.StatusService service.
+type StatusServiceHandler interface {
+	// GetStatus says on one page whether all is well.
+	GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error)
+}
+
+// NewStatusServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewStatusServiceHandler(svc StatusServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	statusServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("StatusService").Methods()
+	statusServiceGetStatusHandler := connect.NewUnaryHandler(
+		StatusServiceGetStatusProcedure,
+		svc.GetStatus,
+		connect.WithSchema(statusServiceMethods.ByName("GetStatus")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/hanse.operator.v1.StatusService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case StatusServiceGetStatusProcedure:
+			statusServiceGetStatusHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedStatusServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedStatusServiceHandler struct{}
+
+func (UnimplementedStatusServiceHandler) GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.StatusService.GetStatus is not implemented"))
 }
