@@ -450,11 +450,28 @@ func TestOfferingApply_NamesFileLineAndColumn(t *testing.T) {
 		t.Errorf("got %s", got.stdout)
 	}
 	w.answer = &operatorv1.ApplyOfferingsResponse{Missing: 2, Changes: []*operatorv1.OfferingChange{{Id: "c", Name: "Cid", Verb: "missing"}}}
-	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); !strings.HasSuffix(got.stdout, "; 2 not in the file stay as they are (--diff names them, --prune withdraws them)\n") || strings.Contains(got.stdout, "Cid") {
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); !strings.HasSuffix(got.stdout, "; 2 not in the files stay as they are (--diff names them, --prune withdraws them)\n") || strings.Contains(got.stdout, "Cid") {
 		t.Errorf("got %s", got.stdout)
 	}
-	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--diff"); !strings.HasPrefix(got.stdout, "  c (Cid): not in the file, stays as it is\n") {
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--diff"); !strings.HasPrefix(got.stdout, "  c (Cid): not in the files, stays as it is\n") {
 		t.Errorf("got %s", got.stdout)
+	}
+	second := filepath.Join(t.TempDir(), "more, of them.yaml")
+	if err := os.WriteFile(second, []byte("---\nid: c\nname: C\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Errors: []*operatorv1.ApplyError{{Document: 1, Line: 1, Column: 2}, {Document: 2, Line: 5, Column: 3}}}
+	got = w.run("", "-o", "json", "offering", "apply", "-f", file, "-f", second)
+	if diff := cmp.Diff(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("id: a\n---\n---\nid: c\nname: C\n")}, w.request, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(got.stdout, `"line": 3`) || !strings.Contains(got.stdout, "more, of them.yaml") {
+		t.Errorf("got %+v", got)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Errors: []*operatorv1.ApplyError{{Document: 1, Line: 1, Column: 2}, {Document: 2, Line: 5, Column: 3}}}
+	got = w.run("", "offering", "apply", "-f", file, "-f", second)
+	if !strings.HasPrefix(got.stdout, file+":1:2: ") || !strings.Contains(got.stdout, "\n"+second+":3:3: ") {
+		t.Errorf("got %+v", got)
 	}
 	if got := w.run("", "offering", "apply", "-f", filepath.Join(t.TempDir(), "absent")); got.code != exitFailure || !strings.Contains(got.stderr, "absent") {
 		t.Errorf("got %+v", got)
