@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -109,7 +110,7 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	}
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
-		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", refused.Cause)
+		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
 	if err == nil && r.Synced != nil && len(page.Items) < pageSize {
 		r.Synced(partner.Origin)

@@ -16,5 +16,6 @@
 //	hanse_auth_failures_total{surface,reason}              hanse_auth_replays_total{kind}
 //	hanse_store_commits_total, hanse_store_closures_total  hanse_store_commit_duration_seconds
 //	hanse_store_commit_failures_total{reason}
+//	hanse_log_texts_clipped_total                          hanse_log_lines_held_total
 //	hanse_build_info{version,revision,goversion}           go_*, process_*
 package metrics

@@ -31,6 +31,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Snapshot reads the gauges that come from SQL, once a scrape. Default: none are shown.
 	Snapshot func(ctx context.Context) (Snapshot, error)
+	// Log reads how many values of the log had something cut and how many lines were held back. Default: they are not shown.
+	Log func() (clipped, held uint64)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Version and Revision are shown in hanse_build_info. Default: "dev" and "unknown".
@@ -45,9 +47,9 @@ type Metrics struct {
 	partners *partners
 
 	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures *prometheus.CounterVec
-	rpcDuration, adapterDuration, jobDuration                     *prometheus.HistogramVec
-	commits, closures                                             prometheus.Counter
-	commitDuration                                                prometheus.Histogram
+	rpcDuration, adapterDuration, jobDuration                                     *prometheus.HistogramVec
+	commits, closures                                                             prometheus.Counter
+	commitDuration                                                                prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.
@@ -93,6 +95,14 @@ func New(cfg Config) (*Metrics, error) {
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
+	}
+	if cfg.Log != nil {
+		all = append(all,
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "hanse_log_texts_clipped_total", Help: "Values in the log of which something was cut."},
+				func() float64 { clipped, _ := cfg.Log(); return float64(clipped) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "hanse_log_lines_held_total", Help: "Repeated lines about a partner that were counted instead of written."},
+				func() float64 { _, held := cfg.Log(); return float64(held) }),
+		)
 	}
 	if cfg.Process {
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
