@@ -45,7 +45,7 @@ var ranks = []struct {
 	{name: "what both halves share", holds: inside("order", "subscription")},
 	{name: "what is sold, to whom, and on which terms", holds: inside("listing", "catalog", "agreement", "member")},
 	{name: "tools of the business", holds: inside("search", "recipe", "ledger", "job", "trust")},
-	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock")},
+	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock", "scribe")},
 }
 
 // infrastructure is what may know wire, storage and the machine; everything else inside is domain.

@@ -55,7 +55,7 @@ func ReadBuild() Build {
 func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
 	build := ReadBuild()
 	cfg := metrics.Config{
-		Registerer: registry, Snapshot: s.snapshot, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
+		Registerer: registry, Snapshot: s.snapshot, Log: s.scribe.Counts, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
 	}
 	if s.cfg.TLS.CertFile != "" {
 		cfg.Certificate = s.cfg.certificate.state

@@ -50,6 +50,8 @@ func TestMetricsShowPartnersJobsAndWhoWasRefused(t *testing.T) {
 		`hanse_ledger_feed_age_seconds\{partner="` + regexp.QuoteMeta(u.Host) + `"\} [0-9.e-]+`,
 		`hanse_ledger_feed_lag_entries\{partner="` + regexp.QuoteMeta(u.Host) + `"\} 0`,
 		`hanse_job_runs_total\{kind="agreement[a-z_.]+",result="finished"\} [1-9]`,
+		`hanse_log_texts_clipped_total [0-9]+`,
+		`hanse_log_lines_held_total [0-9]+`,
 		`hanse_job_run_duration_seconds_count\{kind="agreement[a-z_.]+"\} [1-9]`,
 	}
 	sidecartest.Eventually(t, 20*time.Second, "the metrics tell it", func() error {

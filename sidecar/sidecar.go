@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/scribe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -49,6 +51,7 @@ type Sidecar struct {
 	expedited expedited
 	handlers  handlers
 	memory    *memoryListener
+	scribe    *scribe.Handler
 
 	started  time.Time
 	draining atomic.Bool
@@ -80,7 +83,8 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now()}
+	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now(), scribe: scribe.New(cfg.Logger.Handler(), cfg.Now)}
+	s.cfg.Logger = slog.New(s.scribe)
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.wire(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())
@@ -128,6 +132,7 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	group.Go(func() error { return s.forgetRelations(ctx) })
 	group.Go(func() error { return s.reloadKeys(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
+	group.Go(func() error { return s.scribe.Run(ctx) })
 	return group.Wait()
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -111,7 +112,7 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	}
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
-		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", refused.Cause)
+		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
 	last := page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin
 	if err == nil && r.Synced != nil && last {

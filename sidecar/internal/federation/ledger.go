@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -231,7 +232,7 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 		if again(err) {
 			return nil, err
 		}
-		reason = err.Error()
+		reason = text.Foreign(err.Error())
 	}
 	if reason == "" {
 		return nil, nil

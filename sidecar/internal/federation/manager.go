@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -197,7 +198,7 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 		if got.Refused && contradicts(got.Err) {
 			level = slog.LevelError
 		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", got.Err)
+		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
 		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
 	}
 }

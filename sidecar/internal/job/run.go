@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	words "github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // unknownWait is when a job of a kind that this version does not know is looked at again: a newer replica may take it.
@@ -163,16 +162,8 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 	}
 }
 
+// maxError bounds the error that a job keeps for operators, in characters: our words around what somebody else wrote.
+const maxError = 2 * words.MaxForeign
+
 // text is an error fit for a column that operators read.
-func text(err error) string {
-	const most = 500
-	s := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", ""), "?")
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "..."
-}
+func text(err error) string { return words.Line(err.Error(), maxError) }

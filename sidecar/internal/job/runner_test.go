@@ -233,7 +233,7 @@ func TestWhatAHandlerMayAnswer(t *testing.T) {
 			answer: func(*bench, job.Job) error {
 				return fmt.Errorf("open: %w", &job.ParkError{Err: errors.New("bad bytes \x00\xff")})
 			},
-			state: job.Parked, tries: 1, text: "bad bytes ?",
+			state: job.Parked, tries: 1, text: `bad bytes \x00\xff`,
 		},
 	}
 	for name, a := range answers {

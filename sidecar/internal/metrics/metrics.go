@@ -34,6 +34,8 @@ type Config struct {
 	// Certificate tells when the certificate that partners see expires (zero while there is none), and how many looks at its
 	// renewed files found none that can be used. Default: neither is shown.
 	Certificate func() (expires time.Time, failures uint64)
+	// Log reads how many values of the log had something cut and how many lines were held back. Default: they are not shown.
+	Log func() (clipped, held uint64)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Version and Revision are shown in hanse_build_info. Default: "dev" and "unknown".
@@ -99,6 +101,14 @@ func New(cfg Config) (*Metrics, error) {
 	}
 	if cfg.Certificate != nil {
 		all = append(all, certificate(cfg.Certificate)...)
+	}
+	if cfg.Log != nil {
+		all = append(all,
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "hanse_log_texts_clipped_total", Help: "Values in the log of which something was cut."},
+				func() float64 { clipped, _ := cfg.Log(); return float64(clipped) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "hanse_log_lines_held_total", Help: "Repeated lines about a partner that were counted instead of written."},
+				func() float64 { _, held := cfg.Log(); return float64(held) }),
+		)
 	}
 	if cfg.Process {
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

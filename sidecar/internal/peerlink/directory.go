@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
@@ -53,7 +54,7 @@ func (d *Directory) Member(ctx context.Context, origin string) (trust.Info, erro
 	}
 	var set trust.KeysDocument
 	if err := json.Unmarshal(published.Body, &set); err != nil {
-		return trust.Info{}, fault.New(fault.Precondition, "member_document_invalid", "the key document of %s cannot be read", origin).Because(err)
+		return trust.Info{}, fault.New(fault.Precondition, "member_document_invalid", "the key document of %s cannot be read", origin).Because(text.ForeignError(err))
 	}
 	return trust.VerifyMember(origin, strings.TrimSpace(string(member.Body)), set, d.Now())
 }
@@ -62,10 +63,10 @@ func (d *Directory) Member(ctx context.Context, origin string) (trust.Info, erro
 func guarded(origin string, err error) *fault.Error {
 	var r *refusal.Error
 	if !errors.As(err, &r) {
-		return fault.New(fault.Unavailable, "member_unreachable", "%s cannot be reached", origin).Because(err)
+		return fault.New(fault.Unavailable, "member_unreachable", "%s cannot be reached", origin).Because(text.ForeignError(err))
 	}
 	if r.Kind == refusal.Invalid || r.Kind == refusal.Denied {
-		return fault.New(fault.Invalid, r.Reason, "%s", r.Text).Because(err)
+		return fault.New(fault.Invalid, r.Reason, "%s", text.Foreign(r.Text)).Because(text.ForeignError(err))
 	}
-	return fault.New(fault.Unavailable, r.Reason, "%s cannot be read: %s", origin, r.Text).Do(cure(origin, r.Reason)).Because(err)
+	return fault.New(fault.Unavailable, r.Reason, "%s cannot be read: %s", origin, text.Foreign(r.Text)).Do(cure(origin, r.Reason)).Because(text.ForeignError(err))
 }

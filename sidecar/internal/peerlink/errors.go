@@ -3,6 +3,7 @@ package peerlink
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -12,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // kinds is what a partner's code means here. An authentication that fails between sidecars is for operators to mend, never a
@@ -41,7 +43,7 @@ func uncalled(partner string, refused *refusal.Error) *fault.Error {
 	case refusal.Exhausted:
 		kind = fault.Exhausted
 	}
-	f := fault.New(kind, refused.Reason, "%s cannot be called: %s", partner, refused.Text)
+	f := fault.New(kind, reasonOf(refused.Reason), "%s cannot be called: %s", partner, text.Foreign(refused.Text))
 	f.RetryAfter = refused.RetryAfter
 	if !errors.Is(refused, client.ErrAnswered) {
 		return f.Do(cure(partner, refused.Reason))
@@ -73,7 +75,17 @@ func cure(partner, reason string) string {
 	return ""
 }
 
-// translate is a call's error in the domain's words. The partner's text stays in the log.
+var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// reasonOf keeps a partner's reason only in the form of a code.
+func reasonOf(reason string) string {
+	if reasonForm.MatchString(reason) {
+		return reason
+	}
+	return "unknown_reason"
+}
+
+// translate is a call's error in the domain's words. The partner's text stays in the log, as much of it as text.Foreign leaves.
 func translate(partner string, err error) error {
 	if err == nil {
 		return nil
@@ -83,11 +95,11 @@ func translate(partner string, err error) error {
 	}
 	var refused *refusal.Error
 	if errors.As(err, &refused) {
-		return uncalled(partner, refused).Because(err)
+		return uncalled(partner, refused).Because(text.ForeignError(err))
 	}
 	var c *connect.Error
 	if !errors.As(err, &c) || !connect.IsWireError(err) {
-		return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner).Because(err)
+		return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached", partner).Because(text.ForeignError(err))
 	}
 	for _, d := range c.Details() {
 		v, verr := d.Value()
@@ -99,8 +111,8 @@ func translate(partner string, err error) error {
 		if !known {
 			kind = fault.Unavailable
 		}
-		return fault.New(kind, info.GetReason(), "%s refused the call: %s", partner, info.GetCause()).Because(err)
+		return fault.New(kind, reasonOf(info.GetReason()), "%s refused the call: %s", partner, text.Foreign(info.GetCause())).Because(text.ForeignError(err))
 	}
 	// Without a reason of the protocol it is the word of something on the way, a proxy for instance, and decides nothing.
-	return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached: %s", partner, c.Code()).Because(err)
+	return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached: %s", partner, c.Code()).Because(text.ForeignError(err))
 }

@@ -23,6 +23,8 @@ type Caller struct {
 	Context context.Context
 	// Name is for the rate limit.
 	Name string
+	// Partner is the origin of the partner who calls, for the log; "" where none does.
+	Partner string
 }
 
 // Gate lets callers through to any http.Handler: it names the call, finds out who calls, limits, and says in one way why not.
@@ -44,6 +46,8 @@ type Gate struct {
 // call is what the gate and the handlers behind it tell each other about one request.
 type call struct {
 	id string
+	// partner is the Caller's.
+	partner string
 	// code is set by whoever decided the outcome.
 	code string
 }
@@ -102,6 +106,7 @@ func (g *Gate) check(w http.ResponseWriter, r *http.Request) (*http.Request, err
 	if err != nil {
 		return nil, err
 	}
+	callOf(r.Context()).partner = who.Partner
 	ok, after, err := g.Config.Allow(r.Context(), who.Name)
 	if err == nil && !ok {
 		f := fault.New(fault.Exhausted, "rate_limited", "too many calls").Do("slow down")
@@ -143,7 +148,11 @@ func answer(ctx context.Context, config Config, c *call, procedure string, err e
 	v := judge(ctx, err)
 	c.code = v.code.String()
 	if v.log {
-		config.Log.Log(ctx, v.level, "call failed", "procedure", procedure, "request_id", c.id, "code", c.code, "error", err)
+		log := config.Log
+		if c.partner != "" {
+			log = log.With("partner", c.partner)
+		}
+		log.Log(ctx, v.level, "call failed", "procedure", procedure, "request_id", c.id, "code", c.code, "error", err)
 	}
 	return wireError(v, c.id), v.fault.Reason
 }

@@ -76,7 +76,7 @@ func (f callers) admit(r *http.Request, p gate.Procedure) (gate.Caller, error) {
 	if who.Procedure != r.URL.Path || who.Scope != p.Scope {
 		return gate.Caller{}, fault.New(fault.Denied, "scope_missing", "the token does not have the scope %s", p.Scope)
 	}
-	return gate.Caller{Context: r.Context(), Name: "peer/" + who.Origin}, nil
+	return gate.Caller{Context: r.Context(), Name: "peer/" + who.Origin, Partner: who.Origin}, nil
 }
 
 // of unpacks the caller once, at the entry of each handler.

@@ -1661,9 +1661,11 @@ type ApplyError struct {
 	Line     int32 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
 	Column   int32 `protobuf:"varint,3,opt,name=column,proto3" json:"column,omitempty"`
 	// Path of the field: prices[0].amount.
-	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	Cause         string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
+	Field  string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Cause  string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The file, which the caller knows: hanse fills it in and counts lines from its start.
+	File          string `protobuf:"bytes,7,opt,name=file,proto3" json:"file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1736,6 +1738,13 @@ func (x *ApplyError) GetReason() string {
 func (x *ApplyError) GetCause() string {
 	if x != nil {
 		return x.Cause
+	}
+	return ""
+}
+
+func (x *ApplyError) GetFile() string {
+	if x != nil {
+		return x.File
 	}
 	return ""
 }
@@ -5156,7 +5165,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x13OfferingFieldChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"\x98\x01\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\"\xac\x01\n" +
 	"\n" +
 	"ApplyError\x12\x1a\n" +
 	"\bdocument\x18\x01 \x01(\x05R\bdocument\x12\x12\n" +
@@ -5164,7 +5173,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06column\x18\x03 \x01(\x05R\x06column\x12\x14\n" +
 	"\x05field\x18\x04 \x01(\tR\x05field\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05cause\x18\x06 \x01(\tR\x05cause\"\xcc\x01\n" +
+	"\x05cause\x18\x06 \x01(\tR\x05cause\x12\x12\n" +
+	"\x04file\x18\a \x01(\tR\x04file\"\xcc\x01\n" +
 	"\bOffering\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
