@@ -39,3 +39,39 @@ func TestNewStartsNothing(t *testing.T) {
 		})
 	}
 }
+
+// Replicas need a Redis and a PostgreSQL; with one of them alone a second sidecar is refused.
+func TestASecondSidecarNeedsRedisAndPostgreSQL(t *testing.T) {
+	redis := []string{servers.Redis(t).Socket}
+	postgres := func() sidecar.Database {
+		return sidecar.Database{Driver: "postgres", DSN: servers.Postgres(t).Database(t)}
+	}
+	for name, c := range map[string]struct {
+		redis    []string
+		database sidecar.Database
+		may      bool
+	}{
+		"neither":          {nil, sidecar.Database{}, false},
+		"Redis alone":      {redis, sidecar.Database{}, false},
+		"PostgreSQL alone": {nil, postgres(), false},
+		"both":             {redis, postgres(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := sidecar.Config{Dev: true, DataDir: t.TempDir(), DevCADir: t.TempDir(), Database: c.database, Logger: slog.New(slog.DiscardHandler)}
+			cfg.Redis.Addresses = c.redis
+			for i := range 2 {
+				s, err := sidecar.New(t.Context(), cfg)
+				if refused := err != nil; refused != (i == 1 && !c.may) {
+					t.Errorf("sidecar %d: %v", i+1, err)
+				}
+				if err == nil {
+					t.Cleanup(func() {
+						if err := s.Close(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+		})
+	}
+}

@@ -120,7 +120,8 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 		return err
 	}
 	config := store.Config{
-		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0, Now: cfg.Now, Logger: cfg.Logger,
+		// Replicas share a Redis and a PostgreSQL; with a file there is one sidecar.
+		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
 		Committed: meters.Commit, Failed: meters.CommitFailed,
 		Wake: func(topic unit.Topic) {
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {

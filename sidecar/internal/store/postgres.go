@@ -70,7 +70,6 @@ func openPostgres(ctx context.Context, s *Store) (engine, error) {
 	e.db = stdlib.OpenDB(*cfg, stdlib.OptionResetSession(e.server.still))
 	e.db.SetMaxOpenConns(writers + readers + 1)
 	e.db.SetMaxIdleConns(writers + readers + 1)
-	e.db.SetConnMaxLifetime(connLifetime)
 	if s.cfg.Exclusive {
 		if e.hold, err = newHold(ctx, e.db, s.cfg.Logger); err != nil {
 			return nil, errors.Join(err, e.db.Close())

@@ -53,15 +53,21 @@ type server struct {
 	read     time.Time // of the machine
 }
 
-// generationKey is where a connection keeps the generation in which it was made.
-const generationKey = "hanse_generation"
+// madeKey is where a connection keeps when it was made.
+const madeKey = "hanse_made"
+
+// made is the generation and the time, of the machine, in which a connection was made.
+type made struct {
+	generation int64
+	at         time.Time
+}
 
 // identify needs no privilege, but some hosted servers refuse it: then there is nothing to compare.
 const identify = `SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system()`
 
 // met notes what a new connection meets.
 func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
-	c.CustomData()[generationKey] = s.generation.Load()
+	c.CustomData()[madeKey] = made{s.generation.Load(), time.Now()}
 	results, err := c.Exec(ctx, identify).ReadAll() // the simple protocol, for the sake of proxies
 	var refused *pgconn.PgError
 	if err != nil && !errors.As(err, &refused) {
@@ -74,17 +80,18 @@ func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now != "" && s.now != now {
-		s.generation.Add(1) // whoever is still connected elsewhere comes over
-		c.CustomData()[generationKey] = s.generation.Load()
+		c.CustomData()[madeKey] = made{s.generation.Add(1), time.Now()} // whoever is still connected elsewhere comes over
 		s.log.Warn("the database is on another server or timeline", "before", s.now, "now", now)
 	}
 	s.now = now
 	return nil
 }
 
-// still keeps a connection of the pool from being used again when it is outdated.
+// still keeps a connection of the pool from being used again when it is outdated. It bounds their life, too: the pool's own way
+// to do so is a goroutine.
 func (s *server) still(_ context.Context, c *pgx.Conn) error {
-	if c.PgConn().CustomData()[generationKey] != s.generation.Load() {
+	m, ok := c.PgConn().CustomData()[madeKey].(made)
+	if !ok || m.generation != s.generation.Load() || time.Since(m.at) > connLifetime {
 		return driver.ErrBadConn
 	}
 	return nil
