@@ -11,12 +11,14 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 func (s *Service) apply(ctx context.Context, w *work) error {
-	if w.adapter.Describe().Tier == adapters.TierC && w.job.Crashes > 0 {
+	blind := w.adapter.Describe().Tier == adapters.TierC
+	if blind && (w.job.Crashes > 0 || w.step.Phase == Asking) {
 		return s.hold(ctx, w, errors.New("the run before this one never reported"))
 	}
 	if err := w.ask(); err != nil {
@@ -27,6 +29,12 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 			return err
 		}
 	}
+	before := w.step.Phase
+	if blind {
+		if err := s.asks(ctx, w, Asking); err != nil {
+			return err
+		}
+	}
 	s.Fail.Hit("resale.provision.before_apply")
 	var result adapters.Result
 	err := s.call(ctx, w, "apply", func(ctx context.Context) (err error) {
@@ -34,10 +42,34 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 		return err
 	})
 	s.Fail.Hit("resale.provision.after_apply")
-	if err != nil {
-		return s.applyFailed(ctx, w, err)
+	switch {
+	case err == nil:
+		err = s.complete(ctx, w, result)
+		if blind && !errors.Is(err, job.ErrFinished) && !errors.Is(err, resale.ErrEnded) {
+			return s.hold(ctx, w, fmt.Errorf("the adapter made it, and then: %w", err))
+		}
+		return err
+	case blind && adapters.ClassOf(err) != adapters.UnknownOutcome:
+		// The adapter said what came of it: it may be asked again as its class allows.
+		if err := s.asks(context.WithoutCancel(ctx), w, before); err != nil {
+			return err
+		}
 	}
-	return s.complete(ctx, w, result)
+	return s.applyFailed(ctx, w, err)
+}
+
+// asks records whether a platform that cannot find what it made is being asked: before it is, so that no later run asks it again
+// whatever becomes of this one.
+func (s *Service) asks(ctx context.Context, w *work, phase Phase) error {
+	var kept Step
+	err := s.Work.Do(ctx, func(tx Tx) (err error) {
+		kept, err = s.write(tx, w, phase)
+		return err
+	})
+	if err == nil {
+		w.step = kept
+	}
+	return err
 }
 
 // lookAgain observes what a held order left, now that an operator retries it. Only an answer lets the order go on. done says
@@ -114,7 +146,7 @@ func (s *Service) hold(ctx context.Context, w *work, cause error) error {
 		if err != nil {
 			return err
 		}
-		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then retry this job", w.step.Tag))
+		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then retry this job: %v", w.step.Tag, cause))
 	})
 	if err != nil {
 		return err

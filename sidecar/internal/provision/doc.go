@@ -8,12 +8,13 @@
 // one job, whatever its steps:
 //
 //	step      ──► applied ──► destroyed
-//	          ──► unknown ──► applied, removing
+//	          ──► asking ───► applied, unknown, removing: tier C alone
+//	          ──► unknown ──► asking, applied, removing
 //	          ──► removing ─► destroyed: it can never be made, so what came to be in part goes before anybody is told
 //
 // An adapter that cannot say whether something was made is asked again with back-off where its tier allows (A, B: its Apply
-// finds what it made). Tier C is never asked again blindly, after a crash neither: the order becomes held.indeterminate and its
-// job is parked. When an operator retries the job, the platform is observed first, then Apply is asked.
+// finds what it made). Tier C is never asked again blindly, neither after a crash nor where what it made could not be written
+// down: that it is asked is recorded before, the order becomes held.indeterminate and its job is parked. When an operator retries the job, the platform is observed first, then Apply is asked.
 //
 // A run whose lease ended while its adapter worked on is late: if the order or the step has moved on since, it writes nothing,
 // and it removes nothing.

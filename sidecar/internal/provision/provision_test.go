@@ -617,3 +617,87 @@ func (s *site) seal(jwk []byte) {
 		return err
 	})
 }
+
+// TestWhatABlindPlatformMadeIsNotMadeTwice: what fails after Apply has returned leaves something that no later Apply would find.
+func TestWhatABlindPlatformMadeIsNotMadeTwice(t *testing.T) {
+	t.Parallel()
+	ready := func() (adapters.Observation, error) { return adapters.Observation{Exists: true, Ready: true}, nil }
+	cases := map[string]struct {
+		spoil func(s *site) context.Context
+		mend  func(s *site)
+	}{
+		"its access data cannot be sealed": {
+			func(s *site) context.Context {
+				s.seal(s.reseller.Keys.PublicJWK(keys.Business))
+				return context.Background()
+			},
+			func(s *site) { s.seal(s.reseller.Keys.PublicJWK(keys.Sealing)) },
+		},
+		"it gave no required output": {
+			func(s *site) context.Context {
+				s.platform.apply = func(context.Context) (adapters.Result, error) { return adapters.Result{}, nil }
+				return context.Background()
+			},
+			func(s *site) { s.platform.apply = made },
+		},
+		"the store does not take it": {
+			func(s *site) context.Context {
+				ctx, stop := context.WithCancel(context.Background())
+				s.platform.apply = func(ctx context.Context) (adapters.Result, error) { stop(); return made(ctx) }
+				return ctx
+			},
+			func(s *site) { s.platform.apply = made },
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, promisesURL)
+			s.platform.tier, s.platform.observe = adapters.TierC, ready
+			s.wantHeld(s.run(c.spoil(s)))
+			if !slices.Equal(s.platform.calls, []string{"apply"}) {
+				t.Fatalf("called %v", s.platform.calls)
+			}
+			c.mend(s)
+			if err := s.retry(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantLive(s.books(bought), "order.held", "order.completed")
+		})
+	}
+	t.Run("nothing at all could be written", func(t *testing.T) {
+		s := newSite(t, promisesURL)
+		s.platform.tier, s.platform.observe = adapters.TierC, ready
+		// As far as the run came: it asked, and is gone with its lease, which a replica that starts ended.
+		s.platform.apply = func(ctx context.Context) (adapters.Result, error) {
+			s.Do(func(tx *store.Tx) error { return tx.Jobs().EndLeases("", s.Clock.Now()) })
+			j := s.lease()
+			s.Do(func(tx *store.Tx) error { return tx.Jobs().Reschedule(j, s.Clock.Now(), "not yet", true) })
+			s.wantHeld(s.run(context.Background()))
+			return made(ctx)
+		}
+		_ = s.run(context.Background())
+		s.wantHeld(nil)
+		if !slices.Equal(s.platform.calls, []string{"apply"}) {
+			t.Fatalf("called %v", s.platform.calls)
+		}
+	})
+	t.Run("it says itself that it may be asked again", func(t *testing.T) {
+		for _, class := range []adapters.Class{adapters.Retryable, adapters.NotReady, adapters.Auth} {
+			s := newSite(t, promisesURL)
+			s.platform.tier, s.platform.apply = adapters.TierC, failing(class)
+			for range 2 {
+				if err := s.run(context.Background()); err == nil {
+					t.Fatal("an error passes for success")
+				}
+			}
+			s.platform.apply = made
+			if err := s.run(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			s.wantLive(s.books(bought), "order.completed")
+			if len(s.platform.calls) != 3 {
+				t.Errorf("%s: called %v", class, s.platform.calls)
+			}
+		}
+	})
+}

@@ -127,13 +127,17 @@ func (s *Service) done(ctx context.Context, w *work, phase Phase, write func(Tx)
 }
 
 func (s *Service) put(tx Tx, w *work, phase Phase, write func(Tx) error) error {
-	if err := s.Orders.Unchanged(tx, w.order); err != nil {
-		return err
-	}
-	step := w.step
-	step.Phase, step.Order, step.UpdatedAt = phase, w.order.ID, s.Now().UTC()
-	if _, err := tx.Steps().Put(step); err != nil {
+	if _, err := s.write(tx, w, phase); err != nil {
 		return err
 	}
 	return write(tx)
+}
+
+func (s *Service) write(tx Tx, w *work, phase Phase) (Step, error) {
+	if err := s.Orders.Unchanged(tx, w.order); err != nil {
+		return Step{}, err
+	}
+	step := w.step
+	step.Phase, step.Order, step.UpdatedAt = phase, w.order.ID, s.Now().UTC()
+	return tx.Steps().Put(step)
 }

@@ -10,6 +10,9 @@ import (
 type Phase string
 
 const (
+	// Asking: a platform that cannot find what it made is being asked to make it. A later run that reads it knows that the one
+	// before never said what came of it.
+	Asking Phase = "asking"
 	// Applied: it is there.
 	Applied Phase = "applied"
 	// Unknown: nobody knows whether it is there.
