@@ -185,6 +185,8 @@ func (c Config) checkMember(p *problems) {
 }
 
 func (c Config) checkListen(p *problems) {
+	type place struct{ key, host, port string }
+	var taken []place
 	for _, l := range []struct{ key, address string }{
 		{"listen.portal", c.Listen.Portal},
 		{"listen.operator", c.Listen.Operator},
@@ -192,8 +194,9 @@ func (c Config) checkListen(p *problems) {
 		{"listen.ops", c.Listen.Ops},
 	} {
 		host, port, err := net.SplitHostPort(l.address)
+		number := uint64(0)
 		if err == nil {
-			_, err = strconv.ParseUint(port, 10, 16)
+			number, err = strconv.ParseUint(port, 10, 16)
 		}
 		if err != nil {
 			p.add(l.key, "write it like 127.0.0.1:7443 or :7443", "%q is not host:port", l.address)
@@ -203,7 +206,19 @@ func (c Config) checkListen(p *problems) {
 		if c.Dev && !isLoopback(host) {
 			p.add(l.key, "use 127.0.0.1, or leave dev mode", "dev mode works on loopback only and %q is not", l.address)
 		}
+		for _, other := range taken {
+			if number != 0 && port == other.port && (host == other.host || everywhere(host) || everywhere(other.host)) {
+				p.add(l.key, "give each listener a port of its own", "%q is where %s listens", l.address, other.key)
+			}
+		}
+		taken = append(taken, place{l.key, host, port})
 	}
+}
+
+// everywhere reports whether a listener's host is all addresses of the machine.
+func everywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || (err == nil && ip.IsUnspecified())
 }
 
 func (c Config) checkStorefront(p *problems) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
 // initialised makes a member and reads back what was written.
@@ -134,12 +135,29 @@ func TestInit_RefusesNamesThatNoHostHas(t *testing.T) {
 	}
 }
 
+// TestPartnerAdd_CallsAFailureOfTLSThat: two members that were set up apart have dev CAs of their own.
+func TestPartnerAdd_CallsAFailureOfTLSThat(t *testing.T) {
+	here := sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "here", DevCA: t.TempDir()})
+	there := sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "there", DevCA: t.TempDir()})
+	here.Start()
+	there.Start()
+	got := hanse(t, nil, "", "partner", "add", there.Origin, "--as", "supplier", "--yes", "-c", here.ConfigFile)
+	if got.code != exitPending || !strings.Contains(got.stderr, "authority that this site does not trust") || !strings.Contains(got.stderr, "dev_ca_dir") {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestServe_SaysWhyAnAddressCannotBeTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
+	second, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = second.Close() }()
 	address := taken.Addr().String()
 	_, port, _ := net.SplitHostPort(address)
 	for name, tc := range map[string]struct {
@@ -147,7 +165,7 @@ func TestServe_SaysWhyAnAddressCannotBeTaken(t *testing.T) {
 		texts []string
 	}{
 		"two of four are taken": {
-			map[string]string{"HANSE_LISTEN_PORTAL": address, "HANSE_LISTEN_OPS": address, "HANSE_LISTEN_PEER": "127.0.0.1:0"},
+			map[string]string{"HANSE_LISTEN_PORTAL": address, "HANSE_LISTEN_OPS": second.Addr().String(), "HANSE_LISTEN_PEER": "127.0.0.1:0"},
 			[]string{"listen.portal: another program", "listen.ops: another program", "another sidecar, listens on " + address, "set listen.ops to another address, 127.0.0.1:"},
 		},
 		"the origin's port is": {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -109,14 +110,23 @@ func machine(t *testing.T, script string, env ...string) string {
 	return string(out)
 }
 
-// TestReadme_TwoMembersOnOneMachine types what the README says, from an empty home folder to a service that is used.
+// TestReadme_TwoMembersOnOneMachine types what the README says, from an empty home folder to a service that is used and a PHP page
+// that customers log in to.
 func TestReadme_TwoMembersOnOneMachine(t *testing.T) {
 	say, curl := readmeBlocks(t, "Two members on one machine", 4), readmeBlocks(t, "With curl alone", 3)
+	page := readmeBlocks(t, "A PHP page for beta's customers", 1)[0]
+	front := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	page = strings.NewReplacer("127.0.0.1:8080", front, "127.0.0.1:8081", fmt.Sprintf("127.0.0.1:%d", freePort(t))).Replace(page)
 	script := strings.Join([]string{
 		say[0], say[1], say[2], curl[0], curl[1],
 		// What a person does by looking.
 		"until {\n" + curl[2] + "} | grep -q '\"state\": *\"completed\"'; do sleep 0.2; done",
 		"until got=$(\n" + say[3] + ") && grep -q password <<<\"$got\"; do sleep 0.2; done",
+		page,
+		"until curl -sf http://" + front + "/ | grep -q hanse-catalog; do sleep 0.2; done",
+		"curl -sf http://" + front + "/hanse/hanse.js >/dev/null",
+		"curl -sf -c jar -d login=1 http://" + front + "/ >/dev/null",
+		"curl -sf -b jar -X POST http://" + front + "/hanse/session | grep -q token",
 		`echo; echo "$got"`,
 	}, "\n")
 	out := strings.TrimSpace(machine(t, script))

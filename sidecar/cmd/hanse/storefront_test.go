@@ -237,6 +237,24 @@ func (s *shop) buys(login func(browser)) {
 	}
 }
 
+// buysInABrowser lets Chromium log in, order, follow the order and open what was bought, on the page's own pages.
+func (s *shop) buysInABrowser() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "test/storefront.mjs", s.origin()+"/", filepath.Join(s.t.TempDir(), "profile"))
+	cmd.Dir = "../../../sdk/web"
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("%v (make setup installs Chromium)", err)
+	}
+	id := strings.TrimSpace(string(out))
+	if shown := s.reseller.Must("order", "show", id); !strings.Contains(shown, "completed") {
+		s.t.Errorf("the order is:\n%s", shown)
+	}
+}
+
 // TestStorefrontPage_PHPPortal runs the page's PHP shop.
 func TestStorefrontPage_PHPPortal(t *testing.T) {
 	s := newShop(t, "/hanse-session.php")
@@ -245,6 +263,7 @@ func TestStorefrontPage_PHPPortal(t *testing.T) {
 	write(t, filepath.Join(s.dir, "index.php"), php[1])
 	s.stopBack = s.start("php", "-S", fmt.Sprintf("127.0.0.1:%d", s.back))
 	s.listens(s.back)
+	s.buysInABrowser()
 	s.buys(func(b browser) {
 		wrong, _ := b.send(http.MethodPost, "/", "application/x-www-form-urlencoded", url.Values{"password": {"wrong"}}.Encode(), nil)
 		b.session(http.StatusUnauthorized, nil)
