@@ -37,6 +37,13 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	if v, err = s.fill(v); err != nil {
 		return nil, err
 	}
+	out, err := encode(v)
+	if err != nil {
+		return nil, err
+	}
+	if longest := maxPatternWork / max(s.steps, 1); len(out) > longest {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "with the patterns of this offering inputs may have %d bytes", longest).At(inputsField)
+	}
 	err = s.compiled.Validate(v)
 	var verr *jsonschema.ValidationError
 	switch {
@@ -49,10 +56,6 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 			Do("Correct the field and order again.")
 	case err != nil:
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "the inputs do not fit the offering").At(inputsField).Because(err)
-	}
-	out, err := encode(v)
-	if err != nil {
-		return nil, err
 	}
 	// Whoever gets them next reads them within the same limits.
 	_, err = decodeInputs(out)

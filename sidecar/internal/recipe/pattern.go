@@ -16,6 +16,8 @@ const (
 	// maxPatternSteps bounds what all patterns of a schema come to once their repetitions are written out: `.{0,999}` is eight
 	// bytes and two thousand steps, and each step takes a hundred bytes and more.
 	maxPatternSteps = 10_000
+	// maxPatternWork bounds steps times characters, which is what holding texts against patterns takes at worst: about a second.
+	maxPatternWork = 50 << 20
 )
 
 // patternSteps is how many steps a pattern compiles to, estimated from its syntax without compiling it; more than maxPatternSteps

@@ -201,3 +201,26 @@ func TestACustomersPatternIsBounded(t *testing.T) {
 		t.Errorf("the pattern is not one that only our bound refuses: %v", err)
 	}
 }
+
+func TestHoldingTextsAgainstPatternsIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		schema string
+		bytes  int
+		ok     bool
+	}{
+		"a usual pattern and a long text":          {patterned(1, always(`^[a-z][a-z0-9-]*$`)), 60 << 10, true},
+		"a large pattern and a short text":         {patterned(1, always(`^.{0,999}$`)), 900, true},
+		"a large pattern and a long text":          {patterned(1, always(`(a|x|ax){0,900}$`)), 60 << 10, false},
+		"many patterns together":                   {patterned(40, always(`^[a-z]{0,99}$`)), 60 << 10, false},
+		"a definition that is referred to so much": {object(`"p0":{"allOf":[`+strings.Repeat(`{"$ref":"#/$defs/d"},`, 500)+`true]}`, `"$defs":{"d":{"pattern":"^x+(a|b)*$"}}`), 60 << 10, false},
+	} {
+		s, err := CompileSchema([]byte(c.schema))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if _, err := s.Complete([]byte(`{"p0":"` + strings.Repeat("x", c.bytes) + `"}`)); (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "inputs may have") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -30,8 +30,8 @@ type Schema struct {
 	// compiled is nil where the schema was only read.
 	compiled *jsonschema.Schema
 	doc      map[string]any
-	// bytes is what it takes when compiled, estimated.
-	bytes int
+	// bytes is what it takes when compiled, estimated; steps are those of its patterns, with references followed.
+	bytes, steps int
 }
 
 // CompileSchema checks a schema against the limits and compiles it: one object, dialect 2020-12, references only to its
@@ -101,11 +101,13 @@ func readSchema(raw []byte) (*Schema, error) {
 	if s, has := doc["$schema"]; has && s != dialect {
 		return nil, invalidSchema(flawed([]string{"$schema"}, "must be %s", dialect))
 	}
-	subschemas, steps, err := checkSchema(doc)
+	total, written, err := checkSchema(doc)
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
-	return &Schema{doc: doc, bytes: len(raw)*bytesPerByte + subschemas*bytesPerSubschema + steps*bytesPerStep}, nil
+	return &Schema{
+		doc: doc, steps: total.steps, bytes: len(raw)*bytesPerByte + total.subschemas*bytesPerSubschema + written*bytesPerStep,
+	}, nil
 }
 
 // schemaError says the first thing that is wrong with a schema by the rules for schemas.
@@ -138,92 +140,100 @@ func refusedKeyword(k string) bool {
 // work walks a schema as a schema (a property may well be called "$ref") and counts its subschemas.
 type work struct {
 	defs map[string]any
-	// cost of a definition; -1 while it is being counted.
-	cost map[string]int
+	// cost of a definition; below 0 while it is being counted.
+	cost map[string]load
 	// steps of all patterns so far.
 	steps int
 }
 
-// checkSchema returns how many subschemas there are with references followed, and how many steps of patterns.
-func checkSchema(doc map[string]any) (total, steps int, err error) {
-	w := &work{cost: map[string]int{}}
+// load is what a part of a schema comes to with references followed: subschemas, and steps of patterns.
+type load struct{ subschemas, steps int }
+
+func (l load) plus(more load) load {
+	const most = 1 << 40 // far below where an int ends, far above what is let through
+	return load{min(l.subschemas+more.subschemas, maxSchemaWork+1), min(l.steps+more.steps, most)}
+}
+
+// checkSchema returns what the whole comes to, and how many steps of patterns are written in it.
+func checkSchema(doc map[string]any) (total load, written int, err error) {
+	w := &work{cost: map[string]load{}}
 	w.defs, _ = doc["$defs"].(map[string]any)
 	total, err = w.of(doc, true)
 	if err != nil {
-		return 0, 0, err
+		return load{}, 0, err
 	}
 	for _, name := range sortedKeys(w.defs) {
 		n, err := w.definition(name)
 		if err != nil {
-			return 0, 0, err
+			return load{}, 0, err
 		}
-		total = max(total, n)
+		total.subschemas = max(total.subschemas, n.subschemas)
 	}
-	if total > maxSchemaWork {
-		return 0, 0, fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
+	if total.subschemas > maxSchemaWork {
+		return load{}, 0, fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
 	}
 	return total, w.steps, nil
 }
 
 var errSchemaShape = errors.New("must be a schema: an object or true or false")
 
-func (w *work) of(v any, root bool) (int, error) {
+func (w *work) of(v any, root bool) (load, error) {
 	if _, ok := v.(bool); ok {
-		return 1, nil
+		return load{subschemas: 1}, nil
 	}
 	s, ok := v.(map[string]any)
 	if !ok {
-		return 0, errSchemaShape
+		return load{}, errSchemaShape
 	}
-	total := 1
+	total := load{subschemas: 1}
 	for _, k := range sortedKeys(s) {
 		n, err := w.keyword(k, s[k], root)
 		if err != nil {
-			return 0, within(err, k)
+			return load{}, within(err, k)
 		}
-		if total += n; total > maxSchemaWork {
-			return maxSchemaWork + 1, nil
+		if total = total.plus(n); total.subschemas > maxSchemaWork {
+			return total, nil
 		}
 	}
 	return total, nil
 }
 
-func (w *work) keyword(k string, sub any, root bool) (int, error) {
+func (w *work) keyword(k string, sub any, root bool) (load, error) {
 	switch k {
 	case "$ref":
 		ref, _ := sub.(string)
 		name, ok := strings.CutPrefix(ref, "#/$defs/")
 		if _, has := w.defs[name]; !ok || !has {
-			return 0, fmt.Errorf("%q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
+			return load{}, fmt.Errorf("%q does not name one of the schema's own $defs", text.Shorten(fmt.Sprint(sub)))
 		}
 		return w.definition(name)
 	case "$defs":
 		if !root {
-			return 0, errors.New("stand at the top of a schema only")
+			return load{}, errors.New("stand at the top of a schema only")
 		}
 		if _, ok := sub.(map[string]any); !ok {
-			return 0, errors.New("must be an object of schemas")
+			return load{}, errors.New("must be an object of schemas")
 		}
-		return 0, nil
+		return load{}, nil
 	case "$schema":
 		if !root {
-			return 0, errors.New("stands at the top of a schema only")
+			return load{}, errors.New("stands at the top of a schema only")
 		}
-		return 0, nil
+		return load{}, nil
 	case "properties", "patternProperties", "dependentSchemas":
 		return w.all(sub, k == "patternProperties")
 	case "allOf", "anyOf", "oneOf", "prefixItems":
 		list, ok := sub.([]any)
 		if !ok {
-			return 0, errors.New("must be a list of schemas")
+			return load{}, errors.New("must be a list of schemas")
 		}
-		total := 0
+		total := load{}
 		for i, s := range list {
 			n, err := w.of(s, false)
 			if err != nil {
-				return 0, within(err, strconv.Itoa(i))
+				return load{}, within(err, strconv.Itoa(i))
 			}
-			total = min(total+n, maxSchemaWork+1)
+			total = total.plus(n)
 		}
 		return total, nil
 	case "not", "if", "then", "else", "items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems",
@@ -231,62 +241,64 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		return w.of(sub, false)
 	case "pattern":
 		p, _ := sub.(string)
-		return 0, w.pattern(p)
+		return w.pattern(p)
 	}
 	if refusedKeyword(k) {
-		return 0, errors.New("is a keyword that is not allowed in a recipe's schema")
+		return load{}, errors.New("is a keyword that is not allowed in a recipe's schema")
 	}
-	return 0, nil
+	return load{}, nil
 }
 
-func (w *work) all(sub any, patterns bool) (int, error) {
+func (w *work) all(sub any, patterns bool) (load, error) {
 	m, ok := sub.(map[string]any)
 	if !ok {
-		return 0, errors.New("must be an object of schemas")
+		return load{}, errors.New("must be an object of schemas")
 	}
-	total := 0
+	total := load{}
 	for _, name := range sortedKeys(m) {
 		if patterns {
-			if err := w.pattern(name); err != nil {
-				return 0, within(err, name)
+			n, err := w.pattern(name)
+			if err != nil {
+				return load{}, within(err, name)
 			}
+			total = total.plus(n)
 		}
 		n, err := w.of(m[name], false)
 		if err != nil {
-			return 0, within(err, name)
+			return load{}, within(err, name)
 		}
-		total = min(total+n, maxSchemaWork+1)
+		total = total.plus(n)
 	}
 	return total, nil
 }
 
-func (w *work) definition(name string) (int, error) {
+func (w *work) definition(name string) (load, error) {
 	if n, seen := w.cost[name]; seen {
-		if n < 0 {
-			return 0, fmt.Errorf("definition %q leads back to itself", text.Shorten(name))
+		if n.subschemas < 0 {
+			return load{}, fmt.Errorf("definition %q leads back to itself", text.Shorten(name))
 		}
 		return n, nil
 	}
-	w.cost[name] = -1
+	w.cost[name] = load{subschemas: -1}
 	n, err := w.of(w.defs[name], false)
 	if err != nil {
-		return 0, settle(err, "$defs", name)
+		return load{}, settle(err, "$defs", name)
 	}
 	w.cost[name] = n
 	return n, nil
 }
 
 // pattern counts what a pattern comes to, and refuses one with which the schema's come to too much.
-func (w *work) pattern(p string) error {
+func (w *work) pattern(p string) (load, error) {
 	n, err := patternSteps(p)
 	if err != nil {
-		return err
+		return load{}, err
 	}
 	if w.steps += n; w.steps > maxPatternSteps {
-		return fmt.Errorf("brings the schema's patterns above %d steps (a repetition counts as often as it repeats, .{0,999} 2,000 steps): "+
+		return load{}, fmt.Errorf("brings the schema's patterns above %d steps (a repetition counts as often as it repeats, .{0,999} 2,000 steps): "+
 			"bound the length with maxLength instead", maxPatternSteps)
 	}
-	return nil
+	return load{steps: n}, nil
 }
 
 // sortedKeys is here because a map's order must never reach an answer.
