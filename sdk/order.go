@@ -33,9 +33,14 @@ func uuid7(now time.Time, random io.Reader) string {
 }
 
 // Purchase is an order of one listing by one customer. Inputs must satisfy the listing's schema; digest is the
-// Listing.Digest that the customer saw, or empty to take the listing as it is.
+// Listing.Digest that the customer saw, or empty to take the listing as it is. A number among the inputs that a double does not
+// hold exactly (beyond ±(2^53-1), or with too many digits) is an error that names its field: send it as a text.
 func Purchase(id, customer, listingID, digest string, quantity int64, inputs map[string]any) (*OrderRequest, error) {
-	fields, err := structpb.NewStruct(inputs)
+	err := exact(inputs, "inputs")
+	var fields *structpb.Struct
+	if err == nil {
+		fields, err = structpb.NewStruct(inputs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("order %s: inputs: %w", id, err)
 	}

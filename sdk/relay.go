@@ -81,6 +81,7 @@ func newRelay(c *Client, cfg StorefrontConfig) *relay {
 				}
 			}
 			res.Header.Set("Cache-Control", "no-store")
+			res.Header.Set("X-Accel-Buffering", "no") // nginx would hold a stream's messages back until a buffer is full
 			res.Header.Set("X-Content-Type-Options", "nosniff")
 			return nil
 		},

@@ -27,6 +27,8 @@ type Config struct {
 	Member Member `koanf:"member"`
 	// Listen are the addresses the daemon binds, host:port each; an embedding program binds its own.
 	Listen Listen `koanf:"listen"`
+	// Storefront is the marketplace for browsers below /hanse/ of listen.portal, which the portal's web server passes on.
+	Storefront Storefront `koanf:"storefront"`
 	// TLS says who encrypts what partners send to listen.peer.
 	TLS TLS `koanf:"tls"`
 	// Database is the system of record.
@@ -41,7 +43,10 @@ type Config struct {
 	Log Log `koanf:"log"`
 	// Adapters configures how accepted orders are provisioned.
 	Adapters Adapters `koanf:"adapters"`
-	// DrainTimeout is how long requests in flight may take to finish after a stop was asked for. Default: 15s.
+	// DrainDelay is how long a sidecar that was asked to stop serves on as before, new connections too, while /readyz already says
+	// no: until balancers have looked elsewhere. Make it longer than they take; 1ms is none. Default: 5s; in dev mode none.
+	DrainDelay time.Duration `koanf:"drain_delay"`
+	// DrainTimeout is how long requests in flight may take to finish after that. Default: 15s.
 	DrainTimeout time.Duration `koanf:"drain_timeout"`
 	// Limits bound what one caller can ask of us.
 	Limits Limits `koanf:"limits"`
@@ -49,8 +54,9 @@ type Config struct {
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
 
-	// Dir is the folder at which relative paths start; LoadConfig gives the file's. Default: the working directory.
-	Dir string `koanf:"-"`
+	// File is the file that LoadConfig read, absolute: relative paths start at its folder. Default: none, they start at the working
+	// directory.
+	File string `koanf:"-"`
 	// Platforms are adapters that an embedding program brings, by the type that connections name; they add to the built-in
 	// ones. The caller closes them after Close. Default: none.
 	Platforms map[string]adapters.Adapter `koanf:"-"`
@@ -61,6 +67,9 @@ type Config struct {
 	Now func() time.Time `koanf:"-"`
 	// Getenv resolves ${env:NAME} in the adapters' connections. Default: os.Getenv.
 	Getenv func(string) string `koanf:"-"`
+
+	// certificate is what PeerTLS serves, shared by all copies of a complete configuration.
+	certificate *certificateFiles `koanf:"-"`
 }
 
 // Member is what we declare about ourselves.
@@ -79,7 +88,7 @@ type Member struct {
 
 // Listen are the daemon's addresses.
 type Listen struct {
-	// Portal serves the Portal API and the storefront's files. Default: 127.0.0.1:7080.
+	// Portal serves the Portal API and, below /hanse/, the storefront. Default: 127.0.0.1:7080.
 	Portal string `koanf:"portal"`
 	// Operator serves the Operator API. Default: 127.0.0.1:7070.
 	Operator string `koanf:"operator"`
@@ -90,9 +99,23 @@ type Listen struct {
 	Ops string `koanf:"ops"`
 }
 
+// Storefront lets a portal in any language show the custom elements: its web server passes /hanse/ on to listen.portal. The
+// elements' files are always there.
+type Storefront struct {
+	// Portal is the name of the portal client, made with hanse portal add, for which browsers' calls are made. Default: none,
+	// no calls from browsers.
+	Portal string `koanf:"portal"`
+	// SessionURL is the portal's own page that says who is logged in: it is asked with the browser's cookies and answers
+	// {"customer": "ID"}, or 401 for nobody. They travel to it as they are, so let it be https or on a network of your own.
+	// Default: none, visitors only.
+	SessionURL string `koanf:"session_url"`
+	// Origin is the portal's web origin, https://shop.example. Default: none, the browser's where the web server keeps the Host header.
+	Origin string `koanf:"origin"`
+}
+
 // TLS says who encrypts the peer listener. Outside dev mode give either both files or terminated_in_front.
 type TLS struct {
-	// CertFile is the certificate chain, PEM. Default: none.
+	// CertFile is the certificate chain for the origin's host, PEM; read again when it is renewed. Default: none.
 	CertFile string `koanf:"cert_file"`
 	// KeyFile is the certificate's private key, PEM. Default: none.
 	KeyFile string `koanf:"key_file"`
@@ -105,7 +128,8 @@ type TLS struct {
 type Database struct {
 	// Driver is sqlite or postgres. Default: sqlite.
 	Driver string `koanf:"driver"`
-	// DSN is the database: a file path for sqlite, a connection URL for postgres. Default: hanse.db in data_dir, for sqlite.
+	// DSN is the database: a file path for sqlite, a connection URL for postgres, with several hosts where there is a standby; the
+	// one that can be written is found. Not through a proxy that pools transactions. Default: hanse.db in data_dir, for sqlite.
 	DSN string `koanf:"dsn"`
 	// DSNFile is a file that holds the DSN, so that a password need not stand here. Default: none.
 	DSNFile string `koanf:"dsn_file"`

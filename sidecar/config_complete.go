@@ -48,6 +48,7 @@ func (c Config) Complete() (Config, error) {
 	c.checkOrigin(p)
 	c.checkMember(p)
 	c.checkListen(p)
+	c.checkStorefront(p)
 	c.checkTLS(p)
 	c.checkDatabase(p)
 	c.checkRedis(p)
@@ -84,6 +85,9 @@ func (c Config) withDefaults() Config {
 	c.Adapters.Connections = c.connectionsAt()
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
+	if !c.Dev {
+		c.DrainDelay = cmp.Or(c.DrainDelay, 5*time.Second)
+	}
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 15*time.Second)
 	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
 	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
@@ -96,6 +100,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
+	}
+	if c.certificate == nil {
+		c.certificate = &certificateFiles{}
 	}
 	return c
 }
@@ -199,6 +206,29 @@ func (c Config) checkListen(p *problems) {
 	}
 }
 
+func (c Config) checkStorefront(p *problems) {
+	f := c.Storefront
+	if f.Portal == "" {
+		if f.SessionURL != "" || f.Origin != "" {
+			p.add("storefront.portal", "name the portal client, made with hanse portal add, or remove the other storefront keys", "is not set, but other storefront keys are")
+		}
+		return
+	}
+	if !connectionName.MatchString(f.Portal) {
+		p.add("storefront.portal", "use lower-case letters, digits and hyphens, at most 63, as hanse portal add does", "%q is not a portal's name", f.Portal)
+	}
+	web := func(raw string) (*url.URL, bool) {
+		u, err := url.Parse(raw)
+		return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == ""
+	}
+	if _, ok := web(f.SessionURL); f.SessionURL != "" && !ok {
+		p.add("storefront.session_url", "write it like http://127.0.0.1:8080/hanse-session.php", "%q is not the URL of a page", f.SessionURL)
+	}
+	if u, ok := web(f.Origin); f.Origin != "" && (!ok || f.Origin != u.Scheme+"://"+strings.ToLower(u.Host)) {
+		p.add("storefront.origin", "write it like https://shop.example", "%q is not a bare origin", f.Origin)
+	}
+}
+
 func (c Config) checkTLS(p *problems) {
 	files := c.TLS.CertFile != "" || c.TLS.KeyFile != ""
 	switch {
@@ -256,6 +286,9 @@ func (c Config) checkAdapters(p *problems) {
 func (c Config) checkRest(p *problems) {
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
+	if c.DrainDelay < 0 {
+		p.add("drain_delay", "write it like 5s, or 1ms for none", "%v is negative", c.DrainDelay)
+	}
 	if c.DrainTimeout < 0 {
 		p.add("drain_timeout", "write it like 15s", "%v is negative", c.DrainTimeout)
 	}

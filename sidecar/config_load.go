@@ -55,12 +55,12 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 	if path == "" {
 		return c, nil
 	}
-	return c, c.startAt(filepath.Dir(path))
+	return c, c.readFrom(path)
 }
 
-// startAt lets relative paths start at the file's folder; those of variables start where whoever set them is.
-func (c *Config) startAt(folder string) (err error) {
-	if c.Dir, err = filepath.Abs(folder); err != nil {
+// readFrom lets relative paths start at the file's folder; those of variables start where whoever set them is.
+func (c *Config) readFrom(file string) (err error) {
+	if c.File, err = filepath.Abs(file); err != nil {
 		return err
 	}
 	for name, path := range c.paths() {

@@ -21,26 +21,27 @@ func (c *Config) paths() map[string]*string {
 	return all
 }
 
-// at lets a relative path start at Dir.
+// at lets a relative path start at the folder of File.
 func (c Config) at(path string) string {
-	if path == "" || c.Dir == "" || filepath.IsAbs(path) {
+	if path == "" || c.File == "" || filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(c.Dir, path)
+	return filepath.Join(filepath.Dir(c.File), path)
 }
 
 // checkPaths refuses what only a shell understands: it would make a folder of that name.
 func (c Config) checkPaths(p *problems) {
+	home := c.at("~")
 	for key, path := range c.paths() {
-		if home := filepath.Join(c.Dir, "~"); *path == home || strings.HasPrefix(*path, home+string(filepath.Separator)) {
+		if *path == home || strings.HasPrefix(*path, home+string(filepath.Separator)) {
 			p.add(key, "write the whole path", "~ means your home folder to a shell only")
 		}
 	}
 }
 
-// connectionsAt is adapters.connections with the paths in each config starting at Dir, as the adapters' schemas mark them.
+// connectionsAt is adapters.connections with the paths in each config starting at the file, as the adapters' schemas mark them.
 func (c Config) connectionsAt() map[string]Connection {
-	if c.Dir == "" || len(c.Adapters.Connections) == 0 {
+	if c.File == "" || len(c.Adapters.Connections) == 0 {
 		return c.Adapters.Connections
 	}
 	schemas := builtin.ConnectionSchemas()

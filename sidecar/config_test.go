@@ -17,7 +17,7 @@ import (
 )
 
 // keysOnly leaves out what is injected.
-var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv")
+var keysOnly = cmpopts.IgnoreFields(Config{}, "Logger", "Now", "Getenv", "certificate")
 
 func noEnv(string) string { return "" }
 
@@ -105,6 +105,12 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"certificate and front":   {public(func(c *Config) { c.TLS.CertFile, c.TLS.KeyFile = "a", "b" }), "tls.terminated_in_front", "not both"},
 		"address without port":    {public(func(c *Config) { c.Listen.Ops = "127.0.0.1" }), "listen.ops", "host:port"},
 		"port out of range":       {public(func(c *Config) { c.Listen.Ops = "127.0.0.1:70000" }), "listen.ops", "host:port"},
+		"storefront of nobody":    {public(func(c *Config) { c.Storefront.SessionURL = "http://x" }), "storefront.portal", "hanse portal add"},
+		"storefront in capitals":  {public(func(c *Config) { c.Storefront.Portal = "Shop" }), "storefront.portal", "lower-case"},
+		"session page by path":    {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "/whoami"} }), "storefront.session_url", "write it like"},
+		"session page of a file":  {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "file:///etc/passwd"} }), "storefront.session_url", "write it like"},
+		"session page with a key": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "https://u:p@shop.example/"} }), "storefront.session_url", "write it like"},
+		"shop origin with a path": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", Origin: "https://shop.example/"} }), "storefront.origin", "https://shop.example"},
 		"unknown engine":          {public(func(c *Config) { c.Database.Driver = "mysql" }), "database.driver", "sqlite or postgres"},
 		"postgres without dsn":    {public(func(c *Config) { c.Database.Driver = "postgres" }), "database.dsn_file", "not set"},
 		"two dsns":                {public(func(c *Config) { c.Database.DSN, c.Database.DSNFile = "a", "b" }), "database.dsn_file", "one of the two"},
@@ -119,6 +125,7 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"unknown level":           {public(func(c *Config) { c.Log.Level = "loud" }), "log.level", "warn"},
 		"unknown format":          {public(func(c *Config) { c.Log.Format = "xml" }), "log.format", "json"},
 		"negative drain":          {public(func(c *Config) { c.DrainTimeout = -1 }), "drain_timeout", "negative"},
+		"negative delay":          {public(func(c *Config) { c.DrainDelay = -1 }), "drain_delay", "negative"},
 		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
 		"negative rate":           {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
@@ -225,7 +232,7 @@ func TestLoadConfig_EmptyFileMeansTheLibrarysDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	library, err := Config{Dev: true, Dir: filepath.Dir(path)}.Complete()
+	library, err := Config{Dev: true, File: path}.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +263,7 @@ adapters:
 		t.Fatal(err)
 	}
 	want := Config{
-		Dir: filepath.Dir(path), Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
+		File: path, Origin: "https://sidecar.example", Listen: Listen{Peer: ":7000", Portal: "127.0.0.1:2"}, TLS: TLS{TerminatedInFront: true},
 		Redis: Redis{Addresses: []string{"b:1", "c:2"}}, DrainTimeout: 30 * time.Second, Limits: Limits{RatePerSecond: 2.5},
 		Adapters: Adapters{Connections: map[string]Connection{"local": {
 			Adapter: "process", Config: map[string]any{"dotted.key": 1, "nested": map[string]any{"a": []any{"b"}}},

@@ -1,10 +1,13 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -51,9 +54,13 @@ func ReadBuild() Build {
 // meters registers the collectors.
 func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
 	build := ReadBuild()
-	return metrics.New(metrics.Config{
+	cfg := metrics.Config{
 		Registerer: registry, Snapshot: s.snapshot, Log: s.scribe.Counts, Now: s.cfg.Now, Version: build.Version, Revision: build.Revision, Process: true,
-	})
+	}
+	if s.cfg.TLS.CertFile != "" {
+		cfg.Certificate = s.cfg.certificate.state
+	}
+	return metrics.New(cfg)
 }
 
 // snapshot reads the gauges that come from SQL.
@@ -118,7 +125,7 @@ var (
 // readiness is whether requests should come here now.
 func (s *Sidecar) readiness() []metrics.Check {
 	return []metrics.Check{
-		{Name: "draining", Func: func(context.Context) error {
+		{Name: "serving", Func: func(context.Context) error {
 			if s.draining.Load() {
 				return errDraining
 			}
@@ -136,6 +143,42 @@ func (s *Sidecar) readiness() []metrics.Check {
 			return nil
 		}},
 	}
+}
+
+// house describes the sidecar to its operator.
+func (s *Sidecar) house(ctx context.Context) (operator.House, error) {
+	dataDir, err := filepath.Abs(s.cfg.DataDir)
+	if err != nil {
+		return operator.House{}, err
+	}
+	h := operator.House{
+		Origin: s.cfg.Origin, Version: ReadBuild().Version, File: s.cfg.File, DataDir: dataDir, Database: s.cfg.Database.Driver, Started: s.started,
+	}
+	for _, c := range s.readiness() {
+		problem := ""
+		if err := c.Func(ctx); err != nil {
+			problem = err.Error()
+		}
+		h.Checks = append(h.Checks, operator.Check{Name: c.Name, Problem: problem})
+	}
+	counts, err := s.snapshot(ctx)
+	if err != nil {
+		return h, err
+	}
+	for _, n := range counts.Orders {
+		if !order.State(n.State).Ended() && n.N > 0 {
+			h.Orders = append(h.Orders, operator.Count(n))
+		}
+	}
+	for _, n := range counts.Jobs {
+		h.Jobs = append(h.Jobs, operator.Count(n))
+	}
+	for _, list := range [][]operator.Count{h.Orders, h.Jobs} { // they come out of maps
+		slices.SortFunc(list, func(a, b operator.Count) int {
+			return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.State, b.State))
+		})
+	}
+	return h, nil
 }
 
 // allow limits the calls of one caller on a surface.

@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/adapters/builtin"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // platforms are the configured connections and the adapters that drive them.
@@ -62,12 +63,17 @@ func (p *platforms) checkStep(b recipe.Binding, doc catalog.Document) ([]recipe.
 		return []recipe.Problem{{Path: []string{key}, Reason: "step_invalid", Cause: fmt.Sprintf(format, args...)}}, nil
 	}
 	c, known := p.cfg.Adapters.Connections[b.Connection]
+	names := slices.Sorted(maps.Keys(p.cfg.Adapters.Connections))
+	cause := fmt.Sprintf("connection %q is not configured", b.Connection)
 	switch {
-	case !known && len(p.cfg.Adapters.Connections) == 0:
-		return refuse("connection", "connection %q is not configured, nor is any other: add it to adapters.connections", b.Connection)
+	case !known && len(names) == 0:
+		cause += ", nor is any other: add it to adapters.connections"
 	case !known:
-		return refuse("connection", "connection %q is not configured in adapters.connections; there are: %s", b.Connection,
-			strings.Join(slices.Sorted(maps.Keys(p.cfg.Adapters.Connections)), ", "))
+		cause += " in adapters.connections; there are: " + strings.Join(names, ", ") + text.DidYouMean(b.Connection, names)
+	}
+	switch {
+	case !known:
+		return []recipe.Problem{{Path: []string{"connection"}, Reason: catalog.ConnectionUnknown, Cause: cause}}, nil
 	case c.Adapter != b.Adapter:
 		return refuse("adapter", "connection %q is of adapter %q, not %q", b.Connection, c.Adapter, b.Adapter)
 	}
@@ -85,7 +91,7 @@ func (p *platforms) checkStep(b recipe.Binding, doc catalog.Document) ([]recipe.
 			return refuse("connection", "connection %q cannot be used: %v", b.Connection, err)
 		}
 	}
-	return recipe.Fit(b, doc.Inputs, doc.Outputs, platform)
+	return recipe.Fit(b, doc.Inputs, doc.Outputs, doc.Most(), platform)
 }
 
 // Run lets the adapters that look after what they made do so until ctx ends.

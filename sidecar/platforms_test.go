@@ -60,6 +60,9 @@ func TestApply_RefusesWhatNoOrderCouldBeGiven(t *testing.T) {
 		{"a program that is not configured", "program: notes", "program: nosuch", "recipe.step.with.program", 24, "must be one of: notes"},
 		{"a program that some customers could choose", "program: notes", `program: "${inputs.app}"`, "recipe.step.with.program", 24, `may be "wiki"`},
 		{"a key that the adapter does not know", "program: notes", "program: notes\n      colour: red", "recipe.step.with.colour", 25, "there are: memory_mib, program, settings"},
+		{"a key that is misspelt", "program: notes", "program: notes\n      seting: {}", "recipe.step.with.seting", 25, "did you mean settings?"},
+		{"a program that is not configured, of what is announced", "program: notes", "program: nosuch\nstate: announced", "recipe.step.with.program", 24, "must be one of: notes"},
+		{"a connection that is misspelt", "connection: apps", "connection: app", "recipe.step.connection", 22, "did you mean apps?"},
 		{"no program", "program: notes", "{}", "recipe.step.with", 24, "is required"},
 		{"an output that nothing gives", "required: [url]\n    properties: {url:", "required: [uri]\n    properties: {uri:", "recipe.step.outputs", 21, "${step.url}"},
 		{"a connection that is not there", "connection: apps", "connection: nosuch", "recipe.step.connection", 22, "there are: apps, db"},
@@ -80,5 +83,7 @@ func TestApply_RefusesWhatNoOrderCouldBeGiven(t *testing.T) {
 			}
 		})
 	}
+	// What is announced may wait for its platform.
+	m.Apply(strings.NewReplacer("connection: apps", "connection: later", "currency: EUR", "currency: EUR\nstate: announced").Replace(programOffering))
 	m.Apply(programOffering)
 }

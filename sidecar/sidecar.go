@@ -53,8 +53,9 @@ type Sidecar struct {
 	memory    *memoryListener
 	scribe    *scribe.Handler
 
+	started  time.Time
 	draining atomic.Bool
-	// streams ends when Drain is called, and all streams with it.
+	// streams ends when Drain has waited, and all streams with it.
 	streams    context.Context
 	endStreams context.CancelFunc
 	closers    []func() error
@@ -68,21 +69,21 @@ type handlers struct{ portal, operator, peer, ops http.Handler }
 //
 // The host ends a sidecar in this order:
 //
-//  1. Drain. /readyz says no, so that balancers look elsewhere, and streams end, which would otherwise keep step 2 from ending;
-//     their callers go on elsewhere from their cursors. All other requests are served as before.
+//  1. Drain. /readyz says no, so that balancers look elsewhere, and all is served as before for Config.DrainDelay. Then streams
+//     end, which would otherwise keep step 2 from ending; their callers go on elsewhere from their cursors.
 //  2. Shut down the servers of the portal, operator and peer handlers, and give requests in flight Config.DrainTimeout to
 //     finish. The loops still run, so these requests meet a whole sidecar. OpsHandler may be served to the end.
 //  3. End Run's context and wait for Run. Jobs in progress have a few seconds to end, and what they commit last wakes other
 //     replicas. What is left undone is durable: it goes on here after the next start, or in another replica.
 //  4. Close. The database, its lock and all connections are released.
 //
-// A host that is killed at any step loses nothing that was acknowledged; its callers meet more refusals.
+// A host that ends Run's context without step 1 gets it from Run. A host that is killed at any step loses nothing that was acknowledged; its callers meet more refusals.
 func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	cfg, err := cfg.Complete()
 	if err != nil {
 		return nil, err
 	}
-	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), scribe: scribe.New(cfg.Logger.Handler(), cfg.Now)}
+	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now(), scribe: scribe.New(cfg.Logger.Handler(), cfg.Now)}
 	s.cfg.Logger = slog.New(s.scribe)
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.wire(ctx); err != nil {
@@ -97,12 +98,23 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	// Store and hot state are looked after until the last loop has drained: its commits need the lock and wake other replicas.
 	below, endBelow := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBelow()
-	group, ctx := errgroup.WithContext(ctx)
+	working, endWork := context.WithCancel(below)
+	defer endWork()
+	group, working := errgroup.WithContext(working)
 	group.Go(func() error { return s.store.Run(below) })
 	group.Go(func() error { return s.hot.Run(below) })
 	group.Go(func() error {
+		defer endWork()
+		select {
+		case <-ctx.Done():
+			s.Drain(working)
+		case <-working.Done():
+		}
+		return nil
+	})
+	group.Go(func() error {
 		defer endBelow()
-		return s.loops(ctx)
+		return s.loops(working)
 	})
 	err := group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -191,7 +203,8 @@ func (s *Sidecar) serveMemory(ctx context.Context) error {
 	return nil
 }
 
-// PortalHandler serves hanse.portal.v1. Bind it where only the portal's backend reaches it.
+// PortalHandler serves hanse.portal.v1 and, below /hanse/, the storefront. Bind it where only the portal's backend and its web
+// server reach it; of the latter's requests let /hanse/ alone through.
 func (s *Sidecar) PortalHandler() http.Handler { return s.handlers.portal }
 
 // OperatorHandler serves hanse.operator.v1 to holders of the operator token.
@@ -217,9 +230,17 @@ func (s *Sidecar) Client(ctx context.Context, portalName string) (*sdk.Client, e
 	return sdk.New("http://sidecar.memory", key, sdk.WithHTTPClient(s.memory.client()))
 }
 
-// Drain makes the sidecar not ready and ends its streams: the first step of the end, see New.
-func (s *Sidecar) Drain() {
+// Drain makes the sidecar not ready at once, and ends its streams after Config.DrainDelay, or when ctx ends if that is earlier. It
+// returns then: the first step of the end, see New. Calling it again waits for the same end.
+func (s *Sidecar) Drain(ctx context.Context) {
 	s.draining.Store(true)
+	delay := time.NewTimer(s.cfg.DrainDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-ctx.Done():
+	case <-s.streams.Done():
+	}
 	s.endStreams()
 }
 
@@ -244,7 +265,7 @@ var streamProcedures = map[string]bool{
 
 var errStopping = fault.New(fault.Unavailable, "draining", "the sidecar is stopping").Do("open the stream again where it ended")
 
-// endingStreams ends streams, and no other request, when Drain is called: their callers go on elsewhere from their cursors.
+// endingStreams ends streams, and no other request, when Drain has waited: their callers go on elsewhere from their cursors.
 func (s *Sidecar) endingStreams(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if streamProcedures[r.URL.Path] {

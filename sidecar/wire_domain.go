@@ -37,6 +37,7 @@ type domain struct {
 	provisioning  *provision.Service
 	desk          *operator.Desk
 	operators     *portal.Operator
+	books         *federation.LedgerReader
 }
 
 func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
@@ -204,7 +205,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		return err
 	}
 	order := func(tx federation.Tx, e ledger.Entry) error { return d.retail.Apply(tx, e) }
-	books := &federation.LedgerReader{
+	d.books = &federation.LedgerReader{
 		Self: cfg.Origin,
 		Work: store.For[federation.Tx](st),
 		Link: in.link,
@@ -227,8 +228,11 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 		},
+		Skipped: func(p ledger.Parked) {
+			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
 	}
-	if err := books.Check(); err != nil {
+	if err := d.books.Check(); err != nil {
 		return err
 	}
 	offers := &federation.CatalogReader{
@@ -241,7 +245,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	}
 	s.feeds = &federation.Manager{
 		Work:      store.For[federation.Tx](st),
-		Feeds:     []federation.Feed{books.Feed(), offers.Feed()},
+		Feeds:     []federation.Feed{d.books.Feed(), offers.Feed()},
 		Subscribe: s.hot.Subscribe,
 		Now:       cfg.Now,
 		Logger:    cfg.Logger,

@@ -41,7 +41,17 @@ func (s *Sidecar) portalSurface(in *infra, d *domain) (http.Handler, error) {
 		Orders:        d.retail,
 		Subscriptions: d.subscriptions,
 	})
-	return s.endingStreams(h), err
+	if err != nil {
+		return nil, err
+	}
+	shop, err := s.storefront()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(storefrontPath, shop)
+	mux.Handle("/", s.endingStreams(h))
+	return mux, nil
 }
 
 func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
@@ -53,7 +63,9 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Agreements: d.agreements,
 		Offerings:  d.offerings,
 		Listings:   s.listings,
+		Books:      d.books,
 		Portals:    s.portals,
+		House:      s.house,
 		Words:      keys.Words,
 	})
 }

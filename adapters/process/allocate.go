@@ -80,10 +80,18 @@ func tryLock(path string) (*os.File, error) {
 
 func (s *settings) lockFile(tag string) string { return filepath.Join(s.DataDir, "locks", tag) }
 
-// tags are the subscriptions that have a folder.
+// tags are the subscriptions that have a folder, in no order.
 func (s *settings) tags() ([]string, error) {
-	entries, err := os.ReadDir(s.instances())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	dir, err := os.Open(s.instances())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, failed("list the subscriptions", err)
+	}
+	defer func() { _ = dir.Close() }()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
 		return nil, failed("list the subscriptions", err)
 	}
 	var tags []string
@@ -96,8 +104,8 @@ func (s *settings) tags() ([]string, error) {
 }
 
 // allocate finds a port and a user id that nobody has. Under the allocation lock.
-func (s *settings) allocate() (port int, uid int64, err error) {
-	ports, uids, err := s.taken()
+func (a *Adapter) allocate(s *settings) (port int, uid int64, err error) {
+	ports, uids, err := a.index(s).taken(s)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -112,30 +120,12 @@ func (s *settings) allocate() (port int, uid int64, err error) {
 }
 
 // anotherPort is one that nobody has. Under the allocation lock.
-func (s *settings) anotherPort() (int, error) {
-	ports, _, err := s.taken()
+func (a *Adapter) anotherPort(s *settings) (int, error) {
+	ports, _, err := a.index(s).taken(s)
 	if err != nil {
 		return 0, err
 	}
 	return s.freePort(ports)
-}
-
-func (s *settings) taken() (ports map[int]bool, uids map[int64]bool, err error) {
-	tags, err := s.tags()
-	if err != nil {
-		return nil, nil, err
-	}
-	ports, uids = map[int]bool{}, map[int64]bool{}
-	for _, tag := range tags {
-		in, err := open(s, tag)
-		if err != nil {
-			return nil, nil, err
-		}
-		if in.exists {
-			ports[in.record.Port], uids[in.record.UID] = true, true
-		}
-	}
-	return ports, uids, nil
 }
 
 func (s *settings) freePort(taken map[int]bool) (int, error) {
@@ -176,14 +166,10 @@ func (s *settings) freeUID(taken map[int64]bool) (int64, error) {
 	if err := readJSON(path, &next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, failed("read the next user id", err)
 	}
-	for _, pid := range pids() { // one that somebody uses is not ours, whatever the configuration says
-		if uid, err := realUID(pid); err == nil {
-			taken[uid] = true
-		}
-	}
 	for i := range s.UIDCount {
 		offset := (next + i) % s.UIDCount
-		if uid := s.UIDBase + offset; !taken[uid] {
+		// One that somebody uses is not ours, whatever the configuration says.
+		if uid := s.UIDBase + offset; !taken[uid] && len(ofUser(uid)) == 0 {
 			if err := writeJSON(path, offset+1); err != nil {
 				return 0, failed("write the next user id", err)
 			}

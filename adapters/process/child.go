@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,6 +52,9 @@ func (in *instance) find() (proc, bool) {
 			p.reap()
 		}
 	}
+	if in.fresh {
+		return proc{}, false
+	}
 	for _, p := range in.all() { // the session's leader is the program itself, others are what it started
 		if st, err := readStat(p.pid); err == nil && st.session == p.pid {
 			return p, true
@@ -61,11 +63,41 @@ func (in *instance) find() (proc, bool) {
 	return proc{}, false
 }
 
-// all are the living processes of the instance.
+// all are the living processes of the instance: a search through all processes of the machine.
 func (in *instance) all() []proc {
+	if in.record.UID >= 0 {
+		return ofUser(in.record.UID)
+	}
+	seen := make(map[int]home)
+	defer in.s.homes.keep(seen)
+	return search(int64(os.Getuid()), func(pid int, id identity) bool {
+		at := in.s.homes.of(pid, id)
+		if at.dir == "" {
+			at = home{id, homeOf(pid)}
+		}
+		if at.dir != "" {
+			seen[pid] = at
+		}
+		return (at.dir == "" || at.dir == in.dir) && carries(pid, in.entries()...)
+	})
+}
+
+// ofUser are the living processes of a user.
+func ofUser(uid int64) []proc { return search(uid, func(int, identity) bool { return true }) }
+
+// search finds a user's living processes that also pass a test. The owner of a process's folder is the user, or root where the
+// process hides its memory: one cheap look leaves out all others.
+func search(uid int64, test func(pid int, id identity) bool) []proc {
 	var found []proc
 	for _, pid := range pids() {
-		if st, err := readStat(pid); err == nil && !st.dead() && in.ours(pid) {
+		owner, id, err := look(pid)
+		if err != nil || owner != uid && owner != 0 || !test(pid, id) {
+			continue
+		}
+		if real, err := realUID(pid); err != nil || real != uid {
+			continue
+		}
+		if st, err := readStat(pid); err == nil && !st.dead() {
 			found = append(found, proc{pid, st.start})
 		}
 	}
@@ -146,6 +178,7 @@ func (a *Adapter) start(in *instance) (proc, error) {
 		return proc{}, failed("look at the program", err)
 	}
 	p := proc{pid, st.start}
+	in.fresh = false
 	a.step("started")
 	return p, in.saveRun(in.next(p, a.now()))
 }
@@ -211,7 +244,10 @@ func (a *Adapter) keepPort(in *instance) error {
 	}
 	defer unlock()
 	r := in.record
-	if r.Port, err = in.s.anotherPort(); err != nil {
+	if r.Port, err = a.anotherPort(in.s); err != nil {
+		return err
+	}
+	if err := a.index(in.s).about(in.s, in.tag); err != nil {
 		return err
 	}
 	return in.save(r)
@@ -294,14 +330,14 @@ func (a *Adapter) stop(ctx context.Context, in *instance) error {
 	defer ticker.Stop()
 	hard := in.s.StopSeconds == 0
 	for {
-		left := in.all()
-		main.reap()
-		if len(left) == 0 {
-			return nil
-		}
-		for _, p := range left {
-			// What the program leaves behind when it has ended has nobody to tell it to end.
-			if hard || !slices.Contains(left, main) {
+		// As long as the program itself has time to end, it alone is looked at.
+		if hard || !main.alive() {
+			left := in.all()
+			main.reap()
+			if len(left) == 0 {
+				return nil
+			}
+			for _, p := range left { // what the program leaves behind when it has ended has nobody to tell it to end
 				_ = p.signal(syscall.SIGKILL)
 			}
 		}

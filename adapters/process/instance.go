@@ -75,6 +75,8 @@ type instance struct {
 	tag    string
 	dir    string
 	exists bool
+	// fresh: this very call made it, so no process of it can be there.
+	fresh  bool
 	record record
 	run    run
 }
@@ -148,7 +150,10 @@ func (a *Adapter) create(s *settings, d desired, in *instance, req adapters.Requ
 	}
 	defer unlock()
 	r := record{Tag: req.Tag, Tenant: req.Tenant, Connection: req.Connection.Name, Generation: req.Generation, With: d, UID: -1}
-	if r.Port, r.UID, err = s.allocate(); err != nil {
+	if r.Port, r.UID, err = a.allocate(s); err != nil {
+		return err
+	}
+	if err := a.index(s).about(s, in.tag); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.instances(), 0o711); err != nil {
@@ -180,6 +185,7 @@ func (a *Adapter) create(s *settings, d desired, in *instance, req adapters.Requ
 		return err
 	}
 	a.step("prepared")
+	in.fresh = true
 	return in.save(r)
 }
 

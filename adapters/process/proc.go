@@ -56,6 +56,38 @@ func lastCut(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
+// alive reports whether the process is there and has not ended.
+func (p proc) alive() bool {
+	st, err := readStat(p.pid)
+	return p.pid > 0 && err == nil && st.start == p.start && !st.dead()
+}
+
+// look is whom the process's folder belongs to, and the process's identity.
+func look(pid int) (owner int64, id identity, err error) {
+	var st syscall.Stat_t
+	err = syscall.Lstat("/proc/"+strconv.Itoa(pid), &st)
+	return int64(st.Uid), identity{st.Ino, st.Ctim.Nano()}, err
+}
+
+// homeOf is the one instance in whose environment the process was started, "" where there is none or not one.
+func homeOf(pid int) string {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return ""
+	}
+	dir := ""
+	for entry := range strings.SplitSeq(string(raw), "\x00") {
+		value, found := strings.CutPrefix(entry, "HANSE_INSTANCE=")
+		if found && dir != "" {
+			return ""
+		}
+		if found {
+			dir = value
+		}
+	}
+	return dir
+}
+
 // realUID is who the process runs as.
 func realUID(pid int) (int64, error) {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")

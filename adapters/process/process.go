@@ -7,12 +7,16 @@
 //	                       home/           the program's own folder
 //	                       log             what it prints
 //	data_dir/locks/TAG                     flock that orders callers, of several sidecars too
+//	data_dir/allocation.lock, .mark        who gives ports and user ids, and that somebody did
 //	data_dir/trash/                        what Destroy has not finished removing
 //
 // A program is started in a session of its own, without pipes to us, and outlives the sidecar. It is found again by
 // process id, start time and boot id together with its user, in dev mode its tag in /proc/PID/environ; without run.json
 // (we were killed right after the start) by a search through /proc. A process id alone is never trusted: it can be
 // another's by now.
+//
+// An order costs the same whatever runs already: records are remembered, and of other processes no more than their owner is looked
+// at. Of what is remembered nothing is believed that the folder or the kernel does not confirm.
 //
 // Under systemd, KillMode=process lets programs outlive the sidecar's unit; without it they are started again.
 package process
@@ -58,8 +62,10 @@ type Adapter struct {
 	connection *input.Schema
 	http       *http.Client
 
-	mu    sync.Mutex
-	known map[string]*settings // by connection name and folder: what Run watches
+	mu      sync.Mutex
+	known   map[string]*settings // by connection name and folder: what Run watches
+	indexes map[string]*index    // by data folder
+	homes   homes
 
 	// tick and backoff pace Run.
 	tick, backoff time.Duration
@@ -70,7 +76,7 @@ type Adapter struct {
 // New checks the configuration and starts nothing.
 func New(cfg Config) (*Adapter, error) {
 	a := &Adapter{
-		self: cfg.Self, log: cfg.Logger, now: cfg.Now, rand: cfg.Rand, known: map[string]*settings{},
+		self: cfg.Self, log: cfg.Logger, now: cfg.Now, rand: cfg.Rand, known: map[string]*settings{}, indexes: map[string]*index{},
 		tick: time.Second, backoff: time.Second, step: func(string) {},
 	}
 	if a.log == nil {

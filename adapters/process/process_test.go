@@ -100,7 +100,7 @@ type site struct {
 	config map[string]any
 }
 
-func newSite(t *testing.T, dev bool) site {
+func newSite(t testing.TB, dev bool) site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hanse-process-")
 	if err != nil {
@@ -135,7 +135,7 @@ func newSite(t *testing.T, dev bool) site {
 	return s
 }
 
-func (s site) adapter(t *testing.T, change ...func(*Config)) *Adapter {
+func (s site) adapter(t testing.TB, change ...func(*Config)) *Adapter {
 	t.Helper()
 	cfg := Config{Self: []string{s.binary, "app"}}
 	for _, f := range change {
@@ -149,7 +149,7 @@ func (s site) adapter(t *testing.T, change ...func(*Config)) *Adapter {
 	return a
 }
 
-func (s site) request(t *testing.T, tenant, program string) adapters.Request {
+func (s site) request(t testing.TB, tenant, program string) adapters.Request {
 	t.Helper()
 	sum := sha256.Sum256([]byte(s.dir + t.Name() + tenant + program)) // other runs of this test have other tags
 	req := adapters.Request{
@@ -679,7 +679,7 @@ func TestCallsAboutOneTagWaitForEachOther(t *testing.T) {
 	if _, err := s.adapter(t).Apply(ctx, req); adapters.ClassOf(err) != adapters.Retryable || !strings.Contains(err.Error(), "another call") {
 		t.Errorf("apply while another call has the lock: %v", err)
 	}
-	w := watcher{Adapter: a, died: map[string]deaths{}}
+	w := a.watcher()
 	if err := w.visit(t.Context(), in.s, req.Tag); err != nil || len(processes(req.Tag)) != 1 {
 		t.Errorf("the loop did not leave it alone: %v", err)
 	}

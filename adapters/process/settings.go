@@ -32,6 +32,8 @@ type settings struct {
 	OpenFiles    uint64             `json:"open_files"`
 	Processes    uint64             `json:"processes"`
 	LogMaxMiB    int64              `json:"log_max_mib"`
+
+	homes *homes
 }
 
 type program struct {
@@ -50,6 +52,7 @@ func (a *Adapter) resolveConnection(c adapters.Connection) (*settings, error) {
 	s := &settings{
 		Name: c.Name, Bind: "127.0.0.1", PublicURL: "http://{bind}:{port}", UIDCount: 10000,
 		ReadySeconds: 30, StopSeconds: 5, OpenFiles: 1024, Processes: 256, LogMaxMiB: 10,
+		homes: &a.homes,
 	}
 	if err := a.connection.Decode(c.Config, s); err != nil {
 		return nil, err

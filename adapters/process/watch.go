@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type deaths struct {
 
 // Run starts what should run and does not, at once and whenever it ends, with growing pauses. Programs survive its end.
 func (a *Adapter) Run(ctx context.Context) error {
-	w := watcher{Adapter: a, died: map[string]deaths{}}
+	w := a.watcher()
 	ticker := time.NewTicker(a.tick)
 	defer ticker.Stop()
 	for {
@@ -42,6 +43,22 @@ func (a *Adapter) Run(ctx context.Context) error {
 type watcher struct {
 	*Adapter
 	died map[string]deaths // by folder
+	saw  map[sighted]sight
+}
+
+// sighted names a sight: a folder may hold programs of several connections, each of which looks after its own.
+type sighted struct{ connection, dir string }
+
+// sight is what the last visit left: as long as nothing of it changes, the next one would find the same.
+type sight struct {
+	stamp stamp
+	// program is the one that runs; the zero one where none should.
+	program proc
+	at      time.Time
+}
+
+func (a *Adapter) watcher() watcher {
+	return watcher{Adapter: a, died: map[string]deaths{}, saw: map[sighted]sight{}}
 }
 
 func (w *watcher) look(ctx context.Context) {
@@ -51,6 +68,7 @@ func (w *watcher) look(ctx context.Context) {
 		known = append(known, s)
 	}
 	w.mu.Unlock()
+	kept := make(map[sighted]sight, len(w.saw))
 	for _, s := range known {
 		if err := emptyTrash(s, ""); err != nil {
 			w.log.Error("cannot remove what was destroyed", slog.String("connection", s.Name), slog.Any("error", err))
@@ -64,16 +82,52 @@ func (w *watcher) look(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
+			if w.unchanged(s, tag) {
+				continue
+			}
 			if err := w.visit(ctx, s, tag); err != nil {
 				w.log.Warn("program does not run", slog.String("connection", s.Name), slog.String("tag", tag), slog.Any("error", err))
 			}
 		}
+		for _, tag := range tags {
+			key := sighted{s.Name, filepath.Join(s.instances(), tag)}
+			if last, ok := w.saw[key]; ok {
+				kept[key] = last
+			}
+		}
 	}
+	w.saw = kept // what is gone is forgotten
 	w.step("looked")
+}
+
+// unchanged reports whether a visit would find what the last one did: the same record, and the program alive that should be.
+func (w *watcher) unchanged(s *settings, tag string) bool {
+	in := instance{s: s, tag: tag, dir: filepath.Join(s.instances(), tag)}
+	last, known := w.saw[sighted{s.Name, in.dir}]
+	if !known {
+		return false
+	}
+	if now, err := stampOf(s, tag); err != nil || now != last.stamp {
+		return false
+	}
+	if last.program == (proc{}) {
+		return true
+	}
+	if w.now().Sub(last.at) >= seen || !last.program.alive() {
+		return false
+	}
+	in.shortenLog()
+	return true
 }
 
 // visit looks after one program; a call that is working on it has the lock, and precedence.
 func (w *watcher) visit(ctx context.Context, s *settings, tag string) error {
+	key := sighted{s.Name, filepath.Join(s.instances(), tag)}
+	delete(w.saw, key)
+	stamped, err := stampOf(s, tag) // before the record is read: what is written meanwhile is visited again
+	if err != nil {
+		return err
+	}
 	lock, err := tryLock(s.lockFile(tag))
 	if err != nil {
 		return failed("lock", err)
@@ -90,16 +144,18 @@ func (w *watcher) visit(ctx context.Context, s *settings, tag string) error {
 		_ = os.Remove(s.lockFile(tag)) // the folder went while we looked
 		return nil
 	}
+	now := w.now()
 	if in.record.Connection != s.Name || in.record.Suspended || in.record.Destroying {
+		w.saw[key] = sight{stamp: stamped}
 		return nil
 	}
-	now := w.now()
 	died := w.died[in.dir]
 	if p, alive := in.find(); alive && in.run.PID == p.pid {
 		if now.Unix()-in.run.StartedAt > int64(steady.Seconds()) {
 			delete(w.died, in.dir)
 		}
 		in.shortenLog()
+		w.saw[key] = sight{stamped, p, now}
 		if now.Unix()-in.run.SeenAt >= int64(seen.Seconds()) {
 			return in.touch(now)
 		}

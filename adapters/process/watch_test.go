@@ -140,7 +140,7 @@ func TestAProgramThatKeepsDyingIsStartedLessAndLess(t *testing.T) {
 	if _, err := a.Apply(t.Context(), req); adapters.ClassOf(err) != adapters.NotReady {
 		t.Fatalf("apply of a program that ends at once: %v", err)
 	}
-	w := watcher{Adapter: a, died: map[string]deaths{}}
+	w := a.watcher()
 	var starts []int
 	a.step = func(name string) {
 		if name == "started" {
@@ -174,7 +174,7 @@ func TestALogThatGrowsTooLongStartsOver(t *testing.T) {
 	if err := os.Truncate(in.path("log"), 2<<20); err != nil {
 		t.Fatal(err)
 	}
-	w := watcher{Adapter: a, died: map[string]deaths{}}
+	w := a.watcher()
 	w.look(t.Context())
 	if info, err := os.Stat(in.path("log")); err != nil || info.Size() != 0 {
 		t.Errorf("log %v, %v", info, err)

@@ -17,6 +17,8 @@ type offering struct {
 	Summary        string   `yaml:"summary"`
 	Description    string   `yaml:"description"`
 	Category       string   `yaml:"category"`
+	Family         string   `yaml:"family"`
+	Plan           string   `yaml:"plan"`
 	Region         string   `yaml:"region"`
 	Country        string   `yaml:"country"`
 	Certifications []string `yaml:"certifications,omitempty,flow"`
@@ -124,6 +126,8 @@ func (f family) offerings(currency string) []offering {
 				Summary:        text.Replace(f.summary),
 				Description:    text.Replace(f.description),
 				Category:       f.category,
+				Family:         f.name,
+				Plan:           p.name,
 				Region:         r.id,
 				Country:        r.country,
 				Certifications: f.certifications,

@@ -161,7 +161,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 	ran := make(chan error, 1)
 	go func() { ran <- m.Run(ctx) }()
 	t.Cleanup(func() {
-		m.Drain()
+		m.Drain(context.Background())
 		for _, s := range servers {
 			_ = s.Close()
 		}

@@ -162,15 +162,28 @@ func (d *Daemon) WaitReady() {
 	})
 }
 
+// Signal sends a signal.
+func (d *Daemon) Signal(sig syscall.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // WaitKilled waits until the process died by SIGKILL.
 func (d *Daemon) WaitKilled(within time.Duration) error {
+	return d.WaitSignaled(syscall.SIGKILL, within)
+}
+
+// WaitSignaled waits until the process died by a signal.
+func (d *Daemon) WaitSignaled(sig syscall.Signal, within time.Duration) error {
 	select {
 	case <-d.done:
 	case <-time.After(within):
 		return errors.New("it did not die")
 	}
 	status, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+	if !ok || !status.Signaled() || status.Signal() != sig {
 		return fmt.Errorf("it ended with %s", d.cmd.ProcessState)
 	}
 	return nil

@@ -92,7 +92,7 @@ func (l login) required(next http.Handler) http.Handler {
 }
 
 func (l login) form(w http.ResponseWriter, r *http.Request) {
-	l.pages.show(w, http.StatusOK, view{Page: "login", Title: "Sign in", Account: l.who(r), Next: local(r.FormValue("next"))})
+	l.pages.show(w, r, http.StatusOK, view{Page: "login", Account: l.who(r), Next: local(r.FormValue("next"))})
 }
 
 func (l login) enter(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +107,7 @@ func (l login) enter(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	l.log.InfoContext(r.Context(), "login refused")
-	l.pages.show(w, http.StatusUnauthorized, view{Page: "login", Title: "Sign in", Next: next, Wrong: true})
+	l.pages.show(w, r, http.StatusUnauthorized, view{Page: "login", Next: next, Wrong: true})
 }
 
 func (l login) leave(w http.ResponseWriter, r *http.Request) {

@@ -71,7 +71,7 @@ func serve(ctx context.Context, f flags, log *slog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	client, end, err := connect(ctx, group, f, log) // hanse:
+	client, serving, end, err := connect(ctx, group, f, log) // hanse:
 	if err != nil {
 		stop()
 		err = errors.Join(err, group.Wait())
@@ -86,21 +86,21 @@ func serve(ctx context.Context, f flags, log *slog.Logger) error {
 		return errors.Join(err, group.Wait(), end())
 	}
 	log.Info("portal serving", "address", f.listen, "embedded", f.embedded)
-	group.Go(func() error { return listenAndServe(ctx, f.listen, certificate, handler) })
+	group.Go(func() error { return listenAndServe(serving, f.listen, certificate, handler) })
 	return errors.Join(group.Wait(), end())
 }
 
-// connect makes the client of the sidecar next door, or of the one inside, which end closes.
-func connect(ctx context.Context, group *errgroup.Group, f flags, log *slog.Logger) (client *sdk.Client, end func() error, err error) { // hanse:
+// connect makes the client of the sidecar next door, or of the one inside, which end closes. The portal serves until serving ends.
+func connect(ctx context.Context, group *errgroup.Group, f flags, log *slog.Logger) (client *sdk.Client, serving context.Context, end func() error, err error) { // hanse:
 	if f.embedded {
 		return runSidecar(ctx, group, f.config, log) // hanse:
 	}
 	key, err := os.ReadFile(f.keyFile) // hanse:
 	if err != nil {
-		return nil, nil, fmt.Errorf("portal key: %w", err)
+		return nil, nil, nil, fmt.Errorf("portal key: %w", err)
 	}
 	client, err = sdk.New(f.sidecar, string(key)) // hanse:
-	return client, func() error { return nil }, err
+	return client, ctx, func() error { return nil }, err
 }
 
 // listenAndServe serves until ctx ends, then lets requests finish for a while. There is no WriteTimeout: orders are watched

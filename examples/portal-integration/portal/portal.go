@@ -14,7 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sdk" // hanse:
 )
 
-//go:embed templates static
+//go:embed templates static texts
 var files embed.FS
 
 // Config is what a portal needs.
@@ -52,24 +52,28 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	login := login{key: cfg.CookieKey, now: cfg.Now, pages: pages, log: cfg.Logger}
-	page := func(name, title string) http.Handler { return page{pages, login, name, title} }
+	page := func(name string) http.Handler { return page{pages, login, name, http.StatusOK} }
 
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", page("home", "Hosting from the Alps"))
-	mux.Handle("GET /products", page("products", "Hosting plans"))
+	mux.Handle("GET /{$}", page("home"))
+	mux.Handle("GET /products", page("products"))
 	mux.Handle("GET /login", http.HandlerFunc(login.form))
 	mux.Handle("POST /login", http.HandlerFunc(login.enter))
 	mux.Handle("POST /logout", http.HandlerFunc(login.leave))
+	mux.Handle("POST /language", http.HandlerFunc(pages.languages.choose))
+	mux.Handle("/", lost{pages, login})
 	mux.Handle("GET /static/", http.StripPrefix("/static/", cached(http.FileServerFS(static))))
 
-	mux.Handle("GET /marketplace", page("marketplace", "Marketplace"))                                                    // hanse:
-	mux.Handle("GET /marketplace/{id}", page("offering", "Offer"))                                                        // hanse:
-	mux.Handle("GET /checkout/{id}", login.required(page("checkout", "Checkout")))                                        // hanse:
-	mux.Handle("GET /orders/{id}", login.required(page("order", "Your order")))                                           // hanse:
-	mux.Handle("GET /services", login.required(page("services", "My services")))                                          // hanse:
+	mux.Handle("GET /marketplace", page("marketplace"))                                                                   // hanse:
+	mux.Handle("GET /marketplace/{id}", page("offering"))                                                                 // hanse:
+	mux.Handle("GET /checkout/{id}", login.required(page("checkout")))                                                    // hanse:
+	mux.Handle("GET /orders/{id}", login.required(page("order")))                                                         // hanse:
+	mux.Handle("GET /services", login.required(page("services")))                                                         // hanse:
 	mux.Handle("/hanse/", sdk.Storefront(cfg.Client, sdk.StorefrontConfig{Customer: login.customer, Logger: cfg.Logger})) // hanse:
 
-	return secure(http.NewCrossOriginProtection().Handler(mux)), nil
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(refused(pages, login, http.StatusForbidden))
+	return secure(guard.Handler(mux)), nil
 }
 
 // secure sets a strict policy: nothing inline, nothing from elsewhere.
@@ -90,53 +94,90 @@ func cached(next http.Handler) http.Handler {
 	})
 }
 
-type templates map[string]*template.Template
+// templates are the pages, each together with the frame around all of them, and the languages that they speak.
+type templates struct {
+	pages     map[string]*template.Template
+	languages languages
+}
 
-// parse reads each page together with the frame around all of them.
 func parse() (templates, error) {
+	t := templates{pages: map[string]*template.Template{}}
+	var err error
+	if t.languages, err = readLanguages(); err != nil {
+		return t, err
+	}
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
-		return nil, err
+		return t, err
 	}
-	pages := templates{}
 	for _, path := range names {
 		name := path[len("templates/") : len(path)-len(".html")]
 		if name == "frame" {
 			continue
 		}
-		t, err := template.ParseFS(files, "templates/frame.html", path)
-		if err != nil {
-			return nil, fmt.Errorf("page %s: %w", name, err)
+		if t.pages[name], err = template.ParseFS(files, "templates/frame.html", path); err != nil {
+			return t, fmt.Errorf("page %s: %w", name, err)
 		}
-		pages[name] = t
 	}
-	return pages, nil
+	return t, nil
 }
 
 // view is what every page knows.
 type view struct {
-	Page, Title string
-	Account     *account
-	ID          string
-	Plans       []plan
-	Next        string
-	Wrong       bool
+	speech
+	Page string
+	// Here is the page's address, Languages are what it is there in.
+	Here      string
+	Languages languages
+	Account   *account
+	ID        string
+	Plans     []plan
+	Next      string
+	Wrong     bool
 }
+
+// Title is the page's own, in its language.
+func (v view) Title() string { return v.T("title." + v.Page) }
 
 // page shows one template.
 type page struct {
-	pages       templates
-	login       login
-	name, title string
+	pages  templates
+	login  login
+	name   string
+	status int
 }
 
 func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.pages.show(w, http.StatusOK, view{Page: p.name, Title: p.title, Account: p.login.who(r), ID: r.PathValue("id"), Plans: plans()})
+	p.pages.show(w, r, p.status, view{Page: p.name, Account: p.login.who(r), ID: r.PathValue("id"), Plans: plans()})
 }
 
-func (t templates) show(w http.ResponseWriter, status int, v view) {
+// lost answers for every address that has no page, and for what is sent to one that takes nothing.
+type lost struct {
+	pages templates
+	login login
+}
+
+func (l lost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		page{l.pages, l.login, "missing", http.StatusNotFound}.ServeHTTP(w, r)
+		return
+	}
+	refused(l.pages, l.login, http.StatusMethodNotAllowed).ServeHTTP(w, r)
+}
+
+func refused(pages templates, login login, status int) http.Handler {
+	return page{pages, login, "refused", status}
+}
+
+func (t templates) show(w http.ResponseWriter, r *http.Request, status int, v view) {
+	v.speech, v.Languages, v.Here = t.languages.of(r), t.languages, "/"
+	if r.Method == http.MethodGet {
+		v.Here = r.URL.RequestURI()
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", v.Tag)
+	w.Header().Set("Vary", "Accept-Language, Cookie")
 	w.Header().Set("Cache-Control", "no-store") // pages name who is logged in
 	w.WriteHeader(status)
-	_ = t[v.Page].ExecuteTemplate(w, "frame", v)
+	_ = t.pages[v.Page].ExecuteTemplate(w, "frame", v)
 }

@@ -74,6 +74,11 @@ func get(t *testing.T, c *http.Client, url string, cookies ...*http.Cookie) (*ht
 	for _, cookie := range cookies {
 		req.AddCookie(cookie)
 	}
+	return read(t, c, req)
+}
+
+func read(t *testing.T, c *http.Client, req *http.Request) (*http.Response, string) {
+	t.Helper()
 	res, err := c.Do(req)
 	if err != nil {
 		t.Fatal(err)

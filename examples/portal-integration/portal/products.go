@@ -1,17 +1,25 @@
 package main
 
-// plan is one of Alpenhost's own products.
+import "strings"
+
+// plan is one of Alpenhost's own products. What it is for and has stands in the texts, by its id.
 type plan struct {
-	Name, For, Price string
-	Features         []string
-	Best             bool
+	ID, Name string
+	Cents    int
+	Best     bool
 }
 
 func plans() []plan {
 	return []plan{
-		{Name: "Alm", For: "A first site or a blog", Price: "€4.90", Features: []string{"10 GB NVMe storage", "1 domain included", "Daily backups", "Mail for 5 people"}},
-		{Name: "Gipfel", For: "Shops and agencies", Price: "€12.90", Features: []string{"60 GB NVMe storage", "5 domains included", "Hourly backups", "Staging copy of each site"}, Best: true},
-		{Name: "Gletscher", For: "A virtual server of your own", Price: "€24.90", Features: []string{"4 vCPU, 8 GB memory", "160 GB NVMe storage", "Snapshots at any time", "Root access"}},
-		{Name: "Hütte", For: "Your hardware in our halls", Price: "€89.00", Features: []string{"2 rack units in Innsbruck", "500 W, 100% hydro power", "1 Gbit/s uplink", "Hands on site day and night"}},
+		{ID: "alm", Name: "Alm", Cents: 490},
+		{ID: "gipfel", Name: "Gipfel", Cents: 1290, Best: true},
+		{ID: "gletscher", Name: "Gletscher", Cents: 2490},
+		{ID: "huette", Name: "Hütte", Cents: 8900},
 	}
 }
+
+// For says whom a plan is for.
+func (v view) For(p plan) string { return v.T("plan." + p.ID + ".for") }
+
+// Features are what a plan has.
+func (v view) Features(p plan) []string { return strings.Split(v.T("plan."+p.ID+".features"), "|") }

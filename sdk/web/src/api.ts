@@ -109,11 +109,13 @@ export interface Problem {
   login: boolean;
   /** The call may or may not have had its effect. */
   unknown: boolean;
+  /** The same call may go well in a little while. */
+  retry: boolean;
 }
 
 /** Explains an error of a call. */
 export function explain(locale: Locale, error: unknown): Problem {
-  const problem: Problem = { text: locale.t("error.unexpected"), cause: "", reason: "", field: "", login: false, unknown: false };
+  const problem: Problem = { text: locale.t("error.unexpected"), cause: "", reason: "", field: "", login: false, unknown: false, retry: false };
   const cause = error instanceof ConnectError ? error.cause : undefined;
   if (error instanceof LoginRequired || cause instanceof LoginRequired) {
     return { ...problem, text: locale.t("error.login"), login: true };
@@ -130,8 +132,8 @@ export function explain(locale: Locale, error: unknown): Problem {
     case Code.Unknown:
     case Code.Aborted:
       // Connect-web reports a failed fetch as unknown.
-      problem.text = locale.t("error.unavailable");
-      problem.unknown = true;
+      problem.text = locale.t(unreached(err) ? "error.network" : "error.unavailable");
+      problem.unknown = problem.retry = true;
       break;
     case Code.Unauthenticated:
       problem.text = locale.t("error.login");
@@ -145,10 +147,24 @@ export function explain(locale: Locale, error: unknown): Problem {
       break;
     case Code.ResourceExhausted:
       problem.text = locale.t("error.tooMany");
+      problem.retry = true;
+      break;
+    case Code.AlreadyExists:
+      problem.text = locale.t("error.conflict");
+      break;
+    case Code.InvalidArgument:
+    case Code.FailedPrecondition:
+      // Which of many things is wrong only the sidecar can say, and it speaks English.
+      problem.text = locale.english && problem.cause ? problem.cause : locale.t("error.invalid");
       break;
     default:
-      if (problem.reason === "listing_not_orderable") problem.text = locale.t("error.notOrderable");
-      else if (problem.cause) problem.text = problem.cause;
+      problem.retry = true;
   }
+  problem.text = locale.maybe(`error.reason.${problem.reason}`) ?? problem.text;
   return problem;
+}
+
+/** The call did not get as far as a server. */
+function unreached(err: ConnectError): boolean {
+  return err.cause instanceof TypeError || (err.cause instanceof ConnectError && unreached(err.cause));
 }

@@ -1,31 +1,20 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { repeat } from "lit/directives/repeat.js";
+import { facetNames, priced, readAddress, writeAddress, type FacetName, type Search } from "./address.js";
 import { HanseElement, readable } from "./element.js";
 import { ListingSort, type Facet, type FacetValue, type ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
-import { headlinePer, money, rough } from "./money.js";
+import { headline, rough } from "./money.js";
+import { notOrderable } from "./offering.js";
 import { base } from "./styles.js";
-
-const facetNames = ["category", "country", "region", "certification"] as const;
-type FacetName = (typeof facetNames)[number];
+import { place } from "./variants.js";
 
 /** Values of a facet shown before "Show all". */
 const shortList = 6;
 const typingPause = 250;
 
-/** What the visitor is looking for. Kept in history.state, so that going back finds it again. */
-interface Search {
-  query: string;
-  filters: Partial<Record<FacetName, string[]>>;
-  currency: string;
-  /** "MIN-MAX" in minor units, "" for any. */
-  price: string;
-  sort: ListingSort;
-  pages: number;
-}
-
 /**
- * Offers to search, filter, sort and open.
+ * Offers to search, filter, sort and open, one card for the variants of a product. The search stands in the page's address.
  * @fires hanse:listing-selected {listingId}; cancelable, else offering-href is followed
  */
 export class HanseCatalog extends HanseElement {
@@ -60,13 +49,15 @@ export class HanseCatalog extends HanseElement {
   private declare opened: Set<string>;
   private flight: AbortController | undefined;
   private typing: ReturnType<typeof setTimeout> | undefined;
+  /** The address holds what was typed last: typing on takes its place. */
+  private typed = false;
 
   constructor() {
     super();
     this.offeringHref = "";
     this.pageSize = 24;
     this.currency = "";
-    this.search = { query: "", filters: {}, currency: "", price: "", sort: ListingSort.UNSPECIFIED, pages: 1 };
+    this.search = readAddress("");
     this.listings = [];
     this.facets = [];
     this.total = -1;
@@ -77,13 +68,26 @@ export class HanseCatalog extends HanseElement {
   }
 
   protected override start(): void {
-    const kept = (history.state as { hanseCatalog?: Search } | null)?.hanseCatalog;
-    this.search = kept ?? { ...this.search, currency: this.currency };
-    void this.load(this.search.pages);
+    this.readPage();
   }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener("popstate", this.readPage);
+  }
+
+  /** Takes the search from the page's address: at first, and after going back and forward. */
+  private readonly readPage = (): void => {
+    if (!this.locale) return; // start() does it
+    clearTimeout(this.typing);
+    this.typed = false;
+    this.search = readAddress(location.search, this.currency);
+    void this.load(this.search.pages);
+  };
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
+    removeEventListener("popstate", this.readPage);
     clearTimeout(this.typing);
     this.flight?.abort();
   }
@@ -96,15 +100,18 @@ export class HanseCatalog extends HanseElement {
     try {
       let listings: ListingSummary[] = [];
       let token = "";
-      for (let page = 0; page < pages; page++) {
+      let page = 0;
+      while (page < pages) {
         const res = await this.api.catalog.searchListings(this.request(token), { signal: flight.signal });
         if (flight.signal.aborted) return;
         listings = listings.concat(res.listings);
         this.facets = res.facets;
         this.total = Number(res.total);
         token = res.nextPageToken;
+        page++;
         if (token === "") break;
       }
+      this.search = { ...this.search, pages: page };
       this.listings = listings;
       this.next = token;
       this.problem = undefined;
@@ -125,7 +132,7 @@ export class HanseCatalog extends HanseElement {
       this.listings = this.listings.concat(res.listings.filter((l) => !known.has(l.id)));
       this.next = res.nextPageToken;
       this.search = { ...this.search, pages: this.search.pages + 1 };
-      this.remember();
+      this.remember(false);
       this.problem = undefined;
       void this.focusOn(`li:nth-child(${first + 1}) a, li:nth-child(${first + 1}) button`);
     } catch (err) {
@@ -140,25 +147,33 @@ export class HanseCatalog extends HanseElement {
     const [min, max] = s.price === "" ? ["", ""] : s.price.split("-");
     return {
       query: s.query.trim(),
-      filters: facetNames.flatMap((facet) => (s.filters[facet]?.length ? [{ facet, values: s.filters[facet] }] : [])),
+      filters: [
+        ...facetNames.flatMap((facet) => (s.filters[facet]?.length ? [{ facet: facet as string, values: s.filters[facet] }] : [])),
+        ...(s.orderable ? [{ facet: "availability", values: ["orderable"] }] : []),
+      ],
       currency: s.currency,
       priceMin: s.currency ? BigInt(min || 0) : 0n,
       priceMax: s.currency ? BigInt(max || 0) : 0n,
       sort: s.currency || s.sort === ListingSort.NAME ? s.sort : ListingSort.UNSPECIFIED,
       pageSize: this.pageSize,
       pageToken,
+      group: true,
     };
   }
 
-  private change(change: Partial<Search>): void {
+  private change(change: Partial<Search>, typed = false): void {
     this.search = { ...this.search, ...change, pages: 1 };
-    this.remember();
+    this.remember(!(typed && this.typed));
+    this.typed = typed;
     void this.load(1);
   }
 
-  private remember(): void {
+  /** Writes the search into the page's address, as a new step of the history or in place of the present one. */
+  private remember(step: boolean): void {
+    const query = writeAddress(location.search, this.search, this.currency);
+    if (query === location.search) return;
     try {
-      history.replaceState({ ...(history.state as object | null), hanseCatalog: this.search }, "");
+      history[step ? "pushState" : "replaceState"](history.state, "", location.pathname + query + location.hash);
     } catch {
       // a page in a sandbox has no history; going back starts anew
     }
@@ -167,7 +182,7 @@ export class HanseCatalog extends HanseElement {
   private onQuery(event: Event): void {
     const query = (event.target as HTMLInputElement).value;
     clearTimeout(this.typing);
-    this.typing = setTimeout(() => this.change({ query }), typingPause);
+    this.typing = setTimeout(() => this.change({ query }, true), typingPause);
   }
 
   private onSubmit(event: Event): void {
@@ -183,24 +198,22 @@ export class HanseCatalog extends HanseElement {
 
   private onCurrency(event: Event): void {
     const currency = (event.target as HTMLSelectElement).value;
-    const priced = this.search.sort === ListingSort.PRICE_ASC || this.search.sort === ListingSort.PRICE_DESC;
-    this.change({ currency, price: "", sort: !currency && priced ? ListingSort.UNSPECIFIED : this.search.sort });
+    this.change({ currency, price: "", sort: !currency && priced(this.search.sort) ? ListingSort.UNSPECIFIED : this.search.sort });
   }
 
   /** Prices in different currencies have no order: sorting by price chooses the most common one. */
   private onSort(event: Event): void {
     const sort = Number((event.target as HTMLSelectElement).value) as ListingSort;
-    const priced = sort === ListingSort.PRICE_ASC || sort === ListingSort.PRICE_DESC;
-    this.change({ sort, currency: priced ? this.search.currency || (this.currencies()[0]?.value ?? "") : this.search.currency });
+    this.change({ sort, currency: priced(sort) ? this.search.currency || (this.currencies()[0]?.value ?? "") : this.search.currency });
   }
 
   private clear(): void {
-    this.change({ query: "", filters: {}, price: "" });
+    this.change({ query: "", filters: {}, orderable: false, price: "" });
     void this.focusOn("#query");
   }
 
   private get filterCount(): number {
-    return Object.values(this.search.filters).reduce((n, v) => n + v.length, 0) + (this.search.price ? 1 : 0);
+    return Object.values(this.search.filters).reduce((n, v) => n + v.length, 0) + (this.search.price ? 1 : 0) + (this.search.orderable ? 1 : 0);
   }
 
   private currencies(): FacetValue[] {
@@ -216,7 +229,19 @@ export class HanseCatalog extends HanseElement {
         <input id="query" class="input" part="search-input" type="search" maxlength="200" autocomplete="off" enterkeyhint="search"
           placeholder=${t.t("catalog.searchPlaceholder")} .value=${live(this.search.query)} @input=${this.onQuery} />
       </form>
-      <div class="filters-toggle">
+      ${this.total < 0 ? this.renderFirst() : this.renderFound()}
+    </div>`;
+  }
+
+  /** Nothing but the search stands there before the first answer: what comes with it moves nothing. */
+  private renderFirst(): TemplateResult {
+    return html`<section class="results whole" part="results" aria-busy=${this.busy}>
+      ${this.showProblem(this.problem, () => void this.load(1))} ${this.problem ? nothing : this.showLoading()}</section>`;
+  }
+
+  private renderFound(): TemplateResult {
+    const t = this.locale;
+    return html`<div class="filters-toggle">
         <button type="button" class="button quiet" aria-expanded=${this.filtersOpen} aria-controls="filters"
           @click=${() => (this.filtersOpen = !this.filtersOpen)}>
           ${this.filterCount ? t.t("catalog.showFilters", { count: this.filterCount }) : t.t("catalog.filters")}
@@ -227,12 +252,11 @@ export class HanseCatalog extends HanseElement {
           ${this.heading(0, t.t("catalog.filters"), "filters-heading")}
           ${this.filterCount ? html`<button type="button" class="link small" @click=${this.clear}>${t.t("catalog.clear")}</button>` : nothing}
         </div>
-        ${facetNames.map((name) => this.renderFacet(name))} ${this.renderPrices()}
+        ${this.renderAvailability()} ${facetNames.map((name) => this.renderFacet(name))} ${this.renderPrices()}
       </div>
       <section class="results" part="results" aria-busy=${this.busy} aria-labelledby="results-heading">
         ${this.renderToolbar()} ${this.showProblem(this.problem, () => void this.load(1))} ${this.renderListings()}
-      </section>
-    </div>`;
+      </section>`;
   }
 
   private renderToolbar(): TemplateResult {
@@ -245,7 +269,7 @@ export class HanseCatalog extends HanseElement {
       [ListingSort.PRICE_DESC, t.t("catalog.sort.priceDesc")],
     ];
     return html`<div class="toolbar">
-      ${this.heading(0, html`<span role="status">${this.total < 0 ? t.t("catalog.results") : t.plural("catalog.count", this.total)}</span>`, "count", "results-heading")}
+      ${this.heading(0, html`<span role="status">${t.plural("catalog.count", this.total)}</span>`, "count", "results-heading")}
       <div class="row">
         ${currencies.length > 1 || this.search.currency
           ? html`<label class="pick small"><span>${t.t("catalog.currency")}</span>
@@ -260,6 +284,17 @@ export class HanseCatalog extends HanseElement {
           </select></label>
       </div>
     </div>`;
+  }
+
+  private renderAvailability(): TemplateResult | typeof nothing {
+    const count = this.facets.find((f) => f.facet === "availability")?.values.find((v) => v.value === "orderable")?.count ?? 0n;
+    if (count === 0n && !this.search.orderable) return nothing;
+    return html`<fieldset part="facet" data-facet="availability">
+      <legend>${this.locale.t("facet.availability")}</legend>
+      <label class="check"><input type="checkbox" value="orderable" .checked=${live(this.search.orderable)}
+        @change=${(e: Event) => this.change({ orderable: (e.target as HTMLInputElement).checked })} />
+        <span class="value">${this.locale.t("catalog.orderable")}</span><span class="count muted small">${this.locale.number(count)}</span></label>
+    </fieldset>`;
   }
 
   private renderFacet(name: FacetName): TemplateResult | typeof nothing {
@@ -315,7 +350,6 @@ export class HanseCatalog extends HanseElement {
 
   private renderListings(): TemplateResult {
     const t = this.locale;
-    if (this.total < 0) return this.problem ? html`` : this.showLoading();
     if (this.listings.length === 0) {
       return html`<div class="empty" part="empty"><p><strong>${t.t("catalog.empty")}</strong></p><p class="muted">${t.t("catalog.emptyHint")}</p>
         <button type="button" class="button quiet" @click=${this.clear}>${t.t("catalog.clear")}</button></div>`;
@@ -329,19 +363,26 @@ export class HanseCatalog extends HanseElement {
         : nothing}`;
   }
 
+  /** A card of several variants shows the cheapest of them, under the name of the product. */
   private renderCard(l: ListingSummary): TemplateResult {
-    const place = [l.region, l.country ? this.locale.country(l.country) : ""].filter(Boolean).join(", ");
+    const t = this.locale;
+    const several = l.variants > 1;
+    const name = several ? l.family : l.name;
+    const price = headline(t, l, l.variants);
     return html`<article class="card" part="card">
       <p class="eyebrow small" part="card-category">${readable(l.category)}</p>
       ${this.heading(1, this.offeringHref
-        ? html`<a class="open" part="card-link" href=${this.href(this.offeringHref, { id: l.id })} @click=${(e: Event) => this.select(e, l)}>${l.name}</a>`
-        : html`<button type="button" class="open" part="card-link" @click=${(e: Event) => this.select(e, l)}>${l.name}</button>`, "card-name")}
+        ? html`<a class="open" part="card-link" href=${this.href(this.offeringHref, { id: l.id })} @click=${(e: Event) => this.select(e, l)}>${name}</a>`
+        : html`<button type="button" class="open" part="card-link" @click=${(e: Event) => this.select(e, l)}>${name}</button>`, "card-name")}
       <p class="summary" part="card-summary">${l.summary}</p>
-      <div class="facts"><span class="place muted small">${place}</span>
+      <div class="facts"><span class="place muted small">${[several ? l.plan : "", place(t, l)].filter(Boolean).join(" · ")}</span>
         ${l.certifications.map((c) => html`<span class="badge">${c}</span>`)}</div>
-      <p class="price" part="card-price"><strong>${money(this.locale, l.headlinePrice)}</strong>
-        <span class="muted small">${headlinePer(this.locale, l.headlinePer)}</span>
-        ${l.orderable ? nothing : html`<span class="badge wait">${this.locale.t("offering.notYet")}</span>`}</p>
+      <p class="price" part="card-price"><strong>${price.price}</strong> <span class="muted small">${price.per}</span>
+        ${price.setup ? html`<span class="setup muted small">${price.setup}</span>` : nothing}</p>
+      ${several || !l.orderable
+        ? html`<p class="row small">${several ? html`<span part="card-variants">${t.plural("catalog.variants", l.variants)}</span>` : nothing}
+            ${l.orderable ? nothing : html`<span class="badge wait" part="card-availability">${notOrderable(t, l)}</span>`}</p>`
+        : nothing}
     </article>`;
   }
 
@@ -363,6 +404,7 @@ export class HanseCatalog extends HanseElement {
       legend { font-weight: 600; padding-bottom: 0.35rem; }
       .value { flex: 1; min-width: 0; }
       .count { font-variant-numeric: tabular-nums; padding-top: 0.1rem; }
+      .results.whole { grid-column: 1 / -1; }
       .results { min-width: 0; display: grid; gap: 1rem; }
       .toolbar { display: flex; flex-wrap: wrap; gap: 0.75rem 1.5rem; align-items: center; justify-content: space-between; }
       .pick { display: flex; align-items: center; gap: 0.5rem; }
@@ -386,7 +428,7 @@ export class HanseCatalog extends HanseElement {
       .facts { display: flex; flex-wrap: wrap; gap: 0.35rem 0.5rem; align-items: center; margin-top: auto; }
       .place { flex-basis: 100%; }
       .price { display: flex; flex-wrap: wrap; gap: 0.15rem 0.4rem; align-items: baseline; padding-top: 0.6rem; border-top: 1px solid var(--_border); }
-      .price .badge { margin-inline-start: auto; }
+      .setup { flex-basis: 100%; }
       .price strong { font-size: 1.2rem; font-variant-numeric: tabular-nums; }
       .empty { display: grid; gap: 0.75rem; justify-items: center; padding: 3rem 1rem; text-align: center; border: 1px dashed var(--_border); border-radius: var(--_radius); }
       .more { display: grid; gap: 0.5rem; justify-items: center; padding-top: 0.5rem; }

@@ -3,16 +3,19 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import type { Problem } from "./api.js";
+import { addRow, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
 import { HanseElement } from "./element.js";
+import { formStyles, renderFields, renderInput, type FormHost } from "./form.js";
 import type { Listing } from "./gen/hanse/portal/v1/portal_pb.js";
 import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import { Intent } from "./ids.js";
 import { due, minor, period, tiers, totals, unitPrice } from "./money.js";
-import { draftOf, fieldsOf, flat, hint, read, shown, type Draft, type Field } from "./schema.js";
+import { exactNumber, readNumber } from "./number.js";
+import { formOf, Refusal, type Field } from "./schema.js";
 import { base, priceTable } from "./styles.js";
 
-const largestQuantity = 10_000;
-const quantityPath = "#quantity";
+const quantityKey = "#quantity";
+const wrongField = `[aria-invalid="true"], [data-invalid]`;
 
 /**
  * Orders one offer: choices, review, order.
@@ -46,8 +49,9 @@ export class HanseCheckout extends HanseElement {
   private declare placed: { id: string; fresh: boolean } | undefined;
   /** The offer changed under the customer. */
   private declare changed: boolean;
-  private fields: Field[] = [];
+  private form: Field | Refusal = new Refusal([], "type");
   private inputs: JsonObject = {};
+  private entries: Entry[] = [];
 
   constructor() {
     super();
@@ -75,12 +79,9 @@ export class HanseCheckout extends HanseElement {
     this.problem = undefined;
     try {
       const { listing } = await this.api.catalog.getListing({ id: this.listingId });
-      const fields = fieldsOf(listing?.inputsSchema ?? "");
-      if (!listing || !fields) throw new ConnectError("input schema cannot be read", Code.Internal);
-      const before = this.draft;
-      this.fields = fields;
-      this.draft = draftOf(fields);
-      for (const f of flat(fields)) if (before.has(f.path)) this.draft.set(f.path, before.get(f.path)!);
+      if (!listing) throw new ConnectError("no listing", Code.Internal);
+      this.form = formOf(listing.inputsSchema);
+      if (!(this.form instanceof Refusal)) this.draft = keep(draftOf(this.locale, this.form), this.draft);
       this.listing = listing;
     } catch (err) {
       this.problem = this.fail(err);
@@ -102,32 +103,78 @@ export class HanseCheckout extends HanseElement {
     }
   }
 
-  private set(path: string, value: string | boolean): void {
-    this.draft = new Map(this.draft).set(path, value);
-    if (this.errors.has(path)) {
-      // A message stays until what it says is put right.
-      const now = this.check();
-      const errors = new Map(this.errors);
-      if (!now.has(path)) errors.delete(path);
-      this.errors = errors;
-    }
+  /** What the form's fields see of this element. */
+  private get host(): FormHost {
+    return {
+      locale: this.locale, draft: this.draft, errors: this.errors,
+      set: (key, value) => this.set(key, value), addRow: (f) => this.addRow(f), removeRow: (f, id) => this.removeRow(f, id),
+    };
+  }
+
+  private set(key: string, value: string | boolean): void {
+    this.draft = new Map(this.draft).set(key, value);
+    this.settle();
+  }
+
+  private addRow(f: Field): void {
+    this.draft = addRow(this.locale, f, this.draft);
+    this.settle();
+    const added = listRows(f, this.draft).at(-1)!.field.key;
+    void this.focusOn(["input", "select", "textarea", "button"].map((tag) => `[data-row="${CSS.escape(added)}"] ${tag}`).join());
+  }
+
+  private removeRow(f: Field, id: string): void {
+    this.draft = removeRow(f, this.draft, id);
+    this.settle();
+    void this.focusOn(`[id="${CSS.escape("in-" + f.key)}"]`);
+  }
+
+  private setQuantity(text: string): void {
+    this.quantity = text;
+    this.settle();
+  }
+
+  /** A message stays until what it says is put right. */
+  private settle(): void {
+    if (this.errors.size === 0) return;
+    const now = this.check();
+    this.errors = new Map([...this.errors].filter(([key]) => now.has(key)));
   }
 
   private check(): Map<string, string> {
-    const { inputs, errors } = read(this.locale, this.listing?.inputsSchema ?? "", this.fields, this.draft);
+    if (this.form instanceof Refusal) return new Map();
+    const { inputs, errors, entries } = read(this.locale, this.form, this.draft);
     this.inputs = inputs;
-    const n = Number(this.quantity);
-    if (!/^\d+$/.test(this.quantity.trim())) errors.set(quantityPath, this.locale.t("field.integer"));
-    else if (n < 1) errors.set(quantityPath, this.locale.t("field.min", { min: 1 }));
-    else if (n > largestQuantity) errors.set(quantityPath, this.locale.t("field.max", { max: largestQuantity }));
+    this.entries = entries;
+    const wrong = this.wrongQuantity();
+    if (wrong) errors.set(quantityKey, wrong);
     return errors;
+  }
+
+  /** How many pieces one order may have; one where the offer does not say. */
+  private get most(): number {
+    return Math.max(1, Number(this.listing?.maxQuantity ?? 1n));
+  }
+
+  private wrongQuantity(): string {
+    if (this.most === 1) return "";
+    const n = readNumber(this.locale, this.quantity);
+    if (typeof n !== "number" || !Number.isInteger(n)) return this.locale.t("field.integer");
+    if (n < 1) return this.locale.t("field.min", { min: exactNumber(this.locale, 1) });
+    return n > this.most ? this.locale.t("field.max", { max: exactNumber(this.locale, this.most) }) : "";
+  }
+
+  /** The quantity as it is sent; 1 while what is typed is none. */
+  private pieces(): bigint {
+    const n = readNumber(this.locale, this.quantity);
+    return typeof n === "number" && Number.isInteger(n) ? BigInt(Math.min(Math.max(n, 1), this.most)) : 1n;
   }
 
   private review(event: Event): void {
     event.preventDefault();
     this.errors = this.check();
     if (this.errors.size > 0) {
-      void this.focusOn(`[aria-invalid="true"]`);
+      void this.focusOn(wrongField);
       return;
     }
     this.problem = undefined;
@@ -153,7 +200,7 @@ export class HanseCheckout extends HanseElement {
         id,
         items: [{
           action: OrderItemAction.ADD, listingId: this.listingId, listingDigest: this.listing.digest,
-          quantity: BigInt(this.quantity.trim()), inputs: this.inputs,
+          quantity: this.pieces(), inputs: this.inputs,
         }],
       });
       this.placed = { id, fresh: true };
@@ -178,11 +225,11 @@ export class HanseCheckout extends HanseElement {
       void this.focusOn("#step-heading");
       return;
     }
-    const path = this.fieldAt(problem);
-    if (path) {
-      this.errors = new Map([[path, problem.cause || problem.text]]);
+    const key = this.fieldAt(problem);
+    if (key) {
+      this.errors = new Map([[key, problem.cause || problem.text]]);
       this.step = "configure";
-      void this.focusOn(`[aria-invalid="true"]`);
+      void this.focusOn(wrongField);
       return;
     }
     this.problem = problem;
@@ -191,10 +238,9 @@ export class HanseCheckout extends HanseElement {
   /** The form's field for a path of the API: items[0].inputs.plan. */
   private fieldAt(problem: Problem): string {
     const path = problem.field.replace(/^items\[\d+\]\./, "");
-    if (path === "quantity") return quantityPath;
+    if (path === "quantity") return this.most > 1 ? quantityKey : "";
     const inner = path.replace(/^inputs\.?/, "");
-    if (inner === path) return "";
-    return flat(this.fields).find((f) => f.path === inner || inner.startsWith(f.path + ".") || inner.startsWith(f.path + "["))?.path ?? "";
+    return inner === path ? "" : (entryAt(this.entries, inner)?.field.key ?? "");
   }
 
   private again(): void {
@@ -212,6 +258,10 @@ export class HanseCheckout extends HanseElement {
       return html`<div class="stack">${this.heading(0, this.listing.summary?.name ?? "", "name")}
         <div class="notice wait" part="not-orderable"><p>${t.t("error.notOrderable")}</p></div></div>`;
     }
+    if (this.form instanceof Refusal) {
+      return html`<div class="stack">${this.heading(0, this.listing.summary?.name ?? "", "name")}
+        <div class="notice wait" part="not-orderable"><p>${t.t("checkout.unsupported")}</p></div></div>`;
+    }
     const number = this.step === "configure" ? 1 : 2;
     return html`<div class="checkout" part="checkout">
       <header>
@@ -220,7 +270,7 @@ export class HanseCheckout extends HanseElement {
       </header>
       <div class="main stack">
         ${this.changed ? html`<div class="notice wait" role="alert"><p>${t.t("checkout.changed")}</p></div>` : nothing}
-        ${this.step === "configure" ? this.renderForm() : this.renderReview()}
+        ${this.step === "configure" ? this.renderForm(this.form) : this.renderReview()}
       </div>
       ${this.step === "configure" ? this.renderSummary("aside") : nothing}
     </div>`;
@@ -236,93 +286,26 @@ export class HanseCheckout extends HanseElement {
       </div></div></div>`;
   }
 
-  private renderForm(): TemplateResult {
+  private renderForm(form: Field): TemplateResult {
     const t = this.locale;
     return html`<form novalidate class="stack" part="form" @submit=${this.review}>
       ${this.heading(1, t.t("checkout.options"), "step-heading", "step-heading")}
       ${this.errors.size ? html`<p class="notice bad" role="alert">${t.t("checkout.fix")}</p>` : nothing}
-      ${this.fields.map((f) => this.renderField(f))}
-      ${this.renderInput({
-        id: "quantity", path: quantityPath, title: t.t("checkout.quantity"), description: "", hint: t.t("field.hint.range", { min: 1, max: largestQuantity }), required: true,
-        control: (attrs) => html`<input id="quantity" class="input short" part="input" inputmode="numeric" autocomplete="off" aria-required="true"
-          aria-invalid=${attrs.invalid} aria-describedby=${attrs.describedBy || nothing} .value=${live(this.quantity)}
-          @input=${(e: Event) => this.setQuantity((e.target as HTMLInputElement).value)} />`,
-      })}
+      ${renderFields(this.host, form)}
+      ${this.most > 1 ? this.renderQuantity() : nothing}
       <div><button type="submit" class="button" part="continue">${t.t("checkout.continue")}</button></div>
     </form>`;
   }
 
-  private setQuantity(text: string): void {
-    this.quantity = text;
-    const now = this.check();
-    if (!now.has(quantityPath) && this.errors.has(quantityPath)) {
-      const errors = new Map(this.errors);
-      errors.delete(quantityPath);
-      this.errors = errors;
-    }
-  }
-
-  private renderField(f: Field): TemplateResult | typeof nothing {
-    const value = this.draft.get(f.path) ?? "";
-    const id = "in-" + f.path;
-    if (f.kind === "group") {
-      return html`<fieldset class="group" part="group"><legend>${f.title}</legend>
-        ${f.description ? html`<p class="muted small">${f.description}</p>` : nothing}
-        <div class="stack">${f.fields.map((inner) => this.renderField(inner))}</div></fieldset>`;
-    }
-    if (f.kind === "unsupported" && !f.required) return nothing;
-    const common = { id, path: f.path, title: f.title, description: f.description, hint: hint(this.locale, f), required: f.required };
-    if (f.kind === "boolean") {
-      return html`<div class="field" part="field">
-        <label class="check"><input id=${id} type="checkbox" .checked=${live(value === true)} aria-describedby=${f.description ? id + "-about" : nothing}
-          @change=${(e: Event) => this.set(f.path, (e.target as HTMLInputElement).checked)} /><span>${f.title}</span></label>
-        ${f.description ? html`<p id=${id + "-about"} class="muted small indent">${f.description}</p>` : nothing}
-        ${this.renderError(f.path, id)}</div>`;
-    }
-    return this.renderInput({ ...common, control: (attrs) => this.renderControl(f, id, String(value), attrs) });
-  }
-
-  private renderControl(f: Field, id: string, value: string, attrs: ControlAttributes): TemplateResult {
-    const on = (e: Event) => this.set(f.path, (e.target as HTMLInputElement).value);
-    const described = attrs.describedBy || nothing;
-    switch (f.kind) {
-      case "choice":
-        return html`<select id=${id} class="input" part="input" aria-required=${f.required} aria-invalid=${attrs.invalid} aria-describedby=${described} @change=${on}>
-          ${f.required && value !== "" ? nothing : html`<option value="" ?selected=${value === ""}>${this.locale.t("checkout.choose")}</option>`}
-          ${f.choices.map((c, i) => html`<option value=${i} ?selected=${value === String(i)}>${c.title}</option>`)}
-        </select>`;
-      case "longText":
-        return html`<textarea id=${id} class="input" part="input" aria-required=${f.required} aria-invalid=${attrs.invalid} aria-describedby=${described}
-          .value=${live(value)} @input=${on}></textarea>`;
-      case "unsupported":
-        return html`<p id=${id} class="muted" aria-invalid=${attrs.invalid}>${this.locale.t("checkout.unsupported")}</p>`;
-      default: {
-        const numeric = f.kind === "integer" || f.kind === "number";
-        const example = f.schema.examples?.[0];
-        return html`<input id=${id} class="input ${numeric ? "short" : ""}" part="input" type=${f.kind === "secret" ? "password" : f.schema.format === "email" ? "email" : "text"}
-          inputmode=${f.kind === "integer" ? "numeric" : f.kind === "number" ? "decimal" : nothing}
-          autocomplete=${f.kind === "secret" ? "new-password" : "off"} autocapitalize="none" spellcheck="false"
-          placeholder=${typeof example === "string" || typeof example === "number" ? String(example) : nothing}
-          aria-required=${f.required} aria-invalid=${attrs.invalid} aria-describedby=${described} .value=${live(value)} @input=${on} />`;
-      }
-    }
-  }
-
-  private renderInput(f: { id: string; path: string; title: string; description: string; hint: string; required: boolean; control: (attrs: ControlAttributes) => TemplateResult }): TemplateResult {
-    const error = this.errors.get(f.path);
-    const about = [f.description, f.hint].filter(Boolean).join(" · ");
-    const describedBy = [error ? f.id + "-error" : "", about ? f.id + "-about" : ""].filter(Boolean).join(" ");
-    return html`<div class="field" part="field">
-      <label for=${f.id}>${f.title}${f.required ? nothing : html` <span class="muted small">(${this.locale.t("optional")})</span>`}</label>
-      ${f.control({ invalid: error !== undefined, describedBy })}
-      ${this.renderError(f.path, f.id)}
-      ${about ? html`<p id=${f.id + "-about"} class="muted small">${about}</p>` : nothing}
-    </div>`;
-  }
-
-  private renderError(path: string, id: string): TemplateResult | typeof nothing {
-    const error = this.errors.get(path);
-    return error ? html`<p id=${id + "-error"} class="error small" part="field-error"><span aria-hidden="true">⚠ </span>${error}</p>` : nothing;
+  private renderQuantity(): TemplateResult {
+    const t = this.locale;
+    return renderInput(this.host, {
+      id: "quantity", key: quantityKey, title: t.t("checkout.quantity"), required: true,
+      about: [t.t("field.hint.range", { min: exactNumber(t, 1), max: exactNumber(t, this.most) })],
+      control: (c) => html`<input id="quantity" class="input short" part="input" inputmode="numeric" autocomplete="off" aria-required="true"
+        aria-invalid=${c.invalid} aria-describedby=${c.describedBy || nothing} .value=${live(this.quantity)}
+        @input=${(e: Event) => this.setQuantity((e.target as HTMLInputElement).value)} />`,
+    });
   }
 
   private renderReview(): TemplateResult {
@@ -330,8 +313,8 @@ export class HanseCheckout extends HanseElement {
     return html`<section class="stack" part="review">
       ${this.heading(1, t.t("checkout.review"), "step-heading", "step-heading")}
       <dl class="choices">
-        ${flat(this.fields).filter((f) => f.kind !== "unsupported").map((f) => html`<div><dt>${f.title}</dt><dd>${shown(t, f, this.draft)}</dd></div>`)}
-        <div><dt>${t.t("checkout.quantity")}</dt><dd>${t.number(Number(this.quantity))}</dd></div>
+        ${this.entries.map((e) => this.renderEntry(e))}
+        ${this.most > 1 ? html`<div><dt>${t.t("checkout.quantity")}</dt><dd>${exactNumber(t, Number(this.pieces()))}</dd></div>` : nothing}
       </dl>
       ${this.renderSummary("above")} ${this.showProblem(this.problem)}
       <div class="row actions">
@@ -339,6 +322,17 @@ export class HanseCheckout extends HanseElement {
         <button type="button" class="button quiet" part="back" ?disabled=${this.busy} @click=${this.back}>${t.t("checkout.back")}</button>
       </div>
     </section>`;
+  }
+
+  /** One value as it is sent, under the names of what it belongs to. */
+  private renderEntry(e: Entry): TemplateResult | typeof nothing {
+    const f = e.field;
+    const t = this.locale;
+    const holds = Array.isArray(e.value) ? e.value.length > 0 : e.value !== undefined && e.value !== null;
+    if ((f.kind === "group" || f.kind === "list") && holds) return nothing; // what is in it has lines of its own
+    const variant = f.kind === "variant" ? f.variants[Number(this.draft.get(f.key) || -1)]?.title : undefined;
+    const name = f.title === "-" ? t.t("checkout.variant") : f.title;
+    return html`<div><dt>${e.under.map((u) => html`${u} › `)}${name}</dt><dd>${variant ?? shown(t, e)}</dd></div>`;
   }
 
   /** The price: beside the choices, then right above the order button, where the law wants it. */
@@ -349,14 +343,12 @@ export class HanseCheckout extends HanseElement {
 
   private renderTotals(): TemplateResult {
     const t = this.locale;
-    const n = /^\d+$/.test(this.quantity.trim()) ? BigInt(this.quantity.trim()) : 1n;
-    const quantity = n < 1n ? 1n : n > BigInt(largestQuantity) ? BigInt(largestQuantity) : n;
-    const sum = totals(this.listing!.prices, quantity);
+    const sum = totals(this.listing!.prices, this.pieces());
     const now = (sum.oneOff ?? 0n) + sum.recurring.reduce((all, r) => all + r.amount, 0n);
     const amount = (units: bigint) => minor(t, units, sum.currency);
     return html`<table class="totals" part="totals"><tbody>
-        ${sum.oneOff === undefined ? nothing : html`<tr><th scope="row">${t.t("checkout.once")}</th><td class="amount">${amount(sum.oneOff)}</td></tr>`}
-        ${sum.recurring.map((r) => html`<tr><th scope="row">${t.t("checkout.firstPeriod")}<br /><span class="muted small">${t.t("checkout.then", { price: `${amount(r.amount)} ${period(t, r.period)}` })}</span></th>
+        ${!sum.oneOff ? nothing : html`<tr><th scope="row">${t.t("checkout.once")}</th><td class="amount">${amount(sum.oneOff)}</td></tr>`}
+        ${sum.recurring.filter((r) => r.amount !== 0n).map((r) => html`<tr><th scope="row">${t.t("checkout.firstPeriod")}<br /><span class="muted small">${t.t("checkout.then", { price: `${amount(r.amount)} ${period(t, r.period)}` })}</span></th>
           <td class="amount">${amount(r.amount)}</td></tr>`)}
         <tr class="due"><th scope="row">${t.t("checkout.due")}</th><td class="amount" part="total">${amount(now)}</td></tr>
       </tbody></table>
@@ -371,22 +363,17 @@ export class HanseCheckout extends HanseElement {
   static override styles = [
     base,
     priceTable,
+    formStyles,
     css`
       .checkout { display: grid; gap: 1.5rem 2.5rem; grid-template-columns: minmax(0, 1fr) minmax(15rem, 20rem); align-items: start; }
       header { grid-column: 1 / -1; }
       .summary { display: grid; gap: 0.75rem; }
       .summary.aside { position: sticky; top: 1rem; }
-      .field { display: grid; gap: 0.3rem; max-width: 34rem; }
-      .field > label { font-weight: 600; }
-      .short { max-width: 12rem; }
-      .indent { padding-inline-start: 1.75rem; }
-      .error { color: var(--_danger); font-weight: 600; }
-      .group { display: grid; gap: 0.75rem; padding: 1rem; border: 1px solid var(--_border); border-radius: var(--_radius-small); }
-      .group legend { font-weight: 600; padding-inline: 0.4rem; }
       .choices { border: 1px solid var(--_border); border-radius: var(--_radius); background: var(--_surface); }
       .choices > div { display: grid; grid-template-columns: minmax(7rem, 14rem) 1fr; gap: 0.1rem 1rem; padding: 0.65rem 1rem; }
       .choices > div + div { border-top: 1px solid var(--_border); }
       dt { color: var(--_muted); }
+      dd { white-space: pre-wrap; }
       .button.strong { min-height: 3.1rem; font-size: 1.05rem; }
       .totals th { font-weight: 400; }
       .totals .due > * { border-bottom: 0; padding-top: 0.8rem; font-weight: 700; font-size: 1.1rem; }
@@ -402,7 +389,7 @@ export class HanseCheckout extends HanseElement {
   ];
 }
 
-interface ControlAttributes {
-  invalid: boolean;
-  describedBy: string;
+/** A new form's draft with what was entered before the offer changed. */
+function keep(draft: Draft, before: Draft): Draft {
+  return new Map([...draft, ...[...before].filter(([key, value]) => !draft.has(key) || typeof draft.get(key) === typeof value)]);
 }

@@ -95,7 +95,7 @@ export abstract class HanseElement extends LitElement {
       <p>${problem.text}</p>
       ${problem.login && this.loginHref
         ? html`<a class="button" part="login-link" href=${this.href(this.loginHref, { next: location.pathname + location.search })}>${this.locale.t("login")}</a>`
-        : retry && !problem.login
+        : retry && problem.retry
           ? html`<button type="button" class="button quiet" part="retry" @click=${retry}>${this.locale.t("retry")}</button>`
           : nothing}
     </div>`;

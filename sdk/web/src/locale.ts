@@ -38,6 +38,11 @@ export class Locale {
     return new Locale(valid, await load());
   }
 
+  /** Whether the sidecar's own words, which are English, are in this language. */
+  get english(): boolean {
+    return this.tag.split("-")[0] === "en";
+  }
+
   /** The text of a key with its {placeholders} filled. */
   t(key: Key, values: Values = {}): string {
     return this.messages[key].replace(/\{(\w+)\}/g, (whole, name: string) => {
@@ -80,11 +85,25 @@ export class Locale {
 }
 
 function supported(tag: string): string {
+  const canonical = canonicalTag(tag);
+  return canonical && Object.hasOwn(loaders, canonical.split("-")[0]!) ? regional(canonical) : regional("en");
+}
+
+/**
+ * A language that names no region is written as in the reader's own: dates and numbers of a page in English look British to a
+ * browser that is set to British English.
+ */
+function regional(tag: string): string {
+  const language = tag.split("-")[0]!;
+  if (tag !== language) return tag;
+  const own = (globalThis.navigator?.languages ?? []).map(canonicalTag).filter((t) => t !== undefined);
+  return own.find((t) => t.startsWith(language + "-")) ?? tag;
+}
+
+function canonicalTag(tag: string): string | undefined {
   try {
-    const canonical = Intl.getCanonicalLocales(tag)[0];
-    if (canonical && canonical.split("-")[0]! in loaders) return canonical;
+    return Intl.getCanonicalLocales(tag)[0];
   } catch {
-    // not a language tag
+    return undefined; // not a language tag
   }
-  return "en";
 }

@@ -1,3 +1,4 @@
+import type { ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
 import type { Amount, PriceComponent, UnitPrice } from "./gen/hanse/type/v1/type_pb.js";
 import { PriceKind } from "./gen/hanse/type/v1/type_pb.js";
 import type { Locale } from "./locale.js";
@@ -40,6 +41,11 @@ export function money(locale: Locale, amount: Amount | undefined): string {
   return format(locale, decimal(amount.minorUnits, digits), amount.currency, digits, digits);
 }
 
+/** Whether an amount is worth showing: "€0.00 per month" says nothing. */
+export function owed(amount: Amount | undefined): boolean {
+  return amount !== undefined && amount.minorUnits !== 0n;
+}
+
 /** Money in minor units, without a message around it. */
 export function minor(locale: Locale, units: bigint, currency: string): string {
   const digits = digitsOf(currency);
@@ -53,10 +59,21 @@ export function rough(locale: Locale, units: bigint, currency: string): string {
   return format(locale, decimal(units, digits), currency, whole ? 0 : digits, digits);
 }
 
-/** A unit price with all its places: EUR 0.0043. */
+/** A rate of usage, with all its places: EUR 0.0043. */
 export function unitPrice(locale: Locale, price: UnitPrice | undefined): string {
   if (!price) return "";
   return format(locale, decimal(price.value, price.scale), price.currency, digitsOf(price.currency), price.scale);
+}
+
+/**
+ * A component's unit price as it is shown: what is owed is rounded to a minor unit, as one piece is charged; a rate of usage and
+ * what is below a minor unit keep their places.
+ */
+export function componentPrice(locale: Locale, c: PriceComponent, price: UnitPrice | undefined): string {
+  if (!price || c.kind === PriceKind.USAGE) return unitPrice(locale, price);
+  const extra = price.scale - digitsOf(price.currency);
+  if (extra <= 0 || price.value < 10n ** BigInt(extra)) return unitPrice(locale, price);
+  return minor(locale, halfEven(price.value, extra), price.currency);
 }
 
 /** "per month" from P1M; the duration itself where it is not a plain one. */
@@ -71,6 +88,28 @@ export function period(locale: Locale, iso: string): string {
 export function headlinePer(locale: Locale, per: string): string {
   if (per === "") return locale.t("price.once");
   return /^P\d/.test(per) ? period(locale, per) : locale.t("price.perUnit", { unit: per });
+}
+
+/** What a listing costs, in the words of a card: "from €9.11", "per month", "+ €15.00 setup". */
+export interface Headline {
+  price: string;
+  /** "" where nothing is owed at all. */
+  per: string;
+  setup: string;
+}
+
+type Priced = Pick<ListingSummary, "headlinePrice" | "headlinePer" | "headlineRate" | "headlineFrom" | "setupPrice">;
+
+/** The headline price; of several variants it is the cheapest one's. */
+export function headline(locale: Locale, l: Priced, variants = 1): Headline {
+  const free = (l.headlinePrice?.minorUnits ?? 0n) === 0n;
+  const exact = l.headlineRate ? unitPrice(locale, l.headlineRate) : money(locale, l.headlinePrice);
+  if (free) return { price: locale.t("price.free"), per: "", setup: "" };
+  return {
+    price: l.headlineFrom || variants > 1 ? locale.t("price.from", { price: exact }) : exact,
+    per: headlinePer(locale, l.headlinePer),
+    setup: l.setupPrice ? locale.t("price.setup", { price: money(locale, l.setupPrice) }) : "",
+  };
 }
 
 /** When and for what a component is owed. */
@@ -96,7 +135,7 @@ export function tiers(locale: Locale, c: PriceComponent): { range: string; price
       : i === 0 ? locale.t("price.firstTier", { to: end })
       : locale.t("price.middleTier", { from: start, to: end });
     from = tier.upTo + 1n;
-    return { range, price: unitPrice(locale, tier.price) };
+    return { range, price: componentPrice(locale, c, tier.price) };
   });
 }
 
@@ -139,6 +178,7 @@ function exact(c: PriceComponent, quantity: bigint): bigint {
   return sum;
 }
 
+/** value / 10^places, a tie to the even neighbour. */
 function halfEven(value: bigint, places: number): bigint {
   const unit = 10n ** BigInt(places);
   const whole = value / unit;

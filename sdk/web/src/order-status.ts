@@ -5,7 +5,7 @@ import { HanseElement } from "./element.js";
 import type { Order, OrderLine } from "./gen/hanse/portal/v1/portal_pb.js";
 import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import type { Locale } from "./locale.js";
-import { money, period } from "./money.js";
+import { money, owed, period } from "./money.js";
 import { base } from "./styles.js";
 
 const firstPause = 1_000;
@@ -97,7 +97,9 @@ export class HanseOrderStatus extends HanseElement {
     const t = this.locale;
     const order = this.order;
     if (!order) {
-      return html`${this.showProblem(this.problem, () => void this.follow())} ${this.problem ? nothing : this.showLoading()}
+      return html`${this.problem
+          ? html`<div class="stack">${this.heading(0, t.t("order.title"), "title")} ${this.showProblem(this.problem, () => void this.follow())}</div>`
+          : this.showLoading()}
         <p role="status" class="muted small">${this.lost ? t.t("order.reconnecting") : ""}</p>`;
     }
     const line = order.items.length === 1 ? order.items[0] : undefined;
@@ -107,16 +109,16 @@ export class HanseOrderStatus extends HanseElement {
       <header class="head">
         <div>${this.heading(0, title, "title")}
           <p class="muted small">${t.t("order.number")} <span class="mono">${order.id}</span></p></div>
-        <p role="status" aria-live="polite" part="state"><span class="badge ${tone(order.state)}">${stateText(t, order.state)}</span></p>
+        <p role="status" aria-live="polite" part="state"><span class="badge ${tone(order.state)}">${stateText(t, order.state, ending)}</span></p>
       </header>
       ${this.problem ? this.showProblem(this.problem, () => void this.follow()) : nothing}
       ${this.renderSteps(order, ending)} ${this.renderOutcome(order, ending)} ${line ? (ending ? nothing : this.renderLine(line)) : this.renderLines(order.items)}
       <section class="stack" part="history">
         ${this.heading(1, t.t("order.history"), "history-heading")}
         <ol class="history">
-          ${(order.events.length ? order.events : [{ at: order.placedAt, state: order.state, message: order.message }]).map((event) => html`<li>
-            ${this.time(event.at)}<span><strong>${stateText(t, event.state)}</strong>
-            ${event.message ? html`<span class="muted small message">${event.message}</span>` : nothing}</span></li>`)}
+          ${(order.events.length ? order.events : [{ at: order.placedAt, state: order.state, reason: order.reason }]).map((event) => html`<li>
+            ${this.time(event.at)}<span><strong>${stateText(t, event.state, ending)}</strong>
+            ${event.reason ? html`<span class="muted small message">${reasonText(t, event.reason)}</span>` : nothing}</span></li>`)}
         </ol>
         <p class="muted small live" role="status">${order.ended ? "" : this.lost ? t.t("order.reconnecting") : html`<span class="dot" aria-hidden="true"></span>${t.t("order.live")}`}</p>
       </section>
@@ -132,7 +134,7 @@ export class HanseOrderStatus extends HanseElement {
     const steps = [
       t.t("order.step.received"),
       ending ? t.t("subs.state.pendingTerminate") : t.t("order.step.setup"),
-      bad ? stateText(t, order.state) : ending ? t.t("order.step.ended") : t.t("order.step.ready"),
+      bad ? stateText(t, order.state, ending) : ending ? t.t("order.step.ended") : t.t("order.step.ready"),
     ];
     return html`<ol class="steps" part="steps" aria-label=${t.t("order.progress")}>
       ${steps.map((text, i) => {
@@ -149,9 +151,9 @@ export class HanseOrderStatus extends HanseElement {
         ${this.servicesHref ? html`<a class="button" part="services-link" href=${this.servicesHref}>${t.t("order.services")}</a>` : nothing}</div>`;
     }
     if (order.ended) {
-      return html`<div class="notice bad" part="outcome"><p><strong>${stateText(t, order.state)}</strong>${order.message ? html`<br />${order.message}` : nothing}</p></div>`;
+      return html`<div class="notice bad" part="outcome"><p><strong>${stateText(t, order.state, ending)}</strong>${order.reason ? html`<br />${reasonText(t, order.reason)}` : nothing}</p></div>`;
     }
-    const note = t.maybe(`order.note.${order.state}`);
+    const note = order.reason ? reasonText(t, order.reason) : t.maybe(`order.note.${order.state}`);
     return note ? html`<div class="notice wait" part="outcome"><p>${note}</p></div>` : nothing;
   }
 
@@ -160,8 +162,8 @@ export class HanseOrderStatus extends HanseElement {
     const t = this.locale;
     return html`<ul class="stack" part="lines">${lines.map((line) => html`<li class="stack item">
       <div class="head"><strong>${line.action === OrderItemAction.DELETE ? t.t("order.terminate", { name: line.name }) : line.name}</strong>
-        <span class="badge ${tone(line.state)}">${stateText(t, line.state)}</span></div>
-      ${line.message ? html`<span class="muted small message">${line.message}</span>` : nothing}
+        <span class="badge ${tone(line.state)}">${stateText(t, line.state, line.action === OrderItemAction.DELETE)}</span></div>
+      ${line.reason ? html`<span class="muted small message">${reasonText(t, line.reason)}</span>` : nothing}
       ${line.action === OrderItemAction.DELETE ? nothing : this.renderLine(line)}</li>`)}
     </ul>`;
   }
@@ -170,8 +172,8 @@ export class HanseOrderStatus extends HanseElement {
     const t = this.locale;
     return html`<dl class="line panel" part="line">
       <div><dt>${t.t("checkout.quantity")}</dt><dd>${t.number(line.quantity)}</dd></div>
-      ${line.oneOff ? html`<div><dt>${t.t("checkout.once")}</dt><dd>${money(t, line.oneOff)}</dd></div>` : nothing}
-      ${line.recurring ? html`<div><dt>${capital(period(t, line.period))}</dt><dd>${money(t, line.recurring)}</dd></div>` : nothing}
+      ${owed(line.oneOff) ? html`<div><dt>${t.t("checkout.once")}</dt><dd>${money(t, line.oneOff)}</dd></div>` : nothing}
+      ${owed(line.recurring) ? html`<div><dt>${capital(period(t, line.period))}</dt><dd>${money(t, line.recurring)}</dd></div>` : nothing}
     </dl>`;
   }
 
@@ -218,9 +220,14 @@ export class HanseOrderStatus extends HanseElement {
   ];
 }
 
-/** A state in words: the exact one, else its top state, else as it came. */
-export function stateText(t: Locale, state: string): string {
-  return t.maybe(`order.state.${state}`) ?? t.maybe(`order.state.${state.split(".")[0]}`) ?? state;
+/** A state in words: the exact one, else its top state, else as it came. An order that ends something has words of its own. */
+export function stateText(t: Locale, state: string, ending = false): string {
+  return (ending ? t.maybe(`order.ending.${state}`) : undefined) ?? t.maybe(`order.state.${state}`) ?? t.maybe(`order.state.${state.split(".")[0]}`) ?? state;
+}
+
+/** Why, in words. A code that a newer sidecar sends and this page does not know says no more than that it did not work. */
+export function reasonText(t: Locale, reason: string): string {
+  return t.maybe(`order.reason.${reason}`) ?? t.t("order.reason.order_refused");
 }
 
 function tone(state: string): string {

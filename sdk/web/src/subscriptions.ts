@@ -5,8 +5,9 @@ import { HanseElement } from "./element.js";
 import type { AccessField, Order, Subscription } from "./gen/hanse/portal/v1/portal_pb.js";
 import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import { Intent } from "./ids.js";
-import { money, period } from "./money.js";
-import { dateOf, stateText } from "./order-status.js";
+import type { Locale } from "./locale.js";
+import { money, owed, period } from "./money.js";
+import { dateOf, reasonText, stateText } from "./order-status.js";
 import { base } from "./styles.js";
 
 /** How often the list is read again while something in it is about to change. */
@@ -97,9 +98,7 @@ export class HanseSubscriptions extends HanseElement {
       const res = await this.api.subscriptions.revealAccessData({ subscriptionId: s.id });
       this.setAccess(s.id, { fields: res.fields, shown: new Set() });
     } catch (err) {
-      const problem = this.fail(err);
-      if (problem.reason === "access_data_pending") problem.text = this.locale.t("subs.pending");
-      this.setAccess(s.id, { problem, shown: new Set() });
+      this.setAccess(s.id, { problem: this.fail(err), shown: new Set() });
     }
   }
 
@@ -173,7 +172,7 @@ export class HanseSubscriptions extends HanseElement {
       }
       if (last.state === "completed") this.said = { text: this.locale.t("subs.terminated", { name: s.name }), tone: "good" };
       else if (last.ended) {
-        const cause = last.message || stateText(this.locale, last.state);
+        const cause = last.reason ? reasonText(this.locale, last.reason) : stateText(this.locale, last.state);
         this.said = { text: this.locale.t("subs.terminateFailed", { name: s.name, cause }), tone: "bad" };
       }
     } catch (err) {
@@ -210,13 +209,13 @@ export class HanseSubscriptions extends HanseElement {
         <div>
           ${this.heading(0, s.name, "item-name")}
           <p class="facts muted small">
-            ${s.recurring ? html`<span>${money(t, s.recurring)} ${period(t, s.period)}</span>` : nothing}
+            ${owed(s.recurring) ? html`<span>${money(t, s.recurring)} ${period(t, s.period)}</span>` : nothing}
             ${s.quantity > 1n ? html`<span>${t.t("subs.quantity", { count: Number(s.quantity) })}</span>` : nothing}
             ${over(s) && end ? html`<span>${t.t("subs.endedAt", { date: t.date(end) })}</span>` : since ? html`<span>${t.t("subs.since", { date: t.date(since) })}</span>` : nothing}
             ${this.orderHref && s.orderId ? html`<a href=${this.href(this.orderHref, { id: s.orderId })}>${t.t("subs.order")}<span class="hidden-text"> ${s.name}</span></a>` : nothing}
           </p>
         </div>
-        <span class="badge ${tone(s.state)}" part="item-state">${t.maybe(`subs.state.${s.state.split(".")[0]}`) ?? s.state}</span>
+        <span class="badge ${tone(s.state)}" part="item-state">${subscriptionState(t, s.state)}</span>
       </div>
       ${over(s) || s.state === "pendingActive" || s.state === "pendingTerminate"
         ? nothing
@@ -301,6 +300,11 @@ export class HanseSubscriptions extends HanseElement {
       dialog::backdrop { background: rgb(0 0 0 / 0.5); }
     `,
   ];
+}
+
+/** A state in words: the exact one, else its top state, else as it came. */
+export function subscriptionState(t: Locale, state: string): string {
+  return t.maybe(`subs.state.${state}`) ?? t.maybe(`subs.state.${state.split(".")[0]}`) ?? state;
 }
 
 /** Only web addresses become links; javascript: and the like stay text. */

@@ -20,7 +20,32 @@ export async function open({ executable, profile }) {
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
   context.setDefaultTimeout(15_000);
+  await context.addInitScript(() => {
+    window.layoutShift = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+  });
   return context;
+}
+
+/** The most that a page may move while it loads: a cumulative layout shift that nobody notices. */
+const mostShift = 0.05;
+
+/** Loads a page in both widths and fails where it moves. */
+export async function still(page, address, ready) {
+  const shifts = [];
+  for (const size of [wide, narrow]) {
+    await page.setViewportSize(size);
+    await page.goto(address);
+    await page.locator(ready).first().waitFor();
+    await settle(page);
+    const shift = await page.evaluate(() => window.layoutShift);
+    check(shift <= mostShift, `${address} moves by ${shift.toFixed(3)} at ${size.width} px while it loads`);
+    shifts.push(shift.toFixed(3));
+  }
+  await page.setViewportSize(wide);
+  return shifts.join(" and ");
 }
 
 /** Watch records what must not happen on any page of an origin. */

@@ -6,11 +6,11 @@
 // --query finds the offer to buy, which must be a web application with a password; --inputs fills its form by field name.
 // --brief walks the same way without looking at each page's accessibility, widths, languages and colours.
 // Progress goes to standard error; standard output carries one JSON object. Exit code 0 when every check held.
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Inspector, Watch, check, focused, open, tabTo, wide } from "./browser.mjs";
+import { Inspector, Watch, check, focused, open, still, tabTo, wide } from "./browser.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -47,6 +47,13 @@ if (result) console.log(JSON.stringify(result));
 async function journey() {
   await look();
   await findAndFilter();
+  if (!args.brief) {
+    await orderableFirst();
+    await address();
+    await variants();
+    await missing();
+    await search();
+  }
   const offer = await openOffer();
   await signIn();
   await fillWrongly();
@@ -57,7 +64,9 @@ async function journey() {
   const used = await reveal(offer);
   await terminate(offer);
   if (!args.brief) {
-    await languages();
+    await nothingMoves(orderId);
+    await languages(orderId);
+    await everyEvent();
     await darkAndForced();
   }
   watch.assert();
@@ -122,22 +131,130 @@ async function findAndFilter() {
   await page.getByRole("button", { name: "Clear all filters" }).last().click();
   await answered();
   check((await focused(page)).id === "query", "clearing does not bring the focus back to the search");
-  await page.keyboard.type(args.query);
+  await search();
+  await inspector.inspect(page, "catalog-search");
+  log(`found ${await total()} of ${all} for ${args.query}`);
+}
+
+async function catalog(query = "") {
+  await page.goto(origin + "/marketplace" + query);
+  await page.locator("hanse-catalog [part=card], hanse-catalog [part=empty]").first().waitFor();
+}
+
+/** Looks for the offer to buy, cheapest first. */
+async function search() {
+  if (!page.url().startsWith(origin + "/marketplace")) await catalog();
+  await page.locator("hanse-catalog #query").fill(args.query);
   await answered();
   check((await total()) > 0, `nothing is found for ${args.query}`);
-
   await page.locator("hanse-catalog [part=sort]").selectOption({ label: "Price, lowest first" });
   await answered();
   check((await page.locator("hanse-catalog [part=currency]").inputValue()) !== "", "sorting by price names no currency");
-  await inspector.inspect(page, "catalog-search");
-  log(`found ${await total()} of ${all} for ${args.query}`);
+}
+
+/** What can be ordered stands before what cannot, and can be asked for alone; nothing costs "0.00". */
+async function orderableFirst() {
+  for (const query of ["", "?sort=name&q=a", "?currency=EUR&sort=price-asc", "?currency=EUR&sort=price-desc"]) {
+    await catalog(query);
+    const cards = await page.locator("hanse-catalog [part=card]").evaluateAll((all) => all.map((c) => c.querySelector("[part=card-availability]") === null));
+    check(cards[0] === true || !cards.includes(true), `${query}: the first offer cannot be ordered`);
+    check(!cards.some((can, i) => can && cards[i - 1] === false), `${query}: what cannot be ordered stands before what can`);
+    const prices = (await page.locator("hanse-catalog [part=card-price]").allInnerTexts()).join(" | ");
+    check(!/\D0[.,]00(?!\d)/.test(prices), `${query}: a price of nothing: ${prices}`);
+  }
+  await catalog();
+  const all = await total();
+  const box = page.locator("hanse-catalog [data-facet=availability] label", { hasText: "Can be ordered now" });
+  const counted = Number((await box.locator(".count").innerText()).replace(/\D/g, ""));
+  await box.locator("input").check();
+  await answered();
+  check((await total()) === counted && counted < all, `${await total()} can be ordered, ${counted} counted, ${all} in all`);
+  check((await page.locator("hanse-catalog [part=card-availability]").count()) === 0, "something that cannot be ordered is among what can");
+}
+
+/** The address holds the search: going back and forward, sharing it, and nonsense in it. */
+async function address() {
+  await catalog("?utm=letter");
+  const all = await total();
+  await page.locator("hanse-catalog [data-facet=country] input[value=FI]").check();
+  await answered();
+  const finland = await total();
+  await page.locator("hanse-catalog #query").pressSequentially("server");
+  await answered();
+  const servers = await total();
+  const shared = page.url();
+  check(new URL(shared).search === "?utm=letter&q=server&country=FI", `the address is ${shared}`);
+  for (const [go, want] of [["goBack", finland], ["goBack", all], ["goForward", finland], ["goForward", servers]]) {
+    await page[go]();
+    await answered();
+    check((await total()) === want, `${go}: ${await total()} offers, not ${want}`);
+  }
+  check((await page.locator("hanse-catalog #query").inputValue()) === "server", "forward does not fill in the words again");
+  const other = await context.newPage();
+  await other.goto(shared + "&page=2");
+  await other.locator("hanse-catalog [part=card]").first().waitFor();
+  check((await other.locator("hanse-catalog [part=count]").innerText()) === (await page.locator("hanse-catalog [part=count]").innerText()), "a shared address shows something else");
+  await other.close();
+  await catalog("?sort=sideways&page=-3&currency=euro&price=9-1&orderable=maybe&country=&region=" + "x".repeat(300) + "&colour=red");
+  check((await total()) === all, "nonsense in the address is not left out");
+  await catalog("?page=2");
+  check((await page.locator("hanse-catalog [part=card]").count()) > 24, "the address does not show the second page");
+}
+
+/** A product of many variants is one card, and its page leads from one to the others. */
+async function variants() {
+  await catalog("?q=cloud+server");
+  const card = page.locator("hanse-catalog [part=card]", { has: page.locator("[part=card-variants]") }).first();
+  const family = await card.locator("[part=card-link]").innerText();
+  check((await page.locator("hanse-catalog [part=card-link]", { hasText: new RegExp(`^${family}`) }).count()) === 1, `${family} has several cards`);
+  check(/^from /.test(await card.locator("[part=card-price]").innerText()), "a card of several prices does not say from");
+  await card.locator("[part=card-link]").click();
+  await page.locator("hanse-offering [part=variants]").waitFor();
+  await inspector.inspect(page, "offering-variants");
+  const name = await page.getByRole("heading", { level: 1 }).innerText();
+  const at = await page.locator("hanse-offering [aria-current]").allInnerTexts();
+  const last = page.locator("hanse-offering [part=variant-choice]").first().locator("a[part=variant]").last();
+  await last.focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((before) => document.querySelector("hanse-offering").shadowRoot?.querySelector("h1")?.textContent.trim() !== before, name);
+  await page.locator("hanse-offering [part=variants]").waitFor();
+  const now = await page.locator("hanse-offering [aria-current]").allInnerTexts();
+  check(now.length === at.length && now[0] !== at[0] && now[1] === at[1], `another plan of ${at} is ${now}`);
+}
+
+/** What is not there says so, and what was not reached can be tried again. */
+async function missing() {
+  await page.goto(origin + "/marketplace/lst-of-nothing");
+  const error = page.locator("hanse-offering [part=error]");
+  await error.waitFor();
+  check(/no such offer/.test(await error.innerText()) && (await error.locator("[part=retry]").count()) === 0, `a missing offer says ${await error.innerText()}`);
+  await inspector.inspect(page, "offering-missing");
+  await page.route("**/hanse/api/**", (route) => route.abort());
+  await page.goto(origin + "/marketplace");
+  const lost = page.locator("hanse-catalog [part=error]");
+  await lost.waitFor();
+  check(/connection failed/.test(await lost.innerText()), `a network failure says ${await lost.innerText()}`);
+  await page.unroute("**/hanse/api/**");
+  await lost.locator("[part=retry]").click();
+  await page.locator("hanse-catalog [part=card]").first().waitFor();
+}
+
+/** Nothing that people read moves while a page loads. */
+async function nothingMoves(orderId) {
+  await catalog();
+  const offer = new URL(await page.locator("hanse-catalog [part=card-link]").first().getAttribute("href"), origin).pathname;
+  for (const [path, ready] of [
+    ["/", "footer"], ["/products", "footer"], ["/login", "footer"], ["/marketplace", "hanse-catalog [part=card]"], ["/marketplace?q=zzz", "hanse-catalog [part=empty]"],
+    [offer, "hanse-offering [part=price-table]"], ["/marketplace/lst-of-nothing", "hanse-offering [part=error]"], [offer.replace("marketplace", "checkout"), "hanse-checkout [part=checkout], hanse-checkout [part=placed]"],
+    ["/orders/" + orderId, "hanse-order-status [part=order]"], ["/services", "hanse-subscriptions [part=subscriptions]"],
+  ]) log(`${path} moves by ${await still(page, origin + path, ready)}`);
 }
 
 /** Opens the first offer with the Enter key, and comes back once to see the search still there. */
 async function openOffer() {
   const found = await total();
   const first = page.locator("hanse-catalog [part=card-link]").first();
-  const name = await first.innerText();
+  const card = await first.innerText();
   await first.focus();
   await page.keyboard.press("Enter");
   await page.locator("hanse-offering [part=price-table]").waitFor();
@@ -147,7 +264,8 @@ async function openOffer() {
   check((await total()) === found, "going back loses the search");
   await page.locator("hanse-catalog [part=card-link]").first().click();
   await page.locator("hanse-offering [part=price-table]").waitFor();
-  check((await page.getByRole("heading", { level: 1 }).innerText()) === name, "the offer's page has another name");
+  const name = await page.getByRole("heading", { level: 1 }).innerText();
+  check(name.startsWith(card), `the card of ${card} leads to ${name}`);
   await inspector.inspect(page, "offering");
   return name;
 }
@@ -165,21 +283,22 @@ async function signIn() {
 
 async function fillWrongly() {
   await inspector.inspect(page, "checkout");
-  await page.getByLabel("Quantity").fill("0");
+  check((await page.getByLabel("Quantity").count()) === 0, "a quantity is asked for though an order is one piece");
+  const first = page.locator(`hanse-checkout [aria-required="true"]`).first();
+  await first.fill("");
   await tabTo(page, "the button to the review", (f) => f.part === "continue");
   await page.keyboard.press("Enter");
   const wrong = page.locator(`hanse-checkout [aria-invalid="true"]`);
   await wrong.first().waitFor();
-  check((await page.getByLabel("Quantity").getAttribute("aria-invalid")) === "true", "a quantity of 0 is not refused at its field");
-  const described = await page.getByLabel("Quantity").getAttribute("aria-describedby");
-  check(described.includes("quantity-error"), "the message is not tied to its field");
+  check((await first.getAttribute("aria-invalid")) === "true", "an empty field that is required is not refused");
+  const described = await first.getAttribute("aria-describedby");
+  check(described.includes((await first.getAttribute("id")) + "-error"), "the message is not tied to its field");
   check((await wrong.first().evaluate((el) => el.getRootNode().activeElement === el)), "the focus is not on the first wrong field");
   await inspector.inspect(page, "checkout-invalid");
 }
 
 /** Fills what is required, with the inputs given, else with something plausible. */
 async function fill() {
-  await page.getByLabel("Quantity").fill("1");
   for (const [name, value] of Object.entries(inputs)) {
     const control = page.locator(`hanse-checkout [id="in-${name}"]`);
     const tag = await control.evaluate((el) => (el.type === "checkbox" ? "checkbox" : el.tagName));
@@ -224,6 +343,9 @@ async function follow() {
   check((await state.getAttribute("aria-live")) === "polite", "the state is not announced");
   if ((await state.innerText()) !== "Completed") await inspector.inspect(page, "order-running");
   await page.locator("hanse-order-status [part=state]", { hasText: "Completed" }).waitFor({ timeout: 120_000 });
+  // The page says lang=en and the browser is British.
+  const at = await page.locator("hanse-order-status time").first().innerText();
+  check(/^\d{1,2} [A-Z][a-z]+ \d{4}, \d{2}:\d{2}/.test(at), `a date reads ${at}`);
   await inspector.inspect(page, "order");
 }
 
@@ -299,19 +421,73 @@ async function terminate(offer) {
   await inspector.inspect(page, "services-ended");
 }
 
-/** The elements speak the page's language. */
-async function languages() {
-  const words = { de: "Sortieren nach", fr: "Trier par", it: "Ordina per", es: "Ordenar por" };
-  for (const [lang, text] of Object.entries(words)) {
-    await page.route("**/marketplace", async (route) => {
-      const res = await route.fetch();
-      await route.fulfill({ response: res, body: (await res.text()).replace('lang="en"', `lang="${lang}"`) });
-    });
-    await page.goto(origin + "/marketplace");
-    await page.locator("hanse-catalog", { hasText: text }).locator("[part=card]").first().waitFor();
+/** A chosen language holds for the portal's own words and the elements', and until another is chosen. */
+async function languages(orderId) {
+  const words = {
+    de: ["Marktplatz", "Sortieren nach", "Abgeschlossen"], fr: ["Place de marché", "Trier par", "Terminée"], it: ["Mercato", "Ordina per", "Completato"],
+    es: ["Mercado", "Ordenar por", "Completado"], en: ["Marketplace", "Sort by", "Completed"],
+  };
+  await catalog("?q=notes");
+  for (const [lang, [title, sort, done]] of Object.entries(words)) {
+    await page.locator(`.languages button[lang=${lang}]`).click();
+    await page.waitForFunction((l) => document.documentElement.lang === l, lang);
+    check(new URL(page.url()).search === "?q=notes", `choosing a language leads to ${page.url()}`);
+    check((await page.title()).startsWith(title), `in ${lang} the title is ${await page.title()}`);
+    await page.locator("hanse-catalog", { hasText: sort }).locator("[part=card]").first().waitFor();
     if (lang === "de") await inspector.inspect(page, "catalog-de");
-    await page.unroute("**/marketplace");
+    await page.goto(origin + "/orders/" + orderId);
+    check((await page.evaluate(() => document.documentElement.lang)) === lang, `${lang} is forgotten`);
+    const order = page.locator("hanse-order-status [part=order]", { hasText: done });
+    await order.waitFor();
+    if (lang !== "en") check(!/Completed|Received|Being set up|Waiting/.test(await order.innerText()), `in ${lang} an order reads ${await order.innerText()}`);
+    if (lang === "de") {
+      await inspector.inspect(page, "order-de");
+      for (const [name, path, ready] of [["home-de", "/", "footer"], ["products-de", "/products", "footer"], ["services-de", "/services", "hanse-subscriptions [part=subscriptions]"]]) {
+        await page.goto(origin + path);
+        await page.locator(ready).first().waitFor();
+        await inspector.inspect(page, name);
+      }
+    }
+    await catalog("?q=notes");
   }
+}
+
+/** An order to which everything has happened that can, in the sidecar's own English: pages say it in theirs. */
+async function everyEvent() {
+  const codes = JSON.parse(await readFile(new URL("../testdata/codes.json", import.meta.url), "utf8"));
+  const at = "2026-11-03T14:05:06Z";
+  const message = "The sidecar speaks English.";
+  const events = [...codes.order_states.map((state) => ({ at, state, message })), ...[...codes.order_reasons, "of_a_newer_sidecar"].map((reason) => ({ at, state: "pending.unreachable", message, reason }))];
+  const line = (action, state, reason) => ({ action, name: "Notes", quantity: "1", state, message, reason, ended: true });
+  const order = {
+    id: "01890000-0000-7000-8000-000000000000", state: "partial", message, reason: "provisioning_quota", ended: true, placedAt: at, events,
+    items: [line("ORDER_ITEM_ACTION_ADD", "failed", "provisioning_quota"), line("ORDER_ITEM_ACTION_DELETE", "completed", ""), line("ORDER_ITEM_ACTION_ADD", "held.indeterminate", "order_check")],
+  };
+  const frame = (flags, value) => {
+    const body = Buffer.from(JSON.stringify(value));
+    const head = Buffer.alloc(5);
+    head.writeUInt8(flags);
+    head.writeUInt32BE(body.length, 1);
+    return Buffer.concat([head, body]);
+  };
+  const watched = /OrderService\/WatchOrder$/;
+  await page.route(watched, (route) =>
+    route.fulfill({ contentType: "application/connect+json", body: Buffer.concat([frame(0, { order }), frame(2, {})]) }));
+  for (const lang of ["de", "fr", "it", "es", "en"]) {
+    await page.locator(`.languages button[lang=${lang}]`).click();
+    await page.waitForFunction((l) => document.documentElement.lang === l, lang);
+    await page.goto(origin + "/orders/" + order.id);
+    const shown = page.locator("hanse-order-status [part=order]");
+    await shown.waitFor();
+    const text = await shown.innerText();
+    check(!text.includes(message), `in ${lang} the order's page says what the sidecar says`);
+    const codesShown = text.replaceAll(order.id, "").match(/\b[a-z]+_[a-z_]+\b|\b[a-z]+\.[a-z]+[A-Za-z]*\b|inProgress|pendingCancellation/g);
+    check(!codesShown, `in ${lang} the order's page shows ${codesShown}`);
+    const history = await shown.locator("[part=history] li").allInnerTexts();
+    check(history.length === events.length && history.every((li, i) => li.trim().split("\n").length >= (events[i].reason ? 3 : 2)), `in ${lang} an event has no text: ${history.join(" | ")}`);
+    if (lang === "de") await inspector.inspect(page, "order-events-de");
+  }
+  await page.unroute(watched);
 }
 
 async function darkAndForced() {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/sidecar"
 )
 
 // callTimeout covers a call that itself calls a partner.
@@ -33,14 +35,14 @@ func (a *app) connect() (connection, error) {
 	if a.flags.TokenFile == "" {
 		token = a.getenv("HANSE_OPERATOR_TOKEN")
 	}
-	var cfg configuration
-	if address == "" || (token == "" && a.flags.TokenFile == "") || a.flags.Config != "" {
+	var cfg sidecar.Config
+	if address == "" || (token == "" && a.flags.TokenFile == "") || a.flags.ConfigFile != "" {
 		var err error
 		if cfg, err = a.configuration(); err != nil {
 			return connection{}, err
 		}
 		// What only serve needs may be missing.
-		cfg.Config, _ = cfg.Complete()
+		cfg, _ = cfg.Complete()
 	}
 	if address == "" {
 		address = "http://" + cfg.Listen.Operator
@@ -62,7 +64,7 @@ func (a *app) connect() (connection, error) {
 }
 
 // token reads --token-file, or the file that the sidecar made in its data folder.
-func (a *app) token(cfg configuration) (string, error) {
+func (a *app) token(cfg sidecar.Config) (string, error) {
 	path := a.flags.TokenFile
 	if path == "" {
 		path = absolute(cfg.OperatorTokenFile())
@@ -74,7 +76,7 @@ func (a *app) token(cfg configuration) (string, error) {
 			cause = "there is no operator token in " + path
 		}
 		if a.flags.TokenFile == "" {
-			cause += ", where " + cfg.name() + " says it is"
+			cause += ", where " + fileName(cfg) + " says it is"
 		}
 		return "", &commandError{
 			Code: exitAuth, Reason: "no_operator_token", Cause: cause,

@@ -17,41 +17,47 @@ const (
 	systemConfig = "/etc/hanse/hanse.yaml"
 )
 
-// configuration is what the sidecar is told, and by which file.
-type configuration struct {
-	sidecar.Config
-	// File is absolute; "" where there is none and the variables say all.
-	File string
-}
-
-// name is how a message speaks of the file.
-func (c configuration) name() string {
-	if c.File == "" {
-		return "the default configuration (there is neither ./" + localConfig + " nor " + systemConfig + ")"
+// fileName is how a message speaks of the file that was read.
+func fileName(cfg sidecar.Config) string {
+	if cfg.File == "" {
+		return "default configuration (there is neither ./" + localConfig + " nor " + systemConfig + ")"
 	}
-	return c.File
+	return cfg.File
 }
 
-// configuration reads the file that -c names, else the first of the default places, else none.
-func (a *app) configuration() (configuration, error) {
-	file := a.flags.Config
-	if file == "" {
-		var err error
-		if file, err = findConfig(localConfig, systemConfig); err != nil {
-			return configuration{}, err
-		}
+// configFile is the file that -c names, else the first of the default places, "" where none is there.
+func (a *app) configFile() (string, error) {
+	if a.flags.ConfigFile != "" {
+		return a.flags.ConfigFile, nil
+	}
+	return findConfig(localConfig, systemConfig)
+}
+
+// configuration reads that file and the variables.
+func (a *app) configuration() (sidecar.Config, error) {
+	file, err := a.configFile()
+	if err != nil {
+		return sidecar.Config{}, err
 	}
 	cfg, err := sidecar.LoadConfig(file, a.getenv)
-	if errors.Is(err, fs.ErrNotExist) {
-		return configuration{}, &commandError{
-			Code: exitFailure, Reason: "no_configuration", Field: "-c", Cause: "there is no file " + file,
-			Action: "name an existing file; without -c, ./" + localConfig + " and then " + systemConfig + " is read",
-		}
+	if missing := noConfiguration(file, err); missing != nil {
+		return sidecar.Config{}, missing
 	}
 	if err != nil {
-		return configuration{}, configError(err)
+		return sidecar.Config{}, configError(file, err)
 	}
-	return configuration{Config: cfg, File: file}, nil
+	return cfg, nil
+}
+
+// noConfiguration is the error of a file that was named and is not there, nil for any other.
+func noConfiguration(file string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return &commandError{
+		Code: exitFailure, Reason: "no_configuration", Field: "-c", Cause: "there is no file " + file,
+		Action: "name an existing file; without -c, ./" + localConfig + " and then " + systemConfig + " is read",
+	}
 }
 
 // findConfig is the absolute path of the first file that is there, "" where none is. One that is there and cannot be looked at
@@ -87,6 +93,10 @@ func absolute(path string) string {
 	return path
 }
 
-func configError(err error) error {
-	return &commandError{Code: exitFailure, Reason: "bad_configuration", Cause: strings.ReplaceAll(err.Error(), "\n", " | "), Action: "docs/configuration.md lists every key"}
+func configError(file string, err error) error {
+	var causes []string
+	for _, p := range locate(file, err) {
+		causes = append(causes, p.at(fileName(sidecar.Config{File: file})))
+	}
+	return &commandError{Code: exitFailure, Reason: "bad_configuration", Cause: strings.Join(causes, " | "), Action: "docs/configuration.md lists every key"}
 }

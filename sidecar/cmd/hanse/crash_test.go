@@ -49,9 +49,11 @@ recipe:
   inputs:
     type: object
     additionalProperties: false
-    required: [title]
+    # Like the demo's: what has a default is required, and nobody has to give it.
+    required: [title, readers]
     properties:
       title: {type: string, title: Name of the space, minLength: 1, maxLength: 40}
+      readers: {type: string, title: For whom, enum: [everyone, sales], default: everyone}
   outputs:
     type: object
     properties:
@@ -60,7 +62,7 @@ recipe:
   step:
     adapter: process
     connection: apps
-    with: {program: notes, settings: {title: "${inputs.title}"}}
+    with: {program: notes, settings: {title: "${inputs.title} (${inputs.readers})"}}
 `
 
 func newPair(t *testing.T) *pair {

@@ -22,6 +22,25 @@ const (
 	exitDiffers  = 7
 )
 
+// exit is a code and what it means, for the help and for docs/cli.md.
+type exit struct {
+	code    int
+	meaning string
+}
+
+func exits() []exit {
+	return []exit{
+		{exitOK, "done"},
+		{exitFailure, "failed: the request or the configuration is wrong, or something broke"},
+		{exitUsage, "the command line is wrong; nothing was done"},
+		{exitNotFound, "what was named is not there"},
+		{exitAuth, "not allowed: no token, a wrong one, or not this token's to do"},
+		{exitConflict, "the state of things is against it: it exists already, it was changed meanwhile, it must come first"},
+		{exitPending, "try again later: the sidecar, a partner or a platform cannot be reached, is not ready, or is at a limit"},
+		{exitDiffers, "books differ: a verification found differences"},
+	}
+}
+
 // commandError is why a command failed: what went wrong and what to do next.
 type commandError struct {
 	Code   int    `json:"exit_code"`
@@ -74,7 +93,7 @@ func asCommandError(err error) *commandError {
 		out.Code = code
 	}
 	if !connect.IsWireError(err) && !errors.Is(err, context.DeadlineExceeded) && remote.Code() == connect.CodeUnavailable {
-		out.Code, out.Reason = exitFailure, "sidecar_unreachable"
+		out.Reason = "sidecar_unreachable"
 		out.Action = "start it with hanse serve, or name its Operator API with --operator URL"
 	}
 	for _, detail := range remote.Details() {
@@ -97,7 +116,7 @@ func asCommandError(err error) *commandError {
 
 // report writes the error to standard error, as JSON where JSON was asked for.
 func (a *app) report(e *commandError) {
-	if a.flags.Output == outputJSON {
+	if a.json || a.flags.Output == outputJSON {
 		b, err := json.Marshal(map[string]*commandError{"error": e})
 		if err == nil {
 			fmt.Fprintf(a.stderr, "%s\n", b)

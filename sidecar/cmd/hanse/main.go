@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,12 +22,17 @@ func main() {
 
 // cli is the whole grammar; each command's fields are its flags.
 type cli struct {
-	Output    string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
-	Config    string `short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
-	Operator  string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
-	TokenFile string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
+	ShowVersion showVersion `name:"version" help:"Show this binary's version."`
 
+	Output     string `short:"o" enum:"table,json" default:"table" help:"Write a table for people or JSON for programs: ${enum}."`
+	ConfigFile string `name:"config" short:"c" type:"path" placeholder:"FILE" help:"Configuration of the sidecar, from which other commands learn its address and token; default ./hanse.yaml, else /etc/hanse/hanse.yaml."`
+	Operator   string `placeholder:"URL" help:"Operator API of the sidecar (HANSE_OPERATOR); default http://127.0.0.1:7070."`
+	TokenFile  string `type:"path" placeholder:"FILE" help:"File with the operator token; default operator.token in data_dir. HANSE_OPERATOR_TOKEN holds the token itself."`
+
+	Init         initCmd         `cmd:"" help:"Write the configuration of a member for development on this machine."`
 	Serve        serveCmd        `cmd:"" help:"Run the sidecar until a signal ends it."`
+	Config       configCmd       `cmd:"" name:"config" help:"Check the configuration."`
+	Status       statusCmd       `cmd:"" help:"Say on one page whether all is well; exits with 6 where the sidecar is not ready."`
 	Partner      partnerCmd      `cmd:"" help:"Make and show partnerships."`
 	Agreement    agreementCmd    `cmd:"" help:"Offer and show agreements."`
 	Offering     offeringCmd     `cmd:"" help:"Keep what this member sells."`
@@ -36,20 +42,26 @@ type cli struct {
 	Ledger       ledgerCmd       `cmd:"" help:"Show and verify the ledgers."`
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
+	Database     databaseCmd     `cmd:"" help:"Keep the database of this sidecar."`
+	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete hanse's commands and flags."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
+	Complete     completeCmd     `cmd:"" hidden:""`
 	App          appCmd          `cmd:"" hidden:""`
 }
 
 // app is what a command works with.
 type app struct {
 	ctx            context.Context
+	parser         *kong.Kong
 	flags          *cli
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// json says that JSON was asked for, though the rest of the command line could not be read.
+	json bool
 }
 
-// exited is how kong's --help leaves: it wants the process to end there.
+// exited is how kong's --help leaves, and a first process with its child's code: they want the process to end there.
 type exited int
 
 // run is main without the process; the tests call it.
@@ -64,7 +76,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		}
 	}()
 	var flags cli
-	a := &app{ctx: ctx, flags: &flags, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{ctx: ctx, flags: &flags, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, json: asksForJSON(args)}
 	parser, err := kong.New(
 		&flags,
 		kong.Name("hanse"),
@@ -72,11 +84,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(status int) { panic(exited(status)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(help),
+		kong.Bind(a),
 	)
 	if err != nil {
-		fmt.Fprintf(stderr, "hanse: %v\n", err)
+		a.report(asCommandError(err))
 		return exitFailure
 	}
+	a.parser = parser
 	command, err := parser.Parse(args)
 	if err != nil {
 		help := "hanse --help"
@@ -93,6 +108,50 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return failure.Code
 	}
 	return exitOK
+}
+
+// help is kong's, with the exit codes below that of hanse itself.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	fmt.Fprintln(ctx.Stdout, "\nExit codes:")
+	for _, e := range exits() {
+		fmt.Fprintf(ctx.Stdout, "  %d  %s\n", e.code, e.meaning)
+	}
+	return nil
+}
+
+// asksForJSON finds -o json in a command line that may be wrong elsewhere: whoever reads JSON reads the error as JSON too.
+func asksForJSON(args []string) bool {
+	asked := false
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return asked
+		case arg == "-o" || arg == "--output":
+			asked = i+1 < len(args) && args[i+1] == outputJSON
+		case strings.HasPrefix(arg, "--output="):
+			asked = arg == "--output="+outputJSON
+		case strings.HasPrefix(arg, "-o"):
+			asked = strings.TrimPrefix(strings.TrimPrefix(arg, "-o"), "=") == outputJSON
+		}
+	}
+	return asked
+}
+
+// showVersion is --version, which needs no command.
+type showVersion bool
+
+// BeforeReset implements kong's hook, which runs before a missing command is missed.
+func (showVersion) BeforeReset(a *app) error {
+	if a.json {
+		a.flags.Output = outputJSON
+	}
+	if err := new(versionCmd).Run(a); err != nil {
+		return err
+	}
+	panic(exited(exitOK))
 }
 
 // commandWords is the command without its arguments' placeholders.

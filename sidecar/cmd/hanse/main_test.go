@@ -72,6 +72,7 @@ func newWire(t *testing.T) *wire {
 	mux.Handle(operatorv1connect.NewLedgerServiceHandler(operatorv1connect.UnimplementedLedgerServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewPortalServiceHandler(operatorv1connect.UnimplementedPortalServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewJobServiceHandler(operatorv1connect.UnimplementedJobServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewStatusServiceHandler(operatorv1connect.UnimplementedStatusServiceHandler{}, option))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	w.env = map[string]string{"HANSE_OPERATOR": server.URL, "HANSE_OPERATOR_TOKEN": token}
@@ -116,6 +117,8 @@ func answerOf(m proto.Message) connect.AnyResponse {
 		return connect.NewResponse(m)
 	case *operatorv1.VerifyLedgersResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.RetryParkedResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.ListEntriesResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.RotatePortalKeyResponse:
@@ -129,6 +132,8 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	case *operatorv1.ListJobsResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.RetryJobResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.GetStatusResponse:
 		return connect.NewResponse(m)
 	}
 	panic("no answer for this procedure")
@@ -187,7 +192,7 @@ func TestErrors_AreJSONWhereJSONWasAskedFor(t *testing.T) {
 func TestReaching_TheSidecar(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		got := hanse(t, map[string]string{"HANSE_OPERATOR_TOKEN": token}, "", "job", "list", "--operator", "http://127.0.0.1:1")
-		if got.code != exitFailure || !strings.Contains(got.stderr, "sidecar_unreachable") || !strings.Contains(got.stderr, "hanse serve") {
+		if got.code != exitPending || !strings.Contains(got.stderr, "sidecar_unreachable") || !strings.Contains(got.stderr, "hanse serve") {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -422,6 +427,50 @@ func TestOfferingApply_NamesFileLineAndColumn(t *testing.T) {
 	}
 	w.answer = &operatorv1.ApplyOfferingsResponse{Created: 2}
 	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); got.code != exitOK || got.stdout != "applied: 2 created, 0 updated, 0 unchanged\n" {
+		t.Errorf("got %+v", got)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Updated: 1, Withdrawn: 1, Changes: []*operatorv1.OfferingChange{
+		{Id: "a", Name: "Ann\x1b", Verb: "updated", Fields: []*operatorv1.OfferingFieldChange{{Field: "prices[0].amount", Before: `"1"`, After: `"2"`}, {Field: "summary", After: `"S"`}}},
+		{Id: "b", Name: "Bob", Verb: "withdrawn", Fields: []*operatorv1.OfferingFieldChange{{Field: "state", Before: `"orderable"`, After: `"onHold"`}}},
+		{Id: "c", Name: "Cid", Verb: "created"},
+	}}
+	got = w.run("id: b\n", "offering", "apply", "-f", "-", "--diff", "--prune")
+	if diff := cmp.Diff(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("id: b\n"), DryRun: true, Prune: true}, w.request, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	const withdrawn = "- b (Bob): withdrawn\n    state: \"orderable\" -> \"onHold\"\n"
+	if want := "~ a (Ann\ufffd): updated\n    prices[0].amount: \"1\" -> \"2\"\n    summary: nothing -> \"S\"\n" + withdrawn +
+		"+ c (Cid): created\nchecked: 0 created, 1 updated, 0 unchanged, 1 withdrawn\n"; got.stdout != want {
+		t.Errorf("got %s\nwant %s", got.stdout, want)
+	}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--prune"); got.stdout != withdrawn+"applied: 0 created, 1 updated, 0 unchanged, 1 withdrawn\n" {
+		t.Errorf("got %s", got.stdout)
+	}
+	if got := w.run("id: b\n", "-o", "json", "offering", "apply", "-f", "-", "--diff"); got.code != exitOK || !strings.Contains(got.stdout, `"verb": "withdrawn"`) {
+		t.Errorf("got %s", got.stdout)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Missing: 2, Changes: []*operatorv1.OfferingChange{{Id: "c", Name: "Cid", Verb: "missing"}}}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-"); !strings.HasSuffix(got.stdout, "; 2 not in the files stay as they are (--diff names them, --prune withdraws them)\n") || strings.Contains(got.stdout, "Cid") {
+		t.Errorf("got %s", got.stdout)
+	}
+	if got := w.run("id: b\n", "offering", "apply", "-f", "-", "--diff"); !strings.HasPrefix(got.stdout, "  c (Cid): not in the files, stays as it is\n") {
+		t.Errorf("got %s", got.stdout)
+	}
+	second := filepath.Join(t.TempDir(), "more, of them.yaml")
+	if err := os.WriteFile(second, []byte("---\nid: c\nname: C\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Errors: []*operatorv1.ApplyError{{Document: 1, Line: 1, Column: 2}, {Document: 2, Line: 5, Column: 3}}}
+	got = w.run("", "-o", "json", "offering", "apply", "-f", file, "-f", second)
+	if diff := cmp.Diff(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("id: a\n---\n---\nid: c\nname: C\n")}, w.request, protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(got.stdout, `"line": 3`) || !strings.Contains(got.stdout, "more, of them.yaml") {
+		t.Errorf("got %+v", got)
+	}
+	w.answer = &operatorv1.ApplyOfferingsResponse{Errors: []*operatorv1.ApplyError{{Document: 1, Line: 1, Column: 2}, {Document: 2, Line: 5, Column: 3}}}
+	got = w.run("", "offering", "apply", "-f", file, "-f", second)
+	if !strings.HasPrefix(got.stdout, file+":1:2: ") || !strings.Contains(got.stdout, "\n"+second+":3:3: ") {
 		t.Errorf("got %+v", got)
 	}
 	if got := w.run("", "offering", "apply", "-f", filepath.Join(t.TempDir(), "absent")); got.code != exitFailure || !strings.Contains(got.stderr, "absent") {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
@@ -13,25 +15,30 @@ import (
 const maxOfferingFile = 16 << 20
 
 type offeringCmd struct {
-	Apply offeringApplyCmd `cmd:"" help:"Make the offerings what a YAML file says; all of them, or none where one has an error."`
+	Apply offeringApplyCmd `cmd:"" help:"Make offerings what YAML files say; all of them, or none where one has an error. What the files do not have stays as it is, unless --prune is given."`
 	List  offeringListCmd  `cmd:"" help:"List our offerings."`
 	Show  offeringShowCmd  `cmd:"" help:"Show one offering as partners receive it."`
 }
 
 type offeringApplyCmd struct {
-	File   string `short:"f" required:"" placeholder:"FILE" help:"YAML with one or many documents; - reads standard input."`
-	DryRun bool   `help:"Check only."`
+	File   []string `short:"f" required:"" sep:"none" placeholder:"FILE" help:"YAML with one or many documents; - reads standard input. Give it once for each file."`
+	DryRun bool     `help:"Check only: say what is wrong, or how much would change."`
+	Diff   bool     `help:"Check only, and show each change, field by field."`
+	Prune  bool     `help:"Also withdraw what is on sale or announced and has no document in the files: it is put on hold and named. With --diff, see it before."`
 }
 
 func (c *offeringApplyCmd) Run(a *app) error {
-	yaml, err := c.read(a)
+	yaml, begins, err := c.read(a)
 	if err != nil {
 		return err
 	}
 	res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ApplyOfferings,
-		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun})
+		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun || c.Diff, Prune: c.Prune})
 	if err != nil {
 		return err
+	}
+	for _, e := range res.GetErrors() {
+		begins.locate(e)
 	}
 	if err := a.show(res, func(t *table) { c.summary(t, res) }); err != nil {
 		return err
@@ -42,36 +49,105 @@ func (c *offeringApplyCmd) Run(a *app) error {
 	return nil
 }
 
-func (c *offeringApplyCmd) read(a *app) ([]byte, error) {
+// read puts the files behind each other, and says where each begins.
+func (c *offeringApplyCmd) read(a *app) (all []byte, begins fileStarts, err error) {
+	for i, name := range c.File {
+		one, err := c.readOne(a, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if i > 0 {
+			if !bytes.HasSuffix(all, []byte("\n")) {
+				all = append(all, '\n')
+			}
+			all = append(all, "---\n"...)
+		}
+		begins = append(begins, fileStart{name, int32(bytes.Count(all, []byte("\n")))})
+		if all = append(all, one...); len(all) > maxOfferingFile {
+			return nil, nil, &commandError{Code: exitFailure, Reason: "file_too_large", Cause: fmt.Sprintf("%s together are larger than %d bytes", strings.Join(c.File, ", "), maxOfferingFile), Action: "split them"}
+		}
+	}
+	return all, begins, nil
+}
+
+func (c *offeringApplyCmd) readOne(a *app, name string) ([]byte, error) {
 	in := a.stdin
-	if c.File != "-" {
-		f, err := os.Open(c.File)
+	if name != "-" {
+		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	b, err := io.ReadAll(io.LimitReader(in, maxOfferingFile+1))
-	if err == nil && len(b) > maxOfferingFile {
-		err = &commandError{Code: exitFailure, Reason: "file_too_large", Cause: fmt.Sprintf("%s is larger than %d bytes", c.File, maxOfferingFile), Action: "split it"}
+	return io.ReadAll(io.LimitReader(in, maxOfferingFile+1))
+}
+
+// fileStarts are the files that were sent as one.
+type fileStarts []fileStart
+
+// fileStart is a file, and how many lines stand before it.
+type fileStart struct {
+	name   string
+	before int32
+}
+
+// locate gives an error its file, and the line there.
+func (f fileStarts) locate(e *operatorv1.ApplyError) {
+	for i := len(f) - 1; i >= 0; i-- {
+		if e.GetLine() > f[i].before || i == 0 {
+			e.File, e.Line = f[i].name, e.GetLine()-f[i].before
+			return
+		}
 	}
-	return b, err
 }
 
 func (c *offeringApplyCmd) summary(t *table, res *operatorv1.ApplyOfferingsResponse) {
 	for _, e := range res.GetErrors() {
 		// file:line:column first, on a line of its own: editors jump there.
-		_, _ = fmt.Fprintf(t.w, "%s:%d:%d: %s: %s (%s)\n", c.File, e.GetLine(), e.GetColumn(), printable(e.GetField()), printable(e.GetCause()), e.GetReason())
+		_, _ = fmt.Fprintf(t.w, "%s:%d:%d: %s: %s (%s)\n", e.GetFile(), e.GetLine(), e.GetColumn(), printable(e.GetField()), printable(e.GetCause()), e.GetReason())
 	}
 	if len(res.GetErrors()) > 0 {
 		return
 	}
+	for _, change := range res.GetChanges() {
+		c.change(t, change)
+	}
 	verb := "applied"
-	if c.DryRun {
+	if c.DryRun || c.Diff {
 		verb = "checked"
 	}
-	_, _ = fmt.Fprintf(t.w, "%s: %d created, %d updated, %d unchanged\n", verb, res.GetCreated(), res.GetUpdated(), res.GetUnchanged())
+	_, _ = fmt.Fprintf(t.w, "%s: %d created, %d updated, %d unchanged", verb, res.GetCreated(), res.GetUpdated(), res.GetUnchanged())
+	if c.Prune {
+		_, _ = fmt.Fprintf(t.w, ", %d withdrawn", res.GetWithdrawn())
+	}
+	if n := res.GetMissing(); n > 0 {
+		_, _ = fmt.Fprintf(t.w, "; %d not in the files stay as they are (--diff names them, --prune withdraws them)", n)
+	}
+	_, _ = fmt.Fprintln(t.w)
+}
+
+// change shows one offering; without --diff only what is withdrawn, which is never done in silence.
+func (c *offeringApplyCmd) change(t *table, change *operatorv1.OfferingChange) {
+	sign := map[string]string{"created": "+", "updated": "~", "withdrawn": "-", "missing": " "}[change.GetVerb()]
+	if !c.Diff && change.GetVerb() != "withdrawn" {
+		return
+	}
+	verb := change.GetVerb()
+	if verb == "missing" {
+		verb = "not in the files, stays as it is"
+	}
+	_, _ = fmt.Fprintf(t.w, "%s %s (%s): %s\n", sign, printable(change.GetId()), printable(change.GetName()), printable(verb))
+	for _, f := range change.GetFields() {
+		_, _ = fmt.Fprintf(t.w, "    %s: %s -> %s\n", printable(f.GetField()), value(f.GetBefore()), value(f.GetAfter()))
+	}
+}
+
+func value(json string) string {
+	if json == "" {
+		return "nothing"
+	}
+	return printable(json)
 }
 
 type offeringListCmd struct {

@@ -60,6 +60,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			{reseller, []string{"ledger", "show", p.supplier.Origin, "--direction", "theirs"}, []string{"order.accepted", "order.completed"}},
 			{reseller, []string{"portal", "list"}, []string{"shop", "catalog:read"}},
 			{reseller, []string{"job", "list"}, []string{"KIND"}},
+			{reseller, []string{"status"}, []string{
+				"Ready:", "yes", p.reseller.Origin, p.reseller.ConfigFile, filepath.Join(p.reseller.Dir, "data"), "sqlite", "Open orders:", "none",
+				p.supplier.Origin, "active, supplier, up", "0 parked",
+			}},
+			{supplier, []string{"status", "--wait", "10s"}, []string{p.reseller.Origin, "active, reseller"}},
 		} {
 			got := tc.run(tc.args...)
 			if got.code != exitOK {
@@ -230,6 +235,7 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			code int
 		}{
 			"no such order":           {[]string{"order", "show", "nothing"}, exitNotFound},
+			"nothing parked":          {[]string{"ledger", "retry", p.supplier.Origin, "nothing"}, exitNotFound},
 			"no such partner":         {[]string{"partner", "show", "https://nobody.localhost:1"}, exitNotFound},
 			"no such offering":        {[]string{"offering", "show", "nothing"}, exitNotFound},
 			"no such listing":         {[]string{"listing", "update", "lst-nothing", "--hide"}, exitNotFound},

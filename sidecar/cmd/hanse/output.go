@@ -20,10 +20,14 @@ import (
 
 const outputJSON = "json"
 
-// show writes the message as JSON, or lets write put it into a table for people.
-func (a *app) show(m proto.Message, write func(*table)) error {
+// show writes a message, or another value, as JSON, or lets write put it into a table for people.
+func (a *app) show(v any, write func(*table)) error {
 	if a.flags.Output == outputJSON {
-		b, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(m)
+		marshal := json.Marshal
+		if m, is := v.(proto.Message); is {
+			marshal = func(any) ([]byte, error) { return protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(m) }
+		}
+		b, err := marshal(v)
 		if err != nil {
 			return err
 		}

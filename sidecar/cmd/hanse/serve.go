@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,22 +32,28 @@ type service interface {
 	OperatorHandler() http.Handler
 	PeerHandler() http.Handler
 	OpsHandler() http.Handler
-	Drain()
+	Drain(ctx context.Context)
 	Close() error
 }
 
 func (c *serveCmd) Run(a *app) error {
-	read, err := a.configuration()
+	if os.Getpid() == firstProcess {
+		code, err := asInit()
+		if err != nil {
+			return err
+		}
+		panic(exited(code))
+	}
+	cfg, err := a.configuration()
 	if err != nil {
 		return err
 	}
-	cfg, err := read.Complete()
-	if err != nil {
-		return configError(err)
+	if cfg, err = cfg.Complete(); err != nil {
+		return configError(cfg.File, err)
 	}
 	cfg.Logger = newLogger(cfg.Log, a.stderr)
 	hot.LogTo(cfg.Logger)
-	cfg.Logger.Info("configuration", "file", cmp.Or(read.File, "none"), "data_dir", absolute(cfg.DataDir))
+	cfg.Logger.Info("configuration", "file", cmp.Or(cfg.File, "none"), "data_dir", absolute(cfg.DataDir))
 	d, err := newDaemon(cfg)
 	if err != nil {
 		return err
@@ -79,20 +86,17 @@ type daemon struct {
 // newDaemon binds everything first: a port in use or a wrong certificate shows before anything is opened.
 func newDaemon(cfg sidecar.Config) (*daemon, error) {
 	d := &daemon{cfg: cfg, log: cfg.Logger}
-	for _, l := range []struct {
-		key, address string
-		to           *net.Listener
-	}{
-		{"listen.portal", cfg.Listen.Portal, &d.portal},
-		{"listen.operator", cfg.Listen.Operator, &d.operator},
-		{"listen.peer", cfg.Listen.Peer, &d.peer},
-		{"listen.ops", cfg.Listen.Ops, &d.ops},
-	} {
+	var failed []refusedListener
+	for i, l := range listeners(cfg) {
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
-			return nil, errors.Join(&commandError{Code: exitFailure, Reason: "cannot_listen", Field: l.key, Cause: err.Error(), Action: "free the address or choose another"}, d.close())
+			failed = append(failed, refusedListener{l, err})
+			continue
 		}
-		*l.to = listener
+		*[]*net.Listener{&d.portal, &d.operator, &d.peer, &d.ops}[i] = listener
+	}
+	if len(failed) > 0 {
+		return nil, errors.Join(cannotListen(cfg, failed), d.close())
 	}
 	secured, err := securePeer(cfg, d.peer)
 	if err != nil {
@@ -125,8 +129,8 @@ func (d *daemon) run(ctx context.Context, s service) error {
 	case <-ctx.Done():
 	case <-broken.Done():
 	}
-	d.log.Info("draining", "timeout", d.cfg.DrainTimeout.String())
-	s.Drain()
+	d.log.Info("draining: not ready, still serving", "delay", d.cfg.DrainDelay.String(), "timeout", d.cfg.DrainTimeout.String())
+	s.Drain(broken)
 	err := d.shutdown(servers)
 	stopWork()
 	_ = ops.Close()

@@ -13,20 +13,24 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
+	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
 // held is a service whose portal requests wait until they are let go, so that a drain meets them in flight.
 type held struct {
 	arrived, release chan struct{}
 	drained          chan struct{}
-	mu               sync.Mutex
-	events           []string
-	runErr           error
+	// delay is over when it is closed; nil is no delay.
+	delay  chan struct{}
+	mu     sync.Mutex
+	events []string
+	runErr error
 }
 
 func newHeld() *held {
@@ -80,7 +84,21 @@ func (h *held) OpsHandler() http.Handler {
 		}
 	})
 }
-func (h *held) Drain()       { h.event("drain"); close(h.drained) }
+
+func (h *held) Drain(ctx context.Context) {
+	h.event("drain")
+	close(h.drained)
+	if h.delay == nil {
+		return
+	}
+	select {
+	case <-h.delay:
+		h.event("delay over")
+	case <-ctx.Done():
+		h.event("delay cut")
+	}
+}
+
 func (h *held) Close() error { h.event("closed"); return nil }
 
 func devConfig(t *testing.T) sidecar.Config {
@@ -156,6 +174,63 @@ func TestServe_FinishesRequestsInFlightThenStops(t *testing.T) {
 	}
 }
 
+// TestServe_AnswersNewConnectionsUntilTheDelayIsOver: a balancer that has not looked yet still sends people here.
+func TestServe_AnswersNewConnectionsUntilTheDelayIsOver(t *testing.T) {
+	h := newHeld()
+	h.delay = make(chan struct{})
+	close(h.release)
+	r := start(t, devConfig(t), h)
+	r.stop()
+	<-h.drained
+	fresh := func() error {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		_, err := post(r.portal, client)
+		return err
+	}
+	for range 3 {
+		if err := fresh(); err != nil {
+			t.Errorf("a new connection while draining: %v", err)
+		}
+	}
+	close(h.delay)
+	if err := <-r.done; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	if err := fresh(); err == nil {
+		t.Error("a stopped daemon still accepts")
+	}
+	want := "drain, request finished, request finished, request finished, delay over, loops stopped, closed"
+	if got := strings.Join(h.events, ", "); got != want {
+		t.Errorf("the end went: %s; want: %s", got, want)
+	}
+}
+
+// TestServe_ASecondSignalEndsAtOnce holds a real daemon in its drain.
+func TestServe_ASecondSignalEndsAtOnce(t *testing.T) {
+	d := sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "slow", DevCA: t.TempDir(), Extra: "drain_delay: 1h"})
+	d.Start()
+	ready := func() int {
+		res, err := http.Get(d.OpsURL + "/readyz")
+		if err != nil {
+			return 0
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	d.Signal(syscall.SIGTERM)
+	sidecartest.Eventually(t, 30*time.Second, "it is not ready", func() error {
+		if status := ready(); status != http.StatusServiceUnavailable {
+			return fmt.Errorf("readyz answers %d", status)
+		}
+		return nil
+	})
+	d.Must("partner", "list")
+	d.Signal(syscall.SIGTERM)
+	if err := d.WaitSignaled(syscall.SIGTERM, 30*time.Second); err != nil {
+		t.Errorf("%v\n%s", err, d.Log())
+	}
+}
+
 func TestServe_CutsWhatDoesNotFinishAndSaysSo(t *testing.T) {
 	h := newHeld()
 	cfg := devConfig(t)
@@ -169,8 +244,10 @@ func TestServe_CutsWhatDoesNotFinishAndSaysSo(t *testing.T) {
 	}
 }
 
+// TestServe_EndsWhenALoopFails: nothing is waited for then, what serves is broken.
 func TestServe_EndsWhenALoopFails(t *testing.T) {
 	h := newHeld()
+	h.delay = make(chan struct{})
 	h.runErr = errors.New("disk gone")
 	r := start(t, devConfig(t), h)
 	if err := <-r.done; err == nil || !strings.Contains(err.Error(), "disk gone") {

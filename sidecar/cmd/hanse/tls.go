@@ -14,7 +14,7 @@ func securePeer(cfg sidecar.Config, l net.Listener) (net.Listener, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, &commandError{Code: exitFailure, Reason: "bad_certificate", Field: "tls", Cause: err.Error(), Action: "name a PEM chain in tls.cert_file and its key in tls.key_file"}
+		return nil, &commandError{Code: exitFailure, Reason: "bad_certificate", Field: "tls", Cause: err.Error(), Action: "name a valid PEM chain for the origin's host in tls.cert_file and its key in tls.key_file"}
 	}
 	if t == nil {
 		return l, nil

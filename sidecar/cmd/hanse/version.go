@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar"
@@ -11,9 +10,7 @@ type versionCmd struct{}
 
 func (c *versionCmd) Run(a *app) error {
 	b := sidecar.ReadBuild()
-	if a.flags.Output == outputJSON {
-		return json.NewEncoder(a.stdout).Encode(b)
-	}
-	_, err := fmt.Fprintf(a.stdout, "hanse %s (%s) %s %s\n", b.Version, short(b.Revision), b.Go, b.Platform)
-	return err
+	return a.show(b, func(t *table) {
+		t.row(fmt.Sprintf("hanse %s (%s) %s %s", b.Version, short(b.Revision), b.Go, b.Platform))
+	})
 }

@@ -18,7 +18,9 @@ type Relations struct {
 	Work unit.Work[Tx]
 	Now  func() time.Time
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// epoch counts the calls of Forget.
+	epoch uint64
 	known map[string]relation
 }
 
@@ -33,9 +35,10 @@ type relation struct {
 	scopes map[string]bool
 }
 
-// Forget drops what is kept.
+// Forget drops what is kept, and what is being read now is not kept: it may be from before the change.
 func (r *Relations) Forget() {
 	r.mu.Lock()
+	r.epoch++
 	r.known = nil
 	r.mu.Unlock()
 }
@@ -67,6 +70,7 @@ func (r *Relations) Allowed(ctx context.Context, partner, agreementID string, sc
 func (r *Relations) of(ctx context.Context, partner string) (relation, error) {
 	r.mu.Lock()
 	rel, known := r.known[partner]
+	epoch := r.epoch
 	r.mu.Unlock()
 	if known && r.Now().Sub(rel.read) < relationAge {
 		return rel, nil
@@ -100,10 +104,13 @@ func (r *Relations) of(ctx context.Context, partner string) (relation, error) {
 		rel.scopes = Scopes("")
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoch != epoch {
+		return rel, nil
+	}
 	if r.known == nil || len(r.known) > 10000 {
 		r.known = make(map[string]relation)
 	}
 	r.known[partner] = rel
-	r.mu.Unlock()
 	return rel, nil
 }

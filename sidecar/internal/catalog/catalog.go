@@ -28,6 +28,8 @@ type Document struct {
 	Certifications []string          `json:"certifications,omitempty"`
 	Currency       string            `json:"currency"`
 	Prices         []price.Component `json:"prices"`
+	// MaxQuantity is how many pieces one order line may have; 0, as 1, where it is sold one at a time.
+	MaxQuantity int64 `json:"max_quantity,omitempty"`
 	// Inputs and Outputs are JSON Schemas (2020-12) of the recipe.
 	Inputs  json.RawMessage `json:"inputs"`
 	Outputs json.RawMessage `json:"outputs"`
@@ -35,6 +37,9 @@ type Document struct {
 	// exists, after it no more. Without it a superseded revision is honoured for the grace period.
 	OrderableUntil *time.Time `json:"orderable_until,omitempty"`
 }
+
+// Most is how many pieces one order line may have: 1 unless the supplier says otherwise.
+func (d Document) Most() int64 { return max(d.MaxQuantity, 1) }
 
 // PriceList is the document's prices in its currency.
 func (d Document) PriceList() price.List {

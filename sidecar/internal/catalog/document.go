@@ -22,8 +22,6 @@ const (
 	maxComponents     = 32
 	maxTiers          = 32
 	maxCertifications = 50
-	// maxQuantity is the most that one order line holds; prices must not overflow up to it.
-	maxQuantity = 10000
 )
 
 // nothing is the schema of a recipe that asks for nothing; anything of one that promises nothing in particular.
@@ -54,7 +52,7 @@ func DecodeDocument(raw []byte) (Document, error) {
 }
 
 // decodeForeign reads a document that another member published and checks it by the rules of our own.
-func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
+func decodeForeign(raw []byte, partner string, schemas *recipe.Schemas) (Document, error) {
 	refuse := func(cause string, args ...any) (Document, error) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
 	}
@@ -68,7 +66,7 @@ func decodeForeign(raw []byte, schemas *recipe.Schemas) (Document, error) {
 	if _, known := transitions[doc.State]; !known || doc.State == "" {
 		return refuse("state is not known")
 	}
-	if found := doc.check(schemas); len(found) > 0 {
+	if found := doc.check(partner, schemas); len(found) > 0 {
 		return refuse("%s %s", text.JoinPath("", found[0].path), found[0].cause)
 	}
 	return doc, nil
@@ -94,16 +92,20 @@ var (
 	decimalPattern  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 )
 
+// isID reports whether s can be the id of an offering or a price.
 func isID(s string) bool { return idPattern.MatchString(s) }
 
-// check is what must hold of a document wherever it comes from.
-func (d Document) check(schemas *recipe.Schemas) []finding {
+// check is what must hold of a document wherever it comes from: from is the partner, "" for our own.
+func (d Document) check(from string, schemas *recipe.Schemas) []finding {
 	var found []finding
 	note := func(path []string, reason, cause string, args ...any) {
 		found = append(found, finding{path, reason, fmt.Sprintf(cause, args...)})
 	}
 	if !isID(d.ID) {
 		note(at("id"), "field_format", "is not an id")
+	}
+	if !text.IsCountry(d.Country) {
+		note(at("country"), "country_unknown", "is not the code of a country (ISO 3166-1 alpha-2)%s", countryHint(d.Country))
 	}
 	for _, t := range []struct {
 		field, text string
@@ -114,7 +116,6 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 		{"description", d.Description, 0, text.MaxDescription},
 		{"category", d.Category, 1, text.MaxLabel},
 		{"region", d.Region, 1, text.MaxLabel},
-		{"country", d.Country, 2, 2},
 		{"family", d.Family, 0, text.MaxLabel},
 		{"plan", d.Plan, 0, text.MaxLabel},
 	} {
@@ -134,12 +135,16 @@ func (d Document) check(schemas *recipe.Schemas) []finding {
 			note(at("certifications", strconv.Itoa(i)), "text_invalid", unseen)
 		}
 	}
-	found = append(found, d.checkPrices()...)
+	if d.MaxQuantity < 0 || d.MaxQuantity > price.MaxQuantity {
+		note(at("max_quantity"), "field_limit", "must be 1 to %d", price.MaxQuantity)
+	} else {
+		found = append(found, d.checkPrices()...)
+	}
 	for _, s := range []struct {
 		field string
 		raw   []byte
 	}{{"inputs", d.Inputs}, {"outputs", d.Outputs}} {
-		if _, err := schemas.Compile(s.raw); err != nil {
+		if _, err := schemas.Compile(from, s.raw); err != nil {
 			found = append(found, schemaFinding(err, "recipe", s.field))
 		}
 	}
@@ -211,7 +216,7 @@ func (d Document) checkPrices() []finding {
 		found = append(found, checkAmounts(c, path, d.Currency)...)
 	}
 	if len(found) == 0 {
-		if _, err := d.PriceList().Line(maxQuantity, price.Terms{}); err != nil {
+		if _, err := d.PriceList().Line(d.Most(), price.Terms{}); err != nil {
 			found = append(found, finding{at("prices"), "price_overflow", "overflow at the largest order"})
 		}
 	}

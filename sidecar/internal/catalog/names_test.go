@@ -32,12 +32,12 @@ func TestATextThatNobodySeesIsNoName(t *testing.T) {
 			doc := parsed[0].Document
 			doc.Prices = append([]price.Component{}, doc.Prices...)
 			set(&doc, s)
-			found := doc.check(recipe.NewSchemas(0))
+			found := doc.check("", recipe.NewSchemas(0))
 			if len(found) != 1 || found[0].reason != "text_invalid" || found[0].cause != unseen {
 				t.Errorf("%s %+q: %v", field, s, found)
 			}
 			raw := withRevision(t, doc, 1)
-			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err == nil || !strings.Contains(err.Error(), field) {
+			if _, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0)); err == nil || !strings.Contains(err.Error(), field) {
 				t.Errorf("a partner's %s %+q: %v", field, s, err)
 			}
 		}

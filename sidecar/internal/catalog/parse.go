@@ -155,7 +155,7 @@ func (p *parser) schema(src *source) []problem {
 	}
 	for _, v := range recipe.Explain(verr) {
 		n := src.node(v.Path, v.Keyword == "additionalProperties")
-		f := finding{v.Path, reasonOf(v.Keyword), v.Cause}
+		f := finding{v.Path, reasonOf(v.Keyword), inWords(v, n.Value)}
 		if last := len(v.Path) - 1; last >= 0 && v.Path[last] == "amount" && v.Keyword == "pattern" {
 			f.reason, f.cause = amountFault(n.Value)
 		}
@@ -230,6 +230,9 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 			doc.Outputs = src.ordered(at("recipe", "outputs"))
 		}
 	}
+	if doc.MaxQuantity == 1 {
+		doc.MaxQuantity = 0 // one way to say it
+	}
 	if doc.OrderableUntil != nil {
 		utc := doc.OrderableUntil.UTC().Truncate(time.Second)
 		doc.OrderableUntil = &utc
@@ -241,20 +244,50 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	}
 	p.seen[doc.ID] = parsed.number
 	found = append(found, doc.checkLines()...)
-	checked := doc.check(p.schemas)
+	checked := doc.check("", p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
 		found = append(found, lint(parsed.Binding, doc)...)
+		found = append(found, doc.checkForm()...)
+	}
+	return append(found, checkQuantity(parsed.Binding, doc)...)
+}
+
+// checkQuantity holds the number of pieces that may be ordered against the step that makes them: what is charged for ten must make ten.
+func checkQuantity(b recipe.Binding, doc Document) (found []finding) {
+	uses := b.Uses("quantity")
+	if doc.Most() > 1 && len(uses) == 0 {
+		return []finding{{at("max_quantity"), "quantity_unused", fmt.Sprintf("is %d, but recipe.step.with never says ${quantity}: an order of %d pieces would "+
+			"make one and charge for all. Use ${quantity} there, or leave max_quantity out", doc.Most(), doc.Most())}}
+	}
+	if doc.Most() > 1 {
+		return nil
+	}
+	for _, path := range uses {
+		found = append(found, finding{
+			append(at("recipe", "step"), path...), "quantity_single",
+			"${quantity} is always 1 here: say with max_quantity how many pieces one order may have, or write 1",
+		})
 	}
 	return found
 }
 
 func lint(b recipe.Binding, doc Document) []finding {
+	var found []finding
+	for field, schema := range map[string][]byte{"inputs": doc.Inputs, "outputs": doc.Outputs} {
+		problems, err := recipe.Misspelt(schema)
+		if err != nil {
+			return []finding{schemaFinding(err, "recipe", field)}
+		}
+		for _, pr := range problems {
+			found = append(found, finding{append(at("recipe", field), pr.Path...), pr.Reason, pr.Cause})
+		}
+	}
+	slices.SortFunc(found, func(a, b finding) int { return slices.Compare(a.path, b.path) })
 	problems, err := recipe.Lint(b, doc.Inputs, doc.Outputs)
 	if err != nil {
 		return []finding{schemaFinding(err, "recipe")}
 	}
-	found := make([]finding, 0, len(problems))
 	for _, pr := range problems {
 		path := append(at("recipe", "step"), pr.Path...)
 		found = append(found, finding{path, pr.Reason, pr.Cause})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 const postgres = `# A comment before the document.
@@ -95,7 +96,7 @@ func TestParse(t *testing.T) {
 	if d := cmp.Diff(want, parsed[0].Binding); d != "" {
 		t.Error(d)
 	}
-	if _, err := decodeForeign(withRevision(t, doc, 1), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign(withRevision(t, doc, 1), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a partner refuses what we publish: %v", err)
 	}
 }
@@ -153,6 +154,21 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 		{"a range of nothing", "minimum: 1", "minimum: 1, maximum: 0", 35, 51, "recipe.inputs.properties.count.maximum", "schema_invalid"},
 		{"required and unknown", "required: [plan]", "required: [plan, plam]\n    additionalProperties: false", 31, 22, "recipe.inputs.required[1]", "schema_invalid"},
 		{"no value at all", "enum: [small, large]", "enum: []", 34, 20, "recipe.inputs.properties.plan.enum", "schema_invalid"},
+		{"an integer that a double does not hold", "limit: 5", "limit: 9007199254740993", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"the same, negative, in a list", "limit: 5", "limit: [1, -9007199254740993]", 44, 78, "recipe.step.with.limit[1]", "number_inexact"},
+		{"the same, in a schema", "minimum: 1", "maximum: 18446744073709551615", 35, 39, "recipe.inputs.properties.count.maximum", "number_inexact"},
+		{"too many digits", "limit: 5", "limit: 0.12345678901234567890", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"a number beyond all", "limit: 5", "limit: 1e400", 44, 74, "recipe.step.with.limit", "number_inexact"},
+		{"more pieces than the step makes", "currency: EUR", "max_quantity: 2\ncurrency: EUR", 15, 15, "max_quantity", "quantity_unused"},
+		{"a number of pieces that is always one", "limit: 5", "limit: {x: ['n${quantity}']}", 44, 79, "recipe.step.with.limit.x[0]", "quantity_single"},
+		{"no piece at all", "currency: EUR", "max_quantity: 0\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"more pieces than an order holds", "currency: EUR", "max_quantity: 10001\ncurrency: EUR", 15, 15, "max_quantity", "field_limit"},
+		{"half a piece", "currency: EUR", "max_quantity: 1.5\ncurrency: EUR", 15, 15, "max_quantity", "field_type"},
+		{"an input that no form asks for", "{type: string, default: a}", "{type: object, additionalProperties: {type: string}}", 33, 13, "recipe.inputs.properties.zone", "form_keyword"},
+		{"an input without a type", "count: {type: integer, minimum: 1}", "count: {}", 35, 14, "recipe.inputs.properties.count", "form_type"},
+		{"an input whose title nobody sees", "count: {type: integer, minimum: 1}", `count: {type: integer, title: "\u3164"}`, 35, 14, "recipe.inputs.properties.count", "form_name"},
+		{"an output whose title nobody sees", "url: {type: string}", `url: {type: string, title: " "}`, 39, 12, "recipe.outputs.properties.url", "form_name"},
+		{"an input that is required and nowhere asked for", "required: [plan]", "required: [plan, size]", 30, 5, "recipe.inputs", "form_type"},
 		{"no step", "    adapter: postgres\n", "", 42, 5, "recipe.step.adapter", "field_missing"},
 		{"one field twice", "summary: A", "name: B\nsummary: A", 6, 1, "name", "field_duplicate"},
 		{"an alias", "region: north", "region: &r north", 12, 9, "region", "yaml_alias"},
@@ -184,6 +200,99 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 			}
 			t.Errorf("want line %d column %d %q %s, got %+v", tc.line, tc.column, tc.field, tc.reason, wrong)
 		})
+	}
+}
+
+func TestRefusalsAreInWordsAndKnowWhatWasMeant(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, old, new string
+		field, says    string
+	}{
+		{"a key in the singular", "certifications: [", "certification: [", "certification", "did you mean certifications?"},
+		{"a key of another style", "currency: EUR", "orderableUntil: 2030-01-01\ncurrency: EUR", "orderableUntil", "did you mean orderable_until?"},
+		{"a key of a price", "    kind: usage", "    kidn: usage", "prices[1].kidn", "did you mean kind?"},
+		{"a key of a tier", "{up_to: 100,", "{upto: 100,", "prices[1].tiers[0].upto", "did you mean up_to?"},
+		{"a key of the step", "    connection: main", "    conection: main", "recipe.step.conection", "did you mean connection?"},
+		{"a key that means nothing", "currency: EUR", "colour: red\ncurrency: EUR", "colour", "is not a known field"},
+		{"a kind of price", "kind: recurring", "kind: recuring", "prices[0].kind", "did you mean recurring?"},
+		{"a state", "currency: EUR", "state: on-hold\ncurrency: EUR", "state", "did you mean onHold?"},
+		{"a country by its name", `country: "NO"`, "country: Norway", "country", "two capital letters, as in DE; did you mean NO?"},
+		{"a country in small letters", `country: "NO"`, "country: de", "country", "did you mean DE (Germany)?"},
+		{"a country by the code it is known by", `country: "NO"`, "country: UK", "country", "did you mean GB (United Kingdom)?"},
+		{"a country by three letters", `country: "NO"`, "country: DEU", "country", "did you mean DE (Germany)?"},
+		{"a country misspelt", `country: "NO"`, "country: Germny", "country", "did you mean DE (Germany)?"},
+		{"no country", `country: "NO"`, "country: XX", "country", "is not the code of a country"},
+		{"a union of countries", `country: "NO"`, "country: EU", "country", "is not the code of a country"},
+		{"a currency in small letters", "currency: EUR", "currency: eur", "currency", "three capital letters, as in EUR; did you mean EUR?"},
+		{"an id with capitals", "id: postgres-s", "id: Postgres S", "id", "small letters"},
+		{"the same", "id: postgres-s", "id: Postgres S", "id", "did you mean postgres-s?"},
+		{"a period in words", "period: P1M", "period: monthly", "prices[0].period", "as in P1M for a month"},
+		{"a day without a time", "currency: EUR", "orderable_until: 2030-01-01\ncurrency: EUR", "orderable_until", "as in 2027-03-31T23:59:59Z"},
+		{"a tab", "region: north", "region:\n\tnorth: 1", "", "spaces and not with tabs"},
+		{"a colon in a text", "summary: A small database", "summary: A small: database", "", "put a text with a colon in quotes"},
+		{"a line that is indented otherwise", "region: north", "  region: north", "", "colon after a value"},
+		{"a bracket that is not closed", "certifications: [ISO 27001, C5]", "certifications: [ISO 27001, C5", "", "is not closed"},
+		{"a quote that is not closed", "country: \"NO\"", "country: \"NO", "", ""},
+		{"no colon", "region: north", "region north", "", "a colon and a space"},
+		{"a number for a text", "name: PostgreSQL S", "name: 7", "name", "put it in quotes"},
+		{"a type of a schema", "{type: string, default: a}", "{type: strin}", "recipe.inputs.properties.zone.type", "did you mean string?"},
+		{"a keyword of a schema", "minimum: 1", "minimun: 1", "recipe.inputs.properties.count.minimun", "did you mean minimum?"},
+		{"the same in outputs", "{type: string, format: password}", "{type: string, fromat: password}", "recipe.outputs.properties.password.fromat", "did you mean format?"},
+		{"an input that is referred to", "${inputs.plan}", "${inputs.plam}", "recipe.step.with.plan", "did you mean plan?"},
+		{"what every order has", "db-${subscription.id}", "db-${subscripton.id}", "recipe.step.with.name", "did you mean subscription.id?"},
+		{"an output", "outputs: {url: \"postgres", "outputs: {ulr: \"postgres", "recipe.step.outputs.ulr", "did you mean url?"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if !strings.Contains(postgres, tc.old) {
+				t.Fatalf("%q is not in the document", tc.old)
+			}
+			_, wrong := Parse([]byte(strings.Replace(postgres, tc.old, tc.new, 1)))
+			for _, w := range wrong {
+				if w.Field == tc.field && strings.Contains(w.Cause, tc.says) {
+					if strings.Contains(w.Cause, "^") || w.Line < 2 || w.Column < 1 {
+						t.Errorf("%+v", w)
+					}
+					return
+				}
+			}
+			t.Errorf("want %s: %s, got %v", tc.field, tc.says, wrong)
+		})
+	}
+}
+
+func TestEveryPatternOfTheFormatHasWords(t *testing.T) {
+	t.Parallel()
+	var walk func(v any, path string)
+	walk = func(v any, path string) {
+		switch s := v.(type) {
+		case map[string]any:
+			for _, keyword := range []string{"pattern", "format"} {
+				if p, is := s[keyword].(string); is && words(p) == "" && !strings.HasSuffix(path, "/amount") {
+					t.Errorf("%s: no words for %s", path, p)
+				}
+			}
+			for k, e := range s {
+				walk(e, path+"/"+k)
+			}
+		case []any:
+			for i, e := range s {
+				walk(e, fmt.Sprint(path, "/", i))
+			}
+		}
+	}
+	walk(writtenFormat(), "")
+}
+
+func TestCountriesAreThoseOfISO(t *testing.T) {
+	t.Parallel()
+	if n := len(countries()); n != 250 {
+		t.Errorf("%d countries, want the 249 of ISO 3166-1 and XK", n)
+	}
+	for _, no := range []string{"XX", "ZZ", "EU", "UN", "UK", "SU", "DD", "AN", "de", "D", ""} {
+		if text.IsCountry(no) {
+			t.Errorf("%q is a country", no)
+		}
 	}
 }
 
@@ -264,6 +373,9 @@ func TestDecodeForeignRefuses(t *testing.T) {
 	}
 	good := string(withRevision(t, parsed[0].Document, 3))
 	for _, tc := range []struct{ name, old, new string }{
+		{"more pieces than an order holds", `"currency":"EUR"`, `"max_quantity":10001,"currency":"EUR"`},
+		{"less than no piece", `"currency":"EUR"`, `"max_quantity":-1,"currency":"EUR"`},
+		{"a default that is not allowed", `"default":"a"`, `"default":1`},
 		{"no revision", `"revision":3`, `"revision":0`},
 		{"an unknown state", `"state":"orderable"`, `"state":"?"`},
 		{"a negative price", `"9.90"`, `"-9.90"`},
@@ -281,13 +393,13 @@ func TestDecodeForeignRefuses(t *testing.T) {
 			if bad == good {
 				t.Fatalf("%q is not in %s", tc.old, good)
 			}
-			if doc, err := decodeForeign([]byte(bad), recipe.NewSchemas(0)); err == nil {
+			if doc, err := decodeForeign([]byte(bad), "https://partner.localhost", recipe.NewSchemas(0)); err == nil {
 				t.Errorf("accepted: %+v", doc)
 			}
 		})
 	}
 	newer := strings.Replace(good, `{"id"`, `{"added_later":{"a":[1]},"id"`, 1)
-	if _, err := decodeForeign([]byte(newer), recipe.NewSchemas(0)); err != nil {
+	if _, err := decodeForeign([]byte(newer), "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 		t.Errorf("a field of a newer member: %v", err)
 	}
 }
@@ -311,7 +423,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatal("offerings beside errors")
 			}
 			raw := withRevision(t, p.Document, 1)
-			if _, err := decodeForeign(raw, recipe.NewSchemas(0)); err != nil {
+			if _, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0)); err != nil {
 				t.Fatalf("a partner refuses what we publish: %v\n%s", err, raw)
 			}
 			if _, err := p.Document.PriceList().Headline(price.Terms{DiscountBP: 2000, MarkupBP: 1500}); err != nil {
@@ -329,11 +441,11 @@ func FuzzDecodeDocument(f *testing.F) {
 	f.Add(withRevision(f, parsed[0].Document, 1))
 	f.Add([]byte(`{"id":"a","prices":[{"tiers":[{"up_to":-1}]}],"inputs":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		doc, err := decodeForeign(raw, recipe.NewSchemas(0))
+		doc, err := decodeForeign(raw, "https://partner.localhost", recipe.NewSchemas(0))
 		if err != nil {
 			return
 		}
-		if _, err := doc.PriceList().Line(maxQuantity, price.Terms{DiscountBP: 10000}); err != nil {
+		if _, err := doc.PriceList().Line(doc.Most(), price.Terms{DiscountBP: 10000}); err != nil {
 			t.Fatalf("accepted, but without a price: %v", err)
 		}
 		if _, err := doc.PriceList().Retail(price.Terms{}); err != nil {

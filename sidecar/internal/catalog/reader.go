@@ -68,7 +68,7 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 	}
 	items := make([]item, 0, len(page.Items))
 	for _, ch := range page.Items {
-		it, err := r.examine(ch)
+		it, err := r.examine(ch, partner)
 		if err != nil {
 			return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 		}
@@ -93,7 +93,7 @@ type item struct {
 	refused *Refusal
 }
 
-func (r *Reader) examine(ch Change) (item, error) {
+func (r *Reader) examine(ch Change, partner string) (item, error) {
 	it := item{Change: ch}
 	refuse := func(reason, cause string) {
 		it.refused = &Refusal{ch.OfferingID, ch.Revision, reason, cause}
@@ -109,7 +109,7 @@ func (r *Reader) examine(ch Change) (item, error) {
 	case sha256.Sum256(ch.Document) != ch.Digest:
 		return item{}, fault.New(fault.Invalid, "digest_mismatch", "offering %s does not have its digest", ch.OfferingID)
 	}
-	doc, err := decodeForeign(ch.Document, r.Schemas)
+	doc, err := decodeForeign(ch.Document, partner, r.Schemas)
 	switch {
 	case err != nil:
 		refuse("document_invalid", causeOf(err))

@@ -31,15 +31,36 @@ type Service struct {
 	Work unit.Work[Tx]
 	Now  func() time.Time
 	// CheckStep, if set, finds what keeps a step from being carried out here; paths are within recipe.step. What is only announced
-	// need not be deliverable yet.
+	// may still lack its platform: a problem of reason ConnectionUnknown passes then.
 	CheckStep func(recipe.Binding, Document) ([]recipe.Problem, error)
 }
 
-// Result counts what an Apply did, or would do.
-type Result struct {
+// ConnectionUnknown is the reason of a problem of CheckStep: the platform is not there, or not there yet.
+const ConnectionUnknown = "connection_unknown"
+
+// Options of an Apply.
+type Options struct {
+	// DryRun changes nothing and says what would be.
+	DryRun bool
+	// Prune withdraws what is on sale or announced and in no document of the file; without it, such an offering stays as it is.
+	Prune bool
+}
+
+// Counts of what an Apply did, or would do.
+type Counts struct {
 	Created   int
 	Updated   int
 	Unchanged int
+	Withdrawn int
+	// Missing counts what is on sale or announced, in no document of the file, and stays as it is.
+	Missing int
+}
+
+// Result is what an Apply did, or would do.
+type Result struct {
+	Counts
+	// Changes lists all but what is unchanged, in the order of the file and then by id; the first thousand.
+	Changes []Changed
 }
 
 // errStop rolls a transaction back whose outcome is known already.
@@ -47,22 +68,18 @@ var errStop = errors.New("nothing to commit")
 
 // Apply makes the offerings of a file current, each as its next revision, and publishes them: all of them or, where one
 // has an error or on a dry run, none.
-func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, []ApplyError, error) {
+func (s *Service) Apply(ctx context.Context, yaml []byte, how Options) (Result, []ApplyError, error) {
 	parsed, wrong := Parse(yaml)
 	if len(wrong) > 0 {
 		return Result{}, wrong, nil
 	}
 	steps := make([]next, 0, len(parsed))
 	for _, p := range parsed {
-		if s.CheckStep != nil && p.Document.State != Announced {
-			problems, err := s.CheckStep(p.Binding, p.Document)
-			if err != nil {
-				return Result{}, nil, fmt.Errorf("check the step of offering %s: %w", p.Document.ID, err)
-			}
-			for _, bad := range problems {
-				wrong = append(wrong, p.Error(bad.Reason, bad.Cause, append(at("recipe", "step"), bad.Path...)...))
-			}
+		bad, err := s.checkStep(p)
+		if err != nil {
+			return Result{}, nil, fmt.Errorf("check the step of offering %s: %w", p.Document.ID, err)
 		}
+		wrong = append(wrong, bad...)
 		n, err := prepare(p)
 		if err != nil {
 			return Result{}, nil, fmt.Errorf("apply offering %s: %w", p.Document.ID, err)
@@ -72,8 +89,12 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 	if len(wrong) > 0 {
 		return Result{}, wrong, nil
 	}
+	gone, err := s.absentees(ctx, steps)
+	if err != nil {
+		return Result{}, nil, err
+	}
 	var result Result
-	err := s.Work.Do(ctx, func(tx Tx) error {
+	err = s.Work.Do(ctx, func(tx Tx) error {
 		result, wrong = Result{}, nil
 		audience, err := s.audience(tx)
 		if err != nil {
@@ -88,7 +109,13 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 				wrong = append(wrong, *bad)
 			}
 		}
-		if dryRun || len(wrong) > 0 {
+		if len(wrong) > 0 {
+			return errStop
+		}
+		if err := s.withdraw(tx, gone, how.Prune, audience, &result); err != nil {
+			return err
+		}
+		if how.DryRun {
 			return errStop
 		}
 		return nil
@@ -100,6 +127,20 @@ func (s *Service) Apply(ctx context.Context, yaml []byte, dryRun bool) (Result, 
 		return Result{}, wrong, nil
 	}
 	return result, nil, nil
+}
+
+func (s *Service) checkStep(p Parsed) (wrong []ApplyError, err error) {
+	if s.CheckStep == nil {
+		return nil, nil
+	}
+	problems, err := s.CheckStep(p.Binding, p.Document)
+	for _, bad := range problems {
+		if p.Document.State == Announced && bad.Reason == ConnectionUnknown {
+			continue
+		}
+		wrong = append(wrong, p.Error(bad.Reason, bad.Cause, append(at("recipe", "step"), bad.Path...)...))
+	}
+	return wrong, err
 }
 
 // next is a parsed offering with what is compared and stored.
@@ -146,29 +187,49 @@ func (s *Service) apply(tx Tx, n next, audience []viewer, result *Result) (*Appl
 		return refuse("state", "state_transition", "an offering that is %s cannot become %s", before.State, doc.State)
 	case !created && before.Currency != doc.Currency:
 		return refuse("currency", "currency_change", "is %s for this offering's life: make another offering", before.Currency)
+	case doc.OrderableUntil != nil && !s.Now().Before(*doc.OrderableUntil) && doc.State.coming():
+		return refuse("orderable_until", "date_past", "is past, so that nobody could order it: write a later date, or none")
 	}
+	raw, err := s.put(tx, before, doc, n.binding, n.source, audience)
+	if errors.Is(err, errTooLarge) {
+		return refuse("recipe", errTooLarge.Reason, "%s", errTooLarge.Cause)
+	}
+	if err != nil {
+		return nil, err
+	}
+	change := Changed{ID: doc.ID, Name: doc.Name, Verb: Created}
+	if created {
+		result.Created++
+	} else {
+		result.Updated++
+		change.Verb = Updated
+		if change.Fields, err = differences(before, raw, n.binding); err != nil {
+			return nil, err
+		}
+	}
+	result.note(change)
+	return nil, nil
+}
+
+// put stores a document as the revision after before, tells the audience and returns what is stored.
+func (s *Service) put(tx Tx, before Offering, doc Document, binding []byte, source [32]byte, audience []viewer) ([]byte, error) {
 	doc.Revision = before.Revision + 1
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
 	if len(raw) > MaxDocumentBytes {
-		return refuse("recipe", "document_limit", "the offering is larger than %d KiB", MaxDocumentBytes>>10)
+		return nil, errTooLarge
 	}
 	err = tx.Catalog().PutRevision(Offering{
-		ID: doc.ID, Revision: doc.Revision, State: doc.State, Document: raw, Digest: sha256.Sum256(raw), Binding: n.binding,
-		Source: n.source, Name: doc.Name, Category: doc.Category, Currency: doc.Currency, CreatedAt: s.Now(),
+		ID: doc.ID, Revision: doc.Revision, State: doc.State, Document: raw, Digest: sha256.Sum256(raw), Binding: binding,
+		Source: source, Name: doc.Name, Category: doc.Category, Currency: doc.Currency, CreatedAt: s.Now(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if created {
-		result.Created++
-	} else {
-		result.Updated++
-	}
 	if !doc.State.Visible() && !before.State.Visible() {
-		return nil, nil
+		return raw, nil
 	}
 	for _, a := range audience {
 		if a.currency == doc.Currency {
@@ -177,7 +238,7 @@ func (s *Service) apply(tx Tx, n next, audience []viewer, result *Result) (*Appl
 			}
 		}
 	}
-	return nil, nil
+	return raw, nil
 }
 
 // Honoured reports whether a revision can be ordered at a time as far as it goes by itself: it was orderable, and its

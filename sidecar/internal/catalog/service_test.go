@@ -84,13 +84,13 @@ recipe:
 `, id, id, state, amount)
 }
 
-func (m member) apply(t testing.TB, yaml string) catalog.Result {
+func (m member) apply(t testing.TB, yaml string) catalog.Counts {
 	t.Helper()
-	r, wrong, err := m.Apply(t.Context(), []byte(yaml), false)
+	r, wrong, err := m.Apply(t.Context(), []byte(yaml), catalog.Options{})
 	if err != nil || len(wrong) > 0 {
 		t.Fatal(err, wrong)
 	}
-	return r
+	return r.Counts
 }
 
 func (m member) page(t testing.TB, partner string, cursor []byte, limit int) catalog.Page {
@@ -154,17 +154,17 @@ func TestApplyCountsRevisions(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
 	both := offering("a", "orderable", "1") + offering("b", "orderable", "2")
-	if got := m.apply(t, both); got != (catalog.Result{Created: 2}) {
+	if got := m.apply(t, both); got != (catalog.Counts{Created: 2}) {
 		t.Errorf("first: %+v", got)
 	}
-	if got := m.apply(t, "# another comment\n"+both); got != (catalog.Result{Unchanged: 2}) {
+	if got := m.apply(t, "# another comment\n"+both); got != (catalog.Counts{Unchanged: 2}) {
 		t.Errorf("again: %+v", got)
 	}
 	changed := offering("a", "orderable", "1") + offering("b", "orderable", "2.5") + offering("c", "orderable", "3")
-	if got, wrong, err := m.Apply(t.Context(), []byte(changed), true); got != (catalog.Result{Created: 1, Updated: 1, Unchanged: 1}) || len(wrong) > 0 || err != nil {
+	if got, wrong, err := m.Apply(t.Context(), []byte(changed), catalog.Options{DryRun: true}); got.Counts != (catalog.Counts{Created: 1, Updated: 1, Unchanged: 1}) || len(wrong) > 0 || err != nil {
 		t.Errorf("dry run: %+v %v %v", got, wrong, err)
 	}
-	if got := m.apply(t, changed); got != (catalog.Result{Created: 1, Updated: 1, Unchanged: 1}) {
+	if got := m.apply(t, changed); got != (catalog.Counts{Created: 1, Updated: 1, Unchanged: 1}) {
 		t.Errorf("the dry run did something, or this did not: %+v", got)
 	}
 	err := m.work.View(t.Context(), func(tx catalog.Tx) error {
@@ -206,8 +206,8 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			*m.woken = nil
-			r, wrong, err := m.Apply(t.Context(), []byte(tc.yaml), false)
-			if err != nil || r != (catalog.Result{}) || len(wrong) != 1 {
+			r, wrong, err := m.Apply(t.Context(), []byte(tc.yaml), catalog.Options{})
+			if err != nil || r.Counts != (catalog.Counts{}) || len(wrong) != 1 {
 				t.Fatal(r, wrong, err)
 			}
 			if w := wrong[0]; w.Reason != tc.reason || w.Field != tc.field || w.Line != tc.line {
@@ -228,9 +228,121 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	m.CheckStep = func(b recipe.Binding, _ catalog.Document) ([]recipe.Problem, error) {
 		return []recipe.Problem{{Path: []string{"adapter"}, Reason: "step_invalid", Cause: "there is no adapter " + b.Adapter}}, nil
 	}
-	_, wrong, err := m.Apply(t.Context(), []byte(offering("n", "orderable", "1")), false)
+	_, wrong, err := m.Apply(t.Context(), []byte(offering("n", "orderable", "1")), catalog.Options{})
 	if err != nil || len(wrong) != 1 || wrong[0].Reason != "step_invalid" || wrong[0].Line != 14 {
 		t.Errorf("an adapter that is not configured: %v %v", wrong, err)
+	}
+}
+
+func TestTheSameIsCheckedInEveryState(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"inTest", "announced", "orderable", "onHold"} {
+		m := newMember(t)
+		m.CheckStep = func(b recipe.Binding, _ catalog.Document) ([]recipe.Problem, error) {
+			if b.Connection == "" {
+				return []recipe.Problem{{Path: []string{"connection"}, Reason: catalog.ConnectionUnknown, Cause: "is not configured"}}, nil
+			}
+			return []recipe.Problem{{Path: []string{"with", "plan"}, Reason: "with_invalid", Cause: "is not allowed"}}, nil
+		}
+		good := offering("n", state, "1")
+		for name, c := range map[string]struct{ old, new, field, reason string }{
+			"a country that is none":  {"country: DE", "country: XX", "country", "country_unknown"},
+			"a country's former code": {"country: DE", "country: DD", "country", "country_unknown"},
+			"a day that is past":      {"state:", "orderable_until: 2026-11-21T12:00:00Z\nstate:", "orderable_until", "date_past"},
+			"a step that fails":       {"adapter: process,", "adapter: process, connection: c,", "recipe.step.with.plan", "with_invalid"},
+		} {
+			_, wrong, err := m.Apply(t.Context(), []byte(strings.Replace(good, c.old, c.new, 1)), catalog.Options{DryRun: true})
+			if c.reason == "date_past" && state != "announced" {
+				continue // the step is refused first, as it has no connection
+			}
+			found := false
+			for _, w := range wrong {
+				found = found || w.Field == c.field && w.Reason == c.reason && w.Line > 0
+			}
+			if err != nil || !found {
+				t.Errorf("%s, %s: %v %v", state, name, wrong, err)
+			}
+		}
+	}
+	m := newMember(t)
+	soon := strings.Replace(offering("n", "orderable", "1"), "state:", "orderable_until: 2026-11-21T12:00:01Z\nstate:", 1)
+	m.apply(t, soon)
+	past := strings.Replace(soon, "12:00:01", "11:00:00", 1)
+	if _, wrong, err := m.Apply(t.Context(), []byte(past), catalog.Options{}); err != nil || len(wrong) != 1 || wrong[0].Reason != "date_past" {
+		t.Errorf("%v %v", wrong, err)
+	}
+	if got := m.apply(t, strings.Replace(past, "state: orderable", "state: endOfSale", 1)); got.Updated != 1 {
+		t.Errorf("what is sold no more may have been sold until then: %+v", got)
+	}
+}
+
+func TestWhatIsNotInTheFileStaysUnlessItIsPruned(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1")+offering("b", "announced", "2")+offering("c", "orderable", "3")+offering("h", "onHold", "4")+offering("t", "inTest", "5"))
+	p := m.page(t, acme, nil, 0)
+	verbs := func(r catalog.Result) string {
+		var out []string
+		for _, c := range r.Changes {
+			out = append(out, c.ID+" "+string(c.Verb))
+		}
+		return strings.Join(out, ", ")
+	}
+	state := func(id string) (s catalog.State) {
+		err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+			o, err := tx.Catalog().Current(id)
+			s = o.State
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	only := []byte(offering("c", "orderable", "3.5"))
+	apply := func(how catalog.Options) catalog.Result {
+		r, wrong, err := m.Apply(t.Context(), only, how)
+		if err != nil || len(wrong) > 0 {
+			t.Fatal(err, wrong)
+		}
+		return r
+	}
+	r := apply(catalog.Options{DryRun: true})
+	if got := verbs(r); got != "c updated, a missing, b missing" || r.Counts != (catalog.Counts{Updated: 1, Missing: 2}) {
+		t.Errorf("%s %+v", got, r.Counts)
+	}
+	if f := r.Changes[0].Fields; len(f) != 1 || f[0] != (catalog.FieldChange{Path: "prices[0].amount", Before: `"3"`, After: `"3.5"`}) {
+		t.Errorf("%+v", f)
+	}
+	if got := verbs(apply(catalog.Options{DryRun: true, Prune: true})); got != "c updated, a withdrawn, b withdrawn" {
+		t.Errorf("%s", got)
+	}
+	if state("a") != catalog.Orderable || len(m.page(t, acme, p.Cursor, 0).Items) > 0 {
+		t.Error("a dry run withdrew something")
+	}
+	if got := verbs(apply(catalog.Options{})); got != "c updated, a missing, b missing" || state("a") != catalog.Orderable || state("b") != catalog.Announced {
+		t.Errorf("%s; a is %s, b %s", got, state("a"), state("b"))
+	}
+	if r := apply(catalog.Options{Prune: true}); r.Counts != (catalog.Counts{Unchanged: 1, Withdrawn: 2}) {
+		t.Errorf("%+v", r.Counts)
+	}
+	for id, want := range map[string]catalog.State{"a": catalog.OnHold, "b": catalog.OnHold, "c": catalog.Orderable, "h": catalog.OnHold, "t": catalog.InTest} {
+		if got := state(id); got != want {
+			t.Errorf("%s is %s, want %s", id, got, want)
+		}
+	}
+	if got := show(m.page(t, acme, p.Cursor, 0)); got != "c@2 a@2 b@2" {
+		t.Errorf("the partner is told %s", got)
+	}
+	if r := apply(catalog.Options{Prune: true}); r.Counts != (catalog.Counts{Unchanged: 1}) {
+		t.Errorf("again: %+v", r.Counts)
+	}
+	if got := m.apply(t, offering("a", "orderable", "1")); got.Updated != 1 || state("a") != catalog.Orderable {
+		t.Errorf("a file that has it again: %+v, %s", got, state("a"))
+	}
+	bad := string(only) + "---\nname: x\n"
+	if _, wrong, _ := m.Apply(t.Context(), []byte(bad), catalog.Options{Prune: true}); len(wrong) == 0 || state("a") != catalog.Orderable {
+		t.Errorf("a file with a mistake withdrew something: %v", wrong)
 	}
 }
 

@@ -38,6 +38,18 @@ func (s State) CanBecome(next State) bool {
 	return false
 }
 
+// onOffer reports whether an offering in this state is sold or announced.
+func (s State) onOffer() bool { return s == Orderable || s == Announced }
+
+// coming reports whether an offering in this state is sold, or may be one day.
+func (s State) coming() bool {
+	switch s {
+	case InTest, Announced, Orderable, OnHold:
+		return true
+	}
+	return false
+}
+
 // Visible reports whether partners see an offering in this state.
 func (s State) Visible() bool {
 	switch s {

@@ -119,6 +119,19 @@ func yamlError(err error) (line int, cause string) {
 			line++
 		}
 	}
+	for _, known := range []struct{ says, means string }{
+		{"mapping values are not allowed", "there is a colon after a value: indent the line like its neighbours, or put a text with a colon in quotes"},
+		{"found character that cannot start any token", "YAML is indented with spaces and not with tabs, and a text that begins with @, %, & or ` stands in quotes"},
+		{"found a tab character", "YAML is indented with spaces and not with tabs"},
+		{"did not find expected key", "the line is indented unlike its neighbours, or the one before is not closed"},
+		{"could not find expected ':'", "a field is a name, a colon and a space before its value"},
+		{"did not find expected ',' or", "a list in [ ] or an object in { } is not closed"},
+		{"found unexpected end of stream", "a quote is not closed"},
+	} {
+		if strings.Contains(cause, known.says) {
+			return max(line, 1), cause + ": " + known.means
+		}
+	}
 	return max(line, 1), cause
 }
 
@@ -201,6 +214,9 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 	if asWritten(path) && (tag == "!!int" || tag == "!!float") {
 		return value
 	}
+	if tag == "!!str" && n.Style == 0 && jsonNumber.MatchString(value) {
+		tag = "!!float" // the library takes a number that is too large for it as a text
+	}
 	switch tag {
 	case "!!str", "!!timestamp":
 		return value
@@ -211,11 +227,17 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 			return t == "true"
 		}
 	case "!!int", "!!float":
-		if jsonNumber.MatchString(value) {
-			return json.Number(value)
+		if !jsonNumber.MatchString(value) {
+			s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
+			return json.Number("0")
 		}
-		s.refuse(n, path, "number_malformed", "is a number that JSON cannot write; quote it if it is a text")
-		return json.Number("0")
+		exact, err := text.Number(value)
+		if err != nil {
+			s.refuse(n, path, "number_inexact", err.Error())
+			return json.Number("0")
+		}
+		n.Value = exact
+		return json.Number(exact)
 	}
 	s.refuse(n, path, "yaml_tag", "tag "+n.Tag+" is refused")
 	return nil
@@ -227,7 +249,7 @@ func asWritten(path []string) bool {
 }
 
 var (
-	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$`)
+	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$`)
 	yamlLine   = regexp.MustCompile(`^line (\d+): `)
 )
 

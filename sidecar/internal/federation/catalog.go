@@ -91,7 +91,9 @@ type CatalogReader struct {
 	Link    CatalogLink
 	Catalog *catalog.Reader
 	Logger  *slog.Logger
-	// Synced is told when everything that a partner published was taken over; nil is nobody.
+	// Synced is told when everything that a partner published was taken over: at the end of a snapshot, and at a page
+	// without changes, which a supplier sends when it has nothing new to say. A page with changes does not tell whether
+	// more follow, however few they are. Nil is nobody.
 	Synced func(partner string)
 }
 
@@ -112,7 +114,8 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
-	if err == nil && r.Synced != nil && len(page.Items) < pageSize {
+	last := page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin
+	if err == nil && r.Synced != nil && last {
 		r.Synced(partner.Origin)
 	}
 	return err

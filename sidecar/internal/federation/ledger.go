@@ -53,6 +53,8 @@ type LedgerReader struct {
 	Tailed func(partner string)
 	// Parked is told of every entry that could not be applied; nil is nobody.
 	Parked func(ledger.Parked)
+	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
+	Skipped func(ledger.Parked)
 }
 
 // maxEntries bounds one page of a partner; ours have fewer.

@@ -55,11 +55,13 @@ type View struct {
 	// Headline is what lists show.
 	Headline     price.Headline
 	InputsSchema json.RawMessage
+	// MaxQuantity is how many pieces one order line may have, 1 or more.
+	MaxQuantity int64
 	// Digest names what the customer saw: name, prices and input schema. Hex.
 	Digest       string
 	Availability Availability
 	Hidden       bool
-	// Variants is, in a grouped search, how many listings of the family were found.
+	// Variants is, in a grouped search, how many listings of the family were found that stand as well as it.
 	Variants int
 }
 

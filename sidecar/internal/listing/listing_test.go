@@ -250,6 +250,17 @@ func TestDigestNamesWhatTheCustomerSaw(t *testing.T) {
 	}
 }
 
+func TestAListingSaysHowManyPiecesAnOrderMayHave(t *testing.T) {
+	t.Parallel()
+	r := newReseller(t)
+	for said, want := range map[int64]int64{0: 1, 1: 1, 12: 12} {
+		id := r.offer(t, north, fmt.Sprintf("a%d", said), 1, func(d *catalog.Document) { d.MaxQuantity = said })
+		if got := r.get(t, id).MaxQuantity; got != want {
+			t.Errorf("the offering says %d, the listing %d", said, got)
+		}
+	}
+}
+
 func TestWhatCustomersFind(t *testing.T) {
 	t.Parallel()
 	r := newReseller(t)

@@ -86,8 +86,8 @@ func (s *Service) managed(tx Tx, id string) (draft, error) {
 // MaxVariants is how many variants of a family Get gives.
 const MaxVariants = 200
 
-// Get reads one listing for a customer, and the listings of its family, itself among them, cheapest first: none where it stands
-// alone. One that is hidden is not sold. Error: fault.NotFound, listing_not_found or listing_withdrawn.
+// Get reads one listing for a customer, and the listings of its family, itself among them, cheapest first and without prices,
+// schema and digest: none where it stands alone. One that is hidden is not sold. Error: fault.NotFound, listing_not_found or listing_withdrawn.
 func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		d, err := s.sold(tx, id)
@@ -97,7 +97,7 @@ func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, 
 		if v, err = d.view(s.Now()); err != nil || v.Family == "" {
 			return err
 		}
-		variants, err = s.views(tx, s.Index.Family(id, MaxVariants))
+		variants, err = s.views(tx, s.Index.Family(id, MaxVariants), draft.summary)
 		return err
 	})
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
 		return page, nil
 	}
 	err = s.Work.View(ctx, func(tx Tx) error {
-		page.Listings, err = s.views(tx, r.IDs)
+		page.Listings, err = s.views(tx, r.IDs, draft.view)
 		return err
 	})
 	for i, v := range page.Listings {
@@ -177,7 +177,8 @@ func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
 	return page, nil
 }
 
-func (s *Service) views(tx Tx, ids []string) ([]View, error) {
+// views are the listings of these ids that customers see now.
+func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, error)) ([]View, error) {
 	found, err := tx.Catalog().ForeignByListing(ids)
 	if err != nil {
 		return nil, err
@@ -207,7 +208,7 @@ func (s *Service) views(tx Tx, ids []string) ([]View, error) {
 		if d.unsold != nil || o.Hidden {
 			continue
 		}
-		v, err := d.view(s.Now())
+		v, err := of(d, s.Now())
 		if fault.Is(err, fault.Invalid) {
 			continue // priced out of range; the index leaves it out too
 		}

@@ -187,7 +187,7 @@ func (d draft) view(now time.Time) (View, error) {
 		v.Prices[i].Name = text.CleanLine(v.Prices[i].Name, text.MaxName)
 		v.Prices[i].Unit = text.CleanLine(v.Prices[i].Unit, text.MaxUnit)
 	}
-	v.InputsSchema = d.doc.Inputs
+	v.InputsSchema, v.MaxQuantity = d.doc.Inputs, d.doc.Most()
 	seen, err := json.Marshal(struct {
 		Name     string            `json:"name"`
 		Currency string            `json:"currency"`

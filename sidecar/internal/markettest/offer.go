@@ -12,6 +12,8 @@ import (
 type Offering struct {
 	// ID is "db" unless said otherwise, Price "10.00" euros.
 	ID, Price string
+	// MaxQuantity is 1 unless said otherwise.
+	MaxQuantity int
 	// Inputs and Outputs are schemas in YAML; any object unless said otherwise.
 	Inputs, Outputs string
 }
@@ -20,6 +22,11 @@ type Offering struct {
 func (m *Member) Offer(o Offering) (current catalog.Offering) {
 	m.t.Helper()
 	o.ID = cmp.Or(o.ID, "db")
+	o.MaxQuantity = cmp.Or(o.MaxQuantity, 1)
+	with := "{}"
+	if o.MaxQuantity > 1 {
+		with = `{count: "${quantity}"}`
+	}
 	service := &catalog.Service{Self: m.Origin, Work: store.For[catalog.Tx](m.Store), Now: m.Clock.Now}
 	_, wrong, err := service.Apply(m.t.Context(), fmt.Appendf(nil, `apiVersion: hanse/v1
 kind: Offering
@@ -30,13 +37,14 @@ category: database
 region: helsinki
 country: FI
 currency: EUR
+max_quantity: %d
 prices:
   - {id: setup, name: Setup, kind: one_off, amount: "%s"}
 recipe:
   inputs: %s
   outputs: %s
-  step: {adapter: x, connection: y}
-`, o.ID, cmp.Or(o.Price, "10.00"), cmp.Or(o.Inputs, "{type: object}"), cmp.Or(o.Outputs, "{type: object}")), false)
+  step: {adapter: x, connection: y, with: %s}
+`, o.ID, o.MaxQuantity, cmp.Or(o.Price, "10.00"), cmp.Or(o.Inputs, "{type: object}"), cmp.Or(o.Outputs, "{type: object}"), with), catalog.Options{})
 	if err != nil || len(wrong) > 0 {
 		m.t.Fatal(wrong, err)
 	}

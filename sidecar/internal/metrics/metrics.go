@@ -33,6 +33,9 @@ type Config struct {
 	Snapshot func(ctx context.Context) (Snapshot, error)
 	// Log reads how many values of the log had something cut and how many lines were held back. Default: they are not shown.
 	Log func() (clipped, held uint64)
+	// Certificate tells when the certificate that partners see expires (zero while there is none), and how many looks at its
+	// renewed files found none that can be used. Default: neither is shown.
+	Certificate func() (expires time.Time, failures uint64)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Version and Revision are shown in hanse_build_info. Default: "dev" and "unknown".
@@ -104,6 +107,9 @@ func New(cfg Config) (*Metrics, error) {
 				func() float64 { _, held := cfg.Log(); return float64(held) }),
 		)
 	}
+	if cfg.Certificate != nil {
+		all = append(all, certificate(cfg.Certificate)...)
+	}
 	if cfg.Process {
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
@@ -113,6 +119,26 @@ func New(cfg Config) (*Metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+func certificate(state func() (time.Time, uint64)) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hanse_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate that partners see expires; 0 while there is none.",
+		}, func() float64 {
+			expires, _ := state()
+			if expires.IsZero() {
+				return 0
+			}
+			return float64(expires.Unix())
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "hanse_tls_certificate_reload_failures_total", Help: "Looks at renewed certificate files that found none that can be used.",
+		}, func() float64 {
+			_, failures := state()
+			return float64(failures)
+		}),
+	}
 }
 
 // RPC counts one call. Result is "ok" or the Connect code in snake_case. A stream's duration says when the client left and

@@ -39,8 +39,9 @@ func snapshot(context.Context) (Snapshot, error) {
 func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
+	expiry := func() (time.Time, uint64) { return start, 2 }
 	m, err := New(Config{
-		Registerer: registry, Snapshot: snapshot, Now: func() time.Time { return start.Add(time.Minute) }, Version: "1.2.3", Revision: "abc",
+		Registerer: registry, Snapshot: snapshot, Certificate: expiry, Now: func() time.Time { return start.Add(time.Minute) }, Version: "1.2.3", Revision: "abc",
 		Log: func() (clipped, held uint64) { return 5, 6 },
 	})
 	if err != nil {

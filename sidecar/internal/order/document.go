@@ -114,7 +114,7 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
 	}
 	if row.Action == Add {
-		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > MaxQuantity {
+		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > price.MaxQuantity {
 			return bad("offering, revision or quantity")
 		}
 		if d.Subscription != SubscriptionID(d.ID) {
@@ -123,9 +123,6 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	}
 	return d, acceptBy, nil
 }
-
-// MaxQuantity bounds an item.
-const MaxQuantity = 10000
 
 // MaxItems bounds an order.
 const MaxItems = 50

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/price"
 )
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -105,7 +106,7 @@ func FuzzParseDocument(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if acceptBy.IsZero() || d.Agreement == "" || (d.Action == Add && (d.Quantity < 1 || d.Quantity > MaxQuantity || d.Revision < 1)) {
+		if acceptBy.IsZero() || d.Agreement == "" || (d.Action == Add && (d.Quantity < 1 || d.Quantity > price.MaxQuantity || d.Revision < 1)) {
 			t.Fatalf("accepted %s", payload)
 		}
 	})

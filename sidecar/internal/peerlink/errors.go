@@ -60,7 +60,7 @@ func cure(partner, reason string) string {
 	switch reason {
 	case guard.ReasonTLSAuthority:
 		if strings.Contains(partner, ".localhost") {
-			return "give both members the same dev_ca_dir: in dev mode each trusts the CA in it alone"
+			return "give both members the same dev_ca_dir, as hanse init does, and start them again: in dev mode each trusts the CA in it alone"
 		}
 		return "the partner serves its full certificate chain from a public authority; here the system's CA certificates must be installed"
 	case guard.ReasonTLSName:

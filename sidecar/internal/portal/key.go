@@ -14,6 +14,7 @@ import (
 // Prefixes make a leaked secret recognisable to people and scanners, and tell one kind from the other without a look-up.
 const (
 	prefixKey      = "hanse_pk_"
+	prefixLocal    = "hanse_pl_"
 	prefixSession  = "hanse_cs_"
 	prefixOperator = "hanse_op_"
 )

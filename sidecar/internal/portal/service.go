@@ -50,6 +50,8 @@ type Service struct {
 	now   func() time.Time
 	rand  io.Reader
 	cache *cache
+	// locals are keys of this process alone.
+	locals locals
 }
 
 // DefaultOverlap is how long the old key stays valid after a rotation.
@@ -197,6 +199,8 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Principal, er
 		return s.session(ctx, token)
 	case wellFormed(token, prefixKey):
 		return s.key(ctx, token)
+	case wellFormed(token, prefixLocal):
+		return s.local(ctx, token)
 	}
 	return Principal{}, errKeyInvalid()
 }

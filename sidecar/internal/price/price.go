@@ -59,6 +59,9 @@ type Line struct {
 	Period string
 }
 
+// MaxQuantity is the most pieces that one order line holds, whatever the offering allows.
+const MaxQuantity = 10_000
+
 // MaxMarkupBP bounds a markup: 10,000 %.
 const MaxMarkupBP = 1_000_000
 
@@ -66,8 +69,8 @@ const MaxMarkupBP = 1_000_000
 // rounded once half to even. Wholesale is markup 0. Errors: fault.Invalid with reason price_overflow, price_terms,
 // price_invalid or quantity_invalid.
 func (l List) Line(quantity int64, t Terms) (Line, error) {
-	if quantity < 1 {
-		return Line{}, fault.New(fault.Invalid, "quantity_invalid", "a quantity is 1 or more").At("quantity")
+	if quantity < 1 || quantity > MaxQuantity {
+		return Line{}, fault.New(fault.Invalid, "quantity_invalid", "a quantity is 1 to %d", MaxQuantity).At("quantity")
 	}
 	factor, err := t.factor()
 	if err != nil {

@@ -51,6 +51,9 @@ const (
 // ParseBinding reads what Marshal wrote.
 func ParseBinding(raw []byte) (Binding, error) {
 	v, err := text.DecodeJSON(raw, text.Limits{Bytes: maxBindingBytes, Depth: maxBindingDepth, Values: maxBindingValues})
+	if err == nil {
+		v, _, err = text.Exact(v)
+	}
 	if err != nil {
 		return Binding{}, fmt.Errorf("recipe binding: %w", err)
 	}
@@ -145,6 +148,18 @@ func walk(v any, path []string, visit func(path []string, s string) (out any, ke
 	return v, true, nil
 }
 
+// Uses lists the paths within the binding at which a reference stands in With.
+func (b Binding) Uses(name string) (paths [][]string) {
+	_, _, _ = walk(map[string]any{"with": b.With}, nil, func(path []string, s string) (any, bool, error) {
+		parts, _ := split(s) // Lint says what is malformed
+		if slices.ContainsFunc(parts, func(p part) bool { return strings.Join(p.ref, ".") == name }) {
+			paths = append(paths, slices.Clone(path))
+		}
+		return s, true, nil
+	})
+	return paths
+}
+
 // Lint finds references that no order could resolve, so that they are refused when the offering is applied.
 func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	inputs, err := readSchema(inputsSchema)
@@ -177,7 +192,7 @@ func Lint(b Binding, inputsSchema, outputsSchema []byte) ([]Problem, error) {
 	for _, name := range sortedKeys(b.Outputs) {
 		path := []string{"outputs", name}
 		if _, known := outputs.property(outputs.root(), name); !known {
-			note(path, "output_unknown", "is not a property of recipe.outputs")
+			note(path, "output_unknown", "is not a property of recipe.outputs"+outputs.hint([]string{name}))
 		}
 		parts, err := split(b.Outputs[name])
 		if err != nil {
@@ -201,11 +216,16 @@ func (s *Schema) lintReference(ref []string, inText bool) string {
 		return ""
 	}
 	if ref[0] != "inputs" || len(ref) < 2 {
-		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}"
+		return "is not known: there are ${inputs.NAME}, ${subscription.id} and ${quantity}" +
+			text.DidYouMean(strings.Join(ref, "."), []string{"subscription.id", "quantity", "inputs." + ref[len(ref)-1]})
 	}
 	p, given, ok := s.at(ref[1:])
 	if !ok {
-		return "does not name a property of recipe.inputs"
+		for i := range ref[1:] {
+			if _, _, known := s.at(ref[1 : i+2]); !known {
+				return "does not name a property of recipe.inputs" + s.hint(ref[1:i+2])
+			}
+		}
 	}
 	types, _ := p.types()
 	plain := slices.DeleteFunc(types, func(t string) bool { return t == "object" || t == "array" })
@@ -317,7 +337,7 @@ func (r resolver) value(ref []string) (v any, given bool, _ *fault.Error) {
 	return v, true, nil
 }
 
-// plain turns json.Number into float64, so that the value is what encoding/json gives by default.
+// plain turns json.Number into float64, so that the value is what encoding/json gives by default; all numbers here are exact.
 func plain(v any) any {
 	switch t := v.(type) {
 	case json.Number:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -23,8 +24,9 @@ type Platform struct {
 
 // Fit finds what the platform would refuse of a step for inputs that the offering allows, and outputs that the offering promises
 // and the step does not give. A reference stands for every value that its input is declared to take: each of an enum, both ends of
-// a range, being left out. What a schema says of texts beyond enum and type is not tried. Paths are within the binding.
-func Fit(b Binding, inputsSchema, outputsSchema []byte, p Platform) ([]Problem, error) {
+// a range, being left out; ${quantity} for 1 and for most. What a schema says of texts beyond enum and type is not tried. Paths are
+// within the binding.
+func Fit(b Binding, inputsSchema, outputsSchema []byte, most int64, p Platform) ([]Problem, error) {
 	inputs, err := readSchema(inputsSchema)
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func Fit(b Binding, inputsSchema, outputsSchema []byte, p Platform) ([]Problem, 
 	if err != nil {
 		return nil, err
 	}
-	f := fitting{inputs: inputs, schema: schema}
+	f := fitting{inputs: inputs, schema: schema, most: most}
 	if err := f.with(b.With); err != nil {
 		return nil, err
 	}
@@ -83,6 +85,7 @@ type unknown struct {
 
 type fitting struct {
 	inputs, schema *Schema
+	most           int64
 	places         []unknown
 	found          []Problem
 }
@@ -107,7 +110,7 @@ func (f *fitting) with(with map[string]any) error {
 		}
 		u := unknown{path: slices.Clone(path), ref: s, tries: []any{"x"}}
 		if len(parts) == 1 {
-			u.tries, u.exact = f.inputs.values(parts[0].ref)
+			u.tries, u.exact = f.values(parts[0].ref)
 		}
 		f.places = append(f.places, u)
 		return u.tries[0], true, nil
@@ -132,17 +135,17 @@ func (f *fitting) with(with map[string]any) error {
 }
 
 // values are what an input may be: all of them where exact, else some of each kind.
-func (s *Schema) values(ref []string) (tries []any, exact bool) {
+func (f *fitting) values(ref []string) (tries []any, exact bool) {
 	switch strings.Join(ref, ".") {
 	case "subscription.id":
 		return []any{"x"}, false
 	case "quantity":
-		return []any{json.Number("1")}, false
+		return []any{json.Number("1"), json.Number(strconv.FormatInt(f.most, 10))}, false
 	}
 	if ref[0] != "inputs" {
 		return []any{"x"}, false
 	}
-	p, given, ok := s.at(ref[1:])
+	p, given, ok := f.inputs.at(ref[1:])
 	if !ok {
 		return []any{"x"}, false // Lint's
 	}
@@ -230,7 +233,7 @@ func (f *fitting) try(base any, place int, value any) {
 	for _, v := range Explain(f.only(verr, place)) {
 		p := Problem{Path: append([]string{"with"}, v.Path...), Reason: "with_invalid", Cause: v.Cause}
 		if v.Keyword == "additionalProperties" {
-			p.Cause += f.known(v.Path[:len(v.Path)-1])
+			p.Cause += f.known(v.Path[:len(v.Path)-1]) + f.schema.hint(v.Path)
 		}
 		if place >= 0 && slices.Equal(v.Path, f.places[place].path) {
 			p.Cause = fmt.Sprintf("%s; %s may be %s", v.Cause, text.Shorten(f.places[place].ref), f.places[place].say(value))

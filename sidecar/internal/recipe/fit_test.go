@@ -74,7 +74,7 @@ func TestFit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := Fit(b, []byte(c.inputs), []byte(none), Platform{With: []byte(programs)})
+			found, err := Fit(b, []byte(c.inputs), []byte(none), 1000, Platform{With: []byte(programs)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestFit_HoldsOutputsAgainstWhatTheStepGives(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			found, err := Fit(Binding{Outputs: c.mapped}, []byte(`{"type":"object"}`), []byte(c.outputs), Platform{
+			found, err := Fit(Binding{Outputs: c.mapped}, []byte(`{"type":"object"}`), []byte(c.outputs), 1, Platform{
 				With: []byte(`{"type":"object"}`), Outputs: []string{"url", "password"},
 			})
 			if err != nil {
@@ -117,5 +117,16 @@ func TestFit_HoldsOutputsAgainstWhatTheStepGives(t *testing.T) {
 				t.Errorf("%+v, want %q", found, c.at)
 			}
 		})
+	}
+}
+
+func TestFitTriesAsManyPiecesAsOneOrderMayHave(t *testing.T) {
+	t.Parallel()
+	b := Binding{With: map[string]any{"program": "notes", "memory_mib": "${quantity}"}}
+	for most, problems := range map[int64]int{1: 0, 1024: 0, 1025: 1} {
+		found, err := Fit(b, []byte(`{"type":"object"}`), []byte(`{"type":"object"}`), most, Platform{With: []byte(programs)})
+		if err != nil || len(found) != problems {
+			t.Errorf("up to %d: %v, %v", most, found, err)
+		}
 	}
 }

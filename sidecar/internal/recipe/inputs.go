@@ -42,6 +42,9 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	switch {
 	case errors.As(err, &verr):
 		first := Explain(verr)[0]
+		if first.Keyword == "additionalProperties" {
+			first.Cause += s.hint(first.Path)
+		}
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", first.Cause).At(text.JoinPath(inputsField, first.Path)).
 			Do("Correct the field and order again.")
 	case err != nil:
@@ -56,6 +59,7 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	return out, err
 }
 
+// decodeInputs reads inputs within the limits; each number is exact and in its one form.
 func decodeInputs(inputs []byte) (any, error) {
 	if len(inputs) == 0 {
 		return map[string]any{}, nil
@@ -63,6 +67,10 @@ func decodeInputs(inputs []byte) (any, error) {
 	v, err := text.DecodeJSON(inputs, text.Limits{Bytes: MaxInputsBytes, Depth: maxInputsDepth, Values: maxInputsValues})
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(inputsField)
+	}
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "%s", err.Error()).At(text.JoinPath(inputsField, path))
 	}
 	return v, nil
 }
@@ -77,6 +85,10 @@ type Violation struct {
 	Cause string
 	// Missing tells that nothing stands at Path.
 	Missing bool
+	// Want is the pattern or the format that the value does not have.
+	Want string
+	// Schema is the URL of the subschema that refuses it.
+	Schema string
 }
 
 // Explain lists what a validation found, by path; at least one.
@@ -104,23 +116,47 @@ func collect(err *jsonschema.ValidationError, p *message.Printer, all *[]Violati
 	if path := err.ErrorKind.KeywordPath(); len(path) > 0 {
 		keyword = path[0]
 	}
+	found := Violation{Keyword: keyword, Schema: err.SchemaURL}
+	note := func(cause string, missing bool, name ...string) {
+		v := found
+		v.Path, v.Cause, v.Missing = at(name...), cause, missing
+		*all = append(*all, v)
+	}
 	switch k := err.ErrorKind.(type) {
 	case *kind.Required:
 		for _, name := range k.Missing {
-			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: "is required", Missing: true})
+			note("is required", true, name)
 		}
 	case *kind.DependentRequired:
 		for _, name := range k.Missing {
-			cause := fmt.Sprintf("is required where %s is given", text.Shorten(k.Prop))
-			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: cause, Missing: true})
+			note(fmt.Sprintf("is required where %s is given", text.Shorten(k.Prop)), true, name)
 		}
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			*all = append(*all, Violation{Path: at(name), Keyword: keyword, Cause: "is not a known field"})
+			note("is not a known field", false, name)
 		}
+	case *kind.Pattern:
+		found.Want = k.Want
+		note(describe(k, p), false)
+	case *kind.Format:
+		found.Want = k.Want
+		note(describe(k, p), false)
 	default:
-		*all = append(*all, Violation{Path: at(), Keyword: keyword, Cause: describe(err.ErrorKind, p)})
+		note(describe(err.ErrorKind, p), false)
 	}
+}
+
+// hint is the property that was meant by one that is not there; "" where none is near.
+func (s *Schema) hint(path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	last := len(path) - 1
+	p, _, known := s.at(path[:last])
+	if !known {
+		return ""
+	}
+	return text.DidYouMean(path[last], p.names())
 }
 
 func describe(k jsonschema.ErrorKind, p *message.Printer) string {
@@ -132,7 +168,8 @@ func describe(k jsonschema.ErrorKind, p *message.Printer) string {
 		for _, w := range k.Want {
 			words = append(words, text.Shorten(fmt.Sprint(w)))
 		}
-		return "must be one of: " + strings.Join(words, ", ")
+		got, _ := k.Got.(string)
+		return "must be one of: " + strings.Join(words, ", ") + text.DidYouMean(got, words)
 	case *kind.Pattern:
 		return "does not match the pattern " + k.Want
 	case *kind.Format:

@@ -49,13 +49,17 @@ func TestCompleteRefuses(t *testing.T) {
 		{"two values", `{} {}`, "inputs", "text after"},
 		{"one name twice", `{"plan":"small","plan":"large"}`, "inputs", "twice"},
 		{"a number that would take all memory", `{"disk":{"gib":1e999999999}}`, "inputs", "too large"},
+		{"a number that a double does not hold", `{"plan":"small","disk":{"gib":9007199254740993}}`, "inputs.disk.gib", "beyond"},
+		{"the same, where the schema says nothing", `{"plan":"small","disk":{"gib":5,"x":[{"y":-9007199254740993}]}}`, "inputs.disk.x[0].y", "beyond"},
+		{"more digits than a double has", `{"plan":"small","disk":{"gib":5,"x":0.12345678901234567890}}`, "inputs.disk.x", "digits"},
+		{"a number that is none to a double", `{"plan":"small","disk":{"gib":5,"x":1e400}}`, "inputs.disk.x", "beyond"},
 		{"too deep", strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), "inputs", "deeper"},
 		{"too many values", `{"tags":[` + strings.Repeat(`1,`, 3000) + `1]}`, "inputs", "more than"},
 		{"too many bytes", `{"name":"` + strings.Repeat("a", MaxInputsBytes) + `"}`, "inputs", "bytes"},
 		{"not UTF-8", "{\"name\":\"\xff\"}", "inputs", "UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := NewSchemas(0).Complete([]byte(inputsSchema), []byte(tc.inputs))
+			_, err := NewSchemas(0).Complete("", []byte(inputsSchema), []byte(tc.inputs))
 			if tc.field == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -104,6 +108,8 @@ func TestCompileSchemaRefuses(t *testing.T) {
 		{"too deep", `{"type":"object","a":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, "deeper"},
 		{"too long", `{"type":"object","title":"` + strings.Repeat("a", MaxSchemaBytes) + `"}`, "bytes"},
 		{"a wrong keyword value", `{"type":"object","properties":{"a":{"minLength":"x"}}}`, ""},
+		{"a bound that a double does not hold", `{"type":"object","properties":{"a":{"maximum":18446744073709551615}}}`, "properties.a.maximum is a number beyond"},
+		{"a choice that a double does not hold", `{"type":"object","properties":{"a":{"enum":[1,9007199254740993]}}}`, "properties.a.enum[1] is a number beyond"},
 		{"a huge bound", `{"type":"object","properties":{"a":{"multipleOf":1e-999999999}}}`, "too large"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -115,26 +121,6 @@ func TestCompileSchemaRefuses(t *testing.T) {
 	}
 	if _, err := CompileSchema([]byte(`{"type":"object","properties":{"$ref":{"type":"string"},"$id":true}}`)); err != nil {
 		t.Errorf("properties that are called like keywords: %v", err)
-	}
-}
-
-func TestSchemasRemembersAndForgets(t *testing.T) {
-	t.Parallel()
-	c := NewSchemas(2)
-	first, err := c.Compile([]byte(inputsSchema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again != first {
-		t.Errorf("compiled twice (%v)", err)
-	}
-	for _, s := range []string{`{"type":"object"}`, `{"type":"object","title":"b"}`} {
-		if _, err := c.Compile([]byte(s)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if again, err := c.Compile([]byte(inputsSchema)); err != nil || again == first || len(c.byID) != 2 {
-		t.Errorf("the oldest is still there, or %d are kept (%v)", len(c.byID), err)
 	}
 }
 
@@ -166,6 +152,10 @@ func TestResolve(t *testing.T) {
 			"references inside a text", `{"a":["db-${inputs.plan}-${inputs.disk.gib}",1,true,null]}`,
 			`{"plan":"small","disk":{"gib":5}}`, `{"a":["db-small-5",1,true,null]}`,
 		},
+		{"a number in its one form", `{"n":"${inputs.disk.gib}","t":"${inputs.disk.gib} GiB"}`, `{"disk":{"gib":1e2}}`, `{"n":100,"t":"100 GiB"}`},
+		{"a fraction in its one form", `{"n":"${inputs.disk.gib}","t":"=${inputs.disk.gib}"}`, `{"disk":{"gib":0.50}}`, `{"n":0.5,"t":"=0.5"}`},
+		{"less than nothing is nothing", `{"t":"=${inputs.disk.gib}"}`, `{"disk":{"gib":-0.0}}`, `{"t":"=0"}`},
+		{"the greatest whole number", `{"n":"${inputs.disk.gib}","t":"=${inputs.disk.gib}"}`, `{"disk":{"gib":9007199254740991}}`, `{"n":9007199254740991,"t":"=9007199254740991"}`},
 		{"the subscription", `{"id":"${subscription.id}"}`, `{}`, `{"id":"sub-1"}`},
 		{"a default fills in", `{"r":"${inputs.region}","t":"in ${inputs.region}"}`, `{}`, `{"r":"north","t":"in north"}`},
 		{"a default in a group that is not given stays away with it", `{"z":"${inputs.opt.z}","k":1}`, `{}`, `{"k":1}`},

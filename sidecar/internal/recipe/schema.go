@@ -1,15 +1,12 @@
 package recipe
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -24,7 +21,6 @@ const (
 	// definitions that each use the next one twice are small to send and endless to check.
 	maxSchemaValues = 8000
 	maxSchemaWork   = 2000
-	maxPattern      = 1000
 )
 
 const dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -34,10 +30,12 @@ type Schema struct {
 	// compiled is nil where the schema was only read.
 	compiled *jsonschema.Schema
 	doc      map[string]any
+	// bytes is what it takes when compiled, estimated.
+	bytes int
 }
 
 // CompileSchema checks a schema against the limits and compiles it: one object, dialect 2020-12, references only to its
-// own $defs and none that lead back to themselves, patterns in RE2, defaults that it allows and uses, no place where nothing is
+// own $defs and none that lead back to themselves, patterns in RE2 and not too large, defaults that it allows and uses, no place where nothing is
 // allowed. It takes about a millisecond; Schemas remembers. Error: fault.Invalid, reason schema_invalid, wrapping a *Flaw.
 func CompileSchema(raw []byte) (*Schema, error) {
 	x, err := compile(raw)
@@ -62,15 +60,17 @@ func compile(raw []byte) (*sense, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(newPattern)
 	if err := c.AddResource(name, s.doc); err != nil {
 		return nil, invalidSchema(schemaError(err))
 	}
 	if s.compiled, err = c.Compile(name); err != nil {
 		return nil, invalidSchema(schemaError(err))
 	}
-	return &sense{Schema: s, steps: maxSenseSteps, used: map[string]bool{}, compile: func(path []string) (*jsonschema.Schema, error) {
-		return c.Compile(name + "#" + pointer(path))
-	}}, nil
+	return &sense{
+		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, patterns: map[string]countedPattern{},
+		compile: func(path []string) (*jsonschema.Schema, error) { return c.Compile(name + "#" + pointer(path)) },
+	}, nil
 }
 
 // pointer is a path as a fragment (RFC 6901 section 6).
@@ -89,6 +89,11 @@ func readSchema(raw []byte) (*Schema, error) {
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
+	// A form and we must see the same numbers.
+	v, path, err := text.Exact(v)
+	if err != nil {
+		return nil, invalidSchema(flawed(path, "%s", err.Error()))
+	}
 	doc, ok := v.(map[string]any)
 	if !ok || doc["type"] != "object" {
 		return nil, invalidSchema(errors.New(`a recipe's schema is an object with "type": "object"`))
@@ -96,10 +101,11 @@ func readSchema(raw []byte) (*Schema, error) {
 	if s, has := doc["$schema"]; has && s != dialect {
 		return nil, invalidSchema(flawed([]string{"$schema"}, "must be %s", dialect))
 	}
-	if err := checkSchema(doc); err != nil {
+	subschemas, steps, err := checkSchema(doc)
+	if err != nil {
 		return nil, invalidSchema(err)
 	}
-	return &Schema{doc: doc}, nil
+	return &Schema{doc: doc, bytes: len(raw)*bytesPerByte + subschemas*bytesPerSubschema + steps*bytesPerStep}, nil
 }
 
 // schemaError says the first thing that is wrong with a schema by the rules for schemas.
@@ -134,26 +140,29 @@ type work struct {
 	defs map[string]any
 	// cost of a definition; -1 while it is being counted.
 	cost map[string]int
+	// steps of all patterns so far.
+	steps int
 }
 
-func checkSchema(doc map[string]any) error {
+// checkSchema returns how many subschemas there are with references followed, and how many steps of patterns.
+func checkSchema(doc map[string]any) (total, steps int, err error) {
 	w := &work{cost: map[string]int{}}
 	w.defs, _ = doc["$defs"].(map[string]any)
-	total, err := w.of(doc, true)
+	total, err = w.of(doc, true)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	for _, name := range sortedKeys(w.defs) {
 		n, err := w.definition(name)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		total = max(total, n)
 	}
 	if total > maxSchemaWork {
-		return fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
+		return 0, 0, fmt.Errorf("more than %d subschemas after references are followed", maxSchemaWork)
 	}
-	return nil
+	return total, w.steps, nil
 }
 
 var errSchemaShape = errors.New("must be a schema: an object or true or false")
@@ -222,7 +231,7 @@ func (w *work) keyword(k string, sub any, root bool) (int, error) {
 		return w.of(sub, false)
 	case "pattern":
 		p, _ := sub.(string)
-		return 0, checkPattern(p)
+		return 0, w.pattern(p)
 	}
 	if refusedKeyword(k) {
 		return 0, errors.New("is a keyword that is not allowed in a recipe's schema")
@@ -238,7 +247,7 @@ func (w *work) all(sub any, patterns bool) (int, error) {
 	total := 0
 	for _, name := range sortedKeys(m) {
 		if patterns {
-			if err := checkPattern(name); err != nil {
+			if err := w.pattern(name); err != nil {
 				return 0, within(err, name)
 			}
 		}
@@ -267,66 +276,17 @@ func (w *work) definition(name string) (int, error) {
 	return n, nil
 }
 
-func checkPattern(p string) error {
-	if len(p) > maxPattern {
-		return fmt.Errorf("is a pattern longer than %d bytes", maxPattern)
+// pattern counts what a pattern comes to, and refuses one with which the schema's come to too much.
+func (w *work) pattern(p string) error {
+	n, err := patternSteps(p)
+	if err != nil {
+		return err
 	}
-	if _, err := regexp.Compile(p); err != nil {
-		return fmt.Errorf("is a pattern that is not RE2: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	if w.steps += n; w.steps > maxPatternSteps {
+		return fmt.Errorf("brings the schema's patterns above %d steps (a repetition counts as often as it repeats, .{0,999} 2,000 steps): "+
+			"bound the length with maxLength instead", maxPatternSteps)
 	}
 	return nil
-}
-
-// Schemas caches compiled schemas by their digest, so that a schema is compiled once and not for every order.
-type Schemas struct {
-	mu   sync.Mutex
-	most int
-	byID map[[32]byte]*Schema
-	// order is the ring of cached digests, oldest first.
-	order [][32]byte
-}
-
-// NewSchemas makes a cache of at most most schemas; 0 is 1,024.
-func NewSchemas(most int) *Schemas {
-	if most <= 0 {
-		most = 1024
-	}
-	return &Schemas{most: most, byID: map[[32]byte]*Schema{}}
-}
-
-// Compile is CompileSchema, remembered.
-func (c *Schemas) Compile(raw []byte) (*Schema, error) {
-	id := sha256.Sum256(raw)
-	c.mu.Lock()
-	s := c.byID[id]
-	c.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	s, err := CompileSchema(raw)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, raced := c.byID[id]; !raced {
-		if len(c.order) == c.most {
-			delete(c.byID, c.order[0])
-			c.order = c.order[1:]
-		}
-		c.byID[id] = s
-		c.order = append(c.order, id)
-	}
-	return s, nil
-}
-
-// Complete compiles with the cache and completes.
-func (c *Schemas) Complete(schema, inputs []byte) ([]byte, error) {
-	s, err := c.Compile(schema)
-	if err != nil {
-		return nil, err
-	}
-	return s.Complete(inputs)
 }
 
 // sortedKeys is here because a map's order must never reach an answer.

@@ -21,6 +21,8 @@ type sense struct {
 	steps int
 	// used are the places of defaults that fill takes.
 	used map[string]bool
+	// patterns are the compiled ones.
+	patterns map[string]countedPattern
 }
 
 const maxSenseSteps = 5000

@@ -214,7 +214,7 @@ func TestNothingPossibleIsCalledImpossible(t *testing.T) {
 	t.Parallel()
 	m := maker{rand.New(rand.NewPCG(6, 1))}
 	impossible, allowed := 0, 0
-	for range 1000 {
+	for range 300 {
 		schema := `{"type":"object","required":["v"],"properties":{"v":` + m.schema(3) + `},"$defs":{"d":` + strings.ReplaceAll(m.schema(1), "#/$defs/d", "#/$defs/e") + `,"e":{}}}`
 		x, err := compile([]byte(schema))
 		if err != nil {
@@ -237,7 +237,7 @@ func TestNothingPossibleIsCalledImpossible(t *testing.T) {
 			}
 		}
 	}
-	if impossible < 50 || allowed < 1000 {
+	if impossible < 15 || allowed < 300 {
 		t.Errorf("%d impossible schemas, %d allowed values: too few to tell anything", impossible, allowed)
 	}
 }

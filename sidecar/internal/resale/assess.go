@@ -131,6 +131,9 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 	if err := json.Unmarshal(f.offering.Document, &doc); err != nil {
 		return verdict{}, fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
 	}
+	if d.Quantity > doc.Most() {
+		return refuse("quantity_range", fmt.Sprintf("the offering is sold in orders of up to %d", doc.Most())), nil
+	}
 	line, err := doc.PriceList().Line(d.Quantity, price.Terms{DiscountBP: f.agreement.Terms.WholesaleDiscountBP})
 	if err != nil {
 		return refuse("price_overflow", "the price of this quantity is out of range"), nil
@@ -150,7 +153,7 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 		return refuse("inputs_digest", "the inputs are not those that were signed"), nil
 	}
 	// A reseller may leave to us what the recipe gives by default.
-	if _, err := s.Schemas.Complete(doc.Inputs, r.Inputs); err != nil {
+	if _, err := s.Schemas.Complete("", doc.Inputs, r.Inputs); err != nil {
 		return refuse("inputs_invalid", "the inputs do not satisfy the recipe"), nil
 	}
 	return verdict{name: doc.Name, line: line}, nil

@@ -61,7 +61,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) apply(price string) {
 	d.t.Helper()
 	d.current = d.Offer(markettest.Offering{
-		Price: price,
+		Price: price, MaxQuantity: 3,
 		// The orders here leave readers to its default.
 		Inputs: `{type: object, additionalProperties: false, required: [title, readers], properties: {title: {type: string, maxLength: 9}, readers: {enum: [all, few], default: all}}}`,
 	})
@@ -188,6 +188,7 @@ func TestABusinessRefusalIsADecisionThatIsKept(t *testing.T) {
 		{"the price of an older revision", "price_mismatch", func(_ *desk, m map[string]any) { m["one_off_minor"] = 1600 }},
 		{"no price at all", "price_mismatch", func(_ *desk, m map[string]any) { delete(m, "one_off_minor") }},
 		{"a fee that is not owed", "price_mismatch", func(_ *desk, m map[string]any) { m["recurring_minor"] = 1 }},
+		{"more pieces than are sold at once", "quantity_range", func(_ *desk, m map[string]any) { m["quantity"], m["one_off_minor"] = 4, 3840 }},
 		{"another currency", "price_mismatch", func(_ *desk, m map[string]any) { m["currency"] = "SEK" }},
 		{"a revision beyond its grace", "offering_revision_stale", func(d *desk, m map[string]any) {
 			m["revision"] = 1

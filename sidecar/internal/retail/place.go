@@ -236,12 +236,14 @@ func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) (inputs []byte
 	case wish.ListingDigest != "" && wish.ListingDigest != offer.Digest:
 		return nil, fault.New(fault.Conflict, "listing_changed", "price or conditions of %s changed since the customer saw them", offer.Name).
 			At("listing_digest").Do("show the listing again and let the customer confirm")
-	case wish.Quantity < 1 || wish.Quantity > order.MaxQuantity:
-		return nil, fault.New(fault.Invalid, "quantity_range", "a quantity is 1 to %d", order.MaxQuantity).At("quantity")
+	case offer.Document.Most() == 1 && wish.Quantity != 1:
+		return nil, fault.New(fault.Invalid, "quantity_range", "%s is sold one at a time", offer.Name).At("quantity").Do("order 1, or several items")
+	case wish.Quantity < 1 || wish.Quantity > offer.Document.Most():
+		return nil, fault.New(fault.Invalid, "quantity_range", "of %s one can order 1 to %d", offer.Name, offer.Document.Most()).At("quantity")
 	case len(wish.Inputs) > order.MaxInputsBytes:
 		return nil, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
 	}
-	return s.Schemas.Complete(offer.Document.Inputs, wish.Inputs)
+	return s.Schemas.Complete(offer.Partner, offer.Document.Inputs, wish.Inputs)
 }
 
 // prepareChange makes an item about a subscription that there is.

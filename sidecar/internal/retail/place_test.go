@@ -132,8 +132,10 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 
 func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 	t.Parallel()
-	quantity := add("lst")
-	quantity.Quantity = 10001
+	quantity := add("dozen")
+	quantity.Quantity = 13
+	two := add("lst")
+	two.Quantity = 2
 	negative := add("lst")
 	negative.Quantity = -1
 	inputs := add("lst")
@@ -153,6 +155,7 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 		{"one that is on hold", []retail.ItemCommand{add("held")}, "listing_not_orderable", "items[0].listing_id"},
 		{"one that changed", []retail.ItemCommand{add("other"), stale}, "listing_changed", "items[1].listing_digest"},
 		{"too many pieces", []retail.ItemCommand{add("other"), add("lst"), quantity}, "quantity_range", "items[2].quantity"},
+		{"two pieces of what is sold one at a time", []retail.ItemCommand{two}, "quantity_range", "items[0].quantity"},
 		{"less than one piece", []retail.ItemCommand{negative}, "quantity_range", "items[0].quantity"},
 		{"inputs that are no object", []retail.ItemCommand{add("lst"), inputs}, "inputs_invalid", "items[1].inputs"},
 		{"inputs beyond the limit", []retail.ItemCommand{add("lst"), large}, "inputs_too_large", "items[1].inputs"},
@@ -172,6 +175,17 @@ func TestWhatCannotBeOrderedLeavesNothing(t *testing.T) {
 				t.Errorf("left %d entries, %d jobs, %d subscriptions", entries, jobs, subscriptions)
 			}
 		})
+	}
+}
+
+func TestAsManyPiecesAsTheOfferingAllows(t *testing.T) {
+	t.Parallel()
+	shop := newCounter(t)
+	dozen := add("dozen")
+	dozen.Quantity = 12
+	o, err := shop.place(dozen, add("dozen"))
+	if err != nil || o.Items[0].Quantity != 12 || o.Items[1].Quantity != 1 || o.Items[0].Retail.OneOff.Minor != 10_800 {
+		t.Errorf("%+v, %v", o.Items, err)
 	}
 }
 

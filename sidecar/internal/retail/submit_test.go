@@ -42,8 +42,13 @@ type counter struct {
 	answer           func(retail.Submission) (order.Receipt, error)
 }
 
-// Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's; "notebook" asks for inputs.
+// Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's; "notebook" asks for inputs, and of
+// "dozen" one can have twelve.
 func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
+	most := int64(0)
+	if id == "dozen" {
+		most = 12
+	}
 	from, agreed, inputs := vendor, c.agreement, `{"type":"object"}`
 	switch id {
 	case "notebook":
@@ -57,7 +62,7 @@ func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
 	return listing.Offer{
 		ListingID: id, Name: "Database", Digest: "d", Orderable: id != "held", Partner: from,
 		Foreign:   catalog.Foreign{Partner: from, ID: "db", Revision: 3},
-		Document:  catalog.Document{ID: "db", Currency: "EUR", Prices: []price.Component{{ID: "fee", Kind: price.OneOff, Amount: "10.00"}}, Inputs: json.RawMessage(inputs)},
+		Document:  catalog.Document{ID: "db", Currency: "EUR", MaxQuantity: most, Prices: []price.Component{{ID: "fee", Kind: price.OneOff, Amount: "10.00"}}, Inputs: json.RawMessage(inputs)},
 		Agreement: agreed,
 	}, nil
 }

@@ -91,11 +91,15 @@ func (fakeAgreements) List(context.Context) ([]agreement.Agreement, error) {
 
 type fakeOfferings struct{}
 
-func (fakeOfferings) Apply(_ context.Context, yaml []byte, _ bool) (catalog.Result, []catalog.ApplyError, error) {
+func (fakeOfferings) Apply(_ context.Context, yaml []byte, how catalog.Options) (catalog.Result, []catalog.ApplyError, error) {
 	if bytes.HasPrefix(yaml, []byte("bad")) {
 		return catalog.Result{}, []catalog.ApplyError{{Document: 2, Line: 7, Column: 3, Field: "prices[0].amount", Reason: "price_negative", Cause: "a price is not negative"}}, nil
 	}
-	return catalog.Result{Created: len(yaml)}, nil, nil
+	result := catalog.Result{Counts: catalog.Counts{Created: len(yaml)}}
+	if how.Prune {
+		result.Withdrawn, result.Changes = 1, []catalog.Changed{{ID: "old", Name: "Old", Verb: catalog.Withdrawn, Fields: []catalog.FieldChange{{Path: "state", Before: `"orderable"`, After: `"onHold"`}}}}
+	}
+	return result, nil, nil
 }
 
 type fakeListings struct{ changed []listing.Change }
@@ -158,6 +162,12 @@ func (fakeDesk) RetryJob(_ context.Context, id int64) error {
 	return nil
 }
 
+type fakeBooks struct{}
+
+func (fakeBooks) Retry(_ context.Context, partner, subject string, skip int64) (int, []ledger.Parked, error) {
+	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: skip + 3, Reason: "unknown here"}}, nil
+}
+
 type office struct {
 	*bench
 	partners *fakePartners
@@ -181,7 +191,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Portals: b.callers, Words: func(string) string { return "six words" },
+		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -212,12 +222,14 @@ func operatorCalls() map[string]string {
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,
 		operatorv1connect.LedgerServiceListEntriesProcedure:             `{"partner":"https://supplier.example","direction":"own"}`,
+		operatorv1connect.LedgerServiceRetryParkedProcedure:             `{"partner":"https://supplier.example","subject":"order-1"}`,
 		operatorv1connect.PortalServiceAddPortalProcedure:               `{"name":"fresh"}`,
 		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         `{"name":"shop"}`,
 		operatorv1connect.PortalServiceListPortalsProcedure:             `{}`,
 		operatorv1connect.PortalServiceRemovePortalProcedure:            `{"name":"spare"}`,
 		operatorv1connect.JobServiceListJobsProcedure:                   `{}`,
 		operatorv1connect.JobServiceRetryJobProcedure:                   `{"id":1}`,
+		operatorv1connect.StatusServiceGetStatusProcedure:               `{}`,
 	}
 }
 
@@ -284,6 +296,10 @@ func TestOperatorAnswers(t *testing.T) {
 	offerings := operatorv1connect.NewOfferingServiceClient(c, url, token)
 	applied, err := offerings.ApplyOfferings(ctx, connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("bad")}))
 	if err != nil || len(applied.Msg.GetErrors()) != 1 || applied.Msg.GetErrors()[0].GetLine() != 7 || applied.Msg.GetErrors()[0].GetField() != "prices[0].amount" {
+		t.Fatalf("got %v, %v", applied, err)
+	}
+	applied, err = offerings.ApplyOfferings(ctx, connect.NewRequest(&operatorv1.ApplyOfferingsRequest{Yaml: []byte("good"), Prune: true}))
+	if c := applied.Msg.GetChanges(); err != nil || applied.Msg.GetWithdrawn() != 1 || len(c) != 1 || c[0].GetVerb() != "withdrawn" || c[0].GetFields()[0].GetAfter() != `"onHold"` {
 		t.Fatalf("got %v, %v", applied, err)
 	}
 	list, err := offerings.ListOfferings(ctx, connect.NewRequest(&operatorv1.ListOfferingsRequest{}))

@@ -186,16 +186,16 @@ func token(facet, value string) string {
 	return sb.String()
 }
 
+func ftsWord(word string, goesOn bool) string {
+	if goesOn {
+		word += "*"
+	}
+	return word
+}
+
 func (f *fts) ask(b *testing.B, q search.Query) answer {
 	match := func(without string) string {
-		words := strings.Fields(q.Text)
-		parts := []string{}
-		for i, w := range words {
-			if i == len(words)-1 {
-				w += "*"
-			}
-			parts = append(parts, w)
-		}
+		parts := []string{search.Expression(q.Text, ftsWord, func(code string) string { return token("country", code) })}
 		for _, fl := range q.Filters {
 			if fl.Facet != without {
 				parts = append(parts, token(fl.Facet, fl.Values[0]))

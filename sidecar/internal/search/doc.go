@@ -12,6 +12,14 @@
 // of numbers, the cheapest listings of a result are its first ones, and a sort by price costs nothing. Numbers cannot
 // change while readers use them, hence segments that are merged into new ones. Names have an order of their own.
 //
+// Texts are folded before they are cut into words, names and queries alike (fold.go). What else a query's words mean is
+// looked up when it comes, so that it costs no memory: synonyms and countries in five languages, figures with and without
+// a space (lexicon.go, pattern.go). Where nothing is found so, fillers are left out, and then a typing error is forgiven.
+//
+// What can be ordered comes first in every sort, and then what is nearest to the text: a result is made of tiers. A grouped query
+// gives one listing of each family, the cheapest of its best tier, and counts families; it looks at every match once, where any
+// other query looks at the first ones only.
+//
 // A page token holds the sort key and id of the page's last listing: changes in between neither repeat nor skip a listing
 // that did not change.
 package search

@@ -18,6 +18,13 @@ type families struct {
 	free []uint32
 }
 
+// most is the greatest number there is.
+func (f *families) most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.name)
+}
+
 // take is the number of a family that has one listing more; "" has 0.
 func (f *families) take(name string) uint32 {
 	if name == "" {

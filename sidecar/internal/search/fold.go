@@ -3,6 +3,7 @@ package search
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -15,14 +16,29 @@ func fold(s string) string {
 	if isPlain(s) {
 		return strings.ToLower(s)
 	}
-	s = strings.Map(visible, norm.NFKD.String(strings.Map(visible, s)))
 	var sb strings.Builder
-	for _, r := range cases.Fold().String(s) {
-		if spelt := latin(r); spelt != "" {
-			sb.WriteString(spelt)
+	sb.Grow(len(s))
+	ascii := true
+	put := func(r rune) {
+		if visible(r) {
+			spell(&sb, r)
+			ascii = ascii && r < utf8.RuneSelf
+		}
+	}
+	for i, r := range s {
+		if !visible(r) {
 			continue
 		}
-		sb.WriteRune(r)
+		form := norm.NFKD.PropertiesString(s[i:]).Decomposition()
+		if len(form) == 0 {
+			put(r)
+		}
+		for _, part := range string(form) {
+			put(part)
+		}
+	}
+	if ascii {
+		return sb.String()
 	}
 	return norm.NFC.String(sb.String())
 }
@@ -37,38 +53,41 @@ func isPlain(s string) bool {
 	return true
 }
 
-// visible drops a character that nobody sees or types: accents, and what is invisible or only says whose a name is.
-func visible(r rune) rune {
+// visible reports whether people see and type a character: not accents, not what is invisible or only says whose a name is.
+func visible(r rune) bool {
 	switch {
 	case r < 0x7F:
-		if r < ' ' && (r < '\t' || r > '\r') {
-			return -1
-		}
-		return r
+		return r >= ' ' || r >= '\t' && r <= '\r'
 	case r == '\u0085': // next line, white space
-		return r
+		return true
 	case r == '™' || r == '℠': // form NFKD makes letters of them
-		return -1
+		return false
 	case r == '\u0640': // the stroke that makes an Arabic word longer
-		return -1
-	case unicode.Is(unicode.M, r):
-		return mark(r)
-	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
-		return -1
+		return false
+	case r == '\u3099' || r == '\u309A': // the voice of a kana: form NFC puts it back
+		return true
+	case unicode.Is(unicode.M, r) && unicode.In(r, unicode.Inherited, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Hebrew, unicode.Arabic, unicode.Syriac):
+		return false // an accent, or a vowel that Hebrew and Arabic leave out; in other scripts a mark makes another letter
 	}
-	return r
+	return !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// mark drops accents and the vowel signs that Hebrew and Arabic leave out. In other scripts a mark makes another letter.
-func mark(r rune) rune {
-	switch {
-	case r == '\u3099' || r == '\u309A': // the voice of a kana: form NFC puts it back
-		return r
-	case unicode.In(r, unicode.Inherited, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Hebrew, unicode.Arabic, unicode.Syriac),
-		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
-		return -1
+// spell writes a character of form NFKD as a small letter that a keyboard has.
+func spell(sb *strings.Builder, r rune) {
+	if r < utf8.RuneSelf {
+		sb.WriteByte(byte(unicode.ToLower(r)))
+		return
 	}
-	return r
+	for _, small := range cases.Fold().String(string(r)) {
+		if unicode.Is(unicode.Cherokee, small) { // folds to its capitals, which cases.Fold folds to small letters again
+			small = unicode.ToUpper(small)
+		}
+		if spelt := latin(small); spelt != "" {
+			sb.WriteString(spelt)
+			continue
+		}
+		sb.WriteRune(small)
+	}
 }
 
 // latin spells a small letter that Unicode does not decompose, as Unicode's transliteration Latin-ASCII does; "" for all
@@ -125,13 +144,33 @@ func latin(r rune) string {
 	return ""
 }
 
-// digraphs spells the letters that German, Danish, Norwegian and Swedish also write as two: "Malmö" is "Malmoe" to some.
-// It answers false where a text has none.
+// digraphs writes the letters as two that German, Danish, Norwegian and Swedish also write so, in a text of form NFC:
+// "Malmö" is "Malmoe" to some. It answers false where there is none.
 func digraphs(s string) (string, bool) {
-	if isPlain(s) {
+	if strings.IndexFunc(s, func(r rune) bool { return digraph(r) != "" }) < 0 {
 		return s, false
 	}
-	s = norm.NFC.String(s)
-	spelt := strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "å", "aa", "ø", "oe", "Ä", "ae", "Ö", "oe", "Ü", "ue", "Å", "aa", "Ø", "oe").Replace(s)
-	return spelt, spelt != s
+	var sb strings.Builder
+	for _, r := range s {
+		if two := digraph(r); two != "" {
+			sb.WriteString(two)
+			continue
+		}
+		sb.WriteRune(r)
+	}
+	return sb.String(), true
+}
+
+func digraph(r rune) string {
+	switch r {
+	case 'ä', 'Ä':
+		return "ae"
+	case 'ö', 'Ö', 'ø', 'Ø':
+		return "oe"
+	case 'ü', 'Ü':
+		return "ue"
+	case 'å', 'Å':
+		return "aa"
+	}
+	return ""
 }

@@ -84,7 +84,7 @@ func TestWordsAreCutAtApostrophesAndHyphensOfEveryKind(t *testing.T) {
 func TestDigraphsAreFoundBesides(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Malmö": "malmo malmoe", "Ko\u0308ln": "koln koeln", "ÜBER Straße": "uber strasse ueber strasse", "Århus": "arhus aarhus",
+		"Malmö": "malmo malmoe", "Ko\u0308ln": "koln koeln", "ÜBER Straße": "uber strasse ueber", "Århus": "arhus aarhus",
 		"Ørsted": "orsted oersted", "Malmoe": "malmoe", "naïve": "naive",
 	} {
 		var got []string

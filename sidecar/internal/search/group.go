@@ -1,70 +1,90 @@
 package search
 
 import (
-	"cmp"
+	"math/bits"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
 // groups gather what a grouped query finds of families: each is counted once, wherever how many of its listings are, and
-// stands where its representative stands.
+// stands where its representative stands. A family is a number from 1 to most.
 type groups struct {
-	at map[uint32]int
+	most int
+	// at is by family where it stands in of, plus one.
+	at []int32
 	of []key
-	// facets and prices hold the families counted, as bits.
-	facets [price]map[string]*roaring.Bitmap
-	prices [priceSteps]*roaring.Bitmap
-	// scratch is used again and again.
-	scratch []uint32
+	// facets and prices are the families counted.
+	facets [price]map[string]marks
+	prices [priceSteps]marks
 }
 
-func newGroups() *groups {
-	g := &groups{at: map[uint32]int{}}
+func newGroups(most int) *groups {
+	g := &groups{most: most, at: make([]int32, most+1)}
 	for f := range g.facets {
-		g.facets[f] = map[string]*roaring.Bitmap{}
+		g.facets[f] = map[string]marks{}
 	}
 	return g
 }
 
-// add takes one more listing of a family. The cheapest that can be ordered represents the family; where any has the words in its
-// name, the family has.
-func (g *groups) add(family uint32, k key) {
-	i, has := g.at[family]
+// marks are a bit for each family.
+type marks []uint64
+
+func (m marks) set(family uint32) { m[family>>6] |= 1 << (family & 63) }
+
+func (m marks) count() (n int64) {
+	for _, word := range m {
+		n += int64(bits.OnesCount64(word))
+	}
+	return n
+}
+
+func (g *groups) facet(f int, value string) marks {
+	m, has := g.facets[f][value]
 	if !has {
-		g.at[family] = len(g.of)
+		m = make(marks, g.most>>6+1)
+		g.facets[f][value] = m
+	}
+	return m
+}
+
+func (g *groups) step(step int) marks {
+	if g.prices[step] == nil {
+		g.prices[step] = make(marks, g.most>>6+1)
+	}
+	return g.prices[step]
+}
+
+// add takes one more listing of a family. Of those in its best tier the cheapest represents the family, and only they are counted as
+// its variants: none of them is cheaper.
+func (g *groups) add(family uint32, k key) {
+	i := g.at[family]
+	if i == 0 {
 		g.of = append(g.of, k)
+		g.at[family] = int32(len(g.of))
 		return
 	}
-	known := &g.of[i]
-	best, n := *known, known.variants+1
-	if represents(k, best) {
-		best = k
+	known := &g.of[i-1]
+	if k.tier == known.tier {
+		k.variants += known.variants
+		known.variants = k.variants
 	}
-	best.tier = best.tier&later | known.tier&k.tier&elsewhere
-	best.variants = n
-	*known = best
+	if k.tier < known.tier || k.tier == known.tier && (k.price < known.price || k.price == known.price && strings.Compare(k.id, known.id) < 0) {
+		*known = k
+	}
 }
 
-func represents(k, than key) bool {
-	return cmp.Or(cmp.Compare(k.tier&later, than.tier&later), cmp.Compare(k.price, than.price), strings.Compare(k.id, than.id)) < 0
-}
-
-// group takes a segment's matches of one tier.
+// group takes a segment's matches of one tier. They come in the order of prices and ids.
 func (r *run) group(s *segment, set *roaring.Bitmap, tier uint8) {
-	it := set.ManyIterator()
-	var buf [512]uint32
-	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
-		for _, number := range buf[:n] {
-			k := key{tier: tier, price: s.price[number], name: s.names.at(number), id: s.ids.at(number), variants: 1}
-			if family := s.family[number]; family != 0 {
-				r.groups.add(family, k)
-				continue
-			}
-			r.total++
-			r.keep(k)
+	eachOf(set, func(number uint32) {
+		k := key{tier: tier, price: s.price[number], name: s.names.at(number), id: s.ids.at(number), variants: 1}
+		if family := s.family[number]; family != 0 {
+			r.groups.add(family, k)
+			return
 		}
-	}
+		r.total++
+		r.keep(k)
+	})
 }
 
 // close adds what was found of families to what was found of listings that stand alone.
@@ -74,14 +94,12 @@ func (r *run) close() {
 		r.keep(k)
 	}
 	for f, values := range r.groups.facets {
-		for v, set := range values {
-			r.counts[f][v] += int64(set.GetCardinality())
+		for v, m := range values {
+			r.counts[f][v] += m.count()
 		}
 	}
-	for step, set := range r.groups.prices {
-		if set != nil {
-			r.prices[step] += int64(set.GetCardinality())
-		}
+	for step, m := range r.groups.prices {
+		r.prices[step] += m.count()
 	}
 }
 
@@ -90,7 +108,7 @@ func (r *run) countOne(f int, value string, family uint32) {
 		r.counts[f][value]++
 		return
 	}
-	r.groups.set(f, value).Add(family)
+	r.groups.facet(f, value).set(family)
 }
 
 func (r *run) priceOne(step int, family uint32) {
@@ -98,66 +116,65 @@ func (r *run) priceOne(step int, family uint32) {
 		r.prices[step]++
 		return
 	}
-	r.groups.step(step).Add(family)
+	r.groups.step(step).set(family)
 }
 
-// countAll is countOne for all listings of a set.
-func (r *run) countAll(f int, value string, s *segment, set *roaring.Bitmap) {
-	if set.IsEmpty() {
-		return
+// countPosting is countOne for the listings of a facet's value that are in base.
+func (r *run) countPosting(f int, value string, s *segment, p posting, base *roaring.Bitmap) {
+	var m marks
+	alone := int64(0)
+	count := func(number uint32) {
+		family := s.family[number]
+		if family == 0 {
+			alone++
+			return
+		}
+		if m == nil {
+			m = r.groups.facet(f, value)
+		}
+		m.set(family)
 	}
-	alone := r.groups.families(s, set)
-	r.groups.set(f, value).AddMany(r.groups.scratch)
-	r.counts[f][value] += alone
-}
-
-func (r *run) priceAll(step int, s *segment, set *roaring.Bitmap) {
-	if set.IsEmpty() {
-		return
+	if p.many != nil {
+		eachOf(roaring.And(p.many, base), count)
+	} else {
+		for _, number := range p.few {
+			if base.Contains(number) {
+				count(number)
+			}
+		}
 	}
-	alone := r.groups.families(s, set)
-	r.groups.step(step).AddMany(r.groups.scratch)
-	r.prices[step] += alone
+	if alone > 0 {
+		r.counts[f][value] += alone
+	}
 }
 
-// families leaves the families of a set in scratch and counts those that stand alone.
-func (g *groups) families(s *segment, set *roaring.Bitmap) (alone int64) {
-	g.scratch = g.scratch[:0]
+// countCurrencies and countPrices count the listings of base by currency and by price.
+func (r *run) countCurrencies(s *segment, base *roaring.Bitmap) {
+	i := 0
+	eachOf(base, func(number uint32) {
+		for number >= s.starts[i+1] {
+			i++
+		}
+		r.countOne(currency, s.currencies[i], s.family[number])
+	})
+}
+
+func (r *run) countPrices(s *segment, base *roaring.Bitmap) {
+	from, to := s.span(r.Currency)
+	eachOf(base, func(number uint32) {
+		if number >= from && number < to {
+			r.priceOne(priceStep(s.price[number]), s.family[number])
+		}
+	})
+}
+
+// eachOf visits the numbers of a set in their order.
+func eachOf(set *roaring.Bitmap, visit func(number uint32)) {
 	it := set.ManyIterator()
 	var buf [512]uint32
 	for n := it.NextMany(buf[:]); n > 0; n = it.NextMany(buf[:]) {
 		for _, number := range buf[:n] {
-			if family := s.family[number]; family != 0 {
-				g.scratch = append(g.scratch, family)
-			} else {
-				alone++
-			}
+			visit(number)
 		}
 	}
-	return alone
-}
-
-func (g *groups) set(f int, value string) *roaring.Bitmap {
-	set, has := g.facets[f][value]
-	if !has {
-		set = roaring.New()
-		g.facets[f][value] = set
-	}
-	return set
-}
-
-func (g *groups) step(step int) *roaring.Bitmap {
-	if g.prices[step] == nil {
-		g.prices[step] = roaring.New()
-	}
-	return g.prices[step]
-}
-
-// cutRange is the part of a set in [from, to).
-func cutRange(b *roaring.Bitmap, from, to uint32) *roaring.Bitmap {
-	r := roaring.New()
-	if from < to {
-		r.AddRange(uint64(from), uint64(to))
-	}
-	return roaring.And(r, b)
 }

@@ -67,7 +67,9 @@ func facetName(f int) string {
 type Sort uint8
 
 const (
-	// Relevance puts listings first that have all words in their name; without a text it is by name.
+	// Relevance puts listings first that have all words in their name, and among these, as among the others, the words
+	// themselves before longer ones that begin with them and these before words that mean the same. Without a text it is
+	// by name.
 	Relevance Sort = iota
 	Name
 	// PriceAsc and PriceDesc need a currency.
@@ -84,7 +86,9 @@ type Filter struct {
 
 // Query asks for one page.
 type Query struct {
-	// Text: words that must all occur, the last one as a prefix.
+	// Text: words that must all occur, the last one as a prefix, in any spelling, by what else is called so in English,
+	// German, French, Italian and Spanish, and countries by their names. Where no listing has them, one typing error in a
+	// word of five letters and more is forgiven. 24 words count.
 	Text    string
 	Filters []Filter
 	// Currency keeps listings sold in it; "" is all.
@@ -93,7 +97,7 @@ type Query struct {
 	PriceMin int64
 	PriceMax int64
 	Sort     Sort
-	// Group gives one listing of each family, the cheapest that can be ordered, and counts families everywhere.
+	// Group gives one listing of each family, the cheapest of those that stand first, and counts families everywhere.
 	Group bool
 	// PageSize is 1 to MaxPageSize; 0 is DefaultPageSize.
 	PageSize  int
@@ -108,7 +112,7 @@ const (
 // Result is one page.
 type Result struct {
 	IDs []string
-	// Variants are, in a grouped result, how many listings of the family of each id are results.
+	// Variants are, in a grouped result, how many listings of the family of each id stand as well as it; none is cheaper.
 	Variants []int
 	// Facets are counted over all results, each without its own filter.
 	Facets []Facet
@@ -132,7 +136,7 @@ type FacetValue struct {
 // compiled is a query in the form that segments and delta are asked with.
 type compiled struct {
 	Query
-	words   []string
+	pattern
 	filters [stored][][]string
 	// after is the last listing of the page before; nil on the first.
 	after *key
@@ -174,7 +178,7 @@ func compile(q Query) (*compiled, error) {
 		}
 		c.filters[n] = append(c.filters[n], f.Values)
 	}
-	words(fold(q.Text), func(w string) { c.words = append(c.words, w) })
+	c.pattern = newPattern(q.Text)
 	if c.Sort == Relevance && len(c.words) == 0 {
 		c.Sort = Name
 	}

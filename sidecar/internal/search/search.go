@@ -18,28 +18,39 @@ func (x *Index) Search(q Query) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	x.mu.RLock()
+	r := x.look(c)
+	for !r.matched && c.widen() {
+		r = x.look(c)
+	}
+	x.mu.RUnlock()
+	return r.result(), nil
+}
+
+// look asks delta and segments. The index's lock is held.
+func (x *Index) look(c *compiled) *run {
 	r := &run{compiled: c}
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
-	if q.Group {
-		r.groups = newGroups()
+	if r.Group {
+		r.groups = newGroups(x.families.most())
 	}
-	x.mu.RLock()
 	for _, e := range x.delta {
 		r.entry(e)
 	}
 	for _, s := range x.segs {
 		r.segment(s)
 	}
-	x.mu.RUnlock()
-	return r.result(), nil
+	return r
 }
 
 // run gathers the result of one query over delta and segments.
 type run struct {
 	*compiled
-	total int64
+	// matched: some listing has the text, whatever the filters say of it.
+	matched bool
+	total   int64
 	// found are at most size+1 listings of each segment, and of the delta all.
 	found []key
 	// groups gather a grouped query; nil in any other.
@@ -55,9 +66,10 @@ func (r *run) entry(e *entry) {
 		fails[c] = true
 		failed++
 	}
-	if !matches(e.terms, r.words) {
+	if !r.holds(e.terms, e.facets[country], r.upTo) {
 		return
 	}
+	r.matched = true
 	for f, groups := range r.filters {
 		for _, values := range groups {
 			if !slices.ContainsFunc(e.facets[f], func(v string) bool { return slices.Contains(values, v) }) {
@@ -91,11 +103,11 @@ func (r *run) entry(e *entry) {
 		return
 	}
 	k := key{price: e.price, name: e.key, id: e.id, variants: 1}
-	if len(e.facets[availability]) == 0 {
-		k.tier = later
+	if r.Sort == Relevance {
+		k.tier = r.tierOf(e)
 	}
-	if r.Sort == Relevance && !matches(e.nameTerms, r.words) {
-		k.tier |= elsewhere
+	if len(e.facets[availability]) == 0 {
+		k.tier |= later
 	}
 	if e.family != 0 && r.groups != nil {
 		r.groups.add(e.family, k)
@@ -105,12 +117,8 @@ func (r *run) entry(e *entry) {
 	r.keep(k)
 }
 
-// The tiers of a result, the first two bits of key.tier: what cannot be ordered now, and what has a word elsewhere than in its
-// name.
-const (
-	elsewhere = 1
-	later     = 2
-)
+// later is the highest bit of key.tier, of what cannot be ordered now; the others are how near to the text a listing is.
+const later = 1 << 7
 
 // keep notes a listing that comes after the page before. Of very many only the first are of use.
 func (r *run) keep(k key) {
@@ -124,18 +132,40 @@ func (r *run) keep(k key) {
 	}
 }
 
-// matches reports whether sorted terms hold all words, the last one as a prefix.
-func matches(terms, words []string) bool {
-	for i, w := range words {
-		at, exact := slices.BinarySearch(terms, w)
-		if exact {
-			continue
+// tier is how near to the text a listing is, the nearest first: by its name, then by its other texts.
+func (p *pattern) tier(of level, inName bool) uint8 {
+	switch {
+	case of > alike && inName:
+		return 2 * uint8(of)
+	case of > alike:
+		return 2*uint8(of) + 1
+	case inName:
+		return uint8(of)
+	}
+	return uint8(spare) + uint8(of)
+}
+
+// levels are those that a listing is looked for at, the nearest first.
+func (p *pattern) levels() []level {
+	if p.upTo > alike {
+		return []level{p.upTo}
+	}
+	return []level{exact, begun, alike}
+}
+
+func (r *run) tierOf(e *entry) uint8 {
+	for _, inName := range []bool{true, false} {
+		terms := e.terms
+		if inName {
+			terms = e.nameTerms
 		}
-		if i < len(words)-1 || at == len(terms) || len(terms[at]) < len(w) || terms[at][:len(w)] != w {
-			return false
+		for _, of := range r.levels() {
+			if r.holds(terms, e.facets[country], of) {
+				return r.tier(of, inName)
+			}
 		}
 	}
-	return true
+	return r.tier(r.upTo, false)
 }
 
 func (r *run) segment(s *segment) {
@@ -145,36 +175,64 @@ func (r *run) segment(s *segment) {
 	}
 	all := and(s, conds, -1)
 	r.count(s, conds, all)
-	for tier, set := range r.tiers(s, all) {
+	grouped := r.groups != nil && s.family != nil
+	if !grouped {
+		r.total += int64(all.GetCardinality())
+	}
+	take := func(set *roaring.Bitmap, tier uint8) {
 		switch {
-		case set == nil || set.IsEmpty():
-		case r.groups != nil && s.family != nil:
-			r.group(s, set, uint8(tier))
+		case grouped:
+			r.group(s, set, tier)
 		case r.Sort == PriceAsc || r.Sort == PriceDesc:
-			r.total += int64(set.GetCardinality())
-			r.byPrice(s, set, uint8(tier))
+			r.byPrice(s, set, tier)
 		default:
-			r.total += int64(set.GetCardinality())
-			r.byName(s, set, uint8(tier))
+			r.byName(s, set, tier)
+		}
+	}
+	now, rest := part(s.facets[availability].bitmap(AvailableNow), all)
+	before := len(r.found)
+	r.inTiers(s, now, 0, take)
+	if grouped || len(r.found)-before <= r.size {
+		r.inTiers(s, rest, later, take)
+	}
+}
+
+// inTiers takes the matches that are nearest to the text first; where the page is full and all need not be seen, no more.
+func (r *run) inTiers(s *segment, all *roaring.Bitmap, base uint8, take func(set *roaring.Bitmap, tier uint8)) {
+	if all == nil {
+		return
+	}
+	if r.Sort != Relevance {
+		take(all, base)
+		return
+	}
+	before := len(r.found)
+	for _, inName := range []bool{true, false} {
+		from := s.source(inName)
+		for _, of := range r.levels() {
+			tier := r.tier(of, inName)
+			if tier == r.tier(r.upTo, false) {
+				take(all, base|tier)
+				return
+			}
+			in, out := part(r.in(from, of), all)
+			if in == nil {
+				continue
+			}
+			take(in, base|tier)
+			if out == nil || r.groups == nil && len(r.found)-before > r.size {
+				return
+			}
+			all = out
 		}
 	}
 }
 
-// tiers cuts matches by what comes first in every sort.
-func (r *run) tiers(s *segment, all *roaring.Bitmap) (tiers [later + elsewhere + 1]*roaring.Bitmap) {
-	now, rest := cut(s.facets[availability].bitmap(AvailableNow), all)
-	for base, set := range map[int]*roaring.Bitmap{0: now, later: rest} {
-		if r.Sort != Relevance || set == nil {
-			tiers[base] = set
-			continue
-		}
-		tiers[base], tiers[base+elsewhere] = cut(textOf(&s.nameTerms, r.words), set)
+// part splits all by a set; a nil set holds nothing. The answers must not be changed, and nil is an empty one.
+func part(set, all *roaring.Bitmap) (in, out *roaring.Bitmap) {
+	if all.IsEmpty() {
+		return nil, nil
 	}
-	return tiers
-}
-
-// cut parts all by a set; a nil set holds nothing. The answers must not be changed, and nil is an empty one.
-func cut(set, all *roaring.Bitmap) (in, out *roaring.Bitmap) {
 	if set == nil {
 		return nil, all
 	}
@@ -198,10 +256,11 @@ type cond struct {
 // conditions of the query as sets of the segment; possible is false where the text rules out everything.
 func (r *run) conditions(s *segment) (conds []cond, possible bool) {
 	if len(r.words) > 0 {
-		t := textOf(&s.terms, r.words)
-		if t == nil {
+		t := r.in(s.source(false), r.upTo)
+		if t == nil || !t.Intersects(s.live) {
 			return nil, false
 		}
+		r.matched = true
 		conds = append(conds, cond{of: text, set: t})
 	}
 	for f, groups := range r.filters {
@@ -235,27 +294,6 @@ func (r *run) conditions(s *segment) (conds []cond, possible bool) {
 		}
 	}
 	return conds, true
-}
-
-// textOf are the listings that have all words; nil where there is none.
-func textOf(d *dict, words []string) *roaring.Bitmap {
-	sets := make([]*roaring.Bitmap, 0, len(words))
-	for i, w := range words {
-		if i == len(words)-1 {
-			set := d.prefix(w)
-			if set == nil {
-				return nil
-			}
-			sets = append(sets, set)
-			continue
-		}
-		p, ok := d.find(w)
-		if !ok {
-			return nil
-		}
-		sets = append(sets, p.bitmap())
-	}
-	return intersect(sets)
 }
 
 // intersect never changes its operands, but may answer one of them.
@@ -296,6 +334,7 @@ func and(s *segment, conds []cond, without int) *roaring.Bitmap {
 }
 
 func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
+	grouped := r.groups != nil && s.family != nil
 	without := func(f int) *roaring.Bitmap {
 		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
 			return and(s, conds, f)
@@ -309,18 +348,23 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		}
 		d := &s.facets[f]
 		for i, v := range d.keys {
-			if r.groups != nil && s.family != nil {
-				r.countAll(f, v, s, d.postings[i].and(base))
+			if grouped {
+				r.countPosting(f, v, s, d.postings[i], base)
 			} else if n := d.postings[i].count(base); n > 0 {
 				r.counts[f][v] += n
 			}
 		}
 	}
 	base := without(currency)
+	if grouped {
+		r.countCurrencies(s, base)
+		if r.Currency != "" {
+			r.countPrices(s, without(price))
+		}
+		return
+	}
 	for i, c := range s.currencies {
-		if r.groups != nil && s.family != nil {
-			r.countAll(currency, c, s, cutRange(base, s.starts[i], s.starts[i+1]))
-		} else if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
+		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
 			r.counts[currency][c] += n
 		}
 	}
@@ -334,11 +378,7 @@ func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
 		if step < priceSteps-1 {
 			next = s.lowest(from, to, stepFrom(step+1))
 		}
-		if r.groups != nil && s.family != nil {
-			r.priceAll(step, s, cutRange(base, from, next))
-		} else {
-			r.prices[step] += inRange(base, from, next)
-		}
+		r.prices[step] += inRange(base, from, next)
 		from = next
 	}
 }

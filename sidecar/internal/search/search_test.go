@@ -226,12 +226,9 @@ func naive(docs map[string]Doc, q Query) (ids []string, total int64) {
 				byFamily[of] = h
 				continue
 			}
-			inName := !h.elsewhere || !best.elsewhere
-			if cmp.Or(order(h.later, best.later), cmp.Compare(h.Price, best.Price), cmp.Compare(h.ID, best.ID)) < 0 {
-				best = h
+			if cmp.Or(order(h.later, best.later), order(h.elsewhere, best.elsewhere), cmp.Compare(h.Price, best.Price), cmp.Compare(h.ID, best.ID)) < 0 {
+				byFamily[of] = h
 			}
-			best.elsewhere = !inName
-			byFamily[of] = best
 		}
 		hits = slices.Collect(maps.Values(byFamily))
 	}

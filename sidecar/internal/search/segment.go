@@ -105,9 +105,6 @@ func (p posting) each(visit func(uint32)) {
 	}
 }
 
-// and is the part of the listings that is in b.
-func (p posting) and(b *roaring.Bitmap) *roaring.Bitmap { return roaring.And(p.bitmap(), b) }
-
 // count is how many of the listings are in b.
 func (p posting) count(b *roaring.Bitmap) int64 {
 	if p.many != nil {
@@ -145,23 +142,44 @@ func (d *dict) bitmap(k string) *roaring.Bitmap {
 	return p.bitmap()
 }
 
-// prefix is the union of all that begin with p; nil where there is none.
-func (d *dict) prefix(p string) *roaring.Bitmap {
-	from, _ := slices.BinarySearch(d.keys, p)
-	to := from + sort.Search(len(d.keys)-from, func(i int) bool { return !strings.HasPrefix(d.keys[from+i], p) })
-	switch to - from {
+// have are the listings that have a word or, where it may go on, one that begins with it; nil where there is none.
+func (d *dict) have(word string, goesOn bool) *roaring.Bitmap {
+	from, found := slices.BinarySearch(d.keys, word)
+	switch {
+	case goesOn:
+		to := from + sort.Search(len(d.keys)-from, func(i int) bool { return !strings.HasPrefix(d.keys[from+i], word) })
+		return union(d.postings[from:to])
+	case found:
+		return d.postings[from].bitmap()
+	}
+	return nil
+}
+
+// union are the listings that have a word of which is says so; nil where there is none.
+func (d *dict) union(is func(word string) bool) *roaring.Bitmap {
+	var found []posting
+	for i, k := range d.keys {
+		if is(k) {
+			found = append(found, d.postings[i])
+		}
+	}
+	return union(found)
+}
+
+func union(postings []posting) *roaring.Bitmap {
+	switch len(postings) {
 	case 0:
 		return nil
 	case 1:
-		return d.postings[from].bitmap()
+		return postings[0].bitmap()
 	}
 	var big []*roaring.Bitmap
 	small := roaring.New()
-	for _, po := range d.postings[from:to] {
-		if po.many != nil {
-			big = append(big, po.many)
+	for _, p := range postings {
+		if p.many != nil {
+			big = append(big, p.many)
 		} else {
-			small.AddMany(po.few)
+			small.AddMany(p.few)
 		}
 	}
 	return roaring.FastOr(append(big, small)...)
@@ -343,6 +361,14 @@ func (s *segment) span(currency string) (from, to uint32) {
 		return 0, 0
 	}
 	return s.starts[i], s.starts[i+1]
+}
+
+// source is where words are looked up: those of names or of all texts.
+func (s *segment) source(names bool) source {
+	if names {
+		return source{&s.nameTerms, &s.facets[country], s.live}
+	}
+	return source{&s.terms, &s.facets[country], s.live}
 }
 
 // lowest is the first number in [from, to) whose price is at least p.

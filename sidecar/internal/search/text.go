@@ -3,6 +3,9 @@ package search
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -16,8 +19,13 @@ const (
 // terms calls yield with each word that a text is found by.
 func terms(text string, yield func(word string)) {
 	words(fold(text), yield)
-	if spelt, other := digraphs(text); other {
-		words(fold(spelt), yield)
+	if isPlain(text) {
+		return
+	}
+	for field := range strings.FieldsSeq(norm.NFC.String(text)) {
+		if spelt, other := digraphs(field); other {
+			words(fold(spelt), yield)
+		}
 	}
 }
 
@@ -32,6 +40,12 @@ func words(folded string, yield func(word string)) {
 	}
 	for i, r := range folded {
 		switch {
+		case r < utf8.RuneSelf:
+			if r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a' || r > 'z' {
+				end(i)
+			} else if start < 0 {
+				start = i
+			}
 		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana):
 			end(i)
 			yield(string(r))
@@ -44,6 +58,11 @@ func words(folded string, yield func(word string)) {
 		}
 	}
 	end(len(folded))
+}
+
+func wordsOf(folded string) (list []string) {
+	words(folded, func(w string) { list = append(list, w) })
+	return list
 }
 
 // clip shortens to at most n bytes without cutting a character.

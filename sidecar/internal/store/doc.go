@@ -18,6 +18,14 @@
 // transaction of its own and runs again after a serialization failure or a deadlock; after a few of those it runs alone in
 // this process, so that it ends.
 //
+// # Who may write
+//
+// One sidecar alone has a database, unless its replicas share a Redis. An SQLite file is locked itself, by whatever link or mount it
+// is reached, and has one name. On PostgreSQL an advisory lock lives in one session, which is proved to be ours alone; each
+// transaction asks for it right before its commit, and the next holder waits for that commit. A server that is read-only, going
+// or gone is left for one that can be written. One of another system identifier or timeline may lack what was committed:
+// it is read, and written when an operator has accepted it. Writable tells whether a commit would be taken now.
+//
 // # Records
 //
 // A row keeps the domain record as protobuf bytes (storepb) plus the columns that queries need. An update loads the stored

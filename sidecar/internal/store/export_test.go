@@ -59,6 +59,18 @@ func (tx *Tx) SetRecord(table, where string, raw []byte) error {
 // LookAtLockEvery sets the pace of an exclusive PostgreSQL store. Before Run.
 func (s *Store) LookAtLockEvery(d time.Duration) { s.eng.(*postgresEngine).hold.every = d }
 
+// BreakLock forgets the connection that has the lock, as a network does that breaks without a word: its session lives on in the
+// server.
+func (s *Store) BreakLock() (end func() error) {
+	h := s.eng.(*postgresEngine).hold
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
+	broken := h.conn
+	h.conn = nil
+	h.last.Store(&look{err: errLockGone})
+	return broken.Close
+}
+
 // LoseLock ends the session that holds the lock, as a server that restarts does, and lets something happen before anybody
 // looks.
 func (s *Store) LoseLock(ctx context.Context, meanwhile func()) error {

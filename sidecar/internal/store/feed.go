@@ -51,23 +51,31 @@ func (s offerings) FeedEpoch(string) (string, error) {
 
 // loadLife names the life of the feeds at the first start.
 func (s *Store) loadLife(ctx context.Context) error {
-	return s.newLife(ctx, `INSERT INTO site (name, value) VALUES ('feed_life', $1) ON CONFLICT (name) DO NOTHING`)
+	life, err := s.newLife()
+	if err != nil {
+		return err
+	}
+	_, err = s.fact(ctx, "feed_life", life)
+	return err
 }
 
 // Restored begins a new life of all feeds: sequence numbers of the lost one may come again with other content. Whoever
 // restores a backup calls it before the first start.
 func (s *Store) Restored(ctx context.Context) error {
-	return s.newLife(ctx, `INSERT INTO site (name, value) VALUES ('feed_life', $1)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
-}
-
-func (s *Store) newLife(ctx context.Context, statement string) error {
-	id := make([]byte, 16)
-	if _, err := io.ReadFull(s.cfg.Rand, id); err != nil {
-		return fmt.Errorf("name the feeds: %w", err)
+	life, err := s.newLife()
+	if err != nil {
+		return err
 	}
 	return s.Do(ctx, func(tx *Tx) error {
-		_, err := tx.exec(statement, []byte(hex.EncodeToString(id)))
+		_, err := tx.exec(`INSERT INTO site (name, value) VALUES ('feed_life', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, life)
 		return err
 	})
+}
+
+func (s *Store) newLife() ([]byte, error) {
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(s.cfg.Rand, id); err != nil {
+		return nil, fmt.Errorf("name the feeds: %w", err)
+	}
+	return []byte(hex.EncodeToString(id)), nil
 }

@@ -1,25 +1,32 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
-// hold is PostgreSQL's advisory lock of a member that runs one replica. The lock lives and dies with its connection, so the
-// connection is looked at and, when it broke, the lock is taken anew; nothing is written in between. While watch runs, it
-// looks; a write that finds its last look too old looks itself. The nil hold is for stores that are not exclusive.
+// hold is PostgreSQL's advisory lock of a member that runs one replica. The lock lives and dies with its connection, so each
+// transaction asks, right before its commit, whether that connection is still there (fence), and the connection is looked at:
+// when it broke, the lock is taken anew; nothing is written in between. While watch runs, it looks; a write that finds its last
+// look too old looks itself. The nil hold is for stores that are not exclusive.
 type hold struct {
 	db  *sql.DB
 	log *slog.Logger
 	// every is how often watch looks.
 	every time.Duration
 	last  atomic.Pointer[look]
+	// number is lockHolder's, of the connection that has the lock.
+	number atomic.Int32
 
 	turn     chan struct{} // whoever puts something in may use what follows
 	conn     *sql.Conn
@@ -30,6 +37,7 @@ type hold struct {
 type look struct {
 	held bool
 	at   time.Time // of the machine: it measures how long nobody has looked, not business time
+	err  error     // why it is not held
 }
 
 func newHold(ctx context.Context, db *sql.DB, log *slog.Logger) (*hold, error) {
@@ -56,15 +64,76 @@ func (h *hold) take(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	var got bool
-	err = c.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockExclusive).Scan(&got)
-	if err == nil && !got {
-		err = ErrInUse
-	}
-	if err != nil {
-		return errors.Join(err, c.Close())
+	if err := h.lock(ctx, c); err != nil {
+		discard(c)
+		return err
 	}
 	h.conn = c
+	return nil
+}
+
+func (h *hold) lock(ctx context.Context, c *sql.Conn) error {
+	if err := ownSession(ctx, h.db, c); err != nil {
+		return err
+	}
+	// When this machine dies, the server shall notice within half a minute and not within hours, or no other one could start.
+	if _, err := c.ExecContext(ctx, `SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+		set_config('tcp_keepalives_count', '4', false)`); err != nil {
+		return unavailable(err)
+	}
+	got, err := h.try(ctx, c)
+	if err == nil && !got {
+		// The session of ours that had it may live on in the server, which has not heard yet that its connection broke.
+		if _, err = c.ExecContext(ctx, `SELECT pg_terminate_backend(pid, 1000) FROM pg_locks WHERE locktype = 'advisory' AND granted
+			AND classid::bigint = $1 AND objid::bigint = $2`, lockHolder, h.number.Load()); err == nil {
+			got, err = h.try(ctx, c)
+		}
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if !got {
+		return ErrInUse
+	}
+	number := 1 + rand.Int32N(math.MaxInt32) // 0 is nobody's
+	if _, err := c.ExecContext(ctx, `SELECT pg_advisory_lock($1, $2)`, lockHolder, number); err != nil {
+		return unavailable(err)
+	}
+	h.number.Store(number)
+	// Whoever had the lock before may be about to commit; it must not do so after our first look at the data.
+	if _, err := c.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockFence); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+func (h *hold) try(ctx context.Context, c *sql.Conn) (got bool, err error) {
+	err = c.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, lockExclusive).Scan(&got)
+	return got, err
+}
+
+// discard closes a connection for good: what it holds is not for the pool.
+func discard(c *sql.Conn) {
+	_ = c.Raw(func(any) error { return driver.ErrBadConn })
+	_ = c.Close()
+}
+
+// fence ends a transaction well only while the lock is ours on this very server. It is the last word before the commit: the
+// next holder waits until the commit is over.
+func (h *hold) fence(ctx context.Context, tx *sql.Tx) error {
+	if h == nil {
+		return nil
+	}
+	var lost bool // CASE fixes the order
+	err := tx.QueryRowContext(ctx, `SELECT CASE WHEN pg_advisory_xact_lock_shared($1, hashtext(current_schema())) IS NULL THEN true
+		ELSE pg_try_advisory_xact_lock_shared($2, $3) END`, lockFence, lockHolder, h.number.Load()).Scan(&lost)
+	if err != nil {
+		return classify(err)
+	}
+	if lost {
+		h.last.Store(&look{err: errLockGone}) // so long ago that the next write looks
+		return errNotExclusive(errLockGone)
+	}
 	return nil
 }
 
@@ -101,15 +170,17 @@ func (h *hold) held(ctx context.Context) error {
 		}
 		<-h.turn
 	}
-	if !h.last.Load().held {
-		return errNotExclusive()
+	if last := h.last.Load(); !last.held {
+		return errNotExclusive(last.err)
 	}
 	return nil
 }
 
-func errNotExclusive() error {
+var errLockGone = errors.New("the lock went with its connection")
+
+func errNotExclusive(why error) error {
 	return fault.New(fault.Unavailable, "store_not_exclusive", "our database is not ours alone at the moment").
-		Because(&outage{reason: "lock_lost", err: errors.New("the lock went with its connection")})
+		Because(&outage{reason: cmp.Or(outageReason(why), "lock_lost"), err: why})
 }
 
 func (h *hold) stale() bool { return time.Since(h.last.Load().at) > 2*h.every }
@@ -124,19 +195,29 @@ func (h *hold) check() {
 	defer cancel()
 	begun := time.Now()
 	if h.conn != nil {
-		if h.conn.PingContext(ctx) == nil {
+		// One that was found gone by a fence, on another server than the connection's, is taken anew there.
+		if !h.last.Load().at.IsZero() && h.alive(ctx) {
 			h.last.Store(&look{held: true, at: begun})
 			return
 		}
-		h.last.Store(&look{at: begun})
-		_ = h.conn.Close()
+		h.last.Store(&look{at: begun, err: errLockGone})
+		discard(h.conn)
 		h.conn = nil
 	}
 	err := h.take(ctx)
 	if err != nil {
 		h.log.Error("database lock lost, writes are refused until it is back", "error", err)
 	}
-	h.last.Store(&look{held: err == nil, at: begun})
+	h.last.Store(&look{held: err == nil, at: begun, err: err})
+}
+
+// alive asks the connection whether it has the lock and its server can be written.
+func (h *hold) alive(ctx context.Context) bool {
+	var alive bool
+	err := h.conn.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only') = 'off' AND EXISTS (
+		SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+		AND classid::bigint = $1 AND objid::bigint = $2)`, lockHolder, h.number.Load()).Scan(&alive)
+	return err == nil && alive
 }
 
 func (h *hold) release() error {

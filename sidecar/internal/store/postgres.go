@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -21,6 +20,8 @@ const (
 	// triesShared run beside others; from then on a closure runs alone in this process. triesMost ends it.
 	triesShared = 4
 	triesMost   = 40
+	// connLifetime is how long at most we stay with a server after its name leads to another.
+	connLifetime = 5 * time.Minute
 	// exclusiveWait is how long a new process waits for the server to notice that the old one is dead.
 	exclusiveWait = 3 * time.Second
 	exclusivePoll = 50 * time.Millisecond
@@ -28,10 +29,14 @@ const (
 	exclusiveCheck = 5 * time.Second
 )
 
-// Advisory locks of ours, both within the current schema.
+// Advisory locks of ours: of the current schema, but for lockHolder, which has a number of its own each time it is taken.
 const (
 	lockMigrate   = 0x48414e01
 	lockExclusive = 0x48414e02
+	// lockHolder is held beside lockExclusive, so that a transaction can ask whether that one session of ours still lives.
+	lockHolder = 0x48414e03
+	// lockFence is shared by the commits of whoever asked, so that the next holder waits for them.
+	lockFence = 0x48414e04
 )
 
 type postgresEngine struct {
@@ -45,12 +50,13 @@ type postgresEngine struct {
 	busy   sync.WaitGroup
 	mu     sync.Mutex // orders busy.Add against close
 	hold   *hold
+	server server
 }
 
 func openPostgres(ctx context.Context, s *Store) (engine, error) {
-	cfg, err := pgx.ParseConfig(s.cfg.DSN)
+	cfg, err := parseDSN(s.cfg.DSN)
 	if err != nil {
-		return nil, errors.New("the DSN is not one of PostgreSQL") // pgx's text may repeat the password
+		return nil, err
 	}
 	writers, readers := s.cfg.Writers, s.cfg.Readers
 	if writers <= 0 {
@@ -59,9 +65,12 @@ func openPostgres(ctx context.Context, s *Store) (engine, error) {
 	if readers <= 0 {
 		readers = 16
 	}
-	e := &postgresEngine{s: s, db: stdlib.OpenDB(*cfg), writer: make(chan struct{}, writers), closed: make(chan struct{})}
+	e := &postgresEngine{s: s, writer: make(chan struct{}, writers), closed: make(chan struct{}), server: server{log: s.cfg.Logger}}
+	cfg.AfterConnect = e.server.met
+	e.db = stdlib.OpenDB(*cfg, stdlib.OptionResetSession(e.server.still))
 	e.db.SetMaxOpenConns(writers + readers + 1)
 	e.db.SetMaxIdleConns(writers + readers + 1)
+	e.db.SetConnMaxLifetime(connLifetime)
 	if s.cfg.Exclusive {
 		if e.hold, err = newHold(ctx, e.db, s.cfg.Logger); err != nil {
 			return nil, errors.Join(err, e.db.Close())
@@ -99,6 +108,7 @@ func (e *postgresEngine) do(it *work) error {
 	for try := 1; ; try++ {
 		err := e.attempt(it, try > triesShared)
 		if !lostRace(err) {
+			e.server.suspect(err)
 			return err
 		}
 		if try == triesMost {
@@ -140,11 +150,19 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	if err != nil {
 		return down(it.ctx, err)
 	}
+	if err := e.server.ours(ctx, sqlTx); err != nil { // now that its connection has met the server
+		_ = sqlTx.Rollback()
+		return err
+	}
 	if err := it.run(&Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}}); err != nil {
 		_ = sqlTx.Rollback()
 		if it.ctx.Err() != nil && it.tx.failed != nil {
 			return it.ctx.Err()
 		}
+		return err
+	}
+	if err := e.hold.fence(ctx, sqlTx); err != nil {
+		_ = sqlTx.Rollback()
 		return err
 	}
 	begun := time.Now()
@@ -162,8 +180,11 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 // commitWithin commits without the caller's deadline: a commit that was sent is waited for.
 func commitWithin(sqlTx *sql.Tx, cancel func()) error {
 	watchdog := time.AfterFunc(commitTimeout, cancel)
-	defer watchdog.Stop()
-	return sqlTx.Commit()
+	err := sqlTx.Commit()
+	if !watchdog.Stop() && err != nil {
+		return &outage{reason: "connection", err: fmt.Errorf("no answer to a commit within %s: %w", commitTimeout, err)}
+	}
+	return err
 }
 
 // down is the answer when no transaction could be begun: the caller's own end, or an outage.
@@ -185,11 +206,13 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	defer cancel()
 	sqlTx, err := e.db.BeginTx(bounded, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
+		e.server.suspect(err)
 		return down(ctx, err)
 	}
 	defer func() { _ = sqlTx.Rollback() }()
 	tx := &Tx{s: e.s, ctx: bounded, on: pgSession{sqlTx}}
 	err = (&work{fn: fn}).run(tx)
+	e.server.suspect(err)
 	if tx.failed != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -149,6 +149,9 @@ func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	return (&work{fn: fn}).run(&Tx{s: e.s, ctx: bg, on: c})
 }
 
+// recognise has nothing to compare: a file is what it is.
+func (e *sqliteEngine) recognise(context.Context) error { return nil }
+
 // run has nothing to look after: a file lock is the process's own until it ends.
 func (e *sqliteEngine) run(ctx context.Context) { <-ctx.Done() }
 

@@ -43,7 +43,8 @@ type Config struct {
 	// Committed is told each durable commit, for metrics; default nobody is. It must be quick.
 	Committed func(closures int, took time.Duration)
 	// Failed is told each unit of work that the database did not take, for metrics; default nobody is. Reason is a word of a few
-	// dozen at most: disk_full, read_only, io, damaged, resources, busy, lost_races, connection, shutdown, lock_lost, moved, other.
+	// dozen at most: disk_full, read_only, io, damaged, resources, busy, lost_races, connection, shutdown, lock_lost,
+	// server_changed, moved, other.
 	Failed func(reason string)
 	// Logger; default discards.
 	Logger *slog.Logger
@@ -69,6 +70,8 @@ type engine interface {
 	waiting() bool
 	view(ctx context.Context, fn func(*Tx) error) error
 	migrate(ctx context.Context) error
+	// recognise compares the server that this is with the one that it was. After migrate.
+	recognise(ctx context.Context) error
 	check(ctx context.Context) error
 	// run looks after what could get lost, until ctx ends.
 	run(ctx context.Context)
@@ -112,6 +115,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 func (s *Store) settle(ctx context.Context) error {
 	if err := s.eng.migrate(ctx); err != nil {
+		return err
+	}
+	if err := s.eng.recognise(ctx); err != nil {
 		return err
 	}
 	if err := s.checkSiteKey(ctx); err != nil {

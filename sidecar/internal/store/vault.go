@@ -86,15 +86,7 @@ func open(key cipher.AEAD, sealed, row []byte) ([]byte, error) {
 // checkSiteKey remembers the site key's check value at the first start and refuses another one later: a wrong key would
 // otherwise show as damaged secrets, one by one.
 func (s *Store) checkSiteKey(ctx context.Context) error {
-	var have []byte
-	err := s.Do(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(`INSERT INTO site (name, value) VALUES ('site_key_check', $1) ON CONFLICT (name) DO NOTHING`,
-			s.vault.check); err != nil {
-			return err
-		}
-		_, err := tx.row(`SELECT value FROM site WHERE name = 'site_key_check'`, nil, &have)
-		return err
-	})
+	have, err := s.fact(ctx, "site_key_check", s.vault.check)
 	if err != nil {
 		return err
 	}
@@ -102,4 +94,23 @@ func (s *Store) checkSiteKey(ctx context.Context) error {
 		return errors.New("the site key is not the one with which this database was made")
 	}
 	return nil
+}
+
+// fact reads a fact about this store, and writes it only where there is none: a store that takes nothing at the moment opens.
+func (s *Store) fact(ctx context.Context, name string, first []byte) (have []byte, err error) {
+	read := func(tx *Tx) error {
+		have = nil
+		_, err := tx.row(`SELECT value FROM site WHERE name = $1`, []any{name}, &have)
+		return err
+	}
+	if err := s.View(ctx, read); err != nil || have != nil {
+		return have, err
+	}
+	err = s.Do(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(`INSERT INTO site (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, first); err != nil {
+			return err
+		}
+		return read(tx)
+	})
+	return have, err
 }

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -103,11 +104,50 @@ func (p *Postgres) start() error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	server := p.command(who, "postgres", "-D", data, "-k", p.Socket, "-h", "", "-c", "fsync=off", "-c", "max_connections=300",
-		"-c", "shared_buffers=64MB", "-c", "dynamic_shared_memory_type=mmap", "-c", "logging_collector=off")
+	return p.serve(who, "database system is ready to accept connections")
+}
+
+func (p *Postgres) serve(who *syscall.SysProcAttr, ready string) (err error) {
+	server := p.command(who, "postgres", "-D", filepath.Join(p.dir, "data"), "-k", p.Socket, "-h", "", "-c", "fsync=off",
+		"-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "dynamic_shared_memory_type=mmap", "-c", "logging_collector=off")
 	// SIGQUIT is PostgreSQL's immediate shutdown: the parent takes its children with it.
-	p.proc, err = spawn(server, "database system is ready to accept connections", syscall.SIGQUIT)
+	p.proc, err = spawn(server, ready, syscall.SIGQUIT)
 	return err
+}
+
+// Standby copies the server and follows it. It takes reads only, until Promote.
+func (p *Postgres) Standby() (*Postgres, error) {
+	dir, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		return nil, err
+	}
+	s := &Postgres{Socket: dir, dir: dir, bin: p.bin}
+	if err := s.follow(p); err != nil {
+		return nil, errors.Join(fmt.Errorf("start a standby: %w", err), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+func (p *Postgres) follow(primary *Postgres) error {
+	who, err := p.identity()
+	if err != nil {
+		return err
+	}
+	backup := p.command(who, "pg_basebackup", "-h", primary.Socket, "-U", "postgres", "-D", filepath.Join(p.dir, "data"), "-R",
+		"--checkpoint=fast", "--wal-method=stream", "--no-sync")
+	if out, err := backup.CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	return p.serve(who, "database system is ready to accept read-only connections")
+}
+
+// Promote makes a standby a primary of its own, on a timeline of its own.
+func (p *Postgres) Promote() error {
+	out, err := p.command(&syscall.SysProcAttr{}, "psql", "-h", p.Socket, "-U", "postgres", "-At", "-c", "SELECT pg_promote()").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "t" {
+		return fmt.Errorf("promote: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func (p *Postgres) command(who *syscall.SysProcAttr, name string, args ...string) *exec.Cmd {

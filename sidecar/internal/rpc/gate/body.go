@@ -187,6 +187,9 @@ func decodes(message []byte, w wire, p Procedure) error {
 	if err := checkJSON(message); err != nil {
 		return err
 	}
+	if err := checkNumbers(message, p.method.Input()); err != nil {
+		return err
+	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxProtoDepth}).Unmarshal(message, into); err != nil {
 		return fault.New(fault.Invalid, "message_malformed", "the JSON is not a %s: %s", p.method.Input().FullName(), jsonCause(err))
 	}

@@ -71,7 +71,7 @@ func (i *interceptor) validate(message any) error {
 	if !ok {
 		return fmt.Errorf("validate %T: not a message", message)
 	}
-	if err := checkText(m); err != nil {
+	if err := checkValues(m); err != nil {
 		return err
 	}
 	return i.validator.Validate(m)

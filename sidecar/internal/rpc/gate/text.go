@@ -2,6 +2,9 @@ package gate
 
 import (
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -9,24 +12,35 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
-// checkText refuses U+0000 in any text of a message, a name in free JSON included: no text of ours has it, PostgreSQL cannot keep
-// it, and SQLite would find nothing under it. The error names the field as validation does.
-func checkText(m proto.Message) error {
-	if path, found := nul(m.ProtoReflect(), ""); found {
-		return fault.New(fault.Invalid, "text_invalid", "holds the character U+0000, which no text may have").At(path).
-			Do("Remove the character and call again.")
+// checkValues refuses what a message may not hold wherever it stands: U+0000 in any text, a name in free JSON included (no text of ours
+// has it, PostgreSQL cannot keep it, and SQLite would find nothing under it), and numbers in free JSON that are not what the
+// caller wrote. The error names the field as validation does.
+func checkValues(m proto.Message) error {
+	if w := wrongIn(m.ProtoReflect(), ""); w != nil {
+		return w
 	}
 	return nil
 }
 
-func nul(m protoreflect.Message, path string) (at string, found bool) {
+func nul(path string) *fault.Error {
+	return fault.New(fault.Invalid, "text_invalid", "holds the character U+0000, which no text may have").At(path).
+		Do("Remove the character and call again.")
+}
+
+// inexact is the refusal of a number that Connect's JSON, protobuf's Struct and browsers would change.
+func inexact(path string, err error) *fault.Error {
+	return fault.New(fault.Invalid, "number_inexact", "%s", err.Error()).At(path)
+}
+
+func wrongIn(m protoreflect.Message, path string) (wrong *fault.Error) {
 	switch v := m.Interface().(type) {
 	case *structpb.Struct:
-		return nulIn(v.AsMap(), path)
+		return wrongStruct(v, path)
 	case *structpb.Value:
-		return nulIn(v.AsInterface(), path)
+		return wrongFree(v, path)
 	}
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		here := member(path, string(f.Name()))
@@ -34,55 +48,69 @@ func nul(m protoreflect.Message, path string) (at string, found bool) {
 		case f.IsMap():
 			v.Map().Range(func(k protoreflect.MapKey, e protoreflect.Value) bool {
 				if f.MapKey().Kind() == protoreflect.StringKind && strings.Contains(k.String(), "\x00") {
-					at, found = here, true
+					wrong = nul(here)
 				} else {
-					at, found = nulValue(f.MapValue(), e, fmt.Sprintf("%s[%q]", here, k.String()))
+					wrong = wrongValue(f.MapValue(), e, fmt.Sprintf("%s[%q]", here, k.String()))
 				}
-				return !found
+				return wrong == nil
 			})
 		case f.IsList():
-			for i := 0; i < v.List().Len() && !found; i++ {
-				at, found = nulValue(f, v.List().Get(i), fmt.Sprintf("%s[%d]", here, i))
+			for i := 0; i < v.List().Len() && wrong == nil; i++ {
+				wrong = wrongValue(f, v.List().Get(i), fmt.Sprintf("%s[%d]", here, i))
 			}
 		default:
-			at, found = nulValue(f, v, here)
+			wrong = wrongValue(f, v, here)
 		}
-		return !found
+		return wrong == nil
 	})
-	return at, found
+	return wrong
 }
 
-func nulValue(f protoreflect.FieldDescriptor, v protoreflect.Value, path string) (string, bool) {
+func wrongValue(f protoreflect.FieldDescriptor, v protoreflect.Value, path string) *fault.Error {
 	switch f.Kind() {
 	case protoreflect.StringKind:
-		return path, strings.Contains(v.String(), "\x00")
+		if strings.Contains(v.String(), "\x00") {
+			return nul(path)
+		}
 	case protoreflect.MessageKind:
-		return nul(v.Message(), path)
+		return wrongIn(v.Message(), path)
 	}
-	return "", false
+	return nil
 }
 
-func nulIn(v any, path string) (string, bool) {
-	switch t := v.(type) {
-	case string:
-		return path, strings.Contains(t, "\x00")
-	case []any:
-		for i, e := range t {
-			if at, found := nulIn(e, fmt.Sprintf("%s[%d]", path, i)); found {
-				return at, true
-			}
+func wrongStruct(s *structpb.Struct, path string) *fault.Error {
+	for _, name := range slices.Sorted(maps.Keys(s.GetFields())) {
+		if strings.Contains(name, "\x00") {
+			return nul(path)
 		}
-	case map[string]any:
-		for k, e := range t {
-			if strings.Contains(k, "\x00") {
-				return path, true
-			}
-			if at, found := nulIn(e, member(path, k)); found {
-				return at, true
-			}
+		if w := wrongFree(s.GetFields()[name], member(path, name)); w != nil {
+			return w
 		}
 	}
-	return "", false
+	return nil
+}
+
+func wrongFree(v *structpb.Value, path string) *fault.Error {
+	switch k := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		if strings.Contains(k.StringValue, "\x00") {
+			return nul(path)
+		}
+	case *structpb.Value_NumberValue:
+		// What a client rounded before it sent a double cannot be told: so nothing beyond is taken in any codec.
+		if n := k.NumberValue; math.IsNaN(n) || math.Abs(n) > text.MaxExact {
+			return inexact(path, text.ErrNumberRange)
+		}
+	case *structpb.Value_ListValue:
+		for i, e := range k.ListValue.GetValues() {
+			if w := wrongFree(e, fmt.Sprintf("%s[%d]", path, i)); w != nil {
+				return w
+			}
+		}
+	case *structpb.Value_StructValue:
+		return wrongStruct(k.StructValue, path)
+	}
+	return nil
 }
 
 func member(path, name string) string {

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -9,6 +10,7 @@ import (
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 )
 
@@ -21,7 +23,10 @@ type Config struct {
 	Agreements Agreements
 	Offerings  Offerings
 	Listings   Listings
+	Books      Books
 	Portals    PortalClients
+	// House describes the sidecar itself.
+	House func(ctx context.Context) (desk.House, error)
 	// Words turns a key's thumbprint into the words that people compare.
 	Words func(thumbprint string) string
 }
@@ -29,7 +34,7 @@ type Config struct {
 // New makes the handler of hanse.operator.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
-		c.Portals == nil || c.Words == nil {
+		c.Books == nil || c.Portals == nil || c.House == nil || c.Words == nil {
 		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
@@ -43,15 +48,17 @@ func New(c Config) (http.Handler, error) {
 		Sizes:  sizes(),
 		Admit:  doorkeeper{operators: c.Operators}.admit,
 		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
-			mux.Handle(operatorv1connect.NewPartnerServiceHandler(&partnerService{partners: c.Partners, desk: c.Desk, words: c.Words}, options...))
+			partners := &partnerService{partners: c.Partners, desk: c.Desk, words: c.Words}
+			mux.Handle(operatorv1connect.NewPartnerServiceHandler(partners, options...))
 			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&offeringService{offerings: c.Offerings, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
 			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk}, options...))
-			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk}, options...))
+			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books}, options...))
 			mux.Handle(operatorv1connect.NewPortalServiceHandler(&portalService{portals: c.Portals}, options...))
 			mux.Handle(operatorv1connect.NewJobServiceHandler(&jobService{desk: c.Desk}, options...))
+			mux.Handle(operatorv1connect.NewStatusServiceHandler(&statusService{house: c.House, partners: partners}, options...))
 		},
 	}.Handler()
 }

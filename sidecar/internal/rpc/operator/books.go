@@ -105,7 +105,10 @@ func (h *subscriptionService) ListSubscriptions(ctx context.Context, req *connec
 }
 
 // ledgerService implements hanse.operator.v1.LedgerService.
-type ledgerService struct{ desk Desk }
+type ledgerService struct {
+	desk  Desk
+	books Books
+}
 
 // VerifyLedgers implements operatorv1connect.LedgerServiceHandler.
 func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[operatorv1.VerifyLedgersRequest]) (*connect.Response[operatorv1.VerifyLedgersResponse], error) {
@@ -135,6 +138,20 @@ func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[op
 	}
 	return connect.NewResponse(&operatorv1.ListEntriesResponse{
 		Entries: gate.Each(list, func(e ledger.Entry) string { return string(e.Bytes) }),
+	}), nil
+}
+
+// RetryParked implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) RetryParked(ctx context.Context, req *connect.Request[operatorv1.RetryParkedRequest]) (*connect.Response[operatorv1.RetryParkedResponse], error) {
+	applied, left, err := h.books.Retry(ctx, req.Msg.GetPartner(), req.Msg.GetSubject(), req.Msg.GetSkipSeq())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RetryParkedResponse{
+		Applied: int64(applied),
+		Left: gate.Each(left, func(p ledger.Parked) *operatorv1.ParkedEntry {
+			return &operatorv1.ParkedEntry{Seq: p.Seq, Reason: p.Reason, ParkedAt: gate.Timestamp(p.At)}
+		}),
 	}), nil
 }
 

@@ -21,18 +21,28 @@ type offeringService struct {
 // ApplyOfferings implements operatorv1connect.OfferingServiceHandler. Mistakes in the YAML are the answer, not an error:
 // there may be many, and each has its place in the file.
 func (h *offeringService) ApplyOfferings(ctx context.Context, req *connect.Request[operatorv1.ApplyOfferingsRequest]) (*connect.Response[operatorv1.ApplyOfferingsResponse], error) {
-	result, wrong, err := h.offerings.Apply(ctx, req.Msg.GetYaml(), req.Msg.GetDryRun())
+	result, wrong, err := h.offerings.Apply(ctx, req.Msg.GetYaml(), catalog.Options{DryRun: req.Msg.GetDryRun(), Prune: req.Msg.GetPrune()})
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.ApplyOfferingsResponse{
 		Created: int32(result.Created), Updated: int32(result.Updated), Unchanged: int32(result.Unchanged),
+		Withdrawn: int32(result.Withdrawn), Missing: int32(result.Missing), Changes: gate.Each(result.Changes, offeringChange),
 		Errors: gate.Each(wrong, func(e catalog.ApplyError) *operatorv1.ApplyError {
 			return &operatorv1.ApplyError{
 				Document: int32(e.Document), Line: int32(e.Line), Column: int32(e.Column), Field: e.Field, Reason: e.Reason, Cause: e.Cause,
 			}
 		}),
 	}), nil
+}
+
+func offeringChange(c catalog.Changed) *operatorv1.OfferingChange {
+	return &operatorv1.OfferingChange{
+		Id: c.ID, Name: c.Name, Verb: string(c.Verb),
+		Fields: gate.Each(c.Fields, func(f catalog.FieldChange) *operatorv1.OfferingFieldChange {
+			return &operatorv1.OfferingFieldChange{Field: f.Path, Before: f.Before, After: f.After}
+		}),
+	}
 }
 
 // ListOfferings implements operatorv1connect.OfferingServiceHandler.

@@ -27,12 +27,14 @@ func Scopes() map[string]string {
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: scopeOperator,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           scopeOperator,
 		operatorv1connect.LedgerServiceListEntriesProcedure:             scopeOperator,
+		operatorv1connect.LedgerServiceRetryParkedProcedure:             scopeOperator,
 		operatorv1connect.PortalServiceAddPortalProcedure:               scopeOperator,
 		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         scopeOperator,
 		operatorv1connect.PortalServiceListPortalsProcedure:             scopeOperator,
 		operatorv1connect.PortalServiceRemovePortalProcedure:            scopeOperator,
 		operatorv1connect.JobServiceListJobsProcedure:                   scopeOperator,
 		operatorv1connect.JobServiceRetryJobProcedure:                   scopeOperator,
+		operatorv1connect.StatusServiceGetStatusProcedure:               scopeOperator,
 	}
 }
 

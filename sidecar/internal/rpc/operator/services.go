@@ -43,7 +43,7 @@ type (
 
 	// Offerings takes what this member sells; *catalog.Service is one.
 	Offerings interface {
-		Apply(ctx context.Context, yaml []byte, dryRun bool) (catalog.Result, []catalog.ApplyError, error)
+		Apply(ctx context.Context, yaml []byte, how catalog.Options) (catalog.Result, []catalog.ApplyError, error)
 	}
 
 	// Listings keeps how this member shows and prices its partners' offerings; *listing.Service is one.
@@ -51,6 +51,11 @@ type (
 		List(ctx context.Context, partner, pageToken string, limit int) ([]listing.Detail, string, error)
 		Update(ctx context.Context, id string, c listing.Change) (listing.Detail, error)
 		SetMarkup(ctx context.Context, r listing.Rule) error
+	}
+
+	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
+	Books interface {
+		Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error)
 	}
 
 	// PortalClients keeps the portal clients; *portal.Service is one.

@@ -68,7 +68,7 @@ func (h *catalogService) GetListing(ctx context.Context, req *connect.Request[po
 		prices = append(prices, p)
 	}
 	return connect.NewResponse(&portalv1.GetListingResponse{Listing: &portalv1.Listing{
-		Summary: listingSummary(v), Description: v.Description, Prices: prices, InputsSchema: string(v.InputsSchema), Digest: v.Digest,
+		Summary: listingSummary(v), Description: v.Description, Prices: prices, InputsSchema: string(v.InputsSchema), Digest: v.Digest, MaxQuantity: v.MaxQuantity,
 		Variants: gate.Each(variants, listingSummary),
 	}}), nil
 }

@@ -77,8 +77,7 @@ func itemCommand(item *portalv1.OrderItem) (retail.ItemCommand, error) {
 }
 
 // inputsJSON renders inputs with sorted keys, so that the same inputs are the same bytes: they are hashed, and a repetition
-// is recognised by them. protojson varies its spaces on purpose. Numbers that JSON lacks become the words NaN and Infinity,
-// which a schema that asks for a number refuses.
+// is recognised by them. protojson varies its spaces on purpose. The gate let no number through that is not exact.
 func inputsJSON(inputs *structpb.Struct) ([]byte, error) {
 	if len(inputs.GetFields()) == 0 {
 		return nil, nil
@@ -86,10 +85,29 @@ func inputsJSON(inputs *structpb.Struct) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(inputs.AsMap()); err != nil {
+	if err := enc.Encode(unsigned(inputs.AsMap())); err != nil {
 		return nil, fmt.Errorf("render inputs: %w", err)
 	}
 	return bytes.TrimRight(buf.Bytes(), "\n"), nil
+}
+
+// unsigned takes the sign off each -0, which is the same number as 0.
+func unsigned(v any) any {
+	switch t := v.(type) {
+	case float64:
+		if t == 0 {
+			return 0
+		}
+	case []any:
+		for i := range t {
+			t[i] = unsigned(t[i])
+		}
+	case map[string]any:
+		for k := range t {
+			t[k] = unsigned(t[k])
+		}
+	}
+	return v
 }
 
 // GetOrder implements portalv1connect.OrderServiceHandler.

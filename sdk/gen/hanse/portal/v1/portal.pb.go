@@ -155,8 +155,8 @@ type SearchListingsRequest struct {
 	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty is the first page.
 	PageToken string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// One listing of each family, the cheapest that can be ordered; facets and total count families then. A listing that
-	// stands alone is its own family.
+	// One listing of each family, the cheapest of those that stand first; facets and total count families then. A listing
+	// that stands alone is its own family.
 	Group         bool `protobuf:"varint,9,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -462,7 +462,8 @@ type ListingSummary struct {
 	HeadlineFrom bool `protobuf:"varint,15,opt,name=headline_from,json=headlineFrom,proto3" json:"headline_from,omitempty"`
 	// orderable, announced (comes later), onHold (not at the moment) or endOfSale (not any more).
 	Availability string `protobuf:"bytes,16,opt,name=availability,proto3" json:"availability,omitempty"`
-	// How many listings of the family were found, this one among them; 0 where the search is not grouped.
+	// How many listings of the family were found that stand as well as this one, itself among them: none is cheaper. 0 where
+	// the search is not grouped.
 	Variants      int32 `protobuf:"varint,17,opt,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -717,7 +718,9 @@ type Listing struct {
 	// Names what the customer saw; give it back when ordering, so that a change in between is refused, not charged.
 	Digest string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
 	// The listings of its family, itself among them, cheapest first, 200 at most; empty where it stands alone.
-	Variants      []*ListingSummary `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
+	Variants []*ListingSummary `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
+	// How many pieces one order item may have: 1 where it is sold one at a time and nobody needs to be asked.
+	MaxQuantity   int64 `protobuf:"varint,7,opt,name=max_quantity,json=maxQuantity,proto3" json:"max_quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -794,6 +797,13 @@ func (x *Listing) GetVariants() []*ListingSummary {
 	return nil
 }
 
+func (x *Listing) GetMaxQuantity() int64 {
+	if x != nil {
+		return x.MaxQuantity
+	}
+	return 0
+}
+
 // OrderItem is one line of an order.
 type OrderItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -801,9 +811,10 @@ type OrderItem struct {
 	Action v1.OrderItemAction `protobuf:"varint,1,opt,name=action,proto3,enum=hanse.type.v1.OrderItemAction" json:"action,omitempty"`
 	// What to buy; for add.
 	ListingId string `protobuf:"bytes,2,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	// Pieces, 1 to 10,000; 0 is 1; for add.
+	// Pieces, 1 to the listing's max_quantity; 0 is 1; for add.
 	Quantity int64 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// Must satisfy the listing's inputs_schema; for add.
+	// Must satisfy the listing's inputs_schema, whose defaults stand for what is left out; for add. A number beyond ±(2^53-1), or with
+	// more digits than a double holds, is refused: reason number_inexact.
 	Inputs *structpb.Struct `protobuf:"bytes,4,opt,name=inputs,proto3" json:"inputs,omitempty"`
 	// Listing.digest the customer agreed to; empty takes the listing as it is now; for add.
 	ListingDigest string `protobuf:"bytes,5,opt,name=listing_digest,json=listingDigest,proto3" json:"listing_digest,omitempty"`
@@ -2278,14 +2289,15 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x11GetListingRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"H\n" +
 	"\x12GetListingResponse\x122\n" +
-	"\alisting\x18\x01 \x01(\v2\x18.hanse.portal.v1.ListingR\alisting\"\x97\x02\n" +
+	"\alisting\x18\x01 \x01(\v2\x18.hanse.portal.v1.ListingR\alisting\"\xba\x02\n" +
 	"\aListing\x129\n" +
 	"\asummary\x18\x01 \x01(\v2\x1f.hanse.portal.v1.ListingSummaryR\asummary\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x125\n" +
 	"\x06prices\x18\x03 \x03(\v2\x1d.hanse.type.v1.PriceComponentR\x06prices\x12#\n" +
 	"\rinputs_schema\x18\x04 \x01(\tR\finputsSchema\x12\x16\n" +
 	"\x06digest\x18\x05 \x01(\tR\x06digest\x12;\n" +
-	"\bvariants\x18\x06 \x03(\v2\x1f.hanse.portal.v1.ListingSummaryR\bvariants\"\xb3\x02\n" +
+	"\bvariants\x18\x06 \x03(\v2\x1f.hanse.portal.v1.ListingSummaryR\bvariants\x12!\n" +
+	"\fmax_quantity\x18\a \x01(\x03R\vmaxQuantity\"\xb3\x02\n" +
 	"\tOrderItem\x12B\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.hanse.type.v1.OrderItemActionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12&\n" +

@@ -41,6 +41,8 @@ const (
 	PortalServiceName = "hanse.operator.v1.PortalService"
 	// JobServiceName is the fully-qualified name of the JobService service.
 	JobServiceName = "hanse.operator.v1.JobService"
+	// StatusServiceName is the fully-qualified name of the StatusService service.
+	StatusServiceName = "hanse.operator.v1.StatusService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -106,6 +108,9 @@ const (
 	// LedgerServiceListEntriesProcedure is the fully-qualified name of the LedgerService's ListEntries
 	// RPC.
 	LedgerServiceListEntriesProcedure = "/hanse.operator.v1.LedgerService/ListEntries"
+	// LedgerServiceRetryParkedProcedure is the fully-qualified name of the LedgerService's RetryParked
+	// RPC.
+	LedgerServiceRetryParkedProcedure = "/hanse.operator.v1.LedgerService/RetryParked"
 	// PortalServiceAddPortalProcedure is the fully-qualified name of the PortalService's AddPortal RPC.
 	PortalServiceAddPortalProcedure = "/hanse.operator.v1.PortalService/AddPortal"
 	// PortalServiceRotatePortalKeyProcedure is the fully-qualified name of the PortalService's
@@ -121,6 +126,8 @@ const (
 	JobServiceListJobsProcedure = "/hanse.operator.v1.JobService/ListJobs"
 	// JobServiceRetryJobProcedure is the fully-qualified name of the JobService's RetryJob RPC.
 	JobServiceRetryJobProcedure = "/hanse.operator.v1.JobService/RetryJob"
+	// StatusServiceGetStatusProcedure is the fully-qualified name of the StatusService's GetStatus RPC.
+	StatusServiceGetStatusProcedure = "/hanse.operator.v1.StatusService/GetStatus"
 )
 
 // PartnerServiceClient is a client for the hanse.operator.v1.PartnerService service.
@@ -851,6 +858,8 @@ type LedgerServiceClient interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
+	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
 }
 
 // NewLedgerServiceClient constructs a client for the hanse.operator.v1.LedgerService service. By
@@ -876,6 +885,12 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 			connect.WithClientOptions(opts...),
 		),
+		retryParked: connect.NewClient[v1.RetryParkedRequest, v1.RetryParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceRetryParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -883,6 +898,7 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type ledgerServiceClient struct {
 	verifyLedgers *connect.Client[v1.VerifyLedgersRequest, v1.VerifyLedgersResponse]
 	listEntries   *connect.Client[v1.ListEntriesRequest, v1.ListEntriesResponse]
+	retryParked   *connect.Client[v1.RetryParkedRequest, v1.RetryParkedResponse]
 }
 
 // VerifyLedgers calls hanse.operator.v1.LedgerService.VerifyLedgers.
@@ -895,11 +911,18 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, req *connect.Requ
 	return c.listEntries.CallUnary(ctx, req)
 }
 
+// RetryParked calls hanse.operator.v1.LedgerService.RetryParked.
+func (c *ledgerServiceClient) RetryParked(ctx context.Context, req *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
+	return c.retryParked.CallUnary(ctx, req)
+}
+
 // LedgerServiceHandler is an implementation of the hanse.operator.v1.LedgerService service.
 type LedgerServiceHandler interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
+	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
 }
 
 // NewLedgerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -921,12 +944,20 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ledgerServiceRetryParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceRetryParkedProcedure,
+		svc.RetryParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.LedgerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case LedgerServiceVerifyLedgersProcedure:
 			ledgerServiceVerifyLedgersHandler.ServeHTTP(w, r)
 		case LedgerServiceListEntriesProcedure:
 			ledgerServiceListEntriesHandler.ServeHTTP(w, r)
+		case LedgerServiceRetryParkedProcedure:
+			ledgerServiceRetryParkedHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -942,6 +973,10 @@ func (UnimplementedLedgerServiceHandler) VerifyLedgers(context.Context, *connect
 
 func (UnimplementedLedgerServiceHandler) ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListEntries is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.RetryParked is not implemented"))
 }
 
 // PortalServiceClient is a client for the hanse.operator.v1.PortalService service.
@@ -1192,4 +1227,76 @@ func (UnimplementedJobServiceHandler) ListJobs(context.Context, *connect.Request
 
 func (UnimplementedJobServiceHandler) RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.RetryJob is not implemented"))
+}
+
+// StatusServiceClient is a client for the hanse.operator.v1.StatusService service.
+type StatusServiceClient interface {
+	// GetStatus says on one page whether all is well.
+	GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error)
+}
+
+// NewStatusServiceClient constructs a client for the hanse.operator.v1.StatusService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewStatusServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) StatusServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	statusServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("StatusService").Methods()
+	return &statusServiceClient{
+		getStatus: connect.NewClient[v1.GetStatusRequest, v1.GetStatusResponse](
+			httpClient,
+			baseURL+StatusServiceGetStatusProcedure,
+			connect.WithSchema(statusServiceMethods.ByName("GetStatus")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// statusServiceClient implements StatusServiceClient.
+type statusServiceClient struct {
+	getStatus *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+}
+
+// GetStatus calls hanse.operator.v1.StatusService.GetStatus.
+func (c *statusServiceClient) GetStatus(ctx context.Context, req *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error) {
+	return c.getStatus.CallUnary(ctx, req)
+}
+
+// StatusServiceHandler is an implementation of the hanse.operator.v1.StatusService service.
+type StatusServiceHandler interface {
+	// GetStatus says on one page whether all is well.
+	GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error)
+}
+
+// NewStatusServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewStatusServiceHandler(svc StatusServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	statusServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("StatusService").Methods()
+	statusServiceGetStatusHandler := connect.NewUnaryHandler(
+		StatusServiceGetStatusProcedure,
+		svc.GetStatus,
+		connect.WithSchema(statusServiceMethods.ByName("GetStatus")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/hanse.operator.v1.StatusService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case StatusServiceGetStatusProcedure:
+			statusServiceGetStatusHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedStatusServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedStatusServiceHandler struct{}
+
+func (UnimplementedStatusServiceHandler) GetStatus(context.Context, *connect.Request[v1.GetStatusRequest]) (*connect.Response[v1.GetStatusResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.StatusService.GetStatus is not implemented"))
 }

@@ -1,0 +1,61 @@
+package agreement_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/hanse-market/hanse/auth/scope"
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// lingering does something after each look at the store, before who looked goes on.
+type lingering struct {
+	unit.Work[agreement.Tx]
+	after func()
+}
+
+func (w lingering) View(ctx context.Context, fn func(agreement.Tx) error) error {
+	err := w.Work.View(ctx, fn)
+	w.after()
+	return err
+}
+
+func TestWhatChangesWhileARelationIsReadIsSeenByTheNextCall(t *testing.T) {
+	t.Parallel()
+	us, them := markettest.NewMember(t, seller), markettest.NewMember(t, buyer)
+	us.Meet(them)
+	deal := markettest.Agree(us, them, "a", terms)
+	reads, meanwhile := 0, func() {}
+	relations := &agreement.Relations{
+		Self: seller, Now: us.Clock.Now,
+		Work: lingering{store.For[agreement.Tx](us.Store), func() { reads++; meanwhile() }},
+	}
+	allowed := func() []string {
+		t.Helper()
+		got, err := relations.Allowed(t.Context(), buyer, "a", []string{scope.OrdersWrite})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	meanwhile = func() { // a replica of ours, or another call, ends the partnership while this one has read it
+		meanwhile = func() {}
+		us.Know(them, func(p *member.Partner) { p.Version, p.State = 1, member.Suspended })
+		relations.Forget()
+	}
+	if got := allowed(); !slices.Equal(got, []string{scope.OrdersWrite}) {
+		t.Fatalf("%v: the look came before the change of %s", got, deal.ID)
+	}
+	if got := allowed(); len(got) > 0 {
+		t.Errorf("%v is still allowed after the change", got)
+	}
+	before := reads
+	if allowed(); reads != before {
+		t.Errorf("read %d times more: nothing is kept", reads-before)
+	}
+}

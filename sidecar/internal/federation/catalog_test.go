@@ -1,0 +1,80 @@
+package federation_test
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// TestACatalogIsSyncedWhenItsEndWasTakenOver reads pages that end because their bytes are many, not their items.
+func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
+	t.Parallel()
+	s, r, _, _, partner := setUp(t)
+	markettest.Agree(s.Member, r.Member, "a", agreement.Terms{Currency: "EUR"})
+	large := fmt.Sprintf("{type: object, description: %q}", strings.Repeat("long ", 10_000))
+	for i := range 30 {
+		s.Offer(markettest.Offering{ID: fmt.Sprintf("db-%02d", i), Inputs: large})
+	}
+	feed := &federation.CatalogFeed{
+		Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: s.Clock.Now},
+	}
+	var told []string
+	reader := &federation.CatalogReader{
+		Self: reseller, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.DiscardHandler),
+		Catalog: &catalog.Reader{Work: store.For[catalog.Tx](r.Store), Schemas: recipe.NewSchemas(0), Now: r.Clock.Now},
+		Synced:  func(origin string) { told = append(told, origin) },
+	}
+	var cursor []byte
+	read := func() federation.CatalogPage {
+		t.Helper()
+		page, err := feed.Page(t.Context(), reseller, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.Read(t.Context(), partner, cursor, page); err != nil {
+			t.Fatal(err)
+		}
+		cursor = page.Cursor
+		return page
+	}
+
+	first := read()
+	if !first.More || first.SnapshotEnd || len(first.Items) == 30 || len(told) > 0 {
+		t.Fatalf("a first page of %d items, more %v: told %v", len(first.Items), first.More, told)
+	}
+	for page := first; !page.SnapshotEnd; {
+		if len(told) > 0 {
+			t.Fatal("told before the snapshot's end")
+		}
+		page = read()
+	}
+	if !slices.Equal(told, []string{supplier}) {
+		t.Fatalf("told %v at the snapshot's end", told)
+	}
+
+	for i := range 30 { // changes fill two pages too
+		s.Offer(markettest.Offering{ID: fmt.Sprintf("db-%02d", i), Inputs: large, Price: "11.00"})
+	}
+	for read().More {
+		if len(told) > 1 {
+			t.Fatal("told between the changes")
+		}
+	}
+	if page := read(); len(page.Items) > 0 || !slices.Equal(told, []string{supplier, supplier}) {
+		t.Fatalf("told %v after a page of %d items, want twice", told, len(page.Items))
+	}
+	s.Offer(markettest.Offering{ID: "db-00"})
+	feed.Self = "https://nobody.localhost:3"
+	if page, err := feed.Page(t.Context(), reseller, cursor); err != nil || reader.Read(t.Context(), partner, cursor, page) == nil || len(told) > 2 {
+		t.Errorf("a page that another signed: told %v, %v", told, err)
+	}
+}

@@ -1,0 +1,114 @@
+package federation_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// A parked subject goes on by an operator's word: in order, as far as it can, and past an entry that never can.
+func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	unknown := fault.New(fault.NotFound, "order_not_found", "unknown here")
+	// stuck has three entries parked about order-1, numbers 1, 3 and 4, and none about order-2.
+	stuck := func(t *testing.T) (*party, *applier, *federation.LedgerReader) {
+		s, r, a, reader, partner := setUp(t)
+		a.refuse["order-1"] = unknown
+		for _, e := range []struct {
+			kind    ledger.Kind
+			subject string
+		}{{ledger.OrderAccepted, "order-1"}, {ledger.OrderAccepted, "order-2"}, {ledger.OrderHeld, "order-1"}, {ledger.OrderCompleted, "order-1"}} {
+			s.Append(reseller, e.kind, e.subject)
+		}
+		if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+			t.Fatal(err)
+		}
+		a.applied = nil
+		return r, a, reader
+	}
+	seqs := func(parked []ledger.Parked) (all []int64) {
+		for _, p := range parked {
+			all = append(all, p.Seq)
+		}
+		return all
+	}
+	all := []string{"order.accepted order-1", "order.held order-1", "order.completed order-1"}
+	for _, c := range []struct {
+		name string
+		// mend is done before the retry.
+		mend    func(*applier, *federation.LedgerReader)
+		subject string
+		skip    int64
+		applied []string
+		left    []int64
+		reason  string
+	}{
+		{name: "the cause is gone", mend: func(a *applier, _ *federation.LedgerReader) { delete(a.refuse, "order-1") }, applied: all},
+		{name: "nothing changed", left: []int64{1, 3, 4}},
+		{
+			name: "one kind fails still", left: []int64{3, 4}, applied: all[:1],
+			mend: func(a *applier, r *federation.LedgerReader) {
+				delete(a.refuse, "order-1")
+				r.Handlers[ledger.OrderHeld] = func(federation.Tx, ledger.Entry) error { panic("defect") }
+			},
+		},
+		{
+			name: "the first is left aside", skip: 1, applied: all[1:],
+			mend: func(a *applier, r *federation.LedgerReader) {
+				delete(a.refuse, "order-1")
+				r.Handlers[ledger.OrderAccepted] = func(federation.Tx, ledger.Entry) error { return unknown }
+			},
+		},
+		{name: "another than the first is left aside", skip: 3, left: []int64{1, 3, 4}, reason: "parked_entry_not_first"},
+		{name: "nothing is parked", subject: "order-2", left: []int64{1, 3, 4}, reason: "parked_not_found"},
+		{
+			name: "an outage", left: []int64{1, 3, 4}, reason: "store_unavailable",
+			mend: func(a *applier, _ *federation.LedgerReader) {
+				a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, a, reader := stuck(t)
+			var skipped []ledger.Parked
+			reader.Skipped = func(p ledger.Parked) { skipped = append(skipped, p) }
+			if c.mend != nil {
+				c.mend(a, reader)
+			}
+			if c.subject == "" {
+				c.subject = "order-1"
+			}
+			applied, left, err := reader.Retry(ctx, supplier, c.subject, c.skip)
+			if fault.ReasonOf(err) != c.reason {
+				t.Fatalf("error %v, want %q", err, c.reason)
+			}
+			if err == nil && (applied != len(c.applied) || !slices.Equal(seqs(left), c.left)) {
+				t.Errorf("%d applied, left %v", applied, left)
+			}
+			if !slices.Equal(a.applied, c.applied) {
+				t.Errorf("applied %v, want %v", a.applied, c.applied)
+			}
+			if done := c.skip != 0 && err == nil; done != (len(skipped) == 1) {
+				t.Errorf("skipped %v", skipped)
+			}
+			err = r.Store.View(ctx, func(tx *store.Tx) error {
+				parked, err := tx.Ledger().ParkedAll(supplier)
+				if !slices.Equal(seqs(parked), c.left) {
+					t.Errorf("parked %v, want %v", parked, c.left)
+				}
+				_, missing := tx.Ledger().Entry(supplier, ledger.Theirs, 1)
+				return errors.Join(err, missing)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

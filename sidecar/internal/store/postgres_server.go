@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// parseDSN wants a server that can be written, unless the DSN says otherwise in target_session_attrs: of several hosts the
+// primary is found, and a standby is left for it as soon as one is there.
+func parseDSN(dsn string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the DSN is not one of PostgreSQL") // pgx's text may repeat the password
+	}
+	if cfg.ValidateConnect == nil { // also for "any", which would leave us with a server that takes nothing
+		cfg.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+			if err := pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, c); err != nil {
+				return &outage{reason: "read_only", err: err}
+			}
+			return nil
+		}
+	}
+	return cfg, nil
+}
+
+// server is which PostgreSQL this is: the cluster's system identifier and its timeline, which changes with each promotion and
+// each restore. A server of another timeline may lack what its predecessor had committed, and partners have seen. So what is
+// recorded in the database is compared with what each new connection meets, and where they differ nothing is written until an
+// operator has accepted it.
+type server struct {
+	log *slog.Logger
+	// generation outdates the connections that were made before.
+	generation atomic.Int64
+
+	mu sync.Mutex
+	// now is what the newest connection met, "" where that server does not tell.
+	now string
+	// recorded is nil until it was read.
+	recorded *string
+	read     time.Time // of the machine
+}
+
+// generationKey is where a connection keeps the generation in which it was made.
+const generationKey = "hanse_generation"
+
+// identify needs no privilege, but some hosted servers refuse it: then there is nothing to compare.
+const identify = `SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system()`
+
+// met notes what a new connection meets.
+func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
+	c.CustomData()[generationKey] = s.generation.Load()
+	results, err := c.Exec(ctx, identify).ReadAll() // the simple protocol, for the sake of proxies
+	var refused *pgconn.PgError
+	if err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	now := ""
+	if err == nil && len(results) == 1 && len(results[0].Rows) == 1 {
+		now = string(results[0].Rows[0][0])
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now != "" && s.now != now {
+		s.generation.Add(1) // whoever is still connected elsewhere comes over
+		c.CustomData()[generationKey] = s.generation.Load()
+		s.log.Warn("the database is on another server or timeline", "before", s.now, "now", now)
+	}
+	s.now = now
+	return nil
+}
+
+// still keeps a connection of the pool from being used again when it is outdated.
+func (s *server) still(_ context.Context, c *pgx.Conn) error {
+	if c.PgConn().CustomData()[generationKey] != s.generation.Load() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// suspect outdates all connections after an error that speaks of the server and not of what was asked: it became read-only
+// (25006), shuts down or starts (57P01 to 57P03), or the connection is broken (class 08).
+func (s *server) suspect(err error) {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return
+	}
+	switch {
+	case pg.Code == "25006", pg.Code == "57P01", pg.Code == "57P02", pg.Code == "57P03", strings.HasPrefix(pg.Code, "08"):
+		s.generation.Add(1)
+	}
+}
+
+// differs returns what is recorded and what was met where they differ, and whether it is time to read again what is recorded.
+func (s *server) differs() (recorded, now string, differ, reread bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recorded == nil || *s.recorded == s.now || *s.recorded == "" {
+		return "", "", false, false
+	}
+	reread = time.Since(s.read) > probeEvery
+	if reread {
+		s.read = time.Now()
+	}
+	return *s.recorded, s.now, true, reread
+}
+
+// queryer is a database or a transaction.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// ours returns nil while the server is the one that is recorded.
+func (s *server) ours(ctx context.Context, on queryer) error {
+	_, _, differ, reread := s.differs()
+	if !differ {
+		return nil
+	}
+	if reread { // an operator may have accepted it
+		if err := s.remember(ctx, on); err != nil {
+			return unavailable(err)
+		}
+	}
+	recorded, now, differ, _ := s.differs()
+	if !differ {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "store_server_changed", "our database is on another server or timeline than before").
+		Do("make sure that it has all that was committed, then run: hanse database accept").
+		Because(&outage{reason: "server_changed", err: fmt.Errorf("recorded %s, now %s", recorded, now)})
+}
+
+// remember reads what is recorded.
+func (s *server) remember(ctx context.Context, on queryer) error {
+	var recorded []byte
+	if err := on.QueryRowContext(ctx, recordedServer).Scan(&recorded); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := string(recorded)
+	s.recorded, s.read = &text, time.Now()
+	return nil
+}
+
+const recordedServer = `SELECT coalesce((SELECT value FROM site WHERE name = 'server'), '')`
+
+// recognise records the server at the first start, and compares it at each later one.
+func (e *postgresEngine) recognise(ctx context.Context) error {
+	if err := e.server.remember(ctx, e.db); err != nil {
+		return unavailable(err)
+	}
+	e.server.mu.Lock()
+	now, recorded := e.server.now, *e.server.recorded
+	e.server.mu.Unlock()
+	switch {
+	case now == "":
+		e.server.log.Warn("the database does not tell its timeline, so a failover that loses commits will not be noticed")
+	case recorded == "":
+		if _, err := e.s.fact(ctx, "server", []byte(now)); err != nil {
+			return err
+		}
+		return e.server.remember(ctx, e.db)
+	case recorded != now:
+		e.server.log.Error("the database is on another server or timeline than before: nothing is written until an operator accepts it",
+			"recorded", recorded, "now", now)
+	}
+	return nil
+}
+
+// AcceptServer records that the PostgreSQL server at dsn has all that was committed before, as an operator has made sure of.
+// Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
+// timeline each.
+func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
+	cfg, err := parseDSN(dsn)
+	if err != nil {
+		return "", "", err
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return "", "", unavailable(err)
+	}
+	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
+	if err := c.QueryRow(ctx, identify).Scan(&is); err != nil {
+		return "", "", fmt.Errorf("the server does not tell its timeline: %w", err)
+	}
+	var before []byte
+	if err := c.QueryRow(ctx, recordedServer).Scan(&before); err != nil {
+		return "", "", fmt.Errorf("read what was recorded; is this a sidecar's database? %w", err)
+	}
+	_, err = c.Exec(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
+	return string(before), is, err
+}

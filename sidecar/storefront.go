@@ -1,0 +1,176 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hanse-market/hanse/sdk"
+	"github.com/hanse-market/hanse/sdk/web"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// storefrontPath is where the storefront lies on the portal listener, and by default below a portal's own origin.
+const storefrontPath = "/hanse/"
+
+const (
+	// askTimeout bounds the question to the portal who is logged in.
+	askTimeout = 5 * time.Second
+	// maxIdentity bounds its answer.
+	maxIdentity = 4 << 10
+)
+
+// storefront serves the elements and what browsers may call, for a portal in any language. It is sdk.Storefront over memory: the
+// same allow-list, the same check of origins. What differs is where the customer comes from: the portal is asked with the
+// browser's own cookies.
+func (s *Sidecar) storefront() (http.Handler, error) {
+	if s.cfg.Storefront.Portal == "" {
+		files := http.NewServeMux()
+		files.Handle("GET "+storefrontPath, http.StripPrefix(storefrontPath, web.Handler()))
+		return files, nil
+	}
+	key, err := s.portals.Local(s.cfg.Storefront.Portal)
+	if err != nil {
+		return nil, err
+	}
+	client, err := sdk.New("http://sidecar.memory", key, sdk.WithHTTPClient(s.memory.client()))
+	if err != nil {
+		return nil, err
+	}
+	shop := sdk.Storefront(client, sdk.StorefrontConfig{
+		Prefix: storefrontPath, Customer: customerOf, Origin: s.cfg.Storefront.Origin, Logger: s.cfg.Logger,
+	})
+	door := storefrontDoor{sidecar: s, key: key, next: shop, http: &http.Client{
+		Timeout:       askTimeout,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}, // no proxy: cookies go to the portal alone
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	s.closers = append(s.closers, func() error { door.http.CloseIdleConnections(); return nil })
+	// Before the portal is asked: another site's page must not make us ask with its visitor's cookies.
+	return http.NewCrossOriginProtection().Handler(door), nil
+}
+
+type customerKey struct{}
+
+func customerOf(r *http.Request) (string, bool) {
+	customer, ok := r.Context().Value(customerKey{}).(string)
+	return customer, ok
+}
+
+// storefrontDoor finds out who is logged in before a session is made.
+type storefrontDoor struct {
+	sidecar *Sidecar
+	key     string
+	http    *http.Client
+	next    http.Handler
+}
+
+func (d storefrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		d.next.ServeHTTP(w, r)
+		return
+	}
+	log := d.sidecar.cfg.Logger
+	if _, err := d.sidecar.portals.Authenticate(r.Context(), d.key); err != nil {
+		name := d.sidecar.cfg.Storefront.Portal
+		if fault.Is(err, fault.Unauthenticated) {
+			log.ErrorContext(r.Context(), "the storefront has no portal client; make it: hanse portal add "+name, "portal", name)
+		} else {
+			log.WarnContext(r.Context(), "the storefront's portal client was not read", "portal", name, "error", err)
+		}
+		unavailable(w, "storefront_not_ready", "the marketplace cannot be reached at the moment")
+		return
+	}
+	if r.URL.Path == storefrontPath+"session" {
+		customer, err := d.ask(r)
+		if err != nil {
+			log.WarnContext(r.Context(), "the portal did not say who is logged in", "session_url", d.sidecar.cfg.Storefront.SessionURL, "error", err)
+			unavailable(w, "portal_unavailable", "the portal does not say who is logged in at the moment")
+			return
+		}
+		if customer != "" {
+			r = r.WithContext(context.WithValue(r.Context(), customerKey{}, customer))
+		}
+	}
+	d.next.ServeHTTP(w, r)
+}
+
+// ask is the customer whose browser sent the request, by the portal's own id; "" is nobody.
+func (d storefrontDoor) ask(r *http.Request) (string, error) {
+	page := d.sidecar.cfg.Storefront.SessionURL
+	if page == "" || (r.Header.Get("Cookie") == "" && r.Header.Get("Authorization") == "") {
+		return "", nil
+	}
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, page, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	// What a portal binds its sessions to, and nothing else.
+	for _, name := range []string{"Cookie", "Authorization", "User-Agent", "X-Forwarded-For", "X-Forwarded-Proto"} {
+		if v := r.Header.Values(name); len(v) > 0 {
+			req.Header[name] = v
+		}
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil && req.Header.Get("X-Forwarded-For") == "" {
+		req.Header.Set("X-Forwarded-For", host)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Host = r.Host
+	res, err := d.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	switch {
+	case res.StatusCode == http.StatusOK:
+		return identity(res.Body)
+	case res.StatusCode == http.StatusNoContent, res.StatusCode == http.StatusUnauthorized, res.StatusCode == http.StatusForbidden,
+		res.StatusCode >= 300 && res.StatusCode < 400: // a portal sends who is not logged in to its login page
+		return "", nil
+	}
+	return "", fmt.Errorf("it answers %s", res.Status)
+}
+
+// identity reads {"customer": "ID"}; portals that number their customers write the number.
+func identity(body io.Reader) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, maxIdentity+1))
+	if err != nil {
+		return "", err
+	}
+	if len(raw) > maxIdentity {
+		return "", fmt.Errorf("its answer is longer than %d bytes", maxIdentity)
+	}
+	var answer struct {
+		Customer any `json:"customer"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if err := decoder.Decode(&answer); err != nil {
+		return "", errors.New(`its answer is not JSON like {"customer": "ID"}`)
+	}
+	switch id := answer.Customer.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return id, nil
+	case json.Number:
+		if _, err := id.Int64(); err == nil {
+			return id.String(), nil
+		}
+	}
+	return "", errors.New(`"customer" in its answer is neither a text nor a whole number`)
+}
+
+// unavailable answers as sdk.Storefront does.
+func unavailable(w http.ResponseWriter, reason, cause string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": "unavailable", "message": cause, "reason": reason})
+}

@@ -1,0 +1,229 @@
+package sidecar_test
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar"
+)
+
+// asked is what a portal's session page was asked last, and what it answers.
+type asked struct {
+	answer atomic.Value // func(http.ResponseWriter)
+	last   atomic.Pointer[http.Request]
+	count  atomic.Int64
+}
+
+func (a *asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.count.Add(1)
+	a.last.Store(r)
+	a.answer.Load().(func(http.ResponseWriter))(w)
+}
+
+func saying(status int, body string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		if status >= 300 && status < 400 {
+			w.Header().Set("Location", "/login")
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// front runs a sidecar with a storefront and serves its portal listener; portal says whether the portal client is there.
+func front(t *testing.T, storefront sidecar.Storefront, portal bool) string {
+	t.Helper()
+	s, err := sidecar.New(t.Context(), sidecar.Config{
+		Dev: true, DataDir: t.TempDir(), DevCADir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Storefront: storefront,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	server := httptest.NewServer(s.PortalHandler())
+	t.Cleanup(func() {
+		server.Close()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if portal {
+		if _, err := s.Client(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server.URL
+}
+
+func browse(t *testing.T, method, url string, header map[string]string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func TestStorefront_AsksThePortalWhoIsLoggedIn(t *testing.T) {
+	page := &asked{}
+	backend := httptest.NewServer(page)
+	defer backend.Close()
+	url := front(t, sidecar.Storefront{Portal: "shop", SessionURL: backend.URL + "/whoami?x=1"}, true)
+	for name, tc := range map[string]struct {
+		answer   func(http.ResponseWriter)
+		status   int
+		customer string // in the token, which its bearer may read
+	}{
+		"a customer":               {saying(200, `{"customer": "anna"}`), 200, "anna"},
+		"a number":                 {saying(200, `{"customer": 42, "more": true}`), 200, "42"},
+		"a number beyond doubles":  {saying(200, `{"customer": 9007199254740993}`), 200, "9007199254740993"},
+		"nobody as null":           {saying(200, `{"customer": null}`), 401, ""},
+		"nobody as nothing":        {saying(200, `{}`), 401, ""},
+		"nobody as an empty text":  {saying(200, `{"customer": ""}`), 401, ""},
+		"no content":               {saying(204, ""), 401, ""},
+		"not logged in":            {saying(401, "no"), 401, ""},
+		"forbidden":                {saying(403, "no"), 401, ""},
+		"to the login page":        {saying(302, ""), 401, ""},
+		"the login page itself":    {saying(200, "<html>log in</html>"), 503, ""},
+		"a fault of the portal":    {saying(500, "oops"), 503, ""},
+		"no such page":             {saying(404, "oops"), 503, ""},
+		"a list":                   {saying(200, `{"customer": ["a"]}`), 503, ""},
+		"a fraction":               {saying(200, `{"customer": 1.5}`), 503, ""},
+		"a switch":                 {saying(200, `{"customer": true}`), 503, ""},
+		"without end":              {saying(200, `{"customer": "`+strings.Repeat("x", 5000)+`"}`), 503, ""},
+		"longer than a customer's": {saying(200, `{"customer": "`+strings.Repeat("x", 201)+`"}`), 502, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page.answer.Store(tc.answer)
+			res, body := browse(t, http.MethodPost, url+"/hanse/session", map[string]string{
+				"Cookie": "sid=1; theme=dark", "User-Agent": "Firefox", "Sec-Fetch-Site": "same-origin", "X-Secret": "mine", "Referer": "https://shop.example/",
+			})
+			if res.StatusCode != tc.status {
+				t.Fatalf("answered with %d: %s", res.StatusCode, body)
+			}
+			if tc.customer != "" && !strings.Contains(payload(t, body), `"c":"`+tc.customer+`"`) {
+				t.Errorf("the session is %s", payload(t, body))
+			}
+			got := page.last.Load()
+			if got.Method != http.MethodGet || got.URL.String() != "/whoami?x=1" || got.Header.Get("Cookie") != "sid=1; theme=dark" ||
+				got.UserAgent() != "Firefox" || got.Header.Get("X-Forwarded-For") != "127.0.0.1" || got.Host != strings.TrimPrefix(url, "http://") {
+				t.Errorf("the portal was asked %s %s with %v at %s", got.Method, got.URL, got.Header, got.Host)
+			}
+			if got.Header.Get("X-Secret") != "" || got.Header.Get("Referer") != "" || got.Header.Get("Origin") != "" {
+				t.Errorf("it was told too much: %v", got.Header)
+			}
+		})
+	}
+}
+
+// payload is what a session token in an answer says.
+func payload(t *testing.T, answer string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(answer, "hanse_cs_")
+	body, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil {
+		t.Fatalf("%v in %s", err, answer)
+	}
+	return string(raw)
+}
+
+func TestStorefront_AsksNobodyForVisitorsAndOtherSites(t *testing.T) {
+	page := &asked{}
+	page.answer.Store(saying(200, `{"customer": "anna"}`))
+	backend := httptest.NewServer(page)
+	defer backend.Close()
+	url := front(t, sidecar.Storefront{Portal: "shop", SessionURL: backend.URL}, true)
+	const search = "/hanse/api/hanse.portal.v1.CatalogService/SearchListings"
+	for name, tc := range map[string]struct {
+		method, path string
+		header       map[string]string
+		status       int
+	}{
+		"without a cookie":              {"POST", "/hanse/session", nil, 401},
+		"another site":                  {"POST", "/hanse/session", map[string]string{"Cookie": "sid=1", "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403},
+		"another site, an old browser":  {"POST", "/hanse/session", map[string]string{"Cookie": "sid=1", "Origin": "https://evil.example"}, 403},
+		"a site beside":                 {"POST", "/hanse/session", map[string]string{"Cookie": "sid=1", "Sec-Fetch-Site": "same-site", "Origin": "https://blog.shop.example"}, 403},
+		"a link":                        {"GET", "/hanse/session", map[string]string{"Cookie": "sid=1"}, 404},
+		"asking for CORS":               {"OPTIONS", search, map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}, 405},
+		"a visitor's search":            {"POST", search, map[string]string{"Cookie": "sid=1"}, 200},
+		"a visitor's order":             {"POST", "/hanse/api/hanse.portal.v1.OrderService/PlaceOrder", map[string]string{"Cookie": "sid=1"}, 401},
+		"making sessions":               {"POST", "/hanse/api/hanse.portal.v1.SessionService/CreateCustomerSession", map[string]string{"Cookie": "sid=1"}, 404},
+		"up and out of the storefront":  {"POST", "/hanse/..%2Fhanse.portal.v1.OrderService/ListOrders", nil, 405},
+		"the API itself without a key":  {"POST", "/hanse.portal.v1.OrderService/ListOrders", map[string]string{"Cookie": "sid=1"}, 401},
+		"elements, to whoever asks":     {"GET", "/hanse/hanse.js", map[string]string{"Sec-Fetch-Site": "cross-site"}, 200},
+		"no listing of the folder":      {"GET", "/hanse/", nil, 404},
+		"nothing but the bundle's file": {"GET", "/hanse/../config.go", nil, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, body := browse(t, tc.method, url+tc.path, tc.header)
+			if res.StatusCode != tc.status {
+				t.Errorf("answered with %d: %s", res.StatusCode, body)
+			}
+			for header := range res.Header {
+				if strings.HasPrefix(header, "Access-Control-") {
+					t.Errorf("the answer has %s", header)
+				}
+			}
+			if tc.status == 200 && tc.method == "POST" && res.Header.Get("X-Accel-Buffering") != "no" {
+				t.Error("nginx would buffer the answer")
+			}
+		})
+	}
+	if n := page.count.Load(); n != 0 {
+		t.Errorf("the portal was asked %d times", n)
+	}
+}
+
+func TestStorefront_SaysWhatItLacks(t *testing.T) {
+	t.Run("elements alone by default", func(t *testing.T) {
+		url := front(t, sidecar.Storefront{}, false)
+		if res, _ := browse(t, http.MethodGet, url+"/hanse/hanse.js", nil); res.StatusCode != 200 {
+			t.Errorf("the elements are answered with %d", res.StatusCode)
+		}
+		if res, _ := browse(t, http.MethodPost, url+"/hanse/session", map[string]string{"Cookie": "sid=1"}); res.StatusCode != 405 {
+			t.Errorf("a session is answered with %d", res.StatusCode)
+		}
+	})
+	t.Run("no portal client yet", func(t *testing.T) {
+		url := front(t, sidecar.Storefront{Portal: "shop"}, false)
+		if res, body := browse(t, http.MethodPost, url+"/hanse/session", nil); res.StatusCode != 503 || !strings.Contains(body, "storefront_not_ready") {
+			t.Errorf("answered with %d: %s", res.StatusCode, body)
+		}
+	})
+	t.Run("a portal that is away", func(t *testing.T) {
+		gone := httptest.NewServer(http.NotFoundHandler())
+		gone.Close()
+		url := front(t, sidecar.Storefront{Portal: "shop", SessionURL: gone.URL}, true)
+		if res, body := browse(t, http.MethodPost, url+"/hanse/session", map[string]string{"Cookie": "sid=1"}); res.StatusCode != 503 || !strings.Contains(body, "portal_unavailable") {
+			t.Errorf("answered with %d: %s", res.StatusCode, body)
+		}
+	})
+}
