@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 func (s *Service) apply(ctx context.Context, w *work) error {
@@ -140,7 +141,8 @@ func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
 // hold stops where nobody knows whether something was made: an operator looks at the platform and retries the job. The job is
 // parked in the transaction that holds the order, so that no crash and no shutdown lets a run ask the platform again before.
 func (s *Service) hold(ctx context.Context, w *work, cause error) error {
-	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.ID, "adapter", w.step.Adapter, "tag", w.step.Tag, "error", cause)
+	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.ID, "adapter", w.step.Adapter, "tag", w.step.Tag,
+		"error", text.ForeignError(cause))
 	err := s.commit(context.WithoutCancel(ctx), w, Unknown, func(tx Tx) error {
 		err := s.Orders.Hold(tx, w.order, "adapter_outcome_unknown", "The supplier checks whether the service was provided.")
 		if err != nil {
