@@ -171,7 +171,7 @@ func TestCompletion_KnowsCommandsFlagsAndChoices(t *testing.T) {
 	for line, want := range map[string]string{
 		"par|":                                 "partner",
 		"o|":                                   "offering order",
-		"partner |":                            "accept add list show",
+		"partner |":                            "accept add list refuse show",
 		"partner add https://x --a|":           "--as",
 		"partner add https://x --as |":         "reseller supplier",
 		"partner add https://x --as s|":        "supplier",
@@ -181,7 +181,7 @@ func TestCompletion_KnowsCommandsFlagsAndChoices(t *testing.T) {
 		"order -o json li|":                    "list",
 		"order list --side re|":                "resale retail",
 		"completion |":                         "bash fish zsh",
-		"order show --|":                       "--config --help --operator --output --token-file --version",
+		"order show --|":                       "--config --help --operator --output --partner --portal --side --token-file --version",
 		"order show x|":                        "",
 		"offering apply -f |":                  "",
 		"nonsense |":                           strings.Join(append(commandNames(t), ""), " "),

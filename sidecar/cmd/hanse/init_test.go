@@ -142,7 +142,7 @@ func TestPartnerAdd_CallsAFailureOfTLSThat(t *testing.T) {
 	here.Start()
 	there.Start()
 	got := hanse(t, nil, "", "partner", "add", there.Origin, "--as", "supplier", "--yes", "-c", here.ConfigFile)
-	if got.code != exitPending || !strings.Contains(got.stderr, "authority that this site does not trust") || !strings.Contains(got.stderr, "dev_ca_dir") {
+	if got.code != exitPending || !strings.Contains(got.stderr, "tls_unknown_authority") || !strings.Contains(got.stderr, "dev_ca_dir") {
 		t.Errorf("got %+v", got)
 	}
 }
