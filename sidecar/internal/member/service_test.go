@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ type house struct {
 	// reason is why they refuse.
 	reason string
 	sent   []string
-	woken  int
+	woken  atomic.Int64
 	clock  *markettest.Clock
 	store  *store.Store
 	// dropped are the proposals that were forgotten.
@@ -77,7 +78,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, shown: map[string]trust.Info{}, away: map[string]bool{}, answer: member.Qualified}
 	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) {
 		if topic == unit.Partners {
-			h.woken++
+			h.woken.Add(1)
 		}
 	}})
 	h.keys, h.clock, h.store = own.Keys, own.Clock, own.Store
@@ -218,7 +219,7 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 	}, said); d != "" {
 		t.Errorf("proposed:\n%s", d)
 	}
-	if h.woken == 0 {
+	if h.woken.Load() == 0 {
 		t.Error("nobody was told")
 	}
 }

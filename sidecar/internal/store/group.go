@@ -153,9 +153,11 @@ func (it *work) finish(err error) {
 	it.said <- over
 }
 
-// group runs first and whoever waits by then, a savepoint each, and commits them together.
+// group runs first and whoever waits by then, a savepoint each, and commits them together. Whoever fails in it is told after the
+// commit too: it may have failed on what a neighbour wrote, which nobody can read before, and which may come to nothing.
 func (e *sqliteEngine) group(first *work) {
 	members := append(make([]*work, 0, 8), first)
+	var refused []*work
 	settled := false
 	defer func() {
 		if settled {
@@ -163,7 +165,7 @@ func (e *sqliteEngine) group(first *work) {
 		}
 		// A closure ended the goroutine (runtime.Goexit, as a failing test does). Nothing of the group stands.
 		e.rollback()
-		for _, m := range members {
+		for _, m := range slices.Concat(members, refused) {
 			m.finish(errors.New("a closure ended its goroutine"))
 		}
 	}()
@@ -179,7 +181,7 @@ func (e *sqliteEngine) group(first *work) {
 		first.finish(err)
 		return
 	}
-	for len(members) < groupMost {
+	for len(members)+len(refused) < groupMost {
 		it := e.queue.join()
 		if it == nil {
 			break
@@ -195,17 +197,25 @@ func (e *sqliteEngine) group(first *work) {
 			settled = true
 			e.rollback()
 			it.finish(err)
-			for _, m := range members {
+			for _, m := range slices.Concat(members, refused) {
 				e.alone(m)
 			}
 			return
 		}
-		it.finish(err)
+		it.err = err
+		refused = append(refused, it)
 	}
 	err := e.commit(len(members))
 	settled = true
 	for _, m := range members {
 		m.finish(err)
+	}
+	for _, m := range refused {
+		if err == nil {
+			m.finish(m.err)
+		} else {
+			m.finish(err)
+		}
 	}
 }
 

@@ -126,6 +126,32 @@ func TestOneClosureOfAGroupFailsAndItsNeighboursCommit(t *testing.T) {
 	}
 }
 
+// What a closure fails on may be its neighbour's, which nobody else can read before the commit and which may come to nothing.
+func TestWhoFailsInAGroupIsToldAfterItsCommit(t *testing.T) {
+	t.Parallel()
+	s := openLite(t)
+	errs := inOneGroup(t, s, func(tx *Tx) error {
+		_, err := tx.exec("COMMIT") // so that the group's own fails
+		return err
+	}, func(*Tx) error { return errRefused })
+	for i, err := range errs {
+		if !fault.Is(err, fault.Unavailable) || errors.Is(err, errRefused) {
+			t.Errorf("answer %d: %v", i, err)
+		}
+	}
+	runs := 0
+	errs = inOneGroup(t, s, put("a"), func(tx *Tx) error {
+		runs++
+		if _, err := tx.Partners().Get("a"); err != nil {
+			return err
+		}
+		return errRefused
+	}, func(tx *Tx) error { _, err := tx.exec("ROLLBACK"); return errors.Join(err, errRefused) })
+	if errs[0] != nil || !errors.Is(errs[1], errRefused) || runs != 2 {
+		t.Errorf("after a group that was lost: %v, %d runs", errs, runs)
+	}
+}
+
 func TestTheFirstOfAGroupFailsAndTheOthersCommit(t *testing.T) {
 	t.Parallel()
 	s := openLite(t)
