@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 )
 
 const (
-	languageCookie = "alpenhost_language"
-	languageLives  = 365 * 24 * time.Hour
+	languageCookie    = "alpenhost_language"
+	languageParameter = "lang"
+	languageLives     = 365 * 24 * time.Hour
 )
 
 // speech is a language that the portal speaks.
@@ -56,8 +58,12 @@ func readLanguages() (languages, error) {
 	return all, nil
 }
 
-// of is the language that the visitor chose, else the best one that the browser asks for.
+// of is the language that the address names (a link that somebody sent), else the one that the visitor chose, else the best one
+// that the browser asks for.
 func (l languages) of(r *http.Request) speech {
+	if s, known := l.named(r.URL.Query().Get(languageParameter)); known {
+		return s
+	}
 	if cookie, err := r.Cookie(languageCookie); err == nil {
 		if s, known := l.named(cookie.Value); known {
 			return s
@@ -92,7 +98,23 @@ func (l languages) choose(w http.ResponseWriter, r *http.Request) {
 			Name: languageCookie, Value: s.Tag, Path: "/", MaxAge: int(languageLives.Seconds()), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 		})
 	}
-	http.Redirect(w, r, local(from(r)), http.StatusSeeOther)
+	http.Redirect(w, r, withoutLanguage(local(from(r))), http.StatusSeeOther)
+}
+
+// withoutLanguage lets the choice decide, and not what the address named before.
+func withoutLanguage(page string) string {
+	path, query, has := strings.Cut(page, "?")
+	if !has {
+		return page
+	}
+	kept := slices.DeleteFunc(strings.Split(query, "&"), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return name == languageParameter
+	})
+	if len(kept) == 0 {
+		return path
+	}
+	return path + "?" + strings.Join(kept, "&")
 }
 
 // from is the page that a form was sent from, as the browser has it in its address bar: a search may have changed it.

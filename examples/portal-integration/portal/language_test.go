@@ -156,6 +156,13 @@ func TestTheLanguageIsTheChosenOneElseTheBrowsers(t *testing.T) {
 		if got := res.Header.Get("Content-Language"); got != tc.want {
 			t.Errorf("asked for %.40q, chosen %q: %s, want %s", tc.accept, tc.cookie, got, tc.want)
 		}
+		// A link names the language of the page that it leads to; what it names wrongly counts for nothing.
+		for named, want := range map[string]string{"es": "es", "tlh": tc.want, "": tc.want, "%zz": tc.want} {
+			res, _ := visit(t, c, "GET", base+"/products?lang="+named, tc.accept, "", cookies...)
+			if got := res.Header.Get("Content-Language"); got != want {
+				t.Errorf("the address names %q, chosen %q: %s, want %s", named, tc.cookie, got, want)
+			}
+		}
 	}
 }
 
@@ -186,6 +193,14 @@ func TestALanguageIsChosenWithoutJavaScriptAndRemembered(t *testing.T) {
 	req.Header.Set("Referer", base+"/marketplace?q=later")
 	if res, _ := read(t, c, req); res.Header.Get("Location") != "/marketplace?q=later" {
 		t.Errorf("back to %s", res.Header.Get("Location"))
+	}
+	for page, want := range map[string]string{
+		"/products?lang=fr": "/products", "/marketplace?q=lang&lang=fr&page=2": "/marketplace?q=lang&page=2", "/marketplace?language=x": "/marketplace?language=x",
+	} {
+		res, _ := visit(t, c, "POST", base+"/language", "en", url.Values{"language": {"de"}, "next": {page}}.Encode())
+		if got := res.Header.Get("Location"); got != want {
+			t.Errorf("from %s to %s, want %s", page, got, want)
+		}
 	}
 	for _, bad := range []url.Values{
 		{"language": {"tlh"}, "next": {"/products"}}, {"language": {""}, "next": {"https://evil.example/"}}, {"language": {"de"}, "next": {"//evil.example"}}, {},
