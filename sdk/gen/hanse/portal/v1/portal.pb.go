@@ -141,7 +141,8 @@ func (x *FacetFilter) GetValues() []string {
 
 type SearchListingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Words that must all occur (prefix match on the last); empty finds everything.
+	// Words that must all occur (prefix match on the last), in any spelling or by what means the same; one typing error is forgiven
+	// where nothing else is found. Empty finds everything.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// All must hold.
 	Filters []*FacetFilter `protobuf:"bytes,2,rep,name=filters,proto3" json:"filters,omitempty"`

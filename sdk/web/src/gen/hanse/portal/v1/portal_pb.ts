@@ -52,7 +52,8 @@ export const FacetFilterSchema: GenMessage<FacetFilter> = /*@__PURE__*/
  */
 export type SearchListingsRequest = Message<"hanse.portal.v1.SearchListingsRequest"> & {
   /**
-   * Words that must all occur (prefix match on the last); empty finds everything.
+   * Words that must all occur (prefix match on the last), in any spelling or by what means the same; one typing error is forgiven
+   * where nothing else is found. Empty finds everything.
    *
    * @generated from field: string query = 1;
    */
