@@ -168,3 +168,8 @@ export function explain(locale: Locale, error: unknown): Problem {
 function unreached(err: ConnectError): boolean {
   return err.cause instanceof TypeError || (err.cause instanceof ConnectError && unreached(err.cause));
 }
+
+/** What stands beside a field that the sidecar refused: its own words are English, so that other pages say it in theirs. */
+export function atField(locale: Locale, problem: Problem): string {
+  return locale.english && problem.cause ? problem.cause : problem.text;
+}

@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
-import type { Problem } from "./api.js";
+import { atField, type Problem } from "./api.js";
 import { addRow, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
 import { HanseElement } from "./element.js";
 import { formStyles, renderFields, renderInput, type FormHost } from "./form.js";
@@ -11,6 +11,7 @@ import { OrderItemAction } from "./gen/hanse/type/v1/type_pb.js";
 import { Intent } from "./ids.js";
 import { due, minor, period, tiers, totals, unitPrice } from "./money.js";
 import { exactNumber, readNumber } from "./number.js";
+import { notOrderable } from "./offering.js";
 import { formOf, Refusal, type Field } from "./schema.js";
 import { base, priceTable } from "./styles.js";
 
@@ -227,7 +228,7 @@ export class HanseCheckout extends HanseElement {
     }
     const key = this.fieldAt(problem);
     if (key) {
-      this.errors = new Map([[key, problem.cause || problem.text]]);
+      this.errors = new Map([[key, atField(this.locale, problem)]]);
       this.step = "configure";
       void this.focusOn(wrongField);
       return;
@@ -256,7 +257,7 @@ export class HanseCheckout extends HanseElement {
     const t = this.locale;
     if (!this.listing.summary?.orderable) {
       return html`<div class="stack">${this.heading(0, this.listing.summary?.name ?? "", "name")}
-        <div class="notice wait" part="not-orderable"><p>${t.t("error.notOrderable")}</p></div></div>`;
+        <div class="notice wait" part="not-orderable"><p>${this.listing.summary ? notOrderable(t, this.listing.summary) : t.t("offering.notYet")}</p></div></div>`;
     }
     if (this.form instanceof Refusal) {
       return html`<div class="stack">${this.heading(0, this.listing.summary?.name ?? "", "name")}

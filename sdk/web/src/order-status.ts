@@ -214,7 +214,7 @@ export class HanseOrderStatus extends HanseElement {
       @keyframes pulse { 50% { opacity: 0.25; } }
       @container (max-width: 34rem) {
         .history li { grid-template-columns: 1fr; }
-        .steps li { font-size: 0.875rem; }
+        .steps li { font-size: 0.8125rem; padding: 0; hyphens: auto; }
       }
     `,
   ];

@@ -18,7 +18,7 @@ before(async () => {
   await build({
     stdin: {
       contents: `export * from "./locale.js"; export * from "./money.js"; export * from "./schema.js"; export * from "./ids.js"; export * from "./draft.js"; export * from "./number.js";
-        export * from "./address.js"; export * from "./variants.js"; export { explain } from "./api.js"; export { notOrderable } from "./offering.js";
+        export * from "./address.js"; export * from "./variants.js"; export { explain, atField } from "./api.js"; export { notOrderable } from "./offering.js";
         export { stateText, reasonText } from "./order-status.js"; export { subscriptionState } from "./subscriptions.js";
         export { Code, ConnectError } from "@connectrpc/connect"; export { ErrorInfoSchema } from "./gen/hanse/type/v1/type_pb.js";
         export { en } from "./messages/en.js"; export { de } from "./messages/de.js"; export { fr } from "./messages/fr.js";
@@ -473,6 +473,8 @@ test("each way to fail has a text of its own, and a retry only where one helps",
     delete text.late;
     assert.equal(new Set(Object.values(text)).size, Object.keys(text).length, JSON.stringify(text));
     assert.equal(text.wrong, tag === "en" ? "must be odd" : t.t("error.invalid"));
+    assert.equal(lib.atField(t, Object.fromEntries(problems).wrong), text.wrong);
+    assert.equal(lib.atField(t, lib.explain(t, refused(Code.InvalidArgument, "quantity_range", "at most 3"))) === "at most 3", tag === "en", tag);
     assert.deepEqual(problems.filter(([, p]) => p.retry).map(([name]) => name), ["network", "session", "down", "late", "many", "broken"], tag);
     for (const [name, p] of problems) if (!p.retry) assert.ok(!p.text.includes(t.t("retry")), `${tag}: ${name} says ${p.text}`);
   }

@@ -14,7 +14,6 @@ export const de: Messages = {
   "error.notFound": "Das gibt es nicht oder nicht mehr.",
   "error.denied": "Dazu sind Sie nicht berechtigt.",
   "error.tooMany": "Zu viele Anfragen. Bitte warten Sie einen Augenblick.",
-  "error.notOrderable": "Dieses Angebot kann gerade nicht bestellt werden.",
   "error.invalid": "Das wurde so nicht angenommen. Bitte prüfen Sie Ihre Angaben.",
   "error.conflict": "Das hat sich inzwischen geändert. Bitte laden Sie die Seite neu.",
   "error.reason.listing_not_found": "Dieses Angebot gibt es nicht. Bitte prüfen Sie die Adresse.",

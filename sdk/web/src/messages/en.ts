@@ -13,7 +13,6 @@ export const en = {
   "error.notFound": "This does not exist, or no longer does.",
   "error.denied": "You may not do this.",
   "error.tooMany": "Too many requests. Please wait a moment.",
-  "error.notOrderable": "This offer cannot be ordered at the moment.",
   "error.invalid": "This was not accepted as it stands. Please check what you have entered.",
   "error.conflict": "This has changed in the meantime. Please load the page again.",
   "error.reason.listing_not_found": "There is no such offer. Please check the address.",

@@ -14,7 +14,6 @@ export const es: Messages = {
   "error.notFound": "No existe o ya no existe.",
   "error.denied": "No tiene permiso para hacer esto.",
   "error.tooMany": "Demasiadas solicitudes. Espere un momento.",
-  "error.notOrderable": "Esta oferta no se puede pedir en este momento.",
   "error.invalid": "No se ha aceptado tal como está. Compruebe lo que ha indicado.",
   "error.conflict": "Esto ha cambiado entretanto. Vuelva a cargar la página.",
   "error.reason.listing_not_found": "Esta oferta no existe. Compruebe la dirección.",

@@ -14,7 +14,6 @@ export const fr: Messages = {
   "error.notFound": "Cet élément n’existe pas ou n’existe plus.",
   "error.denied": "Vous n’avez pas le droit de faire cela.",
   "error.tooMany": "Trop de demandes. Veuillez patienter un instant.",
-  "error.notOrderable": "Cette offre ne peut pas être commandée pour le moment.",
   "error.invalid": "Cette demande n’a pas été acceptée telle quelle. Veuillez vérifier votre saisie.",
   "error.conflict": "Cela a changé entre-temps. Veuillez recharger la page.",
   "error.reason.listing_not_found": "Cette offre n’existe pas. Veuillez vérifier l’adresse.",

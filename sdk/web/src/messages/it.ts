@@ -14,7 +14,6 @@ export const it: Messages = {
   "error.notFound": "Non esiste o non esiste più.",
   "error.denied": "Non sei autorizzato a farlo.",
   "error.tooMany": "Troppe richieste. Attendi un momento.",
-  "error.notOrderable": "Al momento questa offerta non può essere ordinata.",
   "error.invalid": "La richiesta non è stata accettata così com’è. Controlla i dati inseriti.",
   "error.conflict": "Nel frattempo è cambiato qualcosa. Ricarica la pagina.",
   "error.reason.listing_not_found": "Questa offerta non esiste. Controlla l’indirizzo.",
