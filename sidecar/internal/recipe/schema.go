@@ -117,7 +117,7 @@ func schemaError(err error) error {
 	if !errors.As(err, &invalid) || !errors.As(invalid.Err, &verr) {
 		return errors.New("it does not compile")
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	return flawed(first.Path, "%s", first.Cause)
 }
 

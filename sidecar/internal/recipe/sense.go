@@ -128,7 +128,7 @@ func (x *sense) invalid(v any, path []string) string {
 	if err := compiled.Validate(v); !errors.As(err, &verr) {
 		return ""
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	return strings.TrimSpace(text.JoinPath("", first.Path) + " " + first.Cause)
 }
 
@@ -233,7 +233,7 @@ func (x *sense) together() error {
 	if err := x.compiled.Validate(v); !errors.As(err, &verr) {
 		return nil
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	if first.Missing {
 		return nil
 	}
