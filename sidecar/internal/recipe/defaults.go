@@ -18,13 +18,15 @@ type filler struct {
 // open takes the defaults inside it. A group that is required and not given begins empty, if a default stands in it. What is
 // optional, has no default and is not given stays away with all that is in it. Filling in again changes nothing.
 func (s *Schema) fill(inputs any) (any, error) {
-	f := &filler{schema: s, left: MaxInputsBytes}
+	f := s.filler()
 	out := f.value(inputs, s.root())
 	if f.left < 0 {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "with their defaults the inputs are larger than %d KiB", MaxInputsBytes>>10).At(inputsField)
 	}
 	return out, nil
 }
+
+func (s *Schema) filler() *filler { return &filler{schema: s, left: MaxInputsBytes} }
 
 func (f *filler) value(v any, p place) any {
 	f.left--

@@ -41,7 +41,7 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if longest := maxPatternWork / max(s.steps, 1); len(out) > longest {
+	if longest := s.longest(); len(out) > longest {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "with the patterns of this offering inputs may have %d bytes", longest).At(inputsField)
 	}
 	err = s.compiled.Validate(v)
@@ -61,6 +61,9 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	_, err = decodeInputs(out)
 	return out, err
 }
+
+// longest is how many bytes complete inputs may have, so that holding them against the schema's patterns stays bounded.
+func (s *Schema) longest() int { return maxPatternWork / max(s.steps, 1) }
 
 // decodeInputs reads inputs within the limits; each number is exact and in its one form.
 func decodeInputs(inputs []byte) (any, error) {

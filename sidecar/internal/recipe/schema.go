@@ -68,7 +68,7 @@ func compile(raw []byte) (*sense, error) {
 		return nil, invalidSchema(schemaError(err))
 	}
 	return &sense{
-		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, patterns: map[string]countedPattern{},
+		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, loads: map[string]int{}, patterns: map[string]countedPattern{},
 		compile: func(path []string) (*jsonschema.Schema, error) { return c.Compile(name + "#" + pointer(path)) },
 	}, nil
 }

@@ -3,11 +3,14 @@ package recipe
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
@@ -239,5 +242,58 @@ func TestNothingPossibleIsCalledImpossible(t *testing.T) {
 	}
 	if impossible < 15 || allowed < 300 {
 		t.Errorf("%d impossible schemas, %d allowed values: too few to tell anything", impossible, allowed)
+	}
+}
+
+// repeated is a schema of n properties that are all the same definition.
+func repeated(n int, definition string) string {
+	props := make([]string, n)
+	for i := range props {
+		props[i] = fmt.Sprintf(`"p%d":{"$ref":"#/$defs/d"}`, i)
+	}
+	return object(strings.Join(props, ","), `"$defs":{"d":`+definition+`}`)
+}
+
+// costly is a pattern of 8,000 steps.
+const costly = `"pattern":"^.{0,999}.{0,999}.{0,999}.{0,999}$"`
+
+func TestALookAtASchemaPaysForItsPatterns(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3000)
+	for name, schema := range map[string]string{
+		"constants": repeated(30, `{"const":"`+long+`",`+costly+`}`),
+		"choices":   repeated(30, `{"enum":["`+long+`","`+long+`x"],`+costly+`}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, err := compile([]byte(schema))
+			if err != nil {
+				t.Fatal(err)
+			}
+			validated := 0
+			at := x.compile
+			x.compile = func(path []string) (*jsonschema.Schema, error) { validated++; return at(path) }
+			_ = x.check()
+			if x.steps >= 0 || validated > 2 {
+				t.Errorf("%d validations, and %d steps are left", validated, x.steps)
+			}
+		})
+	}
+	// What no order could hold is refused before anything is held against a pattern.
+	for name, schema := range map[string]string{
+		"more than inputs may have":               repeated(30, `{"default":"`+strings.Repeat("x", 40<<10)+`",`+costly+`}`),
+		"more than inputs with such patterns may": object(`"a":{"default":"` + strings.Repeat("x", 40<<10) + `",` + costly + `}`),
+	} {
+		x, err := compile([]byte(schema))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		x.compile = func([]string) (*jsonschema.Schema, error) {
+			t.Error(name, "is validated")
+			return nil, errors.New("not now")
+		}
+		if err := x.check(); err == nil || !strings.Contains(err.Error(), "an order's inputs may h") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
