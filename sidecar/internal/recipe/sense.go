@@ -121,9 +121,12 @@ func (x *sense) refused(v any, p place) string {
 		return "no value is"
 	}
 	f := x.filler()
-	v = f.value(v, p)
+	v = f.value(v, f.slot(p))
 	if x.steps -= (MaxInputsBytes - f.left) / fillPerStep; x.steps < 0 {
 		return ""
+	}
+	if f.left < 0 {
+		return "with what it fills in it is more than an order's inputs may hold"
 	}
 	for _, n := range p.nodes {
 		if cause := x.invalid(v, n.path); cause != "" {

@@ -297,3 +297,50 @@ func TestALookAtASchemaPaysForItsPatterns(t *testing.T) {
 		}
 	}
 }
+
+// Not parallel: it counts what filling in asks for, which is what it does for each value.
+func TestFillingInGrowsWithTheInputsAndNotWithWhatTheyLeaveOut(t *testing.T) {
+	optional := func(n int) string {
+		props := make([]string, n)
+		for i := range props {
+			props[i] = fmt.Sprintf(`"p%d":{}`, i)
+		}
+		return strings.Join(props, ",")
+	}
+	group := object(optional(300))
+	for name, item := range map[string]string{
+		"many properties":          object(optional(1500)),
+		"groups that give nothing": object(`"g":`+object(`"h":`+group, `"required":["h"]`), `"required":["g"]`),
+		"rules in many parts":      `{"allOf":[` + strings.Repeat(`{"minProperties":0},`, 150) + object(`"a":{}`) + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := CompileSchema([]byte(object(`"l":{"type":"array","items":` + item + `}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			work := func(items int) float64 {
+				list := make([]any, items)
+				for i := range list {
+					list[i] = map[string]any{}
+				}
+				return testing.AllocsPerRun(1, func() {
+					if _, err := s.fill(map[string]any{"l": list}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			if each := (work(901) - work(1)) / 900; each > 8 {
+				t.Errorf("each more empty item takes %v pieces of memory", each)
+			}
+		})
+	}
+}
+
+func TestADefaultThatFillsInMoreThanAnOrderHoldsIsRefused(t *testing.T) {
+	t.Parallel()
+	schema := object(`"g":` + object(`"l":{"type":"array","default":[`+strings.Repeat(`{},`, 2000)+`{}],"items":`+object(`"a":{"default":"`+strings.Repeat("x", 100)+`"}`)+`}`))
+	_, err := CompileSchema([]byte(schema))
+	if err == nil || !strings.Contains(err.Error(), "properties.g.properties.l.default") || !strings.Contains(err.Error(), "more than an order's inputs may hold") {
+		t.Error(err)
+	}
+}
