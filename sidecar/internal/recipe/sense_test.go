@@ -12,6 +12,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -342,5 +343,36 @@ func TestADefaultThatFillsInMoreThanAnOrderHoldsIsRefused(t *testing.T) {
 	_, err := CompileSchema([]byte(schema))
 	if err == nil || !strings.Contains(err.Error(), "properties.g.properties.l.default") || !strings.Contains(err.Error(), "more than an order's inputs may hold") {
 		t.Error(err)
+	}
+}
+
+func TestAnOrderIsHeldAgainstTheSchemaThatWasStored(t *testing.T) {
+	t.Parallel()
+	stored := []byte(object(`"a":{"enum":["a","b"],"default":"c"},"b":{"type":"integer"}`))
+	c := NewSchemas(0)
+	for range 2 { // the second time it is remembered
+		if got, err := c.Complete("", stored, []byte(`{"a":"a"}`)); err != nil || string(got) != `{"a":"a"}` {
+			t.Errorf("%s, %v", got, err)
+		}
+		if _, err := c.Complete("", stored, []byte(`{"a":"x"}`)); fault.ReasonOf(err) != "inputs_invalid" {
+			t.Errorf("a wrong choice: %v", err)
+		}
+		if _, err := c.Compile("", stored); fault.ReasonOf(err) != "schema_invalid" {
+			t.Errorf("it may be offered anew: %v", err)
+		}
+	}
+	if _, err := c.Complete("", []byte(object(`"b":{"maximum":9007199254740993}`)), nil); fault.ReasonOf(err) != "schema_invalid" {
+		t.Errorf("a schema that does not compile: %v", err)
+	}
+	sound := []byte(object(`"a":{"enum":["a","b"],"default":"b"}`))
+	if _, err := c.Complete("", sound, nil); err != nil {
+		t.Fatal(err)
+	}
+	one, err := c.Compile("", sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two, _ := c.Compile("", sound); one != two || len(c.order) != len(c.byID) || !c.sensible[c.order[len(c.order)-1]] {
+		t.Error("what was looked at is not remembered as looked at")
 	}
 }
