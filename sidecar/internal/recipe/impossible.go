@@ -357,7 +357,7 @@ func (x *sense) matches(pattern, name string) bool {
 		re = countedPattern{compiled, n}
 		x.patterns[pattern] = re
 	}
-	if x.steps -= re.steps * len(name) / 5000; x.steps < 0 {
+	if x.steps -= re.steps * len(name) / patternPerStep; x.steps < 0 {
 		return false
 	}
 	return re.MatchString(name)

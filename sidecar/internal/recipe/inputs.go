@@ -41,14 +41,14 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if longest := maxPatternWork / max(s.steps, 1); len(out) > longest {
+	if longest := s.longest(); len(out) > longest {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "with the patterns of this offering inputs may have %d bytes", longest).At(inputsField)
 	}
 	err = s.compiled.Validate(v)
 	var verr *jsonschema.ValidationError
 	switch {
 	case errors.As(err, &verr):
-		first := Explain(verr)[0]
+		first := explainFirst(verr)
 		if first.Keyword == "additionalProperties" {
 			first.Cause += s.hint(first.Path)
 		}
@@ -61,6 +61,9 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	_, err = decodeInputs(out)
 	return out, err
 }
+
+// longest is how many bytes complete inputs may have, so that holding them against the schema's patterns stays bounded.
+func (s *Schema) longest() int { return maxPatternWork / max(s.steps, 1) }
 
 // decodeInputs reads inputs within the limits; each number is exact and in its one form.
 func decodeInputs(inputs []byte) (any, error) {
@@ -92,60 +95,80 @@ type Violation struct {
 	Want string
 	// Schema is the URL of the subschema that refuses it.
 	Schema string
+	// kind is what Cause is made of.
+	kind jsonschema.ErrorKind
 }
 
-// Explain lists what a validation found, by path; at least one.
+// maxExplained bounds how many violations are put into words: a list of two thousand wrong items says no more than its first.
+const maxExplained = 100
+
+// Explain says what a validation found, by path; at least one, and the first hundred where there are more.
 func Explain(err *jsonschema.ValidationError) []Violation {
 	var all []Violation
-	collect(err, message.NewPrinter(language.English), &all)
-	slices.SortStableFunc(all, func(a, b Violation) int {
-		if c := slices.Compare(a.Path, b.Path); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.Keyword, b.Keyword)
-	})
+	collect(err, &all)
+	slices.SortStableFunc(all, earlier)
+	all = all[:min(len(all), maxExplained)]
+	p := message.NewPrinter(language.English)
+	for i := range all {
+		all[i].Cause = describe(all[i].kind, p)
+	}
 	return all
 }
 
-func collect(err *jsonschema.ValidationError, p *message.Printer, all *[]Violation) {
+// explainFirst is the first of what Explain says, without putting the others into words.
+func explainFirst(err *jsonschema.ValidationError) Violation {
+	var all []Violation
+	collect(err, &all)
+	first := slices.MinFunc(all, earlier)
+	first.Cause = describe(first.kind, message.NewPrinter(language.English))
+	return first
+}
+
+func earlier(a, b Violation) int {
+	if c := slices.Compare(a.Path, b.Path); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Keyword, b.Keyword)
+}
+
+// collect lists what was found without its causes: whoever sends a wrong list must not have each item's put into words.
+func collect(err *jsonschema.ValidationError, all *[]Violation) {
 	if len(err.Causes) > 0 {
 		for _, c := range err.Causes {
-			collect(c, p, all)
+			collect(c, all)
 		}
 		return
 	}
-	at := func(name ...string) []string { return append(slices.Clone(err.InstanceLocation), name...) }
-	keyword := "schema"
+	found := Violation{Keyword: "schema", Schema: err.SchemaURL, kind: err.ErrorKind}
 	if path := err.ErrorKind.KeywordPath(); len(path) > 0 {
-		keyword = path[0]
+		found.Keyword = path[0]
 	}
-	found := Violation{Keyword: keyword, Schema: err.SchemaURL}
-	note := func(cause string, missing bool, name ...string) {
+	note := func(missing bool, name ...string) {
 		v := found
-		v.Path, v.Cause, v.Missing = at(name...), cause, missing
+		v.Path, v.Missing = append(slices.Clone(err.InstanceLocation), name...), missing
 		*all = append(*all, v)
 	}
 	switch k := err.ErrorKind.(type) {
 	case *kind.Required:
 		for _, name := range k.Missing {
-			note("is required", true, name)
+			note(true, name)
 		}
 	case *kind.DependentRequired:
 		for _, name := range k.Missing {
-			note(fmt.Sprintf("is required where %s is given", text.Shorten(k.Prop)), true, name)
+			note(true, name)
 		}
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			note("is not a known field", false, name)
+			note(false, name)
 		}
 	case *kind.Pattern:
 		found.Want = k.Want
-		note(describe(k, p), false)
+		note(false)
 	case *kind.Format:
 		found.Want = k.Want
-		note(describe(k, p), false)
+		note(false)
 	default:
-		note(describe(err.ErrorKind, p), false)
+		note(false)
 	}
 }
 
@@ -164,6 +187,12 @@ func (s *Schema) hint(path []string) string {
 
 func describe(k jsonschema.ErrorKind, p *message.Printer) string {
 	switch k := k.(type) {
+	case *kind.Required:
+		return "is required"
+	case *kind.DependentRequired:
+		return fmt.Sprintf("is required where %s is given", text.Shorten(k.Prop))
+	case *kind.AdditionalProperties:
+		return "is not a known field"
 	case *kind.Type:
 		return fmt.Sprintf("must be %s, not %s", strings.Join(k.Want, " or "), k.Got)
 	case *kind.Enum:

@@ -68,7 +68,7 @@ func compile(raw []byte) (*sense, error) {
 		return nil, invalidSchema(schemaError(err))
 	}
 	return &sense{
-		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, patterns: map[string]countedPattern{},
+		Schema: s, steps: maxSenseSteps, used: map[string]bool{}, loads: map[string]int{}, patterns: map[string]countedPattern{},
 		compile: func(path []string) (*jsonschema.Schema, error) { return c.Compile(name + "#" + pointer(path)) },
 	}, nil
 }
@@ -117,7 +117,7 @@ func schemaError(err error) error {
 	if !errors.As(err, &invalid) || !errors.As(invalid.Err, &verr) {
 		return errors.New("it does not compile")
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	return flawed(first.Path, "%s", first.Cause)
 }
 

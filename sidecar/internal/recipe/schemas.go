@@ -20,6 +20,8 @@ type Schemas struct {
 	mu   sync.Mutex
 	most int
 	byID map[schemaID]*Schema
+	// sensible are those of byID that CompileSchema would take.
+	sensible map[schemaID]bool
 	// order are the remembered schemas, oldest first; bytes and owned what they take, in all and by owner.
 	order []schemaID
 	bytes int
@@ -37,37 +39,51 @@ func NewSchemas(most int) *Schemas {
 	if most <= 0 {
 		most = defaultSchemasBytes
 	}
-	return &Schemas{most: most, byID: map[schemaID]*Schema{}, owned: map[string]int{}}
+	return &Schemas{most: most, byID: map[schemaID]*Schema{}, sensible: map[schemaID]bool{}, owned: map[string]int{}}
 }
 
 // Compile is CompileSchema, remembered for the owner: a partner's origin, or "" for our own.
-func (c *Schemas) Compile(owner string, raw []byte) (*Schema, error) {
-	id := schemaID{owner, sha256.Sum256(raw)}
-	c.mu.Lock()
-	s := c.byID[id]
-	c.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	s, err := CompileSchema(raw)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, raced := c.byID[id]; !raced {
-		c.put(id, s)
-	}
-	return s, nil
-}
+func (c *Schemas) Compile(owner string, raw []byte) (*Schema, error) { return c.get(owner, raw, true) }
 
-// Complete compiles and completes.
+// Complete compiles and completes. A schema that compiles is used even if it makes no sense throughout: it was looked at when it was
+// stored, by what was looked at then, and an order is no time to find fault with it. Errors: fault.Invalid, reason inputs_invalid
+// for the inputs, schema_invalid for the schema.
 func (c *Schemas) Complete(owner string, schema, inputs []byte) ([]byte, error) {
-	s, err := c.Compile(owner, schema)
+	s, err := c.get(owner, schema, false)
 	if err != nil {
 		return nil, err
 	}
 	return s.Complete(inputs)
+}
+
+// get compiles a schema or remembers it; sensible says that it must have been looked at too.
+func (c *Schemas) get(owner string, raw []byte, sensible bool) (*Schema, error) {
+	id := schemaID{owner, sha256.Sum256(raw)}
+	c.mu.Lock()
+	s, looked := c.byID[id], c.sensible[id]
+	c.mu.Unlock()
+	if s != nil && (looked || !sensible) {
+		return s, nil
+	}
+	x, err := compile(raw)
+	if err != nil {
+		return nil, err
+	}
+	if sensible {
+		if err := x.check(); err != nil {
+			return nil, invalidSchema(err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s = c.byID[id]; s == nil {
+		s = x.Schema
+		c.put(id, s)
+	}
+	if _, kept := c.byID[id]; kept && sensible {
+		c.sensible[id] = true
+	}
+	return s, nil
 }
 
 func (c *Schemas) put(id schemaID, s *Schema) {
@@ -99,6 +115,7 @@ func (c *Schemas) forget(mayGo func(schemaID) bool, tooMuch func() bool) {
 			delete(c.owned, id.owner)
 		}
 		delete(c.byID, id)
+		delete(c.sensible, id)
 	}
 	clear(c.order[len(kept):])
 	c.order = kept

@@ -21,13 +21,26 @@ type sense struct {
 	steps int
 	// used are the places of defaults that fill takes.
 	used map[string]bool
+	// loads are the steps of the patterns below each path that was asked for.
+	loads map[string]int
 	// patterns are the compiled ones.
 	patterns map[string]countedPattern
 }
 
-const maxSenseSteps = 5000
+// What a look may take: maxSenseSteps steps, each worth about as much as patternPerStep steps of patterns held against one byte
+// (a tenth of a millisecond), or fillPerStep of a filler's work.
+const (
+	maxSenseSteps  = 5000
+	patternPerStep = 5000
+	fillPerStep    = 1000
+)
 
 func (x *sense) check() error {
+	// The cheap one first: of defaults that no order could hold nothing else is asked.
+	filled, err := x.filled()
+	if err != nil {
+		return err
+	}
 	if f := x.impossible(x.root()); f != nil {
 		return f
 	}
@@ -43,7 +56,7 @@ func (x *sense) check() error {
 			return err
 		}
 	}
-	return x.together()
+	return x.together(filled)
 }
 
 // places checks each default against all that holds where it stands.
@@ -107,8 +120,14 @@ func (x *sense) refused(v any, p place) string {
 	if p.never != nil {
 		return "no value is"
 	}
-	f := &filler{schema: x.Schema, left: MaxInputsBytes}
-	v = f.value(v, p)
+	f := x.filler()
+	v = f.value(v, f.slot(p))
+	if x.steps -= (MaxInputsBytes - f.left) / fillPerStep; x.steps < 0 {
+		return ""
+	}
+	if f.left < 0 {
+		return "with what it fills in it is more than an order's inputs may hold"
+	}
 	for _, n := range p.nodes {
 		if cause := x.invalid(v, n.path); cause != "" {
 			return cause
@@ -117,9 +136,11 @@ func (x *sense) refused(v any, p place) string {
 	return ""
 }
 
-// invalid says why the subschema at a path refuses a value.
+// invalid says why the subschema at a path refuses a value; "" where it does not, or where looking would take too much.
 func (x *sense) invalid(v any, path []string) string {
-	x.steps--
+	if x.pay(v, x.load(path)); x.steps < 0 {
+		return ""
+	}
 	compiled, err := x.compile(path)
 	if err != nil {
 		return ""
@@ -128,8 +149,56 @@ func (x *sense) invalid(v any, path []string) string {
 	if err := compiled.Validate(v); !errors.As(err, &verr) {
 		return ""
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	return strings.TrimSpace(text.JoinPath("", first.Path) + " " + first.Cause)
+}
+
+// pay takes what a validation may cost: these steps of patterns, all held against all of a value.
+func (x *sense) pay(v any, steps int) { x.steps -= 1 + steps*size(v)/patternPerStep }
+
+// load is how many steps the patterns of the subschema at a path come to.
+func (x *sense) load(path []string) int {
+	key := strings.Join(path, "\x00")
+	steps, known := x.loads[key]
+	if known {
+		return steps
+	}
+	var sub any = x.doc
+	for _, name := range path {
+		switch t := sub.(type) {
+		case map[string]any:
+			sub = t[name]
+		case []any:
+			i, _ := strconv.Atoi(name) // it leads to a subschema
+			sub = t[i]
+		}
+	}
+	w := &work{cost: map[string]load{}}
+	w.defs, _ = x.doc["$defs"].(map[string]any)
+	steps = x.Schema.steps
+	if l, err := w.of(sub, len(path) == 0); err == nil {
+		steps = l.steps
+	}
+	x.loads[key] = steps
+	return steps
+}
+
+// size is about how many bytes a value is when written.
+func size(v any) int {
+	n := 1
+	switch t := v.(type) {
+	case string:
+		n += len(t)
+	case []any:
+		for _, e := range t {
+			n += size(e)
+		}
+	case map[string]any:
+		for name, e := range t {
+			n += len(name) + size(e)
+		}
+	}
+	return n
 }
 
 // text goes through the schema as it is written: each default must be allowed where it stands alone, and one that can be reached
@@ -218,22 +287,37 @@ func everything(v any) bool {
 	return v == true || isMap && len(m) == 0
 }
 
-// together finds defaults that do not go with each other: where each property has one, an order without inputs must be possible.
-func (x *sense) together() error {
+// filled is an order without inputs, with the defaults; an error where no order could hold them.
+func (x *sense) filled() (map[string]any, error) {
 	v, err := x.fill(map[string]any{})
 	if err != nil {
-		return flawed(nil, "its defaults are more than an order's inputs may hold")
+		return nil, flawed(nil, "its defaults are more than an order's inputs may hold")
 	}
-	given, _ := v.(map[string]any)
+	out, err := encode(v)
+	if err != nil {
+		return nil, err
+	}
+	if longest := x.longest(); len(out) > longest {
+		return nil, flawed(nil, "its defaults are %d bytes, and with its patterns an order's inputs may have %d", len(out), longest)
+	}
+	filled, _ := v.(map[string]any)
+	return filled, nil
+}
+
+// together finds defaults that do not go with each other: where each property has one, an order without inputs must be possible.
+func (x *sense) together(filled map[string]any) error {
 	names := x.root().names()
-	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { _, has := given[name]; return !has }) {
+	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { _, has := filled[name]; return !has }) {
+		return nil
+	}
+	if x.pay(filled, x.Schema.steps); x.steps < 0 {
 		return nil
 	}
 	var verr *jsonschema.ValidationError
-	if err := x.compiled.Validate(v); !errors.As(err, &verr) {
+	if err := x.compiled.Validate(filled); !errors.As(err, &verr) {
 		return nil
 	}
-	first := Explain(verr)[0]
+	first := explainFirst(verr)
 	if first.Missing {
 		return nil
 	}

@@ -3,12 +3,16 @@ package recipe
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -239,5 +243,136 @@ func TestNothingPossibleIsCalledImpossible(t *testing.T) {
 	}
 	if impossible < 15 || allowed < 300 {
 		t.Errorf("%d impossible schemas, %d allowed values: too few to tell anything", impossible, allowed)
+	}
+}
+
+// repeated is a schema of n properties that are all the same definition.
+func repeated(n int, definition string) string {
+	props := make([]string, n)
+	for i := range props {
+		props[i] = fmt.Sprintf(`"p%d":{"$ref":"#/$defs/d"}`, i)
+	}
+	return object(strings.Join(props, ","), `"$defs":{"d":`+definition+`}`)
+}
+
+// costly is a pattern of 8,000 steps.
+const costly = `"pattern":"^.{0,999}.{0,999}.{0,999}.{0,999}$"`
+
+func TestALookAtASchemaPaysForItsPatterns(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3000)
+	for name, schema := range map[string]string{
+		"constants": repeated(30, `{"const":"`+long+`",`+costly+`}`),
+		"choices":   repeated(30, `{"enum":["`+long+`","`+long+`x"],`+costly+`}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, err := compile([]byte(schema))
+			if err != nil {
+				t.Fatal(err)
+			}
+			validated := 0
+			at := x.compile
+			x.compile = func(path []string) (*jsonschema.Schema, error) { validated++; return at(path) }
+			_ = x.check()
+			if x.steps >= 0 || validated > 2 {
+				t.Errorf("%d validations, and %d steps are left", validated, x.steps)
+			}
+		})
+	}
+	// What no order could hold is refused before anything is held against a pattern.
+	for name, schema := range map[string]string{
+		"more than inputs may have":               repeated(30, `{"default":"`+strings.Repeat("x", 40<<10)+`",`+costly+`}`),
+		"more than inputs with such patterns may": object(`"a":{"default":"` + strings.Repeat("x", 40<<10) + `",` + costly + `}`),
+	} {
+		x, err := compile([]byte(schema))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		x.compile = func([]string) (*jsonschema.Schema, error) {
+			t.Error(name, "is validated")
+			return nil, errors.New("not now")
+		}
+		if err := x.check(); err == nil || !strings.Contains(err.Error(), "an order's inputs may h") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Not parallel: it counts what filling in asks for, which is what it does for each value.
+func TestFillingInGrowsWithTheInputsAndNotWithWhatTheyLeaveOut(t *testing.T) {
+	optional := func(n int) string {
+		props := make([]string, n)
+		for i := range props {
+			props[i] = fmt.Sprintf(`"p%d":{}`, i)
+		}
+		return strings.Join(props, ",")
+	}
+	group := object(optional(300))
+	for name, item := range map[string]string{
+		"many properties":          object(optional(1500)),
+		"groups that give nothing": object(`"g":`+object(`"h":`+group, `"required":["h"]`), `"required":["g"]`),
+		"rules in many parts":      `{"allOf":[` + strings.Repeat(`{"minProperties":0},`, 150) + object(`"a":{}`) + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := CompileSchema([]byte(object(`"l":{"type":"array","items":` + item + `}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			work := func(items int) float64 {
+				list := make([]any, items)
+				for i := range list {
+					list[i] = map[string]any{}
+				}
+				return testing.AllocsPerRun(1, func() {
+					if _, err := s.fill(map[string]any{"l": list}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			if each := (work(901) - work(1)) / 900; each > 8 {
+				t.Errorf("each more empty item takes %v pieces of memory", each)
+			}
+		})
+	}
+}
+
+func TestADefaultThatFillsInMoreThanAnOrderHoldsIsRefused(t *testing.T) {
+	t.Parallel()
+	schema := object(`"g":` + object(`"l":{"type":"array","default":[`+strings.Repeat(`{},`, 2000)+`{}],"items":`+object(`"a":{"default":"`+strings.Repeat("x", 100)+`"}`)+`}`))
+	_, err := CompileSchema([]byte(schema))
+	if err == nil || !strings.Contains(err.Error(), "properties.g.properties.l.default") || !strings.Contains(err.Error(), "more than an order's inputs may hold") {
+		t.Error(err)
+	}
+}
+
+func TestAnOrderIsHeldAgainstTheSchemaThatWasStored(t *testing.T) {
+	t.Parallel()
+	stored := []byte(object(`"a":{"enum":["a","b"],"default":"c"},"b":{"type":"integer"}`))
+	c := NewSchemas(0)
+	for range 2 { // the second time it is remembered
+		if got, err := c.Complete("", stored, []byte(`{"a":"a"}`)); err != nil || string(got) != `{"a":"a"}` {
+			t.Errorf("%s, %v", got, err)
+		}
+		if _, err := c.Complete("", stored, []byte(`{"a":"x"}`)); fault.ReasonOf(err) != "inputs_invalid" {
+			t.Errorf("a wrong choice: %v", err)
+		}
+		if _, err := c.Compile("", stored); fault.ReasonOf(err) != "schema_invalid" {
+			t.Errorf("it may be offered anew: %v", err)
+		}
+	}
+	if _, err := c.Complete("", []byte(object(`"b":{"maximum":9007199254740993}`)), nil); fault.ReasonOf(err) != "schema_invalid" {
+		t.Errorf("a schema that does not compile: %v", err)
+	}
+	sound := []byte(object(`"a":{"enum":["a","b"],"default":"b"}`))
+	if _, err := c.Complete("", sound, nil); err != nil {
+		t.Fatal(err)
+	}
+	one, err := c.Compile("", sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two, _ := c.Compile("", sound); one != two || len(c.order) != len(c.byID) || !c.sensible[c.order[len(c.order)-1]] {
+		t.Error("what was looked at is not remembered as looked at")
 	}
 }

@@ -153,8 +153,13 @@ func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
 		return refuse("inputs_digest", "the inputs are not those that were signed"), nil
 	}
 	// A reseller may leave to us what the recipe gives by default.
-	if _, err := s.Schemas.Complete("", doc.Inputs, r.Inputs); err != nil {
+	_, err = s.Schemas.Complete("", doc.Inputs, r.Inputs)
+	switch {
+	case fault.ReasonOf(err) == "inputs_invalid":
 		return refuse("inputs_invalid", "the inputs do not satisfy the recipe"), nil
+	case err != nil:
+		// Ours, whatever kind it has: a decision would say for ever that the reseller was wrong.
+		return verdict{}, fault.New(fault.Internal, "offering_unreadable", "offering %s revision %d", d.Offering, d.Revision).Because(err)
 	}
 	return verdict{name: doc.Name, line: line}, nil
 }

@@ -301,3 +301,61 @@ func TestTwoResellersMayChooseTheSameId(t *testing.T) {
 		t.Errorf("left %d orders, %d ledger entries, %d jobs", orders, entries, jobs)
 	}
 }
+
+func TestAFaultOfOurOwnOfferingIsNoDecisionAboutTheOrder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, inputs string
+		kind         ledger.Kind
+	}{
+		// What was stored by an older look at schemas is ordered by it.
+		{"a default that is not among the choices", `{"type":"object","properties":{"title":{"type":"string"},"readers":{"enum":["all"],"default":"none"}}}`, ledger.OrderRejected},
+		{"such a default that the order does not take", `{"type":"object","properties":{"title":{"enum":["mine"],"default":"none"}}}`, ledger.OrderAccepted},
+		{"a bound that a double does not hold", `{"type":"object","properties":{"title":{"maximum":9007199254740993}}}`, ""},
+		{"a keyword of a later version", `{"type":"object","$id":"https://example.com"}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.stored(c.inputs)
+			receipt, err := d.service.Receive(context.Background(), d.command(buyer, d.document("order-0001")))
+			if c.kind == "" {
+				if orders, entries, jobs := d.traces(); !fault.Is(err, fault.Internal) || orders+entries+jobs != 0 {
+					t.Errorf("%v; left %d orders, %d ledger entries, %d jobs", err, orders, entries, jobs)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if entry, err := ledger.Decode(receipt.Entry); err != nil || entry.Kind != c.kind {
+				t.Errorf("decided %s, %v; want %s", receipt.Entry, err, c.kind)
+			}
+		})
+	}
+}
+
+// stored makes the current revision ask for other inputs, past all checks.
+func (d *desk) stored(inputs string) {
+	d.t.Helper()
+	err := d.Store.Do(context.Background(), func(tx *store.Tx) error {
+		o, err := tx.Catalog().Current("db")
+		if err != nil {
+			return err
+		}
+		var doc map[string]json.RawMessage
+		if err := json.Unmarshal(o.Document, &doc); err != nil {
+			return err
+		}
+		doc["inputs"] = json.RawMessage(inputs)
+		if o.Document, err = json.Marshal(doc); err != nil {
+			return err
+		}
+		o.Revision++
+		d.current = o
+		return tx.Catalog().PutRevision(o)
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}

@@ -243,7 +243,12 @@ func (s *Service) checkAdd(wish ItemCommand, offer listing.Offer) (inputs []byte
 	case len(wish.Inputs) > order.MaxInputsBytes:
 		return nil, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
 	}
-	return s.Schemas.Complete(offer.Partner, offer.Document.Inputs, wish.Inputs)
+	inputs, err = s.Schemas.Complete(offer.Partner, offer.Document.Inputs, wish.Inputs)
+	if fault.ReasonOf(err) == "schema_invalid" {
+		return nil, fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now: what it asks of a customer cannot be read", offer.Name).
+			At("listing_id").Because(err)
+	}
+	return inputs, err
 }
 
 // prepareChange makes an item about a subscription that there is.

@@ -2,6 +2,7 @@ package retail_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -349,5 +350,35 @@ func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 	slices.Sort(kinds)
 	if want := []string{subscription.JobAccessFetch, retail.JobSubmit, retail.JobSubmit}; !slices.Equal(kinds, want) {
 		t.Errorf("jobs %v, want %v", kinds, want)
+	}
+}
+
+// asking offers with a form of its own.
+type asking struct {
+	*counter
+	inputs string
+}
+
+func (a asking) Offer(ctx context.Context, id string) (listing.Offer, error) {
+	offer, err := a.counter.Offer(ctx, id)
+	offer.Document.Inputs = json.RawMessage(a.inputs)
+	return offer, err
+}
+
+func TestAFormThatCannotBeReadIsNotTheCustomersFault(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ inputs, reason string }{
+		"a bound that a double does not hold": {`{"type":"object","properties":{"a":{"maximum":9007199254740993}}}`, "listing_not_orderable"},
+		"no schema":                           {`[]`, "listing_not_orderable"},
+		"a default that customers may change": {`{"type":"object","properties":{"a":{"enum":["a"],"default":"b"}}}`, ""},
+	} {
+		shop := newCounter(t)
+		shop.service.Offers = asking{shop, c.inputs}
+		item := add("lst")
+		item.Inputs = []byte(`{"a":"a"}`)
+		_, err := shop.place(item)
+		if fault.ReasonOf(err) != c.reason || err != nil && !fault.Is(err, fault.Precondition) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -9,14 +9,18 @@ import (
 // of them.
 func Near(word string, choices []string) string {
 	const longest = 100
-	w := plainWord(word)
+	joins := strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
+	w := plainWord(word, joins)
 	if w == "" || len(word) > longest || slices.Contains(choices, word) {
 		return ""
 	}
 	best, least := "", len([]rune(w))/3+1
 	for _, c := range choices {
-		p := plainWord(c)
-		if p == "" || len(c) > longest {
+		if len(c) > longest {
+			continue
+		}
+		p := plainWord(c, joins)
+		if p == "" {
 			continue
 		}
 		d := distance(w, p)
@@ -40,20 +44,19 @@ func DidYouMean(word string, choices []string) string {
 }
 
 // plainWord is a word less case and what joins its parts.
-func plainWord(s string) string {
-	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(s))
+func plainWord(s string, joins *strings.Replacer) string {
+	return joins.Replace(strings.ToLower(s))
 }
 
 // distance counts the letters to insert, take away, change or swap with their neighbour (optimal string alignment).
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
-	before, row := make([]int, len(y)+1), make([]int, len(y)+1)
+	older, before, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range x {
-		older := before
-		before, row = row, make([]int, len(y)+1)
+		older, before, row = before, row, older
 		row[0] = i + 1
 		for j := range y {
 			cost := 1
