@@ -137,7 +137,11 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		if !p.Has(role) {
 			p.Roles = append(slices.Clone(p.Roles), role)
 		}
+		refusedUs := p.State == Refused && p.RefusedUntil.IsZero()
 		switch {
+		case state == Pending && (p.State == Proposed || refusedUs):
+			// Our operator proposed too and wants it already, whatever the member said before.
+			p, err = p.Move(s.qualify(p))
 		case state == Pending && (p.State == "" || p.State == Refused):
 			if dropped, err = s.makeRoom(tx, info.Origin, now); err != nil {
 				return err
@@ -145,9 +149,6 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 			p, err = p.Move(Pending)
 		case p.State == "", p.State == Refused:
 			p, err = p.Move(state)
-		case p.State == Proposed && state == Pending:
-			// Both sides proposed; our operator wants it already.
-			p, err = p.Move(s.qualify(p))
 		}
 		if err != nil {
 			return err

@@ -261,8 +261,89 @@ func TestAMemberThatRefusedUsMayProposeLater(t *testing.T) {
 	if p.State != member.Refused || !strings.HasPrefix(p.Refusal, "No [31mtrade with you!!") || len(p.Refusal) > 300 || !p.RefusedUntil.IsZero() {
 		t.Fatalf("it is %+v", p)
 	}
-	if answer, err := h.proposes(them, theirs); err != nil || answer.State != member.Pending {
+	if answer, err := h.proposes(them, theirs); err != nil || answer != (member.Answer{State: member.Qualified}) {
 		t.Fatalf("when it proposes it is %+v, %v", answer, err)
+	}
+	if p, err := h.service.Get(context.Background(), them); err != nil || p.State != member.Qualified || p.Refusal != "" {
+		t.Errorf("it is %+v, %v", p, err)
+	}
+}
+
+// TestWhatWeSignedIsNotForgotten: a partner whose key our operator compared and to whom we offered an agreement refuses us, changes
+// its mind a year later, and finds the agreement and the key where they were, however many others proposed.
+func TestWhatWeSignedIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	theirs := h.moveIn(them)
+	key := theirs.CurrentKID(keys.Business)
+	if _, err := h.service.Add(context.Background(), them, member.Reseller, key); err != nil {
+		t.Fatal(err)
+	}
+	offered := agreement.Agreement{ID: "agr-1", Supplier: self, Reseller: them, State: agreement.Offered, SupplierJWS: "ours"}
+	err := h.store.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Put(offered); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.answer = member.Refused
+	if p := h.add(them, member.Reseller); p.State != member.Refused {
+		t.Fatalf("it is %+v", p)
+	}
+	if answer, err := h.proposes(them, theirs); err != nil || answer.State != member.Qualified {
+		t.Fatalf("when it proposes it is %+v, %v", answer, err)
+	}
+	h.clock.Pass(365 * 24 * time.Hour)
+	if _, err := h.proposes(third, h.moveIn(third)); err != nil {
+		t.Fatal(err)
+	}
+	h.exchange(them)
+	_, err = h.service.Add(context.Background(), them, member.Reseller, "")
+	refused(t, err, fault.Denied, "key_discontinuity")
+	if p, err := h.service.Get(context.Background(), them); err != nil || p.Thumbprint != key || p.State != member.Qualified {
+		t.Errorf("it is %+v, %v", p, err)
+	}
+	err = h.store.View(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Get(self, "agr-1"); return err })
+	if err != nil {
+		t.Errorf("what we offered: %v", err)
+	}
+}
+
+// TestOnlyWhatIsUnsignedIsRemoved asks the store itself, whatever state the partner is in.
+func TestOnlyWhatIsUnsignedIsRemoved(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		agreement agreement.Agreement
+		signed    bool
+	}{
+		"it offered":          {agreement.Agreement{Supplier: them, Reseller: self, SupplierJWS: "theirs", State: agreement.Offered}, false},
+		"we accepted":         {agreement.Agreement{Supplier: them, Reseller: self, SupplierJWS: "theirs", ResellerJWS: "ours", State: agreement.Agreed}, true},
+		"we offered":          {agreement.Agreement{Supplier: self, Reseller: them, SupplierJWS: "ours", State: agreement.Offered}, true},
+		"another one offered": {agreement.Agreement{Supplier: third, Reseller: self, SupplierJWS: "theirs", State: agreement.Offered}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.waits(them, time.Hour)
+			c.agreement.ID = "agr-1"
+			err := h.store.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Put(c.agreement); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = h.store.Do(context.Background(), func(tx *store.Tx) error { return tx.Partners().Remove(them) })
+			if c.signed {
+				refused(t, err, fault.Precondition, "partner_signed")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			left := 0
+			err = h.store.View(context.Background(), func(tx *store.Tx) error {
+				list, err := tx.Agreements().List()
+				left = len(list)
+				return err
+			})
+			if want := c.signed || c.agreement.Supplier == third; err != nil || (left == 1) != want || (h.state(them) != "") != c.signed {
+				t.Errorf("%d agreements are left, the partner is %q, %v", left, h.state(them), err)
+			}
+		})
 	}
 }
 
