@@ -50,6 +50,26 @@ func TestOnlyASupplierSells(t *testing.T) {
 	b.unchanged(t, before)
 }
 
+// TestNothingIsSignedWithAnExpiredProposal: neither side's operator can, and it may not offer either.
+func TestNothingIsSignedWithAnExpiredProposal(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	waiting, sent := s.delivered(buyer, terms), s.offer(buyer, terms)
+	b.become(seller, member.Pending)
+	late := b.partnership(seller)
+	late.UpdatedAt = b.Clock.Now().Add(-member.ProposalLife)
+	b.Do(func(tx *store.Tx) error { _, err := tx.Partners().Put(late); return err })
+	before := b.books()
+	nobody := refusal{fault.NotFound, "partner_not_found", ""}
+	_, err := b.service.ReceiveOffer(t.Context(), seller, sent.SupplierJWS)
+	nobody.check(t, err)
+	_, err = b.service.Accept(t.Context(), seller, waiting.ID)
+	nobody.check(t, err)
+	_, err = b.service.Offer(t.Context(), seller, terms)
+	nobody.check(t, err)
+	b.unchanged(t, before)
+}
+
 // TestWhatARefusalEnds: an operator hears of an offer that waiting does not mend, and what heals by itself goes on by itself.
 func TestWhatARefusalEnds(t *testing.T) {
 	t.Parallel()

@@ -465,7 +465,7 @@ func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
 
 // approve is our operator's word for a member that proposed to us: signing an agreement with it qualifies it.
 func (s *Service) approve(tx Tx, origin string, more ...func(member.Partner) error) error {
-	p, err := tx.Partners().Get(origin)
+	p, err := member.Read(tx, origin, s.Now())
 	for _, may := range append([]func(member.Partner) error{maySign}, more...) {
 		if err == nil {
 			err = may(p)
@@ -485,7 +485,7 @@ func (s *Service) approve(tx Tx, origin string, more ...func(member.Partner) err
 // partner reads a partner with which an agreement may be signed.
 func (s *Service) partner(ctx context.Context, origin string) (p member.Partner, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		p, err = tx.Partners().Get(origin)
+		p, err = member.Read(tx, origin, s.Now())
 		return err
 	})
 	if err == nil {

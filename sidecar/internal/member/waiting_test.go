@@ -145,6 +145,60 @@ func TestAProposalThatNobodyActsOnExpires(t *testing.T) {
 	}
 }
 
+// TestAnExpiredProposalIsNobody: where nobody else proposes nothing removes it, and yet nobody finds it or acts on it.
+func TestAnExpiredProposalIsNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if _, err := h.proposes(them, h.moveIn(them)); err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Pass(member.ProposalLife - time.Second)
+	if list := h.partners(); len(list) != 1 {
+		t.Fatalf("a moment before, listed are %v", list)
+	}
+	h.clock.Pass(time.Second)
+	if list := h.partners(); len(list) != 0 {
+		t.Errorf("listed are %v", list)
+	}
+	_, err := h.service.Get(context.Background(), them)
+	refused(t, err, fault.NotFound, "partner_not_found")
+	_, err = h.service.Refuse(context.Background(), them, "No.")
+	refused(t, err, fault.NotFound, "partner_not_found")
+	// Adding it, our operator compares what it shows now.
+	next := h.moveIn(them)
+	if p := h.add(them, member.Reseller); p.State != member.Qualified || p.Thumbprint != next.CurrentKID(keys.Business) {
+		t.Errorf("added as %+v", p)
+	}
+	if want := []string{them + " expired"}; !slices.Equal(h.dropped, want) {
+		t.Errorf("dropped %v, want %v", h.dropped, want)
+	}
+}
+
+// TestWhatExpiredGoesThoughTheNextIsRefused: a site that has no room left keeps nothing of another alive.
+func TestWhatExpiredGoesThoughTheNextIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.waits("https://old.example", member.ProposalLife+time.Hour)
+	for i := range 10 {
+		h.waits(fmt.Sprintf("https://n%d.flood.example", i), time.Hour)
+	}
+	const next = "https://new.flood.example"
+	_, err := h.proposes(next, h.moveIn(next))
+	refused(t, err, fault.Exhausted, "proposals_site_limit")
+	if want := []string{"https://old.example expired"}; !slices.Equal(h.dropped, want) {
+		t.Errorf("dropped %v, want %v", h.dropped, want)
+	}
+	kept := 0
+	err = h.service.Work.View(context.Background(), func(tx member.Tx) error {
+		list, err := tx.Partners().List()
+		kept = len(list)
+		return err
+	})
+	if err != nil || kept != 10 {
+		t.Errorf("%d are kept, %v", kept, err)
+	}
+}
+
 func TestWhatAMemberOfferedGoesWithIt(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
