@@ -1,11 +1,13 @@
 package agreement_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -46,6 +48,75 @@ func TestOnlyASupplierSells(t *testing.T) {
 	_, err = b.service.Accept(t.Context(), seller, a.ID)
 	role.check(t, err)
 	b.unchanged(t, before)
+}
+
+// TestNothingIsSignedWithAnExpiredProposal: neither side's operator can, and it may not offer either.
+func TestNothingIsSignedWithAnExpiredProposal(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	waiting, sent := s.delivered(buyer, terms), s.offer(buyer, terms)
+	b.become(seller, member.Pending)
+	late := b.partnership(seller)
+	late.UpdatedAt = b.Clock.Now().Add(-member.ProposalLife)
+	b.Do(func(tx *store.Tx) error { _, err := tx.Partners().Put(late); return err })
+	before := b.books()
+	nobody := refusal{fault.NotFound, "partner_not_found", ""}
+	_, err := b.service.ReceiveOffer(t.Context(), seller, sent.SupplierJWS)
+	nobody.check(t, err)
+	_, err = b.service.Accept(t.Context(), seller, waiting.ID)
+	nobody.check(t, err)
+	_, err = b.service.Offer(t.Context(), seller, terms)
+	nobody.check(t, err)
+	b.unchanged(t, before)
+}
+
+// TestWhatARefusalEnds: an operator hears of an offer that waiting does not mend, and what heals by itself goes on by itself.
+func TestWhatARefusalEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		there  func(b *side)
+		reason string
+		parked bool
+		heals  func(b *side)
+	}{
+		"the partnership is refused": {func(b *side) { b.become(seller, member.Refused) }, "partnership_state", true, func(b *side) { b.become(seller, member.Pending) }},
+		"it has no role to sell": {
+			func(b *side) { b.is(seller, member.Reseller) }, "partner_role", true,
+			func(b *side) { b.is(seller, member.Supplier) },
+		},
+		"its proposal is on the way": {func(b *side) { b.become(seller, member.Proposed) }, "partnership_state", false, func(b *side) { b.become(seller, member.Qualified) }},
+		"its clock is behind": {
+			func(b *side) { b.service.Now = func() time.Time { return markettest.Noon().Add(-time.Hour) } }, "agreement_begins_later", false,
+			func(b *side) { b.service.Now = b.Clock.Now },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, b, _ := newMarket(t)
+			a := s.offer(buyer, terms)
+			c.there(b)
+			err := s.work(agreement.JobOffer)
+			var parked *job.ParkError
+			if fault.ReasonOf(err) != c.reason || errors.As(err, &parked) != c.parked {
+				t.Fatalf("the job ends with %v, parked should be %v", err, c.parked)
+			}
+			c.heals(b)
+			if err := s.work(agreement.JobOffer); err != nil || b.state(a.ID) != agreement.Offered {
+				t.Errorf("then it ends with %v, and the agreement is %q", err, b.state(a.ID))
+			}
+		})
+	}
+}
+
+func TestALaterBeginningSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T13:00:00Z"})
+	_, err := b.service.ReceiveOffer(t.Context(), seller, s.sign(signed.Agreement, payload))
+	var f *fault.Error
+	if !errors.As(err, &f) || f.RetryAfter != 55*time.Minute {
+		t.Errorf("it may come again after %v: %v", f, err)
+	}
 }
 
 func TestClocksMayDifferALittle(t *testing.T) {

@@ -167,7 +167,7 @@ func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
 
 // ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
 func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.partner(ctx, caller)
+	partner, err := s.calling(ctx, caller)
 	if err != nil {
 		return "", err
 	}
@@ -185,9 +185,8 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 	if err := maySupply(partner); err != nil {
 		return "", err
 	}
-	if from.After(s.Now().Add(maxAhead)) {
-		return "", fault.New(fault.Precondition, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
-			from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
+	if err := begun(from, s.Now()); err != nil {
+		return "", err
 	}
 	if err := s.checkPins(payload, partner); err != nil {
 		return "", err
@@ -226,6 +225,18 @@ func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, 
 
 // maxAhead is how far a supplier's clock may be ahead of ours, as for its signatures.
 const maxAhead = 5 * time.Minute
+
+// begun refuses an agreement that begins later, until it begins: whoever sends it again then is heard.
+func begun(from, now time.Time) error {
+	wait := from.Sub(now.Add(maxAhead))
+	if wait <= 0 {
+		return nil
+	}
+	err := fault.New(fault.Exhausted, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
+		from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
+	err.RetryAfter = wait
+	return err
+}
 
 // maySupply refuses an agreement of who does not sell to us.
 func maySupply(p member.Partner) error {
@@ -349,7 +360,7 @@ func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
 
 // ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
 func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.partner(ctx, caller)
+	partner, err := s.calling(ctx, caller)
 	if err != nil {
 		return "", err
 	}
@@ -454,7 +465,7 @@ func (s *Service) List(ctx context.Context) (list []Agreement, err error) {
 
 // approve is our operator's word for a member that proposed to us: signing an agreement with it qualifies it.
 func (s *Service) approve(tx Tx, origin string, more ...func(member.Partner) error) error {
-	p, err := tx.Partners().Get(origin)
+	p, err := member.Read(tx, origin, s.Now())
 	for _, may := range append([]func(member.Partner) error{maySign}, more...) {
 		if err == nil {
 			err = may(p)
@@ -474,11 +485,20 @@ func (s *Service) approve(tx Tx, origin string, more ...func(member.Partner) err
 // partner reads a partner with which an agreement may be signed.
 func (s *Service) partner(ctx context.Context, origin string) (p member.Partner, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		p, err = tx.Partners().Get(origin)
+		p, err = member.Read(tx, origin, s.Now())
 		return err
 	})
 	if err == nil {
 		err = maySign(p)
+	}
+	return p, err
+}
+
+// calling is partner for a call of it. That our proposal to it is on its way ends by itself, and its call may come again.
+func (s *Service) calling(ctx context.Context, origin string) (member.Partner, error) {
+	p, err := s.partner(ctx, origin)
+	if err != nil && p.State == member.Proposed {
+		err = fault.New(fault.Unavailable, "partnership_state", "our proposal to %s is still on its way", origin).Do("call again")
 	}
 	return p, err
 }

@@ -256,8 +256,8 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"no beginning", s.sign(signed.Agreement, document(t, payload, change("valid_from", ""))), seller, "", invalid("valid_from")},
 		{"a beginning that is a day", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-11-21"))), seller, "", invalid("valid_from")},
 		{"a beginning that is no date", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-02-30T12:00:00Z"))), seller, "", invalid("valid_from")},
-		{"a beginning to come", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2027-01-01T00:00:00Z"))), seller, "", refusal{fault.Precondition, "agreement_begins_later", "valid_from"}},
-		{"a beginning further ahead than clocks are", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-11-21T12:05:01Z"))), seller, "", refusal{fault.Precondition, "agreement_begins_later", "valid_from"}},
+		{"a beginning to come", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2027-01-01T00:00:00Z"))), seller, "", refusal{fault.Exhausted, "agreement_begins_later", "valid_from"}},
+		{"a beginning further ahead than clocks are", s.sign(signed.Agreement, document(t, payload, change("valid_from", "2026-11-21T12:05:01Z"))), seller, "", refusal{fault.Exhausted, "agreement_begins_later", "valid_from"}},
 		{"another's agreement", s.sign(signed.Agreement, document(t, payload, change("supplier", other))), seller, "", parties},
 		{"an agreement with another", s.sign(signed.Agreement, document(t, payload, change("reseller", other))), seller, "", parties},
 		{"the seller's, handed on by another", o.sign(signed.Agreement, payload), other, "", parties},
@@ -268,7 +268,7 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
 		{"a stranger's", s.sign(signed.Agreement, payload), "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
-		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Precondition, "partnership_state", ""}},
+		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Unavailable, "partnership_state", ""}},
 		{"of who was refused", s.sign(signed.Agreement, payload), seller, member.Refused, refusal{fault.Precondition, "partnership_state", ""}},
 		{"of who is suspended", s.sign(signed.Agreement, payload), seller, member.Suspended, refusal{fault.Precondition, "partnership_state", ""}},
 		{"of one with whom it ended", s.sign(signed.Agreement, payload), seller, member.Ended, refusal{fault.Precondition, "partnership_state", ""}},
@@ -634,8 +634,8 @@ func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
 	s, b, _ := newMarket(t)
 	meets := func(side *side, kind string) {
 		for refusal, parks := range map[fault.Kind]bool{
-			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true,
-			fault.Precondition: false, fault.Denied: false, fault.Unavailable: false,
+			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true, fault.Precondition: true,
+			fault.Denied: false, fault.Exhausted: false, fault.Unavailable: false,
 		} {
 			side.before = fault.New(refusal, "any", "any")
 			err := side.work(kind)

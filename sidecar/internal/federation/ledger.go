@@ -232,13 +232,19 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 		if again(err) {
 			return nil, err
 		}
-		reason = text.Foreign(err.Error())
+		reason = err.Error()
 	}
 	if reason == "" {
 		return nil, nil
 	}
-	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Seq: e.Seq, Reason: reason, At: r.Now()}
-	return &p, tx.Ledger().Park(p)
+	p, err := r.park(tx, e, reason)
+	return &p, err
+}
+
+// park has an entry wait for an operator. The reason may hold what the partner wrote.
+func (r *LedgerReader) park(tx Tx, e ledger.Entry, reason string) (ledger.Parked, error) {
+	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Seq: e.Seq, Reason: text.Foreign(reason), At: r.Now()}
+	return p, tx.Ledger().Park(p)
 }
 
 // again reports whether a transaction that failed with err may pass when it runs again.

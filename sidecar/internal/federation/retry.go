@@ -72,6 +72,6 @@ func (r *LedgerReader) retry(tx Tx, p ledger.Parked) (done bool, err error) {
 	if err == nil || again(err) {
 		return err == nil, err
 	}
-	p.Reason, p.At = err.Error(), r.Now()
-	return false, tx.Ledger().Park(p)
+	_, err = r.park(tx, e, err.Error())
+	return false, err
 }

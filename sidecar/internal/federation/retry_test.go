@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // A parked subject goes on by an operator's word: in order, as far as it can, and past an entry that never can.
@@ -109,6 +111,49 @@ func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+		})
+	}
+}
+
+// TestWhyASubjectWaitsIsFitToRead: whatever a partner wrote into what cannot be applied, the first time and when an operator retries.
+func TestWhyASubjectWaitsIsFitToRead(t *testing.T) {
+	t.Parallel()
+	for name, theirs := range map[string]string{
+		"a zero":         "a\x00b",
+		"a terminal":     "\x1b[2J\x1b[31mred",
+		"two lines":      "one\ntwo\r\nthree",
+		"other order":    "a\u202Egnp.exe",
+		"no text at all": "\xff\xfe",
+		"very long":      strings.Repeat("x", 1<<16),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			s, r, a, reader, partner := setUp(t)
+			a.refuse["order-1"] = fault.New(fault.Invalid, "order_unknown", "no order %s", theirs)
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
+			read := func(when string) {
+				t.Helper()
+				var parked []ledger.Parked
+				err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+					parked, err = tx.Ledger().ParkedAll(supplier)
+					return err
+				})
+				if err != nil || len(parked) != 1 {
+					t.Fatalf("%s: parked %v, %v", when, parked, err)
+				}
+				if why := parked[0].Reason; !strings.HasPrefix(why, "order_unknown: ") || why != text.Foreign(a.refuse["order-1"].Error()) {
+					t.Errorf("%s it waits for %q", when, why)
+				}
+			}
+			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+				t.Fatal(err)
+			}
+			read("at first")
+			if _, left, err := reader.Retry(ctx, supplier, "order-1", 0); err != nil || len(left) != 1 {
+				t.Fatalf("left %v, %v", left, err)
+			}
+			read("retried")
 		})
 	}
 }

@@ -37,11 +37,12 @@ type ParkError struct{ Err error }
 func (e *ParkError) Error() string { return "parked: " + e.Err.Error() }
 func (e *ParkError) Unwrap() error { return e.Err }
 
-// Decided parks a job whose call the partner refused for what it said: of kind Invalid, NotFound or Conflict the same question
-// gets the same answer, and only an operator can go on from there. Other errors, and nil, come back as they are.
+// Decided parks a job whose call the partner refused for what it said: of kind Invalid, NotFound, Conflict or Precondition the same
+// question gets the same answer, and only an operator can go on from there, of one side or the other. What heals by itself is of
+// another kind. Other errors, and nil, come back as they are.
 func Decided(err error) error {
 	switch fault.KindOf(err) {
-	case fault.Invalid, fault.NotFound, fault.Conflict:
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition:
 		return &ParkError{Err: err}
 	}
 	return err

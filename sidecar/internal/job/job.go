@@ -45,7 +45,8 @@ type Store interface {
 	Lease(j Job, owner string, until time.Time) (Job, error)
 	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
 	Finish(j Job) error
-	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made.
+	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made. Of lastError, here and in Park, as
+	// much is kept as fits one line that operators read.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
 	// Park stops it until Retry.
 	Park(j Job, lastError string) error

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-	words "github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // unknownWait is when a job of a kind that this version does not know is looked at again: a newer replica may take it.
@@ -117,12 +116,12 @@ func (r *Runner) later(j Job) time.Time {
 func (r *Runner) again(j Job, err error, due time.Time, progress bool) outcome {
 	return outcome{
 		result: "again", err: err, due: due,
-		write: func(s Store) error { return s.Reschedule(j, due, text(err), progress) },
+		write: func(s Store) error { return s.Reschedule(j, due, err.Error(), progress) },
 	}
 }
 
 func (r *Runner) park(j Job, err error) outcome {
-	return outcome{result: "parked", err: err, write: func(s Store) error { return s.Park(j, text(err)) }}
+	return outcome{result: "parked", err: err, write: func(s Store) error { return s.Park(j, err.Error()) }}
 }
 
 // settle writes the outcome, as long as the lease lasts: a run whose outcome is lost would count as a crash. That the job is
@@ -161,9 +160,3 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 		}
 	}
 }
-
-// maxError bounds the error that a job keeps for operators, in characters: our words around what somebody else wrote.
-const maxError = 2 * words.MaxForeign
-
-// text is an error fit for a column that operators read.
-func text(err error) string { return words.Line(err.Error(), maxError) }

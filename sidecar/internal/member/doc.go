@@ -6,6 +6,7 @@
 //
 // A member that proposes to us is pending until our operator acts on it: adds it too, offers it an agreement, accepts one, or
 // refuses it. Whoever is not acted on is forgotten after ProposalLife, or before, when others need the room. A refused member may
-// propose again after RefusalLife, and is pending again; until then it is told that it is refused, and why.
+// propose again after RefusalLife, and is pending again; until then it is told that it is refused, and why. One that refused us is
+// qualified when it proposes: our operator wished it before.
 // Policy and credit are steps of Service.qualify; they pass every member for now.
 package member

@@ -61,6 +61,7 @@ type Store interface {
 	List() ([]Partner, error)
 	// Put inserts (Version 0) or compares and swaps; fault.Conflict. It returns the stored record with its new version.
 	Put(Partner) (Partner, error)
-	// Remove forgets a partner with whom nothing was signed by us, and the agreements that it offered; fault.NotFound.
+	// Remove forgets a partner with whom nothing was signed by us, and the agreements that it offered; fault.NotFound,
+	// fault.Precondition partner_signed where our signature is under an agreement with it.
 	Remove(origin string) error
 }

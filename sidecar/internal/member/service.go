@@ -119,9 +119,13 @@ func (s *Service) propose(info trust.Info, role Role) (string, error) {
 func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state State, document string) (Partner, error) {
 	var out Partner
 	var dropped []drop
-	err := s.Work.Do(ctx, func(tx Tx) error {
-		dropped = nil
+	var full error // told after the commit: what expired goes all the same
+	err := s.Work.Do(ctx, func(tx Tx) (err error) {
+		full = nil
 		now := s.Now()
+		if dropped, err = expire(tx, now); err != nil {
+			return err
+		}
 		p, err := s.known(tx, info, state, now)
 		if err != nil {
 			return err
@@ -137,17 +141,20 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		if !p.Has(role) {
 			p.Roles = append(slices.Clone(p.Roles), role)
 		}
+		refusedUs := p.State == Refused && p.RefusedUntil.IsZero()
 		switch {
+		case state == Pending && (p.State == Proposed || refusedUs):
+			// Our operator proposed too and wants it already, whatever the member said before.
+			p, err = p.Move(s.qualify(p))
 		case state == Pending && (p.State == "" || p.State == Refused):
-			if dropped, err = s.makeRoom(tx, info.Origin, now); err != nil {
+			var gaveWay []drop
+			if gaveWay, full, err = s.makeRoom(tx, info.Origin); err != nil || full != nil {
 				return err
 			}
+			dropped = append(dropped, gaveWay...)
 			p, err = p.Move(Pending)
 		case p.State == "", p.State == Refused:
 			p, err = p.Move(state)
-		case p.State == Proposed && state == Pending:
-			// Both sides proposed; our operator wants it already.
-			p, err = p.Move(s.qualify(p))
 		}
 		if err != nil {
 			return err
@@ -160,7 +167,7 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		return Partner{}, fmt.Errorf("pin partner %s: %w", info.Origin, err)
 	}
 	s.tell(dropped)
-	return out, nil
+	return out, full
 }
 
 // known is the partner as pinned, or a new one. One that we refused never had its keys compared with anybody: once a proposal of it
@@ -256,20 +263,21 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	return partner.answer(), nil
 }
 
-// Get reads a partner; fault.NotFound.
+// Get reads a partner; fault.NotFound, for one whose proposal has expired too.
 func (s *Service) Get(ctx context.Context, origin string) (p Partner, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		p, err = tx.Partners().Get(origin)
+		p, err = Read(tx, origin, s.Now())
 		return err
 	})
 	return p, err
 }
 
-// List lists partners by origin.
+// List lists partners by origin, less those whose proposal has expired.
 func (s *Service) List(ctx context.Context) (list []Partner, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		list, err = tx.Partners().List()
 		return err
 	})
-	return list, err
+	now := s.Now()
+	return slices.DeleteFunc(list, func(p Partner) bool { return p.expired(now) }), err
 }

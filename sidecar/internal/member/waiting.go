@@ -40,42 +40,72 @@ func (s *Service) tell(dropped []drop) {
 	}
 }
 
-// makeRoom lets one more proposal wait. What waited too long is forgotten first, then the one that waits longest: it was nobody's
-// wish here, and may propose again. One party cannot drive out the others, for only so many of a site wait at once.
-func (s *Service) makeRoom(tx Tx, origin string, now time.Time) ([]drop, error) {
+// expired reports whether the proposal waited too long for our operator: whoever reads it then finds nobody.
+func (p Partner) expired(now time.Time) bool {
+	return p.State == Pending && now.Sub(p.UpdatedAt) >= ProposalLife
+}
+
+// Read is a partner of ours now; fault.NotFound, for one whose proposal has expired too.
+func Read(tx Tx, origin string, now time.Time) (Partner, error) {
+	p, err := tx.Partners().Get(origin)
+	if err == nil && p.expired(now) {
+		return Partner{}, fault.New(fault.NotFound, "partner_not_found", "there is no partner %s: its proposal waited for %d days and is forgotten",
+			origin, ProposalLife/(24*time.Hour)).Do("hanse partner add " + origin + ", or the member proposes again")
+	}
+	return p, err
+}
+
+// waiting are the proposals that wait for our operator, the longest first.
+func waiting(tx Tx) ([]Partner, error) {
 	all, err := tx.Partners().List()
+	all = slices.DeleteFunc(all, func(p Partner) bool { return p.State != Pending })
+	slices.SortStableFunc(all, func(a, b Partner) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
+	return all, err
+}
+
+// forget removes proposals. One with whom we signed something nevertheless stays.
+func forget(tx Tx, proposals []Partner, why string) (dropped []drop, err error) {
+	for _, p := range proposals {
+		err := tx.Partners().Remove(p.Origin)
+		if fault.Is(err, fault.Precondition) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		dropped = append(dropped, drop{p, why})
+	}
+	return dropped, nil
+}
+
+// expire forgets whoever waited too long.
+func expire(tx Tx, now time.Time) ([]drop, error) {
+	all, err := waiting(tx)
 	if err != nil {
 		return nil, err
 	}
-	var waiting []Partner
-	var dropped []drop
+	return forget(tx, slices.DeleteFunc(all, func(p Partner) bool { return !p.expired(now) }), "expired")
+}
+
+// makeRoom lets one more proposal wait, or says that a site has too many. The one that waits longest gives way: it was nobody's wish
+// here, and may propose again. One party cannot drive out the others, for only so many of a site wait at once.
+func (s *Service) makeRoom(tx Tx, origin string) (dropped []drop, full, err error) {
+	all, err := waiting(tx)
+	if err != nil {
+		return nil, nil, err
+	}
 	ofSite, site := 0, s.Site(origin)
 	for _, p := range all {
-		switch {
-		case p.State != Pending:
-		case now.Sub(p.UpdatedAt) >= ProposalLife:
-			dropped = append(dropped, drop{p, "expired"})
-		default:
-			waiting = append(waiting, p)
-			if s.Site(p.Origin) == site {
-				ofSite++
-			}
+		if s.Site(p.Origin) == site {
+			ofSite++
 		}
 	}
 	if ofSite >= maxPendingSite {
 		return nil, fault.New(fault.Exhausted, "proposals_site_limit", "%d proposals of %s wait for an operator here", ofSite, site).
-			Do("ask the member over another channel to add you or to refuse some")
+			Do("ask the member over another channel to add you or to refuse some"), nil
 	}
-	slices.SortStableFunc(waiting, func(a, b Partner) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
-	for ; len(waiting) >= maxPending; waiting = waiting[1:] {
-		dropped = append(dropped, drop{waiting[0], "gave way"})
-	}
-	for _, d := range dropped {
-		if err := tx.Partners().Remove(d.partner.Origin); err != nil {
-			return nil, err
-		}
-	}
-	return dropped, nil
+	dropped, err = forget(tx, all[:max(0, len(all)-maxPending+1)], "gave way")
+	return dropped, nil, err
 }
 
 // Refuse is our operator's no to a member that waits for its word, with a reason that the member is told when it proposes again. It
@@ -88,7 +118,7 @@ func (s *Service) Refuse(ctx context.Context, origin, reason string) (Partner, e
 	}
 	var out Partner
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		p, err := tx.Partners().Get(origin)
+		p, err := Read(tx, origin, s.Now())
 		if err != nil {
 			return err
 		}

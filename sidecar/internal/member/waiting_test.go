@@ -145,6 +145,60 @@ func TestAProposalThatNobodyActsOnExpires(t *testing.T) {
 	}
 }
 
+// TestAnExpiredProposalIsNobody: where nobody else proposes nothing removes it, and yet nobody finds it or acts on it.
+func TestAnExpiredProposalIsNobody(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if _, err := h.proposes(them, h.moveIn(them)); err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Pass(member.ProposalLife - time.Second)
+	if list := h.partners(); len(list) != 1 {
+		t.Fatalf("a moment before, listed are %v", list)
+	}
+	h.clock.Pass(time.Second)
+	if list := h.partners(); len(list) != 0 {
+		t.Errorf("listed are %v", list)
+	}
+	_, err := h.service.Get(context.Background(), them)
+	refused(t, err, fault.NotFound, "partner_not_found")
+	_, err = h.service.Refuse(context.Background(), them, "No.")
+	refused(t, err, fault.NotFound, "partner_not_found")
+	// Adding it, our operator compares what it shows now.
+	next := h.moveIn(them)
+	if p := h.add(them, member.Reseller); p.State != member.Qualified || p.Thumbprint != next.CurrentKID(keys.Business) {
+		t.Errorf("added as %+v", p)
+	}
+	if want := []string{them + " expired"}; !slices.Equal(h.dropped, want) {
+		t.Errorf("dropped %v, want %v", h.dropped, want)
+	}
+}
+
+// TestWhatExpiredGoesThoughTheNextIsRefused: a site that has no room left keeps nothing of another alive.
+func TestWhatExpiredGoesThoughTheNextIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.waits("https://old.example", member.ProposalLife+time.Hour)
+	for i := range 10 {
+		h.waits(fmt.Sprintf("https://n%d.flood.example", i), time.Hour)
+	}
+	const next = "https://new.flood.example"
+	_, err := h.proposes(next, h.moveIn(next))
+	refused(t, err, fault.Exhausted, "proposals_site_limit")
+	if want := []string{"https://old.example expired"}; !slices.Equal(h.dropped, want) {
+		t.Errorf("dropped %v, want %v", h.dropped, want)
+	}
+	kept := 0
+	err = h.service.Work.View(context.Background(), func(tx member.Tx) error {
+		list, err := tx.Partners().List()
+		kept = len(list)
+		return err
+	})
+	if err != nil || kept != 10 {
+		t.Errorf("%d are kept, %v", kept, err)
+	}
+}
+
 func TestWhatAMemberOfferedGoesWithIt(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -261,8 +315,89 @@ func TestAMemberThatRefusedUsMayProposeLater(t *testing.T) {
 	if p.State != member.Refused || !strings.HasPrefix(p.Refusal, "No [31mtrade with you!!") || len(p.Refusal) > 300 || !p.RefusedUntil.IsZero() {
 		t.Fatalf("it is %+v", p)
 	}
-	if answer, err := h.proposes(them, theirs); err != nil || answer.State != member.Pending {
+	if answer, err := h.proposes(them, theirs); err != nil || answer != (member.Answer{State: member.Qualified}) {
 		t.Fatalf("when it proposes it is %+v, %v", answer, err)
+	}
+	if p, err := h.service.Get(context.Background(), them); err != nil || p.State != member.Qualified || p.Refusal != "" {
+		t.Errorf("it is %+v, %v", p, err)
+	}
+}
+
+// TestWhatWeSignedIsNotForgotten: a partner whose key our operator compared and to whom we offered an agreement refuses us, changes
+// its mind a year later, and finds the agreement and the key where they were, however many others proposed.
+func TestWhatWeSignedIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	theirs := h.moveIn(them)
+	key := theirs.CurrentKID(keys.Business)
+	if _, err := h.service.Add(context.Background(), them, member.Reseller, key); err != nil {
+		t.Fatal(err)
+	}
+	offered := agreement.Agreement{ID: "agr-1", Supplier: self, Reseller: them, State: agreement.Offered, SupplierJWS: "ours"}
+	err := h.store.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Put(offered); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.answer = member.Refused
+	if p := h.add(them, member.Reseller); p.State != member.Refused {
+		t.Fatalf("it is %+v", p)
+	}
+	if answer, err := h.proposes(them, theirs); err != nil || answer.State != member.Qualified {
+		t.Fatalf("when it proposes it is %+v, %v", answer, err)
+	}
+	h.clock.Pass(365 * 24 * time.Hour)
+	if _, err := h.proposes(third, h.moveIn(third)); err != nil {
+		t.Fatal(err)
+	}
+	h.exchange(them)
+	_, err = h.service.Add(context.Background(), them, member.Reseller, "")
+	refused(t, err, fault.Denied, "key_discontinuity")
+	if p, err := h.service.Get(context.Background(), them); err != nil || p.Thumbprint != key || p.State != member.Qualified {
+		t.Errorf("it is %+v, %v", p, err)
+	}
+	err = h.store.View(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Get(self, "agr-1"); return err })
+	if err != nil {
+		t.Errorf("what we offered: %v", err)
+	}
+}
+
+// TestOnlyWhatIsUnsignedIsRemoved asks the store itself, whatever state the partner is in.
+func TestOnlyWhatIsUnsignedIsRemoved(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		agreement agreement.Agreement
+		signed    bool
+	}{
+		"it offered":          {agreement.Agreement{Supplier: them, Reseller: self, SupplierJWS: "theirs", State: agreement.Offered}, false},
+		"we accepted":         {agreement.Agreement{Supplier: them, Reseller: self, SupplierJWS: "theirs", ResellerJWS: "ours", State: agreement.Agreed}, true},
+		"we offered":          {agreement.Agreement{Supplier: self, Reseller: them, SupplierJWS: "ours", State: agreement.Offered}, true},
+		"another one offered": {agreement.Agreement{Supplier: third, Reseller: self, SupplierJWS: "theirs", State: agreement.Offered}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.waits(them, time.Hour)
+			c.agreement.ID = "agr-1"
+			err := h.store.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Put(c.agreement); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = h.store.Do(context.Background(), func(tx *store.Tx) error { return tx.Partners().Remove(them) })
+			if c.signed {
+				refused(t, err, fault.Precondition, "partner_signed")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			left := 0
+			err = h.store.View(context.Background(), func(tx *store.Tx) error {
+				list, err := tx.Agreements().List()
+				left = len(list)
+				return err
+			})
+			if want := c.signed || c.agreement.Supplier == third; err != nil || (left == 1) != want || (h.state(them) != "") != c.signed {
+				t.Errorf("%d agreements are left, the partner is %q, %v", left, h.state(them), err)
+			}
+		})
 	}
 }
 

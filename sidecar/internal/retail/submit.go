@@ -80,9 +80,10 @@ func (s *Service) openReceipt(r order.Receipt, partner member.Partner, correlati
 // because an attempt before this one may have been accepted. What waiting cannot mend is parked for an operator.
 func (s *Service) submitFailed(ctx context.Context, j job.Job, cause error) error {
 	reason := reasonUnreachable
-	switch fault.KindOf(cause) {
-	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Conflict:
-		reason, cause = reasonCheck, &job.ParkError{Err: cause}
+	cause = job.Decided(cause)
+	var parked *job.ParkError
+	if errors.As(cause, &parked) {
+		reason = reasonCheck
 	}
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		o, i, err := tx.RetailOrders().ByCorrelation(j.Key)

@@ -64,8 +64,9 @@ func (f *families) give(n uint32) {
 	}
 }
 
-// Family gives the ids of the listings of a listing's family, itself among them, at most so many, by currency, price and id;
-// one that stands alone or is not there has none.
+// Family gives the ids of the listings of a listing's family by currency, price and id; one that stands alone or is not there has
+// none. It is itself among them: of more than the most, 1 or more, the first are given, and it in place of the last where it comes
+// later.
 func (x *Index) Family(id string, most int) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -87,6 +88,9 @@ func (x *Index) Family(id string, most int) []string {
 		}
 	}
 	slices.SortFunc(found, place.compare)
+	if self := slices.IndexFunc(found, func(p place) bool { return p.id == id }); self >= most {
+		found[most-1] = found[self]
+	}
 	var ids []string
 	for _, p := range found[:min(most, len(found))] {
 		ids = append(ids, strings.Clone(p.id))

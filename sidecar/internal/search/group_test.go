@@ -98,8 +98,13 @@ func TestTheListingsOfAFamily(t *testing.T) {
 			t.Errorf("%s: %s, want %s", id, got, want)
 		}
 	}
-	if got := x.Family("n1", 2); len(got) != 2 {
-		t.Errorf("more than asked for: %v", got)
+	for id, want := range map[string]string{"n1": "n2 n1", "n2": "n2 n3", "n3": "n2 n3", "n4": "n2 n4"} {
+		if got := strings.Join(x.Family(id, 2), " "); got != want {
+			t.Errorf("two of the family of %s: %s, want %s", id, got, want)
+		}
+	}
+	if got := strings.Join(x.Family("n1", 1), " "); got != "n1" {
+		t.Errorf("one of the family of n1: %s", got)
 	}
 	x.Delete("n2")
 	moved := plans()[2]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -115,6 +116,12 @@ func (s jobs) mine(j job.Job, statement string, more ...any) error {
 	return err
 }
 
+// maxJobError bounds the error that a job keeps for operators, in characters: our words around what somebody else wrote.
+const maxJobError = 2 * text.MaxForeign
+
+// told is an error as a job keeps it, whoever wrote it: a partner, an adapter, or the order that it is about.
+func told(lastError string) string { return text.Line(lastError, maxJobError) }
+
 func (s jobs) Finish(j job.Job) error { return s.mine(j, `DELETE FROM job`) }
 
 func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bool) error {
@@ -123,7 +130,7 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 		attempts = 0
 	}
 	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6,
-		attempts = $7, crashes = $8`, ns(due), lastError, attempts, j.Crashes)
+		attempts = $7, crashes = $8`, ns(due), told(lastError), attempts, j.Crashes)
 	if err == nil && !due.After(s.tx.s.cfg.Now()) {
 		s.tx.wake(unit.Jobs) // a later one is found by the runners' polls
 	}
@@ -131,7 +138,7 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 }
 
 func (s jobs) Park(j job.Job, lastError string) error {
-	return s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, lastError)
+	return s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
 }
 
 func (s jobs) Retry(id int64, now time.Time) error {

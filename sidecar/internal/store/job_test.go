@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -218,6 +219,40 @@ func TestALeaseIsExclusive(t *testing.T) {
 		for i := range holders {
 			if got := holders[i].Load(); got != 1 {
 				t.Errorf("job %d has %d holders", i, got)
+			}
+		}
+	})
+}
+
+// TestWhatAJobSaysIsFitToRead: an adapter, a partner or a customer's order may have put anything into an error.
+func TestWhatAJobSaysIsFitToRead(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		for name, c := range map[string]struct{ theirs, kept string }{
+			"a zero":          {"a\x00b", `a\x00b`},
+			"a terminal":      {"\x1b[2Jred", `\x1b[2Jred`},
+			"lines":           {"one\ntwo\r\n", `one\ntwo\r\n`},
+			"another order":   {"a\u202Egnp.exe", `a\u202egnp.exe`},
+			"no text":         {"\xff", `\xff`},
+			"as much as fits": {strings.Repeat("x", 400), strings.Repeat("x", 400)},
+			"more":            {strings.Repeat("x", 1<<20), strings.Repeat("x", 400) + "… (1048176 more characters)"},
+			"our own words":   {"Größe is missing", "Größe is missing"},
+		} {
+			for how, write := range map[string]func(jobs job.Store, j job.Job) error{
+				"parked":      func(jobs job.Store, j job.Job) error { return jobs.Park(j, c.theirs) },
+				"rescheduled": func(jobs job.Store, j job.Job) error { return jobs.Reschedule(j, start, c.theirs, false) },
+			} {
+				key := name + " " + how
+				do(t, s, func(tx *store.Tx) error {
+					must(0, tx.Jobs().At("order.provision", key, them, start))
+					return write(tx.Jobs(), must(tx.Jobs().Lease(the(tx, key), "me", start.Add(time.Minute))))
+				})
+				view(t, s, func(tx *store.Tx) error {
+					if got := the(tx, key).LastError; got != c.kept {
+						t.Errorf("%s: it says %.500q", key, got)
+					}
+					return nil
+				})
 			}
 		}
 	})

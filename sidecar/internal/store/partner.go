@@ -52,6 +52,9 @@ func (p partners) Put(m member.Partner) (member.Partner, error) {
 }
 
 func (p partners) Remove(origin string) error {
+	if err := p.unsigned(origin); err != nil {
+		return err
+	}
 	n, err := p.tx.exec(`DELETE FROM partner WHERE origin = $1`, origin)
 	if err != nil {
 		return err
@@ -60,8 +63,22 @@ func (p partners) Remove(origin string) error {
 		return fault.New(fault.NotFound, "partner_not_found", "there is no partner %s", origin)
 	}
 	p.tx.wake(unit.Partners)
-	_, err = p.tx.exec(`DELETE FROM agreement WHERE supplier = $1 OR reseller = $1`, origin)
+	_, err = p.tx.exec(`DELETE FROM agreement WHERE supplier = $1`, origin)
 	return err
+}
+
+// unsigned refuses a partner to whom we signed something: what we offered, or accepted, is not ours to forget.
+func (p partners) unsigned(origin string) error {
+	list, err := agreements(p).list(`SELECT version, record FROM agreement WHERE supplier = $1 OR reseller = $1`, origin)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if a.Reseller == origin || a.ResellerJWS != "" {
+			return fault.New(fault.Precondition, "partner_signed", "we signed agreement %s with %s", a.ID, origin)
+		}
+	}
+	return nil
 }
 
 func fillPartner(rec *storepb.Partner, m member.Partner) {

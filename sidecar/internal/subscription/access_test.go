@@ -43,7 +43,7 @@ func TestWhatASupplierRefusesForGoodIsParked(t *testing.T) {
 		"no such subscription":     {fault.New(fault.NotFound, "subscription_not_found", "nothing"), true, "subscription_not_found"},
 		"an invalid receipt":       {fault.New(fault.Invalid, "document_malformed", "text"), true, "document_malformed"},
 		"other access data":        {fault.New(fault.Conflict, "access_digest", "text"), true, "access_digest"},
-		"a partnership on hold":    {fault.New(fault.Precondition, "partnership_state", "text"), false, "partnership_state"},
+		"a state that forbids it":  {fault.New(fault.Precondition, "partnership_state", "text"), true, "partnership_state"},
 		"not allowed now":          {fault.New(fault.Denied, "scope_denied", "text"), false, "scope_denied"},
 		"not recognised now":       {fault.New(fault.Unauthenticated, "assertion_key", "text"), false, "assertion_key"},
 		"too much":                 {fault.New(fault.Exhausted, "rate_limited", "text"), false, "rate_limited"},
