@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hanse-market/hanse/sdk"
 	"github.com/hanse-market/hanse/sdk/web"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // storefrontPath is where the storefront lies on the portal listener, and by default below a portal's own origin.
@@ -24,6 +27,8 @@ const (
 	askTimeout = 5 * time.Second
 	// maxIdentity bounds its answer.
 	maxIdentity = 4 << 10
+	// maxCustomer bounds a customer's id, as sessions do.
+	maxCustomer = 200
 )
 
 // storefront serves the elements and what browsers may call, for a portal in any language. It is sdk.Storefront over memory: the
@@ -137,34 +142,56 @@ func (d storefrontDoor) ask(r *http.Request) (string, error) {
 	return "", fmt.Errorf("it answers %s", res.Status)
 }
 
-// identity reads {"customer": "ID"}; portals that number their customers write the number.
+// identity reads {"customer": "ID"}; portals that number their customers write the number, from 1. What their languages have for
+// nobody is nobody: null, false, 0, "0", "" and no such name. An id that two readers could take for two customers, or that stands
+// for several, is refused: orders and access data hang on it.
 func identity(body io.Reader) (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(body, maxIdentity+1))
 	if err != nil {
 		return "", err
 	}
-	if len(raw) > maxIdentity {
-		return "", fmt.Errorf("its answer is longer than %d bytes", maxIdentity)
+	value, err := text.DecodeJSON(raw, text.Limits{Bytes: maxIdentity, Depth: 32, Values: maxIdentity})
+	if err != nil {
+		return "", fmt.Errorf(`its answer is not JSON like {"customer": "ID"}: %w`, err)
 	}
-	var answer struct {
-		Customer any `json:"customer"`
+	answer, ok := value.(map[string]any)
+	if !ok {
+		return "", errors.New(`its answer is JSON, but not like {"customer": "ID"}`)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	if err := decoder.Decode(&answer); err != nil {
-		return "", errors.New(`its answer is not JSON like {"customer": "ID"}`)
+	for name := range answer {
+		if name != "customer" && strings.EqualFold(name, "customer") {
+			return "", fmt.Errorf(`its answer has %q; write "customer"`, text.Shorten(name))
+		}
 	}
-	switch id := answer.Customer.(type) {
+	switch id := answer["customer"].(type) {
 	case nil:
 		return "", nil
+	case bool:
+		if !id {
+			return "", nil
+		}
 	case string:
-		return id, nil
+		return written(id)
 	case json.Number:
-		if _, err := id.Int64(); err == nil {
-			return id.String(), nil
+		if n, err := id.Int64(); err == nil {
+			return written(strconv.FormatInt(max(n, 0), 10))
 		}
 	}
 	return "", errors.New(`"customer" in its answer is neither a text nor a whole number`)
+}
+
+// written is an id as the portal wrote it.
+func written(id string) (string, error) {
+	switch {
+	case id == "0":
+		return "", nil
+	case len(id) > maxCustomer:
+		return "", fmt.Errorf(`"customer" in its answer is longer than %d bytes`, maxCustomer)
+	case strings.ContainsRune(id, utf8.RuneError):
+		// What stands here for half a surrogate or a byte that is not UTF-8 is the same for all of them.
+		return "", errors.New(`"customer" in its answer has a character that was lost, U+FFFD or half a surrogate pair; write it in UTF-8`)
+	}
+	return id, nil
 }
 
 // unavailable answers as sdk.Storefront does.
