@@ -1,13 +1,16 @@
 package sidecar_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -37,11 +40,19 @@ func saying(status int, body string) func(http.ResponseWriter) {
 	}
 }
 
-// front runs a sidecar with a storefront and serves its portal listener; portal says whether the portal client is there.
+// front serves the portal listener of a sidecar with a storefront; portal says whether the portal client is there.
 func front(t *testing.T, storefront sidecar.Storefront, portal bool) string {
 	t.Helper()
+	server := httptest.NewServer(door(t, storefront, portal, slog.New(slog.DiscardHandler)))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// door runs a sidecar with a storefront.
+func door(t *testing.T, storefront sidecar.Storefront, portal bool, log *slog.Logger) http.Handler {
+	t.Helper()
 	s, err := sidecar.New(t.Context(), sidecar.Config{
-		Dev: true, DataDir: t.TempDir(), DevCADir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Storefront: storefront,
+		Dev: true, DataDir: t.TempDir(), DevCADir: t.TempDir(), Logger: log, Storefront: storefront,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +60,7 @@ func front(t *testing.T, storefront sidecar.Storefront, portal bool) string {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	server := httptest.NewServer(s.PortalHandler())
 	t.Cleanup(func() {
-		server.Close()
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -65,7 +74,98 @@ func front(t *testing.T, storefront sidecar.Storefront, portal bool) string {
 			t.Fatal(err)
 		}
 	}
-	return server.URL
+	return s.PortalHandler()
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+// about are the lines that hold a text.
+func (l *lines) about(text string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(strings.Split(l.buf.String(), "\n"), func(line string) bool { return !strings.Contains(line, text) })
+}
+
+func TestStorefront_SaysThatThePortalRedirects(t *testing.T) {
+	page := &asked{}
+	backend := httptest.NewServer(page)
+	defer backend.Close()
+	const whoami = "/index.php?route=whoami"
+	host := strings.TrimPrefix(backend.URL, "http://")
+	for name, tc := range map[string]struct {
+		status int
+		to     string
+		want   int
+		logged string
+	}{
+		"to the login page":            {302, "/login?from=secret", 401, "with a redirect to /login, "},
+		"to the login page, elsewhere": {303, "https://login.example/start", 401, "with a redirect to /start, "},
+		"to another page of one file":  {302, "/index.php?route=login", 401, "with a redirect to /index.php, "},
+		"to https":                     {301, "https://" + host + whoami, 503, "it answers 301 Moved Permanently to https://" + host + "/index.php, the same page"},
+		"to https, for now":            {307, "https://" + host + whoami, 503, "the same page"},
+		"to another host":              {308, "http://www.shop.example" + whoami, 503, "to http://www.shop.example/index.php, the same page"},
+		"to another port":              {302, "http://127.0.0.1:1" + whoami, 503, "the same page"},
+		"to itself":                    {302, whoami, 503, "the same page"},
+		"with a slash at its end":      {301, "/index.php/?route=whoami", 503, "the same page"},
+		"nowhere":                      {302, "", 503, "it answers 302 Found without saying where to"},
+		"to what is no address":        {302, "http://[", 503, "failed to parse Location header"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page.answer.Store(func(w http.ResponseWriter) {
+				if tc.to != "" {
+					w.Header().Set("Location", tc.to)
+				}
+				w.WriteHeader(tc.status)
+			})
+			log := &lines{}
+			server := httptest.NewServer(door(t, sidecar.Storefront{Portal: "shop", SessionURL: backend.URL + whoami}, true, slog.New(slog.NewTextHandler(log, nil))))
+			defer server.Close()
+			for range 3 {
+				if res, body := browse(t, http.MethodPost, server.URL+"/hanse/session", map[string]string{"Cookie": "sid=1"}); res.StatusCode != tc.want {
+					t.Fatalf("answered with %d: %s", res.StatusCode, body)
+				}
+			}
+			got := log.about(tc.logged)
+			if len(got) == 0 || !strings.Contains(got[0], "level=WARN") || strings.Contains(got[0], "secret") {
+				t.Errorf("the log says %q of %q", got, tc.logged)
+			}
+			if tc.want == 401 && len(got) != 1 {
+				t.Errorf("it says so %d times for three visitors", len(got))
+			}
+		})
+	}
+}
+
+func TestStorefront_SaysNothingOfABrowserThatWentAway(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		leave()
+		<-r.Context().Done()
+	}))
+	defer backend.Close()
+	log := &lines{}
+	handler := door(t, sidecar.Storefront{Portal: "shop", SessionURL: backend.URL}, true, slog.New(slog.NewTextHandler(log, nil)))
+	for _, when := range []string{"while the portal was asked", "before"} {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://shop.example/hanse/session", http.NoBody)
+		r.Header.Set("Cookie", "sid=1")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		if ctx.Err() == nil {
+			t.Fatal("the browser is still there")
+		}
+		if got := slices.Concat(log.about("WARN"), log.about("ERROR")); len(got) != 0 {
+			t.Errorf("of one that left %s the log says %q", when, got)
+		}
+	}
 }
 
 func browse(t *testing.T, method, url string, header map[string]string) (*http.Response, string) {
