@@ -104,6 +104,11 @@ func (p *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnsupportedMediaType, connect.CodeInvalidArgument, "content_type", "the content type is not one of Connect's")
 		return
 	}
+	r = r.Clone(r.Context())
+	if !hasToken(r.Header.Get("Authorization")) {
+		// Of a page behind HTTP Basic the browser sends the portal's password along; it is no session, and not the sidecar's.
+		r.Header.Del("Authorization")
+	}
 	if r.Header.Get("Authorization") == "" && need != visitors {
 		refuse(w, http.StatusUnauthorized, connect.CodeUnauthenticated, "session_required", "the call needs a customer session")
 		return
@@ -116,13 +121,19 @@ func (p *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	// The call has arrived; the server's ReadTimeout must not end a watch stream now.
 	_ = control.SetReadDeadline(time.Time{})
-	r = r.Clone(r.Context())
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	if r.Header.Get("Authorization") == "" {
 		r.Header.Set("Authorization", "Bearer "+p.key)
 		r.Header.Del("Origin") // a portal key is not bound to an origin
 	}
 	p.proxy.ServeHTTP(&patient{ResponseWriter: w, control: control}, r)
+}
+
+// hasToken reports whether an Authorization header has a token, RFC 6750 section 2.1; a scheme's case does not matter, RFC 9110
+// section 11.1.
+func hasToken(authorization string) bool {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	return strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
 func refuseBody(w http.ResponseWriter, err error) {
