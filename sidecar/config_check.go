@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/adapters/builtin"
 )
 
@@ -30,9 +29,7 @@ func (c Config) Check() error {
 	if !c.Dev {
 		p.found("tls", "name a PEM chain in tls.cert_file and its key in tls.key_file", second(c.PeerTLS()))
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Adapters.Connections)) {
-		c.checkConnection(p, name)
-	}
+	c.checkConnections(p)
 	return errors.Join(p.errs...)
 }
 
@@ -50,27 +47,41 @@ func (p *problems) found(key, action string, err error) {
 	}
 }
 
-func (c Config) checkConnection(p *problems, name string) {
+// checkConnections fits each connection to its adapter alone, which says whose fault it is, and then all to each other.
+func (c Config) checkConnections(p *problems) {
+	var all []builtin.Connection
+	good := true
+	for _, name := range c.connectionNames() {
+		conn, ok := c.checkConnection(p, name)
+		all, good = append(all, conn), good && ok
+	}
+	if good {
+		p.found("adapters.connections", "correct what they share", c.fit(all...))
+	}
+}
+
+func (c Config) checkConnection(p *problems, name string) (conn builtin.Connection, good bool) {
 	key := "adapters.connections." + name
-	conn := c.Adapters.Connections[name]
-	if c.Platforms[conn.Adapter] != nil {
-		return
-	}
 	known := builtin.ConnectionSchemas()
-	if known[conn.Adapter] == nil {
-		p.add(key+".adapter", "use "+strings.Join(slices.Sorted(maps.Keys(known)), " or "), "there is no adapter %q", conn.Adapter)
-		return
+	if adapter := c.Adapters.Connections[name].Adapter; known[adapter] == nil {
+		p.add(key+".adapter", "use "+strings.Join(slices.Sorted(maps.Keys(known)), " or "), "there is no adapter %q", adapter)
+		return conn, false
 	}
-	resolved, err := c.Connection(name)
+	conn, err := c.builtinConnection(name)
 	if err != nil {
 		p.found(key+".config", "make what it refers to readable for the sidecar", err)
-		return
+		return conn, false
 	}
-	made, err := builtin.New(builtin.Config{Connections: []builtin.Connection{{
-		Adapter: conn.Adapter, Connection: adapters.Connection{Name: name, Config: resolved.Config},
-	}}, Logger: c.Logger, Now: c.Now})
+	err = c.fit(conn)
 	p.found(key+".config", "correct what it names", err)
+	return conn, err == nil
+}
+
+// fit makes the adapters of connections and starts nothing.
+func (c Config) fit(connections ...builtin.Connection) error {
+	made, err := c.newBuiltin(connections...)
 	for _, a := range made {
 		_ = a.Close()
 	}
+	return err
 }

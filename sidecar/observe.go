@@ -145,22 +145,27 @@ func (s *Sidecar) readiness() []metrics.Check {
 	}
 }
 
-// house describes the sidecar to its operator.
+// countsTimeout is how long a status page waits for its counts: longer than a probe, shorter than its reader.
+const countsTimeout = 10 * time.Second
+
+// house describes the sidecar to its operator, best when it is not well: an error says why the counts could not be read, and the
+// house comes without them.
 func (s *Sidecar) house(ctx context.Context) (operator.House, error) {
-	dataDir, err := filepath.Abs(s.cfg.DataDir)
-	if err != nil {
-		return operator.House{}, err
-	}
 	h := operator.House{
-		Origin: s.cfg.Origin, Version: ReadBuild().Version, File: s.cfg.File, DataDir: dataDir, Database: s.cfg.Database.Driver, Started: s.started,
+		Origin: s.cfg.Origin, Version: ReadBuild().Version, File: s.cfg.File, DataDir: s.cfg.DataDir, Database: s.cfg.Database.Driver, Started: s.started,
 	}
-	for _, c := range s.readiness() {
+	if full, err := filepath.Abs(h.DataDir); err == nil {
+		h.DataDir = full
+	}
+	for _, c := range metrics.Ask(ctx, s.readiness()) {
 		problem := ""
-		if err := c.Func(ctx); err != nil {
-			problem = err.Error()
+		if c.Err != nil {
+			problem = c.Err.Error()
 		}
 		h.Checks = append(h.Checks, operator.Check{Name: c.Name, Problem: problem})
 	}
+	ctx, cancel := context.WithTimeout(ctx, countsTimeout)
+	defer cancel()
 	counts, err := s.snapshot(ctx)
 	if err != nil {
 		return h, err

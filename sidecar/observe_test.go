@@ -6,14 +6,21 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
+	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -71,4 +78,63 @@ func TestMetricsShowPartnersJobsAndWhoWasRefused(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestStatusShowsAPageWhenTheStoreIsDown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := sidecar.New(t.Context(), sidecar.Config{Origin: "https://alpha.localhost:7443", Dev: true, DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	token, err := os.ReadFile(filepath.Join(dir, "operator.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func() *operatorv1.GetStatusResponse {
+		r := httptest.NewRequest(http.MethodPost, operatorv1connect.StatusServiceGetStatusProcedure, strings.NewReader(`{}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		w := httptest.NewRecorder()
+		s.OperatorHandler().ServeHTTP(w, r)
+		var page operatorv1.GetStatusResponse
+		if err := protojson.Unmarshal(w.Body.Bytes(), &page); w.Code != http.StatusOK || err != nil {
+			t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
+		}
+		return &page
+	}
+	problems := func(page *operatorv1.GetStatusResponse) (names []string) {
+		for _, c := range page.GetChecks() {
+			if c.GetProblem() != "" {
+				names = append(names, c.GetName())
+			}
+		}
+		return names
+	}
+	if names := problems(status()); slices.Contains(names, "store") || slices.Contains(names, "counts") || slices.Contains(names, "partners") {
+		t.Fatalf("before: %v", names)
+	}
+	if err := s.CloseStore(); err != nil {
+		t.Fatal(err)
+	}
+	page := status()
+	names := problems(page)
+	for _, want := range []string{"store", "counts", "partners"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no problem with the %s in %v", want, page.GetChecks())
+		}
+	}
+	if page.GetReady() || page.GetOrigin() != "https://alpha.localhost:7443" || page.GetDatabase() != "sqlite" || page.GetStartedAt() == nil {
+		t.Errorf("got %v", page)
+	}
+	// /readyz and the page ask the same.
+	w := httptest.NewRecorder()
+	s.OpsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	for _, c := range page.GetChecks()[:5] {
+		word := map[bool]string{true: "ok ", false: "failed "}[c.GetProblem() == ""]
+		if !strings.Contains(w.Body.String(), word+c.GetName()) {
+			t.Errorf("readyz says of %s otherwise:\n%s", c.GetName(), w.Body)
+		}
+	}
 }

@@ -25,20 +25,15 @@ type platforms struct {
 func (s *Sidecar) openPlatforms() (*platforms, error) {
 	p := &platforms{cfg: s.cfg}
 	var connections []builtin.Connection
-	for name, c := range s.cfg.Adapters.Connections {
-		if s.cfg.Platforms[c.Adapter] != nil {
-			continue
-		}
-		resolved, err := s.cfg.Connection(name)
+	for _, name := range s.cfg.connectionNames() {
+		c, err := s.cfg.builtinConnection(name)
 		if err != nil {
 			return nil, err
 		}
-		connections = append(connections, builtin.Connection{
-			Adapter: c.Adapter, Connection: adapters.Connection{Name: name, Config: resolved.Config},
-		})
+		connections = append(connections, c)
 	}
 	var err error
-	if p.adapters, err = builtin.New(builtin.Config{Connections: connections, Logger: s.cfg.Logger, Now: s.cfg.Now}); err != nil {
+	if p.adapters, err = s.cfg.newBuiltin(connections...); err != nil {
 		return nil, err
 	}
 	for _, a := range p.adapters {
@@ -46,6 +41,30 @@ func (s *Sidecar) openPlatforms() (*platforms, error) {
 	}
 	maps.Copy(p.adapters, s.cfg.Platforms)
 	return p, nil
+}
+
+// connectionNames are those of the built-in adapters, sorted.
+func (c Config) connectionNames() (names []string) {
+	for name, conn := range c.Adapters.Connections {
+		if c.Platforms[conn.Adapter] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// builtinConnection is a connection with its references replaced.
+func (c Config) builtinConnection(name string) (builtin.Connection, error) {
+	resolved, err := c.Connection(name)
+	if err != nil {
+		return builtin.Connection{}, err
+	}
+	return builtin.Connection{Adapter: resolved.Adapter, Connection: adapters.Connection{Name: name, Config: resolved.Config}}, nil
+}
+
+func (c Config) newBuiltin(connections ...builtin.Connection) (map[string]adapters.Adapter, error) {
+	return builtin.New(builtin.Config{Connections: connections, Logger: c.Logger, Now: c.Now})
 }
 
 // Connection implements provision.Connections: the secrets are resolved now and held no longer than the call.

@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/adapters"
@@ -28,22 +26,6 @@ func (a *Adapter) Validate(ctx context.Context, req adapters.Request) error {
 		return err
 	}
 	return s.ownUsers(command[0])
-}
-
-// command is the program's path and leading arguments.
-func (a *Adapter) command(s *settings, name string) ([]string, error) {
-	p, ok := s.Programs[name]
-	if !ok {
-		return nil, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("the connection has no program %q", name)}
-	}
-	if app, ok := strings.CutPrefix(p.Command, "self:"); ok {
-		return append(slices.Clone(a.self), app), nil
-	}
-	path := filepath.Clean(p.Command)
-	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
-		return nil, &adapters.Error{Class: adapters.InvalidInput, Message: fmt.Sprintf("the connection: /programs/%s/command is no program", name)}
-	}
-	return []string{path}, nil
 }
 
 // Apply starts the program, or restarts it when its request has changed, and waits until it is ready.

@@ -42,7 +42,8 @@ import (
 type Config struct {
 	// Connections whose programs Run watches from the start. Others are watched from their first request on.
 	Connections []adapters.Connection
-	// Self is the command that self:NAME stands for, without NAME; default this binary and "app".
+	// Self is the command that self:NAME stands for, without NAME, and knows every NAME that it is asked for; default this binary and
+	// "app", which has those of Inside.
 	Self []string
 	// Logger; default none.
 	Logger *slog.Logger
@@ -55,6 +56,7 @@ type Config struct {
 // Adapter runs programs.
 type Adapter struct {
 	self       []string
+	inside     []string // nil where only the host knows what its Self has
 	log        *slog.Logger
 	now        func() time.Time
 	rand       io.Reader
@@ -93,7 +95,7 @@ func New(cfg Config) (*Adapter, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find own binary: %w", err)
 		}
-		a.self = []string{binary, "app"}
+		a.self, a.inside = []string{binary, "app"}, Inside()
 	}
 	// No proxy, no connection kept: the only server asked is a program of ours.
 	a.http = &http.Client{
@@ -111,6 +113,9 @@ func New(cfg Config) (*Adapter, error) {
 	for _, c := range cfg.Connections {
 		s, err := a.resolveConnection(c)
 		if err != nil {
+			return nil, fmt.Errorf("connection %s: %w", c.Name, err)
+		}
+		if err := a.checkCommands(s); err != nil {
 			return nil, fmt.Errorf("connection %s: %w", c.Name, err)
 		}
 		for _, other := range a.known {

@@ -662,6 +662,53 @@ func TestValidateSaysWhatStandsInTheWay(t *testing.T) {
 	}
 }
 
+func TestNewFindsEveryCommandThatIsNoProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	place := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good, plain := place("good", 0o755), place("plain", 0o644)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(good, link); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		command string
+		self    []string
+		wants   []string
+	}{
+		"a program":                    {good, nil, nil},
+		"a link to one":                {link, nil, nil},
+		"one inside":                   {"self:notes", nil, nil},
+		"one inside the host's binary": {"self:theirs", []string{"/bin/host"}, nil},
+		"none inside":                  {"self:nosuch", nil, []string{"self:nosuch is not inside", "self:notes"}},
+		"no file":                      {filepath.Join(dir, "sleep"), nil, []string{"there is no file " + filepath.Join(dir, "sleep"), "whole path"}},
+		"below a file":                 {filepath.Join(plain, "x"), nil, []string{"not a directory"}},
+		"a folder":                     {dir, nil, []string{"is no file"}},
+		"a device":                     {"/dev/null", nil, []string{"is no file"}},
+		"nobody may execute it":        {plain, nil, []string{plain + " cannot be executed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(Config{Self: c.self, Connections: []adapters.Connection{{Name: "apps", Config: map[string]any{
+				"data_dir": dir, "dev": true, "programs": map[string]any{"good": map[string]any{"command": good}, "it": map[string]any{"command": c.command}},
+			}}}})
+			if (err == nil) != (c.wants == nil) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range append(c.wants, "/programs/it/command is no program") {
+				if err != nil && !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in %v", want, err)
+				}
+			}
+		})
+	}
+}
+
 func TestCallsAboutOneTagWaitForEachOther(t *testing.T) {
 	s := newSite(t, true)
 	req := s.request(t, "tenant-a", "notes")

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -45,6 +48,9 @@ func (a *app) connect() (connection, error) {
 		cfg, _ = cfg.Complete()
 	}
 	if address == "" {
+		if err := a.mayReceiveToken(cfg); err != nil {
+			return connection{}, err
+		}
 		address = "http://" + cfg.Listen.Operator
 	}
 	u, err := url.Parse(address)
@@ -61,6 +67,24 @@ func (a *app) connect() (connection, error) {
 		url:     strings.TrimSuffix(address, "/"),
 		options: []connect.ClientOption{connect.WithInterceptors(bearer(token))},
 	}, nil
+}
+
+// mayReceiveToken refuses to send a token to another machine on the word of a file that merely lies in the working directory: it may
+// have come with something downloaded. The system's own place is root's to write.
+func (a *app) mayReceiveToken(cfg sidecar.Config) error {
+	if a.flags.ConfigFile != "" || cfg.File == "" || cfg.File == systemConfig || a.getenv("HANSE_LISTEN_OPERATOR") != "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(cfg.Listen.Operator)
+	ip, notIP := netip.ParseAddr(host)
+	if err == nil && (host == "" || host == "localhost" || (notIP == nil && (ip.IsLoopback() || ip.IsUnspecified()))) {
+		return nil
+	}
+	return &commandError{
+		Code: exitFailure, Reason: "address_not_named", Field: "listen.operator",
+		Cause:  fmt.Sprintf("%s would send the operator token to %s, and it was found here, not named", cfg.File, cfg.Listen.Operator),
+		Action: "if it is yours, name it with -c, or the address with --operator URL",
+	}
 }
 
 // token reads --token-file, or the file that the sidecar made in its data folder.

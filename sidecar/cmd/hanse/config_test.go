@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/hanse-market/hanse/adapters/process"
 )
 
 func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
@@ -33,6 +38,9 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 		"a certificate that is":  {"origin: https://sidecar.example\ntls:\n  cert_file: absent\n  key_file: absent\n", []string{"2 tls: certificate of the peer listener"}},
 		"a site key for all":     {"dev: true\nsite_key_file: hanse.yaml\n", []string{"2 site_key_file: "}},
 		"a file as data_dir":     {"dev: true\ndata_dir: hanse.yaml\n", []string{"2 data_dir: "}},
+		"one user twice":         {"dev: true\nadapters:\n  connections:\n    a: {adapter: process, config: {data_dir: a, uid_base: 100000, programs: {n: {command: 'self:notes'}}}}\n    b: {adapter: process, config: {data_dir: b, uid_base: 109999, programs: {n: {command: 'self:notes'}}}}\n", []string{"3 adapters.connections: adapter process: connections b and a share user ids"}},
+		"a program not there":    {"dev: true\nadapters:\n  connections:\n    apps:\n      adapter: process\n      config: {dev: true, data_dir: x, programs: {n: {command: sleep}, m: {command: bin/foo}}}\n", []string{"6 adapters.connections.apps.config: adapter process: connection apps: invalid_input: the connection: /programs/m/command is no program: there is no file "}},
+		"none of that name":      {"dev: true\nadapters:\n  connections:\n    apps:\n      adapter: process\n      config: {dev: true, data_dir: x, programs: {n: {command: 'self:nosuch'}}}\n", []string{"self:nosuch is not inside the hanse binary"}},
 		"no YAML":                {"a: [", []string{"0 : read configuration"}},
 		"a list":                 {"- a\n- b\n", []string{"0 : read configuration"}},
 	} {
@@ -74,6 +82,21 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 				t.Errorf("checking left %v, %v", left, err)
 			}
 		})
+	}
+}
+
+func TestConfigCheck_KnowsTheProgramsInside(t *testing.T) {
+	parser, err := kong.New(&cli{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, app := range childOf(parser.Model.Node, "app").Children {
+		have = append(have, app.Name)
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, process.Inside()) {
+		t.Errorf("hanse app has %v, self: is refused for all but %v", have, process.Inside())
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -48,6 +49,16 @@ func TestConfiguration_TheFirstPlaceWithAFileIsTaken(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = os.Chown(first, 0, 0) })
 		}, []string{first, second}, "", "belongs to another user"},
+		"somebody else's link to ours": {func(t *testing.T) {
+			if os.Geteuid() != 0 {
+				t.Skip("only root can give a link away; run the tests as root to see this one")
+			}
+			at := filepath.Join(dir, "theirs.yaml")
+			link(t, second, at)
+			if err := os.Lchown(at, 12345, 12345); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{filepath.Join(dir, "theirs.yaml"), second}, "", "belongs to another user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tc.before != nil {
@@ -93,6 +104,53 @@ func TestConfiguration_OfTheWorkingDirectoryGivesAddressAndToken(t *testing.T) {
 	}
 	if got := hanse(t, nil, "", "job", "list"); got.code != exitAuth || !strings.Contains(got.stderr, "/etc/hanse/hanse.yaml") {
 		t.Errorf("elsewhere: %+v", got)
+	}
+}
+
+func TestConfiguration_FoundAndNotNamedSendsNoTokenToAnotherMachine(t *testing.T) {
+	const away = "192.0.2.1:7070"
+	for name, tc := range map[string]struct {
+		listen string
+		flags  func(file string) cli
+		env    map[string]string
+		sends  bool
+	}{
+		"this machine":                 {"127.0.0.1:7070", nil, nil, true},
+		"this machine, IPv6":           {"'[::1]:7070'", nil, nil, true},
+		"this machine by name":         {"localhost:7070", nil, nil, true},
+		"all addresses of it":          {"0.0.0.0:7070", nil, nil, true},
+		"all addresses, unwritten":     {"':7070'", nil, nil, true},
+		"another machine":              {away, nil, nil, false},
+		"another machine by name":      {"collector.example:7070", nil, nil, false},
+		"a name like this machine's":   {"localhost.evil.example:7070", nil, nil, false},
+		"a name that DNS may answer":   {"evil.localhost:7070", nil, nil, false},
+		"a token by variable":          {away, nil, map[string]string{"HANSE_OPERATOR_TOKEN": token}, false},
+		"a token file by flag":         {away, func(f string) cli { return cli{TokenFile: filepath.Join(filepath.Dir(f), "state", "operator.token")} }, nil, false},
+		"no address":                   {"nonsense", nil, nil, false},
+		"the file is named":            {away, func(f string) cli { return cli{ConfigFile: f} }, nil, true},
+		"the address is named":         {away, func(string) cli { return cli{Operator: "http://" + away} }, nil, true},
+		"the address is a variable's":  {away, nil, map[string]string{"HANSE_OPERATOR": "http://" + away}, true},
+		"the listener is a variable's": {"127.0.0.1:7070", nil, map[string]string{"HANSE_LISTEN_OPERATOR": away}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "hanse.yaml")
+			write(t, file, "origin: https://a.example\ntls: {terminated_in_front: true}\ndata_dir: state\nlisten: {operator: "+tc.listen+"}\n")
+			write(t, filepath.Join(dir, "state", "operator.token"), token+"\n")
+			t.Chdir(dir)
+			flags := cli{}
+			if tc.flags != nil {
+				flags = tc.flags(file)
+			}
+			a := &app{flags: &flags, getenv: func(name string) string { return tc.env[name] }}
+			_, err := a.connect()
+			if tc.sends && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if failure := (&commandError{}); !tc.sends && (!errors.As(err, &failure) || failure.Reason != "address_not_named" || !strings.Contains(failure.Action, "-c")) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

@@ -2,9 +2,12 @@
 
 package main
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // firstProcess: there is none here.
 const firstProcess = 0
 
-func asInit() (int, error) { return 0, errors.ErrUnsupported }
+func asInit(context.Context) (int, error) { return 0, errors.ErrUnsupported }

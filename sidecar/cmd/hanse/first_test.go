@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -183,6 +184,19 @@ func TestFirstProcess_ReapsOrphansAndPassesSignalsAndExitCodesOn(t *testing.T) {
 			t.Errorf("exit %d:\n%s", code, c.log.String())
 		}
 	})
+}
+
+func TestFirstProcess_StartsNoChildWhenASignalCameFirst(t *testing.T) {
+	const child = "HANSE_TEST_CHILD_OF_FIRST"
+	if os.Getenv(child) != "" {
+		os.Exit(exitFailure) // a child was started; it must not start another
+	}
+	t.Setenv(child, "yes")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // as SIGTERM does in main
+	if code, err := asInit(ctx); code != 128+int(syscall.SIGTERM) || err != nil {
+		t.Errorf("exit %d, %v", code, err)
+	}
 }
 
 // drains waits until the daemon is not ready any more; an error says that it has ended.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,15 +18,23 @@ const firstProcess = 1
 // asInit runs this program again as a child and is the first process for it: it forwards signals and waits for everybody's
 // orphans. It returns the child's exit code, 128 and the signal's number where one ended it. The sidecar itself never waits for
 // processes that it did not start: embedded, they are its host's.
-func asInit() (code int, err error) {
+//
+// ctx ends with a signal that came before this: nobody would tell the child of it, so no child is started. A later one reaches both
+// ctx and the child; then it is the child that ends.
+func asInit(ctx context.Context) (code int, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
 	ended := make(chan os.Signal, 1) // one is enough: each tells of all that have ended
 	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	defer signal.Stop(signals)
+	if ctx.Err() != nil {
+		return 128 + int(syscall.SIGTERM), nil
+	}
 	child, err := os.StartProcess(self, os.Args, &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setpgid: true, Foreground: onTerminal(), Ctty: int(os.Stdin.Fd())},
 	})

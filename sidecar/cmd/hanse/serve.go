@@ -38,7 +38,7 @@ type service interface {
 
 func (c *serveCmd) Run(a *app) error {
 	if os.Getpid() == firstProcess {
-		code, err := asInit()
+		code, err := asInit(a.ctx)
 		if err != nil {
 			return err
 		}

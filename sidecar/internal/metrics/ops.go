@@ -20,6 +20,23 @@ type Check struct {
 	Func func(ctx context.Context) error
 }
 
+// Result is what one check answered: Err is nil where it holds.
+type Result struct {
+	Name string
+	Err  error
+}
+
+// Ask runs the checks one after the other, two seconds for all of them together.
+func Ask(ctx context.Context, checks []Check) []Result {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	results := make([]Result, 0, len(checks))
+	for _, c := range checks {
+		results = append(results, Result{c.Name, c.Func(ctx)})
+	}
+	return results
+}
+
 // OpsConfig is what the ops pages show.
 type OpsConfig struct {
 	// Gatherer is shown on /metrics. Required.
@@ -47,13 +64,11 @@ func OpsHandler(cfg OpsConfig) http.Handler {
 // checkHandler answers 200 or 503 with a line for each check.
 func checkHandler(checks []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
-		defer cancel()
 		status, body := http.StatusOK, ""
-		for _, c := range checks {
-			if err := c.Func(ctx); err != nil {
+		for _, c := range Ask(r.Context(), checks) {
+			if c.Err != nil {
 				status = http.StatusServiceUnavailable
-				body += fmt.Sprintf("failed %s: %v\n", c.Name, err)
+				body += fmt.Sprintf("failed %s: %v\n", c.Name, c.Err)
 				continue
 			}
 			body += fmt.Sprintf("ok %s\n", c.Name)
