@@ -99,3 +99,15 @@ func (s *Store) LimitPages(n int) error {
 
 // ForgetWrites forgets what the last commits proved.
 func (s *Store) ForgetWrites() { s.writes.note(true) }
+
+// MeetWithin begins a transaction, lets another connection meet another server, and asks whether the transaction may write.
+func (s *Store) MeetWithin(ctx context.Context, another string) error {
+	e := s.eng.(*postgresEngine)
+	tx, met, end, err := e.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	e.server.newest(another)
+	return e.server.ours(ctx, tx, met)
+}

@@ -145,23 +145,21 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	}
 	ctx, cancel := context.WithTimeout(it.ctx, txTimeout)
 	defer cancel()
-	sqlTx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+	sqlTx, met, end, err := e.begin(ctx)
 	if err != nil {
 		return down(it.ctx, err)
 	}
-	if err := e.server.ours(ctx, sqlTx); err != nil { // now that its connection has met the server
-		_ = sqlTx.Rollback()
+	defer end()
+	if err := e.server.ours(ctx, sqlTx, met); err != nil {
 		return err
 	}
 	if err := it.run(&Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}}); err != nil {
-		_ = sqlTx.Rollback()
 		if it.ctx.Err() != nil && it.tx.failed != nil {
 			return it.ctx.Err()
 		}
 		return err
 	}
 	if err := e.hold.fence(ctx, sqlTx); err != nil {
-		_ = sqlTx.Rollback()
 		return err
 	}
 	begun := time.Now()
@@ -174,6 +172,22 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	}
 	e.s.stats.committed(1, time.Since(begun))
 	return nil
+}
+
+// begin begins a transaction and tells which server it is on. Whoever calls end gives it up, where it was not committed, and
+// its connection back.
+func (e *postgresEngine) begin(ctx context.Context) (sqlTx *sql.Tx, met string, end func(), err error) {
+	c, err := e.db.Conn(ctx)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if met, err = metBy(c); err == nil {
+		sqlTx, err = c.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+	}
+	if err != nil {
+		return nil, "", nil, errors.Join(err, c.Close())
+	}
+	return sqlTx, met, func() { _, _ = sqlTx.Rollback(), c.Close() }, nil
 }
 
 // commitWithin commits without the caller's deadline: a commit that was sent is waited for.
