@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -145,7 +146,7 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	}
 	ctx, cancel := context.WithTimeout(it.ctx, txTimeout)
 	defer cancel()
-	sqlTx, met, end, err := e.begin(ctx)
+	sqlTx, met, end, err := e.begin(ctx, sql.LevelSerializable)
 	if err != nil {
 		return down(it.ctx, err)
 	}
@@ -176,13 +177,13 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 
 // begin begins a transaction and tells which server it is on. Whoever calls end gives it up, where it was not committed, and
 // its connection back.
-func (e *postgresEngine) begin(ctx context.Context) (sqlTx *sql.Tx, met string, end func(), err error) {
+func (e *postgresEngine) begin(ctx context.Context, level sql.IsolationLevel) (sqlTx *sql.Tx, met string, end func(), err error) {
 	c, err := e.db.Conn(ctx)
 	if err != nil {
 		return nil, "", nil, err
 	}
 	if met, err = metBy(c); err == nil {
-		sqlTx, err = c.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+		sqlTx, err = c.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	}
 	if err != nil {
 		return nil, "", nil, errors.Join(err, c.Close())
@@ -232,16 +233,28 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-func (e *postgresEngine) migrate(ctx context.Context) error {
-	sqlTx, err := e.db.BeginTx(ctx, nil)
+func (e *postgresEngine) migrate(ctx context.Context) error { return e.apply(ctx, migrationFiles) }
+
+// apply changes the schema of no server that nobody accepted, as Do writes nothing there.
+func (e *postgresEngine) apply(ctx context.Context, files fs.FS) error {
+	sqlTx, met, end, err := e.begin(ctx, sql.LevelDefault) // it waits for the lock, and sees what was committed meanwhile
 	if err != nil {
 		return down(ctx, err)
 	}
-	defer func() { _ = sqlTx.Rollback() }()
+	defer end()
 	if _, err := sqlTx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockMigrate); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if err := applyMigrations(ctx, pgSession{sqlTx}, e.s.cfg.Now().UnixNano()); err != nil {
+	may := func() error {
+		if err := e.server.remember(ctx, sqlTx); err != nil {
+			return err
+		}
+		return e.server.ours(ctx, sqlTx, met)
+	}
+	if err := applyMigrations(ctx, pgSession{sqlTx}, files, e.s.cfg.Now().UnixNano(), may); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := e.hold.fence(ctx, sqlTx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return sqlTx.Commit()
