@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -99,3 +101,18 @@ func (s *Store) LimitPages(n int) error {
 
 // ForgetWrites forgets what the last commits proved.
 func (s *Store) ForgetWrites() { s.writes.note(true) }
+
+// MeetWithin begins a transaction, lets another connection meet another server, and asks whether the transaction may write.
+func (s *Store) MeetWithin(ctx context.Context, another string) error {
+	e := s.eng.(*postgresEngine)
+	tx, met, end, err := e.begin(ctx, sql.LevelSerializable)
+	if err != nil {
+		return err
+	}
+	defer end()
+	e.server.newest(another)
+	return e.server.ours(ctx, tx, met)
+}
+
+// Migrate brings the schema to where other files are, as a later version does when it starts.
+func (s *Store) Migrate(ctx context.Context, files fs.FS) error { return s.eng.(*postgresEngine).apply(ctx, files) }

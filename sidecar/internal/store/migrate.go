@@ -50,9 +50,10 @@ type script interface {
 	script(ctx context.Context, text string) error
 }
 
-// applyMigrations runs inside one transaction that keeps other replicas out.
-func applyMigrations(ctx context.Context, on script, now int64) error {
-	all, err := migrations(migrationFiles)
+// applyMigrations runs inside one transaction that keeps other replicas out. It asks may before it changes a schema that is there;
+// nil asks nobody.
+func applyMigrations(ctx context.Context, on script, files fs.FS, now int64, may func() error) error {
+	all, err := migrations(files)
 	if err != nil {
 		return err
 	}
@@ -72,6 +73,12 @@ func applyMigrations(ctx context.Context, on script, now int64) error {
 					"start with the build that made it, or with an empty database", m.name)
 			}
 			continue
+		}
+		if may != nil && len(applied) > 0 {
+			if err := may(); err != nil {
+				return err
+			}
+			may = nil
 		}
 		if err := on.script(ctx, m.text); err != nil {
 			return fmt.Errorf("migration %s: %w", m.name, err)
@@ -113,7 +120,7 @@ func (e *sqliteEngine) migrate(ctx context.Context) error {
 	if err := e.begin(); err != nil {
 		return err
 	}
-	if err := applyMigrations(ctx, e.writer, e.s.cfg.Now().UnixNano()); err != nil {
+	if err := applyMigrations(ctx, e.writer, migrationFiles, e.s.cfg.Now().UnixNano(), nil); err != nil {
 		e.rollback()
 		return fmt.Errorf("migrate: %w", err)
 	}

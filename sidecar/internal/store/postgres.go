@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -145,23 +146,21 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	}
 	ctx, cancel := context.WithTimeout(it.ctx, txTimeout)
 	defer cancel()
-	sqlTx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+	sqlTx, met, end, err := e.begin(ctx, sql.LevelSerializable)
 	if err != nil {
 		return down(it.ctx, err)
 	}
-	if err := e.server.ours(ctx, sqlTx); err != nil { // now that its connection has met the server
-		_ = sqlTx.Rollback()
+	defer end()
+	if err := e.server.ours(ctx, sqlTx, met); err != nil {
 		return err
 	}
 	if err := it.run(&Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}}); err != nil {
-		_ = sqlTx.Rollback()
 		if it.ctx.Err() != nil && it.tx.failed != nil {
 			return it.ctx.Err()
 		}
 		return err
 	}
 	if err := e.hold.fence(ctx, sqlTx); err != nil {
-		_ = sqlTx.Rollback()
 		return err
 	}
 	begun := time.Now()
@@ -174,6 +173,22 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	}
 	e.s.stats.committed(1, time.Since(begun))
 	return nil
+}
+
+// begin begins a transaction and tells which server it is on. Whoever calls end gives it up, where it was not committed, and
+// its connection back.
+func (e *postgresEngine) begin(ctx context.Context, level sql.IsolationLevel) (sqlTx *sql.Tx, met string, end func(), err error) {
+	c, err := e.db.Conn(ctx)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if met, err = metBy(c); err == nil {
+		sqlTx, err = c.BeginTx(ctx, &sql.TxOptions{Isolation: level})
+	}
+	if err != nil {
+		return nil, "", nil, errors.Join(err, c.Close())
+	}
+	return sqlTx, met, func() { _, _ = sqlTx.Rollback(), c.Close() }, nil
 }
 
 // commitWithin commits without the caller's deadline: a commit that was sent is waited for.
@@ -218,16 +233,28 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-func (e *postgresEngine) migrate(ctx context.Context) error {
-	sqlTx, err := e.db.BeginTx(ctx, nil)
+func (e *postgresEngine) migrate(ctx context.Context) error { return e.apply(ctx, migrationFiles) }
+
+// apply changes the schema of no server that nobody accepted, as Do writes nothing there.
+func (e *postgresEngine) apply(ctx context.Context, files fs.FS) error {
+	sqlTx, met, end, err := e.begin(ctx, sql.LevelDefault) // it waits for the lock, and sees what was committed meanwhile
 	if err != nil {
 		return down(ctx, err)
 	}
-	defer func() { _ = sqlTx.Rollback() }()
+	defer end()
 	if _, err := sqlTx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockMigrate); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if err := applyMigrations(ctx, pgSession{sqlTx}, e.s.cfg.Now().UnixNano()); err != nil {
+	may := func() error {
+		if err := e.server.remember(ctx, sqlTx); err != nil {
+			return err
+		}
+		return e.server.ours(ctx, sqlTx, met)
+	}
+	if err := applyMigrations(ctx, pgSession{sqlTx}, files, e.s.cfg.Now().UnixNano(), may); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := e.hold.fence(ctx, sqlTx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return sqlTx.Commit()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
@@ -46,7 +47,7 @@ type server struct {
 	generation atomic.Int64
 
 	mu sync.Mutex
-	// now is what the newest connection met, "" where that server does not tell.
+	// now is what the newest connection met, "" where that server does not tell. Others may still be connected elsewhere.
 	now string
 	// recorded is nil until it was read.
 	recorded *string
@@ -56,10 +57,11 @@ type server struct {
 // madeKey is where a connection keeps when it was made.
 const madeKey = "hanse_made"
 
-// made is the generation and the time, of the machine, in which a connection was made.
+// made is the generation and the time, of the machine, in which a connection was made, and the server that it leads to.
 type made struct {
 	generation int64
 	at         time.Time
+	met        string
 }
 
 // identify needs no privilege, but some hosted servers refuse it: then there is nothing to compare.
@@ -67,7 +69,7 @@ const identify = `SELECT system_identifier || '/' || substr(pg_walfile_name(pg_c
 
 // met notes what a new connection meets.
 func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
-	c.CustomData()[madeKey] = made{s.generation.Load(), time.Now()}
+	generation := s.generation.Load()
 	results, err := c.Exec(ctx, identify).ReadAll() // the simple protocol, for the sake of proxies
 	var refused *pgconn.PgError
 	if err != nil && !errors.As(err, &refused) {
@@ -77,14 +79,37 @@ func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
 	if err == nil && len(results) == 1 && len(results[0].Rows) == 1 {
 		now = string(results[0].Rows[0][0])
 	}
+	if s.newest(now) {
+		generation = s.generation.Add(1) // whoever is still connected elsewhere comes over
+	}
+	c.CustomData()[madeKey] = made{generation, time.Now(), now}
+	return nil
+}
+
+// newest notes what the newest connection met, and reports whether that is another server than before.
+func (s *server) newest(now string) (another bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now != "" && s.now != now {
-		c.CustomData()[madeKey] = made{s.generation.Add(1), time.Now()} // whoever is still connected elsewhere comes over
-		s.log.Warn("the database is on another server or timeline", "before", s.now, "now", now)
-	}
+	before := s.now
 	s.now = now
-	return nil
+	if before == "" || before == now {
+		return false
+	}
+	s.log.Warn("the database is on another server or timeline", "before", before, "now", now)
+	return true
+}
+
+// metBy returns the server that a connection leads to.
+func metBy(c *sql.Conn) (met string, err error) {
+	err = c.Raw(func(c any) error {
+		m, ok := c.(*stdlib.Conn).Conn().PgConn().CustomData()[madeKey].(made)
+		if !ok {
+			return driver.ErrBadConn
+		}
+		met = m.met
+		return nil
+	})
+	return met, err
 }
 
 // still keeps a connection of the pool from being used again when it is outdated. It bounds their life, too: the pool's own way
@@ -110,18 +135,18 @@ func (s *server) suspect(err error) {
 	}
 }
 
-// differs returns what is recorded and what was met where they differ, and whether it is time to read again what is recorded.
-func (s *server) differs() (recorded, now string, differ, reread bool) {
+// differs returns what is recorded where it differs from what was met, and whether it is time to read it again.
+func (s *server) differs(met string) (recorded string, differ, reread bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.recorded == nil || *s.recorded == s.now || *s.recorded == "" {
-		return "", "", false, false
+	if s.recorded == nil || *s.recorded == met || *s.recorded == "" {
+		return "", false, false
 	}
 	reread = time.Since(s.read) > probeEvery
 	if reread {
 		s.read = time.Now()
 	}
-	return *s.recorded, s.now, true, reread
+	return *s.recorded, true, reread
 }
 
 // queryer is a database or a transaction.
@@ -129,9 +154,9 @@ type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// ours returns nil while the server is the one that is recorded.
-func (s *server) ours(ctx context.Context, on queryer) error {
-	_, _, differ, reread := s.differs()
+// ours returns nil while the server that the connection met is the one that is recorded.
+func (s *server) ours(ctx context.Context, on queryer, met string) error {
+	_, differ, reread := s.differs(met)
 	if !differ {
 		return nil
 	}
@@ -140,10 +165,14 @@ func (s *server) ours(ctx context.Context, on queryer) error {
 			return unavailable(err)
 		}
 	}
-	recorded, now, differ, _ := s.differs()
+	recorded, differ, _ := s.differs(met)
 	if !differ {
 		return nil
 	}
+	return changed(recorded, met)
+}
+
+func changed(recorded, now string) error {
 	return fault.New(fault.Unavailable, "store_server_changed", "our database is on another server or timeline than before").
 		Do("make sure that it has all that was committed, then run: hanse database accept").
 		Because(&outage{reason: "server_changed", err: fmt.Errorf("recorded %s, now %s", recorded, now)})
