@@ -12,7 +12,7 @@ export type Draft = Map<string, string | boolean>;
 /** How many of the rows that a list must have are shown at first: lists in lists in lists multiply. */
 const rowsAtFirst = 3;
 const maxPattern = 500;
-const maxTested = 2000;
+const maxTested = 300;
 
 /** The form as it is before anybody has touched it: a default of a group first, then those inside it. */
 export function draftOf(locale: Locale, root: Field): Draft {
@@ -327,12 +327,21 @@ function misfit(locale: Locale, s: Schema, text: string): string | undefined {
 
 /** Whether text has the pattern; true where we cannot tell, since the sidecar checks again. */
 function matches(pattern: string, text: string): boolean {
-  if (pattern.length > maxPattern || text.length > maxTested || pattern.includes("[:")) return true;
+  if (pattern.length > maxPattern || text.length > maxTested || pattern.includes("[:") || !cheap(pattern)) return true;
   try {
     return new RegExp(pattern, "u").test(text);
   } catch {
     return true;
   }
+}
+
+/**
+ * Whether a browser tests a pattern in a moment. The sidecar's RE2 takes each character once; a browser tries every way to part a
+ * text, which are too many where a group is repeated or more than two parts have an open length.
+ */
+export function cheap(pattern: string): boolean {
+  const shape = pattern.replace(/\\.|\[(?:\\.|[^\]\\])*\]/gs, "x");
+  return !/\)(?:[*+]|\{)/.test(shape) && (shape.match(/[*+?]|\{\d+,\d*\}/g) ?? []).length <= 2;
 }
 
 /** What a number, a list or a text may be, in words. */

@@ -269,6 +269,21 @@ test("a partner's schema cannot break the page", async () => {
   assert.equal(JSON.stringify(inputs), `{"__proto__":"x"}`);
 });
 
+test("a partner's pattern costs the page a moment at most", async () => {
+  for (const pattern of ["^[a-z]([-a-z0-9]*[a-z0-9])?$", "^[a-z][a-z0-9-]{0,62}$", "^[a-z]+$", "^\\+\\(\\)*$", "^[()*+?]{1,9}$", "^(ab|cd)$", "^a{3}$", "^\\p{L}+$", ""]) {
+    assert.ok(lib.cheap(pattern), pattern);
+  }
+  const costly = ["^(a+)+$", "^([a-z0-9]+-?)+$", "^(a|a)*$", "^(a|aa){1,99}$", "(?:x+x+)+y", "^((a*)*)*$", "^(\\w+\\s?)*$", "^a*a*a*$", "^[a]*[a]+[a]{0,}b$", "^(a?){99}$", "([a-z]+)+[)]"];
+  for (const pattern of costly) {
+    assert.ok(!lib.cheap(pattern), pattern);
+    const { errors } = await fill({ a: "a".repeat(299) + "!" }, JSON.stringify({ type: "object", properties: { a: { type: "string", pattern } } }));
+    assert.deepEqual(errors, {}, pattern); // not tried; the sidecar checks again
+  }
+  const long = JSON.stringify({ type: "object", properties: { a: { type: "string", pattern: "^b*b*$" } } });
+  assert.deepEqual(Object.keys((await fill({ a: "a".repeat(300) }, long)).errors), ["a"]);
+  assert.deepEqual((await fill({ a: "a".repeat(301) }, long)).errors, {});
+});
+
 test("order ids are UUIDs of version 7 and are kept until they are cleared", () => {
   const form = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
   assert.equal(new Set(Array.from({ length: 500 }, () => lib.newOrderId())).size, 500);
