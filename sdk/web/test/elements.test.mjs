@@ -173,3 +173,106 @@ test("an order that is there already is shown, and one that cannot be looked for
   await page.locator("[part=placed]", { hasText: "already placed" }).waitFor();
   assert.equal(ids(), 1);
 });
+
+/** An offer of three variants that are shown in the element's own place. */
+function family(id) {
+  return listing(id, undefined, { variants: ["1", "2", "3"].map((v) => summary(v, { plan: "Plan " + v })), summary: summary(id, { plan: "Plan " + id }) });
+}
+
+test("the variant that is shown is the one that is ordered", async () => {
+  const slow = held(({ id }) => ({ listing: family(id) }));
+  let lost = false;
+  answers.GetListing = (request) => (request.id === "2" ? slow.answer(request) : lost ? refuse("unavailable", "store_down") : { listing: family(request.id) });
+  await show(`<hanse-offering listing-id="1"></hanse-offering>`, "[part=order]");
+  const button = (plan) => page.locator("button[part=variant]", { hasText: plan });
+  await button("Plan 2").click();
+  await called("GetListing", 2);
+  await page.locator("[part=order]").click(); // the first variant is still the one on the page
+  await button("Plan 3").click();
+  await page.locator("[part=name]", { hasText: "Offer 3" }).waitFor();
+  assert.equal((await focused(page)).part, "name");
+  slow.release();
+  await page.locator("[part=order]").click();
+  lost = true;
+  await button("Plan 1").click();
+  await page.locator("[part=error]").waitFor();
+  assert.equal(await page.locator("[part=name]").innerText(), "Offer 3");
+  await page.locator("[part=order]").click();
+  lost = false;
+  await page.locator("[part=retry]").click();
+  await page.locator("[part=name]", { hasText: "Offer 1" }).waitFor();
+  assert.equal(await page.locator("[part=error]").count(), 0);
+  await page.locator("[part=order]").click();
+  const ordered = (await told()).filter(([name]) => name === "hanse:order-requested").map(([, id]) => id);
+  assert.deepEqual(ordered, ["1", "3", "3", "1"]);
+});
+
+/** Answers a search with two pages of offers of the query's or the filter's name. */
+function searched({ query = "", filters = [], pageToken = "" }) {
+  const name = query || filters[0]?.values[0] || "all";
+  return {
+    listings: [1, 2].map((n) => summary(`${name}-${pageToken || "a"}${n}`)), total: "4", nextPageToken: pageToken ? "" : "b",
+    facets: [{ facet: "country", values: [{ value: "FI", count: "2" }] }],
+  };
+}
+
+const cards = () => page.locator("[part=card-name]").allInnerTexts();
+
+test("results of another search do not come after those of the present one", async () => {
+  const slow = held(searched);
+  answers.SearchListings = (request) => (request.pageToken ? slow.answer(request) : searched(request));
+  await show(`<hanse-catalog></hanse-catalog>`, "[part=card]");
+  await page.locator("[part=more]").click();
+  await called("SearchListings", 2);
+  await page.getByLabel("Finland").check();
+  await page.locator("[part=card-name]", { hasText: "FI-a1" }).waitFor();
+  slow.release();
+  await page.locator("[part=more]").click();
+  await page.locator("[part=card-name]", { hasText: "FI-b1" }).waitFor();
+  assert.deepEqual(await cards(), ["Offer FI-a1", "Offer FI-a2", "Offer FI-b1", "Offer FI-b2"]);
+  assert.equal(await page.locator("[part=error]").count(), 0);
+});
+
+test("a catalog that is taken out while it loads and put back shows its results", async () => {
+  const slow = held(searched);
+  answers.SearchListings = slow.answer;
+  await show(`<hanse-catalog></hanse-catalog>`, "[part=loading]");
+  await called("SearchListings");
+  await page.evaluate(() => {
+    const catalog = document.querySelector("hanse-catalog");
+    const main = catalog.parentElement;
+    catalog.remove();
+    main.append(catalog);
+  });
+  slow.release();
+  await page.locator("[part=card]").first().waitFor();
+});
+
+test("letters that are typed while an answer comes stay in the field", async () => {
+  const slow = held(searched);
+  await show(`<hanse-catalog></hanse-catalog>`, "[part=empty]");
+  answers.SearchListings = slow.answer;
+  const field = page.locator("#query");
+  await field.fill("data");
+  await called("SearchListings", 2);
+  await page.evaluate(() => {
+    // The answer comes between a letter and the pause after it.
+    const field = document.querySelector("hanse-catalog").renderRoot.querySelector("#query");
+    field.value = "database";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    document.querySelector("hanse-catalog").requestUpdate();
+  });
+  assert.equal(await field.inputValue(), "database");
+  slow.release();
+  await page.locator("[part=card-name]", { hasText: "database-a1" }).waitFor();
+  assert.equal(await field.inputValue(), "database");
+  assert.equal(new URL(page.url()).searchParams.get("q"), "database");
+  await field.fill("other");
+  await page.getByLabel("Finland").check(); // at once: what is typed goes with it
+  await page.locator("[part=card-name]", { hasText: "other-a1" }).waitFor();
+  assert.deepEqual(calls.at(-1)[1].filters, [{ facet: "country", values: ["FI"] }]);
+  await field.fill("third");
+  await page.getByRole("button", { name: "Clear all filters" }).click();
+  await page.locator("[part=card-name]", { hasText: "all-a1" }).waitFor();
+  assert.equal(await field.inputValue(), "");
+});
