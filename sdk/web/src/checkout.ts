@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { atField, explain, type Problem } from "./api.js";
-import { addRow, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
+import { addRow, carryOver, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
 import { HanseElement } from "./element.js";
 import { formStyles, renderFields, renderInput, type FormHost } from "./form.js";
 import type { Listing } from "./gen/hanse/portal/v1/portal_pb.js";
@@ -81,8 +81,11 @@ export class HanseCheckout extends HanseElement {
     try {
       const { listing } = await this.api.catalog.getListing({ id: this.listingId });
       if (!listing) throw new ConnectError("no listing", Code.Internal);
+      const before = this.form;
       this.form = formOf(listing.inputsSchema);
-      if (!(this.form instanceof Refusal)) this.draft = keep(draftOf(this.locale, this.form), this.draft);
+      if (!(this.form instanceof Refusal)) {
+        this.draft = before instanceof Refusal ? draftOf(this.locale, this.form) : carryOver(this.locale, this.form, before, this.draft);
+      }
       this.listing = listing;
     } catch (err) {
       this.problem = this.fail(err);
@@ -179,6 +182,7 @@ export class HanseCheckout extends HanseElement {
       return;
     }
     this.problem = undefined;
+    this.changed = false;
     this.step = "review";
     void this.focusOn("#step-heading");
   }
@@ -227,9 +231,11 @@ export class HanseCheckout extends HanseElement {
     this.report(problem);
     if (problem.unknown) problem.text = this.locale.t("checkout.unknown");
     if (problem.reason === "listing_changed") {
-      await this.load();
       this.changed = true;
       this.step = "configure";
+      this.errors = new Map();
+      this.listing = undefined; // nothing of the old offer is reviewed again, should the new one not come
+      await this.load();
       void this.focusOn("#step-heading");
       return;
     }
@@ -395,9 +401,4 @@ export class HanseCheckout extends HanseElement {
       }
     `,
   ];
-}
-
-/** A new form's draft with what was entered before the offer changed. */
-function keep(draft: Draft, before: Draft): Draft {
-  return new Map([...draft, ...[...before].filter(([key, value]) => !draft.has(key) || typeof draft.get(key) === typeof value)]);
 }

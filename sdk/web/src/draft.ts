@@ -64,6 +64,55 @@ function asTyped(locale: Locale, preset: JsonValue | undefined): string {
   return typeof preset === "number" ? typedNumber(locale, preset) : String(preset);
 }
 
+/**
+ * The draft of a form with what was entered into the one before it, as far as it means the same: texts and numbers, boxes, rows,
+ * choices that are still there. Which variant was chosen is asked again: they are known by their places only.
+ */
+export function carryOver(locale: Locale, form: Field, before: Field, entered: Draft): Draft {
+  const draft = draftOf(locale, form);
+  carry(locale, form, before, entered, draft);
+  return draft;
+}
+
+function carry(locale: Locale, f: Field, old: Field | undefined, entered: Draft, draft: Draft): void {
+  if (!old || likeness(old) !== likeness(f) || (old.secret && !f.secret)) return;
+  const take = (key: string, means: (v: string | boolean) => boolean) => {
+    const v = entered.get(key);
+    if (v !== undefined && v !== "" && means(v)) draft.set(key, v);
+  };
+  switch (f.kind) {
+    case "fixed":
+    case "variant":
+      return;
+    case "group":
+      if (f.toggle && old.toggle) take(f.key, () => true);
+      for (const m of f.fields) carry(locale, m, old.fields.find((o) => o.name === m.name), entered, draft);
+      return;
+    case "list": {
+      const ids = rowsOf(old, entered).slice(0, mostRows(f));
+      draft.set(f.key, ids.join(" "));
+      for (const id of ids) {
+        const one = row(f, id);
+        prefill(locale, one, one.preset, draft);
+        carry(locale, one, row(old, id), entered, draft);
+      }
+      return;
+    }
+    case "set":
+      for (const c of f.choices) take(boxKey(f, c.value), () => true);
+      return;
+    case "choice":
+      return take(f.key, (v) => f.choices.some((c) => canonical(c.value) === v));
+    default:
+      take(f.key, () => true);
+  }
+}
+
+/** Kinds whose drafts are written alike. */
+function likeness(f: Field): string {
+  return ["text", "longText", "integer", "number"].includes(f.kind) ? "typed" : f.kind;
+}
+
 /** The key of one box of a set. */
 export function boxKey(f: Field, value: JsonValue): string {
   return `${f.key}=${canonical(value)}`;

@@ -276,3 +276,29 @@ test("letters that are typed while an answer comes stay in the field", async () 
   await page.locator("[part=card-name]", { hasText: "all-a1" }).waitFor();
   assert.equal(await field.inputValue(), "");
 });
+
+test("a changed offer is asked for again, and nothing of it is ordered that nobody saw", async () => {
+  const plans = (...all) => listing("1", { type: "object", properties: { plan: { enum: all }, name: { type: "string" } } });
+  answers.GetListing = () => ({ listing: plans("s", "m") });
+  answers.PlaceOrder = () => refuse("failed_precondition", "listing_changed");
+  await show(`<hanse-checkout listing-id="1"></hanse-checkout>`, "[part=form]");
+  await page.getByLabel("Plan").selectOption("s");
+  await page.getByLabel("Name").fill("mine");
+  let lost = true;
+  answers.GetListing = () => (lost ? refuse("unavailable", "store_down") : { listing: plans("l", "m") });
+  await place();
+  await page.locator("[part=error]").waitFor();
+  assert.equal(await page.locator("[part=continue], [part=order]").count(), 0, "what is not sold any more can be ordered");
+  lost = false;
+  await page.locator("[part=retry]").click();
+  await page.getByText("The offer has changed").waitFor();
+  assert.equal(await page.getByLabel("Plan").locator("option:checked").innerText(), "Please choose");
+  assert.equal(await page.getByLabel("Name").inputValue(), "mine");
+  answers.PlaceOrder = ({ id }) => ({ order: { id } });
+  await page.locator("[part=continue]").click();
+  await page.locator("[part=review]").waitFor();
+  assert.equal(await page.getByText("The offer has changed").count(), 0);
+  await page.locator("[part=order]").click();
+  await page.locator("[part=placed]").waitFor();
+  assert.deepEqual(calls.at(-1)[1].items[0].inputs, { name: "mine" });
+});
