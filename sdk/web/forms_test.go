@@ -96,11 +96,6 @@ func (c *counter) handler() http.Handler {
 // A customer who enters what testdata/forms.json says, in a real browser, orders what it says, to the last character.
 func TestFormsInABrowser(t *testing.T) {
 	t.Parallel()
-	for file, install := range map[string]string{chromium: "apt-get install -y chromium", "node_modules/playwright-core": "make setup, or npm ci in sdk/web"} {
-		if _, err := os.Stat(file); err != nil {
-			t.Fatalf("no %s on this machine; install it: %s", file, install)
-		}
-	}
 	raw, err := os.ReadFile("testdata/forms.json")
 	if err != nil {
 		t.Fatal(err)
@@ -113,24 +108,14 @@ func TestFormsInABrowser(t *testing.T) {
 	server := httptest.NewServer(c.handler())
 	defer server.Close()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "test/forms.mjs", "--origin", server.URL, "--chromium", chromium, "--profile", filepath.Join(t.TempDir(), "profile"))
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// The browser is ended with the script that started it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
+	stdout := browse(t, "test/forms.mjs", "--origin", server.URL, "--chromium", chromium, "--profile", filepath.Join(t.TempDir(), "profile"))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var placed []struct {
 		Form, Fill int
 		Quantity   int64
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &placed); err != nil || len(placed) < 80 || len(placed) != len(c.orders) {
+	if err := json.Unmarshal(stdout, &placed); err != nil || len(placed) < 80 || len(placed) != len(c.orders) {
 		t.Fatalf("%d orders placed, %d received: %v", len(placed), len(c.orders), err)
 	}
 	for i, p := range placed {
@@ -143,4 +128,32 @@ func TestFormsInABrowser(t *testing.T) {
 			t.Errorf("%s: ordered %d of %v, want %v", c.forms[p.Form].Name, got.GetQuantity(), got.GetInputs(), want)
 		}
 	}
+}
+
+// The elements do what is right when answers come late, in another order, or not at all.
+func TestElementsInABrowser(t *testing.T) {
+	t.Parallel()
+	browse(t, "test/elements.test.mjs")
+}
+
+// browse runs a script that drives a browser, and gives what it wrote.
+func browse(t *testing.T, args ...string) []byte {
+	t.Helper()
+	for file, install := range map[string]string{chromium: "apt-get install -y chromium", "node_modules/playwright-core": "make setup, or npm ci in sdk/web"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Fatalf("no %s on this machine; install it: %s", file, install)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// The browser is ended with the script that started it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, stderr.String(), stdout.String())
+	}
+	return stdout.Bytes()
 }

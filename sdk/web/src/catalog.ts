@@ -24,6 +24,7 @@ export class HanseCatalog extends HanseElement {
     pageSize: { type: Number, attribute: "page-size" },
     currency: { type: String },
     search: { state: true },
+    text: { state: true },
     listings: { state: true },
     facets: { state: true },
     total: { state: true },
@@ -40,6 +41,8 @@ export class HanseCatalog extends HanseElement {
   declare currency: string;
 
   private declare search: Search;
+  /** What stands in the search field: the search takes it over after a pause. */
+  private declare text: string;
   private declare listings: ListingSummary[];
   private declare facets: Facet[];
   private declare total: number;
@@ -58,6 +61,7 @@ export class HanseCatalog extends HanseElement {
     this.pageSize = 24;
     this.currency = "";
     this.search = readAddress("");
+    this.text = "";
     this.listings = [];
     this.facets = [];
     this.total = -1;
@@ -74,6 +78,7 @@ export class HanseCatalog extends HanseElement {
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener("popstate", this.readPage);
+    this.readPage(); // put back into the page
   }
 
   /** Takes the search from the page's address: at first, and after going back and forward. */
@@ -82,6 +87,7 @@ export class HanseCatalog extends HanseElement {
     clearTimeout(this.typing);
     this.typed = false;
     this.search = readAddress(location.search, this.currency);
+    this.text = this.search.query;
     void this.load(this.search.pages);
   };
 
@@ -123,11 +129,15 @@ export class HanseCatalog extends HanseElement {
     }
   }
 
+  /** Reads the next page of the present search, unless another takes its place meanwhile. */
   private async more(): Promise<void> {
     const first = this.listings.length;
+    this.flight?.abort();
+    const flight = (this.flight = new AbortController());
     this.busy = true;
     try {
-      const res = await this.api.catalog.searchListings(this.request(this.next));
+      const res = await this.api.catalog.searchListings(this.request(this.next), { signal: flight.signal });
+      if (flight.signal.aborted) return;
       const known = new Set(this.listings.map((l) => l.id));
       this.listings = this.listings.concat(res.listings.filter((l) => !known.has(l.id)));
       this.next = res.nextPageToken;
@@ -136,9 +146,9 @@ export class HanseCatalog extends HanseElement {
       this.problem = undefined;
       void this.focusOn(`li:nth-child(${first + 1}) a, li:nth-child(${first + 1}) button`);
     } catch (err) {
-      this.problem = this.fail(err);
+      if (!flight.signal.aborted) this.problem = this.fail(err);
     } finally {
-      this.busy = false;
+      if (this.flight === flight) this.busy = false;
     }
   }
 
@@ -161,8 +171,11 @@ export class HanseCatalog extends HanseElement {
     };
   }
 
+  /** Searches for what stands in the field, with a change. */
   private change(change: Partial<Search>, typed = false): void {
-    this.search = { ...this.search, ...change, pages: 1 };
+    clearTimeout(this.typing);
+    this.search = { ...this.search, query: this.text, ...change, pages: 1 };
+    this.text = this.search.query;
     this.remember(!(typed && this.typed));
     this.typed = typed;
     void this.load(1);
@@ -180,15 +193,14 @@ export class HanseCatalog extends HanseElement {
   }
 
   private onQuery(event: Event): void {
-    const query = (event.target as HTMLInputElement).value;
+    this.text = (event.target as HTMLInputElement).value;
     clearTimeout(this.typing);
-    this.typing = setTimeout(() => this.change({ query }, true), typingPause);
+    this.typing = setTimeout(() => this.change({}, true), typingPause);
   }
 
   private onSubmit(event: Event): void {
     event.preventDefault();
-    clearTimeout(this.typing);
-    this.change({ query: this.renderRoot.querySelector<HTMLInputElement>("#query")!.value });
+    this.change({});
   }
 
   private toggle(facet: FacetName, value: string, on: boolean): void {
@@ -227,7 +239,7 @@ export class HanseCatalog extends HanseElement {
         <label class="hidden-text" for="query">${t.t("catalog.search")}</label>
         <svg class="lens" viewBox="0 0 20 20" aria-hidden="true"><circle cx="8.5" cy="8.5" r="5.5" /><path d="m13 13 4.5 4.5" /></svg>
         <input id="query" class="input" part="search-input" type="search" maxlength="200" autocomplete="off" enterkeyhint="search"
-          placeholder=${t.t("catalog.searchPlaceholder")} .value=${live(this.search.query)} @input=${this.onQuery} />
+          placeholder=${t.t("catalog.searchPlaceholder")} .value=${live(this.text)} @input=${this.onQuery} />
       </form>
       ${this.total < 0 ? this.renderFirst() : this.renderFound()}
     </div>`;

@@ -2,8 +2,8 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
-import { atField, type Problem } from "./api.js";
-import { addRow, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
+import { atField, explain, type Problem } from "./api.js";
+import { addRow, carryOver, draftOf, entryAt, listRows, read, removeRow, shown, type Draft, type Entry } from "./draft.js";
 import { HanseElement } from "./element.js";
 import { formStyles, renderFields, renderInput, type FormHost } from "./form.js";
 import type { Listing } from "./gen/hanse/portal/v1/portal_pb.js";
@@ -81,8 +81,11 @@ export class HanseCheckout extends HanseElement {
     try {
       const { listing } = await this.api.catalog.getListing({ id: this.listingId });
       if (!listing) throw new ConnectError("no listing", Code.Internal);
+      const before = this.form;
       this.form = formOf(listing.inputsSchema);
-      if (!(this.form instanceof Refusal)) this.draft = keep(draftOf(this.locale, this.form), this.draft);
+      if (!(this.form instanceof Refusal)) {
+        this.draft = before instanceof Refusal ? draftOf(this.locale, this.form) : carryOver(this.locale, this.form, before, this.draft);
+      }
       this.listing = listing;
     } catch (err) {
       this.problem = this.fail(err);
@@ -90,18 +93,18 @@ export class HanseCheckout extends HanseElement {
   }
 
   /** Looks whether an order that was sent before a reload or a lost answer has arrived. */
-  private async findPlaced(fresh: boolean): Promise<boolean> {
+  private async findPlaced(fresh: boolean): Promise<"found" | "none" | "unknown"> {
     const id = this.intent.pending();
-    if (!id) return false;
+    if (!id) return "none";
     try {
-      const { order } = await this.api.orders.getOrder({ id });
-      if (!order) return false;
-      this.placed = { id, fresh };
-      void this.focusOn("#placed");
-      return true;
-    } catch {
-      return false; // not found, or not reachable: sending again under the same id is safe
+      await this.api.orders.getOrder({ id });
+    } catch (err) {
+      // Not reachable, or nobody logged in: sending again under the same id is safe.
+      return ConnectError.from(err).code === Code.NotFound ? "none" : "unknown";
     }
+    this.placed = { id, fresh };
+    void this.focusOn("#placed");
+    return "found";
   }
 
   /** What the form's fields see of this element. */
@@ -179,6 +182,7 @@ export class HanseCheckout extends HanseElement {
       return;
     }
     this.problem = undefined;
+    this.changed = false;
     this.step = "review";
     void this.focusOn("#step-heading");
   }
@@ -189,40 +193,49 @@ export class HanseCheckout extends HanseElement {
     void this.focusOn("#step-heading");
   }
 
-  /** Sends the order under the one id of this checkout, as often as it takes. */
   private async order(): Promise<void> {
     if (this.busy || !this.listing) return;
     this.busy = true;
     this.problem = undefined;
+    await this.send(this.listing.digest, false).finally(() => (this.busy = false));
+  }
+
+  /** Sends the order under the one id of this checkout, as often as it takes; again: under a second one. */
+  private async send(listingDigest: string, again: boolean): Promise<void> {
     const id = this.intent.id();
     this.intent.markSent();
     try {
       await this.api.orders.placeOrder({
-        id,
-        items: [{
-          action: OrderItemAction.ADD, listingId: this.listingId, listingDigest: this.listing.digest,
-          quantity: this.pieces(), inputs: this.inputs,
-        }],
+        id, items: [{ action: OrderItemAction.ADD, listingId: this.listingId, listingDigest, quantity: this.pieces(), inputs: this.inputs }],
       });
-      this.placed = { id, fresh: true };
-      if (this.emit("hanse:order-placed", { orderId: id, listingId: this.listingId }) && this.orderHref) {
-        location.assign(this.href(this.orderHref, { id }));
-      } else void this.focusOn("#placed");
     } catch (err) {
-      await this.refused(err);
-    } finally {
-      this.busy = false;
+      return this.refused(err, listingDigest, again);
     }
+    this.placed = { id, fresh: true };
+    if (this.emit("hanse:order-placed", { orderId: id, listingId: this.listingId }) && this.orderHref) {
+      location.assign(this.href(this.orderHref, { id }));
+    } else void this.focusOn("#placed");
   }
 
-  private async refused(err: unknown): Promise<void> {
-    const problem = this.fail(err);
-    if (problem.reason === "order_id_conflict" && (await this.findPlaced(false))) return;
+  private async refused(err: unknown, listingDigest: string, again: boolean): Promise<void> {
+    const problem = explain(this.locale, err);
+    if (problem.reason === "order_id_conflict") {
+      const found = await this.findPlaced(false);
+      if (found === "found") return;
+      if (found === "none") {
+        // Whoever used this tab before has an order under the id.
+        this.intent.clear();
+        if (!again) return this.send(listingDigest, true);
+      }
+    }
+    this.report(problem);
     if (problem.unknown) problem.text = this.locale.t("checkout.unknown");
     if (problem.reason === "listing_changed") {
-      await this.load();
       this.changed = true;
       this.step = "configure";
+      this.errors = new Map();
+      this.listing = undefined; // nothing of the old offer is reviewed again, should the new one not come
+      await this.load();
       void this.focusOn("#step-heading");
       return;
     }
@@ -388,9 +401,4 @@ export class HanseCheckout extends HanseElement {
       }
     `,
   ];
-}
-
-/** A new form's draft with what was entered before the offer changed. */
-function keep(draft: Draft, before: Draft): Draft {
-  return new Map([...draft, ...[...before].filter(([key, value]) => !draft.has(key) || typeof draft.get(key) === typeof value)]);
 }

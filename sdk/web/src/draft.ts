@@ -12,7 +12,7 @@ export type Draft = Map<string, string | boolean>;
 /** How many of the rows that a list must have are shown at first: lists in lists in lists multiply. */
 const rowsAtFirst = 3;
 const maxPattern = 500;
-const maxTested = 2000;
+const maxTested = 300;
 
 /** The form as it is before anybody has touched it: a default of a group first, then those inside it. */
 export function draftOf(locale: Locale, root: Field): Draft {
@@ -62,6 +62,55 @@ function prefill(locale: Locale, f: Field, preset: JsonValue | undefined, draft:
 function asTyped(locale: Locale, preset: JsonValue | undefined): string {
   if (preset === undefined || preset === null) return "";
   return typeof preset === "number" ? typedNumber(locale, preset) : String(preset);
+}
+
+/**
+ * The draft of a form with what was entered into the one before it, as far as it means the same: texts and numbers, boxes, rows,
+ * choices that are still there. Which variant was chosen is asked again: they are known by their places only.
+ */
+export function carryOver(locale: Locale, form: Field, before: Field, entered: Draft): Draft {
+  const draft = draftOf(locale, form);
+  carry(locale, form, before, entered, draft);
+  return draft;
+}
+
+function carry(locale: Locale, f: Field, old: Field | undefined, entered: Draft, draft: Draft): void {
+  if (!old || likeness(old) !== likeness(f) || (old.secret && !f.secret)) return;
+  const take = (key: string, means: (v: string | boolean) => boolean) => {
+    const v = entered.get(key);
+    if (v !== undefined && v !== "" && means(v)) draft.set(key, v);
+  };
+  switch (f.kind) {
+    case "fixed":
+    case "variant":
+      return;
+    case "group":
+      if (f.toggle && old.toggle) take(f.key, () => true);
+      for (const m of f.fields) carry(locale, m, old.fields.find((o) => o.name === m.name), entered, draft);
+      return;
+    case "list": {
+      const ids = rowsOf(old, entered).slice(0, mostRows(f));
+      draft.set(f.key, ids.join(" "));
+      for (const id of ids) {
+        const one = row(f, id);
+        prefill(locale, one, one.preset, draft);
+        carry(locale, one, row(old, id), entered, draft);
+      }
+      return;
+    }
+    case "set":
+      for (const c of f.choices) take(boxKey(f, c.value), () => true);
+      return;
+    case "choice":
+      return take(f.key, (v) => f.choices.some((c) => canonical(c.value) === v));
+    default:
+      take(f.key, () => true);
+  }
+}
+
+/** Kinds whose drafts are written alike. */
+function likeness(f: Field): string {
+  return ["text", "longText", "integer", "number"].includes(f.kind) ? "typed" : f.kind;
 }
 
 /** The key of one box of a set. */
@@ -327,12 +376,21 @@ function misfit(locale: Locale, s: Schema, text: string): string | undefined {
 
 /** Whether text has the pattern; true where we cannot tell, since the sidecar checks again. */
 function matches(pattern: string, text: string): boolean {
-  if (pattern.length > maxPattern || text.length > maxTested || pattern.includes("[:")) return true;
+  if (pattern.length > maxPattern || text.length > maxTested || pattern.includes("[:") || !cheap(pattern)) return true;
   try {
     return new RegExp(pattern, "u").test(text);
   } catch {
     return true;
   }
+}
+
+/**
+ * Whether a browser tests a pattern in a moment. The sidecar's RE2 takes each character once; a browser tries every way to part a
+ * text, which are too many where a group is repeated or more than two parts have an open length.
+ */
+export function cheap(pattern: string): boolean {
+  const shape = pattern.replace(/\\.|\[(?:\\.|[^\]\\])*\]/gs, "x");
+  return !/\)(?:[*+]|\{)/.test(shape) && (shape.match(/[*+?]|\{\d+,\d*\}/g) ?? []).length <= 2;
 }
 
 /** What a number, a list or a text may be, in words. */

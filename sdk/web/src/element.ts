@@ -68,9 +68,14 @@ export abstract class HanseElement extends LitElement {
 
   protected fail(error: unknown): Problem {
     const problem = explain(this.locale, error);
+    this.report(problem);
+    return problem;
+  }
+
+  /** Tells the page of a problem. */
+  protected report(problem: Problem): void {
     if (problem.login) this.emit("hanse:session-needed", {});
     else this.emit("hanse:error", { reason: problem.reason, field: problem.field });
-    return problem;
   }
 
   protected heading(offset: number, content: unknown, part: string, id = ""): TemplateResult {

@@ -110,10 +110,11 @@ function renderBox(host: FormHost, key: string, id: string, title: string, about
 
 function renderSelect(host: FormHost, f: Field, c: Control, options: [value: string, title: string][]): TemplateResult {
   const value = String(host.draft.get(f.key) ?? "");
-  const mayBeEmpty = value === "" || (!f.required && (f.preset === undefined || f.nullable));
+  const none = !options.some(([v]) => v === value);
+  const mayBeEmpty = none || (!f.required && (f.preset === undefined || f.nullable));
   return html`<select id=${idOf(f)} class="input" part="input" aria-required=${f.required} aria-invalid=${c.invalid} aria-describedby=${c.describedBy || nothing}
     @change=${(e: Event) => host.set(f.key, (e.target as HTMLSelectElement).value)}>
-    ${mayBeEmpty ? html`<option value="" ?selected=${value === ""}>${host.locale.t("checkout.choose")}</option>` : nothing}
+    ${mayBeEmpty ? html`<option value="" ?selected=${none}>${host.locale.t("checkout.choose")}</option>` : nothing}
     ${options.map(([v, title]) => html`<option value=${v} ?selected=${value === v}>${title}</option>`)}
   </select>`;
 }

@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
 import { HanseElement, readable } from "./element.js";
 import type { Listing, ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
@@ -27,6 +28,8 @@ export class HanseOffering extends HanseElement {
   /** Address of a variant's page; {id} becomes its id. Without it the element shows the variant itself. */
   declare offeringHref: string;
   private declare listing: Listing | undefined;
+  /** The offer that was asked for last. */
+  private wanted = "";
 
   constructor() {
     super();
@@ -36,21 +39,29 @@ export class HanseOffering extends HanseElement {
   }
 
   protected override start(): void {
-    void this.load();
+    void this.open(this.listingId);
   }
 
-  private async load(): Promise<void> {
+  /** Shows an offer once it is there; true where it was. Of several that are asked for, the last one is shown. */
+  private async open(id: string): Promise<boolean> {
+    this.wanted = id;
     this.problem = undefined;
     try {
-      const res = await this.api.catalog.getListing({ id: this.listingId });
-      this.listing = res.listing;
+      const { listing } = await this.api.catalog.getListing({ id });
+      if (id !== this.wanted) return false;
+      if (!listing?.summary) throw new ConnectError("no listing", Code.Internal);
+      this.listing = listing;
+      this.listingId = id;
+      return true;
     } catch (err) {
-      this.problem = this.fail(err);
+      if (id === this.wanted) this.problem = this.fail(err);
+      return false;
     }
   }
 
-  private order(event: Event): void {
-    if (!this.emit("hanse:order-requested", { listingId: this.listingId })) event.preventDefault();
+  /** Says what to order: the offer that is shown. */
+  private order(event: Event, listingId: string): void {
+    if (!this.emit("hanse:order-requested", { listingId })) event.preventDefault();
   }
 
   protected override render(): TemplateResult {
@@ -58,16 +69,17 @@ export class HanseOffering extends HanseElement {
     const t = this.locale;
     if (!this.listing || !s) {
       return this.problem
-        ? html`<div class="stack">${this.heading(0, t.t("offering.title"), "name")} ${this.showProblem(this.problem, () => void this.load())}</div>`
+        ? html`<div class="stack">${this.heading(0, t.t("offering.title"), "name")} ${this.showProblem(this.problem, () => void this.open(this.wanted))}</div>`
         : this.showLoading();
     }
     const where = place(t, s);
     const price = headline(t, s);
+    const request = (e: Event) => this.order(e, s.id);
     const order = !s.orderable
       ? html`<p class="notice wait" part="not-orderable">${notOrderable(t, s)}</p>`
       : this.checkoutHref
-        ? html`<a class="button" part="order" href=${this.href(this.checkoutHref, { id: s.id })} @click=${this.order}>${t.t("offering.order")}</a>`
-        : html`<button type="button" class="button" part="order" @click=${this.order}>${t.t("offering.order")}</button>`;
+        ? html`<a class="button" part="order" href=${this.href(this.checkoutHref, { id: s.id })} @click=${request}>${t.t("offering.order")}</a>`
+        : html`<button type="button" class="button" part="order" @click=${request}>${t.t("offering.order")}</button>`;
     return html`<article class="offering" part="offering">
       <header class="stack">
         <p class="eyebrow small" part="category">${readable(s.category)}</p>
@@ -87,7 +99,7 @@ export class HanseOffering extends HanseElement {
         </dl>
       </aside>
       <div class="stack body">
-        ${this.renderVariants(s, this.listing.variants)}
+        ${this.showProblem(this.problem, () => void this.choose(this.wanted))} ${this.renderVariants(s, this.listing.variants)}
         ${this.listing.description
           ? html`<section class="stack" part="description">${this.heading(1, t.t("offering.about"), "description-heading")}
               ${paragraphs(this.listing.description).map((p) => html`<p class="paragraph">${p}</p>`)}</section>`
@@ -113,18 +125,20 @@ export class HanseOffering extends HanseElement {
     const content = html`<span>${o.label}</span>${o.price ? html` <span class="muted small">${o.price}</span>` : nothing}
       ${o.to.orderable || !orderable ? nothing : html`<span class="muted small">${notOrderable(t, o.to)}</span>`}`;
     if (o.chosen) return html`<span class="option" part="variant" aria-current="true">${content}</span>`;
-    const choose = (e: Event) => this.choose(e, o.to.id);
+    const select = (e: Event) => this.select(e, o.to.id);
     return this.offeringHref
-      ? html`<a class="option" part="variant" href=${this.href(this.offeringHref, { id: o.to.id })} @click=${choose}>${content}</a>`
-      : html`<button type="button" class="option" part="variant" @click=${choose}>${content}</button>`;
+      ? html`<a class="option" part="variant" href=${this.href(this.offeringHref, { id: o.to.id })} @click=${select}>${content}</a>`
+      : html`<button type="button" class="option" part="variant" @click=${select}>${content}</button>`;
   }
 
-  private choose(event: Event, id: string): void {
+  private select(event: Event, id: string): void {
     if (!this.emit("hanse:listing-selected", { listingId: id })) event.preventDefault();
-    else if (!this.offeringHref) {
-      this.listingId = id;
-      void this.load();
-    }
+    else if (!this.offeringHref) void this.choose(id);
+  }
+
+  /** Shows another variant in the place of this one; its button is gone then, so that the focus goes to its name. */
+  private async choose(id: string): Promise<void> {
+    if (await this.open(id)) void this.focusOn("[part=name]");
   }
 
   static override styles = [

@@ -269,6 +269,21 @@ test("a partner's schema cannot break the page", async () => {
   assert.equal(JSON.stringify(inputs), `{"__proto__":"x"}`);
 });
 
+test("a partner's pattern costs the page a moment at most", async () => {
+  for (const pattern of ["^[a-z]([-a-z0-9]*[a-z0-9])?$", "^[a-z][a-z0-9-]{0,62}$", "^[a-z]+$", "^\\+\\(\\)*$", "^[()*+?]{1,9}$", "^(ab|cd)$", "^a{3}$", "^\\p{L}+$", ""]) {
+    assert.ok(lib.cheap(pattern), pattern);
+  }
+  const costly = ["^(a+)+$", "^([a-z0-9]+-?)+$", "^(a|a)*$", "^(a|aa){1,99}$", "(?:x+x+)+y", "^((a*)*)*$", "^(\\w+\\s?)*$", "^a*a*a*$", "^[a]*[a]+[a]{0,}b$", "^(a?){99}$", "([a-z]+)+[)]"];
+  for (const pattern of costly) {
+    assert.ok(!lib.cheap(pattern), pattern);
+    const { errors } = await fill({ a: "a".repeat(299) + "!" }, JSON.stringify({ type: "object", properties: { a: { type: "string", pattern } } }));
+    assert.deepEqual(errors, {}, pattern); // not tried; the sidecar checks again
+  }
+  const long = JSON.stringify({ type: "object", properties: { a: { type: "string", pattern: "^b*b*$" } } });
+  assert.deepEqual(Object.keys((await fill({ a: "a".repeat(300) }, long)).errors), ["a"]);
+  assert.deepEqual((await fill({ a: "a".repeat(301) }, long)).errors, {});
+});
+
 test("order ids are UUIDs of version 7 and are kept until they are cleared", () => {
   const form = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
   assert.equal(new Set(Array.from({ length: 500 }, () => lib.newOrderId())).size, 500);
@@ -379,6 +394,37 @@ test("what is wrong with a number is said in words", async () => {
   assert.match(await message("integer", "9007199254740992", "en"), /between \u22129\u202f007\u202f199\u202f254\u202f740\u202f991 and/);
   assert.match(await message("number", "0.1234567890123456789", "en"), /fewer digits/);
   assert.equal(await message("integer", "1e3", "en"), "Please enter a whole number.");
+});
+
+test("what was entered comes into a changed form only where it means the same", async () => {
+  const en = await lib.Locale.of("en");
+  const form = (properties) => lib.formOf(JSON.stringify({ type: "object", properties }));
+  const text = { type: "string" };
+  const plans = (...all) => ({ enum: all });
+  const row = { type: "array", items: { type: "object", properties: { name: text, plan: plans("s", "m") } } };
+  const variants = (...titles) => ({ anyOf: titles.map((title) => ({ title, type: "object", properties: { name: text } })) });
+  for (const [what, before, after, entered, want] of [
+    ["a text", { a: text }, { a: text }, { a: "x" }, { a: "x" }],
+    ["a number that is now a text", { a: { type: "integer" } }, { a: text }, { a: "5" }, { a: "5" }],
+    ["a new default where nothing was entered", { a: text }, { a: { ...text, default: "new" } }, { a: "" }, { a: "new" }],
+    ["a choice", { a: plans("s", "m") }, { a: plans("l", "m") }, { a: '"m"' }, { a: '"m"' }],
+    ["a choice that is gone", { a: plans("s", "m") }, { a: plans("l", "m") }, { a: '"s"' }, { a: "" }],
+    ["a choice that is gone, with a default", { a: plans("s", "m") }, { a: { ...plans("l", "m"), default: "l" } }, { a: '"s"' }, { a: '"l"' }],
+    ["a choice that is now a text", { a: plans("s", "m") }, { a: text }, { a: '"s"' }, { a: "" }],
+    ["a text that is now a choice", { a: text }, { a: plans("s", "m") }, { a: "s" }, { a: "" }],
+    ["a text that is now a box", { a: text }, { a: { type: "boolean" } }, { a: "x" }, { a: false }],
+    ["a box", { a: { type: "boolean" } }, { a: { type: "boolean", default: true } }, { a: false }, { a: false }],
+    ["rows that are now a text", { a: row }, { a: text }, { a: "0 2", "a.0.name": "x" }, { a: "" }],
+    ["rows", { a: row }, { a: { ...row, items: { type: "object", properties: { name: text, plan: plans("m") } } } }, { a: "0 2", "a.0.name": "x", "a.2.name": "y", "a.2.plan": '"s"' },
+      { a: "0 2", "a.0.name": "x", "a.0.plan": "", "a.2.name": "y", "a.2.plan": "" }],
+    ["more rows than there may be", { a: { type: "array", items: text } }, { a: { type: "array", items: text, maxItems: 1 } }, { a: "0 1", "a.0": "x", "a.1": "y" }, { a: "0", "a.0": "x" }],
+    ["boxes of a set", { a: { type: "array", uniqueItems: true, items: plans("s", "m") } }, { a: { type: "array", uniqueItems: true, items: plans("m", "l") } }, { 'a="s"': true, 'a="m"': true }, { 'a="m"': true, 'a="l"': false }],
+    ["a variant", { a: variants("S", "M") }, { a: variants("M", "S") }, { a: "0", "a?0.name": "x" }, { a: "", "a?0.name": "", "a?1.name": "" }],
+    ["a secret that would be shown", { a: { ...text, writeOnly: true } }, { a: text }, { a: "pw" }, { a: "" }],
+    ["what is gone", { a: text, b: text }, { b: text }, { a: "x", b: "y" }, { b: "y" }],
+  ]) {
+    assert.deepEqual(Object.fromEntries(lib.carryOver(en, form(after), form(before), new Map(Object.entries(entered)))), want, what);
+  }
 });
 
 test("an error of the sidecar finds its field", async () => {
