@@ -164,7 +164,7 @@ func TestFitFindsNothingBetweenASchemaAndItself(t *testing.T) {
 	t.Parallel()
 	m := maker{rand.New(rand.NewPCG(3, 1))}
 	tried := 0
-	for range 400 {
+	for range 200 {
 		schema := `{"type":"object","required":["v"],"properties":{"v":` + m.schema(3) + `},"$defs":{"d":` + strings.ReplaceAll(m.schema(1), "#/$defs/d", "#/$defs/e") + `,"e":{}}}`
 		found, err := Fit(Binding{With: map[string]any{"v": "${inputs.v}"}}, []byte(schema), []byte(`{"type":"object"}`), 1, Platform{With: []byte(schema)})
 		if err != nil || len(found) > 0 {
@@ -178,7 +178,7 @@ func TestFitFindsNothingBetweenASchemaAndItself(t *testing.T) {
 			tried++
 		}
 	}
-	if tried < 100 {
+	if tried < 60 {
 		t.Errorf("%d schemas had a sample: too few to tell anything", tried)
 	}
 }
