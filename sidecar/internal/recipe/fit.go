@@ -23,11 +23,11 @@ type Platform struct {
 }
 
 // Fit finds what the platform would refuse of a step for inputs that the offering allows, and outputs that the offering promises
-// and the step does not give. A reference stands for every value that its input is declared to take: each of an enum, both ends of
-// a range, being left out; ${quantity} for 1 and for most. What a schema says of texts beyond enum and type is not tried. Paths are
+// and the step does not give. A reference stands for every value that its input is declared to take, of which samples that the input
+// allows are tried: each of an enum, both ends of a range, being left out; ${quantity} for 1 and for most. What a schema says of texts beyond enum and type is not tried. Paths are
 // within the binding.
 func Fit(b Binding, inputsSchema, outputsSchema []byte, most int64, p Platform) ([]Problem, error) {
-	inputs, err := readSchema(inputsSchema)
+	inputs, err := compile(inputsSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -78,16 +78,27 @@ type unknown struct {
 	path []string
 	// ref is what stands there, for people.
 	ref string
-	// tries are values that it may have, at least one; exact says that there are no others.
+	// tries are values that it may have, none where none is known; exact says that there are no others.
 	tries []any
 	exact bool
 }
 
+// standIn is the value of the place while others are tried; nothing found at it counts then.
+func (u unknown) standIn() any {
+	for _, v := range u.tries {
+		if _, gone := v.(left); !gone {
+			return v
+		}
+	}
+	return "x"
+}
+
 type fitting struct {
-	inputs, schema *Schema
-	most           int64
-	places         []unknown
-	found          []Problem
+	inputs *sense
+	schema *Schema
+	most   int64
+	places []unknown
+	found  []Problem
 }
 
 // maxTries bounds the trials of one step.
@@ -113,7 +124,7 @@ func (f *fitting) with(with map[string]any) error {
 			u.tries, u.exact = f.values(parts[0].ref)
 		}
 		f.places = append(f.places, u)
-		return u.tries[0], true, nil
+		return u.standIn(), true, nil
 	})
 	if err != nil {
 		return err
@@ -134,7 +145,7 @@ func (f *fitting) with(with map[string]any) error {
 	return nil
 }
 
-// values are what an input may be: all of them where exact, else some of each kind.
+// values are what an input may be: all of them where exact, else some of each type.
 func (f *fitting) values(ref []string) (tries []any, exact bool) {
 	switch strings.Join(ref, ".") {
 	case "subscription.id":
@@ -149,9 +160,8 @@ func (f *fitting) values(ref []string) (tries []any, exact bool) {
 	if !ok {
 		return []any{"x"}, false // Lint's
 	}
-	if tries, exact = p.listed(); !exact {
-		tries = p.sample()
-	}
+	_, exact = p.listed()
+	tries = f.inputs.samples(p)
 	if def, has := p.byDefault(); has {
 		tries = append(tries, def)
 	}
@@ -179,45 +189,6 @@ func (p place) listed() (values []any, does bool) {
 		}
 	}
 	return values, does && len(values) > 0
-}
-
-// sample gives values of the types that the place allows; for numbers both ends of their range.
-func (p place) sample() []any {
-	end := func(b *bound, otherwise string) any {
-		if b == nil {
-			return json.Number(otherwise)
-		}
-		return b.number
-	}
-	low := end(p.tightest("exclusiveMinimum", true, false, p.tightest("minimum", false, false, nil)), "-9007199254740991")
-	high := end(p.tightest("exclusiveMaximum", true, true, p.tightest("maximum", false, true, nil)), "9007199254740991")
-	types, all := p.types()
-	if all {
-		return []any{"x"}
-	}
-	var out []any
-	for _, t := range types {
-		switch t {
-		case "string":
-			out = append(out, "x")
-		case "integer":
-			out = append(out, low, high)
-		case "number":
-			out = append(out, json.Number("1.5"), low, high)
-		case "boolean":
-			out = append(out, true)
-		case "array":
-			out = append(out, []any{})
-		case "object":
-			out = append(out, map[string]any{})
-		case "null":
-			out = append(out, nil)
-		}
-	}
-	if len(out) == 0 {
-		out = []any{"x"}
-	}
-	return out
 }
 
 // try validates the parameters with one place set to one value (none for -1).
@@ -293,6 +264,7 @@ func (f *fitting) decided(e *jsonschema.ValidationError, trying int) bool {
 		if u.exact && i == trying {
 			return true
 		}
+		// What is tried is allowed by the input, and these hold of the value alone.
 		switch e.ErrorKind.(type) {
 		case *kind.Type, *kind.Enum, *kind.Const, *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum:
 			return i == trying

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -12,6 +13,9 @@ const programs = `{
 	"properties": {
 		"program": {"enum": ["notes", "wiki"]},
 		"memory_mib": {"type": "integer", "minimum": 0, "maximum": 1024},
+		"above": {"type": "integer", "minimum": 1},
+		"number": {"type": "number", "minimum": 2, "maximum": 8},
+		"even": {"type": "integer", "minimum": 2},
 		"settings": {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[a-z]+$"}},
 		"tags": {"type": "array", "items": {"enum": ["a", "b"]}},
 		"either": {"anyOf": [{"type": "integer"}, {"enum": ["off"]}]}
@@ -35,7 +39,7 @@ func TestFit(t *testing.T) {
 	}{
 		{"what the platform knows", `{"program":"notes","memory_mib":64}`, none, "", ""},
 		{"a value that is not there", `{"program":"nosuch"}`, none, "with.program", "one of: notes, wiki"},
-		{"a key that is not known", `{"program":"notes","colour":"red"}`, none, "with.colour", "there are: either, memory_mib, program, settings, tags"},
+		{"a key that is not known", `{"program":"notes","colour":"red"}`, none, "with.colour", "there are: above, either, even, memory_mib, number, program, settings, tags"},
 		{"a key that is missing", `{"memory_mib":64}`, none, "with.program", "is required"},
 		{"nothing at all", ``, none, "with.program", "is required"},
 		{"a wrong type", `{"program":"notes","memory_mib":"64"}`, none, "with.memory_mib", "must be integer"},
@@ -63,6 +67,31 @@ func TestFit(t *testing.T) {
 		{"an input in a list", `{"program":"notes","tags":["${inputs.t}"]}`, inputs(`"t":{"enum":["a","z"]}`, "t"), "with.tags.0", `may be "z"`},
 		{"one branch of two fits", `{"program":"notes","either":"${inputs.e}"}`, inputs(`"e":{"enum":["off"]}`, "e"), "", ""},
 		{"no branch fits", `{"program":"notes","either":"${inputs.e}"}`, inputs(`"e":{"enum":["on"]}`, "e"), "with.either", ""},
+
+		{"above an open end", `{"program":"notes","above":"${inputs.m}"}`, inputs(`"m":{"type":"integer","exclusiveMinimum":0}`, "m"), "", ""},
+		{"above an open end in another part", `{"program":"notes","above":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":-5,"allOf":[{"exclusiveMinimum":0}]}`, "m"), "", ""},
+		{"above an open end, and not enough", `{"program":"notes","above":"${inputs.m}"}`, inputs(`"m":{"type":"integer","exclusiveMinimum":-1}`, "m"), "with.above", "may be 0"},
+		{"below an open end", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":0,"exclusiveMaximum":1025}`, "m"), "", ""},
+		{"below an open end, and too much", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":0,"exclusiveMaximum":1026}`, "m"), "with.memory_mib", "may be 1025"},
+		{"fractions of a range", `{"program":"notes","number":"${inputs.m}"}`, inputs(`"m":{"type":"number","minimum":2,"maximum":8}`, "m"), "", ""},
+		{"fractions of an open range", `{"program":"notes","number":"${inputs.m}"}`, inputs(`"m":{"type":"number","exclusiveMinimum":2,"exclusiveMaximum":8}`, "m"), "", ""},
+		{"fractions of too wide a range", `{"program":"notes","number":"${inputs.m}"}`, inputs(`"m":{"type":"number","minimum":2,"maximum":8.5}`, "m"), "with.number", "may be 8.5"},
+		{"multiples", `{"program":"notes","even":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"multipleOf":2}`, "m"), "", ""},
+		{"multiples up to an end", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"maximum":1030,"multipleOf":64}`, "m"), "", ""},
+		{"multiples up to too far an end", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"integer","minimum":1,"maximum":1100,"multipleOf":64}`, "m"), "with.memory_mib", "may be 1088"},
+		{"whole numbers by their step", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"number","minimum":1,"maximum":9,"multipleOf":1}`, "m"), "", ""},
+		{"a number that one choice allows", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":["integer","string"],"anyOf":[{"type":"integer","minimum":1,"maximum":9}]}`, "m"), "", ""},
+		{"a number without its type", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"anyOf":[{"type":"integer","minimum":1,"maximum":9}]}`, "m"), "", ""},
+		{"texts that only a pattern lists", `{"program":"${inputs.p}"}`, inputs(`"p":{"type":"string","pattern":"^(notes|wiki)$"}`, "p"), "", ""},
+		{"texts that a pattern lists, and others", `{"program":"${inputs.p}"}`, inputs(`"p":{"type":"string","pattern":"^[a-z][0-9]{2}$"}`, "p"), "with.program", `may be "x00"`},
+		{"texts of a pattern for a number", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"string","pattern":"^[0-9]+$"}`, "m"), "with.memory_mib", "must be integer"},
+		{"texts of a format for a number", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"string","format":"email"}`, "m"), "with.memory_mib", "must be integer"},
+		{"texts of a length for a number", `{"program":"notes","memory_mib":"${inputs.m}"}`, inputs(`"m":{"type":"string","minLength":3}`, "m"), "with.memory_mib", "must be integer"},
+		{"a group for a number", `{"program":"notes","memory_mib":"${inputs.g}"}`, inputs(`"g":{"type":"object","required":["a","b"],"properties":{"a":{"enum":["y"]},"b":{"default":1}}}`, "g"), "with.memory_mib", "must be integer, not object"},
+		{"a list for a number", `{"program":"notes","memory_mib":"${inputs.l}"}`, inputs(`"l":{"type":"array","minItems":2,"items":{"type":"integer","minimum":4}}`, "l"), "with.memory_mib", "must be integer, not array"},
+		{"choices that the rest forbids", `{"program":"${inputs.p}"}`, inputs(`"p":{"enum":["notes","no"],"minLength":3}`, "p"), "", ""},
+		{"no value that was found", `{"program":"${inputs.p}"}`, inputs(`"p":{"type":"string","not":{"maxLength":9},"minLength":1}`, "p"), "", ""},
+		{"no value that was found, and optional", `{"program":"notes","memory_mib":"${inputs.p}"}`, inputs(`"p":{"type":"string","not":{"maxLength":9},"minLength":1}`), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -128,5 +157,45 @@ func TestFitTriesAsManyPiecesAsOneOrderMayHave(t *testing.T) {
 		if err != nil || len(found) != problems {
 			t.Errorf("up to %d: %v, %v", most, found, err)
 		}
+	}
+}
+
+func TestFitFindsNothingBetweenASchemaAndItself(t *testing.T) {
+	t.Parallel()
+	m := maker{rand.New(rand.NewPCG(3, 1))}
+	tried := 0
+	for range 200 {
+		schema := `{"type":"object","required":["v"],"properties":{"v":` + m.schema(3) + `},"$defs":{"d":` + strings.ReplaceAll(m.schema(1), "#/$defs/d", "#/$defs/e") + `,"e":{}}}`
+		found, err := Fit(Binding{With: map[string]any{"v": "${inputs.v}"}}, []byte(schema), []byte(`{"type":"object"}`), 1, Platform{With: []byte(schema)})
+		if err != nil || len(found) > 0 {
+			t.Fatalf("%+v, %v\n%s", found, err, schema)
+		}
+		x, err := compile([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, _, _ := x.at([]string{"v"}); len(x.samples(p)) > 0 {
+			tried++
+		}
+	}
+	if tried < 60 {
+		t.Errorf("%d schemas had a sample: too few to tell anything", tried)
+	}
+}
+
+func TestSamplesOfListsInListsComeToAnEnd(t *testing.T) {
+	t.Parallel()
+	schema := `{"type":"string"}`
+	for range 6 {
+		schema = `{"type":"array","minItems":20,"items":` + schema + `}`
+	}
+	x, err := compile([]byte(object(`"l":`+schema, `"required":["l"]`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := x.at([]string{"l"})
+	x.samples(p)
+	if x.steps < -1000 {
+		t.Errorf("%d more steps than there were", -x.steps)
 	}
 }

@@ -138,10 +138,9 @@ func (x *sense) ofType(p place, t string) *Flaw {
 
 // bound is one end of a range and where it stands.
 type bound struct {
-	at     *big.Rat
-	number json.Number
-	open   bool
-	where  []string
+	at    *big.Rat
+	open  bool
+	where []string
 }
 
 // tightest is the bound that is left when all of the keyword's hold: the highest, or for upper the lowest.
@@ -151,8 +150,7 @@ func (p place) tightest(keyword string, open, upper bool, than *bound) *bound {
 		if r == nil {
 			continue
 		}
-		number, _ := n.doc[keyword].(json.Number)
-		b := &bound{r, number, open, below(n.path, keyword)}
+		b := &bound{r, open, below(n.path, keyword)}
 		if than == nil {
 			than = b
 			continue
@@ -180,9 +178,14 @@ func rational(v any) *big.Rat {
 	return r
 }
 
+// ends are the bounds of a place's numbers; nil where there is none.
+func (p place) ends() (low, high *bound) {
+	return p.tightest("exclusiveMinimum", true, false, p.tightest("minimum", false, false, nil)),
+		p.tightest("exclusiveMaximum", true, true, p.tightest("maximum", false, true, nil))
+}
+
 func (p place) noNumber(whole bool) *Flaw {
-	low := p.tightest("exclusiveMinimum", true, false, p.tightest("minimum", false, false, nil))
-	high := p.tightest("exclusiveMaximum", true, true, p.tightest("maximum", false, true, nil))
+	low, high := p.ends()
 	if low == nil || high == nil {
 		return nil
 	}
@@ -222,13 +225,18 @@ func short(r *big.Rat) string {
 
 // between reports whether a multiple of step lies in the range.
 func between(low, high *bound, step *big.Rat) bool {
-	first := ceiling(new(big.Rat).Quo(low.at, step))
+	c := low.multiple(step).Cmp(high.at)
+	return c < 0 || c == 0 && !high.open
+}
+
+// multiple is the least multiple of step that a lower bound allows.
+func (b *bound) multiple(step *big.Rat) *big.Rat {
+	first := ceiling(new(big.Rat).Quo(b.at, step))
 	v := new(big.Rat).Mul(new(big.Rat).SetInt(first), step)
-	if low.open && v.Cmp(low.at) == 0 {
+	if b.open && v.Cmp(b.at) == 0 {
 		v.Add(v, step)
 	}
-	c := v.Cmp(high.at)
-	return c < 0 || c == 0 && !high.open
+	return v
 }
 
 func ceiling(r *big.Rat) *big.Int {

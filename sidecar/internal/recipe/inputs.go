@@ -44,6 +44,10 @@ func (s *Schema) Complete(inputs []byte) ([]byte, error) {
 	if longest := s.longest(); len(out) > longest {
 		return nil, fault.New(fault.Invalid, "inputs_invalid", "with the patterns of this offering inputs may have %d bytes", longest).At(inputsField)
 	}
+	if s.evaluations(s.doc, v, maxEvaluations) > maxEvaluations {
+		return nil, fault.New(fault.Invalid, "inputs_invalid", "too many rules of this offering apply to so many values").At(inputsField).
+			Do("Order with fewer values.")
+	}
 	err = s.compiled.Validate(v)
 	var verr *jsonschema.ValidationError
 	switch {

@@ -28,11 +28,12 @@ type sense struct {
 }
 
 // What a look may take: maxSenseSteps steps, each worth about as much as patternPerStep steps of patterns held against one byte
-// (a tenth of a millisecond), or fillPerStep of a filler's work.
+// (a tenth of a millisecond), evaluationsPerStep subschemas held against a value, or fillPerStep of a filler's work.
 const (
-	maxSenseSteps  = 5000
-	patternPerStep = 5000
-	fillPerStep    = 1000
+	maxSenseSteps      = 5000
+	patternPerStep     = 5000
+	evaluationsPerStep = 100
+	fillPerStep        = 1000
 )
 
 func (x *sense) check() error {
@@ -138,7 +139,8 @@ func (x *sense) refused(v any, p place) string {
 
 // invalid says why the subschema at a path refuses a value; "" where it does not, or where looking would take too much.
 func (x *sense) invalid(v any, path []string) string {
-	if x.pay(v, x.load(path)); x.steps < 0 {
+	sub := x.sub(path)
+	if x.pay(v, sub, x.load(sub, path)); x.steps < 0 {
 		return ""
 	}
 	compiled, err := x.compile(path)
@@ -153,16 +155,14 @@ func (x *sense) invalid(v any, path []string) string {
 	return strings.TrimSpace(text.JoinPath("", first.Path) + " " + first.Cause)
 }
 
-// pay takes what a validation may cost: these steps of patterns, all held against all of a value.
-func (x *sense) pay(v any, steps int) { x.steps -= 1 + steps*size(v)/patternPerStep }
+// pay takes what a validation may cost: these steps of patterns, all held against all of a value, and each subschema that is held
+// against a part of it.
+func (x *sense) pay(v, sub any, steps int) {
+	x.steps -= 1 + steps*size(v)/patternPerStep + x.evaluations(sub, v, maxEvaluations)/evaluationsPerStep
+}
 
-// load is how many steps the patterns of the subschema at a path come to.
-func (x *sense) load(path []string) int {
-	key := strings.Join(path, "\x00")
-	steps, known := x.loads[key]
-	if known {
-		return steps
-	}
+// sub is the subschema at a path.
+func (x *sense) sub(path []string) any {
 	var sub any = x.doc
 	for _, name := range path {
 		switch t := sub.(type) {
@@ -172,6 +172,16 @@ func (x *sense) load(path []string) int {
 			i, _ := strconv.Atoi(name) // it leads to a subschema
 			sub = t[i]
 		}
+	}
+	return sub
+}
+
+// load is how many steps the patterns of the subschema at a path come to.
+func (x *sense) load(sub any, path []string) int {
+	key := strings.Join(path, "\x00")
+	steps, known := x.loads[key]
+	if known {
+		return steps
 	}
 	w := &work{cost: map[string]load{}}
 	w.defs, _ = x.doc["$defs"].(map[string]any)
@@ -310,7 +320,7 @@ func (x *sense) together(filled map[string]any) error {
 	if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { _, has := filled[name]; return !has }) {
 		return nil
 	}
-	if x.pay(filled, x.Schema.steps); x.steps < 0 {
+	if x.pay(filled, x.doc, x.Schema.steps); x.steps < 0 {
 		return nil
 	}
 	var verr *jsonschema.ValidationError
