@@ -13,6 +13,8 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // pathDelimiter separates the levels inside koanf. Not a dot: keys of a connection's config may hold dots.
@@ -187,24 +189,19 @@ func checkScalar(p *problems, key, text string, t reflect.Type) {
 	}
 }
 
-// suggest names the key that was probably meant: a sibling spelt nearly so, or a key of that name on another level.
+// suggest names the key that was probably meant: one of that name on another level, or a sibling spelt nearly so.
 func suggest(path []string, name string, siblings map[string]reflect.Type) string {
-	best, distance := "", 3
-	for _, sibling := range sortedKeys(siblings) {
-		if d := editDistance(name, sibling); d < distance {
-			best, distance = strings.Join(append(slices.Clone(path), sibling), "."), d
-		}
-	}
 	for _, key := range configKeys() {
 		flat := strings.ReplaceAll(key.Name(), ".", "_")
-		if best == "" && (key.Path[len(key.Path)-1] == name || flat == name) {
-			best = key.Name()
+		if key.Path[len(key.Path)-1] == name || flat == name {
+			return "did you mean " + key.Name() + "?"
 		}
 	}
-	if best == "" {
-		return "keys here are " + strings.Join(sortedKeys(siblings), ", ")
+	here := sortedKeys(siblings)
+	if near := text.Near(name, here); near != "" {
+		return "did you mean " + strings.Join(append(slices.Clone(path), near), ".") + "?"
 	}
-	return "did you mean " + best + "?"
+	return "keys here are " + strings.Join(here, ", ")
 }
 
 func sortedKeys(m map[string]reflect.Type) []string {
@@ -214,25 +211,4 @@ func sortedKeys(m map[string]reflect.Type) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// editDistance counts insertions, deletions and replacements.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

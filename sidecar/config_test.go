@@ -281,6 +281,9 @@ func TestLoadConfig_RefusesWhatItDoesNotKnow(t *testing.T) {
 	for name, tc := range map[string]struct{ yaml, key, text string }{
 		"misspelt":               {"orign: https://a.example", "orign", "did you mean origin?"},
 		"misspelt below":         {"listen: {pear: ':1'}", "listen.pear", "did you mean listen.peer?"},
+		"letters swapped":        {"orgiin: https://a.example", "orgiin", "did you mean origin?"},
+		"in another case":        {"drainTimeout: 15s", "drainTimeout", "did you mean drain_timeout?"},
+		"with dashes":            {"limits: {rate-burst: 1}", "limits.rate-burst", "did you mean limits.rate_burst?"},
 		"on the wrong level":     {"cert_file: a.pem", "cert_file", "did you mean tls.cert_file?"},
 		"flat":                   {"listen_peer: ':1'", "listen_peer", "did you mean listen.peer?"},
 		"unlike anything":        {"zzzzzzzzzz: 1", "zzzzzzzzzz", "keys here are"},

@@ -91,7 +91,8 @@ type Detail struct {
 
 // Unsold is why an offering of a partner is not sold here.
 type Unsold struct {
-	// Reason is withdrawn, agreement_missing, currency_not_agreed, state_not_for_sale or price_overflow; Cause says it for people.
+	// Reason is agreement_missing, currency_not_agreed, state_not_for_sale or price_overflow; Cause says it for people. What its
+	// supplier took back is listed nowhere.
 	Reason string
 	Cause  string
 }

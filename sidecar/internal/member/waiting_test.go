@@ -2,6 +2,7 @@ package member_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -358,6 +359,29 @@ func TestWhatWeSignedIsNotForgotten(t *testing.T) {
 	err = h.store.View(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Get(self, "agr-1"); return err })
 	if err != nil {
 		t.Errorf("what we offered: %v", err)
+	}
+}
+
+// TestWhoCannotBeForgottenClosesNoDoor: whatever made a partner wait with whom we signed something, others may propose.
+func TestWhoCannotBeForgottenClosesNoDoor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.waits(them, member.ProposalLife)
+	signed := agreement.Agreement{ID: "agr-1", Supplier: self, Reseller: them, State: agreement.Offered, SupplierJWS: "ours"}
+	err := h.store.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Agreements().Put(signed); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := h.proposes(third, h.moveIn(third)); err != nil || answer.State != member.Pending {
+		t.Fatalf("another is %+v, %v", answer, err)
+	}
+	err = h.store.View(context.Background(), func(tx *store.Tx) error {
+		_, partner := tx.Partners().Get(them)
+		_, kept := tx.Agreements().Get(self, "agr-1")
+		return errors.Join(partner, kept)
+	})
+	if err != nil || len(h.dropped) != 0 {
+		t.Errorf("dropped %v, %v", h.dropped, err)
 	}
 }
 

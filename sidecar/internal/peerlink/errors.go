@@ -3,7 +3,6 @@ package peerlink
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -30,6 +29,9 @@ var kinds = map[connect.Code]fault.Kind{
 	connect.CodeResourceExhausted:  fault.Exhausted,
 }
 
+// reasonUnknown is ours for a partner's reason that is no code.
+const reasonUnknown = "unknown_reason"
+
 // uncalled is a refusal that ended a call before it began: the guard's, the token client's, or the word of the partner's token
 // endpoint. That one is there if it denies. None is a decision about what we wanted to send: what the guard and we ourselves
 // find invalid in a partner's answers is as good as none.
@@ -43,7 +45,7 @@ func uncalled(partner string, refused *refusal.Error) *fault.Error {
 	case refusal.Exhausted:
 		kind = fault.Exhausted
 	}
-	f := fault.New(kind, reasonOf(refused.Reason), "%s cannot be called: %s", partner, text.Foreign(refused.Text))
+	f := fault.New(kind, text.Reason(refused.Reason, reasonUnknown), "%s cannot be called: %s", partner, text.Foreign(refused.Text))
 	f.RetryAfter = refused.RetryAfter
 	if !errors.Is(refused, client.ErrAnswered) {
 		return f.Do(cure(partner, refused.Reason))
@@ -75,16 +77,6 @@ func cure(partner, reason string) string {
 	return ""
 }
 
-var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
-
-// reasonOf keeps a partner's reason only in the form of a code.
-func reasonOf(reason string) string {
-	if reasonForm.MatchString(reason) {
-		return reason
-	}
-	return "unknown_reason"
-}
-
 // translate is a call's error in the domain's words. The partner's text stays in the log, as much of it as text.Foreign leaves.
 func translate(partner string, err error) error {
 	if err == nil {
@@ -111,7 +103,7 @@ func translate(partner string, err error) error {
 		if !known {
 			kind = fault.Unavailable
 		}
-		return fault.New(kind, reasonOf(info.GetReason()), "%s refused the call: %s", partner, text.Foreign(info.GetCause())).Because(text.ForeignError(err))
+		return fault.New(kind, text.Reason(info.GetReason(), reasonUnknown), "%s refused the call: %s", partner, text.Foreign(info.GetCause())).Because(text.ForeignError(err))
 	}
 	// Without a reason of the protocol it is the word of something on the way, a proxy for instance, and decides nothing.
 	return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached: %s", partner, c.Code()).Because(text.ForeignError(err))

@@ -1,6 +1,6 @@
 package retail
 
-import "regexp"
+import "github.com/hanse-market/hanse/sidecar/internal/text"
 
 // explanations is what a customer reads for an item's reason. A supplier's own text never reaches a customer.
 var explanations = map[string]string{
@@ -22,13 +22,11 @@ var explanations = map[string]string{
 
 // explain is our own text for a supplier's reason.
 func explain(reason string) string {
-	if text, known := explanations[reason]; known {
-		return text
+	if ours, known := explanations[reason]; known {
+		return ours
 	}
 	return "The order could not be carried out. Nothing is charged."
 }
-
-var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // PublicReason is what a customer's portal sees of an item's reason: one of our own codes. A supplier could write anything into
 // its own.
@@ -50,10 +48,10 @@ const (
 	reasonCheck = "order_check"
 )
 
-// cleanReason keeps a supplier's reason only in the form of a code.
+// cleanReason keeps a supplier's reason only in the form of a code; "" is none.
 func cleanReason(reason string) string {
-	if reason == "" || reasonForm.MatchString(reason) {
-		return reason
+	if reason == "" {
+		return ""
 	}
-	return "unknown"
+	return text.Reason(reason, "unknown")
 }

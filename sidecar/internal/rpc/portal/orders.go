@@ -91,7 +91,8 @@ func inputsJSON(inputs *structpb.Struct) ([]byte, error) {
 	return bytes.TrimRight(buf.Bytes(), "\n"), nil
 }
 
-// unsigned takes the sign off each -0, which is the same number as 0.
+// unsigned takes the sign off each -0, which is the same number as 0: whoever repeats an order with the other spelling wishes the
+// same, and is recognised by these bytes before a schema is at hand.
 func unsigned(v any) any {
 	switch t := v.(type) {
 	case float64:
