@@ -24,7 +24,8 @@
 // is reached, and has one name. On PostgreSQL an advisory lock lives in one session, which is proved to be ours alone; each
 // transaction asks for it right before its commit, and the next holder waits for that commit. A server that is read-only, going
 // or gone is left for one that can be written. One of another system identifier or timeline may lack what was committed:
-// it is read, and written when an operator has accepted it. Writable tells whether a commit would be taken now.
+// it is read, and written when an operator has accepted it; no schema is changed there before. Writable tells whether a commit would
+// be taken now, and the log when that ended and began.
 //
 // # Records
 //

@@ -100,7 +100,11 @@ func (s *Store) LimitPages(n int) error {
 }
 
 // ForgetWrites forgets what the last commits proved.
-func (s *Store) ForgetWrites() { s.writes.note(true) }
+func (s *Store) ForgetWrites() {
+	s.writes.mu.Lock()
+	defer s.writes.mu.Unlock()
+	s.writes.good, s.writes.failed = time.Time{}, time.Now()
+}
 
 // MeetWithin begins a transaction, lets another connection meet another server, and asks whether the transaction may write.
 func (s *Store) MeetWithin(ctx context.Context, another string) error {
@@ -115,4 +119,6 @@ func (s *Store) MeetWithin(ctx context.Context, another string) error {
 }
 
 // Migrate brings the schema to where other files are, as a later version does when it starts.
-func (s *Store) Migrate(ctx context.Context, files fs.FS) error { return s.eng.(*postgresEngine).apply(ctx, files) }
+func (s *Store) Migrate(ctx context.Context, files fs.FS) error {
+	return s.eng.(*postgresEngine).apply(ctx, files)
+}

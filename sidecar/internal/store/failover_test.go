@@ -161,63 +161,74 @@ var failovers = map[string]struct {
 func TestAFailoverNeedsAnOperatorAndNoRestart(t *testing.T) {
 	t.Parallel()
 	for name, way := range failovers {
-		for _, exclusive := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, exclusive %v", name, exclusive), func(t *testing.T) {
-				t.Parallel()
-				first, dir := ownServer(t), t.TempDir()
-				asAdministrator(t, first.DSN("postgres"), "CREATE DATABASE hanse")
-				second, err := first.Standby()
-				closed(t, second, err)
-				// From now on a commit is on both.
-				asAdministrator(t, first.DSN("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
-				host, err := way.dsn(dir, first, second)
-				if err != nil {
-					t.Fatal(err)
-				}
-				dsn := (&url.URL{
-					Scheme: "postgres", User: url.User("postgres"), Path: "/hanse",
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, dir := ownServer(t), t.TempDir()
+			asAdministrator(t, first.DSN("postgres"), "CREATE DATABASE exclusive", "CREATE DATABASE shared")
+			second, err := first.Standby()
+			closed(t, second, err)
+			// From now on a commit is on both.
+			asAdministrator(t, first.DSN("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+			host, err := way.dsn(dir, first, second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			both := map[string]*store.Store{}
+			dsn := func(database string) string {
+				return (&url.URL{
+					Scheme: "postgres", User: url.User("postgres"), Path: "/" + database,
 					RawQuery: url.Values{"host": {host}, "sslmode": {"disable"}}.Encode(),
 				}).String()
-				cfg := store.Config{DSN: dsn, SiteKey: siteKey, Exclusive: exclusive}
-				s := open(t, cfg)
-				if exclusive {
+			}
+			for _, database := range []string{"exclusive", "shared"} {
+				s := open(t, store.Config{DSN: dsn(database), SiteKey: siteKey, Exclusive: database == "exclusive"})
+				if database == "exclusive" {
 					s.LookAtLockEvery(10 * time.Millisecond)
 				}
 				run(t, s)
-				put := func(origin string) error {
-					return s.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Partners().Put(member.Partner{Origin: origin}); return err })
-				}
-				if err := put("https://before.example"); err != nil {
-					t.Fatal(err)
-				}
-				way.move(t, dir, first, second)
-				until(t, func() bool { return fault.ReasonOf(put("https://between.example")) == "store_server_changed" })
-				if err := s.Writable(t.Context()); err == nil {
-					t.Error("writable on a server that nobody accepted")
-				}
-				view(t, s, func(tx *store.Tx) error { _, err := tx.Partners().Get("https://before.example"); return err })
-				again, err := store.Open(t.Context(), store.Config{DSN: dsn, SiteKey: siteKey})
-				if err != nil {
-					t.Fatalf("a start on that server: %v", err)
-				}
-				wantKind(t, again.Do(t.Context(), func(tx *store.Tx) error { return tx.Jobs().At("kind", "key", them, start) }), fault.Unavailable, "store_server_changed")
-				if err := again.Close(); err != nil {
-					t.Fatal(err)
-				}
-				was, is, err := store.AcceptServer(t.Context(), dsn)
-				if err != nil || was == is || !strings.HasSuffix(was, "/00000001") || !strings.HasSuffix(is, "/00000002") {
-					t.Fatalf("accepted %q for %q: %v", is, was, err)
-				}
-				until(t, func() bool { return put("https://after.example") == nil })
-				view(t, s, func(tx *store.Tx) error {
-					if n := len(must(tx.Partners().List())); n != 2 {
-						t.Errorf("%d partners", n)
-					}
-					return nil
+				both[database] = s
+				do(t, s, func(tx *store.Tx) error {
+					_, err := tx.Partners().Put(member.Partner{Origin: "https://before.example"})
+					return err
 				})
-			})
-		}
+			}
+			way.move(t, dir, first, second)
+			for database, s := range both {
+				t.Run(database, func(t *testing.T) { isAccepted(t, s, dsn(database)) })
+			}
+		})
 	}
+}
+
+// isAccepted goes with a store, which wrote on the first server, through what follows a failover.
+func isAccepted(t *testing.T, s *store.Store, dsn string) {
+	put := func(origin string) error {
+		return s.Do(context.Background(), func(tx *store.Tx) error { _, err := tx.Partners().Put(member.Partner{Origin: origin}); return err })
+	}
+	until(t, func() bool { return fault.ReasonOf(put("https://between.example")) == "store_server_changed" })
+	if err := s.Writable(t.Context()); err == nil {
+		t.Error("writable on a server that nobody accepted")
+	}
+	view(t, s, func(tx *store.Tx) error { _, err := tx.Partners().Get("https://before.example"); return err })
+	again, err := store.Open(t.Context(), store.Config{DSN: dsn, SiteKey: siteKey})
+	if err != nil {
+		t.Fatalf("a start on that server: %v", err)
+	}
+	wantKind(t, again.Do(t.Context(), func(tx *store.Tx) error { return tx.Jobs().At("kind", "key", them, start) }), fault.Unavailable, "store_server_changed")
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	was, is, err := store.AcceptServer(t.Context(), dsn)
+	if err != nil || was == is || !strings.HasSuffix(was, "/00000001") || !strings.HasSuffix(is, "/00000002") {
+		t.Fatalf("accepted %q for %q: %v", is, was, err)
+	}
+	until(t, func() bool { return put("https://after.example") == nil })
+	view(t, s, func(tx *store.Tx) error {
+		if n := len(must(tx.Partners().List())); n != 2 {
+			t.Errorf("%d partners", n)
+		}
+		return nil
+	})
 }
 
 // until asks again and again; the test's own time limit ends a wait that is in vain.

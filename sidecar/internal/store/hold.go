@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"sync/atomic"
@@ -20,8 +19,9 @@ import (
 // when it broke, the lock is taken anew; nothing is written in between. While watch runs, it looks; a write that finds its last
 // look too old looks itself. The nil hold is for stores that are not exclusive.
 type hold struct {
-	db  *sql.DB
-	log *slog.Logger
+	db *sql.DB
+	// refused is told why nothing can be written.
+	refused func(error)
 	// every is how often watch looks.
 	every time.Duration
 	last  atomic.Pointer[look]
@@ -40,8 +40,8 @@ type look struct {
 	err  error     // why it is not held
 }
 
-func newHold(ctx context.Context, db *sql.DB, log *slog.Logger) (*hold, error) {
-	h := &hold{db: db, log: log, every: exclusiveCheck, turn: make(chan struct{}, 1)}
+func newHold(ctx context.Context, db *sql.DB, refused func(error)) (*hold, error) {
+	h := &hold{db: db, refused: refused, every: exclusiveCheck, turn: make(chan struct{}, 1)}
 	limit := time.Now().Add(exclusiveWait)
 	for {
 		begun := time.Now()
@@ -206,7 +206,7 @@ func (h *hold) check() {
 	}
 	err := h.take(ctx)
 	if err != nil {
-		h.log.Error("database lock lost, writes are refused until it is back", "error", err)
+		h.refused(errNotExclusive(err))
 	}
 	h.last.Store(&look{held: err == nil, at: begun, err: err})
 }

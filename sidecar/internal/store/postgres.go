@@ -72,7 +72,7 @@ func openPostgres(ctx context.Context, s *Store) (engine, error) {
 	e.db.SetMaxOpenConns(writers + readers + 1)
 	e.db.SetMaxIdleConns(writers + readers + 1)
 	if s.cfg.Exclusive {
-		if e.hold, err = newHold(ctx, e.db, s.cfg.Logger); err != nil {
+		if e.hold, err = newHold(ctx, e.db, s.writes.refused); err != nil {
 			return nil, errors.Join(err, e.db.Close())
 		}
 	}

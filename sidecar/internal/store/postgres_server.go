@@ -64,15 +64,14 @@ type made struct {
 	met        string
 }
 
-// identify needs no privilege, but some hosted servers refuse it: then there is nothing to compare.
+// identify needs no privilege, but some hosted servers refuse it (untold): then there is nothing to compare.
 const identify = `SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) FROM pg_control_system()`
 
 // met notes what a new connection meets.
 func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
 	generation := s.generation.Load()
 	results, err := c.Exec(ctx, identify).ReadAll() // the simple protocol, for the sake of proxies
-	var refused *pgconn.PgError
-	if err != nil && !errors.As(err, &refused) {
+	if err != nil && !untold(err) {
 		return err
 	}
 	now := ""
@@ -84,6 +83,20 @@ func (s *server) met(ctx context.Context, c *pgconn.PgConn) error {
 	}
 	c.CustomData()[madeKey] = made{generation, time.Now(), now}
 	return nil
+}
+
+// untold reports whether the server answered identify that it will not tell. Whoever is short of something, going or gone
+// (57P01) has only not told yet.
+func untold(err error) bool {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch outageReason(err) {
+	case "", "busy", "damaged": // as servers say that have no log of their own: 55000, XX000
+		return true
+	}
+	return false
 }
 
 // newest notes what the newest connection met, and reports whether that is another server than before.
@@ -173,7 +186,11 @@ func (s *server) ours(ctx context.Context, on queryer, met string) error {
 }
 
 func changed(recorded, now string) error {
-	return fault.New(fault.Unavailable, "store_server_changed", "our database is on another server or timeline than before").
+	cause := "our database is on another server or timeline than before"
+	if now == "" {
+		cause = "our database does not tell any more which server and timeline it is on"
+	}
+	return fault.New(fault.Unavailable, "store_server_changed", "%s", cause).
 		Do("make sure that it has all that was committed, then run: hanse database accept").
 		Because(&outage{reason: "server_changed", err: fmt.Errorf("recorded %s, now %s", recorded, now)})
 }
@@ -202,23 +219,24 @@ func (e *postgresEngine) recognise(ctx context.Context) error {
 	now, recorded := e.server.now, *e.server.recorded
 	e.server.mu.Unlock()
 	switch {
+	case recorded == now && now != "":
+	case recorded != "":
+		e.s.writes.refused(changed(recorded, now))
 	case now == "":
 		e.server.log.Warn("the database does not tell its timeline, so a failover that loses commits will not be noticed")
-	case recorded == "":
+	default:
 		if _, err := e.s.fact(ctx, "server", []byte(now)); err != nil {
 			return err
 		}
 		return e.server.remember(ctx, e.db)
-	case recorded != now:
-		e.server.log.Error("the database is on another server or timeline than before: nothing is written until an operator accepts it",
-			"recorded", recorded, "now", now)
 	}
 	return nil
 }
 
 // AcceptServer records that the PostgreSQL server at dsn has all that was committed before, as an operator has made sure of.
 // Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
-// timeline each.
+// timeline each, "" where nothing was recorded and where the server does not tell. What does not tell is accepted like any other, and
+// is not compared until a sidecar starts on one that does.
 func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 	cfg, err := parseDSN(dsn)
 	if err != nil {
@@ -229,13 +247,17 @@ func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 		return "", "", unavailable(err)
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	if err := c.QueryRow(ctx, identify).Scan(&is); err != nil {
-		return "", "", fmt.Errorf("the server does not tell its timeline: %w", err)
+	if err := c.QueryRow(ctx, identify).Scan(&is); err != nil && !untold(err) {
+		return "", "", fmt.Errorf("ask the server for its timeline: %w", err)
 	}
 	var before []byte
 	if err := c.QueryRow(ctx, recordedServer).Scan(&before); err != nil {
 		return "", "", fmt.Errorf("read what was recorded; is this a sidecar's database? %w", err)
 	}
-	_, err = c.Exec(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
+	if is == "" {
+		_, err = c.Exec(ctx, `DELETE FROM site WHERE name = 'server'`) // as before the first start
+	} else {
+		_, err = c.Exec(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
+	}
 	return string(before), is, err
 }

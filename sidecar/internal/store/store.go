@@ -46,7 +46,7 @@ type Config struct {
 	// dozen at most: disk_full, read_only, io, damaged, resources, busy, lost_races, connection, shutdown, lock_lost,
 	// server_changed, moved, other.
 	Failed func(reason string)
-	// Logger; default discards.
+	// Logger is told, among others, when writing stops, as an Error, and goes on, as an Info; default discards.
 	Logger *slog.Logger
 }
 
@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{cfg: cfg, vault: v, elapsed: time.Since}
-	s.stats.told = cfg.Committed
+	s.stats.told, s.writes.log = cfg.Committed, cfg.Logger
 	if cfg.Path != "" {
 		s.eng, err = openSQLite(ctx, s)
 	} else {
@@ -150,12 +150,13 @@ func (s *Store) submit(it *work) error {
 	if err := it.ctx.Err(); err != nil {
 		return err
 	}
+	begun := time.Now()
 	if err := s.eng.do(it); err != nil {
 		s.failed(err)
 		return err
 	}
 	if it.tx.wrote { // a transaction without changes ends well on a full disk too
-		s.writes.note(false)
+		s.writes.took(begun)
 	}
 	if s.cfg.Wake != nil {
 		for _, topic := range it.tx.topics {
@@ -172,7 +173,7 @@ func (s *Store) failed(err error) {
 	if !fault.Is(err, fault.Unavailable) || reason == "" {
 		return
 	}
-	s.writes.note(true)
+	s.writes.refused(err)
 	if s.cfg.Failed != nil {
 		s.cfg.Failed(reason)
 	}

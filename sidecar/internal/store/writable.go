@@ -5,10 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 const (
@@ -22,24 +25,57 @@ const (
 	probeRoom = 64 << 10
 )
 
-// writes is what the last commits say about the next.
+// writes is what the last commits say about the next. Its log has one Error line for each reason for which writing stopped, and one
+// Info line when it goes on. All times are of the machine.
 type writes struct {
-	mu     sync.Mutex
-	good   time.Time // of the machine: the last durable commit, zero when one failed since
-	failed bool
+	log *slog.Logger
+
+	mu   sync.Mutex
+	good time.Time // the last durable commit, zero when one failed since
+	// failed is when one failed last, zero when one came to an end since.
+	failed time.Time
+	// stopped is when the first of the said reasons stopped it.
+	stopped time.Time
+	said    map[string]bool
 	// tried is when it was tried last, and with what answer.
 	tried  time.Time
 	answer error
 	trial  singleflight.Group
 }
 
-func (w *writes) note(failed bool) {
+// took notes a durable commit of work that was begun then. It says nothing about now where something failed since.
+func (w *writes) took(begun time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failed, w.good = failed, time.Time{}
-	if !failed {
-		w.good = time.Now()
+	if begun.Before(w.failed) {
+		return
 	}
+	w.good, w.failed = time.Now(), time.Time{}
+	if w.said != nil {
+		w.log.Info("the database takes what is written again", "after", time.Since(w.stopped).Round(time.Millisecond))
+		w.said = nil
+	}
+}
+
+// refused notes what the database did not take. One who lost too many races has stopped nobody else.
+func (w *writes) refused(err error) {
+	reason := outageReason(err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.good, w.failed = time.Time{}, time.Now()
+	if w.said[reason] || reason == "lost_races" {
+		return
+	}
+	if w.said == nil {
+		w.stopped, w.said = time.Now(), map[string]bool{}
+	}
+	w.said[reason] = true
+	about := []any{"reason", reason, "error", err}
+	var known *fault.Error
+	if errors.As(err, &known) && known.Action != "" {
+		about = append(about, "action", known.Action)
+	}
+	w.log.Error("the database does not take what is written", about...)
 }
 
 // known reports what needs no trial.
@@ -72,7 +108,7 @@ func (s *Store) try() error {
 	defer cancel()
 	s.writes.mu.Lock()
 	size := 8
-	if s.writes.failed {
+	if !s.writes.failed.IsZero() {
 		size = probeRoom
 	}
 	s.writes.mu.Unlock()

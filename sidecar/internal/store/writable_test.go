@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -137,15 +138,25 @@ func TestAStoreThatTakesNothingSaysSoUntilItDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg, counted := f.cfg(t), &reasons{}
-			cfg.SiteKey, cfg.Failed = siteKey, counted.add
+			lines := &logged{}
+			cfg.SiteKey, cfg.Failed, cfg.Logger = siteKey, counted.add, slog.New(slog.NewTextHandler(lines, nil))
 			s := open(t, cfg)
 			if err := s.Writable(t.Context()); err != nil {
 				t.Fatalf("a healthy one: %v", err)
 			}
 			f.come(t, s, cfg)
-			becomes(t, s, func(err error) bool { return err != nil && counted.of(f.reason) > 0 })
+			becomes(t, s, func(err error) bool { return err != nil && counted.of(f.reason) > 1 })
+			if n := lines.of("ERROR", "reason="+f.reason); n != 1 {
+				t.Errorf("%d lines say that it stopped", n)
+			}
+			if n := lines.of("INFO", ""); n != 0 {
+				t.Errorf("%d lines say that it goes on", n)
+			}
 			f.end(t, s, cfg)
 			becomes(t, s, func(err error) bool { return err == nil })
+			if n := lines.of("INFO", "takes what is written again"); n != 1 {
+				t.Errorf("%d lines say that it goes on", n)
+			}
 		})
 	}
 }
