@@ -69,6 +69,10 @@ func (s session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	got, err := s.client.CreateSession(r.Context(), customer, origin)
 	var e *Error
 	switch {
+	case err != nil && r.Context().Err() != nil:
+		// The browser went away: nothing is wrong, and nobody reads the answer.
+		refuse(w, http.StatusServiceUnavailable, connect.CodeUnavailable, "sidecar_unavailable", "the marketplace cannot be reached at the moment")
+		return
 	case errors.As(err, &e) && e.Code == connect.CodeUnavailable:
 		s.cfg.Logger.WarnContext(r.Context(), "no customer session: sidecar unavailable", "error", err)
 		refuse(w, http.StatusServiceUnavailable, connect.CodeUnavailable, "sidecar_unavailable", "the marketplace cannot be reached at the moment")

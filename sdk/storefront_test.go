@@ -2,9 +2,11 @@ package sdk_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -188,6 +190,29 @@ func TestStorefrontSaysThatTheSidecarIsAway(t *testing.T) {
 		res, body := call{path: path, body: `{}`}.do(t, front.URL)
 		if res.StatusCode != 503 || !strings.Contains(body, `"code":"unavailable"`) || strings.Contains(body, "refused") {
 			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+	}
+}
+
+func TestStorefrontSaysNothingOfABrowserThatWentAway(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	api := programmed()
+	api.session = func(*portalv1.CreateCustomerSessionRequest) (*portalv1.CreateCustomerSessionResponse, error) {
+		leave()
+		<-ctx.Done()
+		return nil, connect.NewError(connect.CodeUnavailable, nil)
+	}
+	var log bytes.Buffer
+	front := sdk.Storefront(api.serve(t, sdk.WithAttempts(1)), sdk.StorefrontConfig{
+		Customer: func(*http.Request) (string, bool) { return "anna", true }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for _, path := range []string{"/hanse/session", "/hanse/session", searchPath} {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://shop.example"+path, strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		front.ServeHTTP(httptest.NewRecorder(), r)
+		if ctx.Err() == nil || log.Len() != 0 {
+			t.Errorf("%s: the browser left with %v, and the log says %s", path, ctx.Err(), log.String())
 		}
 	}
 }

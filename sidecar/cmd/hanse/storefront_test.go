@@ -182,6 +182,7 @@ func (s *shop) buys(login func(browser)) {
 	if status != http.StatusOK || !strings.Contains(page, "<hanse-catalog") {
 		t.Fatalf("the shop's page is %d:\n%s", status, page)
 	}
+	s.leads(b)
 	if status, script := b.send(http.MethodGet, "/hanse/hanse.js", "", "", nil); status != http.StatusOK || !strings.Contains(script, "hanse-catalog") {
 		t.Fatalf("the elements' script is answered with %d", status)
 	}
@@ -206,27 +207,8 @@ func (s *shop) buys(login func(browser)) {
 		}
 	}
 
-	calls := portalv1connect.NewOrderServiceClient(b.Client, b.origin+"/hanse/api", sidecartest.Bearer(token), connect.WithProtoJSON())
 	id := fmt.Sprintf("order-%d", s.back)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := calls.PlaceOrder(ctx, connect.NewRequest(&portalv1.PlaceOrderRequest{Id: id, Items: []*portalv1.OrderItem{s.purchase()}})); err != nil {
-		t.Fatal(err)
-	}
-	stream, err := calls.WatchOrder(ctx, connect.NewRequest(&portalv1.WatchOrderRequest{Id: id}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := ""
-	for last != "completed" && stream.Receive() {
-		if o := stream.Msg().GetOrder(); o != nil {
-			last = o.GetState()
-		}
-	}
-	if last != "completed" {
-		t.Fatalf("the stream ended at %q, %v", last, stream.Err())
-	}
-	_ = stream.Close()
+	s.orderIsFollowed(b, token, id)
 	// Orders of the customer that the portal named, and of nobody else.
 	if out := s.reseller.Must("order", "show", id, "-o", "json"); !strings.Contains(out, "completed") {
 		t.Errorf("the order is:\n%s", out)
@@ -235,6 +217,69 @@ func (s *shop) buys(login func(browser)) {
 	if status, body := b.send(http.MethodPost, "/hanse/session", "application/json", "", nil); status != http.StatusServiceUnavailable || !strings.Contains(body, "portal_unavailable") {
 		t.Errorf("a portal that is down is answered with %d: %s", status, body)
 	}
+}
+
+// leads follows the page's own links from the catalog to an order, with ids that stand for themselves and with ids that do not.
+func (s *shop) leads(b browser) {
+	s.t.Helper()
+	path, id := "/", ""
+	for _, step := range []struct{ element, link, id string }{
+		{"hanse-catalog", "offering-href", s.listing},
+		{"hanse-offering", "checkout-href", s.listing},
+		{"hanse-checkout", "order-href", "order-1"},
+		{"hanse-order-status", "", ""},
+	} {
+		status, page := b.send(http.MethodGet, path, "", "", nil)
+		tag := regexp.MustCompile("<" + step.element + "[^>]*>").FindString(page)
+		if status != http.StatusOK || tag == "" || !strings.Contains(tag, id) {
+			s.t.Fatalf("%s is answered with %d and no <%s>:\n%s", path, status, step.element, page)
+		}
+		if step.link == "" {
+			break
+		}
+		href := regexp.MustCompile(step.link + `="([^"]*\{id\}[^"]*)"`).FindStringSubmatch(tag)
+		if href == nil {
+			s.t.Fatalf("%s leads nowhere: %s", path, tag)
+		}
+		id = step.id
+		path = strings.Replace(href[1], "{id}", id, 1)
+	}
+	for _, odd := range []string{"/?order[]=x&offering[]=x&checkout[]=x&services[]=x", "/?order=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/?", "/?order", "/??order=%zz"} {
+		if status, page := b.send(http.MethodGet, odd, "", "", nil); status != http.StatusOK || !strings.Contains(page, "<hanse-") || strings.Contains(page, "<script>") {
+			s.t.Errorf("%s is answered with %d:\n%s", odd, status, page)
+		}
+	}
+}
+
+// orderIsFollowed places an order while its supplier stands still, reads from the page's web server that it is pending, and then its end.
+// A web server that holds a stream's messages back until it has a bufferful says nothing so long.
+func (s *shop) orderIsFollowed(b browser, token, id string) {
+	s.t.Helper()
+	calls := portalv1connect.NewOrderServiceClient(b.Client, b.origin+"/hanse/api", sidecartest.Bearer(token), connect.WithProtoJSON())
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
+	defer cancel()
+	s.supplier.Signal(standStill)
+	if _, err := calls.PlaceOrder(ctx, connect.NewRequest(&portalv1.PlaceOrderRequest{Id: id, Items: []*portalv1.OrderItem{s.purchase()}})); err != nil {
+		s.t.Fatal(err)
+	}
+	stream, err := calls.WatchOrder(ctx, connect.NewRequest(&portalv1.WatchOrderRequest{Id: id}))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !stream.Receive() || stream.Msg().GetOrder().GetId() != id || stream.Msg().GetOrder().GetEnded() {
+		s.t.Fatalf("of an order that is pending the page first sees %v, %v", stream.Msg().GetOrder(), stream.Err())
+	}
+	s.supplier.Signal(goOn)
+	last := ""
+	for last != "completed" && stream.Receive() {
+		if o := stream.Msg().GetOrder(); o != nil {
+			last = o.GetState()
+		}
+	}
+	if last != "completed" {
+		s.t.Fatalf("the stream ended at %q, %v", last, stream.Err())
+	}
+	_ = stream.Close()
 }
 
 // buysInABrowser lets Chromium log in, order, follow the order and open what was bought, on the page's own pages.
