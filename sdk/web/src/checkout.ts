@@ -76,6 +76,17 @@ export class HanseCheckout extends HanseElement {
     void this.findPlaced(false);
   }
 
+  protected override forgetCustomer(): boolean {
+    this.listing = this.placed = undefined;
+    this.form = new Refusal([], "type");
+    this.draft = new Map();
+    this.quantity = "1";
+    this.errors = new Map();
+    this.step = "configure";
+    this.busy = this.changed = false;
+    return true;
+  }
+
   private async load(): Promise<void> {
     this.problem = undefined;
     try {
@@ -96,12 +107,14 @@ export class HanseCheckout extends HanseElement {
   private async findPlaced(fresh: boolean): Promise<"found" | "none" | "unknown"> {
     const id = this.intent.pending();
     if (!id) return "none";
+    const { signal } = this.customer;
     try {
-      await this.api.orders.getOrder({ id });
+      await this.api.orders.getOrder({ id }, { signal });
     } catch (err) {
       // Not reachable, or nobody logged in: sending again under the same id is safe.
       return ConnectError.from(err).code === Code.NotFound ? "none" : "unknown";
     }
+    if (signal.aborted) return "unknown";
     this.placed = { id, fresh };
     void this.focusOn("#placed");
     return "found";
@@ -197,20 +210,25 @@ export class HanseCheckout extends HanseElement {
     if (this.busy || !this.listing) return;
     this.busy = true;
     this.problem = undefined;
-    await this.send(this.listing.digest, false).finally(() => (this.busy = false));
+    const { signal } = this.customer;
+    await this.send(this.listing.digest, false);
+    if (!signal.aborted) this.busy = false;
   }
 
   /** Sends the order under the one id of this checkout, as often as it takes; again: under a second one. */
   private async send(listingDigest: string, again: boolean): Promise<void> {
     const id = this.intent.id();
     this.intent.markSent();
+    const { signal } = this.customer;
     try {
       await this.api.orders.placeOrder({
         id, items: [{ action: OrderItemAction.ADD, listingId: this.listingId, listingDigest, quantity: this.pieces(), inputs: this.inputs }],
-      });
+      }, { signal });
     } catch (err) {
-      return this.refused(err, listingDigest, again);
+      if (!signal.aborted) await this.refused(err, listingDigest, again);
+      return;
     }
+    if (signal.aborted) return; // somebody else looks at the page now
     this.placed = { id, fresh: true };
     if (this.emit("hanse:order-placed", { orderId: id, listingId: this.listingId }) && this.orderHref) {
       location.assign(this.href(this.orderHref, { id }));
@@ -220,8 +238,9 @@ export class HanseCheckout extends HanseElement {
   private async refused(err: unknown, listingDigest: string, again: boolean): Promise<void> {
     const problem = explain(this.locale, err);
     if (problem.reason === "order_id_conflict") {
+      const { signal } = this.customer;
       const found = await this.findPlaced(false);
-      if (found === "found") return;
+      if (found === "found" || signal.aborted) return;
       if (found === "none") {
         // Whoever used this tab before has an order under the id.
         this.intent.clear();

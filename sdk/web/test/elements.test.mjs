@@ -137,7 +137,7 @@ async function called(name, times = 1) {
 const told = () => page.evaluate(() => window.told);
 const place = async () => {
   await page.locator("[part=continue]").click();
-  await page.locator("[part=order]").click();
+  await page.locator("button[part=order]").click();
 };
 
 test("the next customer of a tab orders under an order id of their own", async () => {
@@ -301,4 +301,56 @@ test("a changed offer is asked for again, and nothing of it is ordered that nobo
   await page.locator("[part=order]").click();
   await page.locator("[part=placed]").waitFor();
   assert.deepEqual(calls.at(-1)[1].items[0].inputs, { name: "mine" });
+});
+
+test("after another customer has logged in nothing of the one before is shown or sent", async () => {
+  const order = (id, name) => ({ order: { id, state: "inProgress", ended: false, items: [{ name, action: "ORDER_ITEM_ACTION_ADD" }] } });
+  const slow = held(() => ({ fields: [{ name: "password", value: "annas-secret" }] }));
+  const placing = held(({ id }) => ({ order: { id } }));
+  answers.ListSubscriptions = (_, token) => ({ subscriptions: [{ id: "s-" + token, name: `Service of ${token}`, state: "active", accessDataAvailable: true }] });
+  answers.RevealAccessData = slow.answer;
+  answers.WatchOrder = (_, token, res) => {
+    const message = Buffer.from(JSON.stringify(order("o", `Order of ${token}`)));
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    res.writeHead(200, { "Content-Type": "application/connect+json" });
+    res.write(Buffer.concat([head, message])); // and it stays open
+  };
+  answers.PlaceOrder = placing.answer;
+  await show(`<hanse-subscriptions></hanse-subscriptions><hanse-order-status order-id="o"></hanse-order-status><hanse-checkout listing-id="1"></hanse-checkout>`, "[part=form]");
+  await page.getByText("Service of anna").first().waitFor();
+  await page.getByText("Order of anna").first().waitFor();
+  await page.locator("[part=reveal]").click();
+  await page.getByLabel("Name").fill("annas-name");
+  await place();
+  await called("RevealAccessData");
+  await called("PlaceOrder");
+  assert.equal(calls.filter(([name]) => name === "session").length, 1, "elements share a session");
+
+  const late = held(() => ({ token: "anna", expiresAt: new Date(Date.now() + 900_000).toISOString() }));
+  answers.session = late.answer;
+  const change = () => page.evaluate(() => document.dispatchEvent(new Event("hanse:session-changed")));
+  await change(); // a token that was asked for before the next change comes after it
+  await called("session", 2);
+  answers.session = () => ({ token: "ben", expiresAt: new Date(Date.now() + 900_000).toISOString() });
+  const before = calls.length;
+  await change();
+  late.release();
+  slow.release();
+  placing.release();
+  await page.getByText("Service of ben").first().waitFor();
+  await page.getByText("Order of ben").first().waitFor();
+  await page.locator("[part=form]").waitFor();
+  assert.equal(await page.getByLabel("Name").inputValue(), "");
+  answers.PlaceOrder = ({ id }) => ({ order: { id } });
+  await place();
+  await page.locator("[part=placed]").waitFor();
+  assert.equal(await page.getByText("anna").count(), 0);
+  assert.equal((await told()).filter(([name]) => name === "hanse:order-placed").length, 1);
+  assert.deepEqual([...new Set(calls.slice(before).map(([, , token]) => token).filter(Boolean))], ["ben"]);
+
+  answers.session = () => refuse("unauthenticated", "login_required");
+  await change();
+  await page.getByText("Please sign in").first().waitFor();
+  assert.equal(await page.getByText(/ben|anna/).count(), 0);
 });
