@@ -141,10 +141,3 @@ export abstract class HanseElement extends LitElement {
     this.renderRoot.querySelector<HTMLElement>(selector)?.focus();
   }
 }
-
-/** "managed-database" reads "Managed database"; a name that is written like one stays. */
-export function readable(slug: string): string {
-  if (!/^[a-z0-9]+([-_][a-z0-9]+)+$|^[a-z]{4,}$/.test(slug)) return slug;
-  const words = slug.replace(/[-_]+/g, " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}

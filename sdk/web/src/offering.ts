@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
-import { HanseElement, readable } from "./element.js";
+import { HanseElement } from "./element.js";
 import type { Listing, ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
 import { PriceKind, type PriceComponent } from "./gen/hanse/type/v1/type_pb.js";
 import type { Locale } from "./locale.js";
@@ -82,7 +82,7 @@ export class HanseOffering extends HanseElement {
         : html`<button type="button" class="button" part="order" @click=${request}>${t.t("offering.order")}</button>`;
     return html`<article class="offering" part="offering">
       <header class="stack">
-        <p class="eyebrow small" part="category">${readable(s.category)}</p>
+        <p class="eyebrow small" part="category">${t.category(s.category)}</p>
         ${this.heading(0, s.name, "name")}
         <p class="lead" part="summary">${s.summary}</p>
       </header>
@@ -91,7 +91,7 @@ export class HanseOffering extends HanseElement {
           ${price.setup ? html`<span class="setup muted">${price.setup}</span>` : nothing}</p>
         ${order}
         <dl part="facts">
-          <dt>${t.t("facet.category")}</dt><dd>${readable(s.category)}</dd>
+          <dt>${t.t("facet.category")}</dt><dd>${t.category(s.category)}</dd>
           ${where ? html`<dt>${t.t("offering.location")}</dt><dd>${where}</dd>` : nothing}
           ${s.certifications.length
             ? html`<dt>${t.t("facet.certification")}</dt><dd class="row badges">${s.certifications.map((c) => html`<span class="badge">${c}</span>`)}</dd>`

@@ -137,7 +137,35 @@ test("periods read as people say them", async () => {
   assert.equal(await say("en", "P1M"), "per month");
   assert.equal(await say("de", "P3M"), "alle 3 Monate");
   assert.equal(await say("fr", "P1Y"), "par an");
-  assert.equal(await say("en", "PT90S"), "PT90S");
+  assert.equal(await say("en", "PT90S"), "every 90 seconds");
+  assert.equal(await say("en", "P1Y6M"), "per 18 months");
+  assert.equal(await say("de", "P1Y6M"), "alle 18 Monate");
+  assert.equal(await say("de", "PT1H"), "pro Stunde");
+  assert.equal(await say("it", "PT15M"), "ogni 15 minuti");
+  assert.equal(await say("de", "P1M15D"), "je 1 Monat und 15 Tage");
+  assert.equal(await say("es", "P1M15D"), "cada 1 mes y 15 días");
+  for (const none of ["P", "PT", "P0M", "monthly", "P1.5M", "P99999M"]) assert.equal(await say("de", none), none);
+});
+
+test("usual units and categories are in the page's language, others as they came", async () => {
+  const known = { units: Object.keys(lib.en).filter((k) => k.startsWith("unit.")), categories: Object.keys(lib.en).filter((k) => k.startsWith("category.")) };
+  const say = async (tag, of) => of(await lib.Locale.of(tag));
+  assert.equal(await say("de", (t) => lib.headlinePer(t, "million queries")), "pro Million Abfragen");
+  assert.equal(await say("de", (t) => lib.due(t, { kind: USAGE, unit: "1000 requests" })), "pro 1000 Anfragen");
+  assert.equal(await say("fr", (t) => lib.due(t, { kind: USAGE, unit: "GiB-month" })), "par Gio et mois");
+  assert.equal(await say("de", (t) => lib.headlinePer(t, "PT1H")), "pro Stunde");
+  assert.equal(await say("it", (t) => lib.headlinePer(t, "constructor")), "per constructor");
+  assert.equal(await say("en", (t) => lib.headlinePer(t, "GiB-month")), "per GiB-month");
+  for (const name of ["Developer tools", "developer-tools", "developer_tools", " Developer Tools"]) {
+    assert.equal(await say("fr", (t) => t.category(name)), "Outils de développement", name);
+  }
+  assert.equal(await say("de", (t) => t.category("Networking")), "Netzwerk");
+  assert.equal(await say("de", (t) => t.category("serverless-functions")), "Serverless functions");
+  assert.equal(await say("de", (t) => t.category("Quantum computing")), "Quantum computing");
+  for (const tag of ["de", "fr", "it", "es"]) {
+    const english = [...known.units, ...known.categories].filter((k) => lib[tag][k] === lib.en[k] && lib.en[k].includes(" "));
+    assert.deepEqual(english, [], tag);
+  }
 });
 
 const schema = JSON.stringify({
@@ -188,7 +216,7 @@ test("what is wrong is said at its field", async () => {
     [{ name: "" }, "name", "Please fill in this field."],
     [{ name: "ab" }, "name", "Please enter at least 3 characters."],
     [{ name: "abcdefghi" }, "name", "Please enter at most 8 characters."],
-    [{ name: "ABC" }, "name", "Small letters"],
+    [{ name: "ABC" }, "name", "This does not have the form that is needed."],
     [{ plan: "" }, "plan", "Please choose one."],
     [{ plan: "17" }, "plan", "Please choose one."],
     [{ count: "0" }, "count", "Please enter 1 or more."],
