@@ -274,6 +274,11 @@ test("a partner's schema cannot break the page", async () => {
   assert.equal(code("{"), "type");
   assert.equal(code("[]"), "type");
   assert.deepEqual(lib.formOf("").fields, []);
+  for (const said of [`"maximum":1e399`, `"default":-1e399`, `"enum":[1,1e999]`, `"multipleOf":1e400`, `"examples":[1e309]`]) {
+    assert.equal(code(`{"type":"object","properties":{"a":{"type":"number",${said}}}}`), "limit", said);
+  }
+  const largest = `{"type":"object","properties":{"a":{"type":"number","maximum":1.7e308,"default":1e-300}}}`;
+  assert.ok(lib.hint(await lib.Locale.of("de"), lib.formOf(largest).fields[0]).length > 300);
   const many = (n) => JSON.stringify({ type: "object", properties: Object.fromEntries(Array.from({ length: n }, (_, i) => ["f" + i, { type: "string" }])) });
   assert.equal(code(many(5000)), "limit");
   assert.equal(lib.formOf(many(199)).fields.length, 199);
