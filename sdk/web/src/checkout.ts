@@ -50,6 +50,8 @@ export class HanseCheckout extends HanseElement {
   private declare placed: { id: string; fresh: boolean } | undefined;
   /** The offer changed under the customer. */
   private declare changed: boolean;
+  /** Fields with a message of the sidecar's: what it says, no rule here can tell to be put right. */
+  private told = new Set<string>();
   private form: Field | Refusal = new Refusal([], "type");
   private inputs: JsonObject = {};
   private entries: Entry[] = [];
@@ -130,32 +132,33 @@ export class HanseCheckout extends HanseElement {
 
   private set(key: string, value: string | boolean): void {
     this.draft = new Map(this.draft).set(key, value);
-    this.settle();
+    this.settle(key);
   }
 
   private addRow(f: Field): void {
     this.draft = addRow(this.locale, f, this.draft);
-    this.settle();
+    this.settle(f.key);
     const added = listRows(f, this.draft).at(-1)!.field.key;
     void this.focusOn(["input", "select", "textarea", "button"].map((tag) => `[data-row="${CSS.escape(added)}"] ${tag}`).join());
   }
 
   private removeRow(f: Field, id: string): void {
     this.draft = removeRow(f, this.draft, id);
-    this.settle();
+    this.settle(f.key);
     void this.focusOn(`[id="${CSS.escape("in-" + f.key)}"]`);
   }
 
   private setQuantity(text: string): void {
     this.quantity = text;
-    this.settle();
+    this.settle(quantityKey);
   }
 
-  /** A message stays until what it says is put right. */
-  private settle(): void {
+  /** A message stays until what it says is put right, or its field, one around it or one in it is changed. */
+  private settle(changed: string): void {
     if (this.errors.size === 0) return;
+    for (const key of this.told) if (key === changed || isWithin(key, changed) || isWithin(changed, key)) this.told.delete(key);
     const now = this.check();
-    this.errors = new Map([...this.errors].filter(([key]) => now.has(key)));
+    this.errors = new Map([...this.errors].filter(([key]) => now.has(key) || this.told.has(key)));
   }
 
   private check(): Map<string, string> {
@@ -189,6 +192,7 @@ export class HanseCheckout extends HanseElement {
 
   private review(event: Event): void {
     event.preventDefault();
+    this.told.clear();
     this.errors = this.check();
     if (this.errors.size > 0) {
       void this.focusOn(wrongField);
@@ -260,6 +264,7 @@ export class HanseCheckout extends HanseElement {
     }
     const key = this.fieldAt(problem);
     if (key) {
+      this.told = new Set([key]);
       this.errors = new Map([[key, atField(this.locale, problem)]]);
       this.step = "configure";
       void this.focusOn(wrongField);
@@ -268,12 +273,13 @@ export class HanseCheckout extends HanseElement {
     this.problem = problem;
   }
 
-  /** The form's field for a path of the API: items[0].inputs.plan. */
+  /** The form's field for a path of the API: items[0].inputs.plan; "" for none that is shown there. */
   private fieldAt(problem: Problem): string {
     const path = problem.field.replace(/^items\[\d+\]\./, "");
     if (path === "quantity") return this.most > 1 ? quantityKey : "";
     const inner = path.replace(/^inputs\.?/, "");
-    return inner === path ? "" : (entryAt(this.entries, inner)?.field.key ?? "");
+    const field = inner === path ? undefined : entryAt(this.entries, inner)?.field;
+    return !field || field.kind === "fixed" ? "" : field.key;
   }
 
   private again(): void {
@@ -420,4 +426,9 @@ export class HanseCheckout extends HanseElement {
       }
     `,
   ];
+}
+
+/** Whether a key is that of a field in another: "servers.0.name" in "servers". */
+function isWithin(key: string, outer: string): boolean {
+  return outer === "" || (key.startsWith(outer) && /^[.?=]/.test(key.slice(outer.length)));
 }

@@ -113,8 +113,9 @@ export class HanseOffering extends HanseElement {
     const t = this.locale;
     const choices = choicesOf(t, s, variants);
     if (choices.length === 0) return nothing;
-    return html`<section class="stack" part="variants">${this.heading(1, t.t("offering.variants"), "variants-heading")}
-      ${choices.map((c) => html`<div class="choice" part="variant-choice" role="group" aria-label=${c.title || nothing}>
+    return html`<section class="stack" part="variants">${this.heading(1, t.t("offering.variants"), "variants-heading", "variants-heading")}
+      ${choices.map((c) => html`<div class="choice" part="variant-choice" role="group"
+        aria-label=${c.title || nothing} aria-labelledby=${c.title ? nothing : "variants-heading"}>
         ${c.title ? html`<p class="muted small">${c.title}</p>` : nothing}
         <ul class="options">${c.options.map((o) => html`<li>${this.renderVariant(o, s.orderable)}</li>`)}</ul></div>`)}
     </section>`;

@@ -354,3 +354,49 @@ test("after another customer has logged in nothing of the one before is shown or
   await page.getByText("Please sign in").first().waitFor();
   assert.equal(await page.getByText(/ben|anna/).count(), 0);
 });
+
+test("what the sidecar refuses is said at its field until that is changed, and above the order where no field is shown", async () => {
+  const schema = { type: "object", properties: {
+    name: { type: "string" }, other: { type: "string" }, agree: { type: "boolean", title: "Agree", description: "To all" }, plan: { const: "s" },
+    tags: { type: "array", title: "Tags", uniqueItems: true, items: { enum: ["a", "b"] } }, list: { type: "array", title: "List", items: { type: "string" } },
+  } };
+  let field = "";
+  answers.GetListing = ({ id }) => ({ listing: listing(id, schema) });
+  answers.PlaceOrder = () => refuse("invalid_argument", "inputs_invalid", field, "is taken");
+  await show(`<hanse-checkout listing-id="1"></hanse-checkout>`, "[part=form]");
+  const error = page.locator("[part=field-error]");
+  const refusedAt = async (path) => {
+    field = `items[0].inputs${path}`;
+    await place();
+    await error.waitFor();
+  };
+  await page.getByRole("button", { name: "Add to List" }).click();
+  await page.getByRole("textbox", { name: "List 1" }).fill("x");
+  await refusedAt(".name");
+  await page.getByLabel("Other").fill("x");
+  await page.getByRole("button", { name: "Remove List 1" }).click();
+  assert.match(await error.innerText(), /is taken/);
+  await page.getByLabel("Name").fill("y");
+  await error.waitFor({ state: "detached" });
+
+  await refusedAt(".agree");
+  const described = async (control) => (await control.getAttribute("aria-describedby"))?.split(" ") ?? [];
+  assert.deepEqual(await described(page.getByLabel("Agree")), ["in-agree-error", "in-agree-about"]);
+  await page.getByLabel("Agree").check();
+  await error.waitFor({ state: "detached" });
+  await page.getByLabel("a", { exact: true }).check();
+  await refusedAt(".tags[0]");
+  assert.deepEqual(await described(page.getByLabel("a", { exact: true })), ["in-tags-error"]);
+  await page.getByLabel("b", { exact: true }).check();
+  await error.waitFor({ state: "detached" });
+
+  field = "items[0].inputs.plan";
+  await place();
+  await page.locator("[part=review] [part=error]", { hasText: "is taken" }).waitFor();
+});
+
+test("variants without a plan or a place are a group with a name", async () => {
+  answers.GetListing = () => ({ listing: listing("1", undefined, { variants: [summary("1"), summary("2")] }) });
+  await show(`<hanse-offering listing-id="1"></hanse-offering>`, "[part=order]");
+  assert.equal(await page.getByRole("group", { name: "Choose your variant" }).count(), 1);
+});
