@@ -66,11 +66,11 @@ export function unitPrice(locale: Locale, price: UnitPrice | undefined): string 
 }
 
 /**
- * A component's unit price as it is shown: what is owed is rounded to a minor unit, as one piece is charged; a rate of usage and
- * what is below a minor unit keep their places.
+ * A component's unit price as it is shown: what is owed for one piece is rounded to a minor unit, as it is charged. A rate of usage,
+ * what is below a minor unit, and a price of which an order may hold several (most) keep their places: they are rounded together.
  */
-export function componentPrice(locale: Locale, c: PriceComponent, price: UnitPrice | undefined): string {
-  if (!price || c.kind === PriceKind.USAGE) return unitPrice(locale, price);
+export function componentPrice(locale: Locale, c: PriceComponent, price: UnitPrice | undefined, most = 1n): string {
+  if (!price || c.kind === PriceKind.USAGE || most > 1n) return unitPrice(locale, price);
   const extra = price.scale - digitsOf(price.currency);
   if (extra <= 0 || price.value < 10n ** BigInt(extra)) return unitPrice(locale, price);
   return minor(locale, halfEven(price.value, extra), price.currency);
@@ -153,7 +153,7 @@ export function tiers(locale: Locale, c: PriceComponent): { range: string; price
       : i === 0 ? locale.t("price.firstTier", { to: end })
       : locale.t("price.middleTier", { from: start, to: end });
     from = tier.upTo + 1n;
-    return { range, price: componentPrice(locale, c, tier.price) };
+    return { range, price: unitPrice(locale, tier.price) };
   });
 }
 

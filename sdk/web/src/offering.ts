@@ -104,7 +104,7 @@ export class HanseOffering extends HanseElement {
           ? html`<section class="stack" part="description">${this.heading(1, t.t("offering.about"), "description-heading")}
               ${paragraphs(this.listing.description).map((p) => html`<p class="paragraph">${p}</p>`)}</section>`
           : nothing}
-        <section class="stack" part="prices">${this.heading(1, t.t("offering.prices"), "prices-heading")} ${prices(t, this.listing.prices)}</section>
+        <section class="stack" part="prices">${this.heading(1, t.t("offering.prices"), "prices-heading")} ${prices(t, this.listing.prices, this.listing.maxQuantity)}</section>
       </div>
     </article>`;
   }
@@ -191,12 +191,12 @@ export function notOrderable(t: Locale, s: ListingSummary): string {
 }
 
 /** All price components; graduated ones with a line for each step, and the sum of those that are owed together. */
-export function prices(t: Locale, components: PriceComponent[]): TemplateResult {
+export function prices(t: Locale, components: PriceComponent[], most: bigint): TemplateResult {
   return html`<table part="price-table">
     <thead><tr><th scope="col">${t.t("offering.item")}</th><th scope="col" class="amount">${t.t("offering.price")}</th><th scope="col">${t.t("offering.due")}</th></tr></thead>
     <tbody>
       ${components.map((c) => c.tiers.length === 0
-        ? html`<tr><th scope="row">${c.name || c.id}</th><td class="amount">${componentPrice(t, c, c.price)}</td><td>${due(t, c)}</td></tr>`
+        ? html`<tr><th scope="row">${c.name || c.id}</th><td class="amount">${componentPrice(t, c, c.price, most)}</td><td>${due(t, c)}</td></tr>`
         : html`<tr><th scope="row">${c.name || c.id}</th><td></td><td>${due(t, c)}</td></tr>
             ${tiers(t, c).map((tier) => html`<tr class="tier"><th scope="row">${tier.range}</th><td class="amount">${tier.price}</td><td></td></tr>`)}`)}
       ${sums(t, components).map((s) => html`<tr class="together"><th scope="row">${t.t("price.together")}</th><td class="amount">${s.amount}</td><td>${s.due}</td></tr>`)}

@@ -98,6 +98,16 @@ test("one price reads the same wherever it stands, in every language", async () 
   assert.equal(plain(lib.headline(de, { headlinePrice: amount(911n), headlinePer: "P1M", setupPrice: amount(1500n) }, 4).price), "ab 9,11 €");
 });
 
+test("a price of which one order may hold several is shown with all its places", async () => {
+  const en = await lib.Locale.of("en");
+  const price = (decimal) => unit(decimal, "EUR");
+  const tiered = { id: "seat", kind: RECURRING, period: "P1M", tiers: [{ upTo: 1000n, price: price("0.125") }, { upTo: 0n, price: price("1.0990") }] };
+  assert.deepEqual(lib.tiers(en, tiered).map((tier) => tier.price), ["€0.125", "€1.099"]);
+  assert.equal(lib.totals([tiered], 1000n).recurring[0].amount, 12500n);
+  const plain = { id: "seat", kind: ONE_OFF, period: "", tiers: [], price: price("1.125") };
+  for (const [most, shown] of [[undefined, "€1.12"], [0n, "€1.12"], [1n, "€1.12"], [2n, "€1.125"]]) assert.equal(lib.componentPrice(en, plain, plain.price, most), shown);
+});
+
 test("currencies have the digits of ISO 4217", async () => {
   const en = await lib.Locale.of("en");
   for (const [digits, codes] of Object.entries(vectors.minor_digits)) {
