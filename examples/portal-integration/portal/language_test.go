@@ -104,6 +104,9 @@ func TestEveryPageIsWhollyInItsLanguage(t *testing.T) {
 		{"GET", "/services", "", "services", 200, []*http.Cookie{login}},
 		{"GET", "/nowhere", "", "missing", 404, nil},
 		{"GET", "/marketplace/lst-1/more", "", "missing", 404, nil},
+		{"GET", "/static/nosuch", "", "missing", 404, nil},
+		{"GET", "/hanse/nosuch", "", "missing", 404, nil},
+		{"GET", "/hanse/chunks/nosuch.js", "", "missing", 404, nil},
 		{"POST", "/products", "a=b", "refused", 405, nil},
 	} {
 		for _, tag := range tags {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sdk" // hanse:
@@ -62,14 +63,15 @@ func New(cfg Config) (http.Handler, error) {
 	mux.Handle("POST /logout", http.HandlerFunc(login.leave))
 	mux.Handle("POST /language", http.HandlerFunc(pages.languages.choose))
 	mux.Handle("/", lost{pages, login})
-	mux.Handle("GET /static/", http.StripPrefix("/static/", cached(http.FileServerFS(static))))
+	mux.Handle("GET /static/", missing{http.StripPrefix("/static/", cached(http.FileServerFS(static))), pages, login})
 
-	mux.Handle("GET /marketplace", page("marketplace"))                                                                   // hanse:
-	mux.Handle("GET /marketplace/{id}", page("offering"))                                                                 // hanse:
-	mux.Handle("GET /checkout/{id}", login.required(page("checkout")))                                                    // hanse:
-	mux.Handle("GET /orders/{id}", login.required(page("order")))                                                         // hanse:
-	mux.Handle("GET /services", login.required(page("services")))                                                         // hanse:
-	mux.Handle("/hanse/", sdk.Storefront(cfg.Client, sdk.StorefrontConfig{Customer: login.customer, Logger: cfg.Logger})) // hanse:
+	mux.Handle("GET /marketplace", page("marketplace"))                                                    // hanse:
+	mux.Handle("GET /marketplace/{id}", page("offering"))                                                  // hanse:
+	mux.Handle("GET /checkout/{id}", login.required(page("checkout")))                                     // hanse:
+	mux.Handle("GET /orders/{id}", login.required(page("order")))                                          // hanse:
+	mux.Handle("GET /services", login.required(page("services")))                                          // hanse:
+	shop := sdk.Storefront(cfg.Client, sdk.StorefrontConfig{Customer: login.customer, Logger: cfg.Logger}) // hanse:
+	mux.Handle("/hanse/", missing{shop, pages, login})                                                     // hanse:
 
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(refused(pages, login, http.StatusForbidden))
@@ -164,6 +166,44 @@ func (l lost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	refused(l.pages, l.login, http.StatusMethodNotAllowed).ServeHTTP(w, r)
 }
+
+// missing shows the portal's own page where a handler answers in words of its own that nothing is there.
+type missing struct {
+	next  http.Handler
+	pages templates
+	login login
+}
+
+func (m missing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &withoutMissing{ResponseWriter: w}
+	m.next.ServeHTTP(answer, r)
+	if answer.missing {
+		page{m.pages, m.login, "missing", http.StatusNotFound}.ServeHTTP(w, r)
+	}
+}
+
+// withoutMissing passes an answer on, unless it says in plain text that nothing is there.
+type withoutMissing struct {
+	http.ResponseWriter
+	missing bool
+}
+
+func (w *withoutMissing) WriteHeader(status int) {
+	w.missing = status == http.StatusNotFound && strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain")
+	if !w.missing {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *withoutMissing) Write(p []byte) (int, error) {
+	if w.missing {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController flush what is streamed.
+func (w *withoutMissing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func refused(pages templates, login login, status int) http.Handler {
 	return page{pages, login, "refused", status}

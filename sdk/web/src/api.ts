@@ -12,6 +12,15 @@ const refreshBefore = 60_000;
 /** How long a call that is not a stream may take. */
 const callTimeout = 30_000;
 
+/** What a page tells its document when somebody has logged in or out and the page has not been loaded again. */
+export const sessionChanged = "hanse:session-changed";
+
+interface Session {
+  token: string;
+  /** When it is replaced, on the clock of performance.now(). */
+  refreshAt: number;
+}
+
 /** Api calls the portal's storefront at one base address; elements on a page with the same address share one. */
 export class Api {
   private static readonly shared = new Map<string, Api>();
@@ -27,8 +36,8 @@ export class Api {
   readonly orders: Client<typeof OrderService>;
   readonly subscriptions: Client<typeof SubscriptionService>;
 
-  private session: { token: string; refreshAt: number } | undefined;
-  private minting: Promise<string> | undefined;
+  private session: Session | undefined;
+  private minting: Promise<Session> | undefined;
 
   private constructor(private readonly base: string) {
     const transport = createConnectTransport({
@@ -40,6 +49,8 @@ export class Api {
     this.catalog = createClient(CatalogService, transport);
     this.orders = createClient(OrderService, transport);
     this.subscriptions = createClient(SubscriptionService, transport);
+    // Before any element hears of it and asks for a token.
+    document.addEventListener(sessionChanged, () => this.forget(), { capture: true });
   }
 
   /** Adds the session token to all but catalog calls, and mints a new one once where it is refused. */
@@ -58,18 +69,25 @@ export class Api {
     };
   }
 
-  /** Forgets the session, so that the next call mints one. */
+  /** Forgets the session, and the one that is on its way, so that the next call mints one. */
   forget(): void {
     this.session = undefined;
+    this.minting = undefined;
   }
 
-  private token(): Promise<string> {
-    if (this.session && performance.now() < this.session.refreshAt) return Promise.resolve(this.session.token);
-    this.minting ??= this.mint().finally(() => (this.minting = undefined));
-    return this.minting;
+  private async token(): Promise<string> {
+    if (this.session && performance.now() < this.session.refreshAt) return this.session.token;
+    const minting = (this.minting ??= this.mint());
+    try {
+      const session = await minting;
+      if (this.minting === minting) this.session = session;
+      return session.token;
+    } finally {
+      if (this.minting === minting) this.minting = undefined;
+    }
   }
 
-  private async mint(): Promise<string> {
+  private async mint(): Promise<Session> {
     let res: Response;
     try {
       res = await fetch(this.base + "session", {
@@ -85,8 +103,7 @@ export class Api {
     // The browser's clock may be wrong: the lifetime is counted from the server's Date.
     const served = Date.parse(res.headers.get("Date") ?? "") || Date.now();
     const lifetime = Date.parse(expiresAt) - served;
-    this.session = { token, refreshAt: performance.now() + Math.max(lifetime - refreshBefore, 5_000) };
-    return token;
+    return { token, refreshAt: performance.now() + Math.max(lifetime - refreshBefore, 5_000) };
   }
 }
 

@@ -2,7 +2,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { live } from "lit/directives/live.js";
 import { repeat } from "lit/directives/repeat.js";
 import { facetNames, priced, readAddress, writeAddress, type FacetName, type Search } from "./address.js";
-import { HanseElement, readable } from "./element.js";
+import { HanseElement } from "./element.js";
 import { ListingSort, type Facet, type FacetValue, type ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
 import { headline, rough } from "./money.js";
 import { notOrderable } from "./offering.js";
@@ -337,7 +337,7 @@ export class HanseCatalog extends HanseElement {
 
   private facetLabel(name: FacetName, value: string): string {
     if (name === "country") return this.locale.country(value);
-    return name === "category" ? readable(value) : value;
+    return name === "category" ? this.locale.category(value) : value;
   }
 
   private renderPrices(): TemplateResult | typeof nothing {
@@ -382,7 +382,7 @@ export class HanseCatalog extends HanseElement {
     const name = several ? l.family : l.name;
     const price = headline(t, l, l.variants);
     return html`<article class="card" part="card">
-      <p class="eyebrow small" part="card-category">${readable(l.category)}</p>
+      <p class="eyebrow small" part="card-category">${t.category(l.category)}</p>
       ${this.heading(1, this.offeringHref
         ? html`<a class="open" part="card-link" href=${this.href(this.offeringHref, { id: l.id })} @click=${(e: Event) => this.select(e, l)}>${name}</a>`
         : html`<button type="button" class="open" part="card-link" @click=${(e: Event) => this.select(e, l)}>${name}</button>`, "card-name")}

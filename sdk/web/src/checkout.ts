@@ -50,6 +50,8 @@ export class HanseCheckout extends HanseElement {
   private declare placed: { id: string; fresh: boolean } | undefined;
   /** The offer changed under the customer. */
   private declare changed: boolean;
+  /** Fields with a message of the sidecar's: what it says, no rule here can tell to be put right. */
+  private told = new Set<string>();
   private form: Field | Refusal = new Refusal([], "type");
   private inputs: JsonObject = {};
   private entries: Entry[] = [];
@@ -76,6 +78,17 @@ export class HanseCheckout extends HanseElement {
     void this.findPlaced(false);
   }
 
+  protected override forgetCustomer(): boolean {
+    this.listing = this.placed = undefined;
+    this.form = new Refusal([], "type");
+    this.draft = new Map();
+    this.quantity = "1";
+    this.errors = new Map();
+    this.step = "configure";
+    this.busy = this.changed = false;
+    return true;
+  }
+
   private async load(): Promise<void> {
     this.problem = undefined;
     try {
@@ -96,12 +109,14 @@ export class HanseCheckout extends HanseElement {
   private async findPlaced(fresh: boolean): Promise<"found" | "none" | "unknown"> {
     const id = this.intent.pending();
     if (!id) return "none";
+    const { signal } = this.customer;
     try {
-      await this.api.orders.getOrder({ id });
+      await this.api.orders.getOrder({ id }, { signal });
     } catch (err) {
       // Not reachable, or nobody logged in: sending again under the same id is safe.
       return ConnectError.from(err).code === Code.NotFound ? "none" : "unknown";
     }
+    if (signal.aborted) return "unknown";
     this.placed = { id, fresh };
     void this.focusOn("#placed");
     return "found";
@@ -117,32 +132,33 @@ export class HanseCheckout extends HanseElement {
 
   private set(key: string, value: string | boolean): void {
     this.draft = new Map(this.draft).set(key, value);
-    this.settle();
+    this.settle(key);
   }
 
   private addRow(f: Field): void {
     this.draft = addRow(this.locale, f, this.draft);
-    this.settle();
+    this.settle(f.key);
     const added = listRows(f, this.draft).at(-1)!.field.key;
     void this.focusOn(["input", "select", "textarea", "button"].map((tag) => `[data-row="${CSS.escape(added)}"] ${tag}`).join());
   }
 
   private removeRow(f: Field, id: string): void {
     this.draft = removeRow(f, this.draft, id);
-    this.settle();
+    this.settle(f.key);
     void this.focusOn(`[id="${CSS.escape("in-" + f.key)}"]`);
   }
 
   private setQuantity(text: string): void {
     this.quantity = text;
-    this.settle();
+    this.settle(quantityKey);
   }
 
-  /** A message stays until what it says is put right. */
-  private settle(): void {
+  /** A message stays until what it says is put right, or its field, one around it or one in it is changed. */
+  private settle(changed: string): void {
     if (this.errors.size === 0) return;
+    for (const key of this.told) if (key === changed || isWithin(key, changed) || isWithin(changed, key)) this.told.delete(key);
     const now = this.check();
-    this.errors = new Map([...this.errors].filter(([key]) => now.has(key)));
+    this.errors = new Map([...this.errors].filter(([key]) => now.has(key) || this.told.has(key)));
   }
 
   private check(): Map<string, string> {
@@ -176,6 +192,7 @@ export class HanseCheckout extends HanseElement {
 
   private review(event: Event): void {
     event.preventDefault();
+    this.told.clear();
     this.errors = this.check();
     if (this.errors.size > 0) {
       void this.focusOn(wrongField);
@@ -197,20 +214,25 @@ export class HanseCheckout extends HanseElement {
     if (this.busy || !this.listing) return;
     this.busy = true;
     this.problem = undefined;
-    await this.send(this.listing.digest, false).finally(() => (this.busy = false));
+    const { signal } = this.customer;
+    await this.send(this.listing.digest, false);
+    if (!signal.aborted) this.busy = false;
   }
 
   /** Sends the order under the one id of this checkout, as often as it takes; again: under a second one. */
   private async send(listingDigest: string, again: boolean): Promise<void> {
     const id = this.intent.id();
     this.intent.markSent();
+    const { signal } = this.customer;
     try {
       await this.api.orders.placeOrder({
         id, items: [{ action: OrderItemAction.ADD, listingId: this.listingId, listingDigest, quantity: this.pieces(), inputs: this.inputs }],
-      });
+      }, { signal });
     } catch (err) {
-      return this.refused(err, listingDigest, again);
+      if (!signal.aborted) await this.refused(err, listingDigest, again);
+      return;
     }
+    if (signal.aborted) return; // somebody else looks at the page now
     this.placed = { id, fresh: true };
     if (this.emit("hanse:order-placed", { orderId: id, listingId: this.listingId }) && this.orderHref) {
       location.assign(this.href(this.orderHref, { id }));
@@ -220,8 +242,9 @@ export class HanseCheckout extends HanseElement {
   private async refused(err: unknown, listingDigest: string, again: boolean): Promise<void> {
     const problem = explain(this.locale, err);
     if (problem.reason === "order_id_conflict") {
+      const { signal } = this.customer;
       const found = await this.findPlaced(false);
-      if (found === "found") return;
+      if (found === "found" || signal.aborted) return;
       if (found === "none") {
         // Whoever used this tab before has an order under the id.
         this.intent.clear();
@@ -241,6 +264,7 @@ export class HanseCheckout extends HanseElement {
     }
     const key = this.fieldAt(problem);
     if (key) {
+      this.told = new Set([key]);
       this.errors = new Map([[key, atField(this.locale, problem)]]);
       this.step = "configure";
       void this.focusOn(wrongField);
@@ -249,12 +273,13 @@ export class HanseCheckout extends HanseElement {
     this.problem = problem;
   }
 
-  /** The form's field for a path of the API: items[0].inputs.plan. */
+  /** The form's field for a path of the API: items[0].inputs.plan; "" for none that is shown there. */
   private fieldAt(problem: Problem): string {
     const path = problem.field.replace(/^items\[\d+\]\./, "");
     if (path === "quantity") return this.most > 1 ? quantityKey : "";
     const inner = path.replace(/^inputs\.?/, "");
-    return inner === path ? "" : (entryAt(this.entries, inner)?.field.key ?? "");
+    const field = inner === path ? undefined : entryAt(this.entries, inner)?.field;
+    return !field || field.kind === "fixed" ? "" : field.key;
   }
 
   private again(): void {
@@ -401,4 +426,9 @@ export class HanseCheckout extends HanseElement {
       }
     `,
   ];
+}
+
+/** Whether a key is that of a field in another: "servers.0.name" in "servers". */
+function isWithin(key: string, outer: string): boolean {
+  return outer === "" || (key.startsWith(outer) && /^[.?=]/.test(key.slice(outer.length)));
 }

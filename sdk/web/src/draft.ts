@@ -345,7 +345,7 @@ function misshapen(locale: Locale, f: Field, text: string): string | undefined {
     if (s.maxLength !== undefined && length > s.maxLength) return locale.plural("field.maxLength", s.maxLength);
     const wrong = misfit(locale, s, text);
     if (wrong) return wrong;
-    if (s.pattern && !matches(s.pattern, text)) return f.description || locale.t("field.pattern");
+    if (s.pattern && !matches(s.pattern, text)) return locale.t("field.pattern");
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 import { LitElement, html, nothing, type TemplateResult } from "lit";
-import { Api, explain, type Problem } from "./api.js";
+import { Api, explain, sessionChanged, type Problem } from "./api.js";
 import { Locale } from "./locale.js";
 
 /** HanseElement is what all elements share: where the API is, the language, events, headings and problems. */
@@ -22,6 +22,8 @@ export abstract class HanseElement extends LitElement {
   protected locale!: Locale;
   private speaking: Promise<void> | undefined;
   private introduced = false;
+  /** Ended when another customer may be at the page: what was asked for the one before is not shown to them. */
+  protected customer = new AbortController();
 
   constructor() {
     super();
@@ -36,6 +38,29 @@ export abstract class HanseElement extends LitElement {
 
   /** Called once, when the language is there and the attributes are read. */
   protected abstract start(): void;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    document.addEventListener(sessionChanged, this.onSession);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    document.removeEventListener(sessionChanged, this.onSession);
+  }
+
+  private readonly onSession = (): void => {
+    this.customer.abort();
+    this.customer = new AbortController();
+    if (!this.introduced || !this.forgetCustomer()) return;
+    this.problem = undefined;
+    this.start();
+  };
+
+  /** Forgets what belongs to a customer; false where nothing here does. */
+  protected forgetCustomer(): boolean {
+    return false;
+  }
 
   /** Waits for the texts, so that nothing is shown in the wrong language first. */
   protected override async scheduleUpdate(): Promise<void> {
@@ -115,11 +140,4 @@ export abstract class HanseElement extends LitElement {
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>(selector)?.focus();
   }
-}
-
-/** "managed-database" reads "Managed database"; a name that is written like one stays. */
-export function readable(slug: string): string {
-  if (!/^[a-z0-9]+([-_][a-z0-9]+)+$|^[a-z]{4,}$/.test(slug)) return slug;
-  const words = slug.replace(/[-_]+/g, " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -41,12 +41,12 @@ export function renderField(host: FormHost, f: Field): Shown {
     case "set":
       return fieldset(host, f, html`${f.choices.map((c) => {
         const key = boxKey(f, c.value);
-        return renderBox(host, key, "in-" + encodeURIComponent(key), choiceTitle(host.locale, f, c.value));
+        return renderBox(host, key, "in-" + encodeURIComponent(key), choiceTitle(host.locale, f, c.value), host.errors.has(f.key) ? idOf(f) + "-error" : "");
       })}`);
     case "variant":
       return renderVariant(host, f);
     case "boolean":
-      return html`<div class="field" part="field">${renderBox(host, f.key, idOf(f), f.title, f.description ? idOf(f) + "-about" : "", host.errors.has(f.key))}
+      return html`<div class="field" part="field">${renderBox(host, f.key, idOf(f), f.title, describedBy(host, f), host.errors.has(f.key))}
         ${f.description ? html`<p id=${idOf(f) + "-about"} class="muted small indent">${f.description}</p>` : nothing}
         ${renderError(host, f.key, idOf(f))}</div>`;
     default:
@@ -95,12 +95,16 @@ function renderVariant(host: FormHost, f: Field): TemplateResult {
 function fieldset(host: FormHost, f: Field, inner: TemplateResult): TemplateResult {
   const id = idOf(f);
   const error = host.errors.get(f.key);
-  const describedBy = [error ? id + "-error" : "", f.description ? id + "-about" : ""].filter(Boolean).join(" ");
-  return html`<fieldset class="group" part="group" tabindex=${error ? "-1" : nothing} data-invalid=${error ? "true" : nothing} aria-describedby=${describedBy || nothing}>
+  return html`<fieldset class="group" part="group" tabindex=${error ? "-1" : nothing} data-invalid=${error ? "true" : nothing} aria-describedby=${describedBy(host, f) || nothing}>
     <legend>${f.title}${f.must && !f.nullable ? nothing : optional(host)}</legend>
     ${renderError(host, f.key, id)}
     ${f.description ? html`<p id=${id + "-about"} class="muted small">${f.description}</p>` : nothing}
     <div class="stack">${inner}</div></fieldset>`;
+}
+
+/** The ids of what is said about a field: its error, its description. */
+function describedBy(host: FormHost, f: Field): string {
+  return [host.errors.has(f.key) ? idOf(f) + "-error" : "", f.description ? idOf(f) + "-about" : ""].filter(Boolean).join(" ");
 }
 
 function renderBox(host: FormHost, key: string, id: string, title: string, about = "", invalid = false): TemplateResult {

@@ -62,6 +62,17 @@ export class Locale {
     return Object.hasOwn(this.messages, key) ? this.messages[key as Key] : undefined;
   }
 
+  /**
+   * A category as people read it: a usual one in this language, "serverless-functions" as "Serverless functions", another as it
+   * came.
+   */
+  category(name: string): string {
+    const known = this.maybe("category." + name.trim().toLowerCase().replace(/[\s_]+/g, "-"));
+    if (known !== undefined || !/^[a-z0-9]+([-_][a-z0-9]+)+$|^[a-z]{4,}$/.test(name)) return known ?? name;
+    const words = name.replace(/[-_]+/g, " ");
+    return words.charAt(0).toUpperCase() + words.slice(1);
+  }
+
   number(value: number | bigint): string {
     return this.numbers.format(value);
   }

@@ -66,28 +66,46 @@ export function unitPrice(locale: Locale, price: UnitPrice | undefined): string 
 }
 
 /**
- * A component's unit price as it is shown: what is owed is rounded to a minor unit, as one piece is charged; a rate of usage and
- * what is below a minor unit keep their places.
+ * A component's unit price as it is shown: what is owed for one piece is rounded to a minor unit, as it is charged. A rate of usage,
+ * what is below a minor unit, and a price of which an order may hold several (most) keep their places: they are rounded together.
  */
-export function componentPrice(locale: Locale, c: PriceComponent, price: UnitPrice | undefined): string {
-  if (!price || c.kind === PriceKind.USAGE) return unitPrice(locale, price);
+export function componentPrice(locale: Locale, c: PriceComponent, price: UnitPrice | undefined, most = 1n): string {
+  if (!price || c.kind === PriceKind.USAGE || most > 1n) return unitPrice(locale, price);
   const extra = price.scale - digitsOf(price.currency);
   if (extra <= 0 || price.value < 10n ** BigInt(extra)) return unitPrice(locale, price);
   return minor(locale, halfEven(price.value, extra), price.currency);
 }
 
-/** "per month" from P1M; the duration itself where it is not a plain one. */
+const partsOfPeriod = ["year", "month", "week", "day", "hour", "minute", "second"] as const;
+
+/** The parts of an ISO 8601 duration that are not nought; undefined where it is none. */
+function partsOf(iso: string): { unit: (typeof partsOfPeriod)[number]; count: number }[] | undefined {
+  const match = /^P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?(?:(\d{1,4})S)?)?$/.exec(iso);
+  const parts = partsOfPeriod.map((unit, i) => ({ unit, count: Number(match?.[i + 1] ?? 0) })).filter((p) => p.count > 0);
+  const [first, second] = parts;
+  if (parts.length === 2 && first!.unit === "year" && second!.unit === "month") return [{ unit: "month", count: first!.count * 12 + second!.count }];
+  return parts.length > 0 ? parts : undefined;
+}
+
+/** "per month" from P1M, "every 1 month and 15 days" from P1M15D; what is no duration stays as it is. */
 export function period(locale: Locale, iso: string): string {
-  const match = /^P(\d{1,4})([DWMY])$/.exec(iso);
-  if (!match) return iso;
-  const unit = ({ D: "day", W: "week", M: "month", Y: "year" } as const)[match[2] as "D" | "W" | "M" | "Y"];
-  return locale.plural(`price.per.${unit}`, Number(match[1]));
+  const parts = partsOf(iso);
+  if (!parts) return iso;
+  const { unit, count } = parts[0]!;
+  if (parts.length === 1 && unit !== "second") return locale.plural(`price.per.${unit}`, count);
+  const long = parts.map((p) => new Intl.NumberFormat(locale.tag, { style: "unit", unit: p.unit, unitDisplay: "long" }).format(p.count));
+  return locale.t("price.every", { length: new Intl.ListFormat(locale.tag, { type: "conjunction" }).format(long) });
+}
+
+/** "per GiB-month" in the page's language, as far as the unit is a usual one. */
+function perUnit(locale: Locale, unit: string): string {
+  return locale.t("price.perUnit", { unit: locale.maybe(`unit.${unit}`) ?? unit });
 }
 
 /** What a headline price is for: a period, a usage unit, or once. */
 export function headlinePer(locale: Locale, per: string): string {
   if (per === "") return locale.t("price.once");
-  return /^P\d/.test(per) ? period(locale, per) : locale.t("price.perUnit", { unit: per });
+  return partsOf(per) ? period(locale, per) : perUnit(locale, per);
 }
 
 /** What a listing costs, in the words of a card: "from €9.11", "per month", "+ €15.00 setup". */
@@ -120,7 +138,7 @@ export function due(locale: Locale, c: PriceComponent): string {
     case PriceKind.RECURRING:
       return period(locale, c.period);
     default:
-      return locale.t("price.perUnit", { unit: c.unit });
+      return perUnit(locale, c.unit);
   }
 }
 
@@ -135,7 +153,7 @@ export function tiers(locale: Locale, c: PriceComponent): { range: string; price
       : i === 0 ? locale.t("price.firstTier", { to: end })
       : locale.t("price.middleTier", { from: start, to: end });
     from = tier.upTo + 1n;
-    return { range, price: componentPrice(locale, c, tier.price) };
+    return { range, price: unitPrice(locale, tier.price) };
   });
 }
 

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { css, html, nothing, type TemplateResult } from "lit";
-import { HanseElement, readable } from "./element.js";
+import { HanseElement } from "./element.js";
 import type { Listing, ListingSummary } from "./gen/hanse/portal/v1/portal_pb.js";
 import { PriceKind, type PriceComponent } from "./gen/hanse/type/v1/type_pb.js";
 import type { Locale } from "./locale.js";
@@ -82,7 +82,7 @@ export class HanseOffering extends HanseElement {
         : html`<button type="button" class="button" part="order" @click=${request}>${t.t("offering.order")}</button>`;
     return html`<article class="offering" part="offering">
       <header class="stack">
-        <p class="eyebrow small" part="category">${readable(s.category)}</p>
+        <p class="eyebrow small" part="category">${t.category(s.category)}</p>
         ${this.heading(0, s.name, "name")}
         <p class="lead" part="summary">${s.summary}</p>
       </header>
@@ -91,7 +91,7 @@ export class HanseOffering extends HanseElement {
           ${price.setup ? html`<span class="setup muted">${price.setup}</span>` : nothing}</p>
         ${order}
         <dl part="facts">
-          <dt>${t.t("facet.category")}</dt><dd>${readable(s.category)}</dd>
+          <dt>${t.t("facet.category")}</dt><dd>${t.category(s.category)}</dd>
           ${where ? html`<dt>${t.t("offering.location")}</dt><dd>${where}</dd>` : nothing}
           ${s.certifications.length
             ? html`<dt>${t.t("facet.certification")}</dt><dd class="row badges">${s.certifications.map((c) => html`<span class="badge">${c}</span>`)}</dd>`
@@ -104,7 +104,7 @@ export class HanseOffering extends HanseElement {
           ? html`<section class="stack" part="description">${this.heading(1, t.t("offering.about"), "description-heading")}
               ${paragraphs(this.listing.description).map((p) => html`<p class="paragraph">${p}</p>`)}</section>`
           : nothing}
-        <section class="stack" part="prices">${this.heading(1, t.t("offering.prices"), "prices-heading")} ${prices(t, this.listing.prices)}</section>
+        <section class="stack" part="prices">${this.heading(1, t.t("offering.prices"), "prices-heading")} ${prices(t, this.listing.prices, this.listing.maxQuantity)}</section>
       </div>
     </article>`;
   }
@@ -113,8 +113,9 @@ export class HanseOffering extends HanseElement {
     const t = this.locale;
     const choices = choicesOf(t, s, variants);
     if (choices.length === 0) return nothing;
-    return html`<section class="stack" part="variants">${this.heading(1, t.t("offering.variants"), "variants-heading")}
-      ${choices.map((c) => html`<div class="choice" part="variant-choice" role="group" aria-label=${c.title || nothing}>
+    return html`<section class="stack" part="variants">${this.heading(1, t.t("offering.variants"), "variants-heading", "variants-heading")}
+      ${choices.map((c) => html`<div class="choice" part="variant-choice" role="group"
+        aria-label=${c.title || nothing} aria-labelledby=${c.title ? nothing : "variants-heading"}>
         ${c.title ? html`<p class="muted small">${c.title}</p>` : nothing}
         <ul class="options">${c.options.map((o) => html`<li>${this.renderVariant(o, s.orderable)}</li>`)}</ul></div>`)}
     </section>`;
@@ -190,12 +191,12 @@ export function notOrderable(t: Locale, s: ListingSummary): string {
 }
 
 /** All price components; graduated ones with a line for each step, and the sum of those that are owed together. */
-export function prices(t: Locale, components: PriceComponent[]): TemplateResult {
+export function prices(t: Locale, components: PriceComponent[], most: bigint): TemplateResult {
   return html`<table part="price-table">
     <thead><tr><th scope="col">${t.t("offering.item")}</th><th scope="col" class="amount">${t.t("offering.price")}</th><th scope="col">${t.t("offering.due")}</th></tr></thead>
     <tbody>
       ${components.map((c) => c.tiers.length === 0
-        ? html`<tr><th scope="row">${c.name || c.id}</th><td class="amount">${componentPrice(t, c, c.price)}</td><td>${due(t, c)}</td></tr>`
+        ? html`<tr><th scope="row">${c.name || c.id}</th><td class="amount">${componentPrice(t, c, c.price, most)}</td><td>${due(t, c)}</td></tr>`
         : html`<tr><th scope="row">${c.name || c.id}</th><td></td><td>${due(t, c)}</td></tr>
             ${tiers(t, c).map((tier) => html`<tr class="tier"><th scope="row">${tier.range}</th><td class="amount">${tier.price}</td><td></td></tr>`)}`)}
       ${sums(t, components).map((s) => html`<tr class="together"><th scope="row">${t.t("price.together")}</th><td class="amount">${s.amount}</td><td>${s.due}</td></tr>`)}

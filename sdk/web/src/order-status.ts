@@ -42,6 +42,12 @@ export class HanseOrderStatus extends HanseElement {
     void this.follow();
   }
 
+  protected override forgetCustomer(): boolean {
+    this.order = undefined;
+    this.lost = false;
+    return true;
+  }
+
   override connectedCallback(): void {
     super.connectedCallback();
     if (this.locale) void this.follow(); // put back into the page

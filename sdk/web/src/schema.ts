@@ -103,11 +103,17 @@ export const maxRows = 100;
 /** Makes the form of a schema, or says why there is none. */
 export function formOf(text: string): Field | Refusal {
   try {
-    const schema: unknown = text.trim() === "" ? { type: "object" } : JSON.parse(text);
+    const schema: unknown = text.trim() === "" ? { type: "object" } : JSON.parse(text, finite);
     return isObject(schema) ? new Maker(schema as Schema).root() : new Refusal([], "type");
   } catch (err) {
     return err instanceof Refusal ? err : new Refusal([], "type");
   }
+}
+
+/** Refuses a number that a browser cannot hold: 1e399 reads as infinity. */
+function finite(_: string, v: unknown): unknown {
+  if (typeof v === "number" && !Number.isFinite(v)) throw new Refusal([], "limit");
+  return v;
 }
 
 /** A schema that allows nothing. */

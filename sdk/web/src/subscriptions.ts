@@ -57,6 +57,15 @@ export class HanseSubscriptions extends HanseElement {
     void this.load();
   }
 
+  protected override forgetCustomer(): boolean {
+    this.closeDialog();
+    this.items = this.asked = undefined;
+    this.access = new Map();
+    this.busy = false;
+    this.said = { text: "", tone: "" };
+    return true;
+  }
+
   override connectedCallback(): void {
     super.connectedCallback();
     if (this.locale) void this.load(); // put back into the page
@@ -69,17 +78,20 @@ export class HanseSubscriptions extends HanseElement {
 
   private async load(): Promise<void> {
     clearTimeout(this.again);
+    const { signal } = this.customer;
     try {
       const items: Subscription[] = [];
       let pageToken = "";
       do {
-        const res = await this.api.subscriptions.listSubscriptions({ pageSize: 100, pageToken });
+        const res = await this.api.subscriptions.listSubscriptions({ pageSize: 100, pageToken }, { signal });
+        if (signal.aborted) return;
         items.push(...res.subscriptions);
         pageToken = res.nextPageToken;
       } while (pageToken && items.length < 2000);
       this.items = items;
       this.problem = undefined;
     } catch (err) {
+      if (signal.aborted) return;
       this.problem = this.fail(err);
       if (this.problem.login) return;
     }
@@ -93,12 +105,13 @@ export class HanseSubscriptions extends HanseElement {
       this.setAccess(s.id, undefined);
       return;
     }
+    const { signal } = this.customer;
     this.setAccess(s.id, { shown: new Set() });
     try {
-      const res = await this.api.subscriptions.revealAccessData({ subscriptionId: s.id });
-      this.setAccess(s.id, { fields: res.fields, shown: new Set() });
+      const res = await this.api.subscriptions.revealAccessData({ subscriptionId: s.id }, { signal });
+      if (!signal.aborted) this.setAccess(s.id, { fields: res.fields, shown: new Set() });
     } catch (err) {
-      this.setAccess(s.id, { problem: this.fail(err), shown: new Set() });
+      if (!signal.aborted) this.setAccess(s.id, { problem: this.fail(err), shown: new Set() });
     }
   }
 
@@ -142,43 +155,51 @@ export class HanseSubscriptions extends HanseElement {
     const s = this.asked;
     if (!s || this.busy) return;
     const intent = new Intent(`hanse-terminate:${this.src}:${s.id}`);
+    const { signal } = this.customer;
     this.busy = true;
     try {
       const id = intent.id();
       intent.markSent();
-      const res = await this.api.orders.placeOrder({ id, items: [{ action: OrderItemAction.DELETE, subscriptionId: s.id }] });
+      const res = await this.api.orders.placeOrder({ id, items: [{ action: OrderItemAction.DELETE, subscriptionId: s.id }] }, { signal });
       intent.clear();
+      if (signal.aborted) return;
       this.emit("hanse:order-placed", { orderId: id, subscriptionId: s.id });
       this.said = { text: this.locale.t("subs.terminating", { name: s.name }), tone: "" };
       this.setAccess(s.id, undefined);
       if (res.order) void this.follow(s, res.order);
     } catch (err) {
-      const problem = this.fail(err);
+      const problem = explain(this.locale, err);
       if (!problem.unknown) intent.clear(); // refused: nothing under this id
+      if (signal.aborted) return;
+      this.report(problem);
       this.said = { text: this.locale.t("subs.terminateFailed", { name: s.name, cause: problem.text }), tone: "bad" };
     } finally {
-      this.busy = false;
-      this.closeDialog();
-      void this.load();
+      if (!signal.aborted) {
+        this.busy = false;
+        this.closeDialog();
+        void this.load();
+      }
     }
   }
 
   /** Says how a termination ended. */
   private async follow(s: Subscription, placed: Order): Promise<void> {
+    const { signal } = this.customer;
     try {
       let last = placed;
-      for await (const { order } of this.api.orders.watchOrder({ id: placed.id }, { timeoutMs: 0 })) {
+      for await (const { order } of this.api.orders.watchOrder({ id: placed.id }, { timeoutMs: 0, signal })) {
         if (order) last = order;
       }
+      if (signal.aborted) return;
       if (last.state === "completed") this.said = { text: this.locale.t("subs.terminated", { name: s.name }), tone: "good" };
       else if (last.ended) {
         const cause = last.reason ? reasonText(this.locale, last.reason) : stateText(this.locale, last.state);
         this.said = { text: this.locale.t("subs.terminateFailed", { name: s.name, cause }), tone: "bad" };
       }
-    } catch (err) {
-      explain(this.locale, err); // the list itself goes on being read
+    } catch {
+      // the list itself goes on being read
     }
-    if (this.isConnected) void this.load();
+    if (this.isConnected && !signal.aborted) void this.load();
   }
 
   protected override render(): TemplateResult {

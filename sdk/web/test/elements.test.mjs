@@ -137,7 +137,7 @@ async function called(name, times = 1) {
 const told = () => page.evaluate(() => window.told);
 const place = async () => {
   await page.locator("[part=continue]").click();
-  await page.locator("[part=order]").click();
+  await page.locator("button[part=order]").click();
 };
 
 test("the next customer of a tab orders under an order id of their own", async () => {
@@ -301,4 +301,102 @@ test("a changed offer is asked for again, and nothing of it is ordered that nobo
   await page.locator("[part=order]").click();
   await page.locator("[part=placed]").waitFor();
   assert.deepEqual(calls.at(-1)[1].items[0].inputs, { name: "mine" });
+});
+
+test("after another customer has logged in nothing of the one before is shown or sent", async () => {
+  const order = (id, name) => ({ order: { id, state: "inProgress", ended: false, items: [{ name, action: "ORDER_ITEM_ACTION_ADD" }] } });
+  const slow = held(() => ({ fields: [{ name: "password", value: "annas-secret" }] }));
+  const placing = held(({ id }) => ({ order: { id } }));
+  answers.ListSubscriptions = (_, token) => ({ subscriptions: [{ id: "s-" + token, name: `Service of ${token}`, state: "active", accessDataAvailable: true }] });
+  answers.RevealAccessData = slow.answer;
+  answers.WatchOrder = (_, token, res) => {
+    const message = Buffer.from(JSON.stringify(order("o", `Order of ${token}`)));
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    res.writeHead(200, { "Content-Type": "application/connect+json" });
+    res.write(Buffer.concat([head, message])); // and it stays open
+  };
+  answers.PlaceOrder = placing.answer;
+  await show(`<hanse-subscriptions></hanse-subscriptions><hanse-order-status order-id="o"></hanse-order-status><hanse-checkout listing-id="1"></hanse-checkout>`, "[part=form]");
+  await page.getByText("Service of anna").first().waitFor();
+  await page.getByText("Order of anna").first().waitFor();
+  await page.locator("[part=reveal]").click();
+  await page.getByLabel("Name").fill("annas-name");
+  await place();
+  await called("RevealAccessData");
+  await called("PlaceOrder");
+  assert.equal(calls.filter(([name]) => name === "session").length, 1, "elements share a session");
+
+  const late = held(() => ({ token: "anna", expiresAt: new Date(Date.now() + 900_000).toISOString() }));
+  answers.session = late.answer;
+  const change = () => page.evaluate(() => document.dispatchEvent(new Event("hanse:session-changed")));
+  await change(); // a token that was asked for before the next change comes after it
+  await called("session", 2);
+  answers.session = () => ({ token: "ben", expiresAt: new Date(Date.now() + 900_000).toISOString() });
+  const before = calls.length;
+  await change();
+  late.release();
+  slow.release();
+  placing.release();
+  await page.getByText("Service of ben").first().waitFor();
+  await page.getByText("Order of ben").first().waitFor();
+  await page.locator("[part=form]").waitFor();
+  assert.equal(await page.getByLabel("Name").inputValue(), "");
+  answers.PlaceOrder = ({ id }) => ({ order: { id } });
+  await place();
+  await page.locator("[part=placed]").waitFor();
+  assert.equal(await page.getByText("anna").count(), 0);
+  assert.equal((await told()).filter(([name]) => name === "hanse:order-placed").length, 1);
+  assert.deepEqual([...new Set(calls.slice(before).map(([, , token]) => token).filter(Boolean))], ["ben"]);
+
+  answers.session = () => refuse("unauthenticated", "login_required");
+  await change();
+  await page.getByText("Please sign in").first().waitFor();
+  assert.equal(await page.getByText(/ben|anna/).count(), 0);
+});
+
+test("what the sidecar refuses is said at its field until that is changed, and above the order where no field is shown", async () => {
+  const schema = { type: "object", properties: {
+    name: { type: "string" }, other: { type: "string" }, agree: { type: "boolean", title: "Agree", description: "To all" }, plan: { const: "s" },
+    tags: { type: "array", title: "Tags", uniqueItems: true, items: { enum: ["a", "b"] } }, list: { type: "array", title: "List", items: { type: "string" } },
+  } };
+  let field = "";
+  answers.GetListing = ({ id }) => ({ listing: listing(id, schema) });
+  answers.PlaceOrder = () => refuse("invalid_argument", "inputs_invalid", field, "is taken");
+  await show(`<hanse-checkout listing-id="1"></hanse-checkout>`, "[part=form]");
+  const error = page.locator("[part=field-error]");
+  const refusedAt = async (path) => {
+    field = `items[0].inputs${path}`;
+    await place();
+    await error.waitFor();
+  };
+  await page.getByRole("button", { name: "Add to List" }).click();
+  await page.getByRole("textbox", { name: "List 1" }).fill("x");
+  await refusedAt(".name");
+  await page.getByLabel("Other").fill("x");
+  await page.getByRole("button", { name: "Remove List 1" }).click();
+  assert.match(await error.innerText(), /is taken/);
+  await page.getByLabel("Name").fill("y");
+  await error.waitFor({ state: "detached" });
+
+  await refusedAt(".agree");
+  const described = async (control) => (await control.getAttribute("aria-describedby"))?.split(" ") ?? [];
+  assert.deepEqual(await described(page.getByLabel("Agree")), ["in-agree-error", "in-agree-about"]);
+  await page.getByLabel("Agree").check();
+  await error.waitFor({ state: "detached" });
+  await page.getByLabel("a", { exact: true }).check();
+  await refusedAt(".tags[0]");
+  assert.deepEqual(await described(page.getByLabel("a", { exact: true })), ["in-tags-error"]);
+  await page.getByLabel("b", { exact: true }).check();
+  await error.waitFor({ state: "detached" });
+
+  field = "items[0].inputs.plan";
+  await place();
+  await page.locator("[part=review] [part=error]", { hasText: "is taken" }).waitFor();
+});
+
+test("variants without a plan or a place are a group with a name", async () => {
+  answers.GetListing = () => ({ listing: listing("1", undefined, { variants: [summary("1"), summary("2")] }) });
+  await show(`<hanse-offering listing-id="1"></hanse-offering>`, "[part=order]");
+  assert.equal(await page.getByRole("group", { name: "Choose your variant" }).count(), 1);
 });

@@ -67,9 +67,10 @@ async function fillAll(number, form) {
   for (const [n, [i, fill]] of few.entries()) {
     await show(number, fill.lang);
     if (n === 0) await narrowEnough();
-    for (const [key, value] of Object.entries(fill.typed)) await enter(key, value);
+    let whole = true;
+    for (const [key, value] of Object.entries(fill.typed)) whole = (await enter(key, value)) && whole;
     await checkout.locator("[part=continue]").click();
-    if (fill.wrong) await refused(fill.wrong);
+    if (fill.wrong) await refused(fill.wrong, whole);
     else {
       await checkout.locator("[part=order]").click();
       await checkout.locator("[part=placed]").waitFor();
@@ -85,16 +86,19 @@ async function narrowEnough() {
   await page.setViewportSize(wide);
 }
 
-/** Enters one value the way its control takes it. What is not asked for yet, or cannot be entered there, stays out. */
+/** Enters one value the way its control takes it; false where it is not asked for yet, or cannot be entered there. */
 async function enter(key, value) {
   const found = (await control("in-" + key).count()) > 0 ? control("in-" + key) : control("in-" + encodeURIComponent(key));
-  if ((await found.count()) === 0) return;
+  if ((await found.count()) === 0) return false;
   const kind = await found.evaluate((el) => (el.tagName === "INPUT" ? el.type : el.tagName));
   if (kind === "checkbox") await found.setChecked(value === true);
   else if (kind === "BUTTON") await rows(key, found, value);
   else if (kind === "SELECT") {
-    if ((await found.locator(`option[value=${JSON.stringify(value)}]`).count()) > 0) await found.selectOption({ value });
-  } else if (kind !== "date" || /^\d{4}-\d\d-\d\d$/.test(value)) await found.fill(value);
+    if ((await found.locator(`option[value=${JSON.stringify(value)}]`).count()) === 0) return false;
+    await found.selectOption({ value });
+  } else if (kind === "date" && !/^\d{4}-\d\d-\d\d$/.test(value)) return false;
+  else await found.fill(value);
+  return true;
 }
 
 /** Adds rows with the button, and takes those out that are not wanted. */
@@ -108,10 +112,11 @@ async function rows(key, add, value) {
   }
 }
 
-/** Each wrong field says so, and the first of them has the focus. */
-async function refused(wrong) {
+/** Each wrong field says so, and the first of them has the focus. What is wrong may be what cannot be entered with the controls. */
+async function refused(wrong, whole) {
   const at = checkout.locator(`[aria-invalid="true"], [data-invalid]`);
-  if ((await at.count()) === 0) return; // what was wrong cannot be entered with the controls
+  if (!whole && (await at.count()) === 0) return;
+  check((await checkout.locator("[part=form]").count()) === 1 && (await at.count()) > 0, `the form goes on though ${wrong.join(", ")} should be refused`);
   for (const key of wrong) {
     const message = control(`in-${key}-error`);
     if ((await control("in-" + key).count()) > 0) check((await message.count()) === 1, `${key} does not say what is wrong`);

@@ -98,6 +98,16 @@ test("one price reads the same wherever it stands, in every language", async () 
   assert.equal(plain(lib.headline(de, { headlinePrice: amount(911n), headlinePer: "P1M", setupPrice: amount(1500n) }, 4).price), "ab 9,11 €");
 });
 
+test("a price of which one order may hold several is shown with all its places", async () => {
+  const en = await lib.Locale.of("en");
+  const price = (decimal) => unit(decimal, "EUR");
+  const tiered = { id: "seat", kind: RECURRING, period: "P1M", tiers: [{ upTo: 1000n, price: price("0.125") }, { upTo: 0n, price: price("1.0990") }] };
+  assert.deepEqual(lib.tiers(en, tiered).map((tier) => tier.price), ["€0.125", "€1.099"]);
+  assert.equal(lib.totals([tiered], 1000n).recurring[0].amount, 12500n);
+  const plain = { id: "seat", kind: ONE_OFF, period: "", tiers: [], price: price("1.125") };
+  for (const [most, shown] of [[undefined, "€1.12"], [0n, "€1.12"], [1n, "€1.12"], [2n, "€1.125"]]) assert.equal(lib.componentPrice(en, plain, plain.price, most), shown);
+});
+
 test("currencies have the digits of ISO 4217", async () => {
   const en = await lib.Locale.of("en");
   for (const [digits, codes] of Object.entries(vectors.minor_digits)) {
@@ -137,7 +147,35 @@ test("periods read as people say them", async () => {
   assert.equal(await say("en", "P1M"), "per month");
   assert.equal(await say("de", "P3M"), "alle 3 Monate");
   assert.equal(await say("fr", "P1Y"), "par an");
-  assert.equal(await say("en", "PT90S"), "PT90S");
+  assert.equal(await say("en", "PT90S"), "every 90 seconds");
+  assert.equal(await say("en", "P1Y6M"), "per 18 months");
+  assert.equal(await say("de", "P1Y6M"), "alle 18 Monate");
+  assert.equal(await say("de", "PT1H"), "pro Stunde");
+  assert.equal(await say("it", "PT15M"), "ogni 15 minuti");
+  assert.equal(await say("de", "P1M15D"), "je 1 Monat und 15 Tage");
+  assert.equal(await say("es", "P1M15D"), "cada 1 mes y 15 días");
+  for (const none of ["P", "PT", "P0M", "monthly", "P1.5M", "P99999M"]) assert.equal(await say("de", none), none);
+});
+
+test("usual units and categories are in the page's language, others as they came", async () => {
+  const known = { units: Object.keys(lib.en).filter((k) => k.startsWith("unit.")), categories: Object.keys(lib.en).filter((k) => k.startsWith("category.")) };
+  const say = async (tag, of) => of(await lib.Locale.of(tag));
+  assert.equal(await say("de", (t) => lib.headlinePer(t, "million queries")), "pro Million Abfragen");
+  assert.equal(await say("de", (t) => lib.due(t, { kind: USAGE, unit: "1000 requests" })), "pro 1000 Anfragen");
+  assert.equal(await say("fr", (t) => lib.due(t, { kind: USAGE, unit: "GiB-month" })), "par Gio et mois");
+  assert.equal(await say("de", (t) => lib.headlinePer(t, "PT1H")), "pro Stunde");
+  assert.equal(await say("it", (t) => lib.headlinePer(t, "constructor")), "per constructor");
+  assert.equal(await say("en", (t) => lib.headlinePer(t, "GiB-month")), "per GiB-month");
+  for (const name of ["Developer tools", "developer-tools", "developer_tools", " Developer Tools"]) {
+    assert.equal(await say("fr", (t) => t.category(name)), "Outils de développement", name);
+  }
+  assert.equal(await say("de", (t) => t.category("Networking")), "Netzwerk");
+  assert.equal(await say("de", (t) => t.category("serverless-functions")), "Serverless functions");
+  assert.equal(await say("de", (t) => t.category("Quantum computing")), "Quantum computing");
+  for (const tag of ["de", "fr", "it", "es"]) {
+    const english = [...known.units, ...known.categories].filter((k) => lib[tag][k] === lib.en[k] && lib.en[k].includes(" "));
+    assert.deepEqual(english, [], tag);
+  }
 });
 
 const schema = JSON.stringify({
@@ -188,7 +226,7 @@ test("what is wrong is said at its field", async () => {
     [{ name: "" }, "name", "Please fill in this field."],
     [{ name: "ab" }, "name", "Please enter at least 3 characters."],
     [{ name: "abcdefghi" }, "name", "Please enter at most 8 characters."],
-    [{ name: "ABC" }, "name", "Small letters"],
+    [{ name: "ABC" }, "name", "This does not have the form that is needed."],
     [{ plan: "" }, "plan", "Please choose one."],
     [{ plan: "17" }, "plan", "Please choose one."],
     [{ count: "0" }, "count", "Please enter 1 or more."],
@@ -246,6 +284,11 @@ test("a partner's schema cannot break the page", async () => {
   assert.equal(code("{"), "type");
   assert.equal(code("[]"), "type");
   assert.deepEqual(lib.formOf("").fields, []);
+  for (const said of [`"maximum":1e399`, `"default":-1e399`, `"enum":[1,1e999]`, `"multipleOf":1e400`, `"examples":[1e309]`]) {
+    assert.equal(code(`{"type":"object","properties":{"a":{"type":"number",${said}}}}`), "limit", said);
+  }
+  const largest = `{"type":"object","properties":{"a":{"type":"number","maximum":1.7e308,"default":1e-300}}}`;
+  assert.ok(lib.hint(await lib.Locale.of("de"), lib.formOf(largest).fields[0]).length > 300);
   const many = (n) => JSON.stringify({ type: "object", properties: Object.fromEntries(Array.from({ length: n }, (_, i) => ["f" + i, { type: "string" }])) });
   assert.equal(code(many(5000)), "limit");
   assert.equal(lib.formOf(many(199)).fields.length, 199);
