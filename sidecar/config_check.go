@@ -20,7 +20,14 @@ func (c Config) Check() error {
 		return err
 	}
 	p := &problems{}
-	p.found("database.dsn_file", "make the file readable for the sidecar's user", second(c.DatabaseDSN()))
+	dsn, err := c.DatabaseDSN()
+	if err == nil {
+		var own *ConfigError
+		if err := c.checkDSN(dsn); errors.As(err, &own) {
+			p.add(own.Key, own.Action, "%s", own.Problem)
+		}
+	}
+	p.found("database.dsn_file", "make the file readable for the sidecar's user", err)
 	p.found("redis.password_file", "make the file readable for the sidecar's user", second(c.RedisPassword()))
 	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
 		p.add("data_dir", "name a folder", "%s is a file", c.DataDir)

@@ -36,6 +36,7 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 		"a secret that is gone":  {"dev: true\nadapters:\n  connections:\n    pg:\n      adapter: postgres\n      config:\n        user: ${file:absent}\n", []string{"6 adapters.connections.pg.config: stat "}},
 		"a variable not set":     {"dev: true\nadapters:\n  connections:\n    pg:\n      adapter: postgres\n      config: {user: '${env:ABSENT}'}\n", []string{"6 adapters.connections.pg.config: the variable is not set"}},
 		"a DSN that is gone":     {"dev: true\ndatabase:\n  driver: postgres\n  dsn_file: absent\n", []string{"4 database.dsn_file: stat "}},
+		"a DSN that is none":     {"dev: true\ndatabase:\n  driver: postgres\n  dsn: postgres://u:p@h:port/d\n", []string{"4 database.dsn: is not the DSN"}},
 		"a password that is":     {"dev: true\nredis: {addresses: [a:1], password_file: absent}\n", []string{"2 redis.password_file: stat "}},
 		"a certificate that is":  {"origin: https://sidecar.example\ntls:\n  cert_file: absent\n  key_file: absent\n", []string{"2 tls: certificate of the peer listener"}},
 		"a site key for all":     {"dev: true\nsite_key_file: hanse.yaml\n", []string{"2 site_key_file: "}},
