@@ -33,6 +33,7 @@ type certificateFiles struct {
 	trouble  string
 	said     time.Time
 	failures uint64
+	failed   int // looks in a row that found no better one
 }
 
 // follow names the files. Config shares one certificateFiles among its copies, so that New's metrics see what PeerTLS serves.
@@ -42,7 +43,27 @@ func (f *certificateFiles) follow(c Config, host string) {
 	f.cert, f.key, f.host, f.now, f.log = c.TLS.CertFile, c.TLS.KeyFile, host, c.Now, c.Logger
 }
 
-// load takes the files' content if it is new and good.
+// begin takes the first certificate. Files that are no pair, or for another host, are refused: whoever set them up meant others. A
+// wrong date is not: a sidecar that ran would serve on, a restart is no reason to take portals and customers down, and it may be this
+// machine's clock that is wrong.
+func (f *certificateFiles) begin() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	if err := f.load(now); err != nil {
+		return err
+	}
+	if err := dated(f.current.Leaf, now); err != nil {
+		f.failures++
+		f.say(now, fmt.Sprintf(refused, err))
+	}
+	return nil
+}
+
+// refused is the trouble with the date of what is served.
+const refused = "partners refuse us: %v, and no better one is there"
+
+// load takes the files' content if it is new and good; if there is none yet, whatever its date.
 func (f *certificateFiles) load(now time.Time) error {
 	cert, err := os.ReadFile(f.cert)
 	if err != nil {
@@ -60,15 +81,19 @@ func (f *certificateFiles) load(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s and %s: %w", f.cert, f.key, err)
 	}
-	if err := suits(c.Leaf, f.host, now); err != nil {
+	err = suits(c.Leaf, f.host)
+	if err == nil && f.current != nil {
+		err = dated(c.Leaf, now)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", f.cert, err)
 	}
 	f.current, f.pair = &c, pair
 	return nil
 }
 
-// suits refuses a certificate that partners would refuse. Who signed it is theirs to judge.
-func suits(leaf *x509.Certificate, host string, now time.Time) error {
+// suits refuses a certificate for another host. Who signed it is partners' to judge.
+func suits(leaf *x509.Certificate, host string) error {
 	if leaf.VerifyHostname(host) != nil {
 		named := "no host"
 		if len(leaf.DNSNames) > 0 {
@@ -76,6 +101,11 @@ func suits(leaf *x509.Certificate, host string, now time.Time) error {
 		}
 		return fmt.Errorf("it is for %s and not for %s, the host of the origin", named, host)
 	}
+	return nil
+}
+
+// dated refuses one that partners would refuse now.
+func dated(leaf *x509.Certificate, now time.Time) error {
 	if now.After(leaf.NotAfter) {
 		return fmt.Errorf("it expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
@@ -101,15 +131,22 @@ func (f *certificateFiles) look() {
 	f.looked = now
 	before := f.current
 	err := f.load(now)
+	if err == nil {
+		f.failed = 0
+	}
+	outdated := dated(f.current.Leaf, now)
 	switch {
 	case err != nil:
 		f.failures++
-		f.say(now, fmt.Sprintf("the renewed certificate cannot be used, the present one is served: %v", err))
+		// The first look may have met an ACME client between the certificate and its key.
+		if f.failed++; f.failed > 1 {
+			f.say(now, fmt.Sprintf("the renewed certificate cannot be used, the present one is served: %v", err))
+		}
 	case f.current != before:
 		f.trouble = ""
 		f.log.Info("certificate renewed", "file", f.cert, "expires", f.current.Leaf.NotAfter.UTC())
-	case now.After(f.current.Leaf.NotAfter):
-		f.say(now, "partners refuse us: the certificate has expired and no renewed one is there")
+	case outdated != nil:
+		f.say(now, fmt.Sprintf(refused, outdated))
 	default:
 		f.trouble = ""
 	}

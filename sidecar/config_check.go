@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -19,7 +20,14 @@ func (c Config) Check() error {
 		return err
 	}
 	p := &problems{}
-	p.found("database.dsn_file", "make the file readable for the sidecar's user", second(c.DatabaseDSN()))
+	dsn, err := c.DatabaseDSN()
+	if err == nil {
+		var own *ConfigError
+		if err := c.checkDSN(dsn); errors.As(err, &own) {
+			p.add(own.Key, own.Action, "%s", own.Problem)
+		}
+	}
+	p.found("database.dsn_file", "make the file readable for the sidecar's user", err)
 	p.found("redis.password_file", "make the file readable for the sidecar's user", second(c.RedisPassword()))
 	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
 		p.add("data_dir", "name a folder", "%s is a file", c.DataDir)
@@ -27,10 +35,19 @@ func (c Config) Check() error {
 		p.found("site_key_file", "restore the site key, readable for the sidecar's user alone", second(c.SiteKey()))
 	}
 	if !c.Dev {
-		p.found("tls", "name a PEM chain in tls.cert_file and its key in tls.key_file", second(c.PeerTLS()))
+		p.found("tls", "name a PEM chain in tls.cert_file and its key in tls.key_file", c.checkCertificate())
 	}
 	c.checkConnections(p)
 	return errors.Join(p.errs...)
+}
+
+// checkCertificate refuses wrong dates too, which a start only logs.
+func (c Config) checkCertificate() error {
+	c.Logger, c.certificate = slog.New(slog.DiscardHandler), &certificateFiles{}
+	if _, err := c.PeerTLS(); err != nil || c.TLS.TerminatedInFront {
+		return err
+	}
+	return dated(c.certificate.current.Leaf, c.Now())
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-market/hanse/adapters/builtin"
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
@@ -29,22 +31,22 @@ type ConfigError struct {
 	// Problem says what is wrong, Action what to do.
 	Problem string
 	Action  string
+	// absent: something was to stand there. Beside other faults it may stand there misspelt.
+	absent bool
 }
 
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%s: %s; %s", e.Key, e.Problem, e.Action)
 }
 
-var (
-	countryCode    = regexp.MustCompile(`^[A-Z]{2}$`)
-	connectionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-)
+var connectionName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Complete is the configuration with every default filled in, or all that is wrong with it as joined *ConfigErrors. It reads
 // no file and opens nothing; completing again changes nothing.
 func (c Config) Complete() (Config, error) {
-	c = c.withDefaults()
 	p := &problems{}
+	c.checkPaths(p) // as they are written
+	c = c.withDefaults()
 	c.checkOrigin(p)
 	c.checkMember(p)
 	c.checkListen(p)
@@ -53,7 +55,6 @@ func (c Config) Complete() (Config, error) {
 	c.checkDatabase(p)
 	c.checkRedis(p)
 	c.checkAdapters(p)
-	c.checkPaths(p)
 	c.checkRest(p)
 	return c, errors.Join(p.errs...)
 }
@@ -114,6 +115,11 @@ func (p *problems) add(key, action, problem string, args ...any) {
 	p.errs = append(p.errs, &ConfigError{Key: key, Problem: fmt.Sprintf(problem, args...), Action: action})
 }
 
+// miss adds a key that is not there.
+func (p *problems) miss(key, action, problem string) {
+	p.errs = append(p.errs, &ConfigError{Key: key, Problem: problem, Action: action, absent: true})
+}
+
 func (p *problems) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		p.add(key, "use "+strings.Join(allowed, " or "), "%q is unknown", value)
@@ -124,13 +130,13 @@ func (p *problems) oneOf(key, value string, allowed ...string) {
 func (c Config) checkOrigin(p *problems) {
 	const key = "origin"
 	if c.Origin == "" {
-		p.add(key, "set it to the URL under which partners reach this sidecar, like https://sidecar.example", "is not set")
+		p.miss(key, "set it to the URL under which partners reach this sidecar, like https://sidecar.example", "is not set")
 		return
 	}
 	canonical, err := guard.Origin(c.Origin, c.Dev)
 	if err != nil {
 		refused := refusal.Of(err)
-		p.add(key, c.originAction(refused.Reason), "%q is no origin: %s", text.Shorten(c.Origin), refused.Text)
+		p.add(key, c.originAction(refused.Reason), "%q is no origin: %s", text.Shorten(withoutPassword(c.Origin)), refused.Text)
 		return
 	}
 	// Partners compare origins as strings: only one spelling may exist.
@@ -163,7 +169,7 @@ func (c Config) originAction(reason string) string {
 }
 
 func (c Config) checkMember(p *problems) {
-	if c.Member.Country != "" && !countryCode.MatchString(c.Member.Country) {
+	if c.Member.Country != "" && !text.IsCountry(c.Member.Country) {
 		p.add("member.country", "use two capitals, like DE", "%q is not an ISO 3166-1 alpha-2 code", c.Member.Country)
 	}
 	for _, f := range []struct {
@@ -225,22 +231,31 @@ func (c Config) checkStorefront(p *problems) {
 	f := c.Storefront
 	if f.Portal == "" {
 		if f.SessionURL != "" || f.Origin != "" {
-			p.add("storefront.portal", "name the portal client, made with hanse portal add, or remove the other storefront keys", "is not set, but other storefront keys are")
+			p.miss("storefront.portal", "name the portal client, made with hanse portal add, or remove the other storefront keys", "is not set, but other storefront keys are")
 		}
 		return
 	}
 	if !connectionName.MatchString(f.Portal) {
 		p.add("storefront.portal", "use lower-case letters, digits and hyphens, at most 63, as hanse portal add does", "%q is not a portal's name", f.Portal)
 	}
-	web := func(raw string) (*url.URL, bool) {
+	web := func(key, raw, like string) (*url.URL, bool) {
 		u, err := url.Parse(raw)
-		return u, err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == ""
+		switch {
+		case raw == "":
+			return nil, false
+		case err == nil && u.User != nil:
+			p.add(key, "leave user and password out", "%q holds a user", withoutPassword(raw))
+		case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Fragment != "":
+			p.add(key, "write it like "+like, "%q is not the URL of a page", withoutPassword(raw))
+		default:
+			return u, true
+		}
+		return nil, false
 	}
-	if _, ok := web(f.SessionURL); f.SessionURL != "" && !ok {
-		p.add("storefront.session_url", "write it like http://127.0.0.1:8080/hanse-session.php", "%q is not the URL of a page", f.SessionURL)
-	}
-	if u, ok := web(f.Origin); f.Origin != "" && (!ok || f.Origin != u.Scheme+"://"+strings.ToLower(u.Host)) {
-		p.add("storefront.origin", "write it like https://shop.example", "%q is not a bare origin", f.Origin)
+	web("storefront.session_url", f.SessionURL, "http://127.0.0.1:8080/hanse-session.php")
+	const like = "https://shop.example"
+	if u, ok := web("storefront.origin", f.Origin, like); ok && f.Origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+		p.add("storefront.origin", "write it like "+like, "%q is not a bare origin", f.Origin)
 	}
 }
 
@@ -253,11 +268,11 @@ func (c Config) checkTLS(p *problems) {
 	case files && c.TLS.TerminatedInFront:
 		p.add("tls.terminated_in_front", "give the files or set this, not both", "contradicts tls.cert_file and tls.key_file")
 	case files && c.TLS.CertFile == "":
-		p.add("tls.cert_file", "give both files", "is not set, but tls.key_file is")
+		p.miss("tls.cert_file", "give both files", "is not set, but tls.key_file is")
 	case files && c.TLS.KeyFile == "":
-		p.add("tls.key_file", "give both files", "is not set, but tls.cert_file is")
+		p.miss("tls.key_file", "give both files", "is not set, but tls.cert_file is")
 	case !files && !c.TLS.TerminatedInFront:
-		p.add("tls", "set tls.cert_file and tls.key_file, or tls.terminated_in_front: true behind a proxy, or dev: true", "partners are served over TLS only and no certificate is named")
+		p.miss("tls", "set tls.cert_file and tls.key_file, or tls.terminated_in_front: true behind a proxy, or dev: true", "partners are served over TLS only and no certificate is named")
 	}
 }
 
@@ -267,7 +282,7 @@ func (c Config) checkDatabase(p *problems) {
 	case c.Database.DSN != "" && c.Database.DSNFile != "":
 		p.add("database.dsn_file", "give one of the two", "contradicts database.dsn")
 	case c.Database.Driver == "postgres" && c.Database.DSN == "" && c.Database.DSNFile == "":
-		p.add("database.dsn_file", "name a file that holds postgres://user:password@host/database, or set database.dsn", "is not set")
+		p.miss("database.dsn_file", "name a file that holds postgres://user:password@host/database, or set database.dsn", "is not set")
 	}
 }
 
@@ -275,25 +290,25 @@ func (c Config) checkRedis(p *problems) {
 	r := c.Redis
 	for i, a := range r.Addresses {
 		if _, _, err := net.SplitHostPort(a); err != nil && !filepath.IsAbs(a) {
-			p.add(fmt.Sprintf("redis.addresses[%d]", i), "write it like redis.internal:6379", "%q is neither host:port nor the path of a socket", a)
+			p.add(fmt.Sprintf("redis.addresses[%d]", i), "write it like redis.internal:6379", "%q is neither host:port nor the path of a socket", withoutPassword(a))
 		}
 	}
 	if len(r.Addresses) == 0 && (r.MasterName != "" || r.Username != "" || r.PasswordFile != "" || r.TLS) {
-		p.add("redis.addresses", "name the servers, or remove the other redis keys", "is not set, but other redis keys are")
+		p.miss("redis.addresses", "name the servers, or remove the other redis keys", "is not set, but other redis keys are")
 	}
 }
 
 func (c Config) checkAdapters(p *problems) {
-	for name, conn := range c.Adapters.Connections {
-		key := "adapters.connections." + name
+	for _, name := range slices.Sorted(maps.Keys(c.Adapters.Connections)) {
+		key, conn := "adapters.connections."+name, c.Adapters.Connections[name]
 		if !connectionName.MatchString(name) {
 			p.add(key, "use lower-case letters, digits and hyphens, at most 63", "%q is not a connection name", name)
 		}
 		if conn.Adapter == "" {
-			p.add(key+".adapter", "name the adapter: process, postgres", "is not set")
+			p.miss(key+".adapter", "name the adapter: "+strings.Join(slices.Sorted(maps.Keys(builtin.ConnectionSchemas())), ", "), "is not set")
 		}
 		if err := checkReferences(conn.Config); err != nil {
-			p.add(key+".config", "write ${file:PATH} or ${env:NAME}", "%v", err)
+			p.add(key+".config", "write ${file:PATH}, the path without ~, or ${env:NAME}", "%v", err)
 		}
 	}
 }

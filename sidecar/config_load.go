@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -23,7 +24,7 @@ const pathDelimiter = "\x1f"
 // LoadConfig reads the YAML file at path ("" reads none) and lays the environment over it: HANSE_LISTEN_PEER over
 // listen.peer. Unknown keys in the file are refused; unknown HANSE_ variables are not, because orchestrators inject such.
 // The result still wants Complete, which lets relative paths start at the file's folder. Errors are joined *ConfigErrors
-// where a key is at fault.
+// where a key is at fault, among them what Complete finds wrong with the other keys.
 func LoadConfig(path string, getenv func(string) string) (Config, error) {
 	k := koanf.New(pathDelimiter)
 	if path != "" {
@@ -31,7 +32,7 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 			return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
 		}
 	}
-	p := &problems{}
+	p := &keyProblems{}
 	checkKeys(p, nil, k.Raw(), reflect.TypeFor[Config]())
 	for _, key := range configKeys() {
 		value := getenv(key.Env())
@@ -45,36 +46,76 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 		if err := k.Set(strings.Join(key.Path, pathDelimiter), set); err != nil {
 			return Config{}, fmt.Errorf("set %s from %s: %w", key.Name(), key.Env(), err)
 		}
-		checkScalar(p, key.Env(), value, key.Type)
+		checkScalar(p, key.Path, key.Env(), value, key.Type)
 	}
-	if len(p.errs) > 0 {
-		return Config{}, errors.Join(p.errs...)
+	for _, at := range p.refused {
+		k.Delete(strings.Join(at, pathDelimiter))
 	}
 	c := Config{Getenv: getenv}
 	if err := k.Unmarshal("", &c); err != nil {
 		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	if path == "" {
-		return c, nil
+	if err := c.readFrom(path, p); err != nil {
+		return Config{}, err
 	}
-	return c, c.readFrom(path)
+	if len(p.errs) > 0 {
+		return c, errors.Join(append(p.errs, c.alsoWrong(p)...)...)
+	}
+	return c, nil
 }
 
 // readFrom lets relative paths start at the file's folder; those of variables start where whoever set them is.
-func (c *Config) readFrom(file string) (err error) {
-	if c.File, err = filepath.Abs(file); err != nil {
-		return err
-	}
-	for name, path := range c.paths() {
-		key := configKey{Path: strings.Split(name, ".")}
-		if c.Getenv(key.Env()) == "" {
-			continue
+func (c *Config) readFrom(file string, p *keyProblems) (err error) {
+	paths := c.paths()
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		key, path := configKey{Path: strings.Split(name, ".")}, paths[name]
+		switch {
+		case *path == "" || c.Getenv(key.Env()) == "":
+		case homely(*path):
+			p.refuse(key.Path, key.Env(), homelyAction, homelyProblem)
+			*path = ""
+		case file != "":
+			if *path, err = filepath.Abs(*path); err != nil {
+				return fmt.Errorf("%s: %w", key.Env(), err)
+			}
 		}
-		if *path, err = filepath.Abs(*path); err != nil {
-			return fmt.Errorf("%s: %w", key.Env(), err)
+	}
+	if file != "" {
+		c.File, err = filepath.Abs(file)
+	}
+	return err
+}
+
+// keyProblems are faults of single keys, whose values are left out of what is completed.
+type keyProblems struct {
+	problems
+	refused [][]string
+}
+
+func (p *keyProblems) refuse(at []string, key, action, problem string, args ...any) {
+	p.refused = append(p.refused, at)
+	p.add(key, action, problem, args...)
+}
+
+// alsoWrong is what Complete finds beside the keys that were refused: one look shows all. What is missing may be a refused key;
+// and where that is dev, most of what follows would be untrue.
+func (c Config) alsoWrong(p *keyProblems) (errs []error) {
+	for _, at := range p.refused {
+		if at[0] == "dev" || text.Near(at[0], []string{"dev"}) != "" {
+			return nil
 		}
 	}
-	return nil
+	_, err := c.Complete()
+	joined, _ := err.(interface{ Unwrap() []error })
+	if joined == nil {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		if own := (*ConfigError)(nil); !errors.As(err, &own) || !own.absent {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // configKey is one leaf of Config.
@@ -118,20 +159,20 @@ func keyFields(t reflect.Type) map[string]reflect.Type {
 }
 
 // checkKeys walks what the file holds against the struct, because the decoder's own errors name neither remedy nor path.
-func checkKeys(p *problems, path []string, raw map[string]any, t reflect.Type) {
+func checkKeys(p *keyProblems, path []string, raw map[string]any, t reflect.Type) {
 	fields := keyFields(t)
-	for name, value := range raw {
-		at := append(slices.Clone(path), name)
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		value, at := raw[name], append(slices.Clone(path), name)
 		field, known := fields[name]
 		if !known {
-			p.add(strings.Join(at, "."), suggest(path, name, fields), "is not a key")
+			p.refuse(at, strings.Join(at, "."), suggest(path, name, fields), "is not a key")
 			continue
 		}
 		checkValue(p, at, value, field)
 	}
 }
 
-func checkValue(p *problems, at []string, value any, t reflect.Type) {
+func checkValue(p *keyProblems, at []string, value any, t reflect.Type) {
 	key := strings.Join(at, ".")
 	if value == nil {
 		return
@@ -140,34 +181,34 @@ func checkValue(p *problems, at []string, value any, t reflect.Type) {
 	case reflect.Struct, reflect.Map:
 		group, ok := value.(map[string]any)
 		if !ok {
-			p.add(key, "indent its keys below it", "holds keys, not a value")
+			p.refuse(at, key, "indent its keys below it", "holds keys, not a value")
 			return
 		}
 		if t.Kind() == reflect.Struct {
 			checkKeys(p, at, group, t)
 		} else if t.Elem().Kind() == reflect.Struct {
-			for name, v := range group {
-				checkValue(p, append(slices.Clone(at), name), v, t.Elem())
+			for _, name := range slices.Sorted(maps.Keys(group)) {
+				checkValue(p, append(slices.Clone(at), name), group[name], t.Elem())
 			}
 		}
 	case reflect.Slice:
 		if _, ok := value.([]any); !ok {
 			if _, ok := value.(string); !ok {
-				p.add(key, "write it like [a, b]", "is not a list")
+				p.refuse(at, key, "write it like [a, b]", "is not a list")
 			}
 		}
 	default:
 		switch value.(type) {
 		case map[string]any, []any:
-			p.add(key, "write one value", "is not a list or a group of keys")
+			p.refuse(at, key, "write one value", "is not a list or a group of keys")
 			return
 		}
-		checkScalar(p, key, fmt.Sprint(value), t)
+		checkScalar(p, at, key, fmt.Sprint(value), t)
 	}
 }
 
 // checkScalar reports whether the text reads as the type.
-func checkScalar(p *problems, key, text string, t reflect.Type) {
+func checkScalar(p *keyProblems, at []string, key, text string, t reflect.Type) {
 	var err error
 	noun, action := "", ""
 	switch {
@@ -185,7 +226,7 @@ func checkScalar(p *problems, key, text string, t reflect.Type) {
 		noun, action = "a number", "write it like 2.5"
 	}
 	if err != nil {
-		p.add(key, action, "%q does not read as %s", text, noun)
+		p.refuse(at, key, action, "%q does not read as %s", text, noun)
 	}
 }
 

@@ -2,8 +2,11 @@ package sidecar
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hanse-market/hanse/adapters/builtin"
@@ -29,19 +32,41 @@ func (c Config) at(path string) string {
 	return filepath.Join(filepath.Dir(c.File), path)
 }
 
-// checkPaths refuses what only a shell understands: it would make a folder of that name.
+const (
+	homelyProblem = "~ means a home folder to a shell only"
+	homelyAction  = "write the whole path"
+)
+
+// homely reports whether a shell would put a home folder in place of a path's beginning. We would make a folder of that name.
+func homely(path string) bool { return strings.HasPrefix(path, "~") }
+
+// checkPaths wants the paths as they are written: at hides how they begin.
 func (c Config) checkPaths(p *problems) {
-	home := c.at("~")
-	for key, path := range c.paths() {
-		if *path == home || strings.HasPrefix(*path, home+string(filepath.Separator)) {
-			p.add(key, "write the whole path", "~ means your home folder to a shell only")
+	paths := c.paths()
+	for _, key := range slices.Sorted(maps.Keys(paths)) {
+		if homely(*paths[key]) {
+			p.add(key, homelyAction, homelyProblem)
 		}
 	}
+	c.connectionPaths(func(key, path string) string {
+		if homely(path) {
+			p.add(key, homelyAction, homelyProblem)
+		}
+		return path
+	})
 }
 
-// connectionsAt is adapters.connections with the paths in each config starting at the file, as the adapters' schemas mark them.
+// connectionsAt is adapters.connections with the paths in each config starting at the file.
 func (c Config) connectionsAt() map[string]Connection {
-	if c.File == "" || len(c.Adapters.Connections) == 0 {
+	if c.File == "" {
+		return c.Adapters.Connections
+	}
+	return c.connectionPaths(func(_, path string) string { return c.at(path) })
+}
+
+// connectionPaths is adapters.connections with each path changed, as the adapters' schemas mark them; key is where it stands.
+func (c Config) connectionPaths(change func(key, path string) string) map[string]Connection {
+	if len(c.Adapters.Connections) == 0 {
 		return c.Adapters.Connections
 	}
 	schemas := builtin.ConnectionSchemas()
@@ -49,11 +74,12 @@ func (c Config) connectionsAt() map[string]Connection {
 		schemas[name] = a.Describe().ConnectionSchema
 	}
 	out := make(map[string]Connection, len(c.Adapters.Connections))
-	for name, conn := range c.Adapters.Connections {
+	for _, name := range slices.Sorted(maps.Keys(c.Adapters.Connections)) {
+		conn := c.Adapters.Connections[name]
 		var schema map[string]any
 		// What is no schema marks no paths; the adapter itself says what is wrong with it.
 		_ = json.Unmarshal(schemas[conn.Adapter], &schema)
-		conn.Config, _ = c.valueAt(schema, conn.Config).(map[string]any)
+		conn.Config, _ = changePaths(schema, conn.Config, "adapters.connections."+name+".config", change).(map[string]any)
 		out[name] = conn
 	}
 	return out
@@ -62,31 +88,31 @@ func (c Config) connectionsAt() map[string]Connection {
 // elsewhere begins a value that is no path of its own: a reference, a program inside this binary.
 var elsewhere = regexp.MustCompile(`^(\$\{|[a-z]+:)`)
 
-func (c Config) valueAt(schema map[string]any, value any) any {
-	below := func(v any, schemas ...any) any {
+func changePaths(schema map[string]any, value any, key string, change func(key, path string) string) any {
+	below := func(v any, name string, schemas ...any) any {
 		for _, s := range schemas {
 			if s, is := s.(map[string]any); is {
-				return c.valueAt(s, v)
+				return changePaths(s, v, key+name, change)
 			}
 		}
 		return v
 	}
 	switch v := value.(type) {
 	case string:
-		if schema["format"] == "path" && !elsewhere.MatchString(v) {
-			return c.at(v)
+		if schema["format"] == "path" && v != "" && !elsewhere.MatchString(v) {
+			return change(key, v)
 		}
 	case map[string]any:
 		properties, _ := schema["properties"].(map[string]any)
 		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = below(e, properties[k], schema["additionalProperties"])
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			out[k] = below(v[k], "."+k, properties[k], schema["additionalProperties"])
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = below(e, schema["items"])
+			out[i] = below(e, fmt.Sprintf("[%d]", i), schema["items"])
 		}
 		return out
 	}

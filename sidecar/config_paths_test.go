@@ -146,15 +146,55 @@ func TestPaths_ByDefaultAndByVariable(t *testing.T) {
 }
 
 func TestPaths_RefuseAShellsHome(t *testing.T) {
-	for _, yaml := range []string{"data_dir: ~/hanse", "data_dir: '~'", "database: {dsn: ~/x.db}", "redis: {addresses: [a:1], password_file: ~/p}"} {
-		c, err := LoadConfig(writeFile(t, "hanse.yaml", "dev: true\n"+yaml), noEnv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err = c.Complete(); err == nil {
-			t.Errorf("%s was accepted", yaml)
-		}
+	here := t.TempDir()
+	t.Chdir(here)
+	connection := func(adapter, config string) string {
+		return "adapters: {connections: {c: {adapter: " + adapter + ", config: " + config + "}}}"
+	}
+	for name, tc := range map[string]struct {
+		yaml string
+		env  map[string]string
+		want string // the one key at fault
+	}{
+		"a folder":                {"data_dir: ~/hanse", nil, "data_dir"},
+		"the home itself":         {"data_dir: '~'", nil, "data_dir"},
+		"another user's":          {"data_dir: ~root/hanse", nil, "data_dir"},
+		"a database":              {"database: {dsn: ~/x.db}", nil, "database.dsn"},
+		"a file":                  {"redis: {addresses: [a:1], password_file: ~/p}", nil, "redis.password_file"},
+		"a connection's file":     {connection("postgres", "{user: u, password_file: ~/pw}"), nil, "adapters.connections.c.config.password_file"},
+		"a connection's folder":   {connection("process", "{data_dir: ~/d, programs: {n: {command: 'self:notes'}}}"), nil, "adapters.connections.c.config.data_dir"},
+		"a connection's program":  {connection("process", "{data_dir: /d, programs: {n: {command: ~/bin/n}}}"), nil, "adapters.connections.c.config.programs.n.command"},
+		"a reference":             {connection("postgres", "{user: '${file:~/user}'}"), nil, "adapters.connections.c.config"},
+		"a variable":              {"", map[string]string{"HANSE_DATA_DIR": "~/data"}, "HANSE_DATA_DIR"},
+		"a variable over a value": {"data_dir: x", map[string]string{"HANSE_DATA_DIR": "~"}, "HANSE_DATA_DIR"},
+		"a variable, a database":  {"", map[string]string{"HANSE_DATABASE_DSN": "~/x.db"}, "HANSE_DATABASE_DSN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{writeFile(t, "hanse.yaml", "dev: true\n"+tc.yaml), ""} {
+				if path == "" && tc.env == nil {
+					continue
+				}
+				env := map[string]string{"HANSE_DEV": "true"}
+				for k, v := range tc.env {
+					env[k] = v
+				}
+				c, err := LoadConfig(path, func(name string) string { return env[name] })
+				if err == nil {
+					_, err = c.Complete()
+				}
+				if diff := cmp.Diff([]string{tc.want}, keysOf(err)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			}
+		})
 	}
 	_, err := Config{Dev: true, DataDir: "~/hanse"}.Complete()
 	wantKey(t, err, "data_dir", "whole path")
+	if keys := keysOf(err); len(keys) != 1 {
+		t.Errorf("one key was written, at fault are %v", keys)
+	}
+	dsn := writeFile(t, "dsn", "~/x.db\n")
+	if err := (Config{Dev: true, DataDir: here, Database: Database{DSNFile: dsn}}).Check(); err == nil || keysOf(err)[0] != "database.dsn_file" {
+		t.Errorf("a DSN in a file: %v", err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,9 @@ func (c Config) DatabaseDSN() (string, error) {
 	}
 	dsn, err := readSecret("database.dsn_file", c.Database.DSNFile)
 	if c.Database.Driver == "sqlite" {
+		if homely(dsn) {
+			return "", &ConfigError{Key: "database.dsn_file", Problem: "in " + c.Database.DSNFile + " " + homelyProblem, Action: homelyAction}
+		}
 		dsn = c.at(dsn)
 	}
 	return dsn, err
@@ -88,7 +92,7 @@ var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
 func checkReferences(value any) error {
 	return walkStrings(value, func(s string) error {
 		for _, m := range reference.FindAllStringSubmatch(s, -1) {
-			if kind, name, _ := strings.Cut(m[1], ":"); (kind != "file" && kind != "env") || name == "" {
+			if kind, name, _ := strings.Cut(m[1], ":"); (kind != "file" && kind != "env") || name == "" || homely(name) {
 				return fmt.Errorf("%s is not a reference", m[0])
 			}
 		}
@@ -160,6 +164,19 @@ func (c Config) expandString(s string) (string, error) {
 		return value
 	})
 	return out, failed
+}
+
+// withoutPassword is a URL, or what was meant to be one, as a message may show it: without user and password.
+func withoutPassword(raw string) string {
+	at := strings.LastIndex(raw, "@")
+	if u, err := url.Parse(raw); at < 0 || (err == nil && u.User == nil && u.Opaque == "") {
+		return raw
+	}
+	from := 0
+	if slashes := strings.Index(raw, "//"); slashes >= 0 && slashes < at {
+		from = slashes + len("//")
+	}
+	return raw[:from] + "xxxxx" + raw[at:]
 }
 
 func readSecret(key, path string) (string, error) {

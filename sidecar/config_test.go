@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,7 +113,8 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"storefront in capitals":  {public(func(c *Config) { c.Storefront.Portal = "Shop" }), "storefront.portal", "lower-case"},
 		"session page by path":    {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "/whoami"} }), "storefront.session_url", "write it like"},
 		"session page of a file":  {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "file:///etc/passwd"} }), "storefront.session_url", "write it like"},
-		"session page with a key": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "https://u:p@shop.example/"} }), "storefront.session_url", "write it like"},
+		"session page with a key": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: "https://u:p@shop.example/"} }), "storefront.session_url", "leave user and password out"},
+		"shop origin with a user": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", Origin: "https://u@shop.example"} }), "storefront.origin", "leave user and password out"},
 		"shop origin with a path": {public(func(c *Config) { c.Storefront = Storefront{Portal: "shop", Origin: "https://shop.example/"} }), "storefront.origin", "https://shop.example"},
 		"unknown engine":          {public(func(c *Config) { c.Database.Driver = "mysql" }), "database.driver", "sqlite or postgres"},
 		"postgres without dsn":    {public(func(c *Config) { c.Database.Driver = "postgres" }), "database.dsn_file", "not set"},
@@ -120,6 +122,8 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"redis without servers":   {public(func(c *Config) { c.Redis.TLS = true }), "redis.addresses", "not set"},
 		"redis without a port":    {public(func(c *Config) { c.Redis.Addresses = []string{"redis"} }), "redis.addresses[0]", "host:port"},
 		"country in words":        {public(func(c *Config) { c.Member.Country = "Germany" }), "member.country", "DE"},
+		"country of nobody":       {public(func(c *Config) { c.Member.Country = "XX" }), "member.country", "DE"},
+		"country not by ISO":      {public(func(c *Config) { c.Member.Country = "UK" }), "member.country", "DE"},
 		"long name":               {public(func(c *Config) { c.Member.Name = strings.Repeat("x", 201) }), "member.name", "shorten"},
 		"name of blanks":          {public(func(c *Config) { c.Member.Name = " \u200b" }), "member.name", "can see"},
 		"legal name of fillers":   {public(func(c *Config) { c.Member.LegalName = "\u3164" }), "member.legal_name", "can see"},
@@ -409,4 +413,68 @@ func TestSecrets_RefuseWhatOthersCouldHaveMade(t *testing.T) {
 	if p, err := (Config{Redis: Redis{PasswordFile: writeFile(t, "pw", "p w\n")}}).RedisPassword(); p != "p w" || err != nil {
 		t.Errorf("password %q, %v", p, err)
 	}
+}
+
+func TestComplete_ShowsNoPassword(t *testing.T) {
+	public := Config{Origin: "https://sidecar.example", TLS: TLS{TerminatedInFront: true}}
+	for _, raw := range []string{
+		"http://u:sekret@x/y", "https://sekret@x/", "http://u:se/kret@x/", "http://u:sekret@x:port/", "ftp://u:sekret@x/", "u:sekret@x:6379",
+		":sekret@x:6379", "redis://:sekret@x:6379", "http://u:%zzsekret@x/", "http://u:sekret@h@x/",
+	} {
+		for key, set := range map[string]func(*Config){
+			"origin":                 func(c *Config) { c.Origin = raw },
+			"storefront.session_url": func(c *Config) { c.Storefront = Storefront{Portal: "shop", SessionURL: raw} },
+			"storefront.origin":      func(c *Config) { c.Storefront = Storefront{Portal: "shop", Origin: raw} },
+			"redis.addresses[0]":     func(c *Config) { c.Redis.Addresses = []string{raw} },
+		} {
+			c := public
+			set(&c)
+			_, err := c.Complete()
+			if key == "redis.addresses[0]" && err == nil {
+				continue // host:port to a look that takes any host
+			}
+			wantKey(t, err, key, "")
+			if strings.Contains(err.Error(), "sekret") || strings.Contains(err.Error(), "kret@") {
+				t.Errorf("%s says %v", raw, err)
+			}
+		}
+	}
+}
+
+func TestLoadConfig_TellsAllAtOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		yaml string
+		env  map[string]string
+		want []string
+	}{
+		"a value beside a fault": {"origin: https://a.example\ntls: {terminated_in_front: true}\ndrain_delay: 5\nlog: {level: loud}\n", nil, []string{"drain_delay", "log.level"}},
+		"what is missing may be misspelt": {
+			"orign: https://a.example\ntls: {terminated_in_frnt: true}\nlog: {level: loud}\n", nil, []string{"log.level", "orign", "tls.terminated_in_frnt"},
+		},
+		"a variable beside a fault": {"dev: true\nlog: {level: loud}\n", map[string]string{"HANSE_DRAIN_DELAY": "5"}, []string{"HANSE_DRAIN_DELAY", "log.level"}},
+		"an unreadable dev":         {"dev: maybe\norigin: https://a.localhost:1\n", nil, []string{"dev"}},
+		"a connection's":            {"dev: true\nlogg: 1\nadapters: {connections: {A: {adapter: process}}}\n", nil, []string{"adapters.connections.A", "logg"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := LoadConfig(writeFile(t, "hanse.yaml", tc.yaml), func(name string) string { return tc.env[name] })
+			if diff := cmp.Diff(tc.want, keysOf(err)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// keysOf are the keys at fault, sorted.
+func keysOf(err error) (keys []string) {
+	joined, _ := err.(interface{ Unwrap() []error })
+	if joined == nil {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		if own := (*ConfigError)(nil); errors.As(err, &own) {
+			keys = append(keys, own.Key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -25,8 +27,29 @@ func AcceptDatabase(ctx context.Context, cfg Config) (was, is string, err error)
 	if err != nil {
 		return "", "", err
 	}
+	if err := cfg.checkDSN(dsn); err != nil {
+		return "", "", err
+	}
 	if was, is, err = store.AcceptServer(ctx, dsn); err != nil {
 		return "", "", fmt.Errorf("accept the database of %s: %w", cfg.Origin, err)
 	}
 	return was, is, nil
+}
+
+// checkDSN refuses what is no DSN of PostgreSQL. The parser's own text may repeat the password.
+func (c Config) checkDSN(dsn string) error {
+	if c.Database.Driver != "postgres" {
+		return nil
+	}
+	if _, err := pgx.ParseConfig(dsn); err == nil {
+		return nil
+	}
+	key := "database.dsn"
+	if c.Database.DSNFile != "" {
+		key = "database.dsn_file"
+	}
+	return &ConfigError{
+		Key: key, Problem: "is not the DSN of a PostgreSQL server, or names files that cannot be read",
+		Action: "write it like postgres://user:password@host:5432/database, what is special in a password as %40 for @",
+	}
 }

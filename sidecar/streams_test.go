@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestDrain_EndsStreamsAfterTheDelay(t *testing.T) {
 	drained := make(chan struct{})
 	go func() { s.Drain(over); close(drained) }()
 	for !s.draining.Load() {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	during := open()
 	if before.Err() != nil || during.Err() != nil {

@@ -11,8 +11,9 @@ import (
 // PeerTLS is what a program puts on the listener that serves PeerHandler: the dev CA's certificate in dev mode, else the
 // certificate files, followed as they are renewed. nil where a proxy in front holds the certificate. c must be complete.
 //
-// Files that are no pair, or not for the origin's host at this time, are refused. A renewal that is no better is left alone:
-// the certificate before it is served on, the log says why, and hanse_tls_certificate_reload_failures_total counts.
+// Files that are no pair, or not for the origin's host, are refused. One whose dates are wrong is served, and the log says so. A
+// renewal that is no better is left alone: the certificate before it is served on, the log says why, and
+// hanse_tls_certificate_reload_failures_total counts.
 func (c Config) PeerTLS() (*tls.Config, error) {
 	if c.TLS.TerminatedInFront {
 		return nil, nil
@@ -36,7 +37,7 @@ func (c Config) PeerTLS() (*tls.Config, error) {
 	}
 	f := c.certificate
 	f.follow(c, origin.Hostname())
-	if err := f.load(c.Now()); err != nil {
+	if err := f.begin(); err != nil {
 		return nil, fmt.Errorf("certificate of the peer listener: %w", err)
 	}
 	t.GetCertificate = f.get

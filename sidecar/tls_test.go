@@ -179,6 +179,9 @@ func TestPeerTLS_FollowsASwappedLink(t *testing.T) {
 	l.serves(c, second)
 }
 
+// undated says which of bad are right but for their dates.
+func undated(name string) bool { return name == "expired" || name == "not yet valid" }
+
 // bad are files that partners would refuse, or that are no pair.
 func bad(t *testing.T, now time.Time) map[string]struct {
 	pair pair
@@ -209,6 +212,12 @@ func TestPeerTLS_RefusesToStartWithWhatPartnersWouldRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newListener(t)
 			l.put(c.pair)
+			if err := l.cfg.Check(); err == nil || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("config check says %v, want %q", err, c.text)
+			}
+			if undated(name) {
+				return
+			}
 			_, err := l.cfg.PeerTLS()
 			if err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), l.cfg.TLS.CertFile) {
 				t.Errorf("got %v, want %q", err, c.text)
@@ -227,6 +236,41 @@ func TestPeerTLS_RefusesToStartWithWhatPartnersWouldRefuse(t *testing.T) {
 	})
 }
 
+func TestPeerTLS_StartsWithWrongDatesAndSaysSo(t *testing.T) {
+	for name, c := range bad(t, newListener(t).now) {
+		if !undated(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			l := newListener(t)
+			l.put(c.pair)
+			tls := l.start()
+			l.serves(tls, c.pair)
+			if said := l.log.String(); strings.Count(said, "partners refuse us") != 1 || !strings.Contains(said, c.text) || !strings.Contains(said, "ERROR") {
+				t.Errorf("the log:\n%s", said)
+			}
+			if _, failures := l.cfg.certificate.state(); failures != 1 {
+				t.Errorf("%d failures are counted", failures)
+			}
+			renewed := newPair(t, l.now)
+			l.put(renewed)
+			l.serves(tls, renewed)
+		})
+	}
+	t.Run("the clock is put right", func(t *testing.T) {
+		l := newListener(t)
+		p := newPair(t, l.now)
+		l.put(p)
+		l.now = l.now.Add(-48 * time.Hour)
+		tls := l.start()
+		l.now = l.now.Add(48 * time.Hour)
+		l.serves(tls, p)
+		if trouble := l.cfg.certificate.trouble; trouble != "" {
+			t.Errorf("it still says %s", trouble)
+		}
+	})
+}
+
 func TestPeerTLS_KeepsTheCertificateThatARenewalDoesNotBetter(t *testing.T) {
 	for name, c := range bad(t, newListener(t).now) {
 		t.Run(name, func(t *testing.T) {
@@ -235,7 +279,11 @@ func TestPeerTLS_KeepsTheCertificateThatARenewalDoesNotBetter(t *testing.T) {
 			l.put(first)
 			tls := l.start()
 			l.put(c.pair)
-			for range 3 {
+			l.serves(tls, first)
+			if strings.Contains(l.log.String(), "ERROR") {
+				t.Errorf("the first look, which may come amid a renewal, says:\n%s", l.log.String())
+			}
+			for range 2 {
 				l.serves(tls, first)
 			}
 			if said := strings.Count(l.log.String(), "the present one is served"); said != 1 || !strings.Contains(l.log.String(), c.text) {
@@ -267,7 +315,7 @@ func TestPeerTLS_SaysThatItsCertificateHasExpired(t *testing.T) {
 	c := l.start()
 	l.now = l.now.Add(91 * 24 * time.Hour)
 	l.serves(c, first)
-	if !strings.Contains(l.log.String(), "has expired") {
+	if !strings.Contains(l.log.String(), "it expired at") {
 		t.Errorf("the log:\n%s", l.log.String())
 	}
 	if expires, _ := l.cfg.certificate.state(); !expires.Before(l.now) {

@@ -45,6 +45,23 @@ func TestNewChecksEachConnectionAgainstItsAdapter(t *testing.T) {
 	}
 }
 
+func TestEveryAdapterHasItsConnectionSchemaInTheList(t *testing.T) {
+	t.Parallel()
+	all, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := ConnectionSchemas()
+	for name, a := range all {
+		if string(listed[name]) != string(a.Describe().ConnectionSchema) {
+			t.Errorf("the list has another schema for %s, or none", name)
+		}
+	}
+	if len(listed) != len(all) {
+		t.Errorf("%d schemas are listed for %d adapters", len(listed), len(all))
+	}
+}
+
 func TestConnectionsMayNotShareUserIDs(t *testing.T) {
 	t.Parallel()
 	config := func(dir string, base int) map[string]any {

@@ -30,7 +30,7 @@ _hanse() {
 	found=("${(@f)$(hanse complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
 	if [[ -n "$found" ]]; then compadd -a found; else _files; fi
 }
-compdef _hanse hanse
+if [[ $funcstack[1] = _hanse ]]; then _hanse "$@"; else compdef _hanse hanse; fi
 `,
 		"fish": `# hanse completion fish | source, or keep it as ~/.config/fish/completions/hanse.fish
 complete -c hanse -a '(hanse complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'
@@ -66,6 +66,7 @@ func complete(node *kong.Node, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
 	}
+	words = rejoined(words)
 	last := words[len(words)-1]
 	var value *kong.Value // that the next word is for
 	arguments := 0
@@ -94,6 +95,19 @@ func complete(node *kong.Node, words []string) []string {
 		return starting(last, choices(node.Positional[arguments]))
 	}
 	return starting(last, commandsOf(node))
+}
+
+// rejoined takes a lone = after a flag away: bash splits --output=j into three words, and completes the last of them.
+func rejoined(words []string) []string {
+	out := make([]string, 0, len(words))
+	for i, word := range words {
+		if word != "=" || i == 0 || !strings.HasPrefix(words[i-1], "-") {
+			out = append(out, word)
+		} else if i == len(words)-1 {
+			out = append(out, "") // the value, of which nothing is typed
+		}
+	}
+	return out
 }
 
 func starting(prefix string, words []string) []string {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -53,8 +57,12 @@ func (c *configCheckCmd) Run(a *app) error {
 	if err := a.show(out, func(t *table) { describeCheck(t, out, fileName(sidecar.Config{File: file})) }); err != nil || out.Valid {
 		return err
 	}
+	cause := "1 problem"
+	if n := len(out.Problems); n > 1 {
+		cause = fmt.Sprintf("%d problems", n)
+	}
 	return &commandError{
-		Code: exitFailure, Reason: "bad_configuration", Cause: fmt.Sprintf("%d problems", len(out.Problems)), Action: "docs/configuration.md lists every key",
+		Code: exitFailure, Reason: "bad_configuration", Cause: cause, Action: "docs/configuration.md lists every key",
 	}
 }
 
@@ -88,23 +96,45 @@ func (p problem) at(file string) string {
 	return where + p.Problem + "; " + p.Action
 }
 
-// locate lists what is wrong, each at its line.
+// locate lists what is wrong, each at its line, in the order of the file; what stands at no line comes last.
 func locate(file string, err error) []problem {
+	all := problemsOf(file, err)
+	slices.SortStableFunc(all, func(a, b problem) int {
+		if a.Line == 0 || b.Line == 0 {
+			return cmp.Compare(b.Line, a.Line)
+		}
+		return cmp.Compare(a.Line, b.Line)
+	})
+	return all
+}
+
+// yamlLine is how the parser says where it stopped; it says several where keys stand twice.
+var yamlLine = regexp.MustCompile(`line (\d+): ([^\n]+)`)
+
+func problemsOf(file string, err error) (all []problem) {
 	if err == nil {
 		return nil
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []problem
 		for _, e := range joined.Unwrap() {
-			all = append(all, locate(file, e)...)
+			all = append(all, problemsOf(file, e)...)
 		}
 		return all
 	}
 	var own *sidecar.ConfigError
-	if !errors.As(err, &own) {
-		return []problem{{Problem: strings.ReplaceAll(err.Error(), "\n", " ")}}
+	if errors.As(err, &own) {
+		return []problem{{Line: lineOf(file, own.Key), Key: own.Key, Problem: own.Problem, Action: own.Action}}
 	}
-	return []problem{{Line: lineOf(file, own.Key), Key: own.Key, Problem: own.Problem, Action: own.Action}}
+	_, said, isYAML := strings.Cut(err.Error(), "yaml: ")
+	for _, m := range yamlLine.FindAllStringSubmatch(said, -1) {
+		if line, err := strconv.Atoi(m[1]); err == nil && isYAML {
+			all = append(all, problem{Line: line, Problem: "this is no configuration in YAML: " + m[2]})
+		}
+	}
+	if all == nil {
+		all = []problem{{Problem: strings.ReplaceAll(err.Error(), "\n", " ")}}
+	}
+	return all
 }
 
 // lineOf is where a key stands in the file, or the nearest one above it that does; 0 where neither is there.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +36,7 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 		"a secret that is gone":  {"dev: true\nadapters:\n  connections:\n    pg:\n      adapter: postgres\n      config:\n        user: ${file:absent}\n", []string{"6 adapters.connections.pg.config: stat "}},
 		"a variable not set":     {"dev: true\nadapters:\n  connections:\n    pg:\n      adapter: postgres\n      config: {user: '${env:ABSENT}'}\n", []string{"6 adapters.connections.pg.config: the variable is not set"}},
 		"a DSN that is gone":     {"dev: true\ndatabase:\n  driver: postgres\n  dsn_file: absent\n", []string{"4 database.dsn_file: stat "}},
+		"a DSN that is none":     {"dev: true\ndatabase:\n  driver: postgres\n  dsn: postgres://u:p@h:port/d\n", []string{"4 database.dsn: is not the DSN"}},
 		"a password that is":     {"dev: true\nredis: {addresses: [a:1], password_file: absent}\n", []string{"2 redis.password_file: stat "}},
 		"a certificate that is":  {"origin: https://sidecar.example\ntls:\n  cert_file: absent\n  key_file: absent\n", []string{"2 tls: certificate of the peer listener"}},
 		"a site key for all":     {"dev: true\nsite_key_file: hanse.yaml\n", []string{"2 site_key_file: "}},
@@ -41,8 +44,11 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 		"one user twice":         {"dev: true\nadapters:\n  connections:\n    a: {adapter: process, config: {data_dir: a, uid_base: 100000, programs: {n: {command: 'self:notes'}}}}\n    b: {adapter: process, config: {data_dir: b, uid_base: 109999, programs: {n: {command: 'self:notes'}}}}\n", []string{"3 adapters.connections: adapter process: connections b and a share user ids"}},
 		"a program not there":    {"dev: true\nadapters:\n  connections:\n    apps:\n      adapter: process\n      config: {dev: true, data_dir: x, programs: {n: {command: sleep}, m: {command: bin/foo}}}\n", []string{"6 adapters.connections.apps.config: adapter process: connection apps: invalid_input: the connection: /programs/m/command is no program: there is no file "}},
 		"none of that name":      {"dev: true\nadapters:\n  connections:\n    apps:\n      adapter: process\n      config: {dev: true, data_dir: x, programs: {n: {command: 'self:nosuch'}}}\n", []string{"self:nosuch is not inside the hanse binary"}},
-		"no YAML":                {"a: [", []string{"0 : read configuration"}},
-		"a list":                 {"- a\n- b\n", []string{"0 : read configuration"}},
+		"no YAML on line 3":      {"dev: true\n\n  log: x: y\n", []string{"3 : this is no configuration in YAML: "}},
+		"one key twice":          {"dev: true\n\ndev: false\n", []string{"3 : this is no configuration in YAML: mapping key"}},
+		"all at once, in order":  {"dev: true\nmember: {country: XX}\ndrain_delay: 5\nlog: {level: loud}\n", []string{`2 member.country: "XX"`, `3 drain_delay: "5"`, `4 log.level: "loud"`}},
+		"no YAML":                {"a: [", []string{"1 : this is no configuration in YAML: did not find"}},
+		"a list":                 {"- a\n- b\n", []string{"1 : this is no configuration in YAML: cannot unmarshal"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -66,6 +72,12 @@ func TestConfigCheck_FindsWhatAStartWouldAndNamesTheLine(t *testing.T) {
 			text := ""
 			for _, p := range out.Problems {
 				text += strings.TrimSpace(strings.ReplaceAll(string(rune('0'+p.Line))+" "+p.Key+": "+p.Problem+"; "+p.Action, "\n", " ")) + "\n"
+			}
+			if !slices.IsSortedFunc(out.Problems, func(a, b problem) int { return cmp.Compare(cmp.Or(a.Line, 1000), cmp.Or(b.Line, 1000)) }) {
+				t.Errorf("not in the file's order:\n%s", text)
+			}
+			if n := len(tc.wants); n > 0 && !strings.Contains(got.stderr, map[bool]string{true: `"1 problem"`, false: fmt.Sprintf(`"%d problems"`, n)}[n == 1]) {
+				t.Errorf("it counts %s", got.stderr)
 			}
 			for _, want := range tc.wants {
 				if !strings.Contains(text, want) {
@@ -116,6 +128,10 @@ func TestConfigCheck_ReadsWhatServeReads(t *testing.T) {
 	}
 	if got := hanse(t, nil, "", "serve"); got.code != exitFailure || !strings.Contains(got.stderr, want) {
 		t.Errorf("serve says %+v", got)
+	}
+	write(t, "broken.yaml", "dev: true\n\n  log: x: y\n")
+	if got := hanse(t, nil, "", "config", "check", "-c", "broken.yaml"); !strings.HasPrefix(got.stdout, filepath.Join(dir, "broken.yaml")+":3: ") {
+		t.Errorf("got %+v", got)
 	}
 	if got := hanse(t, nil, "", "config", "check", "-c", "absent.yaml"); got.code != exitFailure || !strings.Contains(got.stderr, "no_configuration") {
 		t.Errorf("got %+v", got)

@@ -177,6 +177,10 @@ func TestCompletion_KnowsCommandsFlagsAndChoices(t *testing.T) {
 		"partner add https://x --as s|":        "supplier",
 		"-o |":                                 "json table",
 		"--output j|":                          "json",
+		"--output = j|":                        "json",
+		"--output =|":                          "json table",
+		"--output = json order l|":             "list",
+		"partner add https://x --as = s|":      "supplier",
 		"-c file order l|":                     "list",
 		"order -o json li|":                    "list",
 		"order list --side re|":                "resale retail",
@@ -216,11 +220,12 @@ try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _hanse; echo "$
 complete -p hanse
 try hanse part
 try hanse partner add https://a.localhost:1 --as ''
+try hanse --output = j
 try hanse order show ''`
 	cmd := exec.Command("bash", "-euc", script)
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	if want := "complete -o default -F _hanse hanse\npartner\nreseller supplier\n\n"; err != nil || string(out) != want {
+	if want := "complete -o default -F _hanse hanse\npartner\nreseller supplier\njson\n\n"; err != nil || string(out) != want {
 		t.Errorf("bash says %q, %v; want %q", out, err, want)
 	}
 	for _, shell := range []string{"zsh", "fish"} {

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 type databaseCmd struct {
@@ -31,14 +31,16 @@ func (c *databaseAcceptCmd) Run(a *app) error {
 	switch {
 	case errors.As(err, &wrong):
 		return configError(cfg.File, err)
+	case fault.Is(err, fault.Unavailable):
+		return &commandError{Code: exitPending, Reason: "database_unreachable", Cause: err.Error(), Action: "start the server, or name the primary in database.dsn, and run it again"}
 	case err != nil:
 		return &commandError{Code: exitFailure, Reason: "database_not_accepted", Cause: err.Error(), Action: "name the primary in database.dsn, and run it again"}
-	case a.flags.Output == outputJSON:
-		return json.NewEncoder(a.stdout).Encode(acceptance{Was: was, Is: is})
-	case was == is:
-		_, err = fmt.Fprintf(a.stdout, "Server and timeline %s were accepted before\n", is)
-	default:
-		_, err = fmt.Fprintf(a.stdout, "Accepted server and timeline %s in place of %s\n", is, was)
 	}
-	return err
+	return a.show(acceptance{Was: was, Is: is}, func(t *table) {
+		if was == is {
+			t.row(fmt.Sprintf("Server and timeline %s were accepted before", is))
+			return
+		}
+		t.row(fmt.Sprintf("Accepted server and timeline %s in place of %s", is, was))
+	})
 }

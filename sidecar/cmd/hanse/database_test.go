@@ -66,3 +66,21 @@ func TestDatabaseAccept_TakesThePostgreSQLThatIsThere(t *testing.T) {
 		t.Errorf("with SQLite: %+v", lite)
 	}
 }
+
+func TestDatabaseAccept_TellsAServerThatIsDownFromADSNThatIsNone(t *testing.T) {
+	for dsn, want := range map[string]struct {
+		code   int
+		reason string
+	}{
+		"postgres://u:sekret@127.0.0.1:1/x?connect_timeout=5": {exitPending, "database_unreachable"},
+		"postgres://u:sekret@127.0.0.1:port/x":                {exitFailure, "database.dsn"},
+		"host=127.0.0.1 port=sekret":                          {exitFailure, "database.dsn"},
+	} {
+		file := filepath.Join(t.TempDir(), "hanse.yaml")
+		write(t, file, fmt.Sprintf("dev: true\ndatabase: {driver: postgres, dsn: %q}\n", dsn))
+		got := hanse(t, nil, "", "-c", file, "database", "accept")
+		if got.code != want.code || !strings.Contains(got.stderr, want.reason) || strings.Contains(got.stderr, "u:sekret") {
+			t.Errorf("%s: %+v", dsn, got)
+		}
+	}
+}

@@ -106,8 +106,8 @@ func newDaemon(cfg sidecar.Config) (*daemon, error) {
 	return d, nil
 }
 
-// run serves until ctx ends or something breaks, then ends as sidecar.New says. The ops listener stays to the end, so that an
-// orchestrator sees it.
+// run serves until ctx ends or something breaks, then ends as sidecar.New says. The ops listener stays until the last loop has
+// ended, so that an orchestrator sees it.
 func (d *daemon) run(ctx context.Context, s service) error {
 	servers := []*http.Server{
 		d.server(s.PortalHandler()), d.server(s.OperatorHandler()), d.server(s.PeerHandler()),
@@ -117,7 +117,8 @@ func (d *daemon) run(ctx context.Context, s service) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	group, broken := errgroup.WithContext(work)
-	group.Go(func() error { return s.Run(work) })
+	loops := make(chan struct{})
+	group.Go(func() error { defer close(loops); return s.Run(work) })
 	for i, l := range []net.Listener{d.portal, d.operator, d.peer} {
 		group.Go(func() error { return serve(servers[i], l) })
 	}
@@ -133,6 +134,7 @@ func (d *daemon) run(ctx context.Context, s service) error {
 	s.Drain(broken)
 	err := d.shutdown(servers)
 	stopWork()
+	<-loops
 	_ = ops.Close()
 	err = errors.Join(group.Wait(), err, s.Close())
 	d.log.Info("stopped", "clean", err == nil)

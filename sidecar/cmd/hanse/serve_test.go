@@ -31,6 +31,8 @@ type held struct {
 	mu     sync.Mutex
 	events []string
 	runErr error
+	// ending is called by the loops when they are told to end.
+	ending func()
 }
 
 func newHeld() *held {
@@ -48,6 +50,9 @@ func (h *held) Run(ctx context.Context) error {
 		return h.runErr
 	}
 	<-ctx.Done()
+	if h.ending != nil {
+		h.ending()
+	}
 	h.event("loops stopped")
 	return nil
 }
@@ -171,6 +176,30 @@ func TestServe_FinishesRequestsInFlightThenStops(t *testing.T) {
 	}
 	if _, err := post(r.portal, http.DefaultClient); err == nil {
 		t.Error("a stopped daemon still accepts")
+	}
+}
+
+// TestServe_ShowsItsStateUntilTheLoopsHaveEnded: an orchestrator sees a sidecar that ends, not one that is gone.
+func TestServe_ShowsItsStateUntilTheLoopsHaveEnded(t *testing.T) {
+	h := newHeld()
+	ops := make(chan string, 1)
+	h.ending = func() {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		res, err := client.Get("http://" + <-ops + "/readyz")
+		if err != nil {
+			t.Errorf("while the loops end: %v", err)
+			return
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("/readyz answers %d", res.StatusCode)
+		}
+	}
+	r := start(t, devConfig(t), h)
+	ops <- r.ops.Addr().String()
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Errorf("the end: %v", err)
 	}
 }
 
