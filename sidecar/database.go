@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -36,12 +34,12 @@ func AcceptDatabase(ctx context.Context, cfg Config) (was, is string, err error)
 	return was, is, nil
 }
 
-// checkDSN refuses what is no DSN of PostgreSQL. The parser's own text may repeat the password.
+// checkDSN refuses what is no DSN of PostgreSQL.
 func (c Config) checkDSN(dsn string) error {
 	if c.Database.Driver != "postgres" {
 		return nil
 	}
-	if _, err := pgx.ParseConfig(dsn); err == nil {
+	if err := store.CheckDSN(dsn); err == nil {
 		return nil
 	}
 	key := "database.dsn"
