@@ -37,10 +37,15 @@ func (c *databaseAcceptCmd) Run(a *app) error {
 		return &commandError{Code: exitFailure, Reason: "database_not_accepted", Cause: err.Error(), Action: "name the primary in database.dsn, and run it again"}
 	}
 	return a.show(acceptance{Was: was, Is: is}, func(t *table) {
-		if was == is {
+		switch {
+		case is == "":
+			t.row("Accepted a server that does not tell its timeline; a failover will not be noticed")
+		case was == is:
 			t.row(fmt.Sprintf("Server and timeline %s were accepted before", is))
-			return
+		case was == "":
+			t.row(fmt.Sprintf("Accepted server and timeline %s", is))
+		default:
+			t.row(fmt.Sprintf("Accepted server and timeline %s in place of %s", is, was))
 		}
-		t.row(fmt.Sprintf("Accepted server and timeline %s in place of %s", is, was))
 	})
 }
