@@ -55,11 +55,12 @@ func (s *Sidecar) storefront() (http.Handler, error) {
 	shop := sdk.Storefront(client, sdk.StorefrontConfig{
 		Prefix: storefrontPath, Customer: customerOf, Origin: s.cfg.Storefront.Origin, Logger: s.cfg.Logger,
 	})
-	door := storefrontDoor{sidecar: s, key: key, next: shop, redirects: &rate.Sometimes{Interval: redirectsLogged}, http: &http.Client{
-		Timeout:       askTimeout,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}, // no proxy: cookies go to the portal alone
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	door := storefrontDoor{sidecar: s, key: key, next: shop, redirects: &rate.Sometimes{Interval: redirectsLogged},
+		troubles: &rate.Sometimes{First: 10, Interval: time.Minute}, http: &http.Client{
+			Timeout:       askTimeout,
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}, // no proxy: cookies go to the portal alone
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}}
 	s.closers = append(s.closers, func() error { door.http.CloseIdleConnections(); return nil })
 	// Before the portal is asked: another site's page must not make us ask with its visitor's cookies.
 	return http.NewCrossOriginProtection().Handler(door), nil
@@ -80,6 +81,8 @@ type storefrontDoor struct {
 	next    http.Handler
 	// redirects keeps a line for every visitor out of the log.
 	redirects *rate.Sometimes
+	// troubles does the same for what every visitor meets while the portal or its client is away.
+	troubles *rate.Sometimes
 }
 
 func (d storefrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -93,9 +96,13 @@ func (d storefrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case gone(r):
 		case fault.Is(err, fault.Unauthenticated):
-			log.ErrorContext(r.Context(), "the storefront has no portal client; make it: hanse portal add "+name, "portal", name)
+			d.troubles.Do(func() {
+				log.ErrorContext(r.Context(), "the storefront has no portal client; make it: hanse portal add "+name, "portal", name)
+			})
 		default:
-			log.WarnContext(r.Context(), "the storefront's portal client was not read", "portal", name, "error", err)
+			d.troubles.Do(func() {
+				log.WarnContext(r.Context(), "the storefront's portal client was not read", "portal", name, "error", err)
+			})
 		}
 		unavailable(w, "storefront_not_ready", "the marketplace cannot be reached at the moment")
 		return
@@ -104,7 +111,9 @@ func (d storefrontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		customer, err := d.ask(r)
 		if err != nil {
 			if !gone(r) {
-				log.WarnContext(r.Context(), "the portal did not say who is logged in", "session_url", d.sidecar.cfg.Storefront.SessionURL, "error", err)
+				d.troubles.Do(func() {
+					log.WarnContext(r.Context(), "the portal did not say who is logged in", "session_url", d.sidecar.cfg.Storefront.SessionURL, "error", err)
+				})
 			}
 			unavailable(w, "portal_unavailable", "the portal does not say who is logged in at the moment")
 			return

@@ -168,6 +168,22 @@ func TestStorefront_SaysNothingOfABrowserThatWentAway(t *testing.T) {
 	}
 }
 
+// Whoever knows the address of a shop that is not ready yet cannot fill its log.
+func TestStorefront_SaysATroubleAFewTimesAndNotToEachVisitor(t *testing.T) {
+	log := &lines{}
+	handler := door(t, sidecar.Storefront{Portal: "shop"}, false, slog.New(slog.NewTextHandler(log, nil)))
+	for range 100 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://shop.example/hanse/session", http.NoBody))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if n := len(log.about("ERROR")); n == 0 || n > 20 {
+		t.Errorf("%d lines say that there is no portal client", n)
+	}
+}
+
 func browse(t *testing.T, method, url string, header map[string]string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader("{}"))
