@@ -55,12 +55,14 @@ func (s *Sidecar) storefront() (http.Handler, error) {
 	shop := sdk.Storefront(client, sdk.StorefrontConfig{
 		Prefix: storefrontPath, Customer: customerOf, Origin: s.cfg.Storefront.Origin, Logger: s.cfg.Logger,
 	})
-	door := storefrontDoor{sidecar: s, key: key, next: shop, redirects: &rate.Sometimes{Interval: redirectsLogged},
+	door := storefrontDoor{
+		sidecar: s, key: key, next: shop, redirects: &rate.Sometimes{Interval: redirectsLogged},
 		troubles: &rate.Sometimes{First: 10, Interval: time.Minute}, http: &http.Client{
 			Timeout:       askTimeout,
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second}, // no proxy: cookies go to the portal alone
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
+		},
+	}
 	s.closers = append(s.closers, func() error { door.http.CloseIdleConnections(); return nil })
 	// Before the portal is asked: another site's page must not make us ask with its visitor's cookies.
 	return http.NewCrossOriginProtection().Handler(door), nil
