@@ -140,10 +140,14 @@ export class HanseSubscriptions extends HanseElement {
     }
   }
 
-  private async ask(s: Subscription): Promise<void> {
+  /** Opens at once: the event of a dialog that was closed just before may still be on its way (see closed). */
+  private ask(s: Subscription): void {
     this.asked = s;
-    await this.updateComplete;
     this.renderRoot.querySelector("dialog")?.showModal();
+  }
+
+  private closed(dialog: EventTarget | null): void {
+    if (!(dialog instanceof HTMLDialogElement && dialog.open)) this.asked = undefined;
   }
 
   private closeDialog(): void {
@@ -246,7 +250,7 @@ export class HanseSubscriptions extends HanseElement {
                   @click=${() => void this.reveal(s)}>${t.t(access ? "subs.hide" : "subs.reveal")}<span class="hidden-text"> ${s.name}</span></button>`
               : html`<span class="muted small">${t.t("subs.pending")}</span>`}
             <button type="button" class="button danger small" part="terminate" aria-label=${t.t("subs.terminateNamed", { name: s.name })}
-              @click=${() => void this.ask(s)}>${t.t("subs.terminate")}</button>
+              @click=${() => this.ask(s)}>${t.t("subs.terminate")}</button>
           </div>`}
       <div id=${"access-" + s.id} role="group" aria-label=${t.t("subs.access", { name: s.name })} ?hidden=${!access}>${access ? this.renderAccess(s, access) : nothing}</div>
     </article>`;
@@ -284,7 +288,7 @@ export class HanseSubscriptions extends HanseElement {
   private renderDialog(): TemplateResult {
     const t = this.locale;
     const name = this.asked?.name ?? "";
-    return html`<dialog part="dialog" aria-labelledby="confirm-title" aria-describedby="confirm-text" @close=${() => (this.asked = undefined)}>
+    return html`<dialog part="dialog" aria-labelledby="confirm-title" aria-describedby="confirm-text" @close=${(e: Event) => this.closed(e.currentTarget)}>
       ${this.heading(0, t.t("subs.confirmTitle", { name }), "dialog-title", "confirm-title")}
       <p id="confirm-text">${t.t("subs.confirmText")}</p>
       <div class="row">

@@ -400,3 +400,23 @@ test("variants without a plan or a place are a group with a name", async () => {
   await show(`<hanse-offering listing-id="1"></hanse-offering>`, "[part=order]");
   assert.equal(await page.getByRole("group", { name: "Choose your variant" }).count(), 1);
 });
+
+test("a dialog that is opened again before the event of its closing comes still terminates", async () => {
+  answers.ListSubscriptions = () => ({ subscriptions: [{ id: "s-1", name: "Notes", state: "active", accessDataAvailable: true }] });
+  answers.PlaceOrder = ({ id }) => ({ order: { id } });
+  await show(`<hanse-subscriptions></hanse-subscriptions>`, "[part=terminate]");
+  await page.evaluate(async () => {
+    const root = document.querySelector("hanse-subscriptions").shadowRoot;
+    const dialog = root.querySelector("dialog");
+    const closed = new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+    root.querySelector("[part=terminate]").click();
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    dialog.close();
+    root.querySelector("[part=terminate]").click();
+    await closed;
+  });
+  assert.match(await page.locator("[part=dialog-title]").innerText(), /Notes/);
+  await page.locator("[part=confirm]").click();
+  await called("PlaceOrder");
+  assert.equal(calls.find(([name]) => name === "PlaceOrder")[1].items[0].subscriptionId, "s-1");
+});
