@@ -3,9 +3,7 @@ import type { Messages } from "./en.js";
 export const de: Messages = {
   "loading": "Wird geladen …",
   "retry": "Noch einmal versuchen",
-  "required": "Pflichtfeld",
   "optional": "freiwillig",
-  "close": "Schließen",
 
   "error.unavailable": "Das ist gerade nicht erreichbar. Bitte versuchen Sie es gleich noch einmal.",
   "error.network": "Die Verbindung ist fehlgeschlagen. Bitte prüfen Sie Ihre Internetverbindung und versuchen Sie es noch einmal.",
@@ -33,7 +31,6 @@ export const de: Messages = {
   "catalog.filters": "Filter",
   "catalog.showFilters": "Filter ({count})",
   "catalog.clear": "Alle Filter aufheben",
-  "catalog.results": "Angebote",
   "catalog.count.one": "{count} Angebot",
   "catalog.count.other": "{count} Angebote",
   "catalog.empty": "Kein Angebot passt dazu.",
@@ -214,7 +211,6 @@ export const de: Messages = {
 
   "order.title": "Bestellung",
   "order.number": "Bestellnummer",
-  "order.placedAt": "Aufgegeben",
   "order.progress": "Fortschritt",
   "order.history": "Verlauf",
   "order.live": "Aktualisiert sich von selbst",

@@ -2,9 +2,7 @@
 export const en = {
   "loading": "Loading…",
   "retry": "Try again",
-  "required": "required",
   "optional": "optional",
-  "close": "Close",
 
   "error.unavailable": "This cannot be reached at the moment. Please try again in a little while.",
   "error.network": "The connection failed. Please check your internet connection and try again.",
@@ -32,7 +30,6 @@ export const en = {
   "catalog.filters": "Filters",
   "catalog.showFilters": "Filters ({count})",
   "catalog.clear": "Clear all filters",
-  "catalog.results": "Offers",
   "catalog.count.one": "{count} offer",
   "catalog.count.other": "{count} offers",
   "catalog.empty": "No offer matches.",
@@ -214,7 +211,6 @@ export const en = {
 
   "order.title": "Order",
   "order.number": "Order number",
-  "order.placedAt": "Placed",
   "order.progress": "Progress",
   "order.history": "History",
   "order.live": "Updates by itself",

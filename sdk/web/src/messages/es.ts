@@ -3,9 +3,7 @@ import type { Messages } from "./en.js";
 export const es: Messages = {
   "loading": "Cargando…",
   "retry": "Reintentar",
-  "required": "obligatorio",
   "optional": "opcional",
-  "close": "Cerrar",
 
   "error.unavailable": "No está disponible en este momento. Inténtelo de nuevo dentro de un rato.",
   "error.network": "Ha fallado la conexión. Compruebe su conexión a Internet e inténtelo de nuevo.",
@@ -33,7 +31,6 @@ export const es: Messages = {
   "catalog.filters": "Filtros",
   "catalog.showFilters": "Filtros ({count})",
   "catalog.clear": "Quitar todos los filtros",
-  "catalog.results": "Ofertas",
   "catalog.count.one": "{count} oferta",
   "catalog.count.other": "{count} ofertas",
   "catalog.empty": "Ninguna oferta coincide.",
@@ -214,7 +211,6 @@ export const es: Messages = {
 
   "order.title": "Pedido",
   "order.number": "Número de pedido",
-  "order.placedAt": "Realizado",
   "order.progress": "Progreso",
   "order.history": "Historial",
   "order.live": "Se actualiza solo",

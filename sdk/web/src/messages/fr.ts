@@ -3,9 +3,7 @@ import type { Messages } from "./en.js";
 export const fr: Messages = {
   "loading": "Chargement…",
   "retry": "Réessayer",
-  "required": "obligatoire",
   "optional": "facultatif",
-  "close": "Fermer",
 
   "error.unavailable": "Ce service est momentanément inaccessible. Veuillez réessayer dans un instant.",
   "error.network": "La connexion a échoué. Veuillez vérifier votre connexion à Internet et réessayer.",
@@ -33,7 +31,6 @@ export const fr: Messages = {
   "catalog.filters": "Filtres",
   "catalog.showFilters": "Filtres ({count})",
   "catalog.clear": "Effacer tous les filtres",
-  "catalog.results": "Offres",
   "catalog.count.one": "{count} offre",
   "catalog.count.other": "{count} offres",
   "catalog.empty": "Aucune offre ne correspond.",
@@ -214,7 +211,6 @@ export const fr: Messages = {
 
   "order.title": "Commande",
   "order.number": "Numéro de commande",
-  "order.placedAt": "Passée le",
   "order.progress": "Avancement",
   "order.history": "Historique",
   "order.live": "Mise à jour automatique",

@@ -3,9 +3,7 @@ import type { Messages } from "./en.js";
 export const it: Messages = {
   "loading": "Caricamento…",
   "retry": "Riprova",
-  "required": "obbligatorio",
   "optional": "facoltativo",
-  "close": "Chiudi",
 
   "error.unavailable": "Al momento non è raggiungibile. Riprova tra poco.",
   "error.network": "La connessione non è riuscita. Controlla la connessione a Internet e riprova.",
@@ -33,7 +31,6 @@ export const it: Messages = {
   "catalog.filters": "Filtri",
   "catalog.showFilters": "Filtri ({count})",
   "catalog.clear": "Rimuovi tutti i filtri",
-  "catalog.results": "Offerte",
   "catalog.count.one": "{count} offerta",
   "catalog.count.other": "{count} offerte",
   "catalog.empty": "Nessuna offerta corrisponde.",
@@ -214,7 +211,6 @@ export const it: Messages = {
 
   "order.title": "Ordine",
   "order.number": "Numero d’ordine",
-  "order.placedAt": "Inviato",
   "order.progress": "Avanzamento",
   "order.history": "Cronologia",
   "order.live": "Si aggiorna da solo",
