@@ -35,8 +35,11 @@ func (c *partnerAddCmd) Run(a *app) error {
 	if err := c.confirm(a, found.GetMember()); err != nil {
 		return err
 	}
-	added, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AddPartner,
-		&operatorv1.AddPartnerRequest{Origin: c.Origin, Role: roles[c.As], BusinessKeyThumbprint: found.GetMember().GetBusinessKeyThumbprint(), MemberDigest: found.GetMember().GetDigest()})
+	add := &operatorv1.AddPartnerRequest{Origin: c.Origin, Role: roles[c.As], BusinessKeyThumbprint: found.GetMember().GetBusinessKeyThumbprint()}
+	if c.Fingerprint == "" { // else nothing but the key was looked at
+		add.MemberDigest = found.GetMember().GetDigest()
+	}
+	added, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AddPartner, add)
 	if err != nil {
 		return err
 	}

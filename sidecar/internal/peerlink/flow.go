@@ -67,11 +67,9 @@ func (f *flows) take(key flowKey, n, bytes int, now time.Time) (over Overflow, e
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	left := f.refilled(key, now)
-	cost := [charges]float64{pages: 1, items: float64(n), size: float64(bytes)}
-	if n == 0 {
-		cost[heartbeats] = 1
-	} else {
-		cost[stale] = 1
+	cost := [charges]float64{heartbeats: 1, size: float64(bytes)}
+	if n > 0 {
+		cost = [charges]float64{stale: 1, pages: 1, items: float64(n), size: float64(bytes)}
 	}
 	for i, c := range cost {
 		if left[i] >= c {
