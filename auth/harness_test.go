@@ -253,7 +253,6 @@ type host struct {
 	hits      map[string]int
 	handler   http.Handler
 	browser   *http.Client
-	now       func() time.Time
 }
 
 func (w *world) host(name string) *host {
@@ -273,9 +272,6 @@ func (w *world) host(name string) *host {
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
-	if h.now != nil {
-		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
-	}
 	h.hits[r.URL.Path]++
 	next := http.Handler(h.overrides[r.URL.Path])
 	if h.overrides[r.URL.Path] == nil {
@@ -327,7 +323,7 @@ const agreementOfA = "agr_a"
 func (w *world) member(name string) *member {
 	w.t.Helper()
 	m := &member{host: w.host(name), w: w, store: newKeyStore()}
-	m.hot, m.host.now = newHot(m.now), m.now
+	m.hot = newHot(m.now)
 	m.grants = &grants{answer: func(r authserver.GrantRequest) (authserver.Granted, error) {
 		if r.Agreement != "" && (r.Agreement != agreementOfA || !strings.HasPrefix(r.Origin, "https://a.localhost:")) {
 			return authserver.Granted{}, refusal.New(refusal.Denied, "agreement_denied", "not your agreement")

@@ -46,7 +46,7 @@ func freshProofHelps(reason string) bool {
 // freshTokenHelps are reasons that a new token cures.
 func freshTokenHelps(reason string) bool {
 	switch reason {
-	case bearer.ReasonTokenExpired, bearer.ReasonTokenRevoked, bearer.ReasonTokenForgotten, bearer.ReasonTokenKey, bearer.ReasonProofKey:
+	case bearer.ReasonTokenExpired, bearer.ReasonTokenFuture, bearer.ReasonTokenRevoked, bearer.ReasonTokenForgotten, bearer.ReasonTokenKey, bearer.ReasonProofKey:
 		return true
 	}
 	return false
