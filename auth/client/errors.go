@@ -34,10 +34,14 @@ func refuse(reason, text string, args ...any) *refusal.Error {
 	return refusal.New(refusal.Invalid, reason, text, args...)
 }
 
+// reasonAssertionExpired is package authserver's, whose server is not for clients to import: our assertion was too old for a
+// clock less than a proof's window ahead.
+const reasonAssertionExpired = "assertion_expired"
+
 // freshProofHelps are reasons that a new proof or assertion cures.
 func freshProofHelps(reason string) bool {
 	switch reason {
-	case dpop.ReasonReplayed, dpop.ReasonClock, dpop.ReasonPredatesCache:
+	case dpop.ReasonReplayed, dpop.ReasonClock, dpop.ReasonPredatesCache, reasonAssertionExpired:
 		return true
 	}
 	return false
