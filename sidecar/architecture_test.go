@@ -18,7 +18,7 @@ const module = "github.com/hanse-market/hanse/"
 
 // Groups of foreign packages; an entry stands for itself and everything below it.
 var foreign = struct{ sql, redis, fosite, prometheus, protobuf, connect, cel, web []string }{
-	sql:        []string{"database/sql", "github.com/jackc/pgx", "modernc.org/sqlite", "github.com/lib/pq", "github.com/mattn/go-sqlite3"},
+	sql:        []string{"database/sql", "github.com/jackc/pgx", "modernc.org/sqlite", "zombiezen.com/go/sqlite", "github.com/lib/pq", "github.com/mattn/go-sqlite3"},
 	redis:      []string{"github.com/redis/go-redis"},
 	fosite:     []string{"github.com/ory/fosite"},
 	prometheus: []string{"github.com/prometheus/client_golang"},

@@ -8,8 +8,7 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -43,9 +42,8 @@ func outageReason(err error) string {
 	if errors.As(err, &known) {
 		return known.reason
 	}
-	var lite *sqlite.Error
-	if errors.As(err, &lite) {
-		return liteOutages[lite.Code()&0xff]
+	if code := sqlite.ErrCode(err).ToPrimary(); code != sqlite.ResultOK && code != sqlite.ResultError {
+		return liteOutages[code]
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
@@ -61,10 +59,10 @@ func outageReason(err error) string {
 }
 
 // liteOutages are SQLite's primary result codes (sqlite.org/rescode.html) that say nothing about what was asked.
-var liteOutages = map[int]string{
-	sqlite3.SQLITE_FULL: "disk_full", sqlite3.SQLITE_READONLY: "read_only", sqlite3.SQLITE_IOERR: "io", sqlite3.SQLITE_CANTOPEN: "io",
-	sqlite3.SQLITE_CORRUPT: "damaged", sqlite3.SQLITE_NOTADB: "damaged", sqlite3.SQLITE_NOMEM: "resources",
-	sqlite3.SQLITE_BUSY: "busy", sqlite3.SQLITE_LOCKED: "busy", sqlite3.SQLITE_PROTOCOL: "busy",
+var liteOutages = map[sqlite.ResultCode]string{
+	sqlite.ResultFull: "disk_full", sqlite.ResultReadOnly: "read_only", sqlite.ResultIOErr: "io", sqlite.ResultCantOpen: "io",
+	sqlite.ResultCorrupt: "damaged", sqlite.ResultNotADB: "damaged", sqlite.ResultNoMem: "resources",
+	sqlite.ResultBusy: "busy", sqlite.ResultLocked: "busy", sqlite.ResultProtocol: "busy",
 }
 
 // pgOutages are PostgreSQL's (appendix A of its manual), by code or else by class.

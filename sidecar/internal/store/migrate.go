@@ -109,11 +109,6 @@ func appliedMigrations(ctx context.Context, on session) (map[int64][32]byte, err
 	return applied, rows.Err()
 }
 
-func (c *conn) script(ctx context.Context, text string) error {
-	_, err := c.c.ExecContext(ctx, text)
-	return err
-}
-
 // migrate takes SQLite's write lock for the whole run; a second process waits for it. It may use the writer: nobody has the
 // store yet.
 func (e *sqliteEngine) migrate(ctx context.Context) error {

@@ -289,7 +289,7 @@ func (p pgSession) exec(ctx context.Context, query string, args []any) (int64, e
 	return res.RowsAffected()
 }
 
-func (p pgSession) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (p pgSession) query(ctx context.Context, query string, args []any) (rows, error) {
 	return p.tx.QueryContext(ctx, query, args...)
 }
 

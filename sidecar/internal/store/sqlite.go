@@ -2,23 +2,20 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
+	"zombiezen.com/go/sqlite"
 )
 
-// busyMillis is how long a statement waits for another process, a tool beside the daemon.
-const busyMillis = 5000
+// busyWait is how long a statement waits for another process, a tool beside the daemon.
+const busyWait = 5 * time.Second
 
 // sqliteEngine is one writing connection, which group.go hands from caller to caller, and a pool of read-only ones.
 type sqliteEngine struct {
 	s       *Store
-	db      *sql.DB
 	file    *sqliteFile
 	queue   queue
 	writer  *conn
@@ -35,9 +32,6 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 		}
 	}()
 	if e.file, err = openSQLiteFile(s.cfg.Path, s.cfg.Exclusive); err != nil {
-		return nil, err
-	}
-	if e.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: e.file.path}).EscapedPath()}).String()); err != nil {
 		return nil, err
 	}
 	// secure_delete overwrites what Erase deletes. cache_size is in KiB. Checkpoints are rarer than by default (in pages),
@@ -62,16 +56,18 @@ func openSQLite(ctx context.Context, s *Store) (_ engine, err error) {
 }
 
 func (e *sqliteEngine) connect(ctx context.Context, pragmas ...string) (*conn, error) {
-	c, err := e.db.Conn(ctx)
+	raw, err := sqlite.OpenConn(e.file.path, sqlite.OpenReadWrite, sqlite.OpenCreate)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
-	for _, p := range append([]string{fmt.Sprintf("busy_timeout=%d", busyMillis)}, pragmas...) {
-		if _, err := c.ExecContext(ctx, "PRAGMA "+p); err != nil {
-			return nil, errors.Join(fmt.Errorf("pragma %s: %w", p, err), c.Close())
+	raw.SetBusyTimeout(busyWait)
+	c := &conn{c: raw, stmts: map[string]*statement{}}
+	for _, p := range pragmas {
+		if err := c.script(ctx, "PRAGMA "+p); err != nil {
+			return nil, errors.Join(fmt.Errorf("pragma %s: %w", p, classify(err)), c.close())
 		}
 	}
-	return &conn{c: c, stmts: map[string]*sql.Stmt{}}, nil
+	return c, nil
 }
 
 // attempt runs one closure; lost tells that the transaction is gone, and everything before it in the group too.
@@ -181,59 +177,10 @@ func (e *sqliteEngine) release() error {
 	if e.writer != nil {
 		errs = append(errs, e.writer.close())
 	}
-	if e.db != nil {
-		errs = append(errs, e.db.Close())
-	}
 	if e.file != nil {
 		errs = append(errs, e.file.close())
 	}
 	return errors.Join(errs...)
-}
-
-// conn is one connection that keeps its statements prepared.
-type conn struct {
-	c     *sql.Conn
-	stmts map[string]*sql.Stmt
-}
-
-func (c *conn) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if st, ok := c.stmts[query]; ok {
-		return st, nil
-	}
-	st, err := c.c.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	c.stmts[query] = st
-	return st, nil
-}
-
-func (c *conn) exec(ctx context.Context, query string, args []any) (int64, error) {
-	st, err := c.prepared(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (c *conn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	st, err := c.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(ctx, args...)
-}
-
-func (c *conn) close() error {
-	var errs []error
-	for _, st := range c.stmts {
-		errs = append(errs, st.Close())
-	}
-	return errors.Join(append(errs, c.c.Close())...)
 }
 
 // check asks the engine whether the file is sound.

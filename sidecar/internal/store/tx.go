@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,7 +39,15 @@ type Tx struct {
 // session is one connection's transaction.
 type session interface {
 	exec(ctx context.Context, query string, args []any) (int64, error)
-	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+	query(ctx context.Context, query string, args []any) (rows, error)
+}
+
+// rows is what a query found; *sql.Rows is one.
+type rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
 }
 
 func (tx *Tx) Partners() member.Store            { return partners{tx} }
@@ -150,5 +157,5 @@ func (tx *Tx) fail(query string, err error) error {
 
 type ended struct{}
 
-func (ended) exec(context.Context, string, []any) (int64, error)      { return 0, errEnded }
-func (ended) query(context.Context, string, []any) (*sql.Rows, error) { return nil, errEnded }
+func (ended) exec(context.Context, string, []any) (int64, error) { return 0, errEnded }
+func (ended) query(context.Context, string, []any) (rows, error) { return nil, errEnded }
