@@ -54,6 +54,9 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Dropped: func(p member.Partner, why string) {
 			cfg.Logger.Info("proposal dropped", "partner", p.Origin, "why", why, "proposed", p.UpdatedAt)
 		},
+		Changed: func(p member.Partner) {
+			cfg.Logger.Info("partner would change: hanse partner show", "partner", p.Origin, "changes", len(p.Proposed()))
+		},
 		Now:   cfg.Now,
 		NewID: newID,
 	}

@@ -85,7 +85,13 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		Transports: caller,
 		Book:       in.book,
 		Status:     s.reach,
-		Now:        cfg.Now,
+		Over: func(o peerlink.Overflow) {
+			in.meters.FeedFlood(o.Partner, o.Feed, o.Bound)
+			if o.First {
+				cfg.Logger.Warn("feed ended: more than a partner may send", "partner", o.Partner, "feed", o.Feed, "bound", o.Bound)
+			}
+		},
+		Now: cfg.Now,
 	}
 	return in, nil
 }

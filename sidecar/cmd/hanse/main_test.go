@@ -89,6 +89,8 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	switch m := m.(type) {
 	case *operatorv1.GetPartnerResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.AcceptPartnerChangesResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.ListPartnersResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.DiscoverMemberResponse:
@@ -321,6 +323,42 @@ func TestPartnerAdd_AsksBeforeItPinsAKey(t *testing.T) {
 	}
 }
 
+func TestPartnerAcceptChanges_ShowsThemFirst(t *testing.T) {
+	changes := &operatorv1.PartnerChanges{Digest: strings.Repeat("a", 64), Changes: []*operatorv1.PartnerChange{
+		{What: "legal_name", From: "B Cloud SE", To: "B\x1b[2J Ltd"}, {What: "roles", From: "supplier", To: "supplier, reseller"},
+	}}
+	shown := []string{`legal_name from "B Cloud SE" to "B\x1b[2J Ltd"`, `roles from "supplier" to "supplier, reseller"`, strings.Repeat("a", 64)}
+	partner := &operatorv1.Partner{Member: member, State: "active", Changes: changes}
+	for name, tc := range map[string]struct {
+		partner *operatorv1.Partner
+		args    []string
+		code    int
+		want    []string
+	}{
+		"no answer":           {partner, []string{"accept-changes"}, exitFailure, append(shown, "not_confirmed")},
+		"nothing to accept":   {&operatorv1.Partner{Member: member}, []string{"accept-changes"}, exitNotFound, []string{"changes_not_found"}},
+		"nothing to refuse":   {&operatorv1.Partner{Member: member}, []string{"refuse-changes"}, exitNotFound, []string{"changes_not_found"}},
+		"shown with the rest": {partner, []string{"show"}, exitOK, shown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.answer = &operatorv1.GetPartnerResponse{Partner: tc.partner}
+			got := w.run("", append([]string{"partner"}, append(tc.args, "https://b.example")...)...)
+			if got.code != tc.code {
+				t.Errorf("got %+v", got)
+			}
+			for _, text := range tc.want {
+				if !strings.Contains(got.stdout+got.stderr, text) {
+					t.Errorf("no %q in:\n%s%s", text, got.stdout, got.stderr)
+				}
+			}
+			if _, read := w.request.(*operatorv1.GetPartnerRequest); !read {
+				t.Errorf("the last call is %T", w.request)
+			}
+		})
+	}
+}
+
 func TestCommands_SendWhatTheirFlagsSay(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args   []string
@@ -336,6 +374,11 @@ func TestCommands_SendWhatTheirFlagsSay(t *testing.T) {
 			[]string{"partner", "accept", "https://b.example"},
 			&operatorv1.AcceptAgreementResponse{},
 			&operatorv1.AcceptAgreementRequest{Supplier: "https://b.example"},
+		},
+		"accept changes": {
+			[]string{"partner", "accept-changes", "https://b.example", "--digest", strings.Repeat("a", 64)},
+			&operatorv1.AcceptPartnerChangesResponse{},
+			&operatorv1.AcceptPartnerChangesRequest{Origin: "https://b.example", Digest: strings.Repeat("a", 64)},
 		},
 		"hide": {
 			[]string{"listing", "update", "lst-1", "--hide", "--name", "", "--markup", "7.25%"},

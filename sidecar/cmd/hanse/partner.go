@@ -10,11 +10,13 @@ import (
 )
 
 type partnerCmd struct {
-	Add    partnerAddCmd    `cmd:"" help:"Discover a member, show its fingerprint, propose a partnership."`
-	Accept partnerAcceptCmd `cmd:"" help:"Accept the agreement that a supplier offers us."`
-	Refuse partnerRefuseCmd `cmd:"" help:"Refuse a member that proposed to us and waits (pending); it is told the reason, and may propose again after 30 days."`
-	List   partnerListCmd   `cmd:"" help:"List partners."`
-	Show   partnerShowCmd   `cmd:"" help:"Show one partner."`
+	Add           partnerAddCmd           `cmd:"" help:"Discover a member, show its fingerprint, propose a partnership."`
+	Accept        partnerAcceptCmd        `cmd:"" help:"Accept the agreement that a supplier offers us."`
+	Refuse        partnerRefuseCmd        `cmd:"" help:"Refuse a member that proposed to us and waits (pending); it is told the reason, and may propose again after 30 days."`
+	AcceptChanges partnerAcceptChangesCmd `cmd:"" help:"Take over what a partner now declares of itself, or the role that it would have too; partner show says what would change."`
+	RefuseChanges partnerRefuseChangesCmd `cmd:"" help:"Drop it: the partner stays what it is here, and may show it again."`
+	List          partnerListCmd          `cmd:"" help:"List partners."`
+	Show          partnerShowCmd          `cmd:"" help:"Show one partner."`
 }
 
 type partnerAddCmd struct {
@@ -33,8 +35,11 @@ func (c *partnerAddCmd) Run(a *app) error {
 	if err := c.confirm(a, found.GetMember()); err != nil {
 		return err
 	}
-	added, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AddPartner,
-		&operatorv1.AddPartnerRequest{Origin: c.Origin, Role: roles[c.As], BusinessKeyThumbprint: found.GetMember().GetBusinessKeyThumbprint()})
+	add := &operatorv1.AddPartnerRequest{Origin: c.Origin, Role: roles[c.As], BusinessKeyThumbprint: found.GetMember().GetBusinessKeyThumbprint()}
+	if c.Fingerprint == "" { // else nothing but the key was looked at
+		add.MemberDigest = found.GetMember().GetDigest()
+	}
+	added, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AddPartner, add)
 	if err != nil {
 		return err
 	}
@@ -53,22 +58,27 @@ func (c *partnerAddCmd) confirm(a *app, m *operatorv1.Member) error {
 		}
 		return nil
 	}
-	// Talk, not data: standard output carries the result alone.
+	question := fmt.Sprintf("Compare the fingerprint over another channel. Add this member as our %s?", c.As)
+	return a.agree(c.Yes, m, func(t *table) { describeMember(t, m) }, question, "answer y, or give --fingerprint WORDS or --yes")
+}
+
+// agree shows what a command is about and asks whether to go on. It is talk, not data: standard output carries the result alone.
+func (a *app) agree(yes bool, about any, describe func(*table), question, otherwise string) error {
 	talk := *a
 	talk.stdout = a.stderr
 	flags := *a.flags
 	flags.Output = ""
 	talk.flags = &flags
-	if err := talk.show(m, func(t *table) { describeMember(t, m) }); err != nil {
+	if err := talk.show(about, describe); err != nil {
 		return err
 	}
-	if c.Yes {
+	if yes {
 		return nil
 	}
-	fmt.Fprintf(a.stderr, "Compare the fingerprint over another channel. Add this member as our %s? [y/N] ", c.As)
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
 	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return &commandError{Code: exitFailure, Reason: "not_confirmed", Cause: "nothing was changed", Action: "answer y, or give --fingerprint WORDS or --yes"}
+		return &commandError{Code: exitFailure, Reason: "not_confirmed", Cause: "nothing was changed", Action: otherwise}
 	}
 	return nil
 }
@@ -123,6 +133,62 @@ func (c *partnerRefuseCmd) Run(a *app) error {
 	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
 }
 
+type partnerAcceptChangesCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+	Yes    bool   `short:"y" xor:"confirm" help:"Take them as they are shown."`
+	Digest string `xor:"confirm" placeholder:"HEX" help:"The digest of the changes as partner show gave it; other changes are refused."`
+}
+
+func (c *partnerAcceptChangesCmd) Run(a *app) error {
+	digest := c.Digest
+	if digest == "" {
+		changes, err := changesOf(a, c.Origin)
+		if err != nil {
+			return err
+		}
+		if err := a.agree(c.Yes, changes, func(t *table) { describeChanges(t, changes) }, "Is this right? Take it over?", "answer y, or give --digest HEX or --yes"); err != nil {
+			return err
+		}
+		digest = changes.GetDigest()
+	}
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.AcceptPartnerChanges,
+		&operatorv1.AcceptPartnerChangesRequest{Origin: c.Origin, Digest: digest})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
+type partnerRefuseChangesCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+}
+
+func (c *partnerRefuseChangesCmd) Run(a *app) error {
+	changes, err := changesOf(a, c.Origin)
+	if err != nil {
+		return err
+	}
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.RefusePartnerChanges,
+		&operatorv1.RefusePartnerChangesRequest{Origin: c.Origin, Digest: changes.GetDigest()})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
+// changesOf reads what a partner would change.
+func changesOf(a *app, origin string) (*operatorv1.PartnerChanges, error) {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.GetPartner, &operatorv1.GetPartnerRequest{Origin: origin})
+	if err != nil {
+		return nil, err
+	}
+	changes := res.GetPartner().GetChanges()
+	if changes == nil {
+		return nil, &commandError{Code: exitNotFound, Reason: "changes_not_found", Cause: origin + " shows nothing that is not known", Action: "hanse partner show tells what is known"}
+	}
+	return changes, nil
+}
+
 type partnerListCmd struct{}
 
 func (c *partnerListCmd) Run(a *app) error {
@@ -161,6 +227,15 @@ func describeMember(t *table, m *operatorv1.Member) {
 	t.fact("Protocol versions", strings.Join(m.GetProtocolVersions(), ", "))
 	t.fact("Key", m.GetBusinessKeyThumbprint())
 	t.fact("Fingerprint", m.GetFingerprintWords())
+	t.fact("Sealing key", m.GetSealingKeyThumbprint())
+}
+
+func describeChanges(t *table, c *operatorv1.PartnerChanges) {
+	for _, change := range c.GetChanges() {
+		t.fact("Would change", fmt.Sprintf("%s from %q to %q", change.GetWhat(), change.GetFrom(), change.GetTo()))
+	}
+	t.fact("Shown since", when(c.GetSince()))
+	t.fact("Changes' digest", c.GetDigest())
 }
 
 func describePartner(t *table, p *operatorv1.Partner) {
@@ -169,6 +244,9 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	t.fact("State", p.GetState())
 	if p.GetWaitsSince() != nil {
 		t.fact("Waits since", when(p.GetWaitsSince()))
+	}
+	if p.GetChanges() != nil {
+		describeChanges(t, p.GetChanges())
 	}
 	if p.GetState() == "refused" {
 		t.fact("Refused because", p.GetRefusal())

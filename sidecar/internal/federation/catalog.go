@@ -23,6 +23,8 @@ type CatalogPage struct {
 	catalog.Page
 	// Signature is a compact JWS, typ hanse-catalog-page+jwt.
 	Signature string
+	// News is told of a page that changed what we have, once it is applied; nil is nobody.
+	News func()
 }
 
 // signedPage is the payload of a page's signature.
@@ -113,6 +115,9 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
+	}
+	if page.News != nil && applied.Stored+applied.Removed > 0 {
+		page.News()
 	}
 	last := page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin
 	if err == nil && r.Synced != nil && last {

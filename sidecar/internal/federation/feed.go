@@ -31,6 +31,10 @@ type Feed struct {
 	Begun func(partner string)
 }
 
+// ReasonFlood is the reason of a link's fault.Exhausted that ends a stream because it brought more than a partner may. It is no word about
+// what the partner wrote, and says when to ask again.
+const ReasonFlood = "stream_flood"
+
 // Outcome is what came of one stream.
 type Outcome struct {
 	// News: something was read, verified and applied that we did not have when the stream began.

@@ -20,6 +20,8 @@ import (
 type LedgerPage struct {
 	Entries    [][]byte
 	Checkpoint string
+	// News is told of a page that proved the log further than it was, once it is applied; nil is nobody.
+	News func()
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
@@ -297,6 +299,9 @@ func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome
 		upTo, err := r.Read(ctx, partner, after, p)
 		got.News = got.News || upTo > after
 		got.Refused = refused(err)
+		if p.News != nil && upTo > after {
+			p.News()
+		}
 		after = upTo
 		return err
 	})

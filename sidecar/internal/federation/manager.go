@@ -2,6 +2,7 @@ package federation
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -193,6 +194,10 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 			m.rest(ctx, pause, nil, nil)
 			continue
 		}
+		if wait := flooded(got.Err); wait > 0 { // counted and told where it was met
+			m.rest(ctx, max(pause, wait), nil, nil)
+			continue
+		}
 		failures++
 		level := slog.LevelWarn
 		if got.Refused && contradicts(got.Err) {
@@ -235,6 +240,15 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 			}
 		}
 	}
+}
+
+// flooded is how long a partner that sent more than we take is left alone, whatever it calls us for; 0 for any other end of a stream.
+func flooded(err error) time.Duration {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Reason != ReasonFlood {
+		return 0
+	}
+	return min(max(f.RetryAfter, minApart), maxBackOff)
 }
 
 // contradicts reports whether a partner's log is not the one that it signed before, which only people can settle.

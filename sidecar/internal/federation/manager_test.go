@@ -223,6 +223,35 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 	}
 }
 
+// A partner that sends more than we take is left alone for as long as the link says, however often it calls us meanwhile; that was
+// told where it was met, and is no failure of the stream.
+func TestAFloodingPartnerIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	s, r, _, reader, _ := setUp(t)
+	alone(t, s, r)
+	at := &timeline{now: markettest.Noon()}
+	reader.Now = at.Now
+	waits := []time.Duration{30 * time.Second, 0, time.Hour, time.Minute}
+	streams := 0
+	m := newManager(r, reader, link{})
+	m.Feeds[0].Once = func(context.Context, member.Partner) federation.Outcome {
+		streams++
+		m.Nudge(supplier)
+		flood := fault.New(fault.Exhausted, federation.ReasonFlood, "too many")
+		flood.RetryAfter = waits[streams-1]
+		return federation.Outcome{News: true, Err: flood}
+	}
+	var log bytes.Buffer
+	m.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	want := []time.Duration{30 * time.Second, time.Second, 15 * time.Minute, time.Minute}
+	if got := pauses(t, m, at, len(want)); !slices.Equal(got, want) {
+		t.Errorf("paused %v, want %v", got, want)
+	}
+	if log.Len() != 0 {
+		t.Errorf("the log has\n%s", &log)
+	}
+}
+
 // A stream may last longer than the distance between two starts; then the next one follows without a pause.
 func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
 	t.Parallel()

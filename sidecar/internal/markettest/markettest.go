@@ -30,6 +30,9 @@ type Clock struct {
 	now time.Time
 }
 
+// NewClock stands at Noon.
+func NewClock() *Clock { return &Clock{now: Noon()} }
+
 // Now is the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
@@ -81,7 +84,7 @@ func Open(t testing.TB, origin string, cfg Config) *Member {
 		m.Path = filepath.Join(t.TempDir(), "hanse.db")
 	}
 	if m.Clock == nil {
-		m.Clock = &Clock{now: Noon()}
+		m.Clock = NewClock()
 	}
 	var err error
 	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})

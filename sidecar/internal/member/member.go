@@ -16,7 +16,7 @@ type Partner struct {
 	Origin string
 	// PartnershipID is the same on both sides; the ledgers start from its hash.
 	PartnershipID string
-	// Declared facts, as signed in the member document.
+	// Declared facts, as signed in the member document that our operator saw.
 	Name           string
 	LegalName      string
 	Country        string
@@ -30,10 +30,13 @@ type Partner struct {
 	BusinessKey   []byte
 	Thumbprint    string
 	NextKeyDigest string
-	// SealingKey is the JWK (public) to which access data for this partner are sealed.
+	// SealingKey is the JWK (public) to which access data for this partner are sealed. It follows the member document, which the
+	// pinned business key signs.
 	SealingKey []byte
 	// Proposal is the hanse-peering+jwt as sent or received.
 	Proposal string
+	// Changes wait for our operator; nil where there are none.
+	Changes *Changes
 	// Refusal says why the partnership is refused, in the words of the side that refused it.
 	Refusal string
 	// RefusedUntil is when a proposal of a member that we refused counts again; zero where the member refused us.

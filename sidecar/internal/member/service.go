@@ -1,9 +1,11 @@
 package member
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -53,6 +55,8 @@ type Service struct {
 	Site func(origin string) string
 	// Dropped is told of each proposal that nobody acted on and that is forgotten; nil is nobody.
 	Dropped func(p Partner, why string)
+	// Changed is told of a partner that shows something new for our operator to decide; nil is nobody.
+	Changed func(p Partner)
 	Now     func() time.Time
 	NewID   func() string
 }
@@ -77,22 +81,34 @@ func (s *Service) Discover(ctx context.Context, origin string) (trust.Info, erro
 	return s.Directory.Member(ctx, origin)
 }
 
-// Add proposes a partnership in which the member has the role for us, and pins its keys. Repeating it proposes again.
-// thumbprint, if given, is what the operator confirmed; another key now is fault.Conflict fingerprint_mismatch.
-func (s *Service) Add(ctx context.Context, origin string, role Role, thumbprint string) (Partner, error) {
+// Shown is what of a member our operator was shown and confirmed.
+type Shown struct {
+	// Thumbprint of the business key; "" where no key was confirmed.
+	Thumbprint string
+	// Digest is trust.Info.Digest; "" where facts were not confirmed.
+	Digest string
+}
+
+// Add proposes a partnership in which the member has the role for us, and pins its keys. Repeating it proposes again. Another key
+// than the one confirmed is fault.Conflict fingerprint_mismatch, other facts are member_changed. Of a member that is known, facts are taken over
+// only where they were confirmed; else they wait as Changes.
+func (s *Service) Add(ctx context.Context, origin string, role Role, confirmed Shown) (Partner, error) {
 	info, err := s.Discover(ctx, origin)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Partner{}, err
-	}
-	if thumbprint != "" && thumbprint != info.Thumbprint {
+	case confirmed.Thumbprint != "" && confirmed.Thumbprint != info.Thumbprint:
 		return Partner{}, fault.New(fault.Conflict, "fingerprint_mismatch", "%s now shows the business key %s, not the one you confirmed", origin, info.Thumbprint).
 			At("business_key_thumbprint").Do("compare the fingerprint words with the member over another channel and add it again")
+	case confirmed.Digest != "" && confirmed.Digest != info.Digest():
+		return Partner{}, fault.New(fault.Conflict, "member_changed", "%s now shows other facts or keys of itself than those that you confirmed", origin).
+			At("member_digest").Do("look at the member again, and add it if it still is who you mean")
 	}
 	document, err := s.propose(info, role)
 	if err != nil {
 		return Partner{}, err
 	}
-	partner, err := s.pin(ctx, info, role, Proposed, document)
+	partner, err := s.pin(ctx, pinning{info: info, role: role, state: Proposed, document: document, seen: confirmed.Digest != ""})
 	if err != nil {
 		return Partner{}, err
 	}
@@ -114,80 +130,127 @@ func (s *Service) propose(info trust.Info, role Role) (string, error) {
 	return s.Signer.Sign(keys.Business, signed.Peering, payload)
 }
 
+// pinning is a word on a member, as it shows itself now.
+type pinning struct {
+	info trust.Info
+	role Role
+	// state that a new partner would have: Proposed is our operator's word, Pending the member's own.
+	state    State
+	document string
+	// seen: our operator confirmed the facts.
+	seen bool
+}
+
 // pin writes the partner with the keys that were shown. Keys that differ from pinned ones are refused: continuity is for a
-// rollover signed with the pinned key to prove.
-func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state State, document string) (Partner, error) {
+// rollover signed with the pinned key to prove. Facts and roles of a partner that is known are for our operator to change: see Changes.
+func (s *Service) pin(ctx context.Context, w pinning) (Partner, error) {
 	var out Partner
 	var dropped []drop
 	var full error // told after the commit: what expired goes all the same
+	var changed bool
 	err := s.Work.Do(ctx, func(tx Tx) (err error) {
-		full = nil
+		full, changed = nil, false
 		now := s.Now()
 		if dropped, err = expire(tx, now); err != nil {
 			return err
 		}
-		p, err := s.known(tx, info, state, now)
+		before, err := s.known(tx, w.info, now)
 		if err != nil {
 			return err
 		}
-		if state == Pending && p.State == Refused && now.Before(p.RefusedUntil) {
-			out = p
+		if w.state == Pending && (before.State == Ended || before.State == Refused && now.Before(before.RefusedUntil)) {
+			out = before
 			return nil
 		}
-		d := info.Document
-		p.Name, p.LegalName, p.Country, p.RegistrationID, p.Contact = d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact
-		p.BusinessKey, p.Thumbprint, p.NextKeyDigest, p.SealingKey = info.BusinessKey, info.Thumbprint, d.NextKeyDigest, info.SealingKey
-		p.Proposal, p.UpdatedAt = document, now
-		if !p.Has(role) {
-			p.Roles = append(slices.Clone(p.Roles), role)
-		}
+		p := before
+		p.take(w, now)
 		refusedUs := p.State == Refused && p.RefusedUntil.IsZero()
 		switch {
-		case state == Pending && (p.State == Proposed || refusedUs):
+		case w.state == Pending && (p.State == Proposed || refusedUs):
 			// Our operator proposed too and wants it already, whatever the member said before.
 			p, err = p.Move(s.qualify(p))
-		case state == Pending && (p.State == "" || p.State == Refused):
+		case w.state == Pending && (p.State == "" || p.State == Refused):
 			var gaveWay []drop
-			if gaveWay, full, err = s.makeRoom(tx, info.Origin); err != nil || full != nil {
+			if gaveWay, full, err = s.makeRoom(tx, w.info.Origin); err != nil || full != nil {
 				return err
 			}
 			dropped = append(dropped, gaveWay...)
 			p, err = p.Move(Pending)
-		case p.State == "", p.State == Refused:
-			p, err = p.Move(state)
+		case p.State == "", p.State == Refused, p.State == Ended:
+			p, err = p.Move(w.state)
 		}
 		if err != nil {
 			return err
 		}
 		p.Refusal, p.RefusedUntil = "", time.Time{}
+		if p.State != Pending && reflect.DeepEqual(p, before) {
+			out = p
+			return nil
+		}
+		changed = p.Changes != nil && p.Changes != before.Changes
+		p.UpdatedAt = now
 		out, err = tx.Partners().Put(p)
 		return err
 	})
 	if err != nil {
-		return Partner{}, fmt.Errorf("pin partner %s: %w", info.Origin, err)
+		return Partner{}, fmt.Errorf("pin partner %s: %w", w.info.Origin, err)
 	}
 	s.tell(dropped)
+	if changed && s.Changed != nil {
+		s.Changed(out)
+	}
 	return out, full
 }
 
+// take gives the partner what is shown of it, as far as that is for who speaks to say.
+func (p *Partner) take(w pinning, now time.Time) {
+	shown := factsOf(w.info.Document)
+	if p.State == "" || p.refusedByUs() {
+		p.declare(shown)
+		p.BusinessKey, p.Thumbprint, p.NextKeyDigest = w.info.BusinessKey, w.info.Thumbprint, w.info.Document.NextKeyDigest
+		p.Roles, p.SealingKey, p.Proposal, p.Changes = []Role{w.role}, w.info.SealingKey, w.document, nil
+		return
+	}
+	// The pinned key signed the document that names it.
+	if !bytes.Equal(p.SealingKey, w.info.SealingKey) {
+		p.SealingKey = w.info.SealingKey
+	}
+	if w.state == Pending {
+		p.propose(shown, []Role{w.role}, w.document, now)
+		return
+	}
+	p.Proposal = w.document
+	if w.seen {
+		p.declare(shown)
+	}
+	asked := p.Roles
+	if p.State == Pending {
+		// Our operator says which role it means; the one that the member asked for is that member's wish.
+		p.Roles = []Role{w.role}
+	} else if !p.Has(w.role) {
+		p.Roles = append(slices.Clone(p.Roles), w.role)
+	}
+	p.propose(shown, asked, "", now)
+}
+
+// refusedByUs reports whether the partnership is refused by our operator's word.
+func (p Partner) refusedByUs() bool { return p.State == Refused && !p.RefusedUntil.IsZero() }
+
 // known is the partner as pinned, or a new one. One that we refused never had its keys compared with anybody: once a proposal of it
 // counts again, it begins anew with those that it shows then.
-func (s *Service) known(tx Tx, info trust.Info, state State, now time.Time) (Partner, error) {
+func (s *Service) known(tx Tx, info trust.Info, now time.Time) (Partner, error) {
 	p, err := tx.Partners().Get(info.Origin)
-	switch refusedByUs := p.State == Refused && !p.RefusedUntil.IsZero(); {
+	switch {
 	case fault.Is(err, fault.NotFound):
 		return Partner{Origin: info.Origin, PartnershipID: trust.PartnershipID(s.Self, info.Origin), CreatedAt: now}, nil
 	case err != nil:
 		return p, err
-	case refusedByUs && state == Pending && now.Before(p.RefusedUntil):
-		return p, nil
-	case refusedByUs:
-		p.Roles = nil
+	case p.refusedByUs():
 		return p, nil
 	case p.Thumbprint != info.Thumbprint:
 		return p, fault.New(fault.Denied, "key_discontinuity", "%s shows another business key than the pinned one", info.Origin).
 			Do("compare fingerprints with the member over another channel before you trust the new key")
-	case p.NextKeyDigest != "" && p.NextKeyDigest != info.Document.NextKeyDigest:
+	case p.NextKeyDigest != info.Document.NextKeyDigest:
 		// Whoever holds only the online key must not choose the one that follows it.
 		return p, fault.New(fault.Denied, "key_discontinuity", "%s commits to another next key than the pinned one", info.Origin).
 			Do("compare fingerprints with the member over another channel")
@@ -256,7 +319,7 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	case p.Role != Supplier:
 		return Answer{}, fault.New(fault.Invalid, "role_unknown", "role %q is neither supplier nor reseller", p.Role)
 	}
-	partner, err := s.pin(ctx, info, role, Pending, document)
+	partner, err := s.pin(ctx, pinning{info: info, role: role, state: Pending, document: document})
 	if err != nil {
 		return Answer{}, err
 	}

@@ -116,7 +116,7 @@ func (h *house) moveIn(origin string) *keys.Manager {
 	m := newKeys(h.t, pocket{map[keys.Purpose][]keys.Record{}})
 	kid := m.CurrentKID(keys.Business)
 	h.shown[origin] = trust.Info{
-		Origin: origin, BusinessKey: m.PublicJWK(keys.Business), SealingKey: m.PublicJWK(keys.Sealing), Thumbprint: kid, Words: keys.Words(kid),
+		Origin: origin, BusinessKey: m.PublicJWK(keys.Business), SealingKey: m.PublicJWK(keys.Sealing), Thumbprint: kid, Sealing: m.CurrentKID(keys.Sealing), Words: keys.Words(kid),
 		Document: trust.MemberDocument{Name: "Them", LegalName: "Them Ltd", Country: "SE", Contact: "mail@them.example", NextKeyDigest: m.NextDigest()},
 	}
 	return m
@@ -152,7 +152,7 @@ func (h *house) unchanged(before []member.Partner) {
 
 func (h *house) add(origin string, role member.Role) member.Partner {
 	h.t.Helper()
-	p, err := h.service.Add(context.Background(), origin, role, "")
+	p, err := h.service.Add(context.Background(), origin, role, member.Shown{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	theirs := h.moveIn(them)
-	p, err := h.service.Add(context.Background(), them, member.Supplier, theirs.CurrentKID(keys.Business))
+	p, err := h.service.Add(context.Background(), them, member.Supplier, member.Shown{Thumbprint: theirs.CurrentKID(keys.Business)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestAddIsRefusedWithoutEffect(t *testing.T) {
 				thumbprint = h.shown[them].Thumbprint
 			}
 			before, sent := h.partners(), len(h.sent)
-			_, err := h.service.Add(context.Background(), c.origin, member.Supplier, thumbprint)
+			_, err := h.service.Add(context.Background(), c.origin, member.Supplier, member.Shown{Thumbprint: thumbprint})
 			refused(t, err, c.kind, c.reason)
 			h.unchanged(before)
 			if len(h.sent) != sent {
@@ -314,7 +314,7 @@ func TestAnEndedPartnershipIsNotRevivedByAdding(t *testing.T) {
 	h.moveIn(them)
 	h.add(them, member.Supplier)
 	h.put(them, member.Ended)
-	_, err := h.service.Add(context.Background(), them, member.Supplier, "")
+	_, err := h.service.Add(context.Background(), them, member.Supplier, member.Shown{})
 	refused(t, err, fault.Precondition, "partnership_state")
 	if p := h.partners()[0]; p.State != member.Ended {
 		t.Errorf("it is %s", p.State)
@@ -342,7 +342,7 @@ func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
 	h := newHouse(t)
 	h.moveIn(them)
 	h.away[them+"/link"] = true
-	_, err := h.service.Add(context.Background(), them, member.Supplier, "")
+	_, err := h.service.Add(context.Background(), them, member.Supplier, member.Shown{})
 	refused(t, err, fault.Unavailable, "partner_unreachable")
 	if p := h.partners(); len(p) != 1 || p[0].State != member.Proposed || p[0].Thumbprint == "" {
 		t.Fatalf("left behind: %+v", p)
@@ -351,7 +351,7 @@ func TestALinkThatIsDownLeavesTheProposalForARepetition(t *testing.T) {
 	honest := h.shown[them]
 	h.exchange(them)
 	h.away = map[string]bool{}
-	_, err = h.service.Add(context.Background(), them, member.Supplier, "")
+	_, err = h.service.Add(context.Background(), them, member.Supplier, member.Shown{})
 	refused(t, err, fault.Denied, "key_discontinuity")
 	h.shown[them] = honest
 	if p := h.add(them, member.Supplier); p.State != member.Qualified || len(p.Roles) != 1 {
@@ -477,7 +477,7 @@ func TestAnotherNextKeyThanThePinnedOneIsRefused(t *testing.T) {
 	for _, digest := range []string{"other", ""} {
 		info.Document.NextKeyDigest = digest
 		h.shown[them] = info
-		_, err := h.service.Add(context.Background(), them, member.Supplier, "")
+		_, err := h.service.Add(context.Background(), them, member.Supplier, member.Shown{})
 		refused(t, err, fault.Denied, "key_discontinuity")
 		_, err = h.service.ReceiveProposal(context.Background(), them, sign(t, theirs, signed.Peering, proposal()))
 		refused(t, err, fault.Denied, "key_discontinuity")

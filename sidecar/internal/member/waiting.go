@@ -122,8 +122,7 @@ func (s *Service) Refuse(ctx context.Context, origin, reason string) (Partner, e
 		if err != nil {
 			return err
 		}
-		ours := p.State == Refused && !p.RefusedUntil.IsZero()
-		if p.State != Pending && !ours {
+		if p.State != Pending && !p.refusedByUs() {
 			return fault.New(fault.Precondition, "partnership_state", "%s does not wait for our word: the partnership is %s", origin, p.State).At("origin").
 				Do("hanse partner list shows who is pending")
 		}
@@ -131,7 +130,7 @@ func (s *Service) Refuse(ctx context.Context, origin, reason string) (Partner, e
 			return err
 		}
 		now := s.Now()
-		p.Refusal, p.RefusedUntil, p.UpdatedAt = clean, now.Add(RefusalLife), now
+		p.Refusal, p.RefusedUntil, p.UpdatedAt, p.Changes = clean, now.Add(RefusalLife), now, nil
 		out, err = tx.Partners().Put(p)
 		return err
 	})

@@ -331,7 +331,7 @@ func TestWhatWeSignedIsNotForgotten(t *testing.T) {
 	h := newHouse(t)
 	theirs := h.moveIn(them)
 	key := theirs.CurrentKID(keys.Business)
-	if _, err := h.service.Add(context.Background(), them, member.Reseller, key); err != nil {
+	if _, err := h.service.Add(context.Background(), them, member.Reseller, member.Shown{Thumbprint: key}); err != nil {
 		t.Fatal(err)
 	}
 	offered := agreement.Agreement{ID: "agr-1", Supplier: self, Reseller: them, State: agreement.Offered, SupplierJWS: "ours"}
@@ -351,7 +351,7 @@ func TestWhatWeSignedIsNotForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.exchange(them)
-	_, err = h.service.Add(context.Background(), them, member.Reseller, "")
+	_, err = h.service.Add(context.Background(), them, member.Reseller, member.Shown{})
 	refused(t, err, fault.Denied, "key_discontinuity")
 	if p, err := h.service.Get(context.Background(), them); err != nil || p.Thumbprint != key || p.State != member.Qualified {
 		t.Errorf("it is %+v, %v", p, err)

@@ -7,7 +7,7 @@
 //	hanse_rpc_requests_total{surface,procedure,result}     hanse_rpc_duration_seconds{surface,procedure}
 //	hanse_peer_up{partner}                                 hanse_peer_clock_skew_seconds{partner}
 //	hanse_ledger_feed_lag_entries{partner}                 hanse_ledger_feed_age_seconds{partner}
-//	hanse_catalog_feed_age_seconds{partner}                hanse_partnerships{state}
+//	hanse_catalog_feed_age_seconds{partner}                hanse_feed_floods_total{partner,feed,bound}
 //	hanse_orders{side,state}                               hanse_order_oldest_open_age_seconds{side}
 //	hanse_subscriptions{side,state}                        hanse_jobs{kind,state}
 //	hanse_ledger_parked_subjects{partner}                  hanse_store_up
@@ -15,7 +15,7 @@
 //	hanse_job_runs_total{kind,result}                      hanse_job_run_duration_seconds{kind}
 //	hanse_auth_failures_total{surface,reason}              hanse_auth_replays_total{kind}
 //	hanse_store_commits_total, hanse_store_closures_total  hanse_store_commit_duration_seconds
-//	hanse_store_commit_failures_total{reason}
+//	hanse_store_commit_failures_total{reason}              hanse_partnerships{state}
 //	hanse_tls_certificate_expiry_timestamp_seconds         hanse_tls_certificate_reload_failures_total
 //	hanse_log_texts_clipped_total                          hanse_log_lines_held_total
 //	hanse_build_info{version,revision,goversion}           go_*, process_*

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/hanse-market/hanse/auth/scope"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
@@ -38,7 +39,11 @@ type Link struct {
 	CallTimeout time.Duration
 	// Silence ends a stream on which nothing came, not even a heartbeat; 0 is 60 s.
 	Silence time.Duration
-	Now     func() time.Time
+	// Over is told of each stream that brought more than a partner may; nil is nobody.
+	Over func(Overflow)
+	Now  func() time.Time
+
+	flows flows
 }
 
 // maxMessage bounds what we read of one message, after decompression.
@@ -141,8 +146,10 @@ func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document
 // errSilent ends a stream whose heartbeat stopped.
 var errSilent = errors.New("the stream fell silent")
 
-// stream reads until the other side ends, fn fails, or silence.
-func stream[T any](ctx context.Context, l *Link, partner string, open func(context.Context) (*connect.ServerStreamForClient[T], error), fn func(*T) error) error {
+// stream reads until the other side ends, fn fails, silence, or more than a partner may send: a message is charged for its items and its
+// bytes before fn verifies it.
+func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.Context) (*connect.ServerStreamForClient[T], error), items func(*T) int, fn func(*T) error) error {
+	partner := key.partner
 	listening, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := l.Silence
@@ -162,6 +169,9 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 	defer func() { _ = s.Close() }()
 	for s.Receive() {
 		watchdog.Reset(silence)
+		if err := l.take(key, items(s.Msg()), any(s.Msg()).(proto.Message)); err != nil {
+			return err
+		}
 		l.Status.record(partner, nil, l.Now())
 		if err := fn(s.Msg()); err != nil {
 			return err
@@ -178,6 +188,20 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 	return err
 }
 
+// take charges a feed for a message, or says that its stream has to end.
+func (l *Link) take(key flowKey, n int, m proto.Message) error {
+	now := l.Now()
+	over, err := l.flows.take(key, n, proto.Size(m), now)
+	if err == nil {
+		return nil
+	}
+	l.Status.record(key.partner, err, now)
+	if l.Over != nil {
+		l.Over(over)
+	}
+	return err
+}
+
 // TailLedger implements federation.LedgerLink.
 func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
 	seen, err := l.Book.SeenCheckpoint(ctx, partner)
@@ -185,24 +209,28 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 		return err
 	}
 	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
-	return stream(ctx, l, partner,
+	key := flowKey{partner, "ledger"}
+	return stream(ctx, l, key,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
 			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
 		},
+		func(m *peerv1.TailResponse) int { return len(m.GetEntries()) },
 		func(m *peerv1.TailResponse) error {
-			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint()})
+			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), News: func() { l.flows.news(key) }})
 		})
 }
 
 // WatchCatalog implements federation.CatalogLink.
 func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, fn func(federation.CatalogPage) error) error {
 	c := peerv1connect.NewCatalogServiceClient(l.http(partner, "", scope.CatalogRead), partner, options...)
-	return stream(ctx, l, partner,
+	key := flowKey{partner, catalog.FeedCursor}
+	return stream(ctx, l, key,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.WatchResponse], error) {
 			return c.Watch(ctx, connect.NewRequest(&peerv1.WatchRequest{Cursor: cursor}))
 		},
+		func(m *peerv1.WatchResponse) int { return len(m.GetChanges()) },
 		func(m *peerv1.WatchResponse) error {
-			page := federation.CatalogPage{Signature: m.GetSignature(), Page: catalog.Page{
+			page := federation.CatalogPage{Signature: m.GetSignature(), News: func() { l.flows.news(key) }, Page: catalog.Page{
 				Cursor: m.GetCursor(), SnapshotBegin: m.GetSnapshotBegin(), SnapshotEnd: m.GetSnapshotEnd(),
 			}}
 			for _, ch := range m.GetChanges() {

@@ -37,7 +37,10 @@ import (
 const supplier = "https://supplier.example"
 
 func supplierRecord() member.Partner {
-	return member.Partner{Origin: supplier, Name: "Supplier", Thumbprint: "tp", State: member.Active, Roles: []member.Role{member.Supplier}}
+	return member.Partner{
+		Origin: supplier, Name: "Supplier", Thumbprint: "tp", State: member.Active, Roles: []member.Role{member.Supplier},
+		Changes: &member.Changes{Facts: member.Facts{Name: "Other"}, Roles: []member.Role{member.Supplier, member.Reseller}},
+	}
 }
 
 type fakePartners struct{ added []member.Role }
@@ -46,8 +49,8 @@ func (*fakePartners) Discover(_ context.Context, origin string) (trust.Info, err
 	return trust.Info{Origin: origin, Thumbprint: "tp", Words: "six words", Document: trust.MemberDocument{Name: "Supplier", Versions: []string{"1"}}}, nil
 }
 
-func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbprint string) (member.Partner, error) {
-	if thumbprint == "wrong" {
+func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, confirmed member.Shown) (member.Partner, error) {
+	if confirmed.Thumbprint == "wrong" || confirmed.Digest == "wrong" {
 		return member.Partner{}, fault.New(fault.Conflict, "fingerprint_mismatch", "another key")
 	}
 	f.added = append(f.added, role)
@@ -56,6 +59,24 @@ func (f *fakePartners) Add(_ context.Context, _ string, role member.Role, thumbp
 
 func (*fakePartners) Refuse(_ context.Context, origin, reason string) (member.Partner, error) {
 	return member.Partner{Origin: origin, State: member.Refused, Refusal: reason}, nil
+}
+
+func (*fakePartners) AcceptChanges(_ context.Context, _, digest string) (member.Partner, error) {
+	p := supplierRecord()
+	if digest != p.ChangesDigest() {
+		return member.Partner{}, fault.New(fault.Conflict, "changes_differ", "others")
+	}
+	p.Name, p.Changes = p.Changes.Facts.Name, nil
+	return p, nil
+}
+
+func (*fakePartners) RefuseChanges(_ context.Context, _, digest string) (member.Partner, error) {
+	p := supplierRecord()
+	if digest != p.ChangesDigest() {
+		return member.Partner{}, fault.New(fault.Conflict, "changes_differ", "others")
+	}
+	p.Changes = nil
+	return p, nil
 }
 
 func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, error) {
@@ -206,6 +227,8 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         `{"origin":"https://supplier.example"}`,
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
 		operatorv1connect.PartnerServiceRefusePartnerProcedure:          `{"origin":"https://supplier.example","reason":"no"}`,
+		operatorv1connect.PartnerServiceAcceptPartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
+		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
@@ -291,6 +314,31 @@ func TestOperatorAnswers(t *testing.T) {
 	_, err = partners.AddPartner(ctx, connect.NewRequest(&operatorv1.AddPartnerRequest{Origin: supplier, Role: operatorv1.Role_ROLE_RESELLER, BusinessKeyThumbprint: "wrong"}))
 	if connect.CodeOf(err) != connect.CodeAlreadyExists {
 		t.Fatalf("got %v", err)
+	}
+	_, err = partners.AddPartner(ctx, connect.NewRequest(&operatorv1.AddPartnerRequest{Origin: supplier, Role: operatorv1.Role_ROLE_RESELLER, MemberDigest: "wrong"}))
+	if connect.CodeOf(err) != connect.CodeAlreadyExists {
+		t.Fatalf("got %v", err)
+	}
+	shown := p.Msg.GetPartner().GetChanges()
+	said := ""
+	for _, change := range shown.GetChanges() {
+		said += change.GetWhat() + ": " + change.GetFrom() + " > " + change.GetTo() + "; "
+	}
+	if want := "name: Supplier > Other; roles: supplier > supplier, reseller; "; said != want || len(shown.GetDigest()) != 64 {
+		t.Fatalf("it would change %q, want %q", said, want)
+	}
+	accepted, err := partners.AcceptPartnerChanges(ctx, connect.NewRequest(&operatorv1.AcceptPartnerChangesRequest{Origin: supplier, Digest: shown.GetDigest()}))
+	if err != nil || accepted.Msg.GetPartner().GetMember().GetName() != "Other" || accepted.Msg.GetPartner().GetChanges() != nil {
+		t.Fatalf("got %v, %v", accepted, err)
+	}
+	dropped, err := partners.RefusePartnerChanges(ctx, connect.NewRequest(&operatorv1.RefusePartnerChangesRequest{Origin: supplier, Digest: shown.GetDigest()}))
+	if err != nil || dropped.Msg.GetPartner().GetMember().GetName() != "Supplier" || dropped.Msg.GetPartner().GetChanges() != nil {
+		t.Fatalf("got %v, %v", dropped, err)
+	}
+	for digest, code := range map[string]connect.Code{"": connect.CodeInvalidArgument, strings.Repeat("a", 64): connect.CodeAlreadyExists} {
+		if _, err := partners.AcceptPartnerChanges(ctx, connect.NewRequest(&operatorv1.AcceptPartnerChangesRequest{Origin: supplier, Digest: digest})); connect.CodeOf(err) != code {
+			t.Fatalf("accepted as %q: %v", digest, err)
+		}
 	}
 
 	offerings := operatorv1connect.NewOfferingServiceClient(c, url, token)

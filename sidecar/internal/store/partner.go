@@ -85,15 +85,36 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.Origin, rec.PartnershipId = m.Origin, m.PartnershipID
 	rec.Name, rec.LegalName, rec.Country = m.Name, m.LegalName, m.Country
 	rec.RegistrationId, rec.Contact = m.RegistrationID, m.Contact
-	rec.Roles = nil
-	for _, r := range m.Roles {
-		rec.Roles = append(rec.Roles, string(r))
-	}
+	rec.Roles = roleNames(m.Roles)
 	rec.State = string(m.State)
 	rec.BusinessKey, rec.Thumbprint, rec.NextKeyDigest = m.BusinessKey, m.Thumbprint, m.NextKeyDigest
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
 	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
+	if m.Changes == nil {
+		rec.Changes = nil
+		return
+	}
+	if rec.Changes == nil {
+		rec.Changes = &storepb.PartnerChanges{}
+	}
+	c, f := rec.Changes, m.Changes.Facts
+	c.Name, c.LegalName, c.Country, c.RegistrationId, c.Contact = f.Name, f.LegalName, f.Country, f.RegistrationID, f.Contact
+	c.Roles, c.Proposal, c.Since = roleNames(m.Changes.Roles), m.Changes.Proposal, ns(m.Changes.Since)
+}
+
+func roleNames(roles []member.Role) (names []string) {
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
+	return names
+}
+
+func rolesOf(names []string) (roles []member.Role) {
+	for _, name := range names {
+		roles = append(roles, member.Role(name))
+	}
+	return roles
 }
 
 func partnerOf(rec *storepb.Partner, version int64) member.Partner {
@@ -108,8 +129,12 @@ func partnerOf(rec *storepb.Partner, version int64) member.Partner {
 		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt),
 		Version: version,
 	}
-	for _, r := range rec.Roles {
-		m.Roles = append(m.Roles, member.Role(r))
+	m.Roles = rolesOf(rec.Roles)
+	if c := rec.Changes; c != nil {
+		m.Changes = &member.Changes{
+			Facts: member.Facts{Name: c.Name, LegalName: c.LegalName, Country: c.Country, RegistrationID: c.RegistrationId, Contact: c.Contact},
+			Roles: rolesOf(c.Roles), Proposal: c.Proposal, Since: at(c.Since),
+		}
 	}
 	return m
 }

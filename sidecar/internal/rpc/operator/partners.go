@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -38,7 +39,8 @@ func (h *partnerService) AddPartner(ctx context.Context, req *connect.Request[op
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.partners.Add(ctx, req.Msg.GetOrigin(), role, req.Msg.GetBusinessKeyThumbprint())
+	p, err := h.partners.Add(ctx, req.Msg.GetOrigin(), role,
+		member.Shown{Thumbprint: req.Msg.GetBusinessKeyThumbprint(), Digest: req.Msg.GetMemberDigest()})
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +62,32 @@ func (h *partnerService) RefusePartner(ctx context.Context, req *connect.Request
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.RefusePartnerResponse{Partner: out}), nil
+}
+
+// AcceptPartnerChanges implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) AcceptPartnerChanges(ctx context.Context, req *connect.Request[operatorv1.AcceptPartnerChangesRequest]) (*connect.Response[operatorv1.AcceptPartnerChangesResponse], error) {
+	p, err := h.partners.AcceptChanges(ctx, req.Msg.GetOrigin(), req.Msg.GetDigest())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.AcceptPartnerChangesResponse{Partner: out}), nil
+}
+
+// RefusePartnerChanges implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) RefusePartnerChanges(ctx context.Context, req *connect.Request[operatorv1.RefusePartnerChangesRequest]) (*connect.Response[operatorv1.RefusePartnerChangesResponse], error) {
+	p, err := h.partners.RefuseChanges(ctx, req.Msg.GetOrigin(), req.Msg.GetDigest())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RefusePartnerChangesResponse{Partner: out}), nil
 }
 
 // ListPartners implements operatorv1connect.PartnerServiceHandler.
@@ -108,6 +136,7 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		Member: &operatorv1.Member{
 			Origin: p.Origin, Name: p.Name, LegalName: p.LegalName, Country: p.Country, RegistrationId: p.RegistrationID,
 			Contact: p.Contact, FingerprintWords: h.words(p.Thumbprint), BusinessKeyThumbprint: p.Thumbprint,
+			SealingKeyThumbprint: keys.Thumbprint(p.SealingKey),
 		},
 		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
 		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
@@ -115,6 +144,14 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 	}
 	if p.State == member.Pending {
 		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
+	}
+	if p.Changes != nil {
+		out.Changes = &operatorv1.PartnerChanges{
+			Since: gate.Timestamp(p.Changes.Since), Digest: p.ChangesDigest(),
+			Changes: gate.Each(p.Proposed(), func(c member.Change) *operatorv1.PartnerChange {
+				return &operatorv1.PartnerChange{What: c.What, From: c.From, To: c.To}
+			}),
+		}
 	}
 	return out, nil
 }
@@ -124,7 +161,7 @@ func discovered(info trust.Info) *operatorv1.Member {
 	return &operatorv1.Member{
 		Origin: info.Origin, Name: d.Name, LegalName: d.LegalName, Country: d.Country, RegistrationId: d.RegistrationID,
 		Contact: d.Contact, FingerprintWords: info.Words, BusinessKeyThumbprint: info.Thumbprint,
-		ProtocolVersions: slices.Clone(d.Versions),
+		ProtocolVersions: slices.Clone(d.Versions), SealingKeyThumbprint: info.Sealing, Digest: info.Digest(),
 	}
 }
 

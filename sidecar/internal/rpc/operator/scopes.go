@@ -11,6 +11,8 @@ func Scopes() map[string]string {
 		operatorv1connect.PartnerServiceDiscoverMemberProcedure:         scopeOperator,
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             scopeOperator,
 		operatorv1connect.PartnerServiceRefusePartnerProcedure:          scopeOperator,
+		operatorv1connect.PartnerServiceAcceptPartnerChangesProcedure:   scopeOperator,
+		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   scopeOperator,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           scopeOperator,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             scopeOperator,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       scopeOperator,

@@ -26,8 +26,10 @@ type (
 	// Partners makes and reads partnerships; *member.Service is one.
 	Partners interface {
 		Discover(ctx context.Context, origin string) (trust.Info, error)
-		Add(ctx context.Context, origin string, role member.Role, thumbprint string) (member.Partner, error)
+		Add(ctx context.Context, origin string, role member.Role, confirmed member.Shown) (member.Partner, error)
 		Refuse(ctx context.Context, origin, reason string) (member.Partner, error)
+		AcceptChanges(ctx context.Context, origin, digest string) (member.Partner, error)
+		RefuseChanges(ctx context.Context, origin, digest string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}

@@ -98,6 +98,7 @@ type Partner struct {
 	UpdatedAt      int64                  `protobuf:"varint,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	Refusal        string                 `protobuf:"bytes,17,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	RefusedUntil   int64                  `protobuf:"varint,18,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	Changes        *PartnerChanges        `protobuf:"bytes,19,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -258,6 +259,114 @@ func (x *Partner) GetRefusedUntil() int64 {
 	return 0
 }
 
+func (x *Partner) GetChanges() *PartnerChanges {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// PartnerChanges wait for our operator.
+type PartnerChanges struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	LegalName      string                 `protobuf:"bytes,2,opt,name=legal_name,json=legalName,proto3" json:"legal_name,omitempty"`
+	Country        string                 `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	RegistrationId string                 `protobuf:"bytes,4,opt,name=registration_id,json=registrationId,proto3" json:"registration_id,omitempty"`
+	Contact        string                 `protobuf:"bytes,5,opt,name=contact,proto3" json:"contact,omitempty"`
+	Roles          []string               `protobuf:"bytes,6,rep,name=roles,proto3" json:"roles,omitempty"`
+	Proposal       string                 `protobuf:"bytes,7,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	Since          int64                  `protobuf:"varint,8,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PartnerChanges) Reset() {
+	*x = PartnerChanges{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartnerChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartnerChanges) ProtoMessage() {}
+
+func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartnerChanges.ProtoReflect.Descriptor instead.
+func (*PartnerChanges) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PartnerChanges) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetLegalName() string {
+	if x != nil {
+		return x.LegalName
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetRegistrationId() string {
+	if x != nil {
+		return x.RegistrationId
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *PartnerChanges) GetProposal() string {
+	if x != nil {
+		return x.Proposal
+	}
+	return ""
+}
+
+func (x *PartnerChanges) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 type Terms struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	WholesaleDiscountBp int32                  `protobuf:"varint,1,opt,name=wholesale_discount_bp,json=wholesaleDiscountBp,proto3" json:"wholesale_discount_bp,omitempty"`
@@ -269,7 +378,7 @@ type Terms struct {
 
 func (x *Terms) Reset() {
 	*x = Terms{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +390,7 @@ func (x *Terms) String() string {
 func (*Terms) ProtoMessage() {}
 
 func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +403,7 @@ func (x *Terms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terms.ProtoReflect.Descriptor instead.
 func (*Terms) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Terms) GetWholesaleDiscountBp() int32 {
@@ -338,7 +447,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +459,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +472,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Agreement) GetId() string {
@@ -469,7 +578,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +590,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +603,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Offering) GetId() string {
@@ -585,7 +694,7 @@ type ForeignOffering struct {
 
 func (x *ForeignOffering) Reset() {
 	*x = ForeignOffering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +706,7 @@ func (x *ForeignOffering) String() string {
 func (*ForeignOffering) ProtoMessage() {}
 
 func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +719,7 @@ func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignOffering.ProtoReflect.Descriptor instead.
 func (*ForeignOffering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ForeignOffering) GetDocument() []byte {
@@ -643,7 +752,7 @@ type ListingOverride struct {
 
 func (x *ListingOverride) Reset() {
 	*x = ListingOverride{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +764,7 @@ func (x *ListingOverride) String() string {
 func (*ListingOverride) ProtoMessage() {}
 
 func (x *ListingOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +777,7 @@ func (x *ListingOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingOverride.ProtoReflect.Descriptor instead.
 func (*ListingOverride) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListingOverride) GetListingId() string {
@@ -738,7 +847,7 @@ type ListingRule struct {
 
 func (x *ListingRule) Reset() {
 	*x = ListingRule{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +859,7 @@ func (x *ListingRule) String() string {
 func (*ListingRule) ProtoMessage() {}
 
 func (x *ListingRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +872,7 @@ func (x *ListingRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingRule.ProtoReflect.Descriptor instead.
 func (*ListingRule) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListingRule) GetPartner() string {
@@ -800,7 +909,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +921,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +934,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OrderEvent) GetAt() int64 {
@@ -875,7 +984,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +996,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1009,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Line) GetOneOff() *Amount {
@@ -949,7 +1058,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1070,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1083,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OrderItem) GetAction() string {
@@ -1102,7 +1211,7 @@ type RetailItem struct {
 
 func (x *RetailItem) Reset() {
 	*x = RetailItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1223,7 @@ func (x *RetailItem) String() string {
 func (*RetailItem) ProtoMessage() {}
 
 func (x *RetailItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1236,7 @@ func (x *RetailItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailItem.ProtoReflect.Descriptor instead.
 func (*RetailItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RetailItem) GetItem() *OrderItem {
@@ -1180,7 +1289,7 @@ type RetailOrder struct {
 
 func (x *RetailOrder) Reset() {
 	*x = RetailOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1301,7 @@ func (x *RetailOrder) String() string {
 func (*RetailOrder) ProtoMessage() {}
 
 func (x *RetailOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1314,7 @@ func (x *RetailOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailOrder.ProtoReflect.Descriptor instead.
 func (*RetailOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetailOrder) GetPortal() string {
@@ -1271,7 +1380,7 @@ type ResaleOrder struct {
 
 func (x *ResaleOrder) Reset() {
 	*x = ResaleOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1392,7 @@ func (x *ResaleOrder) String() string {
 func (*ResaleOrder) ProtoMessage() {}
 
 func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1405,7 @@ func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResaleOrder.ProtoReflect.Descriptor instead.
 func (*ResaleOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResaleOrder) GetPartner() string {
@@ -1356,7 +1465,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1477,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1490,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Step) GetOrderId() string {
@@ -1438,7 +1547,7 @@ type StepSecret struct {
 
 func (x *StepSecret) Reset() {
 	*x = StepSecret{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1559,7 @@ func (x *StepSecret) String() string {
 func (*StepSecret) ProtoMessage() {}
 
 func (x *StepSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1572,7 @@ func (x *StepSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepSecret.ProtoReflect.Descriptor instead.
 func (*StepSecret) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StepSecret) GetState() []byte {
@@ -1519,7 +1628,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1640,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1653,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Subscription) GetId() string {
@@ -1730,7 +1839,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1851,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1864,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LedgerEntry) GetAt() int64 {
@@ -1814,7 +1923,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1935,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1948,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PortalClient) GetName() string {
@@ -1891,7 +2000,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xa9\x04\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xe3\x04\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -1917,7 +2026,18 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\x12\x18\n" +
 	"\arefusal\x18\x11 \x01(\tR\arefusal\x12#\n" +
-	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\"u\n" +
+	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x128\n" +
+	"\achanges\x18\x13 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\"\xe8\x01\n" +
+	"\x0ePartnerChanges\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"legal_name\x18\x02 \x01(\tR\tlegalName\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12'\n" +
+	"\x0fregistration_id\x18\x04 \x01(\tR\x0eregistrationId\x12\x18\n" +
+	"\acontact\x18\x05 \x01(\tR\acontact\x12\x14\n" +
+	"\x05roles\x18\x06 \x03(\tR\x05roles\x12\x1a\n" +
+	"\bproposal\x18\a \x01(\tR\bproposal\x12\x14\n" +
+	"\x05since\x18\b \x01(\x03R\x05since\"u\n" +
 	"\x05Terms\x122\n" +
 	"\x15wholesale_discount_bp\x18\x01 \x01(\x05R\x13wholesaleDiscountBp\x12\x1a\n" +
 	"\bcurrency\x18\x02 \x01(\tR\bcurrency\x12\x1c\n" +
@@ -2113,48 +2233,50 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
-	(*Terms)(nil),           // 2: hanse.store.v1.Terms
-	(*Agreement)(nil),       // 3: hanse.store.v1.Agreement
-	(*Offering)(nil),        // 4: hanse.store.v1.Offering
-	(*ForeignOffering)(nil), // 5: hanse.store.v1.ForeignOffering
-	(*ListingOverride)(nil), // 6: hanse.store.v1.ListingOverride
-	(*ListingRule)(nil),     // 7: hanse.store.v1.ListingRule
-	(*OrderEvent)(nil),      // 8: hanse.store.v1.OrderEvent
-	(*Line)(nil),            // 9: hanse.store.v1.Line
-	(*OrderItem)(nil),       // 10: hanse.store.v1.OrderItem
-	(*RetailItem)(nil),      // 11: hanse.store.v1.RetailItem
-	(*RetailOrder)(nil),     // 12: hanse.store.v1.RetailOrder
-	(*ResaleOrder)(nil),     // 13: hanse.store.v1.ResaleOrder
-	(*Step)(nil),            // 14: hanse.store.v1.Step
-	(*StepSecret)(nil),      // 15: hanse.store.v1.StepSecret
-	(*Subscription)(nil),    // 16: hanse.store.v1.Subscription
-	(*LedgerEntry)(nil),     // 17: hanse.store.v1.LedgerEntry
-	(*PortalClient)(nil),    // 18: hanse.store.v1.PortalClient
-	nil,                     // 19: hanse.store.v1.StepSecret.OutputsEntry
-	nil,                     // 20: hanse.store.v1.StepSecret.SensitiveEntry
+	(*PartnerChanges)(nil),  // 2: hanse.store.v1.PartnerChanges
+	(*Terms)(nil),           // 3: hanse.store.v1.Terms
+	(*Agreement)(nil),       // 4: hanse.store.v1.Agreement
+	(*Offering)(nil),        // 5: hanse.store.v1.Offering
+	(*ForeignOffering)(nil), // 6: hanse.store.v1.ForeignOffering
+	(*ListingOverride)(nil), // 7: hanse.store.v1.ListingOverride
+	(*ListingRule)(nil),     // 8: hanse.store.v1.ListingRule
+	(*OrderEvent)(nil),      // 9: hanse.store.v1.OrderEvent
+	(*Line)(nil),            // 10: hanse.store.v1.Line
+	(*OrderItem)(nil),       // 11: hanse.store.v1.OrderItem
+	(*RetailItem)(nil),      // 12: hanse.store.v1.RetailItem
+	(*RetailOrder)(nil),     // 13: hanse.store.v1.RetailOrder
+	(*ResaleOrder)(nil),     // 14: hanse.store.v1.ResaleOrder
+	(*Step)(nil),            // 15: hanse.store.v1.Step
+	(*StepSecret)(nil),      // 16: hanse.store.v1.StepSecret
+	(*Subscription)(nil),    // 17: hanse.store.v1.Subscription
+	(*LedgerEntry)(nil),     // 18: hanse.store.v1.LedgerEntry
+	(*PortalClient)(nil),    // 19: hanse.store.v1.PortalClient
+	nil,                     // 20: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 21: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
-	2,  // 0: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
-	0,  // 1: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
-	0,  // 2: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
-	9,  // 3: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
-	8,  // 4: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
-	10, // 5: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
-	9,  // 6: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
-	11, // 7: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
-	10, // 8: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
-	19, // 9: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
-	20, // 10: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
-	9,  // 11: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	2,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
+	3,  // 1: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
+	0,  // 2: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
+	0,  // 3: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
+	10, // 4: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
+	9,  // 5: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
+	11, // 6: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
+	10, // 7: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
+	12, // 8: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
+	11, // 9: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
+	20, // 10: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	21, // 11: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	10, // 12: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_hanse_store_v1_record_proto_init() }
@@ -2162,14 +2284,14 @@ func file_hanse_store_v1_record_proto_init() {
 	if File_hanse_store_v1_record_proto != nil {
 		return
 	}
-	file_hanse_store_v1_record_proto_msgTypes[6].OneofWrappers = []any{}
+	file_hanse_store_v1_record_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -62,6 +62,12 @@ const (
 	// PartnerServiceRefusePartnerProcedure is the fully-qualified name of the PartnerService's
 	// RefusePartner RPC.
 	PartnerServiceRefusePartnerProcedure = "/hanse.operator.v1.PartnerService/RefusePartner"
+	// PartnerServiceAcceptPartnerChangesProcedure is the fully-qualified name of the PartnerService's
+	// AcceptPartnerChanges RPC.
+	PartnerServiceAcceptPartnerChangesProcedure = "/hanse.operator.v1.PartnerService/AcceptPartnerChanges"
+	// PartnerServiceRefusePartnerChangesProcedure is the fully-qualified name of the PartnerService's
+	// RefusePartnerChanges RPC.
+	PartnerServiceRefusePartnerChangesProcedure = "/hanse.operator.v1.PartnerService/RefusePartnerChanges"
 	// PartnerServiceListPartnersProcedure is the fully-qualified name of the PartnerService's
 	// ListPartners RPC.
 	PartnerServiceListPartnersProcedure = "/hanse.operator.v1.PartnerService/ListPartners"
@@ -138,6 +144,10 @@ type PartnerServiceClient interface {
 	AddPartner(context.Context, *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error)
 	// RefusePartner refuses a member that waits for our word; its proposals are refused with the reason for a while.
 	RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error)
+	// AcceptPartnerChanges takes over what a partner would be: see Partner.changes.
+	AcceptPartnerChanges(context.Context, *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error)
+	// RefusePartnerChanges drops it; the partner stays what it is, and may show it again.
+	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -171,6 +181,18 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("RefusePartner")),
 			connect.WithClientOptions(opts...),
 		),
+		acceptPartnerChanges: connect.NewClient[v1.AcceptPartnerChangesRequest, v1.AcceptPartnerChangesResponse](
+			httpClient,
+			baseURL+PartnerServiceAcceptPartnerChangesProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("AcceptPartnerChanges")),
+			connect.WithClientOptions(opts...),
+		),
+		refusePartnerChanges: connect.NewClient[v1.RefusePartnerChangesRequest, v1.RefusePartnerChangesResponse](
+			httpClient,
+			baseURL+PartnerServiceRefusePartnerChangesProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("RefusePartnerChanges")),
+			connect.WithClientOptions(opts...),
+		),
 		listPartners: connect.NewClient[v1.ListPartnersRequest, v1.ListPartnersResponse](
 			httpClient,
 			baseURL+PartnerServiceListPartnersProcedure,
@@ -188,11 +210,13 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // partnerServiceClient implements PartnerServiceClient.
 type partnerServiceClient struct {
-	discoverMember *connect.Client[v1.DiscoverMemberRequest, v1.DiscoverMemberResponse]
-	addPartner     *connect.Client[v1.AddPartnerRequest, v1.AddPartnerResponse]
-	refusePartner  *connect.Client[v1.RefusePartnerRequest, v1.RefusePartnerResponse]
-	listPartners   *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
-	getPartner     *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
+	discoverMember       *connect.Client[v1.DiscoverMemberRequest, v1.DiscoverMemberResponse]
+	addPartner           *connect.Client[v1.AddPartnerRequest, v1.AddPartnerResponse]
+	refusePartner        *connect.Client[v1.RefusePartnerRequest, v1.RefusePartnerResponse]
+	acceptPartnerChanges *connect.Client[v1.AcceptPartnerChangesRequest, v1.AcceptPartnerChangesResponse]
+	refusePartnerChanges *connect.Client[v1.RefusePartnerChangesRequest, v1.RefusePartnerChangesResponse]
+	listPartners         *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
+	getPartner           *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
 }
 
 // DiscoverMember calls hanse.operator.v1.PartnerService.DiscoverMember.
@@ -208,6 +232,16 @@ func (c *partnerServiceClient) AddPartner(ctx context.Context, req *connect.Requ
 // RefusePartner calls hanse.operator.v1.PartnerService.RefusePartner.
 func (c *partnerServiceClient) RefusePartner(ctx context.Context, req *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error) {
 	return c.refusePartner.CallUnary(ctx, req)
+}
+
+// AcceptPartnerChanges calls hanse.operator.v1.PartnerService.AcceptPartnerChanges.
+func (c *partnerServiceClient) AcceptPartnerChanges(ctx context.Context, req *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error) {
+	return c.acceptPartnerChanges.CallUnary(ctx, req)
+}
+
+// RefusePartnerChanges calls hanse.operator.v1.PartnerService.RefusePartnerChanges.
+func (c *partnerServiceClient) RefusePartnerChanges(ctx context.Context, req *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error) {
+	return c.refusePartnerChanges.CallUnary(ctx, req)
 }
 
 // ListPartners calls hanse.operator.v1.PartnerService.ListPartners.
@@ -228,6 +262,10 @@ type PartnerServiceHandler interface {
 	AddPartner(context.Context, *connect.Request[v1.AddPartnerRequest]) (*connect.Response[v1.AddPartnerResponse], error)
 	// RefusePartner refuses a member that waits for our word; its proposals are refused with the reason for a while.
 	RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error)
+	// AcceptPartnerChanges takes over what a partner would be: see Partner.changes.
+	AcceptPartnerChanges(context.Context, *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error)
+	// RefusePartnerChanges drops it; the partner stays what it is, and may show it again.
+	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -257,6 +295,18 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("RefusePartner")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceAcceptPartnerChangesHandler := connect.NewUnaryHandler(
+		PartnerServiceAcceptPartnerChangesProcedure,
+		svc.AcceptPartnerChanges,
+		connect.WithSchema(partnerServiceMethods.ByName("AcceptPartnerChanges")),
+		connect.WithHandlerOptions(opts...),
+	)
+	partnerServiceRefusePartnerChangesHandler := connect.NewUnaryHandler(
+		PartnerServiceRefusePartnerChangesProcedure,
+		svc.RefusePartnerChanges,
+		connect.WithSchema(partnerServiceMethods.ByName("RefusePartnerChanges")),
+		connect.WithHandlerOptions(opts...),
+	)
 	partnerServiceListPartnersHandler := connect.NewUnaryHandler(
 		PartnerServiceListPartnersProcedure,
 		svc.ListPartners,
@@ -277,6 +327,10 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceAddPartnerHandler.ServeHTTP(w, r)
 		case PartnerServiceRefusePartnerProcedure:
 			partnerServiceRefusePartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceAcceptPartnerChangesProcedure:
+			partnerServiceAcceptPartnerChangesHandler.ServeHTTP(w, r)
+		case PartnerServiceRefusePartnerChangesProcedure:
+			partnerServiceRefusePartnerChangesHandler.ServeHTTP(w, r)
 		case PartnerServiceListPartnersProcedure:
 			partnerServiceListPartnersHandler.ServeHTTP(w, r)
 		case PartnerServiceGetPartnerProcedure:
@@ -300,6 +354,14 @@ func (UnimplementedPartnerServiceHandler) AddPartner(context.Context, *connect.R
 
 func (UnimplementedPartnerServiceHandler) RefusePartner(context.Context, *connect.Request[v1.RefusePartnerRequest]) (*connect.Response[v1.RefusePartnerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.RefusePartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) AcceptPartnerChanges(context.Context, *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.AcceptPartnerChanges is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.RefusePartnerChanges is not implemented"))
 }
 
 func (UnimplementedPartnerServiceHandler) ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error) {
