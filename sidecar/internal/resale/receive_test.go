@@ -76,7 +76,7 @@ func (d *desk) agreementDigest(reseller string) string {
 func (d *desk) document(id string) map[string]any {
 	now := d.Clock.Now()
 	return map[string]any{
-		"iss": buyer, "aud": self, "jti": id, "placed_at": now.Format(time.RFC3339), "accept_by": now.Add(time.Hour).Format(time.RFC3339),
+		"type": signed.OrderV1, "iss": buyer, "aud": self, "jti": id, "placed_at": now.Format(time.RFC3339), "accept_by": now.Add(time.Hour).Format(time.RFC3339),
 		"action": "add", "intent": "purchase", "agreement": "agr-buyer", "agreement_sha256": d.agreementDigest(buyer),
 		"subscription": order.SubscriptionID(id), "customer": "cus-1", "offering": "db", "revision": d.current.Revision,
 		"offering_sha256": hex.EncodeToString(d.current.Digest[:]), "quantity": 2, "inputs_sha256": order.InputsDigest([]byte("salt"), []byte(`{"title":"mine"}`)),

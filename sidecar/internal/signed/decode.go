@@ -45,7 +45,7 @@ func decode(payload []byte, into any, open bool) error {
 	target := reflect.ValueOf(into).Elem()
 	read := reflect.New(target.Type()).Elem()
 	if err := readPayload(payload, read, open); err != nil {
-		malformed := fault.New(fault.Invalid, "document_malformed", "%s", "the document cannot be read: "+err.Error()).
+		malformed := fault.New(fault.Invalid, "document_malformed", "%s", err.Error()).
 			Do("send the document as its version defines it, signed anew")
 		var at *misfit
 		if errors.As(err, &at) {
@@ -80,7 +80,7 @@ type misfit struct {
 
 func (m *misfit) Error() string {
 	if m.path == "" {
-		return "it " + m.cause
+		return "the payload " + m.cause
 	}
 	return m.path + " " + m.cause
 }
