@@ -220,6 +220,16 @@ func maySupply(p member.Partner) error {
 		Do("propose the partnership as a supplier: hanse partner add RESELLER --as reseller; or the reseller runs: hanse partner add " + p.Origin + " --as supplier")
 }
 
+// readsOrders refuses to accept an agreement of who could not read what is then sent to it.
+func readsOrders(p member.Partner) error {
+	for _, version := range []string{signed.OrderV1, signed.CancelV1, signed.AccessReceiptV1} {
+		if _, err := signed.Pick(version, p.Origin, p.Documents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // maxOffers bounds how many agreements of one supplier may wait for our operator.
 const maxOffers = 16
 
@@ -266,7 +276,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier, maySupply); err != nil {
+		if err := s.approve(tx, supplier, maySupply, readsOrders); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
