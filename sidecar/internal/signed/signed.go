@@ -28,6 +28,13 @@ const (
 	AccessReceipt = "hanse-access-receipt+jwt"
 )
 
+// Types lists the types of all documents.
+func Types() []string {
+	return []string{
+		Member, Peering, Agreement, Order, Cancel, Checkpoint, Seen, Compare, CatalogPage, AccessReceipt,
+	}
+}
+
 // Signer signs documents with our business key.
 type Signer interface {
 	Sign(purpose keys.Purpose, typ string, payload []byte) (string, error)
