@@ -803,11 +803,15 @@ func (*ConfirmAccessDataResponse) Descriptor() ([]byte, []int) {
 
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Entries with a greater sequence number follow; 0 starts at the first.
-	AfterSeq       int64  `protobuf:"varint,1,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// Entries with a greater sequence number of that life, and those of later lives, follow; 0 starts at the first.
+	AfterSeq int64 `protobuf:"varint,1,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// The caller's last verified checkpoint of the callee, countersigned; empty before the first.
 	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	AfterLife      int64  `protobuf:"varint,3,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
+	// The caller's own last checkpoint towards the callee.
+	Checkpoint    string `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TailRequest) Reset() {
@@ -854,14 +858,30 @@ func (x *TailRequest) GetSeenCheckpoint() string {
 	return ""
 }
 
+func (x *TailRequest) GetAfterLife() int64 {
+	if x != nil {
+		return x.AfterLife
+	}
+	return 0
+}
+
+func (x *TailRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entries in order, each one JSON object in RFC 8785 form, as hashed; empty in a heartbeat.
 	Entries [][]byte `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Compact JWS, typ hanse-checkpoint+jwt, at the last entry sent so far.
-	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Checkpoint string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The callee's last verified checkpoint of the caller, countersigned; in the first message and in heartbeats.
+	SeenCheckpoint string `protobuf:"bytes,3,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TailResponse) Reset() {
@@ -904,6 +924,528 @@ func (x *TailResponse) GetEntries() [][]byte {
 func (x *TailResponse) GetCheckpoint() string {
 	if x != nil {
 		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *TailResponse) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+type SubmitRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Documents []*Document            `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
+	// The caller's last verified checkpoint of the callee, countersigned; empty before the first. The answer goes on from there.
+	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	// The caller's own checkpoint towards the callee, at or after the entries that placed these documents; kept with the decision.
+	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRequest) Reset() {
+	*x = SubmitRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRequest) ProtoMessage() {}
+
+func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
+func (*SubmitRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SubmitRequest) GetDocuments() []*Document {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *SubmitRequest) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+func (x *SubmitRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+// Document is one signed document with what lies beside it.
+type Document struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt.
+	Jws string `protobuf:"bytes,1,opt,name=jws,proto3" json:"jws,omitempty"`
+	// The inputs' bytes (JSON) of a purchase; SHA-256(salt ‖ inputs) stands in the document.
+	Inputs     []byte `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	InputsSalt []byte `protobuf:"bytes,3,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
+	// The caller's escrow beside a purchase (compact JWE); its SHA-256 stands in the document.
+	Escrow        []byte `protobuf:"bytes,4,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Document) Reset() {
+	*x = Document{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Document) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Document) ProtoMessage() {}
+
+func (x *Document) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Document.ProtoReflect.Descriptor instead.
+func (*Document) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Document) GetJws() string {
+	if x != nil {
+		return x.Jws
+	}
+	return ""
+}
+
+func (x *Document) GetInputs() []byte {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Document) GetInputsSalt() []byte {
+	if x != nil {
+		return x.InputsSalt
+	}
+	return nil
+}
+
+func (x *Document) GetEscrow() []byte {
+	if x != nil {
+		return x.Escrow
+	}
+	return nil
+}
+
+type SubmitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callee's entries after the caller's checkpoint, at most 500 and 1 MiB of them, each one JSON object in RFC 8785 form.
+	Entries [][]byte `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the last entry of this page.
+	Checkpoint string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// There are entries after this page.
+	More bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	// One for each document, in their order.
+	Outcomes []*Outcome `protobuf:"bytes,4,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// The callee's last verified checkpoint of the caller, countersigned; empty before the first.
+	SeenCheckpoint string `protobuf:"bytes,5,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SubmitResponse) Reset() {
+	*x = SubmitResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitResponse) ProtoMessage() {}
+
+func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
+func (*SubmitResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SubmitResponse) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *SubmitResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *SubmitResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *SubmitResponse) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *SubmitResponse) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+// Outcome is where to read what became of a document, or why nothing did.
+type Outcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Result:
+	//
+	//	*Outcome_Decided
+	//	*Outcome_Undecided
+	Result        isOutcome_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Outcome) GetResult() isOutcome_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Outcome) GetDecided() *Decided {
+	if x != nil {
+		if x, ok := x.Result.(*Outcome_Decided); ok {
+			return x.Decided
+		}
+	}
+	return nil
+}
+
+func (x *Outcome) GetUndecided() *Undecided {
+	if x != nil {
+		if x, ok := x.Result.(*Outcome_Undecided); ok {
+			return x.Undecided
+		}
+	}
+	return nil
+}
+
+type isOutcome_Result interface {
+	isOutcome_Result()
+}
+
+type Outcome_Decided struct {
+	// The document is decided in this entry of the callee's ledger.
+	Decided *Decided `protobuf:"bytes,1,opt,name=decided,proto3,oneof"`
+}
+
+type Outcome_Undecided struct {
+	Undecided *Undecided `protobuf:"bytes,2,opt,name=undecided,proto3,oneof"`
+}
+
+func (*Outcome_Decided) isOutcome_Result() {}
+
+func (*Outcome_Undecided) isOutcome_Result() {}
+
+type Decided struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Life          int64                  `protobuf:"varint,1,opt,name=life,proto3" json:"life,omitempty"`
+	Seq           int64                  `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decided) Reset() {
+	*x = Decided{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decided) ProtoMessage() {}
+
+func (x *Decided) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decided.ProtoReflect.Descriptor instead.
+func (*Decided) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Decided) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *Decided) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// Undecided left no trace at the callee.
+type Undecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable, machine-readable, snake_case.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was wrong, for people.
+	Cause string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The same document gets the same answer for ever; otherwise it may be sent again.
+	Final bool `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
+	// When to send it again, in milliseconds from now; 0 leaves it to the caller.
+	RetryAfterMs  int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undecided) Reset() {
+	*x = Undecided{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undecided) ProtoMessage() {}
+
+func (x *Undecided) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undecided.ProtoReflect.Descriptor instead.
+func (*Undecided) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Undecided) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Undecided) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Undecided) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+func (x *Undecided) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
+type CompareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 to 64 bytes that the caller has not used before.
+	Nonce         []byte `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CompareRequest) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+type CompareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compact JWS, typ hanse-compare+jwt, by the callee's business key: the nonce, the newest of the caller's own checkpoints that the
+	// callee holds, and the callee's head towards the caller.
+	Document      string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResponse) Reset() {
+	*x = CompareResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResponse) ProtoMessage() {}
+
+func (x *CompareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
+func (*CompareResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CompareResponse) GetDocument() string {
+	if x != nil {
+		return x.Document
 	}
 	return ""
 }
@@ -958,20 +1500,67 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\x03jwe\x18\x01 \x01(\tR\x03jwe\"C\n" +
 	"\x18ConfirmAccessDataRequest\x12'\n" +
 	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\bdocument\"\x1b\n" +
-	"\x19ConfirmAccessDataResponse\"f\n" +
+	"\x19ConfirmAccessDataResponse\"\xb8\x01\n" +
 	"\vTailRequest\x12$\n" +
 	"\tafter_seq\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\x121\n" +
-	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\"H\n" +
+	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12&\n" +
+	"\n" +
+	"after_life\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tafterLife\x12(\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\n" +
+	"checkpoint\"q\n" +
 	"\fTailResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint2Z\n" +
+	"checkpoint\x12'\n" +
+	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xb1\x01\n" +
+	"\rSubmitRequest\x12A\n" +
+	"\tdocuments\x18\x01 \x03(\v2\x17.hanse.peer.v1.DocumentB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10@R\tdocuments\x121\n" +
+	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12*\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\n" +
+	"checkpoint\"\x98\x01\n" +
+	"\bDocument\x12\x1d\n" +
+	"\x03jws\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\x03jws\x12!\n" +
+	"\x06inputs\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x06inputs\x12(\n" +
+	"\vinputs_salt\x18\x03 \x01(\fB\a\xbaH\x04z\x02\x18@R\n" +
+	"inputsSalt\x12 \n" +
+	"\x06escrow\x18\x04 \x01(\fB\b\xbaH\x05z\x03\x18\x80 R\x06escrow\"\xbb\x01\n" +
+	"\x0eSubmitResponse\x12\x18\n" +
+	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\x122\n" +
+	"\boutcomes\x18\x04 \x03(\v2\x16.hanse.peer.v1.OutcomeR\boutcomes\x12'\n" +
+	"\x0fseen_checkpoint\x18\x05 \x01(\tR\x0eseenCheckpoint\"\x81\x01\n" +
+	"\aOutcome\x122\n" +
+	"\adecided\x18\x01 \x01(\v2\x16.hanse.peer.v1.DecidedH\x00R\adecided\x128\n" +
+	"\tundecided\x18\x02 \x01(\v2\x18.hanse.peer.v1.UndecidedH\x00R\tundecidedB\b\n" +
+	"\x06result\"/\n" +
+	"\aDecided\x12\x12\n" +
+	"\x04life\x18\x01 \x01(\x03R\x04life\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x03R\x03seq\"u\n" +
+	"\tUndecided\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x14\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\x12$\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"1\n" +
+	"\x0eCompareRequest\x12\x1f\n" +
+	"\x05nonce\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x10\x10\x18@R\x05nonce\"-\n" +
+	"\x0fCompareResponse\x12\x1a\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument2Z\n" +
 	"\x0ePeeringService\x12H\n" +
 	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\x9d\x01\n" +
 	"\x10AgreementService\x12B\n" +
 	"\x05Offer\x12\x1b.hanse.peer.v1.OfferRequest\x1a\x1c.hanse.peer.v1.OfferResponse\x12E\n" +
-	"\x06Accept\x12\x1c.hanse.peer.v1.AcceptRequest\x1a\x1d.hanse.peer.v1.AcceptResponse2V\n" +
+	"\x06Accept\x12\x1c.hanse.peer.v1.AcceptRequest\x1a\x1d.hanse.peer.v1.AcceptResponse2\xa2\x01\n" +
+	"\x0fExchangeService\x12E\n" +
+	"\x06Submit\x12\x1c.hanse.peer.v1.SubmitRequest\x1a\x1d.hanse.peer.v1.SubmitResponse\x12H\n" +
+	"\aCompare\x12\x1d.hanse.peer.v1.CompareRequest\x1a\x1e.hanse.peer.v1.CompareResponse2V\n" +
 	"\x0eCatalogService\x12D\n" +
 	"\x05Watch\x12\x1b.hanse.peer.v1.WatchRequest\x1a\x1c.hanse.peer.v1.WatchResponse0\x012\xa5\x02\n" +
 	"\fOrderService\x12Q\n" +
@@ -995,7 +1584,7 @@ func file_hanse_peer_v1_peer_proto_rawDescGZIP() []byte {
 	return file_hanse_peer_v1_peer_proto_rawDescData
 }
 
-var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*ProposeRequest)(nil),            // 0: hanse.peer.v1.ProposeRequest
 	(*ProposeResponse)(nil),           // 1: hanse.peer.v1.ProposeResponse
@@ -1014,30 +1603,46 @@ var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*ConfirmAccessDataResponse)(nil), // 14: hanse.peer.v1.ConfirmAccessDataResponse
 	(*TailRequest)(nil),               // 15: hanse.peer.v1.TailRequest
 	(*TailResponse)(nil),              // 16: hanse.peer.v1.TailResponse
+	(*SubmitRequest)(nil),             // 17: hanse.peer.v1.SubmitRequest
+	(*Document)(nil),                  // 18: hanse.peer.v1.Document
+	(*SubmitResponse)(nil),            // 19: hanse.peer.v1.SubmitResponse
+	(*Outcome)(nil),                   // 20: hanse.peer.v1.Outcome
+	(*Decided)(nil),                   // 21: hanse.peer.v1.Decided
+	(*Undecided)(nil),                 // 22: hanse.peer.v1.Undecided
+	(*CompareRequest)(nil),            // 23: hanse.peer.v1.CompareRequest
+	(*CompareResponse)(nil),           // 24: hanse.peer.v1.CompareResponse
 }
 var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	8,  // 0: hanse.peer.v1.WatchResponse.changes:type_name -> hanse.peer.v1.CatalogChange
-	0,  // 1: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
-	2,  // 2: hanse.peer.v1.AgreementService.Offer:input_type -> hanse.peer.v1.OfferRequest
-	4,  // 3: hanse.peer.v1.AgreementService.Accept:input_type -> hanse.peer.v1.AcceptRequest
-	6,  // 4: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
-	9,  // 5: hanse.peer.v1.OrderService.PlaceOrder:input_type -> hanse.peer.v1.PlaceOrderRequest
-	11, // 6: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
-	13, // 7: hanse.peer.v1.OrderService.ConfirmAccessData:input_type -> hanse.peer.v1.ConfirmAccessDataRequest
-	15, // 8: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
-	1,  // 9: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
-	3,  // 10: hanse.peer.v1.AgreementService.Offer:output_type -> hanse.peer.v1.OfferResponse
-	5,  // 11: hanse.peer.v1.AgreementService.Accept:output_type -> hanse.peer.v1.AcceptResponse
-	7,  // 12: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
-	10, // 13: hanse.peer.v1.OrderService.PlaceOrder:output_type -> hanse.peer.v1.PlaceOrderResponse
-	12, // 14: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
-	14, // 15: hanse.peer.v1.OrderService.ConfirmAccessData:output_type -> hanse.peer.v1.ConfirmAccessDataResponse
-	16, // 16: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
-	9,  // [9:17] is the sub-list for method output_type
-	1,  // [1:9] is the sub-list for method input_type
-	1,  // [1:1] is the sub-list for extension type_name
-	1,  // [1:1] is the sub-list for extension extendee
-	0,  // [0:1] is the sub-list for field type_name
+	18, // 1: hanse.peer.v1.SubmitRequest.documents:type_name -> hanse.peer.v1.Document
+	20, // 2: hanse.peer.v1.SubmitResponse.outcomes:type_name -> hanse.peer.v1.Outcome
+	21, // 3: hanse.peer.v1.Outcome.decided:type_name -> hanse.peer.v1.Decided
+	22, // 4: hanse.peer.v1.Outcome.undecided:type_name -> hanse.peer.v1.Undecided
+	0,  // 5: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
+	2,  // 6: hanse.peer.v1.AgreementService.Offer:input_type -> hanse.peer.v1.OfferRequest
+	4,  // 7: hanse.peer.v1.AgreementService.Accept:input_type -> hanse.peer.v1.AcceptRequest
+	17, // 8: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
+	23, // 9: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
+	6,  // 10: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
+	9,  // 11: hanse.peer.v1.OrderService.PlaceOrder:input_type -> hanse.peer.v1.PlaceOrderRequest
+	11, // 12: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
+	13, // 13: hanse.peer.v1.OrderService.ConfirmAccessData:input_type -> hanse.peer.v1.ConfirmAccessDataRequest
+	15, // 14: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
+	1,  // 15: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
+	3,  // 16: hanse.peer.v1.AgreementService.Offer:output_type -> hanse.peer.v1.OfferResponse
+	5,  // 17: hanse.peer.v1.AgreementService.Accept:output_type -> hanse.peer.v1.AcceptResponse
+	19, // 18: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
+	24, // 19: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
+	7,  // 20: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
+	10, // 21: hanse.peer.v1.OrderService.PlaceOrder:output_type -> hanse.peer.v1.PlaceOrderResponse
+	12, // 22: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
+	14, // 23: hanse.peer.v1.OrderService.ConfirmAccessData:output_type -> hanse.peer.v1.ConfirmAccessDataResponse
+	16, // 24: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
+	15, // [15:25] is the sub-list for method output_type
+	5,  // [5:15] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hanse_peer_v1_peer_proto_init() }
@@ -1045,15 +1650,19 @@ func file_hanse_peer_v1_peer_proto_init() {
 	if File_hanse_peer_v1_peer_proto != nil {
 		return
 	}
+	file_hanse_peer_v1_peer_proto_msgTypes[20].OneofWrappers = []any{
+		(*Outcome_Decided)(nil),
+		(*Outcome_Undecided)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_peer_v1_peer_proto_rawDesc), len(file_hanse_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   25,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_hanse_peer_v1_peer_proto_goTypes,
 		DependencyIndexes: file_hanse_peer_v1_peer_proto_depIdxs,

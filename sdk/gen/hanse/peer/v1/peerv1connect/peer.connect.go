@@ -29,6 +29,8 @@ const (
 	PeeringServiceName = "hanse.peer.v1.PeeringService"
 	// AgreementServiceName is the fully-qualified name of the AgreementService service.
 	AgreementServiceName = "hanse.peer.v1.AgreementService"
+	// ExchangeServiceName is the fully-qualified name of the ExchangeService service.
+	ExchangeServiceName = "hanse.peer.v1.ExchangeService"
 	// CatalogServiceName is the fully-qualified name of the CatalogService service.
 	CatalogServiceName = "hanse.peer.v1.CatalogService"
 	// OrderServiceName is the fully-qualified name of the OrderService service.
@@ -51,6 +53,10 @@ const (
 	AgreementServiceOfferProcedure = "/hanse.peer.v1.AgreementService/Offer"
 	// AgreementServiceAcceptProcedure is the fully-qualified name of the AgreementService's Accept RPC.
 	AgreementServiceAcceptProcedure = "/hanse.peer.v1.AgreementService/Accept"
+	// ExchangeServiceSubmitProcedure is the fully-qualified name of the ExchangeService's Submit RPC.
+	ExchangeServiceSubmitProcedure = "/hanse.peer.v1.ExchangeService/Submit"
+	// ExchangeServiceCompareProcedure is the fully-qualified name of the ExchangeService's Compare RPC.
+	ExchangeServiceCompareProcedure = "/hanse.peer.v1.ExchangeService/Compare"
 	// CatalogServiceWatchProcedure is the fully-qualified name of the CatalogService's Watch RPC.
 	CatalogServiceWatchProcedure = "/hanse.peer.v1.CatalogService/Watch"
 	// OrderServicePlaceOrderProcedure is the fully-qualified name of the OrderService's PlaceOrder RPC.
@@ -235,6 +241,110 @@ func (UnimplementedAgreementServiceHandler) Offer(context.Context, *connect.Requ
 
 func (UnimplementedAgreementServiceHandler) Accept(context.Context, *connect.Request[v1.AcceptRequest]) (*connect.Response[v1.AcceptResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.AgreementService.Accept is not implemented"))
+}
+
+// ExchangeServiceClient is a client for the hanse.peer.v1.ExchangeService service.
+type ExchangeServiceClient interface {
+	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
+	// and that of each document's type; orders, cancels and receipts go under the agreement that the token names, agreement
+	// documents under a token without one.
+	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
+	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
+	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
+}
+
+// NewExchangeServiceClient constructs a client for the hanse.peer.v1.ExchangeService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewExchangeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) ExchangeServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	exchangeServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("ExchangeService").Methods()
+	return &exchangeServiceClient{
+		submit: connect.NewClient[v1.SubmitRequest, v1.SubmitResponse](
+			httpClient,
+			baseURL+ExchangeServiceSubmitProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("Submit")),
+			connect.WithClientOptions(opts...),
+		),
+		compare: connect.NewClient[v1.CompareRequest, v1.CompareResponse](
+			httpClient,
+			baseURL+ExchangeServiceCompareProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// exchangeServiceClient implements ExchangeServiceClient.
+type exchangeServiceClient struct {
+	submit  *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
+	compare *connect.Client[v1.CompareRequest, v1.CompareResponse]
+}
+
+// Submit calls hanse.peer.v1.ExchangeService.Submit.
+func (c *exchangeServiceClient) Submit(ctx context.Context, req *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error) {
+	return c.submit.CallUnary(ctx, req)
+}
+
+// Compare calls hanse.peer.v1.ExchangeService.Compare.
+func (c *exchangeServiceClient) Compare(ctx context.Context, req *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error) {
+	return c.compare.CallUnary(ctx, req)
+}
+
+// ExchangeServiceHandler is an implementation of the hanse.peer.v1.ExchangeService service.
+type ExchangeServiceHandler interface {
+	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
+	// and that of each document's type; orders, cancels and receipts go under the agreement that the token names, agreement
+	// documents under a token without one.
+	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
+	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
+	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
+}
+
+// NewExchangeServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewExchangeServiceHandler(svc ExchangeServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	exchangeServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("ExchangeService").Methods()
+	exchangeServiceSubmitHandler := connect.NewUnaryHandler(
+		ExchangeServiceSubmitProcedure,
+		svc.Submit,
+		connect.WithSchema(exchangeServiceMethods.ByName("Submit")),
+		connect.WithHandlerOptions(opts...),
+	)
+	exchangeServiceCompareHandler := connect.NewUnaryHandler(
+		ExchangeServiceCompareProcedure,
+		svc.Compare,
+		connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/hanse.peer.v1.ExchangeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case ExchangeServiceSubmitProcedure:
+			exchangeServiceSubmitHandler.ServeHTTP(w, r)
+		case ExchangeServiceCompareProcedure:
+			exchangeServiceCompareHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedExchangeServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedExchangeServiceHandler struct{}
+
+func (UnimplementedExchangeServiceHandler) Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Submit is not implemented"))
+}
+
+func (UnimplementedExchangeServiceHandler) Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Compare is not implemented"))
 }
 
 // CatalogServiceClient is a client for the hanse.peer.v1.CatalogService service.
