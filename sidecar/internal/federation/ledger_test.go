@@ -217,17 +217,17 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 			p := s.page(t, reseller, 1, 10)
 			p.Entries = p.Entries[1:]
 			return p
-		}, "ledger_fork"},
+		}, "page_gap"},
 		{"the last entry is left out", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
 			p := s.page(t, reseller, 1, 10)
 			p.Entries = p.Entries[:1]
 			return p
-		}, "ledger_gap"},
+		}, "page_broken"},
 		{"an entry was changed", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
 			p := s.page(t, reseller, 1, 10)
 			p.Entries[0] = bytes.Replace(p.Entries[0], []byte("order-2"), []byte("order-9"), 1)
 			return p
-		}, "ledger_hash_wrong"},
+		}, "page_broken"},
 		{"the log is an older one", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
 			return s.page(t, nobody, 0, 10)
 		}, "checkpoint_parties"},
@@ -235,7 +235,7 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 			fresh := newParty(t, supplier)
 			partner.BusinessKey = fresh.Key()
 			return fresh.page(t, reseller, 0, 10)
-		}, "ledger_rewound"},
+		}, "page_old"},
 		{"another key signed the checkpoint", func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage {
 			partner.BusinessKey = newParty(t, supplier).Key()
 			return s.page(t, reseller, 1, 10)
@@ -340,7 +340,7 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 		{"an entry that follows another one than ours", 2, 0, func(t *testing.T, s *party) federation.LedgerPage {
 			return s.fork(t, "order-1", "order-9", "order-3")
 		}, "ledger_fork"},
-		{"less than was asked for", 2, 2, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, "ledger_rewound"},
+		{"less than was asked for", 2, 2, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, "page_old"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,11 +36,12 @@ type Book struct {
 	// OwnKeys are our published business keys as JWKs, the present one and those before it.
 	OwnKeys func() [][]byte
 
-	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: commands
-	// carry the same one until there is something new to read.
+	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did, heard the
+	// last one that was taken by itself: they stay the same until there is something new to read.
 	mu            sync.Mutex
 	countersigned map[string]countersigned
 	opened        map[string]opened
+	heard         map[string]string
 
 	// tick goes into every checkpoint.
 	tick atomic.Int64

@@ -82,7 +82,7 @@ func (s *Service) open(ctx context.Context, c ReceiveCommand) (*received, error)
 	}
 	r := &received{ReceiveCommand: c}
 	if c.Seen != "" {
-		proof, err := s.Book.OpenSeen(c.Partner, partner.BusinessKey, c.Seen)
+		proof, err := s.Book.OpenSeen(ctx, c.Partner, partner.BusinessKey, c.Seen)
 		if err != nil {
 			return nil, err
 		}
