@@ -76,7 +76,7 @@ func (d *desk) agreementDigest(reseller string) string {
 func (d *desk) document(id string) map[string]any {
 	now := d.Clock.Now()
 	return map[string]any{
-		"iss": buyer, "aud": self, "jti": id, "placed_at": now.Format(time.RFC3339), "accept_by": now.Add(time.Hour).Format(time.RFC3339),
+		"type": signed.OrderV1, "iss": buyer, "aud": self, "jti": id, "placed_at": now.Format(time.RFC3339), "accept_by": now.Add(time.Hour).Format(time.RFC3339),
 		"action": "add", "intent": "purchase", "agreement": "agr-buyer", "agreement_sha256": d.agreementDigest(buyer),
 		"subscription": order.SubscriptionID(id), "customer": "cus-1", "offering": "db", "revision": d.current.Revision,
 		"offering_sha256": hex.EncodeToString(d.current.Digest[:]), "quantity": 2, "inputs_sha256": order.InputsDigest([]byte("salt"), []byte(`{"title":"mine"}`)),
@@ -142,11 +142,11 @@ func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 			m["agreement"], c.AgreementID = "agr-none", "agr-none"
 		}},
 		{"a negative quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = -1 }},
-		{"an overflowing quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = int64(1) << 62 }},
+		{"an overflowing quantity", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = int64(1) << 62 }},
 		{"a quantity that is no integer", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = 1.5 }},
 		{"a subscription id of somebody else", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["subscription"] = "sub-mine" }},
 		{"an unknown action", buyer, "order_action_unknown", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["action"] = "modify" }},
-		{"no date to decide by", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { delete(m, "accept_by") }},
+		{"no date to decide by", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { delete(m, "accept_by") }},
 		{"a countersigned checkpoint that nobody signed", buyer, "document_signature_invalid", fault.Unauthenticated, func(_ map[string]any, c *resale.ReceiveCommand) { c.Seen = "forged" }},
 		{"inputs beyond the limit", buyer, "inputs_too_large", fault.Invalid, func(_ map[string]any, c *resale.ReceiveCommand) { c.Inputs = make([]byte, order.MaxInputsBytes+1) }},
 	}
