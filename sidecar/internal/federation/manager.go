@@ -199,11 +199,7 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 			continue
 		}
 		failures++
-		level := slog.LevelWarn
-		if got.Refused && contradicts(got.Err) {
-			level = slog.LevelError
-		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
+		m.Logger.Warn("feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
 		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
 	}
 }
@@ -249,13 +245,4 @@ func flooded(err error) time.Duration {
 		return 0
 	}
 	return min(max(f.RetryAfter, minApart), maxBackOff)
-}
-
-// contradicts reports whether a partner's log is not the one that it signed before, which only people can settle.
-func contradicts(err error) bool {
-	switch fault.ReasonOf(err) {
-	case "ledger_fork", "ledger_rewound", "ledger_gap":
-		return true
-	}
-	return false
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -24,15 +25,18 @@ type Transports interface {
 	Transport(partner string, scopes []string, agreement string) http.RoundTripper
 }
 
-// Seen countersigns what we verified last of a partner.
-type Seen interface {
+// Book signs where the two logs of a partnership stand. *ledger.Book is one.
+type Book interface {
+	// SeenCheckpoint countersigns what we verified last of a partner's; "" is nothing.
 	SeenCheckpoint(ctx context.Context, partner string) (string, error)
+	// OwnCheckpoint signs the end of ours.
+	OwnCheckpoint(ctx context.Context, partner string) (string, error)
 }
 
 // Link calls partners.
 type Link struct {
 	Transports Transports
-	Book       Seen
+	Book       Book
 	// Status keeps who could be reached; see Status.
 	Status *Status
 	// CallTimeout bounds a unary call; 0 is 15 s.
@@ -203,8 +207,12 @@ func (l *Link) take(key flowKey, n int, m proto.Message) error {
 }
 
 // TailLedger implements federation.LedgerLink.
-func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
+func (l *Link) TailLedger(ctx context.Context, partner string, after ledger.Position, fn func(federation.LedgerPage) error) error {
 	seen, err := l.Book.SeenCheckpoint(ctx, partner)
+	if err != nil {
+		return err
+	}
+	own, err := l.Book.OwnCheckpoint(ctx, partner)
 	if err != nil {
 		return err
 	}
@@ -212,11 +220,11 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 	key := flowKey{partner, "ledger"}
 	return stream(ctx, l, key,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
-			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
+			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen, Checkpoint: own}))
 		},
 		func(m *peerv1.TailResponse) int { return len(m.GetEntries()) },
 		func(m *peerv1.TailResponse) error {
-			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), News: func() { l.flows.news(key) }})
+			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint(), News: func() { l.flows.news(key) }})
 		})
 }
 

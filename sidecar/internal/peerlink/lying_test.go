@@ -17,6 +17,7 @@ import (
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
@@ -50,6 +51,7 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 type nothing struct{}
 
 func (nothing) SeenCheckpoint(context.Context, string) (string, error) { return "", nil }
+func (nothing) OwnCheckpoint(context.Context, string) (string, error)  { return "", nil }
 
 // lyingFetcher is a guard whose every word is the partner's.
 type lyingFetcher struct{ kind refusal.Kind }
@@ -117,7 +119,7 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 			"access":  func() error { _, err := l.AccessData(t.Context(), partner, "a", "s"); return err },
 			"confirm": func() error { return l.ConfirmAccess(t.Context(), partner, "a", "d") },
 			"tail": func() error {
-				return l.TailLedger(t.Context(), partner, 0, func(federation.LedgerPage) error { return nil })
+				return l.TailLedger(t.Context(), partner, ledger.Position{}, func(federation.LedgerPage) error { return nil })
 			},
 			"watch": func() error {
 				return l.WatchCatalog(t.Context(), partner, nil, func(federation.CatalogPage) error { return nil })

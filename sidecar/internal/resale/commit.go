@@ -40,6 +40,9 @@ func (s *Service) commit(tx Tx, r *received, f facts, v verdict) (ledger.Entry, 
 	}
 	sub := f.subscription
 	if d.Action == order.Add {
+		if err := ledger.Fenced(tx, r.Partner); err != nil {
+			return ledger.Entry{}, err
+		}
 		sub = subscription.Subscription{
 			ID: d.Subscription, Side: subscription.Resale, Partner: r.Partner, Pseudonym: d.Customer, OrderID: d.ID,
 			AgreementID: d.Agreement, OfferingID: d.Offering, Revision: d.Revision, Name: v.name, Quantity: d.Quantity,

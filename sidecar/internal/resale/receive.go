@@ -63,7 +63,7 @@ func (s *Service) Receive(ctx context.Context, c ReceiveCommand) (order.Receipt,
 		return order.Receipt{}, fmt.Errorf("receive order %s: %w", r.document.ID, err)
 	}
 	s.Fail.Hit("resale.place.after_commit")
-	checkpoint, err := s.Book.Checkpoint(c.Partner, entry.Seq, entry.Hash)
+	checkpoint, err := s.Book.Checkpoint(c.Partner, entry.Position(), entry.Hash)
 	if err != nil {
 		return order.Receipt{}, err
 	}
@@ -82,7 +82,7 @@ func (s *Service) open(ctx context.Context, c ReceiveCommand) (*received, error)
 	}
 	r := &received{ReceiveCommand: c}
 	if c.Seen != "" {
-		proof, err := s.Book.OpenSeen(c.Partner, partner.BusinessKey, c.Seen)
+		proof, err := s.Book.OpenSeen(ctx, c.Partner, partner.BusinessKey, c.Seen)
 		if err != nil {
 			return nil, err
 		}

@@ -433,8 +433,12 @@ type Partner struct {
 	RefusedUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
 	// When the member proposed last; set while it waits for our word.
 	WaitsSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=waits_since,json=waitsSince,proto3" json:"waits_since,omitempty"`
+	// Whether both ledgers of the partnership can be relied on: level, unproven, behind or forked; since when, and the stable reason.
+	Books       string                 `protobuf:"bytes,14,opt,name=books,proto3" json:"books,omitempty"`
+	BooksSince  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=books_since,json=booksSince,proto3" json:"books_since,omitempty"`
+	BooksReason string                 `protobuf:"bytes,16,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
 	// What the partner has shown since and our operator has not decided on; unset where there is nothing.
-	Changes       *PartnerChanges `protobuf:"bytes,14,opt,name=changes,proto3" json:"changes,omitempty"`
+	Changes       *PartnerChanges `protobuf:"bytes,17,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +562,27 @@ func (x *Partner) GetWaitsSince() *timestamppb.Timestamp {
 		return x.WaitsSince
 	}
 	return nil
+}
+
+func (x *Partner) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *Partner) GetBooksSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BooksSince
+	}
+	return nil
+}
+
+func (x *Partner) GetBooksReason() string {
+	if x != nil {
+		return x.BooksReason
+	}
+	return ""
 }
 
 func (x *Partner) GetChanges() *PartnerChanges {
@@ -4089,6 +4114,10 @@ type LedgerVerification struct {
 	// What the other side countersigned last of ours, or the last checkpoint we verified of theirs.
 	CheckpointSeq int64    `protobuf:"varint,5,opt,name=checkpoint_seq,json=checkpointSeq,proto3" json:"checkpoint_seq,omitempty"`
 	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
+	// State of the books with the partner, in the verification of theirs: level, unproven, behind or forked.
+	Books string `protobuf:"bytes,7,opt,name=books,proto3" json:"books,omitempty"`
+	// What proves it: the bytes of both sides as they travelled, one JSON object.
+	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4161,6 +4190,20 @@ func (x *LedgerVerification) GetCheckpointSeq() int64 {
 func (x *LedgerVerification) GetProblems() []string {
 	if x != nil {
 		return x.Problems
+	}
+	return nil
+}
+
+func (x *LedgerVerification) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *LedgerVerification) GetBooksEvidence() []byte {
+	if x != nil {
+		return x.BooksEvidence
 	}
 	return nil
 }
@@ -5485,7 +5528,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xef\x04\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xe5\x05\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5502,8 +5545,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\arefusal\x18\v \x01(\tR\arefusal\x12?\n" +
 	"\rrefused_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\x12;\n" +
 	"\vwaits_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"waitsSince\x12;\n" +
-	"\achanges\x18\x0e \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\"\x96\x01\n" +
+	"waitsSince\x12\x14\n" +
+	"\x05books\x18\x0e \x01(\tR\x05books\x12;\n" +
+	"\vbooks_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"booksSince\x12!\n" +
+	"\fbooks_reason\x18\x10 \x01(\tR\vbooksReason\x12;\n" +
+	"\achanges\x18\x11 \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
@@ -5795,14 +5842,16 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
-	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xbd\x01\n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xfa\x01\n" +
 	"\x12LedgerVerification\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\tR\x04head\x12%\n" +
 	"\x0echeckpoint_seq\x18\x05 \x01(\x03R\rcheckpointSeq\x12\x1a\n" +
-	"\bproblems\x18\x06 \x03(\tR\bproblems\"\xbb\x01\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems\x12\x14\n" +
+	"\x05books\x18\a \x01(\tR\x05books\x12%\n" +
+	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\"\xbb\x01\n" +
 	"\x12ListEntriesRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x120\n" +
@@ -6052,132 +6101,133 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	82,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
 	82,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
 	82,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	7,   // 8: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	8,   // 9: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	82,  // 10: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	6,   // 11: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 12: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 13: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 14: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,   // 15: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	82,  // 16: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	19,  // 17: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 18: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 19: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	23,  // 20: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	19,  // 21: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 22: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 23: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	32,  // 24: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	30,  // 25: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	31,  // 26: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	33,  // 27: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	33,  // 28: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	83,  // 29: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	83,  // 30: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	38,  // 31: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	38,  // 32: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	83,  // 33: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 34: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	82,  // 35: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	82,  // 36: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	48,  // 37: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	47,  // 38: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	46,  // 39: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	83,  // 40: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	83,  // 41: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	83,  // 42: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	83,  // 43: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 44: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	48,  // 45: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	83,  // 46: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 47: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	83,  // 48: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 49: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	82,  // 50: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	45,  // 51: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	45,  // 52: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	82,  // 53: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	82,  // 54: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	53,  // 55: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	58,  // 56: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	63,  // 57: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	82,  // 58: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	82,  // 59: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 60: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	64,  // 61: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	64,  // 62: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	64,  // 63: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	82,  // 64: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	73,  // 65: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	82,  // 66: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	80,  // 67: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 68: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	81,  // 69: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	81,  // 70: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 71: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 72: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	13,  // 73: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,   // 74: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	11,  // 75: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	15,  // 76: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	17,  // 77: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	20,  // 78: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	24,  // 79: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	26,  // 80: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	28,  // 81: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	34,  // 82: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	36,  // 83: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	39,  // 84: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	41,  // 85: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	43,  // 86: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	49,  // 87: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	51,  // 88: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	54,  // 89: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	56,  // 90: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	59,  // 91: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	61,  // 92: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	65,  // 93: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	67,  // 94: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	69,  // 95: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	71,  // 96: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	74,  // 97: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	76,  // 98: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	78,  // 99: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 100: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 101: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	14,  // 102: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10,  // 103: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	12,  // 104: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	16,  // 105: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	18,  // 106: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	21,  // 107: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	25,  // 108: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	27,  // 109: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	29,  // 110: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	35,  // 111: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	37,  // 112: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	40,  // 113: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	42,  // 114: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	44,  // 115: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	50,  // 116: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	52,  // 117: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	55,  // 118: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	57,  // 119: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	60,  // 120: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	62,  // 121: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	66,  // 122: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	68,  // 123: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	70,  // 124: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	72,  // 125: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	75,  // 126: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	77,  // 127: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	79,  // 128: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	100, // [100:129] is the sub-list for method output_type
-	71,  // [71:100] is the sub-list for method input_type
-	71,  // [71:71] is the sub-list for extension type_name
-	71,  // [71:71] is the sub-list for extension extendee
-	0,   // [0:71] is the sub-list for field type_name
+	82,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	7,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	8,   // 10: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	82,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	6,   // 12: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 13: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 14: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 15: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	6,   // 16: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	82,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	19,  // 18: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	22,  // 19: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	19,  // 20: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	23,  // 21: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	19,  // 22: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	22,  // 23: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	19,  // 24: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	32,  // 25: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	30,  // 26: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	31,  // 27: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	33,  // 28: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	33,  // 29: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	83,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	83,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	38,  // 32: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	38,  // 33: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	83,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	83,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	82,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	82,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	48,  // 38: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	47,  // 39: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	46,  // 40: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	83,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	83,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	83,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	83,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	83,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	48,  // 46: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	83,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	83,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	83,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	83,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	82,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	45,  // 52: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	45,  // 53: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	82,  // 54: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	82,  // 55: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	53,  // 56: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	58,  // 57: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	63,  // 58: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	82,  // 59: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	82,  // 60: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	82,  // 61: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	64,  // 62: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	64,  // 63: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	64,  // 64: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	82,  // 65: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	73,  // 66: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	82,  // 67: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	80,  // 68: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,   // 69: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	81,  // 70: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	81,  // 71: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,   // 72: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,   // 73: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	13,  // 74: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,   // 75: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	11,  // 76: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	15,  // 77: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	17,  // 78: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	20,  // 79: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	24,  // 80: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	26,  // 81: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	28,  // 82: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	34,  // 83: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	36,  // 84: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	39,  // 85: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	41,  // 86: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	43,  // 87: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	49,  // 88: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	51,  // 89: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	54,  // 90: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	56,  // 91: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	59,  // 92: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	61,  // 93: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	65,  // 94: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	67,  // 95: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	69,  // 96: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	71,  // 97: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	74,  // 98: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	76,  // 99: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	78,  // 100: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,   // 101: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,   // 102: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	14,  // 103: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10,  // 104: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	12,  // 105: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	16,  // 106: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	18,  // 107: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	21,  // 108: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	25,  // 109: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	27,  // 110: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	29,  // 111: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	35,  // 112: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	37,  // 113: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	40,  // 114: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	42,  // 115: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	44,  // 116: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	50,  // 117: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	52,  // 118: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	55,  // 119: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	57,  // 120: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	60,  // 121: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	62,  // 122: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	66,  // 123: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	68,  // 124: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	70,  // 125: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	72,  // 126: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	75,  // 127: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	77,  // 128: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	79,  // 129: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	101, // [101:130] is the sub-list for method output_type
+	72,  // [72:101] is the sub-list for method input_type
+	72,  // [72:72] is the sub-list for extension type_name
+	72,  // [72:72] is the sub-list for extension extendee
+	0,   // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
