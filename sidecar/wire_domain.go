@@ -211,6 +211,101 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Link: in.link,
 		Handlers: map[ledger.Kind]federation.Handler{
 			ledger.AgreementOffered:  federation.Nothing,
+			ledger.AgreementReceived: federation.Nothing,
+			ledger.AgreementAccepted: federation.Nothing,
+			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
+			ledger.OrderPlaced:       federation.Nothing,
+			ledger.OrderAccepted:     order,
+			ledger.OrderRejected:     order,
+			ledger.OrderHeld:         order,
+			ledger.OrderCompleted:    order,
+			ledger.OrderFailed:       order,
+			ledger.CancelPlaced:      federation.Nothing,
+			ledger.OrderCancelled:    federation.Nothing,
+			ledger.CancelRefused:     federation.Nothing,
+			ledger.AccessConfirmed:   federation.Nothing,
+			ledger.AccessDeleted:     federation.Nothing,
+		},
+		Now:  cfg.Now,
+		Fail: in.fail,
+	}
+	d.provisioning = &provision.Service{
+		Work:        store.For[provision.Tx](st),
+		Orders:      d.resale,
+		Connections: s.platforms,
+		Seal:        keys.Seal,
+		Observe:     in.meters.AdapterCall,
+		Now:         cfg.Now,
+		Logger:      cfg.Logger,
+		Fail:        in.fail,
+	}
+	d.desk = &operator.Desk{
+		Self:  cfg.Origin,
+		Work:  store.For[operator.Tx](st),
+		Book:  in.book,
+		Reach: s.reachOf,
+		Now:   cfg.Now,
+	}
+	if d.operators, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
+		return nil, err
+	}
+	hashKey, err := derive(in.siteKey, "portal keys")
+	if err != nil {
+		return nil, err
+	}
+	s.portals, err = portal.New(portal.Config{
+		Work:    store.For[portal.Tx](st),
+		HashKey: hashKey,
+		Now:     cfg.Now,
+		Rand:    rand.Reader,
+	})
+	return d, err
+}
+
+// reachOf is a partner's presence as an operator sees it.
+func (s *Sidecar) reachOf(partner string) operator.Reach {
+	r := s.reach.Of(partner)
+	return operator.Reach{Known: r.Known, Up: r.Up, LastContact: r.LastSuccess, LastError: r.LastError}
+}
+
+// wireLoops registers who carries out which job and who applies which entry of a partner's ledger.
+func (s *Sidecar) wireLoops(in *infra, d *domain) error {
+	cfg, st := s.cfg, s.store
+	replica, err := cfg.ReplicaID()
+	if err != nil {
+		return err
+	}
+	s.jobs, err = job.New(job.Config{
+		Work:       store.For[job.Tx](st),
+		Owner:      replica,
+		Alone:      len(cfg.Redis.Addresses) == 0,
+		Subscribe:  s.hot.Subscribe,
+		Workers:    32,
+		PerPartner: 16,
+		Lease:      5 * time.Minute,
+		Now:        cfg.Now,
+		Observe:    in.meters.JobRun,
+		Logger:     cfg.Logger,
+		Handlers: map[string]job.Handler{
+			agreement.JobOffer:            d.agreements.SendOffer,
+			agreement.JobAccept:           d.agreements.SendAcceptance,
+			agreement.JobPublish:          d.offerings.Publish,
+			retail.JobSubmit:              d.retail.Submit,
+			resale.JobProvision:           d.provisioning.Handle,
+			subscription.JobAccessFetch:   d.subscriptions.FetchAccess,
+			subscription.JobAccessConfirm: d.subscriptions.SendConfirmation,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	order := func(tx federation.Tx, e ledger.Entry) error { return d.retail.Apply(tx, e) }
+	d.books = &federation.LedgerReader{
+		Self: cfg.Origin,
+		Work: store.For[federation.Tx](st),
+		Link: in.link,
+		Handlers: map[ledger.Kind]federation.Handler{
+			ledger.AgreementOffered:  federation.Nothing,
 			ledger.AgreementAccepted: federation.Nothing,
 			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
 			ledger.OrderPlaced:       federation.Nothing,
