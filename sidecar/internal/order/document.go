@@ -134,6 +134,7 @@ type Body struct {
 	Agreement      string `json:"agreement,omitempty"`
 	Subscription   string `json:"subscription,omitempty"`
 	Action         Action `json:"action,omitempty"`
+	Intent         Intent `json:"intent,omitempty"`
 	Reason         string `json:"reason,omitempty"`
 	Message        string `json:"message,omitempty"`
 	// AccessSHA256 is the hex SHA-256 of the sealed access data, in order.completed of what has some.
@@ -147,10 +148,4 @@ func ParseBody(e ledger.Entry) (Body, error) {
 		return b, fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d cannot be read", e.Seq).Because(err)
 	}
 	return b, nil
-}
-
-// Receipt is the supplier's answer to a document: its ledger entry and a checkpoint signed after the commit.
-type Receipt struct {
-	Entry      []byte
-	Checkpoint string
 }
