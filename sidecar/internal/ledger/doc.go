@@ -5,17 +5,23 @@
 // followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id.
 // Entries carry no personal data and no secrets.
 //
-//	kind                 whose ledger  who decides  subject
-//	agreement.offered    supplier      supplier     agreement id
-//	agreement.accepted   reseller      reseller     agreement id
-//	agreement.active     supplier      supplier     agreement id
-//	order.placed         reseller      reseller     correlation id
-//	order.accepted       supplier      supplier     correlation id
-//	order.rejected       supplier      supplier     correlation id
-//	order.held           supplier      supplier     correlation id
-//	order.completed      supplier      supplier     correlation id
-//	order.failed         supplier      supplier     correlation id
-//	access.confirmed     reseller      reseller     subscription id
+//	kind                 whose ledger  decides document             subject
+//	agreement.offered    supplier      -                            agreement id
+//	agreement.received   reseller      the supplier's agreement     agreement id
+//	agreement.accepted   reseller      -                            agreement id
+//	agreement.active     supplier      the reseller's agreement     agreement id
+//	order.placed         reseller      -                            subscription id
+//	order.accepted       supplier      order                        subscription id
+//	order.rejected       supplier      order                        subscription id
+//	order.held           supplier      -                            subscription id
+//	order.completed      supplier      -                            subscription id
+//	order.failed         supplier      -                            subscription id
+//	cancel.placed        reseller      -                            subscription id
+//	order.cancelled      supplier      cancel (before the order     subscription id
+//	                                   arrived, that one too)
+//	cancel.refused       supplier      cancel                       subscription id
+//	access.confirmed     reseller      -                            subscription id
+//	access.deleted       supplier      access receipt               subscription id
 package ledger
 
 // Kind of an entry.
@@ -23,6 +29,7 @@ type Kind string
 
 const (
 	AgreementOffered  Kind = "agreement.offered"
+	AgreementReceived Kind = "agreement.received"
 	AgreementAccepted Kind = "agreement.accepted"
 	AgreementActive   Kind = "agreement.active"
 	OrderPlaced       Kind = "order.placed"
@@ -31,13 +38,17 @@ const (
 	OrderHeld         Kind = "order.held"
 	OrderCompleted    Kind = "order.completed"
 	OrderFailed       Kind = "order.failed"
+	CancelPlaced      Kind = "cancel.placed"
+	OrderCancelled    Kind = "order.cancelled"
+	CancelRefused     Kind = "cancel.refused"
 	AccessConfirmed   Kind = "access.confirmed"
+	AccessDeleted     Kind = "access.deleted"
 )
 
 // Kinds lists all kinds.
 func Kinds() []Kind {
 	return []Kind{
-		AgreementOffered, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld, OrderCompleted,
-		OrderFailed, AccessConfirmed,
+		AgreementOffered, AgreementReceived, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld,
+		OrderCompleted, OrderFailed, CancelPlaced, OrderCancelled, CancelRefused, AccessConfirmed, AccessDeleted,
 	}
 }

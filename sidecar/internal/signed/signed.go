@@ -21,6 +21,8 @@ const (
 	Peering       = "hanse-peering+jwt"
 	Agreement     = "hanse-agreement+jwt"
 	Order         = "hanse-order+jwt"
+	Cancel        = "hanse-cancel+jwt"
+	Compare       = "hanse-compare+jwt"
 	Checkpoint    = "hanse-checkpoint+jwt"
 	Seen          = "hanse-seen+jwt"
 	CatalogPage   = "hanse-catalog-page+jwt"

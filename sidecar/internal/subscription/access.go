@@ -83,14 +83,6 @@ type Service struct {
 	Fail   *failpoint.Points
 }
 
-// receipt is the payload of a hanse-access-receipt+jwt.
-type receipt struct {
-	Issuer       string `json:"iss"`
-	Audience     string `json:"aud"`
-	Subscription string `json:"subscription"`
-	AccessSHA256 string `json:"access_sha256"`
-}
-
 // Get reads a portal's subscription; with a customer, only that customer's. fault.NotFound.
 func (s *Service) Get(ctx context.Context, portal, customer, id string) (sub Subscription, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
@@ -227,7 +219,10 @@ func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	payload, err := json.Marshal(receipt{Issuer: s.Self, Audience: sub.Partner, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest)})
+	payload, err := json.Marshal(Receipt{
+		Type: ReceiptType, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(sub), Agreement: sub.AgreementID,
+		Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
+	})
 	if err != nil {
 		return err
 	}
@@ -258,44 +253,6 @@ func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id str
 	})
 	s.Fail.Hit("resale.access.before_send")
 	return string(jwe), err
-}
-
-// ConfirmAccess takes the reseller's receipt and deletes our copy; repeating it changes nothing.
-func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, document string) error {
-	var partner member.Partner
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		partner, err = tx.Partners().Get(caller)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := signed.Open(document, signed.AccessReceipt, partner.BusinessKey)
-	if err != nil {
-		return err
-	}
-	var r receipt
-	if err := signed.Decode(payload, &r); err != nil {
-		return err
-	}
-	if r.Issuer != caller || r.Audience != s.Self {
-		return fault.New(fault.Denied, "document_parties", "the receipt is between other parties")
-	}
-	s.Fail.Hit("resale.confirm.before_commit")
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		sub, err := resold(tx, caller, agreementID, r.Subscription)
-		if err != nil {
-			return err
-		}
-		if string(sub.AccessDigest) != r.AccessSHA256 {
-			return fault.New(fault.Conflict, "access_digest", "the receipt is for other access data")
-		}
-		return tx.Subscriptions().DeleteSecret(sub.Key(), SecretSealed)
-	})
-	if err == nil {
-		s.Fail.Hit("resale.confirm.after_commit")
-	}
-	return err
 }
 
 // resold proves that a subscription of ours is the partner's under the agreement.
