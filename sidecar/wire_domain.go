@@ -238,7 +238,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			ledger.OrderCompleted:    order,
 			ledger.OrderFailed:       order,
 			ledger.CancelPlaced:      federation.Nothing,
-			ledger.OrderCancelled:    order,
+			ledger.OrderCancelled:    federation.Nothing,
 			ledger.CancelRefused:     federation.Nothing,
 			ledger.AccessConfirmed:   federation.Nothing,
 			ledger.AccessDeleted:     federation.Nothing,

@@ -82,7 +82,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	cfg := s.cfg
 	relation := grants{s.relations}
 	procedures, err := rpcpeer.New(rpcpeer.Config{
-		Config:     s.surface(metrics.SurfacePeer, in),
+		Config:   s.surface(metrics.SurfacePeer, in),
 		Partners: d.members,
 		Exchange: d.exchange,
 		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},

@@ -102,7 +102,7 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	d.handOver(v)
 	reply, err := d.reply(ctx, v)
 	if err == nil {
-		d.Fail.Hit("exchange.submit.before_reply")
+		d.Fail.Hit("resale.submit.before_reply")
 	}
 	return reply, err
 }
@@ -110,7 +110,7 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 // handOver has the accepted work begin now. Whatever is lost here, the jobs are in the store.
 func (d *Desk) handOver(v *visit) {
 	if len(v.jobs) > 0 {
-		d.Fail.Hit("exchange.submit.before_hand_over")
+		d.Fail.Hit("resale.submit.before_hand_over")
 		d.Provision(v.jobs...)
 	}
 }

@@ -39,11 +39,11 @@ var Names = []string{
 	"resale.confirm.after_commit",
 	"resale.cancel.before_commit",
 	"resale.cancel.after_commit",
-	// either
+
 	"exchange.agreement.before_commit",
 	"exchange.agreement.after_commit",
-	"exchange.submit.before_hand_over",
-	"exchange.submit.before_reply",
+	"resale.submit.before_hand_over",
+	"resale.submit.before_reply",
 }
 
 // Points is the armed point, if any; nil is inert.

@@ -1,27 +1,35 @@
 // Package ledger is the per-partner log of business events: append-only, hash-chained, with checkpoints signed after the
 // commit. Each member keeps its own log towards a partner and a verified copy of the partner's.
 //
-// An entry is one JSON object in RFC 8785 form: seq, at, kind, subject, body, prev, hash, where hash is the SHA-256 of prev
-// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id.
-// Entries carry no personal data and no secrets.
+// An entry is one JSON object in RFC 8785 form: life, seq, at, kind, subject, body, prev, hash, where hash is the SHA-256 of prev
+// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id. The form is
+// fixed for a life: what else stands in an entry, or stands twice, is refused. Its place is (life, seq); seq starts at 1 in each
+// life. Entries carry no personal data and no secrets.
 //
-//	kind                 whose ledger  decides document             subject
-//	agreement.offered    supplier      -                            agreement id
-//	agreement.received   reseller      the supplier's agreement     agreement id
-//	agreement.accepted   reseller      -                            agreement id
-//	agreement.active     supplier      the reseller's agreement     agreement id
-//	order.placed         reseller      -                            subscription id
-//	order.accepted       supplier      order                        subscription id
-//	order.rejected       supplier      order                        subscription id
-//	order.held           supplier      -                            subscription id
-//	order.completed      supplier      -                            subscription id
-//	order.failed         supplier      -                            subscription id
-//	cancel.placed        reseller      -                            subscription id
-//	order.cancelled      supplier      cancel (before the order     subscription id
-//	                                   arrived, that one too)
-//	cancel.refused       supplier      cancel                       subscription id
-//	access.confirmed     reseller      -                            subscription id
-//	access.deleted       supplier      access receipt               subscription id
+// This is the table of kinds. Whose ledger: the side of the subject's deal that writes it; from the other side it parks. Decides:
+// the document of the other side that the entry decides; an entry that decides none tells what its writer does. From: where the
+// subject must be at the reader, as the reader sees it; from elsewhere it parks, and what is so already changes nothing. A kind
+// has the version of its body behind a stroke from the second on; an unknown one parks its subject.
+//
+//	kind                whose ledger  decides         subject          from
+//	agreement.offered   supplier      -               agreement id     any: the document itself follows
+//	agreement.received  reseller      the offer       agreement id     offered
+//	agreement.accepted  reseller      -               agreement id     any: the document itself follows
+//	agreement.active    supplier      the acceptance  agreement id     agreed
+//	order.placed        reseller      -               subscription id  any: the document itself follows
+//	order.accepted      supplier      order           subscription id  acknowledged, pending.*
+//	order.rejected      supplier      order           subscription id  acknowledged, pending.*
+//	order.held          supplier      -               subscription id  inProgress
+//	order.completed     supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
+//	order.failed        supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
+//	cancel.placed       reseller      -               subscription id  any: the document itself follows
+//	order.cancelled     supplier      cancel, order   subscription id  assessingCancellation, pendingCancellation
+//	cancel.refused      supplier      cancel          subscription id  assessingCancellation
+//	access.confirmed    reseller      -               subscription id  any: the document itself follows
+//	access.deleted      supplier      access receipt  subscription id  active
+//
+// What a reader knows of both logs of a partnership is its Books: two signatures of a partner that cannot both be true make them
+// forked, with the evidence; see Forked and Fenced.
 package ledger
 
 // Kind of an entry.
