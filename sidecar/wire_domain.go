@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -34,6 +35,7 @@ type domain struct {
 	retail        *retail.Service
 	resale        *resale.Service
 	subscriptions *subscription.Service
+	exchange      *exchange.Desk
 	provisioning  *provision.Service
 	desk          *operator.Desk
 	operators     *portal.Operator
@@ -144,6 +146,21 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Logger:      cfg.Logger,
 		Fail:        in.fail,
 	}
+	d.exchange = &exchange.Desk{
+		Self:          cfg.Origin,
+		Work:          store.For[exchange.Tx](st),
+		Book:          in.book,
+		Signer:        in.keys,
+		Orders:        d.resale,
+		Agreements:    d.agreements,
+		Subscriptions: d.subscriptions,
+		Allowed:       s.relations.Allowed,
+		Claim:         func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision:     func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:           cfg.Now,
+		Logger:        cfg.Logger,
+		Fail:          in.fail,
+	}
 	d.desk = &operator.Desk{
 		Self:  cfg.Origin,
 		Work:  store.For[operator.Tx](st),
@@ -211,6 +228,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Link: in.link,
 		Handlers: map[ledger.Kind]federation.Handler{
 			ledger.AgreementOffered:  federation.Nothing,
+			ledger.AgreementReceived: federation.Nothing,
 			ledger.AgreementAccepted: federation.Nothing,
 			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
 			ledger.OrderPlaced:       federation.Nothing,
@@ -219,7 +237,11 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			ledger.OrderHeld:         order,
 			ledger.OrderCompleted:    order,
 			ledger.OrderFailed:       order,
+			ledger.CancelPlaced:      federation.Nothing,
+			ledger.OrderCancelled:    federation.Nothing,
+			ledger.CancelRefused:     federation.Nothing,
 			ledger.AccessConfirmed:   federation.Nothing,
+			ledger.AccessDeleted:     federation.Nothing,
 		},
 		Now:    cfg.Now,
 		Fail:   in.fail,

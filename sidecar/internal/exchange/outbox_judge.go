@@ -31,7 +31,7 @@ type outcome struct {
 }
 
 // judge says what becomes of each document, from what the partner said of it and from the partner's log as we have it up to a place.
-func (o *Outbox) judge(ctx context.Context, partner string, upTo ledger.Position, reply Reply, batch []*parcel) (over []outcome, err error) {
+func (o *Outbox) judge(ctx context.Context, partner string, upTo ledger.Position, reply Answer, batch []*parcel) (over []outcome, err error) {
 	page := make(map[ledger.Position]ledger.Entry, len(reply.Page.Entries))
 	for _, raw := range reply.Page.Entries {
 		if e, err := ledger.Decode(raw); err == nil {

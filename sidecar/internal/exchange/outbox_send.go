@@ -17,7 +17,7 @@ import (
 
 // Link submits documents to partners. An error of it is about the call, and decides no document.
 type Link interface {
-	Submit(ctx context.Context, partner string, s Submission) (Reply, error)
+	Submit(ctx context.Context, partner string, s Submission) (Answer, error)
 }
 
 // Submission is one call.
@@ -31,8 +31,8 @@ type Submission struct {
 	Seen, Checkpoint string
 }
 
-// Reply is the partner's answer, not yet verified.
-type Reply struct {
+// Answer is the partner's answer, not yet verified.
+type Answer struct {
 	Page federation.LedgerPage
 	// More says that the partner's log goes on beyond the page.
 	More bool

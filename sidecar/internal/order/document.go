@@ -33,6 +33,8 @@ type Document struct {
 	OfferingSHA256 string `json:"offering_sha256,omitempty"`
 	Quantity       int64  `json:"quantity,omitempty"`
 	InputsSHA256   string `json:"inputs_sha256,omitempty"`
+	// EscrowSHA256 is the hex SHA-256 of the escrow that lies beside the document; absent without one.
+	EscrowSHA256 string `json:"escrow_sha256,omitempty"`
 	// Wholesale totals of the line in minor units; absent where nothing of the kind is owed.
 	OneOffMinor    *int64 `json:"one_off_minor,omitempty"`
 	RecurringMinor *int64 `json:"recurring_minor,omitempty"`

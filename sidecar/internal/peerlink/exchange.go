@@ -15,7 +15,7 @@ import (
 )
 
 // Submit implements exchange.Link.
-func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Reply, err error) {
+func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Answer, err error) {
 	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint}
 	for _, d := range s.Documents {
 		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt})
@@ -31,8 +31,8 @@ func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission
 	return reply, err
 }
 
-func replied(m *peerv1.SubmitResponse) exchange.Reply {
-	reply := exchange.Reply{
+func replied(m *peerv1.SubmitResponse) exchange.Answer {
+	reply := exchange.Answer{
 		Page: federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint()},
 		More: m.GetMore(),
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -16,20 +17,22 @@ func (i Item) sending(kind string) job.Sending {
 }
 
 func (i Item) orderDocument(inputs []byte) dispatch.Document {
-	d := dispatch.Document{
-		Agreement: i.AgreementID, Scope: scope.OrdersWrite, JWS: i.Document, Digest: hex.EncodeToString(i.PayloadDigest),
+	return dispatch.Document{
+		Agreement: i.AgreementID, Scope: needed(signed.Order, i.Intent), JWS: i.Document, Digest: hex.EncodeToString(i.PayloadDigest),
 		Inputs: inputs, InputsSalt: i.InputsSalt,
 	}
-	if i.Intent == order.Terminate {
-		d.Scope = scope.OrdersCancel // what lets customers leave when new business is blocked
-	}
-	return d
 }
 
 func (i Item) cancelDocument() dispatch.Document {
 	return dispatch.Document{
-		Agreement: i.AgreementID, Scope: scope.OrdersCancel, JWS: i.CancelDocument, Digest: hex.EncodeToString(i.CancelDigest),
+		Agreement: i.AgreementID, Scope: needed(signed.Cancel, ""), JWS: i.CancelDocument, Digest: hex.EncodeToString(i.CancelDigest),
 	}
+}
+
+// needed is the scope of a type of document, "" where it has none and every supplier denies it.
+func needed(typ string, intent order.Intent) string {
+	name, _ := scope.OfDocument(typ, string(intent))
+	return name
 }
 
 // OrderDocument is the document of a JobSubmit.

@@ -1279,9 +1279,8 @@ type ResaleOrder struct {
 	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Item          *OrderItem             `protobuf:"bytes,3,opt,name=item,proto3" json:"item,omitempty"`
-	DecisionSeq   int64                  `protobuf:"varint,4,opt,name=decision_seq,json=decisionSeq,proto3" json:"decision_seq,omitempty"`
-	PlacedAt      int64                  `protobuf:"varint,5,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	PlacedAt      int64                  `protobuf:"varint,4,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,5,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1335,13 +1334,6 @@ func (x *ResaleOrder) GetItem() *OrderItem {
 		return x.Item
 	}
 	return nil
-}
-
-func (x *ResaleOrder) GetDecisionSeq() int64 {
-	if x != nil {
-		return x.DecisionSeq
-	}
-	return 0
 }
 
 func (x *ResaleOrder) GetPlacedAt() int64 {
@@ -2127,15 +2119,14 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05items\x18\x05 \x03(\v2\x1a.hanse.store.v1.RetailItemR\x05items\x12\x1b\n" +
 	"\tplaced_at\x18\x06 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xc5\x01\n" +
+	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xa2\x01\n" +
 	"\vResaleOrder\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
-	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12!\n" +
-	"\fdecision_seq\x18\x04 \x01(\x03R\vdecisionSeq\x12\x1b\n" +
-	"\tplaced_at\x18\x05 \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12\x1b\n" +
+	"\tplaced_at\x18\x04 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
+	"updated_at\x18\x05 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
 	"\x04Step\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x18\n" +
 	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1e\n" +
