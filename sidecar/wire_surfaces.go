@@ -150,7 +150,7 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
 			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
-				s.expedite(p.Origin)
+				s.outbox.Heard(p.Origin)
 			}
 		}
 		next.ServeHTTP(w, r)
