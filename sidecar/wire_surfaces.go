@@ -63,6 +63,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Agreements: d.agreements,
 		Offerings:  d.offerings,
 		Listings:   s.listings,
+		Orders:     d.retail,
 		Books:      d.books,
 		Portals:    s.portals,
 		House:      s.house,

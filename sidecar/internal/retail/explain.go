@@ -1,9 +1,6 @@
 package retail
 
-import (
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/text"
-)
+import "github.com/hanse-market/hanse/sidecar/internal/text"
 
 // explanations is what a customer reads for an item's reason. A supplier's own text never reaches a customer.
 var explanations = map[string]string{
@@ -19,7 +16,7 @@ var explanations = map[string]string{
 	"provisioning_quota":         "There is no capacity for this service at the moment. Nothing is charged.",
 	"provisioning_permanent":     "The service could not be provided. Nothing is charged.",
 	"provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
-	order.ReasonTooLate:          "The order could not be cancelled any more, because work on it had begun. It goes on.",
+	"too_late":          "The order could not be cancelled any more, because work on it had begun. It goes on.",
 	reasonCheck:                  "The order needs a check by hand. It goes on when that is done.",
 	reasonUnreachable:            "The order waits for the platform to become reachable and goes on by itself.",
 }
