@@ -126,8 +126,8 @@ func openAgreement(d *Desk, partner string, doc Document, payload []byte) (opene
 	return scoped(opened{matter: &agreementMatter{d, r}, id: id, digest: r.Digest[:], subject: r.ID}, signed.Agreement, "")
 }
 
-func (m *agreementMatter) read(b *batch) error { return m.desk.Agreements.Read(b.tx, m.agreement) }
-func (m *agreementMatter) assess() error       { return m.desk.Agreements.Assess(m.agreement) }
+func (m *agreementMatter) read(b *batch) error  { return m.desk.Agreements.Read(b.tx, m.agreement) }
+func (m *agreementMatter) assess() error        { return m.desk.Agreements.Assess(m.agreement) }
 func (m *agreementMatter) still(b *batch) error { return m.desk.Agreements.Still(b.tx, m.agreement) }
 
 func (m *agreementMatter) commit(b *batch) (resale.Decided, error) {

@@ -142,7 +142,7 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 		return nil, err
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil {
+	if err := signed.Decode(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
 	}
 	for i, f := range data.Fields {
@@ -181,7 +181,10 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		return &job.ParkError{Err: fmt.Errorf("open access data of %s: %w", sub.ID, err)}
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
+	if err := signed.Decode(plain, &data); err != nil {
+		return &job.ParkError{Err: fmt.Errorf("read access data of %s: %w", sub.ID, err)}
+	}
+	if data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
 	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
@@ -220,8 +223,8 @@ func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 		return err
 	}
 	payload, err := json.Marshal(Receipt{
-		Type: ReceiptType, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(sub), Agreement: sub.AgreementID,
-		Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
+		Type: signed.AccessReceiptV1, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(string(sub.AccessDigest)),
+		Agreement: sub.AgreementID, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
 	})
 	if err != nil {
 		return err
