@@ -74,9 +74,11 @@ type Outbox struct {
 	// After is a timer; default time.NewTimer.
 	After func(time.Duration) (fires <-chan time.Time, stop func() bool)
 	// Rand gives jitter in [0, 1).
-	Rand   func() float64
-	Logger *slog.Logger
-	Fail   *failpoint.Points
+	Rand func() float64
+	// Observe is told what became of each job and how long it was here; result is finished, again or parked. nil is not told.
+	Observe func(kind, result string, took time.Duration)
+	Logger  *slog.Logger
+	Fail    *failpoint.Points
 
 	mu sync.Mutex
 	// calls ends what is under way; nil while the outbox does not run.
@@ -194,7 +196,7 @@ func (o *Outbox) Post(parcels ...dispatch.Parcel) {
 	var late []*parcel
 	o.mu.Lock()
 	for _, p := range parcels {
-		mine := newParcel(p.Job, p.Document)
+		mine := o.parcel(p.Job, p.Document)
 		if l := o.lanes[p.Job.Partner]; !o.open() || l != nil && l.closed(o.Now()) {
 			late = append(late, mine)
 			continue
@@ -214,7 +216,7 @@ func (o *Outbox) Take(jobs ...job.Job) {
 		o.Logger.Warn("documents cannot be read now", "error", err)
 		later := o.Now().Add(job.BackOff(time.Second, 1, o.Rand()))
 		for _, j := range jobs {
-			over = append(over, outcome{parcel: newParcel(j, nil), due: later, cause: err.Error(), untried: true})
+			over = append(over, outcome{parcel: o.parcel(j, nil), due: later, cause: err.Error(), untried: true})
 		}
 	}
 	o.settle(ctx, over)
@@ -234,7 +236,7 @@ func (o *Outbox) load(ctx context.Context, jobs []job.Job) (parcels []dispatch.P
 			if again(err) {
 				return err
 			}
-			over = append(over, withoutDocument(j, err))
+			over = append(over, o.withoutDocument(j, err))
 		}
 		return nil
 	})

@@ -111,8 +111,8 @@ func (o *Outbox) refused(p *parcel, err error) outcome {
 }
 
 // withoutDocument is what becomes of a job whose document cannot be read.
-func withoutDocument(j job.Job, err error) outcome {
-	out := outcome{parcel: newParcel(j, nil), cause: err.Error()}
+func (o *Outbox) withoutDocument(j job.Job, err error) outcome {
+	out := outcome{parcel: o.parcel(j, nil), cause: err.Error()}
 	out.finish = errors.Is(err, dispatch.ErrSettled)
 	out.park = !out.finish
 	return out
@@ -158,7 +158,7 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 		}
 	}
 	o.release(parcels...)
-	o.tell(write)
+	o.tell(over)
 }
 
 // write writes one outcome. A job that is gone was finished by what the partner said, or is another's now.
@@ -189,9 +189,22 @@ func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) error {
 	return err
 }
 
+func (out outcome) result() string {
+	switch {
+	case out.over, out.finish:
+		return "finished"
+	case out.park:
+		return "parked"
+	}
+	return "again"
+}
+
 // tell logs what an operator should know.
 func (o *Outbox) tell(over []outcome) {
 	for _, out := range over {
+		if o.Observe != nil && !out.untried {
+			o.Observe(out.job.Kind, out.result(), o.Now().Sub(out.since))
+		}
 		log := o.Logger.With("kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts)
 		switch {
 		case out.park:

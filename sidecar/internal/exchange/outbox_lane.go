@@ -13,10 +13,11 @@ type parcel struct {
 	// job is as it was taken, leased as it is held now; the latter under the outbox's lock.
 	job, leased job.Job
 	document    *dispatch.Document
+	since       time.Time
 }
 
-func newParcel(j job.Job, d *dispatch.Document) *parcel {
-	return &parcel{job: j, leased: j, document: d}
+func (o *Outbox) parcel(j job.Job, d *dispatch.Document) *parcel {
+	return &parcel{job: j, leased: j, document: d, since: o.Now()}
 }
 
 func (p *parcel) size() int {

@@ -11,6 +11,12 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
+// reasonTooLate refuses a cancel of what was begun, or has ended.
+const reasonTooLate = "too_late"
+
+// cancelID is the id of the one cancel that an order may have.
+func cancelID(order string) string { return "cnl-" + order }
+
 // Cancelling is a cancel that can be trusted.
 type Cancelling struct {
 	order.Cancel
@@ -33,6 +39,9 @@ func (s *Service) OpenCancel(partner string, payload []byte) (*Cancelling, error
 	}
 	if d.Issuer != partner || d.Audience != s.Self {
 		return nil, fault.New(fault.Denied, "document_parties", "the cancel is between other parties")
+	}
+	if d.ID != cancelID(d.Order) {
+		return nil, fault.New(fault.Invalid, "cancel_document_invalid", "the cancel of order %s has the id %s", d.Order, cancelID(d.Order)).At("jti")
 	}
 	sum := sha256.Sum256(payload)
 	return &Cancelling{Cancel: d, Partner: partner, Digest: sum[:]}, nil
@@ -78,7 +87,7 @@ func (s *Service) CommitCancel(tx Tx, c *Cancelling, withdraw func(Order) (bool,
 		begun = !withdrawn
 	}
 	if begun {
-		body.Reason = order.ReasonTooLate
+		body.Reason = reasonTooLate
 		return Decided{Draft: ledger.Draft{Kind: ledger.CancelRefused, Subject: c.Subscription, Body: body}, Settle: settled}, nil
 	}
 	if _, err := subscription.Undo(tx, o.Subscription(), o.Course(), s.Now().UTC()); err != nil {

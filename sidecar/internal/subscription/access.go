@@ -2,7 +2,6 @@ package subscription
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -143,7 +142,7 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 		return nil, err
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil {
+	if err := signed.Decode(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
 	}
 	for i, f := range data.Fields {
@@ -182,7 +181,10 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		return &job.ParkError{Err: fmt.Errorf("open access data of %s: %w", sub.ID, err)}
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
+	if err := signed.Decode(plain, &data); err != nil {
+		return &job.ParkError{Err: fmt.Errorf("read access data of %s: %w", sub.ID, err)}
+	}
+	if data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
 	receipt, digest, err := s.receipt(sub)

@@ -3,64 +3,17 @@ package subscription
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
-
-// Receipt is the payload of a hanse-access-receipt+jwt: the reseller has the access data.
-type Receipt struct {
-	Type         string `json:"type"`
-	Issuer       string `json:"iss"`
-	Audience     string `json:"aud"`
-	ID           string `json:"jti"`
-	Agreement    string `json:"agreement"`
-	Subscription string `json:"subscription"`
-	AccessSHA256 string `json:"access_sha256"`
-}
-
-// ReceiptType is the type of a Receipt.
-const ReceiptType = "hanse-access-receipt/1"
-
-// ReceiptID is the id of the receipt for the access data that a subscription has now; other data have another one.
-func ReceiptID(s Subscription) string {
-	sum := sha256.Sum256([]byte(s.ID + "/" + string(s.AccessDigest)))
-	return "rcp-" + hex.EncodeToString(sum[:16])
-}
 
 // Body is the body of access.confirmed and access.deleted.
 type Body struct {
 	Subscription   string `json:"subscription"`
 	AccessSHA256   string `json:"access_sha256"`
 	DocumentSHA256 string `json:"document_sha256"`
-}
-
-var digestText = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// ParseReceipt reads a verified payload. Errors: fault.Invalid with reason document_malformed or receipt_document_invalid.
-func ParseReceipt(payload []byte) (r Receipt, err error) {
-	if err := signed.Decode(payload, &r); err != nil {
-		return r, err
-	}
-	bad := func(field string) (Receipt, error) {
-		return r, fault.New(fault.Invalid, "receipt_document_invalid", "the receipt's %s is missing or out of bounds", field).At(field)
-	}
-	switch {
-	case r.Type != ReceiptType:
-		return bad("type")
-	case len(r.ID) < 8 || len(r.ID) > 64 || !ledger.PlainText(r.ID):
-		return bad("jti")
-	case r.Agreement == "" || len(r.Agreement) > 64:
-		return bad("agreement")
-	case len(r.Subscription) > 80 || !ledger.PlainText(r.Subscription):
-		return bad("subscription")
-	case !digestText.MatchString(r.AccessSHA256):
-		return bad("access_sha256")
-	}
-	return r, nil
 }
 
 // Confirmed is a receipt that can be trusted.

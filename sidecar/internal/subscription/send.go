@@ -17,7 +17,7 @@ import (
 // receipt signs that we have the access data; it is stored with them and sent as often as needed.
 func (s *Service) receipt(sub Subscription) (jws string, digest []byte, err error) {
 	payload, err := json.Marshal(Receipt{
-		Type: ReceiptType, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(sub), Agreement: sub.AgreementID,
+		Type: signed.AccessReceiptV1, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(string(sub.AccessDigest)), Agreement: sub.AgreementID,
 		Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
 	})
 	if err != nil {
