@@ -219,10 +219,14 @@ func (h *agreementService) ListAgreements(ctx context.Context, _ *connect.Reques
 	return connect.NewResponse(&operatorv1.ListAgreementsResponse{Agreements: gate.Each(list, agreementOf)}), nil
 }
 
+// agreementOf shows every member of the document, since somebody signs it for what is seen here.
 func agreementOf(a agreement.Agreement) *operatorv1.Agreement {
+	d, _ := a.Document() // what is stored was read before
 	return &operatorv1.Agreement{
-		Id: a.ID, Supplier: a.Supplier, Reseller: a.Reseller, State: string(a.State),
+		Type: d.Type, Id: a.ID, Supplier: a.Supplier, Reseller: a.Reseller, State: string(a.State),
 		WholesaleDiscountBp: a.Terms.WholesaleDiscountBP, Currency: a.Terms.Currency, Territory: slices.Clone(a.Terms.Territory),
+		Scope: d.Scope, ValidFrom: d.ValidFrom, SupplierKey: d.SupplierKey, SupplierNextKey: d.SupplierNextKey,
+		ResellerKey: d.ResellerKey, ResellerNextKey: d.ResellerNextKey,
 		Digest: hex.EncodeToString(a.Digest[:]), ActiveSince: gate.Timestamp(a.ActiveSince),
 	}
 }
