@@ -808,8 +808,19 @@ type Agreement struct {
 	// ISO 3166-1 alpha-2 codes; empty is everywhere.
 	Territory []string `protobuf:"bytes,7,rep,name=territory,proto3" json:"territory,omitempty"`
 	// SHA-256 of the signed payload, hex.
-	Digest        string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
-	ActiveSince   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	Digest      string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
+	ActiveSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	// What the agreement covers: all.
+	Scope string `protobuf:"bytes,10,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The beginning as the signed payload writes it, RFC 3339.
+	ValidFrom string `protobuf:"bytes,11,opt,name=valid_from,json=validFrom,proto3" json:"valid_from,omitempty"`
+	// The business keys that the agreement pins, and the digests of the only keys that may follow them.
+	SupplierKey     string `protobuf:"bytes,12,opt,name=supplier_key,json=supplierKey,proto3" json:"supplier_key,omitempty"`
+	SupplierNextKey string `protobuf:"bytes,13,opt,name=supplier_next_key,json=supplierNextKey,proto3" json:"supplier_next_key,omitempty"`
+	ResellerKey     string `protobuf:"bytes,14,opt,name=reseller_key,json=resellerKey,proto3" json:"reseller_key,omitempty"`
+	ResellerNextKey string `protobuf:"bytes,15,opt,name=reseller_next_key,json=resellerNextKey,proto3" json:"reseller_next_key,omitempty"`
+	// The version of the document: hanse-agreement/1.
+	Type          string `protobuf:"bytes,16,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,6 +916,55 @@ func (x *Agreement) GetActiveSince() *timestamppb.Timestamp {
 		return x.ActiveSince
 	}
 	return nil
+}
+
+func (x *Agreement) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Agreement) GetValidFrom() string {
+	if x != nil {
+		return x.ValidFrom
+	}
+	return ""
+}
+
+func (x *Agreement) GetSupplierKey() string {
+	if x != nil {
+		return x.SupplierKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetSupplierNextKey() string {
+	if x != nil {
+		return x.SupplierNextKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetResellerKey() string {
+	if x != nil {
+		return x.ResellerKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetResellerNextKey() string {
+	if x != nil {
+		return x.ResellerNextKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
 }
 
 type OfferAgreementRequest struct {
@@ -5205,7 +5265,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06origin\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"J\n" +
 	"\x12GetPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xae\x02\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x95\x04\n" +
 	"\tAgreement\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsupplier\x18\x02 \x01(\tR\bsupplier\x12\x1a\n" +
@@ -5215,15 +5275,24 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bcurrency\x18\x06 \x01(\tR\bcurrency\x12\x1c\n" +
 	"\tterritory\x18\a \x03(\tR\tterritory\x12\x16\n" +
 	"\x06digest\x18\b \x01(\tR\x06digest\x12=\n" +
-	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\"\xff\x01\n" +
+	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\x12\x14\n" +
+	"\x05scope\x18\n" +
+	" \x01(\tR\x05scope\x12\x1d\n" +
+	"\n" +
+	"valid_from\x18\v \x01(\tR\tvalidFrom\x12!\n" +
+	"\fsupplier_key\x18\f \x01(\tR\vsupplierKey\x12*\n" +
+	"\x11supplier_next_key\x18\r \x01(\tR\x0fsupplierNextKey\x12!\n" +
+	"\freseller_key\x18\x0e \x01(\tR\vresellerKey\x12*\n" +
+	"\x11reseller_next_key\x18\x0f \x01(\tR\x0fresellerNextKey\x12\x12\n" +
+	"\x04type\x18\x10 \x01(\tR\x04type\"\x80\x02\n" +
 	"\x15OfferAgreementRequest\x12&\n" +
 	"\breseller\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\breseller\x12>\n" +
 	"\x15wholesale_discount_bp\x18\x02 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\x13wholesaleDiscountBp\x12-\n" +
 	"\bcurrency\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{3}$R\bcurrency\x126\n" +
-	"\tterritory\x18\x04 \x03(\tB\x18\xbaH\x15\x92\x01\x12\x10<\"\x0er\f2\n" +
+	"^[A-Z]{3}$R\bcurrency\x127\n" +
+	"\tterritory\x18\x04 \x03(\tB\x19\xbaH\x16\x92\x01\x13\x10\x84\x02\"\x0er\f2\n" +
 	"^[A-Z]{2}$R\tterritory\x12\x17\n" +
 	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\x93\x01\n" +
 	"\x16OfferAgreementResponse\x12:\n" +
