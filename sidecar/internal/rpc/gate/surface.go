@@ -55,7 +55,7 @@ func (s Surface) Handler() (http.Handler, error) {
 			return []connect.HandlerOption{connect.WithReadMaxBytes(known[spec.Procedure].maxBytes)}
 		}),
 		// What most calls answer is small, and compressing it costs more than sending it: an order's whole way is shorter.
-		connect.WithCompressMinBytes(64<<10),
+		connect.WithCompressMinBytes(64 << 10),
 	}
 	mux := http.NewServeMux()
 	s.Mount(mux, options...)
