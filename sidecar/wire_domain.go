@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // domain is the business.
@@ -158,12 +160,15 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Orders:        d.resale,
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
-		Allowed:       s.relations.Allowed,
-		Claim:         func() (string, time.Time, bool) { return s.jobs.Claim() },
-		Provision:     func(jobs ...job.Job) { s.jobs.Take(jobs...) },
-		Now:           cfg.Now,
-		Logger:        cfg.Logger,
-		Fail:          in.fail,
+		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, error) {
+			return d.books.Judge(ctx, p, checkpoint)
+		},
+		Allowed:   s.relations.Allowed,
+		Claim:     func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision: func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:       cfg.Now,
+		Logger:    cfg.Logger,
+		Fail:      in.fail,
 	}
 	d.desk = &operator.Desk{
 		Self:  cfg.Origin,
@@ -246,10 +251,18 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		},
 		Now:    cfg.Now,
 		Fail:   in.fail,
+		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()) },
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+		Refused: in.meters.PageRefused,
+		Forked: func(partner string, err error) {
+			cfg.Logger.Error("partner signed two ledgers: books are forked, no new business until both operators agree", "partner", partner, "error", err)
+		},
+		Contradicted: func(partner string, err error) {
+			cfg.Logger.Error("partner holds a checkpoint of ours that our ledger does not have", "partner", partner, "error", text.ForeignError(err))
 		},
 		Skipped: func(p ledger.Parked) {
 			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)

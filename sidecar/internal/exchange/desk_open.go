@@ -90,12 +90,13 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 		return nil, err
 	}
 	if c.Seen != "" {
-		if v.proof, err = d.Book.OpenSeen(c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
+		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
 			return nil, fault.Under("seen_checkpoint", err)
 		}
 		v.news = v.proof.JWS != own.SeenCheckpoint
 	}
-	if v.held, err = ledger.VerifyCheckpoint(c.Checkpoint, c.Partner, d.Self, v.partner.BusinessKey); err != nil {
+	// Who signed two logs is heard all the same: the fence is for new business.
+	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
 		return nil, fault.Under("checkpoint", err)
 	}
 	return v, nil

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 
@@ -34,9 +36,6 @@ func (b *Book) Checkpoint(partner string, at Position, hash [32]byte) (string, e
 	return b.Signer.Sign(keys.Business, signed.Checkpoint, payload)
 }
 
-// Tick is what goes into checkpoints now.
-func (b *Book) Tick() int64 { return b.tick.Load() }
-
 // VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
 func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
 	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)
@@ -50,5 +49,21 @@ func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoin
 	if c.Issuer != issuer || c.Audience != audience || c.Life < 0 || c.Seq < 0 || c.Tick < 0 {
 		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
 	}
+	if raw, err := hex.DecodeString(c.Hash); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != c.Hash {
+		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_malformed", "the checkpoint carries no SHA-256")
+	}
 	return c, nil
+}
+
+// OwnCheckpoint signs the end of our log towards a partner.
+func (b *Book) OwnCheckpoint(ctx context.Context, partner string) (string, error) {
+	var head Head
+	err := b.Work.View(ctx, func(tx Tx) (err error) {
+		head, err = tx.Ledger().Head(partner, Own)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return b.Checkpoint(partner, head.Position(), head.Hash)
 }

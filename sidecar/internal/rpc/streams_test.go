@@ -107,7 +107,9 @@ func (p *peer) Page(_ context.Context, _ string, cursor []byte) (federation.Cata
 	return page, nil
 }
 
-func (p *peer) Begin(_ context.Context, _, seen string) error {
+func (p *peer) Seen(context.Context, string) (string, error) { return "seen by us", nil }
+
+func (p *peer) Begin(_ context.Context, _, seen, _ string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted = append(p.accepted, seen)
