@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -24,14 +25,9 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Link sends signed agreements to the other side.
-type Link interface {
-	OfferAgreement(ctx context.Context, partner, document string) error
-	AcceptAgreement(ctx context.Context, partner, document string) error
-}
-
 // Job kinds.
 const (
+	// JobOffer and JobAccept send our signature to the other side; their key is the agreement's id.
 	JobOffer  = "agreement.offer"
 	JobAccept = "agreement.accept"
 	// JobPublish puts our offerings into the feed of a reseller whose agreement became active; its key is the agreement's id.
@@ -41,9 +37,10 @@ const (
 
 // Service offers and accepts agreements.
 type Service struct {
-	Self   string
-	Work   unit.Work[Tx]
-	Link   Link
+	Self string
+	Work unit.Work[Tx]
+	// Outbox sends what is signed at once; nil leaves it to the jobs.
+	Outbox dispatch.Outbox
 	Book   *ledger.Book
 	Signer signed.Signer
 	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
@@ -111,7 +108,9 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	}
 	a.CreatedAt, a.UpdatedAt = now, now
 	var stored Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		if stored, err = tx.Agreements().Put(a); err != nil {
 			return err
 		}
@@ -121,103 +120,13 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobOffer, a.ID, reseller, now)
+		return send.Add(tx, sending(JobOffer, a.ID, reseller), a.document(a.SupplierJWS), now)
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return stored, nil
-}
-
-// SendOffer is the handler of JobOffer.
-func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, s.Self, j.Key)
-	if err != nil || a.State != Offered {
-		return err
-	}
-	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
-}
-
-// ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
-func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	a, from, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if a.Supplier != caller || a.Reseller != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	if err := maySupply(partner); err != nil {
-		return "", err
-	}
-	if err := begun(from, s.Now()); err != nil {
-		return "", err
-	}
-	if err := s.checkPins(payload, partner); err != nil {
-		return "", err
-	}
-	a.SupplierJWS = jws
-	var state State
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(caller, a.ID)
-		if err == nil {
-			if have.Digest != a.Digest {
-				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
-			}
-			state = have.State
-			return nil
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		if err := s.roomForOffer(tx, caller); err != nil {
-			return err
-		}
-		offered, err := a.Move(Offered)
-		if err != nil {
-			return err
-		}
-		offered.CreatedAt, offered.UpdatedAt = s.Now(), s.Now()
-		state = Offered
-		_, err = tx.Agreements().Put(offered)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive agreement %s: %w", a.ID, err)
-	}
-	return state, nil
-}
-
-// maxAhead is how far a supplier's clock may be ahead of ours, as for its signatures.
-const maxAhead = 5 * time.Minute
-
-// begun refuses an agreement that begins later, until it begins: whoever sends it again then is heard.
-func begun(from, now time.Time) error {
-	wait := from.Sub(now.Add(maxAhead))
-	if wait <= 0 {
-		return nil
-	}
-	err := fault.New(fault.Exhausted, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
-		from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
-	err.RetryAfter = wait
-	return err
-}
-
-// maySupply refuses an agreement of who does not sell to us.
-func maySupply(p member.Partner) error {
-	if p.Has(member.Supplier) {
-		return nil
-	}
-	return fault.New(fault.Precondition, "partner_role", "%s is not a supplier of the other side", p.Origin).
-		Do("propose the partnership as a supplier: hanse partner add RESELLER --as reseller; or the reseller runs: hanse partner add " + p.Origin + " --as supplier")
 }
 
 // readsOrders refuses to accept an agreement of who could not read what is then sent to it.
@@ -226,26 +135,6 @@ func readsOrders(p member.Partner) error {
 		if _, err := signed.Pick(version, p.Origin, p.Documents); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// maxOffers bounds how many agreements of one supplier may wait for our operator.
-const maxOffers = 16
-
-func (s *Service) roomForOffer(tx Tx, supplier string) error {
-	list, err := tx.Agreements().Between(supplier, s.Self)
-	if err != nil {
-		return err
-	}
-	open := 0
-	for _, a := range list {
-		if a.State == Offered {
-			open++
-		}
-	}
-	if open >= maxOffers {
-		return fault.New(fault.Exhausted, "offers_limit", "%d agreements of yours wait for an operator here", open)
 	}
 	return nil
 }
@@ -264,7 +153,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		return Agreement{}, err
 	}
 	var accepted Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
 			return err
@@ -286,11 +177,12 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobAccept, a.ID, supplier, s.Now())
+		return send.Add(tx, sending(JobAccept, a.ID, supplier), a.document(jws), s.Now())
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return accepted, nil
 }
 
@@ -329,71 +221,6 @@ func (s *Service) Offered(ctx context.Context, supplier, id string) (Agreement, 
 		At("agreement_id").Do("hanse agreement list, then name one")
 }
 
-// SendAcceptance is the handler of JobAccept.
-func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Partner, j.Key)
-	if err != nil || a.State != Agreed {
-		return err
-	}
-	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return job.Decided(err)
-	}
-	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
-}
-
-// ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
-func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	accepted, _, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if accepted.Reseller != caller || accepted.Supplier != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(s.Self, accepted.ID)
-		if err != nil {
-			return err
-		}
-		if have.Digest != accepted.Digest {
-			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", accepted.ID)
-		}
-		if have.State == Offered {
-			next, err := have.Move(Agreed)
-			if err != nil {
-				return err
-			}
-			next.ResellerJWS, next.UpdatedAt = jws, s.Now()
-			if _, err := tx.Agreements().Put(next); err != nil {
-				return err
-			}
-			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
-				return err
-			}
-			if err := s.activate(tx, s.Self, accepted.ID); err != nil {
-				return err
-			}
-			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
-		}
-		if have.State != Active {
-			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive acceptance of agreement %s: %w", accepted.ID, err)
-	}
-	return Active, nil
-}
-
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
 func (s *Service) activate(tx Tx, supplier, id string) error {
 	a, err := tx.Agreements().Get(supplier, id)
@@ -421,11 +248,6 @@ func (s *Service) activate(tx Tx, supplier, id string) error {
 		}
 	}
 	return nil
-}
-
-// ApplyActive applies the supplier's ledger entry agreement.active.
-func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
-	return s.activate(tx, e.Partner, e.Subject)
 }
 
 // Get reads one; fault.NotFound.
@@ -473,15 +295,6 @@ func (s *Service) partner(ctx context.Context, origin string) (p member.Partner,
 	})
 	if err == nil {
 		err = maySign(p)
-	}
-	return p, err
-}
-
-// calling is partner for a call of it. That our proposal to it is on its way ends by itself, and its call may come again.
-func (s *Service) calling(ctx context.Context, origin string) (member.Partner, error) {
-	p, err := s.partner(ctx, origin)
-	if err != nil && p.State == member.Proposed {
-		err = fault.New(fault.Unavailable, "partnership_state", "our proposal to %s is still on its way", origin).Do("call again")
 	}
 	return p, err
 }

@@ -236,11 +236,33 @@ CREATE TABLE books (
   record bytea NOT NULL
 );
 
+-- What became of the documents that partners submitted, for ever. held_* is the partner's own checkpoint that came with one; an
+-- empty digest is a cancel's that came before its order.
+CREATE TABLE peer_decision (
+  partner text NOT NULL,
+  type text NOT NULL,
+  id text NOT NULL,
+  digest bytea NOT NULL,
+  life bigint NOT NULL,
+  seq bigint NOT NULL,
+  checkpoint text NOT NULL,
+  held_life bigint NOT NULL,
+  held_seq bigint NOT NULL,
+  held_tick bigint NOT NULL,
+  document text NOT NULL,
+  escrow bytea NOT NULL,
+  PRIMARY KEY (partner, type, id)
+);
+CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
+
+-- Jobs that send documents name the subject, of which one is on its way at a time by ascending place; the others have ''.
 CREATE TABLE job (
   id bigint PRIMARY KEY,
   kind text NOT NULL,
   key text NOT NULL,
   partner text NOT NULL,
+  subject text NOT NULL,
+  place bigint NOT NULL,
   state text NOT NULL,
   attempts bigint NOT NULL,
   due_at bigint NOT NULL,
@@ -251,7 +273,8 @@ CREATE TABLE job (
   created_at bigint NOT NULL,
   UNIQUE (kind, partner, key)
 );
-CREATE INDEX job_due ON job (state, partner, due_at);
+CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
+CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
