@@ -209,7 +209,7 @@ func TestAFloodEndsItsStreamBeforeItIsVerified(t *testing.T) {
 	h := &flooder{}
 	s, l, books, goods, partner := market(t, h)
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
-	page, err := s.Book.Tail(t.Context(), reseller, 0, 10)
+	page, err := s.Book.Tail(t.Context(), reseller, ledger.Position{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
