@@ -199,7 +199,7 @@ func (s *side) books() (b books) {
 			return err
 		}
 		for _, p := range b.Partners {
-			entries, err := tx.Ledger().Entries(p.Origin, ledger.Own, 0, 99)
+			entries, err := tx.Ledger().Entries(p.Origin, ledger.Own, ledger.Position{}, 99)
 			if err != nil {
 				return err
 			}

@@ -20,11 +20,13 @@ import (
 type LedgerPage struct {
 	Entries    [][]byte
 	Checkpoint string
+	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
+	Seen string
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
 type LedgerLink interface {
-	TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(LedgerPage) error) error
+	TailLedger(ctx context.Context, partner string, after ledger.Position, fn func(LedgerPage) error) error
 }
 
 // Check finds the kinds that no handler is registered for: a forgotten one is a defect that stops the start.
@@ -60,11 +62,13 @@ type LedgerReader struct {
 // maxEntries bounds one page of a partner; ours have fewer.
 const maxEntries = 500
 
-// Read takes one page of a tail that proved the partner's log up to the sequence number after (at its start: that was asked
-// for with it), and returns how far it is proved and applied now. An error means that nothing of the page was applied;
-// fault.Conflict with reason ledger_fork, ledger_rewound or ledger_gap means that the partner's log contradicts what it
-// signed before.
-func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after int64, page LedgerPage) (int64, error) {
+// Read takes one page of a tail that proved the partner's log up to a place (at its start: that was asked for with it), and
+// returns how far it is proved and applied now. What else is given is written in the transaction that applies the page, in one
+// of its own where nothing of the page is new. An error means that nothing was applied or written; fault.Conflict with reason
+// ledger_fork, ledger_rewound or ledger_gap means that the partner's log contradicts what it signed before.
+func (r *LedgerReader) Read(
+	ctx context.Context, partner member.Partner, after ledger.Position, page LedgerPage, also ...func(tx Tx) error,
+) (ledger.Position, error) {
 	if len(page.Entries) > maxEntries {
 		return after, fault.New(fault.Invalid, "page_too_large", "a page of %s has %d entries, more than %d", partner.Origin, len(page.Entries), maxEntries)
 	}
@@ -72,21 +76,21 @@ func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after i
 	if err != nil {
 		return after, err
 	}
-	if cp.Seq < after {
-		return after, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %d; it had signed %d before", partner.Origin, cp.Seq, after)
+	if cp.Position().Compare(after) < 0 {
+		return after, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %s; it had signed %s before", partner.Origin, cp.Position(), after)
 	}
-	if err := unit.Fresh(func() error { return r.read(ctx, partner, cp, page) }); err != nil {
+	if err := unit.Fresh(func() error { return r.read(ctx, partner, cp, page, also) }); err != nil {
 		return after, err
 	}
-	return cp.Seq, nil
+	return cp.Position(), nil
 }
 
 // read verifies a page from where our copy stands and applies what is new; unit.ErrStale where another replica applied entries
 // since.
-func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledger.Checkpoint, page LedgerPage) error {
+func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledger.Checkpoint, page LedgerPage, also []func(tx Tx) error) error {
 	var from place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		from, err = r.place(tx, partner.Origin, cp.Seq)
+		from, err = r.place(tx, partner.Origin, cp.Position())
 		return err
 	})
 	if err != nil {
@@ -96,7 +100,7 @@ func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledg
 	if err != nil {
 		return err
 	}
-	if entries == nil {
+	if entries == nil && len(also) == 0 {
 		r.lag(partner.Origin, 0)
 		r.tailed(partner.Origin)
 		return nil
@@ -104,28 +108,22 @@ func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledg
 	r.lag(partner.Origin, len(entries))
 	r.Fail.Hit("retail.feed.before_commit")
 	var parked []ledger.Parked
-	err = r.Work.Do(ctx, func(tx Tx) error {
-		parked = parked[:0]
-		now, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
+	err = r.Work.Do(ctx, func(tx Tx) (err error) {
+		parked, err = r.write(tx, partner.Origin, from, entries)
 		if err != nil {
 			return err
 		}
-		if now.Seq != from.seq {
-			return unit.ErrStale
-		}
-		for _, e := range entries {
-			if err := r.store(tx, e); err != nil {
+		if entries != nil {
+			if err := tx.Ledger().SetCheckpoint(partner.Origin, cp, page.Checkpoint); err != nil {
 				return err
 			}
-			p, err := r.apply(tx, e)
-			if err != nil {
+		}
+		for _, fn := range also {
+			if err := fn(tx); err != nil {
 				return err
 			}
-			if p != nil {
-				parked = append(parked, *p)
-			}
 		}
-		return tx.Ledger().SetCheckpoint(partner.Origin, cp.Seq, page.Checkpoint)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("apply ledger of %s: %w", partner.Origin, err)
@@ -141,28 +139,54 @@ func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledg
 	return nil
 }
 
+// write stores the entries and applies or parks each.
+func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger.Entry) (parked []ledger.Parked, err error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	_, err = tx.Ledger().Advance(partner, ledger.Theirs, func(at ledger.Position, _ [32]byte) ([]ledger.Entry, error) {
+		if at != from.at {
+			return nil, fmt.Errorf("the log moved to %s: %w", at, unit.ErrStale)
+		}
+		return entries, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		p, err := r.apply(tx, e)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			parked = append(parked, *p)
+		}
+	}
+	return parked, nil
+}
+
 // place is where our copy of a partner's log stands.
 type place struct {
-	seq  int64
+	at   ledger.Position
 	hash [32]byte
 	// past is our hash at the checkpoint where we are beyond it: another replica was faster.
 	past [32]byte
 }
 
-func (r *LedgerReader) place(tx Tx, partner string, checkpoint int64) (place, error) {
+func (r *LedgerReader) place(tx Tx, partner string, checkpoint ledger.Position) (place, error) {
 	head, err := tx.Ledger().Head(partner, ledger.Theirs)
 	if err != nil {
 		return place{}, err
 	}
-	at := place{seq: head.Seq, hash: head.Hash, past: ledger.Genesis(trust.PartnershipID(r.Self, partner))}
-	if checkpoint > 0 && checkpoint < head.Seq {
+	p := place{at: head.Position(), hash: head.Hash, past: ledger.Genesis(trust.PartnershipID(r.Self, partner))}
+	if checkpoint.Seq > 0 && checkpoint.Compare(p.at) < 0 {
 		e, err := tx.Ledger().Entry(partner, ledger.Theirs, checkpoint)
 		if err != nil {
 			return place{}, err
 		}
-		at.past = e.Hash
+		p.past = e.Hash
 	}
-	return at, nil
+	return p, nil
 }
 
 func (r *LedgerReader) lag(partner string, entries int) {
@@ -179,14 +203,14 @@ func (r *LedgerReader) tailed(partner string) {
 
 // verify proves the chain from our place to the checkpoint. It returns nil for a heartbeat and for what we have.
 func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) ([]ledger.Entry, error) {
-	seq, hash := from.seq, from.hash
+	seq, hash := from.at.Seq, from.hash
 	var entries []ledger.Entry
 	for _, raw := range page.Entries {
 		e, err := ledger.Decode(raw)
 		if err != nil {
 			return nil, err
 		}
-		if e.Seq <= from.seq {
+		if e.Seq <= from.at.Seq {
 			continue
 		}
 		if e.Seq != seq+1 || e.Prev != hash {
@@ -208,16 +232,6 @@ func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) (
 	return entries, nil
 }
 
-func (r *LedgerReader) store(tx Tx, e ledger.Entry) error {
-	_, err := tx.Ledger().Advance(e.Partner, ledger.Theirs, func(seq int64, _ [32]byte) (ledger.Entry, error) {
-		if seq != e.Seq {
-			return ledger.Entry{}, fmt.Errorf("the log moved to %d: %w", seq, unit.ErrStale)
-		}
-		return e, nil
-	})
-	return err
-}
-
 // apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
@@ -227,7 +241,7 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	}
 	reason := ""
 	if len(waiting) > 0 {
-		reason = fmt.Sprintf("queues behind entry %d", waiting[0].Seq)
+		reason = fmt.Sprintf("queues behind entry %s", waiting[0].Position())
 	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
 		if again(err) {
 			return nil, err
@@ -243,7 +257,7 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 
 // park has an entry wait for an operator. The reason may hold what the partner wrote.
 func (r *LedgerReader) park(tx Tx, e ledger.Entry, reason string) (ledger.Parked, error) {
-	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Seq: e.Seq, Reason: text.Foreign(reason), At: r.Now()}
+	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Life: e.Life, Seq: e.Seq, Reason: text.Foreign(reason), At: r.Now()}
 	return p, tx.Ledger().Park(p)
 }
 
@@ -283,10 +297,10 @@ func (r *LedgerReader) Feed() Feed {
 
 // once tails the ledger from where our copy ends.
 func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome {
-	var after int64
+	var after ledger.Position
 	err := r.Work.View(ctx, func(tx Tx) error {
 		head, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
-		after = head.Seq
+		after = head.Position()
 		return err
 	})
 	if err != nil {
@@ -295,7 +309,7 @@ func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome
 	var got Outcome
 	got.Err = r.Link.TailLedger(ctx, partner.Origin, after, func(p LedgerPage) error {
 		upTo, err := r.Read(ctx, partner, after, p)
-		got.News = got.News || upTo > after
+		got.News = got.News || upTo.Compare(after) > 0
 		got.Refused = refused(err)
 		after = upTo
 		return err

@@ -48,7 +48,7 @@ func newParty(t *testing.T, origin string) *party {
 
 func (p *party) page(t *testing.T, to string, after int64, limit int) federation.LedgerPage {
 	t.Helper()
-	page, err := p.Book.Tail(context.Background(), to, after, limit)
+	page, err := p.Book.Tail(context.Background(), to, ledger.Position{Seq: after}, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,13 +131,13 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	s.Append(reseller, "order.invented", "order-3")
 	s.Append(reseller, ledger.OrderCompleted, "order-1")
 	s.Append(reseller, ledger.OrderCompleted, "order-2")
-	if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	// The fault is gone, but what came later must not overtake what is parked.
 	delete(a.refuse, "order-1")
 	s.Append(reseller, ledger.OrderHeld, "order-1")
-	if _, err := reader.Read(ctx, partner, 5, s.page(t, reseller, 5, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, ledger.Position{Seq: 5}, s.page(t, reseller, 5, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"order.accepted order-2", "order.completed order-2"}; !slices.Equal(a.applied, want) {
@@ -180,11 +180,11 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
 	page := s.page(t, reseller, 0, 10)
 	for range 2 {
-		if _, err := reader.Read(context.Background(), partner, 0, page); err != nil {
+		if _, err := reader.Read(context.Background(), partner, ledger.Position{}, page); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := reader.Read(context.Background(), partner, 1, s.page(t, reseller, 1, 10)); err != nil {
+	if _, err := reader.Read(context.Background(), partner, ledger.Position{Seq: 1}, s.page(t, reseller, 1, 10)); err != nil {
 		t.Fatalf("a heartbeat: %v", err)
 	}
 	if len(a.applied) != 1 {
@@ -201,7 +201,7 @@ func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
 	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
 	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
-	if _, err := reader.Read(context.Background(), partner, 0, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
+	if _, err := reader.Read(context.Background(), partner, ledger.Position{}, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("error is %v", err)
 	}
 }
@@ -251,12 +251,12 @@ func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
 			s, r, a, reader, partner := setUp(t)
 			ctx := context.Background()
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
-			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+			if _, err := reader.Read(ctx, partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
 			s.Append(reseller, ledger.OrderAccepted, "order-2")
 			s.Append(reseller, ledger.OrderAccepted, "order-3")
-			_, err := reader.Read(ctx, partner, 1, c.page(t, s, &partner))
+			_, err := reader.Read(ctx, partner, ledger.Position{Seq: 1}, c.page(t, s, &partner))
 			if fault.ReasonOf(err) != c.reason {
 				t.Fatalf("error is %v, want reason %s", err, c.reason)
 			}
@@ -297,9 +297,9 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 			a.refuse["order-1"] = c.err
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			s.Append(reseller, ledger.OrderAccepted, "order-2")
-			upTo, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 10))
-			if stopped := err != nil; stopped != c.stops || stopped != (upTo == 0) {
-				t.Fatalf("read up to %d, %v", upTo, err)
+			upTo, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 10))
+			if stopped := err != nil; stopped != c.stops || stopped != (upTo.Seq == 0) {
+				t.Fatalf("read up to %s, %v", upTo, err)
 			}
 			err = r.Store.View(t.Context(), func(tx *store.Tx) error {
 				parked, err := tx.Ledger().ParkedAll(supplier)
@@ -348,11 +348,11 @@ func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
 			for _, subject := range []string{"order-1", "order-2", "order-3"} {
 				s.Append(reseller, ledger.OrderAccepted, subject)
 			}
-			if _, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, int(c.have))); err != nil {
+			if _, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, int(c.have))); err != nil {
 				t.Fatal(err)
 			}
 			page := c.page(t, s)
-			_, err := reader.Read(t.Context(), partner, c.asked, page)
+			_, err := reader.Read(t.Context(), partner, ledger.Position{Seq: c.asked}, page)
 			if fault.ReasonOf(err) != c.reason || (c.reason == "") != (err == nil) {
 				t.Fatalf("error is %v, want reason %q", err, c.reason)
 			}
@@ -393,13 +393,13 @@ func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
 		slower := &federation.LedgerReader{Self: reseller, Handlers: a.handlers(), Now: markettest.Noon}
 		slower.Work = racing[federation.Tx]{store.For[federation.Tx](r.Store), func() {
 			once.Do(func() {
-				if _, err := faster.Read(t.Context(), partner, 0, s.page(t, reseller, 0, ahead)); err != nil {
+				if _, err := faster.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, ahead)); err != nil {
 					t.Error(err)
 				}
 			})
 		}}
-		if upTo, err := slower.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 2)); err != nil || upTo != 2 {
-			t.Errorf("%d ahead: read up to %d, %v", ahead, upTo, err)
+		if upTo, err := slower.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 2)); err != nil || upTo.Seq != 2 {
+			t.Errorf("%d ahead: read up to %s, %v", ahead, upTo, err)
 		}
 		if len(a.applied) != max(2, ahead) {
 			t.Errorf("%d ahead: applied %v", ahead, a.applied)

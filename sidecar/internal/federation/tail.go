@@ -38,7 +38,7 @@ func (f *LedgerFeed) Begin(ctx context.Context, partner, seen string) error {
 	return nil
 }
 
-// Page reads our entries towards a partner after a sequence number.
-func (f *LedgerFeed) Page(ctx context.Context, partner string, afterSeq int64, limit int) (ledger.Page, error) {
-	return f.Book.Tail(ctx, partner, afterSeq, limit)
+// Page reads our entries towards a partner after a place.
+func (f *LedgerFeed) Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error) {
+	return f.Book.Tail(ctx, partner, after, limit)
 }

@@ -13,13 +13,21 @@ import (
 type Checkpoint struct {
 	Issuer   string `json:"iss"`
 	Audience string `json:"aud"`
+	Life     int64  `json:"life"`
 	Seq      int64  `json:"seq"`
 	Hash     string `json:"hash"`
+	// Tick is the issuer's slow counter: the later of two checkpoints at one place has the higher one.
+	Tick int64 `json:"tick"`
 }
 
-// Checkpoint signs the point of our log towards a partner at which entry stands. Call it after the commit.
-func (b *Book) Checkpoint(partner string, seq int64, hash [32]byte) (string, error) {
-	payload, err := json.Marshal(Checkpoint{Issuer: b.Self, Audience: partner, Seq: seq, Hash: hex.EncodeToString(hash[:])})
+// Position is the place that was signed.
+func (c Checkpoint) Position() Position { return Position{c.Life, c.Seq} }
+
+// Checkpoint signs a place of our log towards a partner and the hash there. Call it after the commit.
+func (b *Book) Checkpoint(partner string, at Position, hash [32]byte) (string, error) {
+	payload, err := json.Marshal(Checkpoint{
+		Issuer: b.Self, Audience: partner, Life: at.Life, Seq: at.Seq, Hash: hex.EncodeToString(hash[:]), Tick: b.tick.Load(),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -36,7 +44,7 @@ func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoin
 	if err := signed.Decode(payload, &c); err != nil {
 		return Checkpoint{}, err
 	}
-	if c.Issuer != issuer || c.Audience != audience || c.Seq < 0 {
+	if c.Issuer != issuer || c.Audience != audience || c.Life < 0 || c.Seq < 0 || c.Tick < 0 {
 		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
 	}
 	return c, nil

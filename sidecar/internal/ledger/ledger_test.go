@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"go/parser"
+	"go/token"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,4 +77,21 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("accepted bytes were changed: %q", raw)
 		}
 	})
+}
+
+func TestTheTableOfKindsHasThemAll(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []Kind
+	for line := range strings.Lines(file.Doc.Text()) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(line, "\t") && fields[0] != "kind" {
+			listed = append(listed, Kind(fields[0]))
+		}
+	}
+	if !slices.Equal(listed, Kinds()) {
+		t.Errorf("the table has %v, the code %v", listed, Kinds())
+	}
 }

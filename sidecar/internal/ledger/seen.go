@@ -116,7 +116,7 @@ func AcceptSeen(tx Tx, partner string, p Proof) error {
 	if err != nil || head.SeenCheckpoint == p.JWS {
 		return err
 	}
-	e, err := tx.Ledger().Entry(partner, Own, p.Seq)
+	e, err := tx.Ledger().Entry(partner, Own, p.Position())
 	if fault.Is(err, fault.NotFound) {
 		return ErrRecovering
 	}
@@ -124,7 +124,7 @@ func AcceptSeen(tx Tx, partner string, p Proof) error {
 		return err
 	}
 	if hex.EncodeToString(e.Hash[:]) != p.Hash {
-		return fault.New(fault.Precondition, "ledger_fork", "sequence number %d has another hash here; no new business until both operators close the fork", p.Seq)
+		return fault.New(fault.Precondition, "ledger_fork", "sequence number %s has another hash here; no new business until both operators close the fork", p.Position())
 	}
-	return tx.Ledger().SetSeen(partner, p.Seq, p.JWS)
+	return tx.Ledger().SetSeen(partner, p.Checkpoint, p.JWS)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -179,7 +180,7 @@ func stream[T any](ctx context.Context, l *Link, partner string, open func(conte
 }
 
 // TailLedger implements federation.LedgerLink.
-func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
+func (l *Link) TailLedger(ctx context.Context, partner string, after ledger.Position, fn func(federation.LedgerPage) error) error {
 	seen, err := l.Book.SeenCheckpoint(ctx, partner)
 	if err != nil {
 		return err
@@ -187,10 +188,10 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
-			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
+			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen}))
 		},
 		func(m *peerv1.TailResponse) error {
-			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint()})
+			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint()})
 		})
 }
 

@@ -17,6 +17,7 @@ import (
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
@@ -117,7 +118,7 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 			"access":  func() error { _, err := l.AccessData(t.Context(), partner, "a", "s"); return err },
 			"confirm": func() error { return l.ConfirmAccess(t.Context(), partner, "a", "d") },
 			"tail": func() error {
-				return l.TailLedger(t.Context(), partner, 0, func(federation.LedgerPage) error { return nil })
+				return l.TailLedger(t.Context(), partner, ledger.Position{}, func(federation.LedgerPage) error { return nil })
 			},
 			"watch": func() error {
 				return l.WatchCatalog(t.Context(), partner, nil, func(federation.CatalogPage) error { return nil })

@@ -88,7 +88,7 @@ func (s *Service) stored(tx Tx, r *received) (ledger.Entry, error) {
 	if !bytes.Equal(have.PayloadDigest, r.digest) {
 		return ledger.Entry{}, fault.New(fault.Conflict, "order_conflict", "order %s was decided with other content", r.document.ID).At("document")
 	}
-	return tx.Ledger().Entry(r.Partner, ledger.Own, have.DecisionSeq)
+	return tx.Ledger().Entry(r.Partner, ledger.Own, ledger.Position{Seq: have.DecisionSeq})
 }
 
 // verdict is what the facts come to.

@@ -63,7 +63,7 @@ func (s *Service) Receive(ctx context.Context, c ReceiveCommand) (order.Receipt,
 		return order.Receipt{}, fmt.Errorf("receive order %s: %w", r.document.ID, err)
 	}
 	s.Fail.Hit("resale.place.after_commit")
-	checkpoint, err := s.Book.Checkpoint(c.Partner, entry.Seq, entry.Hash)
+	checkpoint, err := s.Book.Checkpoint(c.Partner, entry.Position(), entry.Hash)
 	if err != nil {
 		return order.Receipt{}, err
 	}

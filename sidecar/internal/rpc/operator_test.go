@@ -142,12 +142,12 @@ func (fakeDesk) Offering(_ context.Context, id string) (catalog.Offering, error)
 
 func (f fakeDesk) VerifyLedgers(context.Context, string) ([]ledger.Verify, error) {
 	return []ledger.Verify{
-		{Partner: supplier, Direction: ledger.Own, Entries: 3, CheckpointSeq: 3},
+		{Partner: supplier, Direction: ledger.Own, Entries: 3, Checkpoint: ledger.Position{Seq: 3}},
 		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems},
 	}, nil
 }
 
-func (fakeDesk) Entries(context.Context, string, ledger.Direction, int64, int) ([]ledger.Entry, error) {
+func (fakeDesk) Entries(context.Context, string, ledger.Direction, ledger.Position, int) ([]ledger.Entry, error) {
 	return []ledger.Entry{{Bytes: []byte(`{"seq":1}`)}}, nil
 }
 

@@ -82,16 +82,16 @@ func (p *peer) ConfirmAccess(_ context.Context, caller, agreementID, document st
 	return nil
 }
 
-func (l peerLedger) Page(_ context.Context, _ string, after int64, limit int) (ledger.Page, error) {
+func (l peerLedger) Page(_ context.Context, _ string, after ledger.Position, limit int) (ledger.Page, error) {
 	p := l.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	page := ledger.Page{LastSeq: int64(p.entries)}
-	for seq := after + 1; seq <= int64(p.entries) && len(page.Entries) < limit; seq++ {
-		page.Entries, page.LastSeq = append(page.Entries, fmt.Appendf(nil, "entry %d", seq)), seq
+	page := ledger.Page{Last: ledger.Position{Seq: int64(p.entries)}}
+	for seq := after.Seq + 1; seq <= int64(p.entries) && len(page.Entries) < limit; seq++ {
+		page.Entries, page.Last.Seq = append(page.Entries, fmt.Appendf(nil, "entry %d", seq)), seq
 	}
-	page.More = page.LastSeq < int64(p.entries)
-	page.Checkpoint = fmt.Sprintf("checkpoint %d", page.LastSeq)
+	page.More = page.Last.Seq < int64(p.entries)
+	page.Checkpoint = fmt.Sprintf("checkpoint %d", page.Last.Seq)
 	return page, nil
 }
 

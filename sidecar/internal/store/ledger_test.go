@@ -26,9 +26,14 @@ func withPartner(t *testing.T, s *store.Store) {
 }
 
 func advance(tx *store.Tx, dir ledger.Direction, subject string) (ledger.Entry, error) {
-	return tx.Ledger().Advance(them, dir, func(seq int64, prev [32]byte) (ledger.Entry, error) {
-		return entryOf(seq, prev, subject), nil
+	all, err := tx.Ledger().Advance(them, dir, func(after ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+		after.Seq++
+		return []ledger.Entry{entryOf(after, prev, subject)}, nil
 	})
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	return all[0], nil
 }
 
 func TestLedgerIsOneChain(t *testing.T) {
@@ -59,16 +64,16 @@ func TestLedgerIsOneChain(t *testing.T) {
 			t.Fatalf("the chain is broken: %+v, %+v", one, two)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Entry{one, two}, must(tx.Ledger().Entries(them, ledger.Own, 0, 10))); diff != "" {
+			if diff := cmp.Diff([]ledger.Entry{one, two}, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, 10))); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff([]ledger.Entry{two}, must(tx.Ledger().Entries(them, ledger.Own, 1, 10))); diff != "" {
+			if diff := cmp.Diff([]ledger.Entry{two}, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{Seq: 1}, 10))); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(two, must(tx.Ledger().Entry(them, ledger.Own, 2))); diff != "" {
+			if diff := cmp.Diff(two, must(tx.Ledger().Entry(them, ledger.Own, ledger.Position{Seq: 2}))); diff != "" {
 				t.Error(diff)
 			}
-			_, err := tx.Ledger().Entry(them, ledger.Own, 3)
+			_, err := tx.Ledger().Entry(them, ledger.Own, ledger.Position{Seq: 3})
 			wantKind(t, err, fault.NotFound, "ledger_entry_not_found")
 			return nil
 		})
@@ -80,10 +85,11 @@ func TestLedgerIsOneChain(t *testing.T) {
 		}
 		for name, spoil := range bad {
 			err := s.Do(t.Context(), func(tx *store.Tx) error {
-				_, err := tx.Ledger().Advance(them, ledger.Own, func(seq int64, prev [32]byte) (ledger.Entry, error) {
-					e := entryOf(seq, prev, "x")
+				_, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+					after.Seq++
+					e := entryOf(after, prev, "x")
 					spoil(&e)
-					return e, nil
+					return []ledger.Entry{e}, nil
 				})
 				return err
 			})
@@ -92,7 +98,7 @@ func TestLedgerIsOneChain(t *testing.T) {
 			}
 		}
 		err := s.Do(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Ledger().Advance(them, ledger.Own, func(int64, [32]byte) (ledger.Entry, error) { return ledger.Entry{}, errStop })
+			_, err := tx.Ledger().Advance(them, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) { return nil, errStop })
 			return err
 		})
 		if !errors.Is(err, errStop) {
@@ -113,18 +119,18 @@ func TestCheckpointsOnlyGoForward(t *testing.T) {
 		withPartner(t, s)
 		do(t, s, func(tx *store.Tx) error {
 			must(advance(tx, ledger.Theirs, "a"))
-			must(0, tx.Ledger().SetCheckpoint(them, 1, "checkpoint 1"))
-			must(0, tx.Ledger().SetSeen(them, 5, "seen 5"))
-			return tx.Ledger().SetSeen(them, 4, "seen 4")
+			must(0, tx.Ledger().SetCheckpoint(them, ledger.Checkpoint{Seq: 1, Tick: 3}, "checkpoint 1"))
+			must(0, tx.Ledger().SetSeen(them, ledger.Checkpoint{Seq: 5, Tick: 2}, "seen 5"))
+			return tx.Ledger().SetSeen(them, ledger.Checkpoint{Seq: 4, Tick: 9}, "seen 4")
 		})
-		if err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(them, 7, "ahead") }); err == nil {
+		if err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(them, ledger.Checkpoint{Seq: 7}, "ahead") }); err == nil {
 			t.Error("a checkpoint beyond our copy was stored")
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 {
+			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 || h.Tick != 3 {
 				t.Errorf("theirs: %+v", h)
 			}
-			if h := must(tx.Ledger().Head(them, ledger.Own)); h.SeenSeq != 5 || h.SeenCheckpoint != "seen 5" || h.Seq != 0 {
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seen.Seq != 5 || h.Tick != 2 || h.SeenCheckpoint != "seen 5" || h.Seq != 0 {
 				t.Errorf("own: %+v", h)
 			}
 			return nil
@@ -153,7 +159,7 @@ func TestParkedEntries(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", 3) })
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", ledger.Position{Seq: 3}) })
 		view(t, s, func(tx *store.Tx) error {
 			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
 				t.Error(diff)
@@ -182,7 +188,7 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 				default:
 				}
 				err := s.View(t.Context(), func(tx *store.Tx) error {
-					entries, err := tx.Ledger().Entries(them, ledger.Own, cursor, 50)
+					entries, err := tx.Ledger().Entries(them, ledger.Own, ledger.Position{Seq: cursor}, 50)
 					for _, e := range entries {
 						if e.Seq != cursor+1 {
 							return fmt.Errorf("read %d after %d", e.Seq, cursor)
@@ -221,7 +227,7 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			all := must(tx.Ledger().Entries(them, ledger.Own, 0, writers*each))
+			all := must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, writers*each))
 			prev := sha256.Sum256([]byte("partnership"))
 			for i, e := range all {
 				if e.Seq != int64(i+1) || e.Prev != prev {

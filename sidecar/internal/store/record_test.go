@@ -579,11 +579,11 @@ func TestAPartnerGoesWithWhatItOffered(t *testing.T) {
 	})
 }
 
-func entryOf(seq int64, prev [32]byte, subject string) ledger.Entry {
+func entryOf(at ledger.Position, prev [32]byte, subject string) ledger.Entry {
 	hash := prev
-	hash[0], hash[1] = byte(seq), byte(seq>>8)|1
+	hash[0], hash[1] = byte(at.Seq), byte(at.Seq>>8)|1
 	return ledger.Entry{
-		Seq: seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
-		Bytes: []byte(fmt.Sprintf(`{"seq":%d}`, seq)),
+		Life: at.Life, Seq: at.Seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
+		Bytes: []byte(fmt.Sprintf(`{"seq":%d}`, at.Seq)),
 	}
 }

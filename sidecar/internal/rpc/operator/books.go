@@ -122,7 +122,7 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 		out.Differences += int64(len(v.Problems))
 		out.Ledgers = append(out.Ledgers, &operatorv1.LedgerVerification{
 			Partner: v.Partner, Direction: string(v.Direction), Entries: v.Entries, Head: hex.EncodeToString(v.Head[:]),
-			CheckpointSeq: v.CheckpointSeq, Problems: v.Problems,
+			CheckpointSeq: v.Checkpoint.Seq, Problems: v.Problems,
 		})
 	}
 	out.Verified = out.Differences == 0
@@ -131,7 +131,7 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 
 // ListEntries implements operatorv1connect.LedgerServiceHandler.
 func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[operatorv1.ListEntriesRequest]) (*connect.Response[operatorv1.ListEntriesResponse], error) {
-	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), req.Msg.GetAfterSeq(),
+	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), ledger.Position{Seq: req.Msg.GetAfterSeq()},
 		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
 	if err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ type (
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)
 		VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error)
-		Entries(ctx context.Context, partner string, dir ledger.Direction, afterSeq int64, limit int) ([]ledger.Entry, error)
+		Entries(ctx context.Context, partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error)
 		Jobs(ctx context.Context, limit int) ([]job.Job, error)
 		RetryJob(ctx context.Context, id int64) error
 	}

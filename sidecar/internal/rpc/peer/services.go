@@ -45,6 +45,6 @@ type (
 	Ledger interface {
 		// Begin takes the checkpoint that the caller countersigned; "" is none.
 		Begin(ctx context.Context, partner, seen string) error
-		Page(ctx context.Context, partner string, afterSeq int64, limit int) (ledger.Page, error)
+		Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error)
 	}
 )

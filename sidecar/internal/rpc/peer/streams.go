@@ -9,6 +9,7 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -84,7 +85,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint()); err != nil {
 		return err
 	}
-	after := req.Msg.GetAfterSeq()
+	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
 	f := h.follow(who, unit.Ledger(who.Origin))
 	f.Look = func(force bool) (sent, done bool, err error) {
 		for {
@@ -101,7 +102,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			}
 			sent = true
 			if fresh {
-				after = page.LastSeq
+				after = page.Last
 			}
 			if !page.More || f.Over(ctx) {
 				return sent, false, nil

@@ -197,9 +197,12 @@ CREATE TABLE provision_step (
 CREATE TABLE ledger_head (
   partner text NOT NULL,
   direction text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   hash bytea NOT NULL,
+  tick bigint NOT NULL,
   checkpoint text NOT NULL,
+  seen_life bigint NOT NULL,
   seen_seq bigint NOT NULL,
   seen_checkpoint text NOT NULL,
   PRIMARY KEY (partner, direction)
@@ -208,20 +211,29 @@ CREATE TABLE ledger_head (
 CREATE TABLE ledger_entry (
   partner text NOT NULL,
   direction text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   subject text NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (partner, direction, seq)
+  PRIMARY KEY (partner, direction, life, seq)
 );
-CREATE INDEX ledger_entry_subject ON ledger_entry (subject);
 
 CREATE TABLE parked_entry (
   partner text NOT NULL,
   subject text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   reason text NOT NULL,
   parked_at bigint NOT NULL,
-  PRIMARY KEY (partner, subject, seq)
+  PRIMARY KEY (partner, subject, life, seq)
+);
+
+-- What is known about both logs of a partnership; no row is level.
+CREATE TABLE books (
+  partner text PRIMARY KEY,
+  state text NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL
 );
 
 CREATE TABLE job (

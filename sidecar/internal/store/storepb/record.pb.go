@@ -1800,6 +1800,74 @@ func (x *LedgerEntry) GetExact() []byte {
 	return nil
 }
 
+type Books struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         int64                  `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Evidence      []byte                 `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Books) Reset() {
+	*x = Books{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Books) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Books) ProtoMessage() {}
+
+func (x *Books) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Books.ProtoReflect.Descriptor instead.
+func (*Books) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Books) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Books) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Books) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Books) GetEvidence() []byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
 type PortalClient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1814,7 +1882,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1894,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1907,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PortalClient) GetName() string {
@@ -2089,7 +2157,12 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04prev\x18\x04 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\fR\x05exact\"\xbb\x01\n" +
+	"\x05exact\x18\x06 \x01(\fR\x05exact\"g\n" +
+	"\x05Books\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bevidence\x18\x04 \x01(\fR\bevidence\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
@@ -2113,7 +2186,7 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
@@ -2133,9 +2206,10 @@ var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*StepSecret)(nil),      // 15: hanse.store.v1.StepSecret
 	(*Subscription)(nil),    // 16: hanse.store.v1.Subscription
 	(*LedgerEntry)(nil),     // 17: hanse.store.v1.LedgerEntry
-	(*PortalClient)(nil),    // 18: hanse.store.v1.PortalClient
-	nil,                     // 19: hanse.store.v1.StepSecret.OutputsEntry
-	nil,                     // 20: hanse.store.v1.StepSecret.SensitiveEntry
+	(*Books)(nil),           // 18: hanse.store.v1.Books
+	(*PortalClient)(nil),    // 19: hanse.store.v1.PortalClient
+	nil,                     // 20: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 21: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
 	2,  // 0: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
@@ -2147,8 +2221,8 @@ var file_hanse_store_v1_record_proto_depIdxs = []int32{
 	9,  // 6: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
 	11, // 7: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
 	10, // 8: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
-	19, // 9: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
-	20, // 10: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	20, // 9: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	21, // 10: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
 	9,  // 11: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
 	12, // [12:12] is the sub-list for method output_type
 	12, // [12:12] is the sub-list for method input_type
@@ -2169,7 +2243,7 @@ func file_hanse_store_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
