@@ -142,11 +142,11 @@ func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 			m["agreement"], c.AgreementID = "agr-none", "agr-none"
 		}},
 		{"a negative quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = -1 }},
-		{"an overflowing quantity", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = int64(1) << 62 }},
+		{"an overflowing quantity", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = int64(1) << 62 }},
 		{"a quantity that is no integer", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["quantity"] = 1.5 }},
 		{"a subscription id of somebody else", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["subscription"] = "sub-mine" }},
 		{"an unknown action", buyer, "order_action_unknown", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { m["action"] = "modify" }},
-		{"no date to decide by", buyer, "order_document_invalid", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { delete(m, "accept_by") }},
+		{"no date to decide by", buyer, "document_malformed", fault.Invalid, func(m map[string]any, _ *resale.ReceiveCommand) { delete(m, "accept_by") }},
 		{"a countersigned checkpoint that nobody signed", buyer, "document_signature_invalid", fault.Unauthenticated, func(_ map[string]any, c *resale.ReceiveCommand) { c.Seen = "forged" }},
 		{"inputs beyond the limit", buyer, "inputs_too_large", fault.Invalid, func(_ map[string]any, c *resale.ReceiveCommand) { c.Inputs = make([]byte, order.MaxInputsBytes+1) }},
 	}

@@ -3,11 +3,8 @@
 package signed
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -21,8 +18,10 @@ const (
 	Peering       = "hanse-peering+jwt"
 	Agreement     = "hanse-agreement+jwt"
 	Order         = "hanse-order+jwt"
+	Cancel        = "hanse-cancel+jwt"
 	Checkpoint    = "hanse-checkpoint+jwt"
 	Seen          = "hanse-seen+jwt"
+	Compare       = "hanse-compare+jwt"
 	CatalogPage   = "hanse-catalog-page+jwt"
 	AccessReceipt = "hanse-access-receipt+jwt"
 )
@@ -46,19 +45,6 @@ func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
 		return nil, invalid.Because(err)
 	}
 	return payload, nil
-}
-
-// Decode reads a verified payload: unknown fields are kept out of reach, not refused (N+1 may send them), but the bytes must
-// be one JSON object; null, which Unmarshal takes for anything, is none.
-func Decode(payload []byte, into any) error {
-	err := json.Unmarshal(payload, into)
-	if err == nil && bytes.Equal(bytes.TrimSpace(payload), []byte("null")) {
-		err = errors.New("null is not an object")
-	}
-	if err != nil {
-		return fault.New(fault.Invalid, "document_malformed", "the document's payload is not the JSON that its type asks for").Because(err)
-	}
-	return nil
 }
 
 // Digest is the lower-case hex SHA-256.
