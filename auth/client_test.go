@@ -198,6 +198,7 @@ func TestOneRetryWhereItHelps(t *testing.T) {
 		{"clock_skew", 401, 1, true},
 		{"proof_predates_cache", 401, 1, true},
 		{"token_expired", 401, 2, true},
+		{"token_from_future", 401, 2, true},
 		{"token_key", 401, 2, true},
 		{"token_revoked", 401, 2, true},
 		{"scope_missing", 403, 1, false},

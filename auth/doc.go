@@ -23,6 +23,8 @@
 // That A controls its host is all that the exchange proves, and all that a stranger needs to ask for a partnership; what a
 // partner may do is decided by Grants when a token is issued and by Relation at every call.
 //
+// Answers carry the server's time in a header of our own (package clock), in which callers stamp iat; windows stay narrow so.
+//
 // Every refusal is a *refusal.Error with a stable reason, listed in errors.go of the package that refuses. An outage of ours
 // is Unavailable (503), never the caller's fault. Without the replay cache nothing is accepted.
 //

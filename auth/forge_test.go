@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/hanse-market/hanse/auth/clock"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 )
@@ -222,6 +223,11 @@ func do(t testing.TB, browser *http.Client, r *http.Request) answer {
 	}
 	if a.reason != response.Header.Get("Hanse-Reason") {
 		t.Errorf("the body says %q, the header %q", a.reason, response.Header.Get("Hanse-Reason"))
+	}
+	_, told := clock.Read(response.Header)
+	document := r.Method == http.MethodGet && a.reason == ""
+	if uncached := response.Header.Get("Cache-Control") == "no-store"; told == document || uncached == document {
+		t.Errorf("%d %s: all answers but documents tell the time, to no cache: %v", a.status, a.reason, response.Header)
 	}
 	return a
 }

@@ -51,19 +51,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// clock is shared by all members of a world.
-type clock struct {
+// worldClock is shared by all members of a world.
+type worldClock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-func (c *clock) Now() time.Time {
+func (c *worldClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) advance(d time.Duration) {
+func (c *worldClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -190,7 +190,7 @@ func (g *grants) count() int {
 // world is a few members on loopback with one CA and one clock.
 type world struct {
 	t     testing.TB
-	clock *clock
+	clock *worldClock
 	pool  *x509.CertPool
 	ca    *x509.Certificate
 	caKey *ecdsa.PrivateKey
@@ -199,7 +199,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	// The fake clock starts in the present, because certificates are checked by the real one.
-	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}, pool: x509.NewCertPool()}
+	w := &world{t: t, clock: &worldClock{now: time.Now().Truncate(time.Second)}, pool: x509.NewCertPool()}
 	w.caKey = newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, NotBefore: time.Now().Add(-time.Hour),
@@ -253,7 +253,6 @@ type host struct {
 	hits      map[string]int
 	handler   http.Handler
 	browser   *http.Client
-	now       func() time.Time
 }
 
 func (w *world) host(name string) *host {
@@ -273,9 +272,6 @@ func (w *world) host(name string) *host {
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
-	if h.now != nil {
-		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
-	}
 	h.hits[r.URL.Path]++
 	next := http.Handler(h.overrides[r.URL.Path])
 	if h.overrides[r.URL.Path] == nil {
@@ -327,7 +323,7 @@ const agreementOfA = "agr_a"
 func (w *world) member(name string) *member {
 	w.t.Helper()
 	m := &member{host: w.host(name), w: w, store: newKeyStore()}
-	m.hot, m.host.now = newHot(m.now), m.now
+	m.hot = newHot(m.now)
 	m.grants = &grants{answer: func(r authserver.GrantRequest) (authserver.Granted, error) {
 		if r.Agreement != "" && (r.Agreement != agreementOfA || !strings.HasPrefix(r.Origin, "https://a.localhost:")) {
 			return authserver.Granted{}, refusal.New(refusal.Denied, "agreement_denied", "not your agreement")

@@ -128,6 +128,8 @@ func TestPeerCallsAreRefused(t *testing.T) {
 		{34, "expired, never seen", token(b, func(_, claims object) {
 			claims["iat"], claims["exp"] = w.clock.Now().Unix()-300, w.clock.Now().Unix()
 		}), 401, "token_expired"},
+		{34, "issued in the future, never seen", token(b, body("iat", w.clock.Now().Unix()+11)), 401, "token_from_future"},
+		{34, "lives for longer than an hour", token(b, body("exp", w.clock.Now().Unix()+3601)), 401, "token_malformed"},
 		{34, "living too long", token(b, func(_, claims object) { claims["exp"] = w.clock.Now().Unix() + 86400 }), 401, "token_malformed"},
 		{37, "scope missing", token(b, body("scope", "ledger:read")), 403, "scope_missing"},
 		{37, "scope that only starts alike", token(b, body("scope", "catalog:readall")), 403, "scope_missing"},
@@ -220,6 +222,33 @@ func TestPeerCallsOverTime(t *testing.T) {
 		works(t, call)
 		w.clock.advance(5 * time.Minute)
 		refused(t, again(call), 401, "token_expired")
+	})
+	t.Run(title(34, "issued in the future, seen before"), func(t *testing.T) {
+		pass(t)
+		b.old()
+		call := a.call(b, watch)
+		works(t, call)
+		b.ahead.Store(int64(-11 * time.Second))
+		defer b.ahead.Store(0)
+		late := again(call)
+		late.proof.claims["iat"] = b.now().Unix()
+		refused(t, late, 401, "token_from_future")
+	})
+	t.Run(title(35, "revoked while it lay in the future"), func(t *testing.T) {
+		pass(t)
+		b.old()
+		call := a.call(b, watch)
+		b.ahead.Store(int64(-11 * time.Second))
+		revoke := a.ask(b, "", "")
+		revoke.claims["iat"], revoke.claims["exp"] = b.now().Unix(), b.now().Unix()+60
+		revoke.form.Del("scope")
+		revoke.form.Del("grant_type")
+		revoke.form.Set("token", call.token)
+		if got := revoke.post(t, "/oauth2/revoke"); got.status != http.StatusOK {
+			t.Fatalf("revoke: %d %s", got.status, got.body)
+		}
+		b.ahead.Store(0)
+		refused(t, again(call), 401, "token_revoked")
 	})
 	t.Run(title(35, "revoked jti"), func(t *testing.T) {
 		pass(t)

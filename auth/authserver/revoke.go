@@ -16,7 +16,6 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, "revoke", err)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -30,8 +29,9 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := s.cfg.Now()
 	claims, _, err := bearer.ParseToken(r.PostForm.Get("token"), s.cfg.Origin, s.cfg.Keys, now)
-	if err != nil {
-		return nil // RFC 7009 section 2.2: an invalid token is no error.
+	// RFC 7009 section 2.2: an invalid token is no error. One from the future becomes valid when our clock has caught up.
+	if err != nil && refusal.Reason(err) != bearer.ReasonTokenFuture {
+		return nil
 	}
 	if claims.ClientID != authenticated.GetID() {
 		return refusal.New(refusal.Denied, ReasonTokenForeign, "the token was issued to another client")

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 
+	"github.com/hanse-market/hanse/auth/clock"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keyring"
@@ -120,17 +121,21 @@ func New(cfg Config) (*Server, error) {
 // Handler serves everything of the authorization server. This list is all there is.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc(tokenPath, s.token)
-	mux.HandleFunc(revokePath, s.revoke)
+	mux.Handle(tokenPath, s.stamped(s.token))
+	mux.Handle(revokePath, s.stamped(s.revoke))
 	mux.Handle("GET "+serverMetadataPath, document(s.serverMetadata))
 	mux.Handle("GET "+resourceMetadataPath, document(s.resourceMetadata))
 	mux.Handle("GET "+clientMetadataPath, document(s.clientMetadata))
 	mux.Handle("GET "+tokenKeysPath, document(func() []byte { return s.cfg.Keys.PublicJWKS(keys.Token) }))
 	mux.Handle("GET "+clientKeysPath, document(func() []byte { return s.cfg.Keys.PublicJWKS(keys.Client) }))
+	return mux
+}
+
+// stamped tells callers the clock that judges them. Documents are not stamped: caches keep them.
+func (s *Server) stamped(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Clients learn our clock from Date, so it is the clock that judges them.
-		w.Header().Set("Date", s.cfg.Now().UTC().Format(http.TimeFormat))
-		mux.ServeHTTP(w, r)
+		clock.Stamp(w.Header(), s.cfg.Now())
+		next(w, r)
 	})
 }
 
@@ -150,7 +155,6 @@ func (s *Server) refuse(w http.ResponseWriter, endpoint string, err error) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
 	h.Set(refusal.Header, answer.Reason)
 	if answer.Reason == ReasonMethod {
 		answer.status = http.StatusMethodNotAllowed

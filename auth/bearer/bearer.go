@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/hanse-market/hanse/auth/clock"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
@@ -111,8 +112,8 @@ func FromContext(ctx context.Context) (Principal, bool) {
 // answers the others itself, in the form of the Connect protocol.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Callers learn our clock from Date, so it is the clock that judges them.
-		w.Header().Set("Date", v.cfg.Now().UTC().Format(http.TimeFormat))
+		// Callers learn from it the clock that judges them, refused ones too.
+		clock.Stamp(w.Header(), v.cfg.Now())
 		p, err := v.Verify(r)
 		if err != nil {
 			refused := refusal.Of(err)
@@ -177,6 +178,10 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 		if !now.Before(known.principal.Expires) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenExpired, "the token is expired")
+		}
+		if early(known.issued, now) {
+			v.cache.drop(sum)
+			return nil, refuse(ReasonTokenFuture, "the token is issued in this server's future")
 		}
 		// A key that is no longer published takes its tokens with it at once.
 		if !published(v.cfg.Keys.Public(keys.Token), known.kid) {

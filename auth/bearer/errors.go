@@ -27,6 +27,8 @@ const (
 	ReasonTokenAudience = "token_audience"
 	// ReasonTokenExpired: too old. A fresh token may pass.
 	ReasonTokenExpired = "token_expired"
+	// ReasonTokenFuture: issued in our future, so our clock stepped back since. A fresh token may pass.
+	ReasonTokenFuture = "token_from_future"
 	// ReasonTokenRevoked: revoked. A fresh token may pass.
 	ReasonTokenRevoked = "token_revoked"
 	// ReasonTokenForgotten: issued before the list of revoked tokens was last lost, so that nobody knows whether it was

@@ -94,11 +94,17 @@ func (c Claims) check(origin string, now time.Time) error {
 		return refuse(ReasonTokenUnbound, "the token is bound to no key")
 	case !now.Before(expires):
 		return refuse(ReasonTokenExpired, "the token is expired")
-	case issued.After(now.Add(ahead)) || expires.Sub(issued) > maxLife:
+	case early(issued, now):
+		return refuse(ReasonTokenFuture, "the token is issued in this server's future")
+	case expires.Sub(issued) > maxLife:
 		return refuse(ReasonTokenMalformed, "iat and exp do not fit")
 	}
 	return nil
 }
+
+// early reports whether a token would be issued only later than now. Without this rule a clock that stepped back would make
+// its tokens last longer by the step.
+func early(issued, now time.Time) bool { return issued.After(now.Add(ahead)) }
 
 func (c Claims) agreement() string {
 	if len(c.Details) == 1 {

@@ -60,7 +60,6 @@ func (v *Verifier) writeError(w http.ResponseWriter, r *http.Request, err *refus
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
 	h.Set(refusal.Header, err.Reason)
 	if challenge := v.challenge(err); challenge != "" {
 		h.Set("WWW-Authenticate", challenge)

@@ -100,9 +100,5 @@ func (c *Client) Forget(origin string) {
 	defer c.mu.Unlock()
 	delete(c.metadata, origin)
 	delete(c.clocks, origin)
-	for id := range c.tokens {
-		if id.origin == origin {
-			delete(c.tokens, id)
-		}
-	}
+	c.dropAll(origin)
 }

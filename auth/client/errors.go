@@ -34,10 +34,14 @@ func refuse(reason, text string, args ...any) *refusal.Error {
 	return refusal.New(refusal.Invalid, reason, text, args...)
 }
 
+// reasonAssertionExpired is package authserver's, whose server is not for clients to import: our assertion was too old for a
+// clock less than a proof's window ahead.
+const reasonAssertionExpired = "assertion_expired"
+
 // freshProofHelps are reasons that a new proof or assertion cures.
 func freshProofHelps(reason string) bool {
 	switch reason {
-	case dpop.ReasonReplayed, dpop.ReasonClock, dpop.ReasonPredatesCache:
+	case dpop.ReasonReplayed, dpop.ReasonClock, dpop.ReasonPredatesCache, reasonAssertionExpired:
 		return true
 	}
 	return false
@@ -46,7 +50,7 @@ func freshProofHelps(reason string) bool {
 // freshTokenHelps are reasons that a new token cures.
 func freshTokenHelps(reason string) bool {
 	switch reason {
-	case bearer.ReasonTokenExpired, bearer.ReasonTokenRevoked, bearer.ReasonTokenForgotten, bearer.ReasonTokenKey, bearer.ReasonProofKey:
+	case bearer.ReasonTokenExpired, bearer.ReasonTokenFuture, bearer.ReasonTokenRevoked, bearer.ReasonTokenForgotten, bearer.ReasonTokenKey, bearer.ReasonProofKey:
 		return true
 	}
 	return false

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4/json"
 
+	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
@@ -75,21 +76,42 @@ func (c *Client) token(ctx context.Context, id tokenID) (token, error) {
 		if r.Err == nil {
 			return r.Val.(token), nil
 		}
-		// An early renewal that fails costs nothing while the old token lasts, unless the partner says no.
-		if ok && now.Before(have.expires) && refusal.Of(r.Err).Kind == refusal.Unavailable {
+		// An early renewal that fails costs nothing while the old token lasts, unless the partner says no or its clock stepped back.
+		if ok && now.Before(have.expires) && refusal.Of(r.Err).Kind == refusal.Unavailable && c.holds(id, have.value) {
 			return have, nil
 		}
 		return token{}, r.Err
 	}
 }
 
-// drop forgets a token that the partner no longer takes.
-func (c *Client) drop(id tokenID, value string) {
+// drop forgets a token that the partner no longer takes. A partner that takes it for one of the future has set its clock back,
+// and its other tokens are no better.
+func (c *Client) drop(id tokenID, value, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tokens[id].value == value {
+	switch {
+	case c.tokens[id].value != value:
+	case reason == bearer.ReasonTokenFuture:
+		c.dropAll(id.origin)
+	default:
 		delete(c.tokens, id)
 	}
+}
+
+// dropAll forgets all tokens of a partner. The caller holds the lock.
+func (c *Client) dropAll(origin string) {
+	for id := range c.tokens {
+		if id.origin == origin {
+			delete(c.tokens, id)
+		}
+	}
+}
+
+// holds reports whether the token was not dropped.
+func (c *Client) holds(id tokenID, value string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tokens[id].value == value
 }
 
 // request gets a token, repeating once where a fresh assertion and proof can help.
@@ -156,11 +178,12 @@ func (c *Client) post(ctx context.Context, m Metadata, endpoint string, form url
 		}
 		r.Header.Set("DPoP", proof)
 	}
+	sent := c.cfg.Now()
 	response, err := c.http.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.learn(m.Origin, response.Header); err != nil {
+	if err := c.learn(m.Origin, response.Header, sent); err != nil {
 		_ = response.Body.Close()
 		return nil, err
 	}

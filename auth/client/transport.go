@@ -34,11 +34,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	reason := response.Header.Get(refusal.Header)
+	if freshTokenHelps(reason) {
+		t.c.drop(t.id, used, reason)
+	}
 	if !freshProofHelps(reason) && !freshTokenHelps(reason) || message.rest != nil {
 		return explain(r, response)
-	}
-	if freshTokenHelps(reason) {
-		t.c.drop(t.id, used)
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
 	_ = response.Body.Close()
@@ -64,12 +64,13 @@ func (t *transport) send(r *http.Request) (*http.Response, string, error) {
 	}
 	signed.Header.Set("Authorization", "DPoP "+have.value)
 	signed.Header.Set("DPoP", proof)
+	sent := t.c.cfg.Now()
 	response, err := t.c.http.RoundTrip(signed)
 	if err != nil {
 		return nil, "", err
 	}
 	// An answer to a call that was done is never withheld: its effect stands, whatever the clock says.
-	if err := t.c.learn(t.id.origin, response.Header); err != nil && response.StatusCode != http.StatusOK {
+	if err := t.c.learn(t.id.origin, response.Header, sent); err != nil && response.StatusCode != http.StatusOK {
 		_ = response.Body.Close()
 		return nil, "", err
 	}

@@ -34,8 +34,6 @@ type Request struct {
 // Document is a fetched body. Callers share it: do not write to Body.
 type Document struct {
 	Body []byte
-	// Date is the server's clock, zero if it sent none; for learning the partner's clock.
-	Date time.Time
 	// FetchedAt is our clock when the answer was complete.
 	FetchedAt time.Time
 	// FreshUntil is FetchedAt plus the server's max-age, clamped to MinAge..MaxAge.
@@ -116,11 +114,7 @@ func (g *Guard) get(ctx context.Context, request Request) (Document, error) {
 		return Document{}, refuse(ReasonTooLarge, "the partner's document is longer than %d bytes", request.Max)
 	}
 	now := g.cfg.Now()
-	document := Document{Body: body, FetchedAt: now, FreshUntil: now.Add(age(response.Header.Get("Cache-Control")))}
-	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		document.Date = date
-	}
-	return document, nil
+	return Document{Body: body, FetchedAt: now, FreshUntil: now.Add(age(response.Header.Get("Cache-Control")))}, nil
 }
 
 func acceptable(have, want string) bool {
