@@ -137,7 +137,7 @@ func (m *Member) Know(other *Member, change ...func(*member.Partner)) {
 	p := member.Partner{
 		Origin: other.Origin, PartnershipID: trust.PartnershipID(m.Origin, other.Origin),
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
-		BusinessKey: other.Key(), Thumbprint: other.Keys.CurrentKID(keys.Business), NextKeyDigest: other.Keys.NextDigest(),
+		BusinessKey: other.Key(), Thumbprint: other.Keys.CurrentKID(keys.Business), NextKeyDigest: other.Keys.NextDigest(), Documents: signed.Versions(),
 		SealingKey: other.Keys.PublicJWK(keys.Sealing), CreatedAt: m.Clock.Now(), UpdatedAt: m.Clock.Now(),
 	}
 	for _, c := range change {

@@ -137,6 +137,7 @@ func (s *Service) pin(ctx context.Context, info trust.Info, role Role, state Sta
 		d := info.Document
 		p.Name, p.LegalName, p.Country, p.RegistrationID, p.Contact = d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact
 		p.BusinessKey, p.Thumbprint, p.NextKeyDigest, p.SealingKey = info.BusinessKey, info.Thumbprint, d.NextKeyDigest, info.SealingKey
+		p.Documents = signed.Announced(d.Documents)
 		p.Proposal, p.UpdatedAt = document, now
 		if !p.Has(role) {
 			p.Roles = append(slices.Clone(p.Roles), role)

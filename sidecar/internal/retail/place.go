@@ -170,7 +170,7 @@ func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (p
 	for i, wish := range c.Items {
 		row, _ := order.Usual(wish.Action)
 		it := Item{Item: order.Item{Action: row.Action, Intent: row.Intent}, CorrelationID: s.NewID()}
-		d := order.Document{ID: it.CorrelationID, Action: row.Action, Intent: row.Intent}
+		d := order.Document{Type: signed.OrderV1, ID: it.CorrelationID, Action: row.Action, Intent: row.Intent}
 		var made preparedItem
 		var err error
 		if row.Action == order.Add {

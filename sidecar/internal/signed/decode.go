@@ -15,7 +15,7 @@ import (
 
 // Limits of a payload. The largest are access data and sets of keys.
 const (
-	MaxPayloadBytes = 256 << 10
+	MaxPayloadBytes = 1 << 20
 	maxPayloadDepth = 16
 )
 
@@ -30,11 +30,22 @@ func Decode(payload []byte, into any) error { return decode(payload, into, false
 // and they are known in their own case alone, are ignored once they are found to be I-JSON.
 func DecodeOpen(payload []byte, into any) error { return decode(payload, into, true) }
 
+// DecodeBody is Decode for the body of a ledger entry: fault.Invalid with reason ledger_body_malformed.
+func DecodeBody(seq int64, body []byte, into any) error {
+	err := Decode(body, into)
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	errors.As(err, &f)
+	return fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d is not of its kind: %s", seq, f.Cause).At(f.Field)
+}
+
 func decode(payload []byte, into any, open bool) error {
 	target := reflect.ValueOf(into).Elem()
 	read := reflect.New(target.Type()).Elem()
 	if err := readPayload(payload, read, open); err != nil {
-		malformed := fault.New(fault.Invalid, "document_malformed", "the document cannot be read: %s", err.Error()).
+		malformed := fault.New(fault.Invalid, "document_malformed", "%s", "the document cannot be read: "+err.Error()).
 			Do("send the document as its version defines it, signed anew")
 		var at *misfit
 		if errors.As(err, &at) {
@@ -67,7 +78,12 @@ type misfit struct {
 	err         error
 }
 
-func (m *misfit) Error() string { return strings.TrimSpace(m.path + " " + m.cause) }
+func (m *misfit) Error() string {
+	if m.path == "" {
+		return "it " + m.cause
+	}
+	return m.path + " " + m.cause
+}
 
 func (m *misfit) Unwrap() error { return m.err }
 
@@ -75,7 +91,7 @@ func (m *misfit) Unwrap() error { return m.err }
 func within(step string, err error) error {
 	m, ok := err.(*misfit) //nolint:errorlint // made here, never wrapped
 	if !ok {
-		return &misfit{path: step, cause: ": " + err.Error(), err: err}
+		return &misfit{path: step, cause: "holds what is no I-JSON: " + err.Error(), err: err}
 	}
 	if m.path != "" && !strings.HasPrefix(m.path, "[") {
 		step += "."

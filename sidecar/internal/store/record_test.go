@@ -74,7 +74,7 @@ func fullPartner() member.Partner {
 		Origin: "https://sidecar.nordkube.example", PartnershipID: "p-1", Name: "NordKube", LegalName: "NordKube AS",
 		Country: "NO", RegistrationID: "NO 915 000 000", Contact: "partner@nordkube.example",
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
-		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", SealingKey: []byte(`{"kty":"EC","x":"1"}`),
+		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", Documents: []string{"hanse-order/1"}, SealingKey: []byte(`{"kty":"EC","x":"1"}`),
 		Proposal: "a.b.c", Refusal: "why", RefusedUntil: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start.Add(time.Second),
 	}
 }

@@ -83,14 +83,6 @@ type Service struct {
 	Fail   *failpoint.Points
 }
 
-// receipt is the payload of a hanse-access-receipt+jwt.
-type receipt struct {
-	Issuer       string `json:"iss"`
-	Audience     string `json:"aud"`
-	Subscription string `json:"subscription"`
-	AccessSHA256 string `json:"access_sha256"`
-}
-
 // Get reads a portal's subscription; with a customer, only that customer's. fault.NotFound.
 func (s *Service) Get(ctx context.Context, portal, customer, id string) (sub Subscription, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
@@ -150,7 +142,7 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 		return nil, err
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil {
+	if err := signed.Decode(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
 	}
 	for i, f := range data.Fields {
@@ -189,7 +181,10 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		return &job.ParkError{Err: fmt.Errorf("open access data of %s: %w", sub.ID, err)}
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
+	if err := signed.Decode(plain, &data); err != nil {
+		return &job.ParkError{Err: fmt.Errorf("read access data of %s: %w", sub.ID, err)}
+	}
+	if data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
 	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
@@ -227,7 +222,10 @@ func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	payload, err := json.Marshal(receipt{Issuer: s.Self, Audience: sub.Partner, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest)})
+	payload, err := json.Marshal(Receipt{
+		Type: signed.AccessReceiptV1, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(string(sub.AccessDigest)),
+		Agreement: sub.AgreementID, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
+	})
 	if err != nil {
 		return err
 	}
@@ -274,12 +272,15 @@ func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, docume
 	if err != nil {
 		return err
 	}
-	var r receipt
-	if err := signed.Decode(payload, &r); err != nil {
+	r, err := ParseReceipt(payload)
+	if err != nil {
 		return err
 	}
-	if r.Issuer != caller || r.Audience != s.Self {
+	switch {
+	case r.Issuer != caller || r.Audience != s.Self:
 		return fault.New(fault.Denied, "document_parties", "the receipt is between other parties")
+	case r.Agreement != agreementID:
+		return fault.New(fault.Denied, "agreement_mismatch", "the receipt names another agreement than the access token")
 	}
 	s.Fail.Hit("resale.confirm.before_commit")
 	err = s.Work.Do(ctx, func(tx Tx) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,32 +33,56 @@ type Token struct {
 type Tokens struct {
 	dec   *jsontext.Decoder
 	raw   []byte
+	text  string
 	depth int
 }
 
 // NewTokens reads raw, which must not change meanwhile, with at most depth objects and arrays in each other.
 func NewTokens(raw []byte, depth int) *Tokens {
-	return &Tokens{dec: jsontext.NewDecoder(bytes.NewBuffer(raw)), raw: raw, depth: depth}
+	return &Tokens{dec: jsontext.NewDecoder(bytes.NewBuffer(raw)), raw: raw, text: string(raw), depth: depth}
 }
 
 // Next is the next token.
 func (t *Tokens) Next() (Token, error) {
-	tok, err := t.dec.ReadToken()
+	next := Token{Kind: t.dec.PeekKind()}
+	switch next.Kind {
+	case '"', '0':
+		raw, err := t.dec.ReadValue()
+		if err != nil {
+			return Token{}, t.explain(err)
+		}
+		return t.scalar(next, raw)
+	case '{', '[':
+		if t.dec.StackDepth() >= t.depth {
+			return next, fmt.Errorf("%w than %d", ErrTooDeep, t.depth)
+		}
+	}
+	_, err := t.dec.ReadToken()
 	if err != nil {
 		return Token{}, t.explain(err)
 	}
-	next := Token{Kind: tok.Kind()}
-	switch next.Kind {
-	case '{', '[':
-		if t.dec.StackDepth() > t.depth {
-			return next, fmt.Errorf("%w than %d", ErrTooDeep, t.depth)
+	return next, nil
+}
+
+// scalar is a string or a number. Where nothing is escaped its text is a piece of the whole, which is copied once.
+func (t *Tokens) scalar(next Token, raw jsontext.Value) (Token, error) {
+	end := t.dec.InputOffset()
+	begin := end - int64(len(raw))
+	switch {
+	case next.Kind == '0':
+		next.Text = t.text[begin:end]
+		return next, nil
+	case bytes.IndexByte(raw, '\\') < 0:
+		next.Text = t.text[begin+1 : end-1]
+	default:
+		plain, err := jsontext.AppendUnquote(nil, raw)
+		if err != nil {
+			return Token{}, t.explain(err)
 		}
-	case '0':
-		next.Text = tok.String()
-	case '"':
-		if next.Text = tok.String(); hasNoncharacter(next.Text) {
-			return next, fmt.Errorf("a text before byte %d holds a code point that is no character", t.dec.InputOffset())
-		}
+		next.Text = string(plain)
+	}
+	if hasNoncharacter(next.Text) {
+		return next, fmt.Errorf("a text before byte %d holds a code point that is no character", end)
 	}
 	return next, nil
 }
@@ -103,10 +128,13 @@ func (t *Tokens) explain(err error) error {
 
 // hasNoncharacter reports whether s holds a code point that Unicode keeps from use in interchange (RFC 7493 section 2.1).
 func hasNoncharacter(s string) bool {
-	for _, r := range s {
-		if r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
-			return true
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			continue
 		}
+		return strings.ContainsFunc(s[i:], isNoncharacter)
 	}
 	return false
 }
+
+func isNoncharacter(r rune) bool { return r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef }
