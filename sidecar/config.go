@@ -21,6 +21,9 @@ type Config struct {
 	// DevCADir is the folder of the dev CA that the members of one development setup share; made at first start.
 	// Default: dev-ca in data_dir.
 	DevCADir string `koanf:"dev_ca_dir"`
+	// DevClockOffset shifts this sidecar's clock, at most by an hour either way, so that members of different clocks run on one
+	// machine; for tests, in dev mode only. Default: none.
+	DevClockOffset time.Duration `koanf:"dev_clock_offset"`
 	// DataDir holds the site key, the operator token, the dev CA and the SQLite database. Default: data.
 	DataDir string `koanf:"data_dir"`
 	// Member is what partners read about us in the signed member document.

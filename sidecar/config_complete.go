@@ -335,6 +335,12 @@ func (c Config) checkRest(p *problems) {
 			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)
 		}
 	}
+	switch {
+	case c.DevClockOffset != 0 && !c.Dev:
+		p.add("dev_clock_offset", "remove it, and let NTP set the clock", "shifts the clock and works in dev mode only")
+	case c.DevClockOffset.Abs() > maxClockOffset:
+		p.add("dev_clock_offset", "use -1h to 1h", "%s is more than certificates of dev mode allow for", c.DevClockOffset)
+	}
 	if c.Failpoint == "" {
 		return
 	}
@@ -343,6 +349,18 @@ func (c Config) checkRest(p *problems) {
 	} else if _, err := failpoint.Parse(c.Failpoint); err != nil {
 		p.add("failpoint", "use one of "+strings.Join(failpoint.Names, ", "), "%v", err)
 	}
+}
+
+// maxClockOffset is how far the dev CA backdates certificates.
+const maxClockOffset = time.Hour
+
+// shifted is the clock of a sidecar that runs with this configuration. Complete leaves Now as it is, since completing again would
+// shift it again.
+func (c Config) shifted() func() time.Time {
+	if c.DevClockOffset == 0 {
+		return c.Now
+	}
+	return func() time.Time { return c.Now().Add(c.DevClockOffset) }
 }
 
 func hostPort(origin string) (host, port string) {

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,6 +137,9 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"no room for headers":     {public(func(c *Config) { c.Limits.MaxHeaderBytes = 10 }), "limits.max_header_bytes", "at least"},
 		"negative rate":           {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":   {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
+		"clock offset in public":  {public(func(c *Config) { c.DevClockOffset = time.Second }), "dev_clock_offset", "dev mode only"},
+		"clock far ahead":         {dev(func(c *Config) { c.DevClockOffset = time.Hour + 1 }), "dev_clock_offset", "-1h to 1h"},
+		"clock far behind":        {dev(func(c *Config) { c.DevClockOffset = math.MinInt64 }), "dev_clock_offset", "-1h to 1h"},
 		"unknown failpoint":       {dev(func(c *Config) { c.Failpoint = "nowhere" }), "failpoint", "use one of"},
 		"connection without type": {public(func(c *Config) { c.Adapters.Connections = map[string]Connection{"pg": {}} }), "adapters.connections.pg.adapter", "process"},
 		"connection in capitals":  {public(func(c *Config) { c.Adapters.Connections = map[string]Connection{"PG": {Adapter: "x"}} }), "adapters.connections.PG", "lower-case"},

@@ -83,6 +83,7 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Now = cfg.shifted()
 	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now(), scribe: scribe.New(cfg.Logger.Handler(), cfg.Now)}
 	s.cfg.Logger = slog.New(s.scribe)
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))

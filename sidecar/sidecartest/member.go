@@ -127,6 +127,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 	}
 	if change != nil {
 		change(name, &cfg)
+		m.Origin = cfg.Origin // a proxy's in front, perhaps
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.Sidecar, err = sidecar.New(ctx, cfg)

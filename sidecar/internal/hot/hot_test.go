@@ -271,6 +271,12 @@ func TestRateLimit(t *testing.T) {
 				t.Fatalf("call %d after an idle hour: %v", i, ok)
 			}
 		}
+		w.advance(-time.Minute)
+		for i := range 4 {
+			if ok, _ := allow("caller"); ok != (i < 3) {
+				t.Fatalf("call %d after the clock stepped back: %v", i, ok)
+			}
+		}
 		if _, _, err := w.states[0].Allow(t.Context(), "x", 0, 0); err == nil {
 			t.Fatal("a limit without a rate was taken")
 		}

@@ -91,12 +91,13 @@ func (m *Memory) Allow(_ context.Context, key string, perSecond float64, burst i
 	now := m.now()
 	m.rates.expire(now)
 	interval := time.Duration(float64(time.Second) / perSecond)
-	next := m.rates.until[key]
-	if next.Before(now) {
+	next, whole := m.rates.until[key], time.Duration(burst)*interval
+	// A bucket is full again within this time: what lies beyond it was written before the clock stepped back.
+	if next.Before(now) || next.After(now.Add(whole)) {
 		next = now
 	}
 	next = next.Add(interval)
-	if wait := next.Add(-time.Duration(burst) * interval).Sub(now); wait > 0 {
+	if wait := next.Add(-whole).Sub(now); wait > 0 {
 		return false, wait, nil
 	}
 	m.rates.set(key, next)

@@ -34,10 +34,13 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1
 return 1
 `)
 
-// allowScript is the generic cell rate algorithm in microseconds; it returns how long to wait, 0 for go.
+// allowScript is the generic cell rate algorithm in microseconds; it returns how long to wait, 0 for go. A bucket is full again
+// within burst intervals: what lies beyond was written before the clock stepped back, or by a replica whose clock is ahead.
 var allowScript = redis.NewScript(`
 local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + interval
+local full = tonumber(redis.call('GET', KEYS[1]) or '0')
+if full < now or full > now + burst * interval then full = now end
+full = full + interval
 local wait = full - burst * interval - now
 if wait > 0 then return wait end
 redis.call('SET', KEYS[1], string.format('%d', full), 'PX', math.ceil((full - now) / 1000) + 1000)

@@ -65,6 +65,8 @@ func cure(partner, reason string) string {
 			return "give both members the same dev_ca_dir, as hanse init does, and start them again: in dev mode each trusts the CA in it alone"
 		}
 		return "the partner serves its full certificate chain from a public authority; here the system's CA certificates must be installed"
+	case client.ReasonSkew:
+		return "one of the two clocks is wrong: let NTP set this machine's; if it is right, the partner sets theirs"
 	case guard.ReasonTLSName:
 		return "the partner serves a certificate for the host of its origin; check the origin and where its name leads"
 	case guard.ReasonTLSExpired:
