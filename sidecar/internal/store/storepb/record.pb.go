@@ -98,6 +98,7 @@ type Partner struct {
 	UpdatedAt      int64                  `protobuf:"varint,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	Refusal        string                 `protobuf:"bytes,17,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	RefusedUntil   int64                  `protobuf:"varint,18,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	Documents      []string               `protobuf:"bytes,19,rep,name=documents,proto3" json:"documents,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -256,6 +257,13 @@ func (x *Partner) GetRefusedUntil() int64 {
 		return x.RefusedUntil
 	}
 	return 0
+}
+
+func (x *Partner) GetDocuments() []string {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
 }
 
 type Terms struct {
@@ -1959,7 +1967,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xa9\x04\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xc7\x04\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -1985,7 +1993,8 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\x12\x18\n" +
 	"\arefusal\x18\x11 \x01(\tR\arefusal\x12#\n" +
-	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\"u\n" +
+	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x12\x1c\n" +
+	"\tdocuments\x18\x13 \x03(\tR\tdocuments\"u\n" +
 	"\x05Terms\x122\n" +
 	"\x15wholesale_discount_bp\x18\x01 \x01(\x05R\x13wholesaleDiscountBp\x12\x1a\n" +
 	"\bcurrency\x18\x02 \x01(\tR\bcurrency\x12\x1c\n" +
