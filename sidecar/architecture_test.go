@@ -38,7 +38,7 @@ var ranks = []struct {
 	{name: "programs", holds: append(inside("markettest", "vectors"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
 	{name: "the sidecar", holds: []string{"sidecar"}},
 	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "tlsdev", "testserver")},
-	{name: "the loops that follow partners", holds: inside("federation")},
+	{name: "commands and feeds between members", holds: inside("exchange", "federation")},
 	{name: "the desks", holds: inside("operator", "portal"), apart: true},
 	{name: "work on platforms", holds: inside("provision")},
 	{name: "the halves of a deal", holds: inside("retail", "resale"), apart: true},

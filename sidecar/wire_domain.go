@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -34,6 +35,7 @@ type domain struct {
 	retail        *retail.Service
 	resale        *resale.Service
 	subscriptions *subscription.Service
+	exchange      *exchange.Desk
 	provisioning  *provision.Service
 	desk          *operator.Desk
 	operators     *portal.Operator
@@ -143,6 +145,21 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:         cfg.Now,
 		Logger:      cfg.Logger,
 		Fail:        in.fail,
+	}
+	d.exchange = &exchange.Desk{
+		Self:          cfg.Origin,
+		Work:          store.For[exchange.Tx](st),
+		Book:          in.book,
+		Signer:        in.keys,
+		Orders:        d.resale,
+		Agreements:    d.agreements,
+		Subscriptions: d.subscriptions,
+		Allowed:       s.relations.Allowed,
+		Claim:         func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision:     func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:           cfg.Now,
+		Logger:        cfg.Logger,
+		Fail:          in.fail,
 	}
 	d.desk = &operator.Desk{
 		Self:  cfg.Origin,

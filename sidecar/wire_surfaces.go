@@ -82,14 +82,13 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	cfg := s.cfg
 	relation := grants{s.relations}
 	procedures, err := rpcpeer.New(rpcpeer.Config{
-		Config:     s.surface(metrics.SurfacePeer, in),
-		Partners:   d.members,
-		Agreements: d.agreements,
-		Catalog:    &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
-		Orders:     d.resale,
-		Access:     d.subscriptions,
-		Ledger:     &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book},
-		Relation:   relation.Relation,
+		Config:   s.surface(metrics.SurfacePeer, in),
+		Partners: d.members,
+		Exchange: d.exchange,
+		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
+		Access:   d.subscriptions,
+		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book},
+		Relation: relation.Relation,
 	})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import "github.com/hanse-market/hanse/auth/scope"
 func PeerScopes() map[string]string {
 	return map[string]string{
 		"/hanse.peer.v1.PeeringService/Propose":         scope.PeeringRequest,
+		"/hanse.peer.v1.ExchangeService/Submit":         scope.LedgerRead, // and those of its documents: scope.OfDocument
+		"/hanse.peer.v1.ExchangeService/Compare":        scope.LedgerRead,
 		"/hanse.peer.v1.AgreementService/Offer":         scope.AgreementSign,
 		"/hanse.peer.v1.AgreementService/Accept":        scope.AgreementSign,
 		"/hanse.peer.v1.CatalogService/Watch":           scope.CatalogRead,

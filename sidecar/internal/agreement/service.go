@@ -78,7 +78,7 @@ const documentType = "hanse-agreement/1"
 // summary is the body of the agreement's ledger entries.
 type summary struct {
 	Agreement string `json:"agreement"`
-	SHA256    string `json:"sha256"`
+	SHA256    string `json:"document_sha256"`
 }
 
 // MayOffer checks what Offer checks, and does nothing.
@@ -163,108 +163,6 @@ func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
 		return err
 	}
 	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
-}
-
-// ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
-func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	a, from, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if a.Supplier != caller || a.Reseller != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	if err := maySupply(partner); err != nil {
-		return "", err
-	}
-	if err := begun(from, s.Now()); err != nil {
-		return "", err
-	}
-	if err := s.checkPins(payload, partner); err != nil {
-		return "", err
-	}
-	a.SupplierJWS = jws
-	var state State
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(caller, a.ID)
-		if err == nil {
-			if have.Digest != a.Digest {
-				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
-			}
-			state = have.State
-			return nil
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		if err := s.roomForOffer(tx, caller); err != nil {
-			return err
-		}
-		offered, err := a.Move(Offered)
-		if err != nil {
-			return err
-		}
-		offered.CreatedAt, offered.UpdatedAt = s.Now(), s.Now()
-		state = Offered
-		_, err = tx.Agreements().Put(offered)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive agreement %s: %w", a.ID, err)
-	}
-	return state, nil
-}
-
-// maxAhead is how far a supplier's clock may be ahead of ours, as for its signatures.
-const maxAhead = 5 * time.Minute
-
-// begun refuses an agreement that begins later, until it begins: whoever sends it again then is heard.
-func begun(from, now time.Time) error {
-	wait := from.Sub(now.Add(maxAhead))
-	if wait <= 0 {
-		return nil
-	}
-	err := fault.New(fault.Exhausted, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
-		from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
-	err.RetryAfter = wait
-	return err
-}
-
-// maySupply refuses an agreement of who does not sell to us.
-func maySupply(p member.Partner) error {
-	if p.Has(member.Supplier) {
-		return nil
-	}
-	return fault.New(fault.Precondition, "partner_role", "%s is not a supplier of the other side", p.Origin).
-		Do("propose the partnership as a supplier: hanse partner add RESELLER --as reseller; or the reseller runs: hanse partner add " + p.Origin + " --as supplier")
-}
-
-// maxOffers bounds how many agreements of one supplier may wait for our operator.
-const maxOffers = 16
-
-func (s *Service) roomForOffer(tx Tx, supplier string) error {
-	list, err := tx.Agreements().Between(supplier, s.Self)
-	if err != nil {
-		return err
-	}
-	open := 0
-	for _, a := range list {
-		if a.State == Offered {
-			open++
-		}
-	}
-	if open >= maxOffers {
-		return fault.New(fault.Exhausted, "offers_limit", "%d agreements of yours wait for an operator here", open)
-	}
-	return nil
 }
 
 // Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
@@ -358,59 +256,6 @@ func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
 	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
 }
 
-// ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
-func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	accepted, _, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if accepted.Reseller != caller || accepted.Supplier != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(s.Self, accepted.ID)
-		if err != nil {
-			return err
-		}
-		if have.Digest != accepted.Digest {
-			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", accepted.ID)
-		}
-		if have.State == Offered {
-			next, err := have.Move(Agreed)
-			if err != nil {
-				return err
-			}
-			next.ResellerJWS, next.UpdatedAt = jws, s.Now()
-			if _, err := tx.Agreements().Put(next); err != nil {
-				return err
-			}
-			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
-				return err
-			}
-			if err := s.activate(tx, s.Self, accepted.ID); err != nil {
-				return err
-			}
-			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
-		}
-		if have.State != Active {
-			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive acceptance of agreement %s: %w", accepted.ID, err)
-	}
-	return Active, nil
-}
-
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
 func (s *Service) activate(tx Tx, supplier, id string) error {
 	a, err := tx.Agreements().Get(supplier, id)
@@ -494,15 +339,6 @@ func (s *Service) partner(ctx context.Context, origin string) (p member.Partner,
 	return p, err
 }
 
-// calling is partner for a call of it. That our proposal to it is on its way ends by itself, and its call may come again.
-func (s *Service) calling(ctx context.Context, origin string) (member.Partner, error) {
-	p, err := s.partner(ctx, origin)
-	if err != nil && p.State == member.Proposed {
-		err = fault.New(fault.Unavailable, "partnership_state", "our proposal to %s is still on its way", origin).Do("call again")
-	}
-	return p, err
-}
-
 // maySign refuses a partner with which nothing is signed now.
 func maySign(p member.Partner) error {
 	switch p.State {
@@ -510,21 +346,6 @@ func maySign(p member.Partner) error {
 		return nil
 	}
 	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
-}
-
-// checkPins proves that a supplier's agreement names the keys that both sides pinned.
-func (s *Service) checkPins(payload []byte, supplier member.Partner) error {
-	var d document
-	if err := signed.Decode(payload, &d); err != nil {
-		return err
-	}
-	thumbprint, next := s.OwnKeys()
-	if d.SupplierKey != supplier.Thumbprint || d.SupplierNextKey != supplier.NextKeyDigest ||
-		d.ResellerKey != thumbprint || d.ResellerNextKey != next {
-		return fault.New(fault.Precondition, "agreement_pins", "the agreement pins other keys than the partnership").
-			Do("propose the partnership again, then offer a new agreement")
-	}
-	return nil
 }
 
 func (a Agreement) summary() summary {

@@ -37,6 +37,13 @@ var Names = []string{
 	"resale.access.before_send",
 	"resale.confirm.before_commit",
 	"resale.confirm.after_commit",
+	"resale.cancel.before_commit",
+	"resale.cancel.after_commit",
+
+	"exchange.agreement.before_commit",
+	"exchange.agreement.after_commit",
+	"resale.submit.before_hand_over",
+	"resale.submit.before_reply",
 }
 
 // Points is the armed point, if any; nil is inert.

@@ -37,6 +37,12 @@ type Job struct {
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
 	At(kind, key, partner string, due time.Time) error
+	// AtLeased adds a job that its owner holds already, so that the owner can begin once the transaction is committed, without
+	// taking it first: its first run is counted. One with the same kind, partner and key stays as it is; the ID returned is 0 then.
+	AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (Job, error)
+	// Withdraw deletes a job that waits and has never run, and reports whether there was one: whatever it was to do was not
+	// begun by anybody.
+	Withdraw(kind, key, partner string) (bool, error)
 	// Due lists jobs that may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time.
 	Due(now time.Time, perPartner, limit int) ([]Job, error)

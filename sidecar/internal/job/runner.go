@@ -65,6 +65,11 @@ type Runner struct {
 	mu  sync.Mutex
 	// next is the earliest time at which this runner itself made a job due.
 	next time.Time
+	// open says that leases may be given out in this runner's name: it has ended those of the process before it and runs.
+	open bool
+	// handed are the leased jobs that were handed over and wait for a worker; knock tells the loop of them.
+	handed []Job
+	knock  chan struct{}
 }
 
 // New checks the configuration and starts nothing.
@@ -95,7 +100,7 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg}, nil
+	return &Runner{cfg: cfg, knock: make(chan struct{}, 1)}, nil
 }
 
 // Run runs jobs until ctx ends, then takes no more, waits for the running ones and returns nil.
@@ -114,44 +119,59 @@ func (r *Runner) Run(ctx context.Context) error {
 	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var running sync.WaitGroup
-	freed := make(chan struct{}, r.cfg.Workers)
-	for free := r.cfg.Workers; ctx.Err() == nil; {
+	freed := make(chan string, r.cfg.Workers)
+	busy := make(map[string]int)
+	free := r.cfg.Workers
+	start := func(j Job) {
+		free--
+		busy[j.Partner]++
+		running.Go(func() {
+			r.run(handling, j)
+			freed <- j.Partner
+		})
+	}
+	ended := func(partner string) {
+		free++
+		if busy[partner]--; busy[partner] == 0 {
+			delete(busy, partner)
+		}
+	}
+	for ctx.Err() == nil {
 		if orphaned {
 			orphaned = !r.adopt(ctx, owner)
+			r.admit(!orphaned)
 		}
 		if !orphaned {
+			for _, j := range r.pick(ctx, free, busy) {
+				start(j)
+			}
 			for _, j := range r.take(ctx, free) {
-				free--
-				running.Go(func() {
-					r.run(handling, j)
-					freed <- struct{}{}
-				})
+				start(j)
 			}
 		}
 		fires, stop := r.cfg.After(r.pause())
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-r.knock:
 		case <-fires:
-		case <-freed:
-			free++
+		case partner := <-freed:
+			ended(partner)
 		}
 		stop()
-		free += drained(freed)
-	}
-	r.drain(&running, cancel)
-	return nil
-}
-
-func drained(freed <-chan struct{}) (n int) {
-	for {
-		select {
-		case <-freed:
-			n++
-		default:
-			return n
+		for drained := false; !drained; {
+			select {
+			case partner := <-freed:
+				ended(partner)
+			default:
+				drained = true
+			}
 		}
 	}
+	r.admit(false)
+	r.giveBack(ctx, r.rest())
+	r.drain(&running, cancel)
+	return nil
 }
 
 // drain lets the running handlers end, for a while.

@@ -3,11 +3,13 @@
 // supplier's half package resale, the running product package subscription, the work on a platform package provision.
 //
 //	                ┌──────────► rejected
-//	acknowledged ───┤   ┌─────► failed
+//	acknowledged ───┤   ┌──────► failed
 //	     ▲  │       └─► inProgress ──► completed
-//	     │  ▼               ▲  │
-//	 pending.unreachable    │  ▼
-//	                      held.indeterminate
+//	     │  ▼           │   ▲  │
+//	     │  │           │   │  ▼
+//	     │  │           │  held.indeterminate
+//	     │  │           └──────► cancelled, while no work began
+//	 pending.unreachable
 //
 // Each item is one deal with one supplier, tied to the supplier's half by one correlation id, and the supplier decides. A
 // retail order has no state of its own: Sum gives it from those of its items, partial among them.

@@ -19,19 +19,41 @@ const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner
 type jobs struct{ tx *Tx }
 
 func (s jobs) At(kind, key, partner string, due time.Time) error {
+	j, err := s.add(job.Job{Kind: kind, Key: key, Partner: partner, State: job.Waiting, DueAt: due})
+	if err == nil && j.ID != 0 {
+		s.tx.wake(unit.Jobs)
+	}
+	return err
+}
+
+func (s jobs) AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (job.Job, error) {
+	return s.add(job.Job{
+		Kind: kind, Key: key, Partner: partner, State: job.Running, Attempts: 1, DueAt: due, LeaseOwner: owner, LeaseUntil: until,
+	})
+}
+
+// add inserts a job under an id of its own; where one of its name is there already, the id stays 0.
+func (s jobs) add(j job.Job) (job.Job, error) {
 	// A random id never returns, so that a late Finish cannot hit a later job of the same key. A sequence would be a row that
 	// all orders wait for.
 	var id [8]byte
 	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
-		return fmt.Errorf("add job %s: %w", kind, err)
+		return j, fmt.Errorf("add job %s: %w", j.Kind, err)
 	}
-	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, 0, '', $6)
+	j.ID, j.CreatedAt = int64(binary.BigEndian.Uint64(id[:])>>2|1), s.tx.s.cfg.Now()
+	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', $10)
 		ON CONFLICT (kind, partner, key) DO NOTHING`,
-		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
-	if err == nil && n == 1 {
-		s.tx.wake(unit.Jobs)
+		j.ID, j.Kind, j.Key, j.Partner, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), ns(j.CreatedAt))
+	if err != nil || n == 0 {
+		return job.Job{}, err
 	}
-	return err
+	return j, nil
+}
+
+func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
+	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND state = 'waiting' AND attempts = 0`,
+		kind, partner, key)
+	return n > 0, err
 }
 
 // Due asks partner by partner, so that its cost follows the number of partners and not of the jobs that wait.

@@ -113,7 +113,7 @@ func smallOrder(id string) retail.Order {
 
 func fullResale() resale.Order {
 	return resale.Order{
-		Item: fullItem(), Partner: "https://r.example", ID: "c-1", DecisionSeq: 9, PlacedAt: start, UpdatedAt: start,
+		Item: fullItem(), Partner: "https://r.example", ID: "c-1", PlacedAt: start, UpdatedAt: start,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -54,6 +55,7 @@ func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
 func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
 func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
 func (tx *Tx) Portals() portal.Store             { return portals{tx} }
+func (tx *Tx) Decisions() exchange.Store         { return decisions{tx} }
 func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }
 
 // wake publishes the topic after the commit, once however often it is woken. A rollback drops it.

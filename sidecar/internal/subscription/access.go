@@ -258,47 +258,6 @@ func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id str
 	return string(jwe), err
 }
 
-// ConfirmAccess takes the reseller's receipt and deletes our copy; repeating it changes nothing.
-func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, document string) error {
-	var partner member.Partner
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		partner, err = tx.Partners().Get(caller)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := signed.Open(document, signed.AccessReceipt, partner.BusinessKey)
-	if err != nil {
-		return err
-	}
-	r, err := ParseReceipt(payload)
-	if err != nil {
-		return err
-	}
-	switch {
-	case r.Issuer != caller || r.Audience != s.Self:
-		return fault.New(fault.Denied, "document_parties", "the receipt is between other parties")
-	case r.Agreement != agreementID:
-		return fault.New(fault.Denied, "agreement_mismatch", "the receipt names another agreement than the access token")
-	}
-	s.Fail.Hit("resale.confirm.before_commit")
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		sub, err := resold(tx, caller, agreementID, r.Subscription)
-		if err != nil {
-			return err
-		}
-		if string(sub.AccessDigest) != r.AccessSHA256 {
-			return fault.New(fault.Conflict, "access_digest", "the receipt is for other access data")
-		}
-		return tx.Subscriptions().DeleteSecret(sub.Key(), SecretSealed)
-	})
-	if err == nil {
-		s.Fail.Hit("resale.confirm.after_commit")
-	}
-	return err
-}
-
 // resold proves that a subscription of ours is the partner's under the agreement.
 func resold(tx Tx, partner, agreementID, id string) (Subscription, error) {
 	sub, err := tx.Subscriptions().Get(ResaleKey(partner, id))

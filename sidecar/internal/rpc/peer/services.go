@@ -3,12 +3,10 @@ package peer
 import (
 	"context"
 
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // What the Peer API calls. The first string is always the caller's origin, as its token proved it.
@@ -18,10 +16,10 @@ type (
 		ReceiveProposal(ctx context.Context, caller, document string) (member.Answer, error)
 	}
 
-	// Agreements takes signatures; *agreement.Service is one.
-	Agreements interface {
-		ReceiveOffer(ctx context.Context, caller, document string) (agreement.State, error)
-		ReceiveAcceptance(ctx context.Context, caller, document string) (agreement.State, error)
+	// Exchange decides on documents; *exchange.Desk is one.
+	Exchange interface {
+		Submit(ctx context.Context, c exchange.Call) (exchange.Reply, error)
+		Compare(ctx context.Context, partner string, nonce []byte) (document string, err error)
 	}
 
 	// Catalog reads the catalog feed towards a partner, signed page by page; *federation.CatalogFeed is one. A page
@@ -30,15 +28,9 @@ type (
 		Page(ctx context.Context, partner string, cursor []byte) (federation.CatalogPage, error)
 	}
 
-	// Orders takes resale orders; *resale.Service is one.
-	Orders interface {
-		Receive(ctx context.Context, c resale.ReceiveCommand) (order.Receipt, error)
-	}
-
 	// Access hands out sealed access data; *subscription.Service is one.
 	Access interface {
 		SealedAccess(ctx context.Context, partner, agreementID, id string) (jwe string, err error)
-		ConfirmAccess(ctx context.Context, caller, agreementID, document string) error
 	}
 
 	// Ledger lets a partner tail ours; *federation.LedgerFeed is one.

@@ -236,6 +236,25 @@ CREATE TABLE books (
   record bytea NOT NULL
 );
 
+-- What became of the documents that partners submitted, for ever. held_* is the partner's own checkpoint that came with one; an
+-- empty digest is a cancel's that came before its order.
+CREATE TABLE peer_decision (
+  partner text NOT NULL,
+  type text NOT NULL,
+  id text NOT NULL,
+  digest bytea NOT NULL,
+  life bigint NOT NULL,
+  seq bigint NOT NULL,
+  checkpoint text NOT NULL,
+  held_life bigint NOT NULL,
+  held_seq bigint NOT NULL,
+  held_tick bigint NOT NULL,
+  document text NOT NULL,
+  escrow bytea NOT NULL,
+  PRIMARY KEY (partner, type, id)
+);
+CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
+
 CREATE TABLE job (
   id bigint PRIMARY KEY,
   kind text NOT NULL,
