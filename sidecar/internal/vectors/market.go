@@ -121,7 +121,8 @@ func market() *story {
 
 func memberDocument(p party, name, legal, country string) json.RawMessage {
 	return object(
-		"iss", p.origin, "iat", start.Unix(), "exp", start.Add(24*time.Hour).Unix(), "versions", []string{"1"}, "name", name, "legal_name", legal,
+		"iss", p.origin, "iat", start.Unix(), "exp", start.Add(24*time.Hour).Unix(), "versions", []string{"1"},
+		"documents", []string{"hanse-agreement/1", "hanse-order/1", "hanse-cancel/1", "hanse-access-receipt/1"}, "name", name, "legal_name", legal,
 		"country", country, "registration_id", "TEST 12345", "contact", "operations@"+strings.TrimPrefix(p.origin, "https://"),
 		"roles", []string{"supplier", "reseller"}, "business_key", p.business.thumbprint(), "next_key_digest", p.next.thumbprint(),
 		"sealing_key", p.sealing.thumbprint(), "limits", object("max_message_bytes", 262144, "max_offerings", 50000))

@@ -123,6 +123,9 @@ func (m *story) badPayloads() (out []negativeVector) {
 	o("a subscription that is not the order's", orderInvalid, `"subscription":"sub-`, `"subscription":"sub-x`)
 	o("a jti that is not plain text", orderInvalid, `"jti":"ord-0001`, `"jti":"ord 0001`)
 	o("accept_by that is no time", orderInvalid, `"accept_by":"2026`, `"accept_by":"in 2026`)
+	o("another version", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-order/2"`)
+	o("a later version with members of its own", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-order/2","later":{}`)
+	o("the type of another document", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-cancel/1"`)
 	o("an intent with another action", "order_action_unknown", `"intent":"purchase"`, `"intent":"terminate"`)
 	o("an unknown intent", "order_action_unknown", `"intent":"purchase"`, `"intent":"steal"`)
 
