@@ -22,6 +22,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
@@ -48,7 +49,7 @@ type Sidecar struct {
 	feeds     *federation.Manager
 	platforms *platforms
 	reach     *peerlink.Status
-	expedited expedited
+	outbox    *exchange.Outbox
 	handlers  handlers
 	memory    *memoryListener
 	scribe    *scribe.Handler
@@ -127,6 +128,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 func (s *Sidecar) loops(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.jobs.Run(ctx) })
+	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })
 	group.Go(func() error { return s.platforms.Run(ctx) })
 	group.Go(func() error { return s.index(ctx) })

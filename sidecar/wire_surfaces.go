@@ -63,6 +63,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Agreements: d.agreements,
 		Offerings:  d.offerings,
 		Listings:   s.listings,
+		Orders:     d.retail,
 		Books:      d.books,
 		Portals:    s.portals,
 		House:      s.house,
@@ -150,7 +151,7 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
 			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
-				s.expedite(p.Origin)
+				s.outbox.Heard(p.Origin)
 			}
 		}
 		next.ServeHTTP(w, r)

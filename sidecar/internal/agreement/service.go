@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -28,14 +29,9 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Link sends signed agreements to the other side.
-type Link interface {
-	OfferAgreement(ctx context.Context, partner, document string) error
-	AcceptAgreement(ctx context.Context, partner, document string) error
-}
-
 // Job kinds.
 const (
+	// JobOffer and JobAccept send our signature to the other side; their key is the agreement's id.
 	JobOffer  = "agreement.offer"
 	JobAccept = "agreement.accept"
 	// JobPublish puts our offerings into the feed of a reseller whose agreement became active; its key is the agreement's id.
@@ -45,9 +41,10 @@ const (
 
 // Service offers and accepts agreements.
 type Service struct {
-	Self   string
-	Work   unit.Work[Tx]
-	Link   Link
+	Self string
+	Work unit.Work[Tx]
+	// Outbox sends what is signed at once; nil leaves it to the jobs.
+	Outbox dispatch.Outbox
 	Book   *ledger.Book
 	Signer signed.Signer
 	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
@@ -138,7 +135,9 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	}
 	a.CreatedAt, a.UpdatedAt = now, now
 	var stored Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		if stored, err = tx.Agreements().Put(a); err != nil {
 			return err
 		}
@@ -148,21 +147,13 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobOffer, a.ID, reseller, now)
+		return send.Add(tx, sending(JobOffer, a.ID, reseller), a.document(a.SupplierJWS), now)
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return stored, nil
-}
-
-// SendOffer is the handler of JobOffer.
-func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, s.Self, j.Key)
-	if err != nil || a.State != Offered {
-		return err
-	}
-	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
 }
 
 // Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
@@ -179,7 +170,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		return Agreement{}, err
 	}
 	var accepted Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
 			return err
@@ -201,11 +194,12 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobAccept, a.ID, supplier, s.Now())
+		return send.Add(tx, sending(JobAccept, a.ID, supplier), a.document(jws), s.Now())
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return accepted, nil
 }
 
@@ -244,18 +238,6 @@ func (s *Service) Offered(ctx context.Context, supplier, id string) (Agreement, 
 		At("agreement_id").Do("hanse agreement list, then name one")
 }
 
-// SendAcceptance is the handler of JobAccept.
-func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Partner, j.Key)
-	if err != nil || a.State != Agreed {
-		return err
-	}
-	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return job.Decided(err)
-	}
-	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
-}
-
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
 func (s *Service) activate(tx Tx, supplier, id string) error {
 	a, err := tx.Agreements().Get(supplier, id)
@@ -283,11 +265,6 @@ func (s *Service) activate(tx Tx, supplier, id string) error {
 		}
 	}
 	return nil
-}
-
-// ApplyActive applies the supplier's ledger entry agreement.active.
-func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
-	return s.activate(tx, e.Partner, e.Subject)
 }
 
 // Get reads one; fault.NotFound.

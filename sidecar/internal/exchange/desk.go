@@ -24,7 +24,7 @@ type Tx interface {
 	Savepoint(fn func() error) error
 }
 
-// Desk decides on the documents that partners submit. All fields but Provision, Claim, Logger and Fail are required.
+// Desk decides on the documents that partners submit. All fields but Claim, Provision and Fail are required.
 type Desk struct {
 	Self          string
 	Work          unit.Work[Tx]
@@ -40,7 +40,7 @@ type Desk struct {
 	Claim     func() (owner string, until time.Time, ok bool)
 	Provision func(jobs ...job.Job)
 	Now       func() time.Time
-	// Logger is told defects of ours; default discards.
+	// Logger is told defects of ours.
 	Logger *slog.Logger
 	Fail   *failpoint.Points
 }

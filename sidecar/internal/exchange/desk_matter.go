@@ -1,6 +1,9 @@
 package exchange
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -28,6 +31,9 @@ var openers = map[string]func(d *Desk, partner string, doc Document, payload []b
 	signed.AccessReceipt: openReceipt,
 	signed.Agreement:     openAgreement,
 }
+
+// Types are those of documents that are submitted.
+func Types() []string { return slices.Sorted(maps.Keys(openers)) }
 
 // scoped completes what was opened with the scope that it needs; a type or an intent without one is denied.
 func scoped(o opened, typ, intent string) (opened, error) {

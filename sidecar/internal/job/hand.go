@@ -27,12 +27,17 @@ func (r *Runner) Take(jobs ...Job) {
 	}
 	r.mu.Unlock()
 	if kept > 0 {
-		select {
-		case r.knock <- struct{}{}:
-		default:
-		}
+		r.Look()
 	}
 	r.giveBack(context.Background(), jobs[kept:])
+}
+
+// Look has the runner look for due jobs at once.
+func (r *Runner) Look() {
+	select {
+	case r.knock <- struct{}{}:
+	default:
+	}
 }
 
 // admit opens or closes Claim and Take.

@@ -17,6 +17,20 @@ import (
 // again, ParkError parks it, any other error is tried again after a back-off. ctx ends before the lease does.
 type Handler func(ctx context.Context, j Job) error
 
+// Documents sends documents to partners in batches.
+type Documents interface {
+	// Knows reports whether jobs of a kind send documents that this version can send.
+	Knows(kind string) bool
+	// Room is how many more jobs towards a partner it would take now.
+	Room(partner string) int
+	// Take takes leased jobs over: from now on it extends their leases and writes what becomes of them. It does not wait for that.
+	Take(jobs ...Job)
+}
+
+// SendingLease is how long a job that sends a document is held before its holder must extend that: a process that dies leaves its
+// documents to others that soon.
+const SendingLease = 15 * time.Second
+
 // Tx is what the runner needs of a transaction.
 type Tx interface{ Jobs() Store }
 
@@ -24,6 +38,9 @@ type Tx interface{ Jobs() Store }
 type Config struct {
 	Work     unit.Work[Tx]
 	Handlers map[string]Handler
+	// Documents sends the documents of jobs that send one: it is handed those that other processes left and those that waited in
+	// the store. nil leaves them there.
+	Documents Documents
 	// Owner names this replica in leases; the same after a restart, different from all others that run. Leases under this
 	// name are ended at the start, because their process is gone. Default "sidecar".
 	Owner string
@@ -148,6 +165,9 @@ func (r *Runner) Run(ctx context.Context) error {
 			for _, j := range r.take(ctx, free) {
 				start(j)
 			}
+			for _, j := range r.takeDocuments(ctx, free) {
+				start(j)
+			}
 		}
 		fires, stop := r.cfg.After(r.pause())
 		select {
@@ -226,17 +246,42 @@ func (r *Runner) take(ctx context.Context, free int) []Job {
 	if free == 0 {
 		return nil
 	}
+	return r.lease(ctx, r.cfg.Lease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.Due(now, r.cfg.PerPartner, free) })
+}
+
+// takeDocuments leases the jobs whose documents can be sent now and hands them over. It returns those that are the runner's own: the
+// ones that took their process along too often, and those of a kind that this version does not know.
+func (r *Runner) takeDocuments(ctx context.Context, free int) (own []Job) {
+	if r.cfg.Documents == nil || free == 0 {
+		return nil
+	}
+	var sent []Job
+	for _, j := range r.lease(ctx, SendingLease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.DueToSend(now, r.cfg.Documents.Room) }) {
+		if j.Crashes < r.cfg.Poison && r.cfg.Documents.Knows(j.Kind) {
+			sent = append(sent, j)
+		} else if len(own) < free {
+			own = append(own, j)
+		}
+	}
+	if len(sent) > 0 {
+		r.cfg.Documents.Take(sent...)
+	}
+	return own
+}
+
+// lease takes those of the due jobs that no other runner was faster with.
+func (r *Runner) lease(ctx context.Context, long time.Duration, due func(jobs Store, now time.Time) ([]Job, error)) []Job {
 	now := r.cfg.Now()
-	var due, mine []Job
+	var found, mine []Job
 	err := r.cfg.Work.View(ctx, func(tx Tx) (err error) {
-		due, err = tx.Jobs().Due(now, r.cfg.PerPartner, free)
+		found, err = due(tx.Jobs(), now)
 		return err
 	})
-	if err == nil && len(due) > 0 {
+	if err == nil && len(found) > 0 {
 		err = r.cfg.Work.Do(ctx, func(tx Tx) error {
 			mine = mine[:0]
-			for _, j := range due {
-				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(r.cfg.Lease))
+			for _, j := range found {
+				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(long))
 				if fault.Is(err, fault.Conflict) {
 					continue
 				}

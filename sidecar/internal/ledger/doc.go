@@ -17,9 +17,9 @@
 //	agreement.accepted  reseller      -               agreement id     any: the document itself follows
 //	agreement.active    supplier      the acceptance  agreement id     agreed
 //	order.placed        reseller      -               subscription id  any: the document itself follows
-//	order.accepted      supplier      order           subscription id  acknowledged, pending.*
-//	order.rejected      supplier      order           subscription id  acknowledged, pending.*
-//	order.held          supplier      -               subscription id  inProgress
+//	order.accepted      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
+//	order.rejected      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
+//	order.held          supplier      -               subscription id  inProgress, assessingCancellation
 //	order.completed     supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
 //	order.failed        supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
 //	cancel.placed       reseller      -               subscription id  any: the document itself follows

@@ -59,8 +59,9 @@ type Member struct {
 
 // Config is where a member differs from a new one with a clock of its own.
 type Config struct {
-	// Path is an existing store's file; "" is a new one.
+	// Path is an existing store's file; "" is a new one. With DSN the store is that database instead.
 	Path string
+	DSN  string
 	// Clock is shared with others; nil is one that starts at Noon.
 	Clock *Clock
 	// Wake is told what the store's commits wake.
@@ -77,14 +78,14 @@ func NewMember(t testing.TB, origin string) *Member {
 func Open(t testing.TB, origin string, cfg Config) *Member {
 	t.Helper()
 	m := &Member{Origin: origin, Path: cfg.Path, Clock: cfg.Clock, t: t}
-	if m.Path == "" {
+	if m.Path == "" && cfg.DSN == "" {
 		m.Path = filepath.Join(t.TempDir(), "hanse.db")
 	}
 	if m.Clock == nil {
 		m.Clock = &Clock{now: Noon()}
 	}
 	var err error
-	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})
+	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, DSN: cfg.DSN, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})
 	if err != nil {
 		t.Fatal(err)
 	}

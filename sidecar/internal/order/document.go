@@ -161,9 +161,3 @@ func ParseBody(e ledger.Entry) (Body, error) {
 	err := signed.DecodeBody(e.Seq, e.Body, &b)
 	return b, err
 }
-
-// Receipt is the supplier's answer to a document: its ledger entry and a checkpoint signed after the commit.
-type Receipt struct {
-	Entry      []byte
-	Checkpoint string
-}

@@ -35,7 +35,7 @@ var transitions = map[State][]State{
 	PendingRequote:      {Acknowledged, Rejected, InProgress, AssessingCancel},
 	InProgress:          {HeldIndeterminate, Completed, Failed, AssessingCancel, Cancelled},
 	HeldIndeterminate:   {InProgress, Completed, Failed, AssessingCancel},
-	AssessingCancel:     {PendingCancellation, InProgress, Cancelled, Completed, Failed},
+	AssessingCancel:     {PendingCancellation, InProgress, Cancelled, Completed, Failed, Rejected},
 	PendingCancellation: {Cancelled, Completed, Failed},
 	Completed:           {},
 	Failed:              {},

@@ -15,8 +15,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
 // Transports authenticates calls: tokens, proofs, clocks. *client.Client is one.
@@ -78,45 +76,9 @@ func (l *Link) Propose(ctx context.Context, partner, document string) (answer me
 	return answer, err
 }
 
-// OfferAgreement implements agreement.Link.
-func (l *Link) OfferAgreement(ctx context.Context, partner, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
-		_, err := c.Offer(ctx, connect.NewRequest(&peerv1.OfferRequest{Document: document}))
-		return err
-	})
-}
-
-// AcceptAgreement implements agreement.Link.
-func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
-		_, err := c.Accept(ctx, connect.NewRequest(&peerv1.AcceptRequest{Document: document}))
-		return err
-	})
-}
-
 // orders asks for one scope: when the partnership winds down, the others are gone.
 func (l *Link) orders(partner, agreementID, scope string) peerv1connect.OrderServiceClient {
 	return peerv1connect.NewOrderServiceClient(l.http(partner, agreementID, scope), partner, options...)
-}
-
-// PlaceOrder implements retail.Link.
-func (l *Link) PlaceOrder(ctx context.Context, s retail.Submission) (receipt order.Receipt, err error) {
-	seen, err := l.Book.SeenCheckpoint(ctx, s.Partner)
-	if err != nil {
-		return receipt, err
-	}
-	err = l.call(ctx, s.Partner, func(ctx context.Context) error {
-		res, err := l.orders(s.Partner, s.AgreementID, scope.OrdersWrite).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
-			Document: s.Document, Inputs: s.Inputs, InputsSalt: s.InputsSalt, SeenCheckpoint: seen,
-		}))
-		if err == nil {
-			receipt = order.Receipt{Entry: res.Msg.GetEntry(), Checkpoint: res.Msg.GetCheckpoint()}
-		}
-		return err
-	})
-	return receipt, err
 }
 
 // AccessData implements subscription.Link.
@@ -129,14 +91,6 @@ func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptio
 		return err
 	})
 	return jwe, err
-}
-
-// ConfirmAccess implements subscription.Link.
-func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		_, err := l.orders(partner, agreementID, scope.OrdersWrite).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
-		return err
-	})
 }
 
 // errSilent ends a stream whose heartbeat stopped.

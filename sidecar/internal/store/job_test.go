@@ -98,7 +98,7 @@ func TestLifeOfAJob(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Expedite("order.submit", them, start) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Expedite(them, start, "order.submit") })
 		// "b" was set for later and never tried: it keeps its time.
 		if diff := cmp.Diff([]string{"a"}, due(t, s, start, 9, 9)); diff != "" {
 			t.Error(diff)

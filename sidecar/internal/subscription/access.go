@@ -2,12 +2,11 @@ package subscription
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -49,10 +48,9 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Link reads and confirms access data at the supplier.
+// Link reads access data at the supplier.
 type Link interface {
 	AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error)
-	ConfirmAccess(ctx context.Context, partner, agreementID, document string) error
 }
 
 // Opener opens what was sealed to us.
@@ -73,9 +71,11 @@ const reasonGone = "access_data_gone"
 
 // Service reads subscriptions and moves access data.
 type Service struct {
-	Self   string
-	Work   unit.Work[Tx]
-	Link   Link
+	Self string
+	Work unit.Work[Tx]
+	Link Link
+	// Outbox sends receipts at once; nil leaves them to the jobs.
+	Outbox dispatch.Outbox
 	Book   *ledger.Book
 	Signer signed.Signer
 	Opener Opener
@@ -187,57 +187,38 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	if data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
+	receipt, digest, err := s.receipt(sub)
+	if err != nil {
+		return err
+	}
+	send := dispatch.Sender{Outbox: s.Outbox}
+	s.Fail.Hit("retail.access.before_commit")
 	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
+		send.Begin()
 		have, err := tx.Subscriptions().Get(RetailKey(sub.ID))
 		if err != nil || have.AccessReady || have.State.Ended() {
 			return err
 		}
-		have.AccessReady, have.UpdatedAt = true, s.Now()
+		if string(have.AccessDigest) != string(sub.AccessDigest) {
+			return unit.ErrStale // others are there now, and this job fetches them when it runs again
+		}
+		have.AccessReady, have.Receipt, have.ReceiptDigest, have.UpdatedAt = true, receipt, digest, s.Now()
 		if err := tx.Subscriptions().PutSecret(RetailKey(sub.ID), SecretAccess, plain); err != nil {
 			return err
 		}
 		if _, err := tx.Subscriptions().Put(have); err != nil {
 			return err
 		}
-		if _, err := s.Book.Append(tx, sub.Partner, ledger.AccessConfirmed, sub.ID, map[string]string{
-			"subscription": sub.ID, "access_sha256": string(sub.AccessDigest),
-		}); err != nil {
+		if _, err := s.Book.Append(tx, sub.Partner, ledger.AccessConfirmed, sub.ID, have.confirmation()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobAccessConfirm, sub.ID, sub.Partner, s.Now())
+		return send.Add(tx, have.confirming(), have.receiptDocument(), s.Now())
 	})
 	if errors.Is(err, job.ErrFinished) {
 		s.Fail.Hit("retail.access.after_commit")
+		send.Send()
 	}
 	return err
-}
-
-// SendConfirmation is the handler of JobAccessConfirm.
-func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
-	var sub Subscription
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		sub, err = tx.Subscriptions().Get(RetailKey(j.Key))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := json.Marshal(Receipt{
-		Type: signed.AccessReceiptV1, Issuer: s.Self, Audience: sub.Partner, ID: ReceiptID(string(sub.AccessDigest)),
-		Agreement: sub.AgreementID, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest),
-	})
-	if err != nil {
-		return err
-	}
-	document, err := s.Signer.Sign(keys.Business, signed.AccessReceipt, payload)
-	if err != nil {
-		return err
-	}
-	if err := s.Link.ConfirmAccess(ctx, sub.Partner, sub.AgreementID, document); err != nil {
-		return job.Decided(fmt.Errorf("confirm access data of %s: %w", sub.ID, err))
-	}
-	s.Fail.Hit("retail.access.after_confirm")
-	return nil
 }
 
 // SealedAccess reads the sealed access data for the partner whose subscription it is. fault.NotFound once confirmed.

@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -51,6 +52,11 @@ type (
 		List(ctx context.Context, partner, pageToken string, limit int) ([]listing.Detail, string, error)
 		Update(ctx context.Context, id string, c listing.Change) (listing.Detail, error)
 		SetMarkup(ctx context.Context, r listing.Rule) error
+	}
+
+	// Orders cancels what customers of this member ordered; *retail.Service is one.
+	Orders interface {
+		Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error)
 	}
 
 	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.

@@ -255,11 +255,14 @@ CREATE TABLE peer_decision (
 );
 CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
 
+-- Jobs that send documents name the subject, of which one is on its way at a time by ascending place; the others have ''.
 CREATE TABLE job (
   id bigint PRIMARY KEY,
   kind text NOT NULL,
   key text NOT NULL,
   partner text NOT NULL,
+  subject text NOT NULL,
+  place bigint NOT NULL,
   state text NOT NULL,
   attempts bigint NOT NULL,
   due_at bigint NOT NULL,
@@ -270,7 +273,8 @@ CREATE TABLE job (
   created_at bigint NOT NULL,
   UNIQUE (kind, partner, key)
 );
-CREATE INDEX job_due ON job (state, partner, due_at);
+CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
+CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
