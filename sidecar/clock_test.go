@@ -109,9 +109,11 @@ func dated(t *testing.T, m *sidecartest.Member, ahead time.Duration) time.Time {
 // TestAProxyOfAnotherClock has nginx before the supplier, which writes Date by a clock of its own.
 func TestAProxyOfAnotherClock(t *testing.T) {
 	for name, c := range map[string]struct{ proxy, supplier time.Duration }{
-		"the proxy's is an hour ahead":                             {time.Hour, 0},
-		"the proxy's is 400 s behind and the supplier's 100 s too": {-400 * time.Second, -100 * time.Second},
-		"the proxy's is ours and the supplier's 250 s behind":      {0, -250 * time.Second},
+		"the proxy's is an hour ahead":                                 {time.Hour, 0},
+		"the proxy's is 400 s behind and the supplier's 100 s too":     {-400 * time.Second, -100 * time.Second},
+		"the proxy's is ours and the supplier's 250 s behind":          {0, -250 * time.Second},
+		"the proxy's is an hour behind and the supplier's 100 s ahead": {-time.Hour, 100 * time.Second},
+		"the proxy's is ours and the supplier's 250 s ahead":           {0, 250 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			members := newMembers(t, nil, func(cfg *sidecar.Config) {
