@@ -1104,8 +1104,11 @@ type RetailItem struct {
 	Partner       string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
 	ListingId     string                 `protobuf:"bytes,4,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
 	Retail        *Line                  `protobuf:"bytes,5,opt,name=retail,proto3" json:"retail,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The cancel of the item, if there is one, and the SHA-256 of its payload.
+	CancelDocument string `protobuf:"bytes,6,opt,name=cancel_document,json=cancelDocument,proto3" json:"cancel_document,omitempty"`
+	CancelDigest   []byte `protobuf:"bytes,7,opt,name=cancel_digest,json=cancelDigest,proto3" json:"cancel_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RetailItem) Reset() {
@@ -1169,6 +1172,20 @@ func (x *RetailItem) GetListingId() string {
 func (x *RetailItem) GetRetail() *Line {
 	if x != nil {
 		return x.Retail
+	}
+	return nil
+}
+
+func (x *RetailItem) GetCancelDocument() string {
+	if x != nil {
+		return x.CancelDocument
+	}
+	return ""
+}
+
+func (x *RetailItem) GetCancelDigest() []byte {
+	if x != nil {
+		return x.CancelDigest
 	}
 	return nil
 }
@@ -1270,9 +1287,8 @@ type ResaleOrder struct {
 	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Item          *OrderItem             `protobuf:"bytes,3,opt,name=item,proto3" json:"item,omitempty"`
-	DecisionSeq   int64                  `protobuf:"varint,4,opt,name=decision_seq,json=decisionSeq,proto3" json:"decision_seq,omitempty"`
-	PlacedAt      int64                  `protobuf:"varint,5,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	PlacedAt      int64                  `protobuf:"varint,4,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,5,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,13 +1342,6 @@ func (x *ResaleOrder) GetItem() *OrderItem {
 		return x.Item
 	}
 	return nil
-}
-
-func (x *ResaleOrder) GetDecisionSeq() int64 {
-	if x != nil {
-		return x.DecisionSeq
-	}
-	return 0
 }
 
 func (x *ResaleOrder) GetPlacedAt() int64 {
@@ -1496,31 +1505,34 @@ func (x *StepSecret) GetSensitive() map[string]string {
 }
 
 type Subscription struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Side          string                 `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
-	Partner       string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
-	Portal        string                 `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
-	Customer      string                 `protobuf:"bytes,5,opt,name=customer,proto3" json:"customer,omitempty"`
-	Pseudonym     string                 `protobuf:"bytes,6,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
-	OrderId       string                 `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	AgreementId   string                 `protobuf:"bytes,8,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
-	OfferingId    string                 `protobuf:"bytes,9,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
-	Revision      int64                  `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
-	ListingId     string                 `protobuf:"bytes,11,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	Name          string                 `protobuf:"bytes,12,opt,name=name,proto3" json:"name,omitempty"`
-	Quantity      int64                  `protobuf:"varint,13,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	State         string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`
-	Before        string                 `protobuf:"bytes,15,opt,name=before,proto3" json:"before,omitempty"`
-	Price         *Line                  `protobuf:"bytes,16,opt,name=price,proto3" json:"price,omitempty"`
-	Adapter       string                 `protobuf:"bytes,17,opt,name=adapter,proto3" json:"adapter,omitempty"`
-	Binding       []byte                 `protobuf:"bytes,18,opt,name=binding,proto3" json:"binding,omitempty"`
-	AccessDigest  []byte                 `protobuf:"bytes,19,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
-	AccessReady   bool                   `protobuf:"varint,20,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
-	ActiveSince   int64                  `protobuf:"varint,21,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
-	EndedAt       int64                  `protobuf:"varint,22,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	CreatedAt     int64                  `protobuf:"varint,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Side         string                 `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
+	Partner      string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal       string                 `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
+	Customer     string                 `protobuf:"bytes,5,opt,name=customer,proto3" json:"customer,omitempty"`
+	Pseudonym    string                 `protobuf:"bytes,6,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
+	OrderId      string                 `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	AgreementId  string                 `protobuf:"bytes,8,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	OfferingId   string                 `protobuf:"bytes,9,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
+	Revision     int64                  `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	ListingId    string                 `protobuf:"bytes,11,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	Name         string                 `protobuf:"bytes,12,opt,name=name,proto3" json:"name,omitempty"`
+	Quantity     int64                  `protobuf:"varint,13,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	State        string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`
+	Before       string                 `protobuf:"bytes,15,opt,name=before,proto3" json:"before,omitempty"`
+	Price        *Line                  `protobuf:"bytes,16,opt,name=price,proto3" json:"price,omitempty"`
+	Adapter      string                 `protobuf:"bytes,17,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	Binding      []byte                 `protobuf:"bytes,18,opt,name=binding,proto3" json:"binding,omitempty"`
+	AccessDigest []byte                 `protobuf:"bytes,19,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
+	AccessReady  bool                   `protobuf:"varint,20,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
+	ActiveSince  int64                  `protobuf:"varint,21,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	EndedAt      int64                  `protobuf:"varint,22,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	CreatedAt    int64                  `protobuf:"varint,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt    int64                  `protobuf:"varint,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// The signed receipt of its access data, and the SHA-256 of its payload.
+	Receipt       string `protobuf:"bytes,25,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	ReceiptDigest []byte `protobuf:"bytes,26,opt,name=receipt_digest,json=receiptDigest,proto3" json:"receipt_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1721,6 +1733,20 @@ func (x *Subscription) GetUpdatedAt() int64 {
 		return x.UpdatedAt
 	}
 	return 0
+}
+
+func (x *Subscription) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+func (x *Subscription) GetReceiptDigest() []byte {
+	if x != nil {
+		return x.ReceiptDigest
+	}
+	return nil
 }
 
 // LedgerEntry is written once. exact holds the bytes as hashed; the rest is read from them by whoever wrote them.
@@ -2083,7 +2109,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
-	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xc9\x01\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\x97\x02\n" +
 	"\n" +
 	"RetailItem\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
@@ -2091,7 +2117,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\apartner\x18\x03 \x01(\tR\apartner\x12\x1d\n" +
 	"\n" +
 	"listing_id\x18\x04 \x01(\tR\tlistingId\x12,\n" +
-	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\"\xe6\x01\n" +
+	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\x12'\n" +
+	"\x0fcancel_document\x18\x06 \x01(\tR\x0ecancelDocument\x12#\n" +
+	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\"\xe6\x01\n" +
 	"\vRetailOrder\x12\x16\n" +
 	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2100,15 +2128,14 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05items\x18\x05 \x03(\v2\x1a.hanse.store.v1.RetailItemR\x05items\x12\x1b\n" +
 	"\tplaced_at\x18\x06 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xc5\x01\n" +
+	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xa2\x01\n" +
 	"\vResaleOrder\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
-	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12!\n" +
-	"\fdecision_seq\x18\x04 \x01(\x03R\vdecisionSeq\x12\x1b\n" +
-	"\tplaced_at\x18\x05 \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12\x1b\n" +
+	"\tplaced_at\x18\x04 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
+	"updated_at\x18\x05 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
 	"\x04Step\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x18\n" +
 	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1e\n" +
@@ -2129,7 +2156,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
 	"\x0eSensitiveEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x05\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -2159,7 +2186,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x17 \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\"\x83\x01\n" +
+	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\x12\x18\n" +
+	"\areceipt\x18\x19 \x01(\tR\areceipt\x12%\n" +
+	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\"\x83\x01\n" +
 	"\vLedgerEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
