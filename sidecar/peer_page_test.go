@@ -532,14 +532,81 @@ func TestPeerPage_HasEveryReason(t *testing.T) {
 			t.Errorf("unheard names %s, which nobody says", r)
 		}
 	}
-	all := reasonsIn(t, "auth", "sidecar")
-	written := literals(t, reasonWord.String(), "auth", "sidecar")
+	// A reason may stand before a colon, and that of books is made of their state.
+	written := map[string]bool{}
+	for _, text := range literals(t, `^[a-z][a-z0-9_]*(:.*)?$`, "auth", "sidecar") {
+		word, _, _ := strings.Cut(text, ":")
+		written[word] = true
+	}
+	for _, state := range typedConstants(sources(t)[filepath.Join("internal", "ledger", "books.go")], "BooksState") {
+		written["books_"+state] = written["books_"]
+	}
 	for r := range page {
-		if !slices.Contains(all, r) && !slices.Contains(written, r) {
+		if !written[r] {
 			t.Errorf("%s stands on the page, and no code says it", r)
 		}
 	}
 	t.Logf("peer-1: %d reasons", len(page))
+}
+
+// codesOf are the words of the page for the kinds of faults.
+var codesOf = map[string]string{
+	"Invalid": "invalid_argument", "NotFound": "not_found", "Conflict": "already_exists", "Precondition": "failed_precondition", "Denied": "permission_denied",
+	"Unauthenticated": "unauthenticated", "Exhausted": "resource_exhausted", "Unavailable": "unavailable", "Internal": "internal",
+}
+
+// TestPeerPage_SaysWhoseMoveItIs holds the codes that the page gives to reasons, and which undecided documents are final, against
+// the kinds of faults that code makes with them.
+func TestPeerPage_SaysWhoseMoveItIs(t *testing.T) {
+	kinds := map[string]map[string]bool{}
+	for _, file := range tree(t, crossing[4:]...) {
+		named := constants(file)
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) < 2 {
+				return true
+			}
+			kind, ok := call.Args[0].(*ast.SelectorExpr)
+			if !ok || codesOf[kind.Sel.Name] == "" {
+				return true
+			}
+			reason := ""
+			switch arg := call.Args[1].(type) {
+			case *ast.BasicLit:
+				reason = unquoted(arg)
+			case *ast.Ident:
+				reason = named[arg.Name]
+			}
+			if kinds[reason] == nil {
+				kinds[reason] = map[string]bool{}
+			}
+			kinds[reason][kind.Sel.Name] = true
+			return true
+		})
+	}
+	final := map[string]bool{"Invalid": true, "NotFound": true, "Conflict": true, "Precondition": true}
+	held := 0
+	for what, table := range about(t, "reasons") {
+		code, ends := slices.Index(table.header, "Code"), slices.Index(table.header, "Final")
+		for _, row := range table.rows {
+			for _, reason := range codeWords(row[0]) {
+				if len(kinds[reason]) != 1 || reason == "deadline_exceeded" || reason == "canceled" {
+					continue // of several kinds, made by others, or with a code of its own
+				}
+				kind := slices.Collect(maps.Keys(kinds[reason]))[0]
+				if code > 0 && codeWords(row[code])[0] != codesOf[kind] {
+					t.Errorf("%s: the page gives %s the code %s, the code %s", what, reason, row[code], codesOf[kind])
+				}
+				if ends > 0 && kind != "Denied" && (row[ends] == "yes") != final[kind] {
+					t.Errorf("%s: the page says of %s that it is final: %s; it is of kind %s", what, reason, row[ends], kind)
+				}
+				held++
+			}
+		}
+	}
+	if held < 60 {
+		t.Errorf("only %d reasons were compared", held)
+	}
 }
 
 // unheard are reasons of those packages that no partner hears: who does.
@@ -555,6 +622,7 @@ var unheard = map[string]string{
 	"fingerprint_mismatch":   "our operator",
 	"key_multiple":           "a portal",
 	"key_scheme":             "a portal",
+	"document_limit":         "our operator",
 	"ledger_entry_panic":     "our operator",
 	"number_inexact":         "a portal: no message between members holds free JSON",
 	"offering_unreadable":    "our log",
@@ -563,5 +631,6 @@ var unheard = map[string]string{
 	"parked_entry_not_first": "our operator",
 	"parked_not_found":       "our operator",
 	"reason_invalid":         "our operator",
+	"reply_malformed":        "our operator: a partner's answer has other outcomes than documents",
 	"subscription_ended":     "a portal",
 }
