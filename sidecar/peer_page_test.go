@@ -157,6 +157,15 @@ func TestPeerPage_NumbersItsRules(t *testing.T) {
 			t.Errorf("there is no rule %s", m[1])
 		}
 	}
+	vectors, err := os.ReadDir(root + "docs/vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vectors {
+		if !strings.Contains(text, "| `"+v.Name()+"` |") {
+			t.Errorf("the page says nothing of docs/vectors/%s", v.Name())
+		}
+	}
 	t.Logf("peer-1: %d rules", len(rules))
 }
 
