@@ -318,7 +318,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		t.Fatalf("the owner gets %+v, %v", mine, err)
 	}
 	receipt := func(iss string) map[string]any {
-		return map[string]any{"iss": iss, "aud": to, "subscription": subscription, "access_sha256": signed.Digest([]byte(sealed.JWE))}
+		return map[string]any{"type": signed.AccessReceiptV1, "iss": iss, "aud": to, "jti": "rcp-forged", "agreement": agreed.GetId(), "subscription": subscription, "access_sha256": signed.Digest([]byte(sealed.JWE))}
 	}
 	// What the rival sent with a call of its own, token and proof.
 	used := other.call(to, access, theirs.GetId(), ordering, map[string]any{"subscriptionId": "sub-unknown"})
@@ -338,7 +338,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 	}
 	buy := func(change func(*order.Document)) order.Document {
 		d := order.Document{
-			Issuer: rival.Origin, Audience: to, ID: "order-forged", PlacedAt: time.Now().UTC().Format(time.RFC3339),
+			Type: signed.OrderV1, Issuer: rival.Origin, Audience: to, ID: "order-forged", PlacedAt: time.Now().UTC().Format(time.RFC3339),
 			AcceptBy: time.Now().Add(time.Hour).UTC().Format(time.RFC3339), Action: order.Add, Intent: order.Purchase,
 			Agreement: theirs.GetId(), AgreementSHA256: theirs.GetDigest(), Subscription: order.SubscriptionID("order-forged"), Customer: "cus-1",
 			Offering: "db", Revision: 1, Quantity: 1, Currency: "EUR",

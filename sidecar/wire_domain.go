@@ -26,6 +26,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // domain is the business.
@@ -246,10 +247,18 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		},
 		Now:    cfg.Now,
 		Fail:   in.fail,
+		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()) },
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+		Refused: in.meters.PageRefused,
+		Forked: func(partner string, err error) {
+			cfg.Logger.Error("partner signed two ledgers: books are forked, no new business until both operators agree", "partner", partner, "error", err)
+		},
+		Contradicted: func(partner string, err error) {
+			cfg.Logger.Error("partner holds a checkpoint of ours that our ledger does not have", "partner", partner, "error", text.ForeignError(err))
 		},
 		Skipped: func(p ledger.Parked) {
 			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)

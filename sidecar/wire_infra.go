@@ -82,6 +82,10 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		OwnKeys: func() [][]byte { return publicJWKs(in.keys, keys.Business) },
 		Now:     cfg.Now,
 	}
+	if err := in.book.LoadTick(ctx); err != nil {
+		return nil, err
+	}
+	s.book = in.book
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
 		Back:    func(partner string) { s.outbox.Back(partner) },

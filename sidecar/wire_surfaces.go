@@ -88,7 +88,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 		Exchange: d.exchange,
 		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
 		Access:   d.subscriptions,
-		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book},
+		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book, Reader: d.books},
 		Relation: relation.Relation,
 	})
 	if err != nil {

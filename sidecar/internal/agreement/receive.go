@@ -6,7 +6,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -178,21 +177,6 @@ func (s *Service) roomForOffer(tx Tx, supplier string) error {
 	}
 	if open >= maxOffers {
 		return fault.New(fault.Exhausted, "offers_limit", "%d agreements of yours wait for an operator here", open)
-	}
-	return nil
-}
-
-// checkPins proves that a supplier's agreement names the keys that both sides pinned.
-func (s *Service) checkPins(payload []byte, supplier member.Partner) error {
-	var d document
-	if err := signed.Decode(payload, &d); err != nil {
-		return err
-	}
-	thumbprint, next := s.OwnKeys()
-	if d.SupplierKey != supplier.Thumbprint || d.SupplierNextKey != supplier.NextKeyDigest ||
-		d.ResellerKey != thumbprint || d.ResellerNextKey != next {
-		return fault.New(fault.Precondition, "agreement_pins", "the agreement pins other keys than the partnership").
-			Do("propose the partnership again, then offer a new agreement")
 	}
 	return nil
 }

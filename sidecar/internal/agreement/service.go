@@ -2,11 +2,8 @@ package agreement
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -17,7 +14,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -53,31 +49,6 @@ type Service struct {
 	NewID   func() string
 }
 
-// document is the payload of a hanse-agreement+jwt.
-type document struct {
-	Type                string   `json:"type"`
-	ID                  string   `json:"id"`
-	Supplier            string   `json:"supplier"`
-	Reseller            string   `json:"reseller"`
-	Scope               string   `json:"scope"`
-	WholesaleDiscountBP int32    `json:"wholesale_discount_bp"`
-	Currency            string   `json:"currency"`
-	Territory           []string `json:"territory"`
-	ValidFrom           string   `json:"valid_from"`
-	SupplierKey         string   `json:"supplier_key"`
-	SupplierNextKey     string   `json:"supplier_next_key"`
-	ResellerKey         string   `json:"reseller_key"`
-	ResellerNextKey     string   `json:"reseller_next_key"`
-}
-
-const documentType = "hanse-agreement/1"
-
-// summary is the body of the agreement's ledger entries.
-type summary struct {
-	Agreement string `json:"agreement"`
-	SHA256    string `json:"document_sha256"`
-}
-
 // MayOffer checks what Offer checks, and does nothing.
 func (s *Service) MayOffer(ctx context.Context, reseller string, terms Terms) error {
 	_, err := s.mayOffer(ctx, reseller, terms)
@@ -91,12 +62,14 @@ func (s *Service) mayOffer(ctx context.Context, reseller string, terms Terms) (m
 	if _, err := money.MinorDigits(terms.Currency); err != nil {
 		return member.Partner{}, fault.New(fault.Invalid, "currency_unknown", "%v", err).At("currency")
 	}
-	if i := slices.IndexFunc(terms.Territory, func(code string) bool { return !text.IsCountry(code) }); i >= 0 {
-		return member.Partner{}, fault.New(fault.Invalid, "country_unknown", "%s is not an ISO 3166-1 alpha-2 code of a country, like DE", text.Shorten(terms.Territory[i])).
-			At(fmt.Sprintf("territory[%d]", i))
+	if field, reason, cause := checkTerritory(terms.Territory); cause != "" {
+		return member.Partner{}, fault.New(fault.Invalid, reason, "%s", cause).At(field)
 	}
 	partner, err := s.partner(ctx, reseller)
 	if err != nil {
+		return member.Partner{}, err
+	}
+	if _, err := signed.Pick(signed.AgreementV1, reseller, partner.Documents); err != nil {
 		return member.Partner{}, err
 	}
 	if !partner.Has(member.Reseller) {
@@ -114,8 +87,8 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	}
 	now := s.Now().UTC()
 	thumbprint, next := s.OwnKeys()
-	payload, err := json.Marshal(document{
-		Type: documentType, ID: s.NewID(), Supplier: s.Self, Reseller: reseller, Scope: "all",
+	payload, err := json.Marshal(Document{
+		Type: signed.AgreementV1, ID: s.NewID(), Supplier: s.Self, Reseller: reseller, Scope: scopeAll,
 		WholesaleDiscountBP: terms.WholesaleDiscountBP, Currency: terms.Currency, Territory: append([]string{}, terms.Territory...),
 		ValidFrom:   now.Format(time.RFC3339),
 		SupplierKey: thumbprint, SupplierNextKey: next, ResellerKey: partner.Thumbprint, ResellerNextKey: partner.NextKeyDigest,
@@ -156,6 +129,16 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	return stored, nil
 }
 
+// readsOrders refuses to accept an agreement of who could not read what is then sent to it.
+func readsOrders(p member.Partner) error {
+	for _, version := range []string{signed.OrderV1, signed.CancelV1, signed.AccessReceiptV1} {
+		if _, err := signed.Pick(version, p.Origin, p.Documents); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
 func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, error) {
 	a, err := s.Offered(ctx, supplier, id)
@@ -184,7 +167,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier, maySupply); err != nil {
+		if err := s.approve(tx, supplier, maySupply, readsOrders); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
@@ -323,44 +306,4 @@ func maySign(p member.Partner) error {
 		return nil
 	}
 	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
-}
-
-func (a Agreement) summary() summary {
-	return summary{Agreement: a.ID, SHA256: hex.EncodeToString(a.Digest[:])}
-}
-
-// parse reads a verified payload, keeps its bytes, and says when it begins.
-func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
-	var d document
-	if err := signed.Decode(payload, &d); err != nil {
-		return Agreement{}, time.Time{}, err
-	}
-	bad := func(field, cause string) (Agreement, time.Time, error) {
-		return Agreement{}, time.Time{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
-	}
-	switch {
-	case d.Type != documentType:
-		return bad("type", "the agreement is not a "+documentType)
-	case len(d.ID) > 64 || !ledger.PlainText(d.ID):
-		return bad("id", "the agreement's id is missing or not plain text")
-	case d.Scope != "all":
-		return bad("scope", "only agreements over all offerings are known")
-	case d.WholesaleDiscountBP < 0 || d.WholesaleDiscountBP > 10000:
-		return bad("wholesale_discount_bp", "a discount is 0 to 10,000 basis points")
-	}
-	if _, err := money.MinorDigits(d.Currency); err != nil {
-		return bad("currency", err.Error())
-	}
-	for i, c := range d.Territory {
-		if !text.IsCountry(c) {
-			return bad(fmt.Sprintf("territory[%d]", i), text.Shorten(c)+" is not an ISO 3166-1 alpha-2 code of a country, like DE")
-		}
-	}
-	if validFrom, err = time.Parse(time.RFC3339, d.ValidFrom); err != nil {
-		return bad("valid_from", "the beginning is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z")
-	}
-	return Agreement{
-		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),
-		Terms: Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
-	}, validFrom, nil
 }

@@ -90,7 +90,7 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 		return nil, err
 	}
 	if c.Seen != "" {
-		if v.proof, err = d.Book.OpenSeen(c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
+		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
 			return nil, fault.Under("seen_checkpoint", err)
 		}
 		v.news = v.proof.JWS != own.SeenCheckpoint

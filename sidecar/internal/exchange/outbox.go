@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -19,9 +20,8 @@ const (
 	// batchMost and batchBytes bound what goes in one call.
 	batchMost  = 64
 	batchBytes = 192 << 10
-	// laneMost and laneBytes bound what is kept in memory towards one partner; the rest waits in the store, and is read back in
+	// laneBytes bounds what is kept in memory towards one partner, beside Outbox.Most; what waits in the store is read back in
 	// portions of readMost.
-	laneMost  = 1024
 	laneBytes = 4 << 20
 	readMost  = 2 * batchMost
 	// renewEvery is how often leases are looked after; those are extended that end before the second look.
@@ -68,6 +68,8 @@ type Outbox struct {
 	Behind func(partner string)
 	// Waiting are kinds of jobs that wait for a partner and send no documents; they are released with those that do.
 	Waiting []string
+	// Most is how many documents are kept in memory towards one partner; the rest waits in the store. Default 1,024.
+	Most int
 	// Drain is how long calls under way may go on after the end was asked for; default 10 seconds.
 	Drain time.Duration
 	Now   func() time.Time
@@ -159,12 +161,14 @@ func (o *Outbox) Claim(partner string, size int) (string, time.Time) {
 	if !ok || !o.open() {
 		return "", time.Time{}
 	}
-	if l := o.lanes[partner]; l != nil && (l.away() || l.count >= laneMost || l.bytes+size > laneBytes) {
+	if l := o.lanes[partner]; l != nil && (l.away() || l.count >= o.most() || l.bytes+size > laneBytes) {
 		l.overflow = true
 		return "", time.Time{}
 	}
 	return owner, o.Now().Add(job.SendingLease)
 }
+
+func (o *Outbox) most() int { return cmp.Or(o.Most, 1024) }
 
 // Knows implements job.Documents.
 func (o *Outbox) Knows(kind string) bool {
@@ -188,7 +192,7 @@ func (o *Outbox) Room(partner string) int {
 		return 1
 	}
 	l.overflow = true // there may be more than is asked for
-	return min(readMost, laneMost-l.count)
+	return min(readMost, o.most()-l.count)
 }
 
 // Post implements dispatch.Outbox.

@@ -134,7 +134,7 @@ func (o *Outbox) release(parcels ...*parcel) {
 		delete(o.held, p.job.ID)
 		l := o.lanes[p.job.Partner]
 		l.count, l.bytes = l.count-1, l.bytes-p.size()
-		if l.overflow && l.count <= laneMost/2 && l.bytes <= laneBytes/2 && !l.away() {
+		if l.overflow && l.count <= o.most()/2 && l.bytes <= laneBytes/2 && !l.away() {
 			l.overflow, look = false, true
 		}
 		o.forget(p.job.Partner, l)

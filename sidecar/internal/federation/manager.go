@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -195,11 +194,7 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 			continue
 		}
 		failures++
-		level := slog.LevelWarn
-		if got.Refused && contradicts(got.Err) {
-			level = slog.LevelError
-		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
+		m.Logger.Warn("feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
 		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
 	}
 }
@@ -243,13 +238,4 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 			return
 		}
 	}
-}
-
-// contradicts reports whether a partner's log is not the one that it signed before, which only people can settle.
-func contradicts(err error) bool {
-	switch fault.ReasonOf(err) {
-	case "ledger_fork", "ledger_rewound", "ledger_gap":
-		return true
-	}
-	return false
 }

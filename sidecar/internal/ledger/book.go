@@ -15,7 +15,6 @@ import (
 
 	"github.com/gowebpki/jcs"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -36,11 +35,12 @@ type Book struct {
 	// OwnKeys are our published business keys as JWKs, the present one and those before it.
 	OwnKeys func() [][]byte
 
-	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: commands
-	// carry the same one until there is something new to read.
+	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did, heard the
+	// last one that was taken by itself: they stay the same until there is something new to read.
 	mu            sync.Mutex
 	countersigned map[string]countersigned
 	opened        map[string]opened
+	heard         map[string]string
 
 	// tick goes into every checkpoint.
 	tick atomic.Int64
@@ -113,6 +113,9 @@ func (d Draft) seal(partner string, place Position, at string, prev [32]byte) (E
 }
 
 func seal(partner string, w wireEntry) (Entry, error) {
+	if err := checkBody(w.Body); err != nil {
+		return Entry{}, err
+	}
 	body, err := jcs.Transform(w.Body)
 	if err != nil {
 		return Entry{}, err
@@ -175,42 +178,4 @@ func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {
 	e := Entry{Life: w.Life, Seq: w.Seq, At: at, Kind: w.Kind, Subject: w.Subject, Body: w.Body, Hash: hash, Bytes: raw}
 	_, err = hex.Decode(e.Prev[:], []byte(w.Prev))
 	return e, err
-}
-
-// MaxEntryBytes bounds one entry.
-const MaxEntryBytes = 32 << 10
-
-// Decode reads an entry and checks that its bytes are in RFC 8785 form and that its hash is its own. fault.Invalid with
-// reason ledger_entry_malformed or ledger_hash_wrong.
-func Decode(raw []byte) (Entry, error) {
-	malformed := fault.New(fault.Invalid, "ledger_entry_malformed", "the ledger entry is not in the form that the protocol fixes")
-	if len(raw) > MaxEntryBytes {
-		return Entry{}, malformed
-	}
-	var w wireEntry
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&w); err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	body, err := jcs.Transform(w.Body)
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	w.Body = body
-	want, err := w.hash()
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	if !bytes.Equal(w.canonical(), raw) {
-		return Entry{}, malformed
-	}
-	if w.Hash != hex.EncodeToString(want[:]) {
-		return Entry{}, fault.New(fault.Invalid, "ledger_hash_wrong", "entry %d does not hash to what it says", w.Seq)
-	}
-	e, err := w.entry(bytes.Clone(raw), want)
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	return e, nil
 }

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 
@@ -50,5 +52,21 @@ func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoin
 	if c.Issuer != issuer || c.Audience != audience || c.Life < 0 || c.Seq < 0 || c.Tick < 0 {
 		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
 	}
+	if raw, err := hex.DecodeString(c.Hash); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != c.Hash {
+		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_malformed", "the checkpoint carries no SHA-256")
+	}
 	return c, nil
+}
+
+// OwnCheckpoint signs the end of our log towards a partner.
+func (b *Book) OwnCheckpoint(ctx context.Context, partner string) (string, error) {
+	var head Head
+	err := b.Work.View(ctx, func(tx Tx) (err error) {
+		head, err = tx.Ledger().Head(partner, Own)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return b.Checkpoint(partner, head.Position(), head.Hash)
 }

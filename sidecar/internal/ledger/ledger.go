@@ -19,7 +19,10 @@ const (
 )
 
 // Position is a place in one log, after an entry. Its order is (Life, Seq); the zero Position is the start.
-type Position struct{ Life, Seq int64 }
+type Position struct {
+	Life int64 `json:"life"`
+	Seq  int64 `json:"seq"`
+}
 
 // Compare orders positions: -1 where p comes before q, 0 where they are one place, 1 where p comes after q.
 func (p Position) Compare(q Position) int {
@@ -111,9 +114,11 @@ type Store interface {
 	Entries(partner string, dir Direction, after Position, limit int) ([]Entry, error)
 	// Entry reads one entry; fault.NotFound.
 	Entry(partner string, dir Direction, at Position) (Entry, error)
-	// SetCheckpoint records the last verified checkpoint of the partner's log, which stands at the head of our copy (Theirs).
+	// SetCheckpoint records the last verified checkpoint of the partner's log (Theirs); unit.ErrStale where it does not stand at the
+	// head of our copy.
 	SetCheckpoint(partner string, c Checkpoint, jws string) error
-	// SetSeen records the last checkpoint of ours that the partner countersigned (Own); an earlier one changes nothing.
+	// SetSeen records the last checkpoint of ours that the partner countersigned (Own); one that is not beyond the last changes
+	// nothing.
 	SetSeen(partner string, c Checkpoint, jws string) error
 	// Park records an entry that could not be applied.
 	Park(Parked) error
@@ -122,6 +127,10 @@ type Store interface {
 	// ParkedSubject lists what is parked for one subject, ascending; ParkedAll for one partner.
 	ParkedSubject(partner, subject string) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
+	// nobody.
+	Tick() (int64, error)
+	SetTick(from, to int64) error
 	// Standing is the state of the books alone.
 	Standing(partner string) (BooksState, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowebpki/jcs"
+
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
@@ -44,7 +46,8 @@ func TestAnEntryIsOneCanonicalJSONObject(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
-	good := string(sealed(t, 7, Genesis("p"), "order-1", `{"order":"order-1"}`).Bytes)
+	const body = `{"order":"order-1"}`
+	good := string(sealed(t, 7, Genesis("p"), "order-1", body).Bytes)
 	cases := []struct{ name, raw, reason string }{
 		{"a changed body", strings.Replace(good, `"order":"order-1"`, `"order":"order-2"`, 1), "ledger_hash_wrong"},
 		{"a changed sequence number", strings.Replace(good, `"seq":7`, `"seq":8`, 1), "ledger_hash_wrong"},
@@ -54,6 +57,21 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a member given twice", strings.Replace(good, `"seq":7`, `"seq":7,"seq":7`, 1), "ledger_entry_malformed"},
 		{"a subject with quotes", strings.Replace(good, `"subject":"order-1"`, `"subject":"a\"b"`, 1), "ledger_entry_malformed"},
 		{"a prev that is no hash", strings.Replace(good, `"prev":"`, `"prev":"zz`, 1), "ledger_entry_malformed"},
+		{"a member in another case", strings.Replace(good, `"seq":7`, `"Seq":7`, 1), "ledger_entry_malformed"},
+		{"a member that is null", strings.Replace(good, `"life":0`, `"life":null`, 1), "ledger_entry_malformed"},
+		{"a member left out", strings.Replace(good, `"life":0,`, ``, 1), "ledger_entry_malformed"},
+		{"a life below the first", strings.Replace(good, `"life":0`, `"life":-1`, 1), "ledger_hash_wrong"},
+		{"a number with a fraction", strings.Replace(good, `"seq":7`, `"seq":7.0`, 1), "ledger_entry_malformed"},
+		{"a body that is no object", strings.Replace(good, body, `"order-1"`, 1), "ledger_entry_malformed"},
+		{"a body with a member twice", strings.Replace(good, body, `{"order":"order-1","order":"order-1"}`, 1), "ledger_entry_malformed"},
+		{"a body with a member twice further down", strings.Replace(good, body, `{"order":[{"a":1,"a":2}]}`, 1), "ledger_entry_malformed"},
+		{"a body with a member twice, once escaped", strings.Replace(good, body, `{"a":1,"\u0061":2}`, 1), "ledger_entry_malformed"},
+		{"a body with a number that not every reader keeps", strings.Replace(good, body, `{"n":9007199254740992}`, 1), "ledger_entry_malformed"},
+		{"a body with a number that no reader keeps", strings.Replace(good, body, `{"n":1e400}`, 1), "ledger_entry_malformed"},
+		{"a body with invalid UTF-8", strings.Replace(good, body, "{\"n\":\"\xff\"}", 1), "ledger_entry_malformed"},
+		{"a body with half a character", strings.Replace(good, body, `{"n":"\ud800"}`, 1), "ledger_entry_malformed"},
+		{"a body that is deep", strings.Replace(good, body, `{"n":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`, 1), "ledger_entry_malformed"},
+		{"text after it", good + "{}", "ledger_entry_malformed"},
 		{"nothing", "", "ledger_entry_malformed"},
 		{"an array", "[]", "ledger_entry_malformed"},
 		{"more than the limit", good + strings.Repeat(" ", MaxEntryBytes), "ledger_entry_malformed"},
@@ -70,11 +88,27 @@ func TestDecodeRefuses(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(sealed(f, 1, Genesis("p"), "order-1", `{"a":1}`).Bytes)
-	f.Add([]byte(`{"at":"2026-11-21T12:00:00Z","body":{},"hash":"","kind":"k","prev":"","seq":1,"subject":"s"}`))
+	f.Add(sealed(f, 2, Genesis("p"), "order-1", `{"n":[1.5,-0.25,{"ü":null}],"t":true}`).Bytes)
+	f.Add([]byte(`{"at":"2026-11-21T12:00:00Z","body":{},"hash":"","kind":"k","life":0,"prev":"","seq":1,"subject":"s"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, err := Decode(raw)
 		if err == nil && !bytes.Equal(e.Bytes, raw) {
 			t.Fatalf("accepted bytes were changed: %q", raw)
+		}
+		if err != nil {
+			return
+		}
+		// Whoever reads it with another library sees the same, and writes the same.
+		var other map[string]any
+		if err := json.Unmarshal(raw, &other); err != nil || len(other) != 8 {
+			t.Fatalf("another reader finds %d members, %v, in %q", len(other), err, raw)
+		}
+		again, err := json.Marshal(other)
+		if err == nil {
+			again, err = jcs.Transform(again)
+		}
+		if err != nil || !bytes.Equal(again, raw) {
+			t.Fatalf("another writer makes %q of %q, %v", again, raw, err)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -60,6 +61,8 @@ type Verify struct {
 	Head      [32]byte
 	// CheckpointSeq is what the partner countersigned last of ours, or the last checkpoint of theirs.
 	Checkpoint Position
+	// Books is what is known of both logs, in the report on Theirs.
+	Books Books
 	// Problems in words; none when all is well.
 	Problems []string
 }
@@ -111,6 +114,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 			return err
 		}
 		if dir == Theirs {
+			if v.Books, err = tx.Ledger().Books(partner); err != nil {
+				return err
+			}
 			parked, err = tx.Ledger().ParkedAll(partner)
 		}
 		return err
@@ -176,6 +182,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 	}
 	if cp.Position().Compare(head.Position()) > 0 {
 		problem("the partner holds checkpoint %s, this log ends at %s: it was restored from an old copy", cp.Position(), head.Position())
+	}
+	if dir == Theirs && v.Books.State != Level {
+		problem("the books are %s since %s: %s", v.Books.State, v.Books.Since.Format(time.RFC3339), v.Books.Reason)
 	}
 	for _, p := range parked {
 		problem("entry %s about %s could not be applied: %s", p.Position(), p.Subject, p.Reason)

@@ -77,7 +77,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	proof, err := p.Book.OpenSeen(caller.Origin, caller.Key(), seen)
+	proof, err := p.Book.OpenSeen(t.Context(), caller.Origin, caller.Key(), seen)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,8 +57,8 @@ type Service struct {
 	NewID   func() string
 }
 
-// proposal is the payload of a hanse-peering+jwt.
-type proposal struct {
+// Proposal is the payload of a hanse-peering+jwt.
+type Proposal struct {
 	Issuer      string `json:"iss"`
 	Audience    string `json:"aud"`
 	ID          string `json:"jti"`
@@ -104,7 +104,7 @@ func (s *Service) Add(ctx context.Context, origin string, role Role, thumbprint 
 }
 
 func (s *Service) propose(info trust.Info, role Role) (string, error) {
-	payload, err := json.Marshal(proposal{
+	payload, err := json.Marshal(Proposal{
 		Issuer: s.Self, Audience: info.Origin, ID: s.NewID(), Partnership: trust.PartnershipID(s.Self, info.Origin),
 		Role: role, RecipientKey: info.Thumbprint,
 	})
@@ -241,7 +241,7 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	if err != nil {
 		return Answer{}, err
 	}
-	var p proposal
+	var p Proposal
 	if err := signed.Decode(payload, &p); err != nil {
 		return Answer{}, err
 	}

@@ -54,6 +54,7 @@ type Status struct {
 	// Parked are the subjects of theirs that wait for us.
 	Parked    []string
 	Offerings int64
+	Books     ledger.Books
 }
 
 // PartnerStatus reads it.
@@ -74,6 +75,9 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 			return err
 		}
 		s.Parked = ledger.Subjects(parked)
+		if s.Books, err = tx.Ledger().Books(origin); err != nil {
+			return err
+		}
 		s.Offerings, err = tx.Catalog().CountForeign(origin)
 		return err
 	})

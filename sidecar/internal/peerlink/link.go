@@ -22,15 +22,18 @@ type Transports interface {
 	Transport(partner string, scopes []string, agreement string) http.RoundTripper
 }
 
-// Seen countersigns what we verified last of a partner.
-type Seen interface {
+// Book signs where the two logs of a partnership stand. *ledger.Book is one.
+type Book interface {
+	// SeenCheckpoint countersigns what we verified last of a partner's; "" is nothing.
 	SeenCheckpoint(ctx context.Context, partner string) (string, error)
+	// OwnCheckpoint signs the end of ours.
+	OwnCheckpoint(ctx context.Context, partner string) (string, error)
 }
 
 // Link calls partners.
 type Link struct {
 	Transports Transports
-	Book       Seen
+	Book       Book
 	// Status keeps who could be reached; see Status.
 	Status *Status
 	// CallTimeout bounds a unary call; 0 is 15 s.
@@ -139,10 +142,14 @@ func (l *Link) TailLedger(ctx context.Context, partner string, after ledger.Posi
 	if err != nil {
 		return err
 	}
+	own, err := l.Book.OwnCheckpoint(ctx, partner)
+	if err != nil {
+		return err
+	}
 	c := peerv1connect.NewLedgerServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
 	return stream(ctx, l, partner,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
-			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen}))
+			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen, Checkpoint: own}))
 		},
 		func(m *peerv1.TailResponse) error {
 			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint()})

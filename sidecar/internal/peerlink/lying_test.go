@@ -51,6 +51,7 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 type nothing struct{}
 
 func (nothing) SeenCheckpoint(context.Context, string) (string, error) { return "", nil }
+func (nothing) OwnCheckpoint(context.Context, string) (string, error)  { return "", nil }
 
 // lyingFetcher is a guard whose every word is the partner's.
 type lyingFetcher struct{ kind refusal.Kind }

@@ -344,6 +344,9 @@ func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time, s
 		return it, err
 	}
 	if it.Action == order.Add {
+		if err := ledger.Fenced(tx, it.Partner); err != nil {
+			return it, notOrderable(it, err)
+		}
 		if err := tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
 			return it, err
 		}
@@ -359,4 +362,12 @@ func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time, s
 		return it, err
 	}
 	return it, send.Add(tx, it.sending(JobSubmit), it.orderDocument(made.inputs), now)
+}
+
+// notOrderable tells the customer of an item that our side cannot sell now; what is an outage stays one.
+func notOrderable(it Item, err error) error {
+	if fault.ReasonOf(err) != "books_forked" {
+		return err
+	}
+	return fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", it.Name).At("listing_id").Because(err)
 }

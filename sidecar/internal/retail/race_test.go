@@ -43,7 +43,7 @@ func TestWhatEndsTheInstantItRunsIsNeverToldOfOurOwnRaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		placed[i] = o.Items[0]
-		data, err := json.Marshal(subscription.AccessData{Subscription: placed[i].SubscriptionID})
+		data, err := json.Marshal(subscription.AccessData{Subscription: placed[i].SubscriptionID, Fields: []subscription.AccessField{}})
 		if err != nil {
 			t.Fatal(err)
 		}

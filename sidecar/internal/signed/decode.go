@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,7 +17,7 @@ import (
 // Limits of a payload. The largest are access data and sets of keys.
 const (
 	MaxPayloadBytes = 1 << 20
-	maxPayloadDepth = 16
+	maxPayloadDepth = 64
 )
 
 // Decode reads a verified payload so that no two readers see different things in it: one object of I-JSON (RFC 7493) whose
@@ -45,7 +46,7 @@ func decode(payload []byte, into any, open bool) error {
 	target := reflect.ValueOf(into).Elem()
 	read := reflect.New(target.Type()).Elem()
 	if err := readPayload(payload, read, open); err != nil {
-		malformed := fault.New(fault.Invalid, "document_malformed", "%s", "the document cannot be read: "+err.Error()).
+		malformed := fault.New(fault.Invalid, "document_malformed", "%s", err.Error()).
 			Do("send the document as its version defines it, signed anew")
 		var at *misfit
 		if errors.As(err, &at) {
@@ -80,7 +81,7 @@ type misfit struct {
 
 func (m *misfit) Error() string {
 	if m.path == "" {
-		return "it " + m.cause
+		return "the payload " + m.cause
 	}
 	return m.path + " " + m.cause
 }
@@ -131,6 +132,12 @@ func (r *reader) value(first text.Token, s *shape, into reflect.Value) error {
 			return err
 		}
 		into.SetBytes(append([]byte(nil), raw...))
+	case reflect.Func:
+		at, err := time.Parse(time.RFC3339, first.Text)
+		if err != nil {
+			return &misfit{cause: "is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z"}
+		}
+		into.Set(reflect.ValueOf(at))
 	case reflect.Slice:
 		return r.list(s, into)
 	default:

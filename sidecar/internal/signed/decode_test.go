@@ -50,7 +50,7 @@ func TestDecodeReadsWhatTheTypeSays(t *testing.T) {
 func TestDecodeRefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 	t.Parallel()
 	const rest = `"count":1,"places":[],"inner":{"name":"n"}}`
-	deep := strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)
+	deep := strings.Repeat(`{"a":`, 64) + "1" + strings.Repeat("}", 64)
 	for _, c := range []struct {
 		name, payload, field, cause string
 		open                        bool // taken by DecodeOpen
@@ -96,7 +96,7 @@ func TestDecodeRefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 		{"a byte after the value", `{"iss":"a",` + rest + "\x00", "", "text after the JSON value", false},
 		{"a byte order mark", "\ufeff" + `{"iss":"a",` + rest, "", "not valid JSON", false},
 		{"a comment", `{"iss":"a", /* */ ` + rest, "", "not valid JSON", false},
-		{"raw bytes too deep", `{"iss":"a","raw":` + deep + `,` + rest, "raw", "nested deeper than 16", false},
+		{"raw bytes too deep", `{"iss":"a","raw":` + deep + `,` + rest, "raw", "nested deeper than 64", false},
 		{"an unknown member too deep", `{"iss":"a","later":` + strings.Repeat("[", 5000), "later", "", false},
 		{"too many bytes", `{"iss":"` + strings.Repeat("a", signed.MaxPayloadBytes) + `",` + rest, "", "are more than " + strconv.Itoa(signed.MaxPayloadBytes), false},
 	} {

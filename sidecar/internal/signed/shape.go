@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,7 +14,7 @@ import (
 // shape is what a Go type asks of a JSON value. It is made once per type.
 type shape struct {
 	typ reflect.Type
-	// kind is Struct, Slice, Pointer, String, Bool, Int for all signed ones, and Interface for json.RawMessage.
+	// kind is Struct, Slice, Pointer, String, Bool, Int for all signed ones, Interface for json.RawMessage, and Func for time.Time.
 	kind reflect.Kind
 	// begins is the token that such a value begins with; of a bool either.
 	begins  jsontext.Kind
@@ -40,7 +41,10 @@ func shapeOf(t reflect.Type) *shape {
 	return s.(*shape)
 }
 
-var rawType = reflect.TypeFor[json.RawMessage]()
+var (
+	rawType  = reflect.TypeFor[json.RawMessage]()
+	timeType = reflect.TypeFor[time.Time]()
+)
 
 // makeShape panics on a type that cannot be read strictly: it is a defect of the type, found by its first test.
 func makeShape(t reflect.Type) *shape {
@@ -48,6 +52,8 @@ func makeShape(t reflect.Type) *shape {
 	switch {
 	case t == rawType:
 		s.kind, s.begins = reflect.Interface, '{'
+	case t == timeType:
+		s.kind, s.begins = reflect.Func, '"'
 	case s.kind == reflect.String:
 		s.begins = '"'
 	case s.kind == reflect.Bool:

@@ -5,8 +5,10 @@ package signed
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/gowebpki/jcs"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -25,6 +27,13 @@ const (
 	CatalogPage   = "hanse-catalog-page+jwt"
 	AccessReceipt = "hanse-access-receipt+jwt"
 )
+
+// Types lists the types of all documents.
+func Types() []string {
+	return []string{
+		Member, Peering, Agreement, Order, Cancel, Checkpoint, Seen, Compare, CatalogPage, AccessReceipt,
+	}
+}
 
 // Signer signs documents with our business key.
 type Signer interface {
@@ -45,6 +54,15 @@ func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
 		return nil, invalid.Because(err)
 	}
 	return payload, nil
+}
+
+// Canonical writes a payload that is compared as bytes, in the form of RFC 8785.
+func Canonical(payload any) ([]byte, error) {
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return nil, err
+	}
+	return jcs.Transform(raw)
 }
 
 // Digest is the lower-case hex SHA-256.

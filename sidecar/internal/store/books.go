@@ -1,6 +1,9 @@
 package store
 
 import (
+	"fmt"
+	"strconv"
+
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -37,4 +40,28 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	s.tx.wake(unit.Partners)
 	b.Version = version
 	return b, nil
+}
+
+// The tick is a fact about this store, in decimal digits.
+func (s books) Tick() (int64, error) {
+	var raw []byte
+	found, err := s.tx.row(`SELECT value FROM site WHERE name = 'tick'`, nil, &raw)
+	if err != nil || !found {
+		return 0, err
+	}
+	tick, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("stored tick is damaged: %w", err)
+	}
+	return tick, nil
+}
+
+func (s books) SetTick(from, to int64) error {
+	n, err := s.tx.exec(`INSERT INTO site (name, value) VALUES ('tick', $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE site.value = $1`,
+		strconv.AppendInt(nil, from, 10), strconv.AppendInt(nil, to, 10))
+	if err == nil && n == 0 {
+		return conflict("tick", "changed", "another replica moved it")
+	}
+	return err
 }

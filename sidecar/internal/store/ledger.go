@@ -168,15 +168,11 @@ func (s books) list(partner string, dir ledger.Direction, query string, args ...
 }
 
 func (s books) SetCheckpoint(partner string, c ledger.Checkpoint, jws string) error {
-	have, _, err := s.lock(partner, ledger.Theirs)
-	if err != nil {
-		return err
+	n, err := s.tx.exec(`UPDATE ledger_head SET checkpoint = $5, tick = $6 WHERE partner = $1 AND direction = $2 AND life = $3 AND seq = $4`,
+		partner, string(ledger.Theirs), c.Life, c.Seq, jws, c.Tick)
+	if err == nil && n == 0 {
+		return fmt.Errorf("checkpoint %s of %s is not at the head of our copy: %w", c.Position(), partner, unit.ErrStale)
 	}
-	if have != c.Position() {
-		return fmt.Errorf("checkpoint %s of %s is not at the head %s of our copy", c.Position(), partner, have)
-	}
-	_, err = s.tx.exec(`UPDATE ledger_head SET checkpoint = $3, tick = $4 WHERE partner = $1 AND direction = $2`,
-		partner, string(ledger.Theirs), jws, c.Tick)
 	return err
 }
 
@@ -185,7 +181,7 @@ func (s books) SetSeen(partner string, c ledger.Checkpoint, jws string) error {
 		return err
 	}
 	_, err := s.tx.exec(`UPDATE ledger_head SET seen_life = $3, seen_seq = $4, tick = $5, seen_checkpoint = $6
-		WHERE partner = $1 AND direction = $2 AND (seen_life, seen_seq, tick) <= ($3, $4, $5)`,
+		WHERE partner = $1 AND direction = $2 AND (seen_life, seen_seq) < ($3, $4)`,
 		partner, string(ledger.Own), c.Life, c.Seq, c.Tick, jws)
 	return err
 }

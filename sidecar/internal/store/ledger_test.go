@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const them = "https://them.example"
@@ -110,6 +111,139 @@ func TestLedgerIsOneChain(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+func TestSeveralEntriesAreOneWrite(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		want := []ledger.Entry{}
+		prev := sha256.Sum256([]byte("partnership"))
+		// All ways to cut a list into the statements that there are, and one that is empty.
+		for _, n := range []int{0, 1, 2, 3, 4, 5, 15, 16, 17, 70} {
+			do(t, s, func(tx *store.Tx) error {
+				got, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, last [32]byte) ([]ledger.Entry, error) {
+					if after.Seq != int64(len(want)) || last != prev {
+						t.Errorf("asked to follow %s", after)
+					}
+					var all []ledger.Entry
+					for range n {
+						after.Seq++
+						e := entryOf(after, last, "subject")
+						all, last = append(all, e), e.Hash
+					}
+					return all, nil
+				})
+				if len(got) != n {
+					t.Errorf("%d of %d entries", len(got), n)
+				}
+				if n > 0 {
+					want, prev = append(want, got...), got[n-1].Hash
+				}
+				return err
+			})
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff(want, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, 1000))); diff != "" {
+				t.Error(diff)
+			}
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seq != int64(len(want)) || h.Hash != prev {
+				t.Errorf("head %+v", h)
+			}
+			return nil
+		})
+		// One that does not follow takes the others with it.
+		err := s.Do(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, last [32]byte) ([]ledger.Entry, error) {
+				one := entryOf(ledger.Position{Seq: after.Seq + 1}, last, "a")
+				return []ledger.Entry{one, entryOf(ledger.Position{Seq: after.Seq + 3}, one.Hash, "b")}, nil
+			})
+			return err
+		})
+		if err == nil {
+			t.Error("a gap was stored")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seq != int64(len(want)) {
+				t.Errorf("head %+v", h)
+			}
+			return nil
+		})
+	})
+}
+
+func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		view(t, s, func(tx *store.Tx) error {
+			if b := must(tx.Ledger().Books(them)); b.State != ledger.Level || b.Partner != them || b.Version != 0 {
+				t.Errorf("books are %+v", b)
+			}
+			return nil
+		})
+		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Evidence: []byte("proof")}
+		woken.take()
+		do(t, s, func(tx *store.Tx) (err error) { want, err = tx.Ledger().PutBooks(want); return err })
+		if diff := cmp.Diff([]string{"partner"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff(want, must(tx.Ledger().Books(them))); diff != "" {
+				t.Error(diff)
+			}
+			if state := must(tx.Ledger().Standing(them)); state != ledger.Forked {
+				t.Errorf("they stand %s", state)
+			}
+			return nil
+		})
+		for _, version := range []int64{0, want.Version + 1} {
+			late := want
+			late.Version = version
+			err := s.Do(t.Context(), func(tx *store.Tx) error { _, err := tx.Ledger().PutBooks(late); return err })
+			if !errors.Is(err, unit.ErrStale) {
+				t.Errorf("version %d over %d: %v", version, want.Version, err)
+			}
+		}
+	})
+}
+
+func TestTheTickIsComparedAndSwapped(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		set := func(from, to int64) error {
+			return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetTick(from, to) })
+		}
+		stands := func(want int64) {
+			t.Helper()
+			view(t, s, func(tx *store.Tx) error {
+				if got := must(tx.Ledger().Tick()); got != want {
+					t.Errorf("the tick is %d, want %d", got, want)
+				}
+				return nil
+			})
+		}
+		stands(0)
+		woken.take()
+		must(0, set(0, 1))
+		must(0, set(1, 500))
+		if err := set(1, 2); !errors.Is(err, unit.ErrStale) {
+			t.Errorf("a tick that is another: %v", err)
+		}
+		stands(500)
+		if topics := woken.take(); len(topics) != 0 {
+			t.Errorf("woke %v", topics)
+		}
+		var won atomic.Int64
+		together(8, func(int) {
+			if set(500, 501) == nil {
+				won.Add(1)
+			}
+		})
+		if won.Load() != 1 {
+			t.Errorf("%d of 8 replicas moved it", won.Load())
+		}
+		stands(501)
 	})
 }
 

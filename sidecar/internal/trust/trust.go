@@ -81,7 +81,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	}
 	var doc MemberDocument
 	if err := signed.DecodeOpen(payload, &doc); err != nil {
-		return Info{}, memberFault(causeOf(err), err)
+		return Info{}, memberFault("its member document cannot be read: "+causeOf(err), nil)
 	}
 	_, business, err := publicJWK(businessKeys, thumbprint)
 	if err != nil {
@@ -153,11 +153,10 @@ func seals(k jose.JSONWebKey) bool {
 	return ok && public.Curve == elliptic.P256() && k.Use != "sig" && (k.Algorithm == "" || strings.HasPrefix(k.Algorithm, string(jose.ECDH_ES)))
 }
 
-// causeOf is why a document of the member cannot be read.
 func causeOf(err error) string {
 	var f *fault.Error
 	errors.As(err, &f)
-	return "its member document: " + f.Cause
+	return f.Cause
 }
 
 func memberFault(cause string, err error) error {

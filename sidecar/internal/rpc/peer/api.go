@@ -107,7 +107,6 @@ func (h *peeringService) Propose(ctx context.Context, req *connect.Request[peerv
 
 // orderService implements hanse.peer.v1.OrderService.
 type orderService struct {
-	peerv1connect.UnimplementedOrderServiceHandler
 	caller func(ctx context.Context) (bearer.Principal, error)
 	access Access
 }

@@ -35,8 +35,10 @@ type (
 
 	// Ledger lets a partner tail ours; *federation.LedgerFeed is one.
 	Ledger interface {
-		// Begin takes the checkpoint that the caller countersigned; "" is none.
-		Begin(ctx context.Context, partner, seen string) error
+		// Begin takes the checkpoint of ours that the caller countersigned and one of its own log; "" is none.
+		Begin(ctx context.Context, partner, seen, checkpoint string) error
 		Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error)
+		// Seen is the last checkpoint of the caller's log that we verified, countersigned; "" is none.
+		Seen(ctx context.Context, partner string) (string, error)
 	}
 )

@@ -76,13 +76,13 @@ func watchResponse(page federation.CatalogPage) *peerv1.WatchResponse {
 }
 
 // Tail implements peerv1connect.LedgerServiceHandler. Every message carries a checkpoint at the last entry sent, the
-// heartbeat too.
+// heartbeat too; the first one and heartbeats say how far we have read the caller's.
 func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.TailRequest], stream *connect.ServerStream[peerv1.TailResponse]) error {
 	who, err := h.caller(ctx)
 	if err != nil {
 		return err
 	}
-	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint()); err != nil {
+	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint(), req.Msg.GetCheckpoint()); err != nil {
 		return err
 	}
 	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
@@ -97,7 +97,13 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			if !fresh && (!force || sent) {
 				return sent, false, nil
 			}
-			if err := stream.Send(&peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+			message := &peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}
+			if force && !sent {
+				if message.SeenCheckpoint, err = h.ledger.Seen(ctx, who.Origin); err != nil {
+					return sent, false, err
+				}
+			}
+			if err := stream.Send(message); err != nil {
 				return sent, false, gate.Broken(ctx, err)
 			}
 			sent = true

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hanse/peer/v1/peer.proto.
  */
 export const file_hanse_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiLQoMT2ZmZXJSZXF1ZXN0Eh0KCGRvY3VtZW50GAEgASgJQgu6SAhyBhABGICABCIeCg1PZmZlclJlc3BvbnNlEg0KBXN0YXRlGAEgASgJIi4KDUFjY2VwdFJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIAEIh8KDkFjY2VwdFJlc3BvbnNlEg0KBXN0YXRlGAEgASgJIigKDFdhdGNoUmVxdWVzdBIYCgZjdXJzb3IYASABKAxCCLpIBXoDGIACIo8BCg1XYXRjaFJlc3BvbnNlEi0KB2NoYW5nZXMYASADKAsyHC5oYW5zZS5wZWVyLnYxLkNhdGFsb2dDaGFuZ2USDgoGY3Vyc29yGAIgASgMEhEKCXNpZ25hdHVyZRgDIAEoCRIWCg5zbmFwc2hvdF9iZWdpbhgEIAEoCBIUCgxzbmFwc2hvdF9lbmQYBSABKAgiawoNQ2F0YWxvZ0NoYW5nZRITCgtvZmZlcmluZ19pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxIQCghkb2N1bWVudBgDIAEoDBIOCgZkaWdlc3QYBCABKAwSEQoJdG9tYnN0b25lGAUgASgIIo4BChFQbGFjZU9yZGVyUmVxdWVzdBIdCghkb2N1bWVudBgBIAEoCUILukgIcgYQARiAgAQSGQoGaW5wdXRzGAIgASgMQgm6SAZ6BBiAgAQSHAoLaW5wdXRzX3NhbHQYAyABKAxCB7pIBHoCGEASIQoPc2Vlbl9jaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCI3ChJQbGFjZU9yZGVyUmVzcG9uc2USDQoFZW50cnkYASABKAwSEgoKY2hlY2twb2ludBgCIAEoCSI6ChRHZXRBY2Nlc3NEYXRhUmVxdWVzdBIiCg9zdWJzY3JpcHRpb25faWQYASABKAlCCbpIBnIEEAEYQCIkChVHZXRBY2Nlc3NEYXRhUmVzcG9uc2USCwoDandlGAEgASgJIjkKGENvbmZpcm1BY2Nlc3NEYXRhUmVxdWVzdBIdCghkb2N1bWVudBgBIAEoCUILukgIcgYQARiAgAEiGwoZQ29uZmlybUFjY2Vzc0RhdGFSZXNwb25zZSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSKKAQoNU3VibWl0UmVxdWVzdBI2Cglkb2N1bWVudHMYASADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50Qgq6SAeSAQQIARBAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASHgoKY2hlY2twb2ludBgDIAEoCUIKukgHcgUQARiAQCJ3CghEb2N1bWVudBIYCgNqd3MYASABKAlCC7pICHIGEAEYgIAEEhkKBmlucHV0cxgCIAEoDEIJukgGegQYgIAEEhwKC2lucHV0c19zYWx0GAMgASgMQge6SAR6AhhAEhgKBmVzY3JvdxgEIAEoDEIIukgFegMYgCAihgEKDlN1Ym1pdFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIMCgRtb3JlGAMgASgIEigKCG91dGNvbWVzGAQgAygLMhYuaGFuc2UucGVlci52MS5PdXRjb21lEhcKD3NlZW5fY2hlY2twb2ludBgFIAEoCSJtCgdPdXRjb21lEikKB2RlY2lkZWQYASABKAsyFi5oYW5zZS5wZWVyLnYxLkRlY2lkZWRIABItCgl1bmRlY2lkZWQYAiABKAsyGC5oYW5zZS5wZWVyLnYxLlVuZGVjaWRlZEgAQggKBnJlc3VsdCIkCgdEZWNpZGVkEgwKBGxpZmUYASABKAMSCwoDc2VxGAIgASgDIlEKCVVuZGVjaWRlZBIOCgZyZWFzb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFZmluYWwYAyABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAMiKgoOQ29tcGFyZVJlcXVlc3QSGAoFbm9uY2UYASABKAxCCbpIBnoEEBAYQCIjCg9Db21wYXJlUmVzcG9uc2USEAoIZG9jdW1lbnQYASABKAkyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTKdAQoQQWdyZWVtZW50U2VydmljZRJCCgVPZmZlchIbLmhhbnNlLnBlZXIudjEuT2ZmZXJSZXF1ZXN0GhwuaGFuc2UucGVlci52MS5PZmZlclJlc3BvbnNlEkUKBkFjY2VwdBIcLmhhbnNlLnBlZXIudjEuQWNjZXB0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuQWNjZXB0UmVzcG9uc2UyogEKD0V4Y2hhbmdlU2VydmljZRJFCgZTdWJtaXQSHC5oYW5zZS5wZWVyLnYxLlN1Ym1pdFJlcXVlc3QaHS5oYW5zZS5wZWVyLnYxLlN1Ym1pdFJlc3BvbnNlEkgKB0NvbXBhcmUSHS5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXF1ZXN0Gh4uaGFuc2UucGVlci52MS5Db21wYXJlUmVzcG9uc2UyVgoOQ2F0YWxvZ1NlcnZpY2USRAoFV2F0Y2gSGy5oYW5zZS5wZWVyLnYxLldhdGNoUmVxdWVzdBocLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXNwb25zZTABMqUCCgxPcmRlclNlcnZpY2USUQoKUGxhY2VPcmRlchIgLmhhbnNlLnBlZXIudjEuUGxhY2VPcmRlclJlcXVlc3QaIS5oYW5zZS5wZWVyLnYxLlBsYWNlT3JkZXJSZXNwb25zZRJaCg1HZXRBY2Nlc3NEYXRhEiMuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVxdWVzdBokLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlc3BvbnNlEmYKEUNvbmZpcm1BY2Nlc3NEYXRhEicuaGFuc2UucGVlci52MS5Db25maXJtQWNjZXNzRGF0YVJlcXVlc3QaKC5oYW5zZS5wZWVyLnYxLkNvbmZpcm1BY2Nlc3NEYXRhUmVzcG9uc2UyUgoNTGVkZ2VyU2VydmljZRJBCgRUYWlsEhouaGFuc2UucGVlci52MS5UYWlsUmVxdWVzdBobLmhhbnNlLnBlZXIudjEuVGFpbFJlc3BvbnNlMAFCsAEKEWNvbS5oYW5zZS5wZWVyLnYxQglQZWVyUHJvdG9QAVo6Z2l0aHViLmNvbS9oYW5zZS1tYXJrZXQvaGFuc2Uvc2RrL2dlbi9oYW5zZS9wZWVyL3YxO3BlZXJ2MaICA0hQWKoCDUhhbnNlLlBlZXIuVjHKAg1IYW5zZVxQZWVyXFYx4gIZSGFuc2VcUGVlclxWMVxHUEJNZXRhZGF0YeoCD0hhbnNlOjpQZWVyOjpWMWIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSKKAQoNU3VibWl0UmVxdWVzdBI2Cglkb2N1bWVudHMYASADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50Qgq6SAeSAQQIARBAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASHgoKY2hlY2twb2ludBgDIAEoCUIKukgHcgUQARiAQCJ3CghEb2N1bWVudBIYCgNqd3MYASABKAlCC7pICHIGEAEYgIAEEhkKBmlucHV0cxgCIAEoDEIJukgGegQYgIAEEhwKC2lucHV0c19zYWx0GAMgASgMQge6SAR6AhhAEhgKBmVzY3JvdxgEIAEoDEIIukgFegMYgCAihgEKDlN1Ym1pdFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIMCgRtb3JlGAMgASgIEigKCG91dGNvbWVzGAQgAygLMhYuaGFuc2UucGVlci52MS5PdXRjb21lEhcKD3NlZW5fY2hlY2twb2ludBgFIAEoCSJtCgdPdXRjb21lEikKB2RlY2lkZWQYASABKAsyFi5oYW5zZS5wZWVyLnYxLkRlY2lkZWRIABItCgl1bmRlY2lkZWQYAiABKAsyGC5oYW5zZS5wZWVyLnYxLlVuZGVjaWRlZEgAQggKBnJlc3VsdCIkCgdEZWNpZGVkEgwKBGxpZmUYASABKAMSCwoDc2VxGAIgASgDIlEKCVVuZGVjaWRlZBIOCgZyZWFzb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFZmluYWwYAyABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAMiKgoOQ29tcGFyZVJlcXVlc3QSGAoFbm9uY2UYASABKAxCCbpIBnoEEBAYQCIjCg9Db21wYXJlUmVzcG9uc2USEAoIZG9jdW1lbnQYASABKAkyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTKiAQoPRXhjaGFuZ2VTZXJ2aWNlEkUKBlN1Ym1pdBIcLmhhbnNlLnBlZXIudjEuU3VibWl0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuU3VibWl0UmVzcG9uc2USSAoHQ29tcGFyZRIdLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXNwb25zZTJWCg5DYXRhbG9nU2VydmljZRJECgVXYXRjaBIbLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXF1ZXN0GhwuaGFuc2UucGVlci52MS5XYXRjaFJlc3BvbnNlMAEyagoMT3JkZXJTZXJ2aWNlEloKDUdldEFjY2Vzc0RhdGESIy5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXF1ZXN0GiQuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVzcG9uc2UyUgoNTGVkZ2VyU2VydmljZRJBCgRUYWlsEhouaGFuc2UucGVlci52MS5UYWlsUmVxdWVzdBobLmhhbnNlLnBlZXIudjEuVGFpbFJlc3BvbnNlMAFCsAEKEWNvbS5oYW5zZS5wZWVyLnYxQglQZWVyUHJvdG9QAVo6Z2l0aHViLmNvbS9oYW5zZS1tYXJrZXQvaGFuc2Uvc2RrL2dlbi9oYW5zZS9wZWVyL3YxO3BlZXJ2MaICA0hQWKoCDUhhbnNlLlBlZXIuVjHKAg1IYW5zZVxQZWVyXFYx4gIZSGFuc2VcUGVlclxWMVxHUEJNZXRhZGF0YeoCD0hhbnNlOjpQZWVyOjpWMWIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * @generated from message hanse.peer.v1.ProposeRequest
@@ -63,76 +63,6 @@ export const ProposeResponseSchema: GenMessage<ProposeResponse> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 1);
 
 /**
- * @generated from message hanse.peer.v1.OfferRequest
- */
-export type OfferRequest = Message<"hanse.peer.v1.OfferRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.OfferRequest.
- * Use `create(OfferRequestSchema)` to create a new message.
- */
-export const OfferRequestSchema: GenMessage<OfferRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 2);
-
-/**
- * @generated from message hanse.peer.v1.OfferResponse
- */
-export type OfferResponse = Message<"hanse.peer.v1.OfferResponse"> & {
-  /**
-   * The agreement's state at the callee: offered, agreed, active.
-   *
-   * @generated from field: string state = 1;
-   */
-  state: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.OfferResponse.
- * Use `create(OfferResponseSchema)` to create a new message.
- */
-export const OfferResponseSchema: GenMessage<OfferResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 3);
-
-/**
- * @generated from message hanse.peer.v1.AcceptRequest
- */
-export type AcceptRequest = Message<"hanse.peer.v1.AcceptRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.AcceptRequest.
- * Use `create(AcceptRequestSchema)` to create a new message.
- */
-export const AcceptRequestSchema: GenMessage<AcceptRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 4);
-
-/**
- * @generated from message hanse.peer.v1.AcceptResponse
- */
-export type AcceptResponse = Message<"hanse.peer.v1.AcceptResponse"> & {
-  /**
-   * @generated from field: string state = 1;
-   */
-  state: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.AcceptResponse.
- * Use `create(AcceptResponseSchema)` to create a new message.
- */
-export const AcceptResponseSchema: GenMessage<AcceptResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 5);
-
-/**
  * @generated from message hanse.peer.v1.WatchRequest
  */
 export type WatchRequest = Message<"hanse.peer.v1.WatchRequest"> & {
@@ -149,7 +79,7 @@ export type WatchRequest = Message<"hanse.peer.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 6);
+  messageDesc(file_hanse_peer_v1_peer, 2);
 
 /**
  * @generated from message hanse.peer.v1.WatchResponse
@@ -194,7 +124,7 @@ export type WatchResponse = Message<"hanse.peer.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 7);
+  messageDesc(file_hanse_peer_v1_peer, 3);
 
 /**
  * @generated from message hanse.peer.v1.CatalogChange
@@ -237,73 +167,7 @@ export type CatalogChange = Message<"hanse.peer.v1.CatalogChange"> & {
  * Use `create(CatalogChangeSchema)` to create a new message.
  */
 export const CatalogChangeSchema: GenMessage<CatalogChange> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 8);
-
-/**
- * @generated from message hanse.peer.v1.PlaceOrderRequest
- */
-export type PlaceOrderRequest = Message<"hanse.peer.v1.PlaceOrderRequest"> & {
-  /**
-   * Compact JWS, typ hanse-order+jwt, by the reseller's business key; signed once, sent as often as needed.
-   *
-   * @generated from field: string document = 1;
-   */
-  document: string;
-
-  /**
-   * The inputs' bytes (JSON); SHA-256(salt ‖ inputs) stands in the document.
-   *
-   * @generated from field: bytes inputs = 2;
-   */
-  inputs: Uint8Array;
-
-  /**
-   * @generated from field: bytes inputs_salt = 3;
-   */
-  inputsSalt: Uint8Array;
-
-  /**
-   * The caller's last verified checkpoint of the callee, countersigned; empty before the first.
-   *
-   * @generated from field: string seen_checkpoint = 4;
-   */
-  seenCheckpoint: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.PlaceOrderRequest.
- * Use `create(PlaceOrderRequestSchema)` to create a new message.
- */
-export const PlaceOrderRequestSchema: GenMessage<PlaceOrderRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 9);
-
-/**
- * @generated from message hanse.peer.v1.PlaceOrderResponse
- */
-export type PlaceOrderResponse = Message<"hanse.peer.v1.PlaceOrderResponse"> & {
-  /**
-   * The receipt: the ledger entry that holds the decision, as hashed.
-   *
-   * @generated from field: bytes entry = 1;
-   */
-  entry: Uint8Array;
-
-  /**
-   * Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the entry or later.
-   *
-   * The entries after the receipt's up to the checkpoint are not here; tail the ledger for them.
-   *
-   * @generated from field: string checkpoint = 2;
-   */
-  checkpoint: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.PlaceOrderResponse.
- * Use `create(PlaceOrderResponseSchema)` to create a new message.
- */
-export const PlaceOrderResponseSchema: GenMessage<PlaceOrderResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 10);
+  messageDesc(file_hanse_peer_v1_peer, 4);
 
 /**
  * @generated from message hanse.peer.v1.GetAccessDataRequest
@@ -322,7 +186,7 @@ export type GetAccessDataRequest = Message<"hanse.peer.v1.GetAccessDataRequest">
  * Use `create(GetAccessDataRequestSchema)` to create a new message.
  */
 export const GetAccessDataRequestSchema: GenMessage<GetAccessDataRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 11);
+  messageDesc(file_hanse_peer_v1_peer, 5);
 
 /**
  * @generated from message hanse.peer.v1.GetAccessDataResponse
@@ -341,37 +205,7 @@ export type GetAccessDataResponse = Message<"hanse.peer.v1.GetAccessDataResponse
  * Use `create(GetAccessDataResponseSchema)` to create a new message.
  */
 export const GetAccessDataResponseSchema: GenMessage<GetAccessDataResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 12);
-
-/**
- * @generated from message hanse.peer.v1.ConfirmAccessDataRequest
- */
-export type ConfirmAccessDataRequest = Message<"hanse.peer.v1.ConfirmAccessDataRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.ConfirmAccessDataRequest.
- * Use `create(ConfirmAccessDataRequestSchema)` to create a new message.
- */
-export const ConfirmAccessDataRequestSchema: GenMessage<ConfirmAccessDataRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 13);
-
-/**
- * @generated from message hanse.peer.v1.ConfirmAccessDataResponse
- */
-export type ConfirmAccessDataResponse = Message<"hanse.peer.v1.ConfirmAccessDataResponse"> & {
-};
-
-/**
- * Describes the message hanse.peer.v1.ConfirmAccessDataResponse.
- * Use `create(ConfirmAccessDataResponseSchema)` to create a new message.
- */
-export const ConfirmAccessDataResponseSchema: GenMessage<ConfirmAccessDataResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 14);
+  messageDesc(file_hanse_peer_v1_peer, 6);
 
 /**
  * @generated from message hanse.peer.v1.TailRequest
@@ -409,7 +243,7 @@ export type TailRequest = Message<"hanse.peer.v1.TailRequest"> & {
  * Use `create(TailRequestSchema)` to create a new message.
  */
 export const TailRequestSchema: GenMessage<TailRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 15);
+  messageDesc(file_hanse_peer_v1_peer, 7);
 
 /**
  * @generated from message hanse.peer.v1.TailResponse
@@ -442,7 +276,7 @@ export type TailResponse = Message<"hanse.peer.v1.TailResponse"> & {
  * Use `create(TailResponseSchema)` to create a new message.
  */
 export const TailResponseSchema: GenMessage<TailResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 16);
+  messageDesc(file_hanse_peer_v1_peer, 8);
 
 /**
  * @generated from message hanse.peer.v1.SubmitRequest
@@ -473,7 +307,7 @@ export type SubmitRequest = Message<"hanse.peer.v1.SubmitRequest"> & {
  * Use `create(SubmitRequestSchema)` to create a new message.
  */
 export const SubmitRequestSchema: GenMessage<SubmitRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 17);
+  messageDesc(file_hanse_peer_v1_peer, 9);
 
 /**
  * Document is one signed document with what lies beside it.
@@ -513,7 +347,7 @@ export type Document = Message<"hanse.peer.v1.Document"> & {
  * Use `create(DocumentSchema)` to create a new message.
  */
 export const DocumentSchema: GenMessage<Document> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 18);
+  messageDesc(file_hanse_peer_v1_peer, 10);
 
 /**
  * @generated from message hanse.peer.v1.SubmitResponse
@@ -560,7 +394,7 @@ export type SubmitResponse = Message<"hanse.peer.v1.SubmitResponse"> & {
  * Use `create(SubmitResponseSchema)` to create a new message.
  */
 export const SubmitResponseSchema: GenMessage<SubmitResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 19);
+  messageDesc(file_hanse_peer_v1_peer, 11);
 
 /**
  * Outcome is where to read what became of a document, or why nothing did.
@@ -593,7 +427,7 @@ export type Outcome = Message<"hanse.peer.v1.Outcome"> & {
  * Use `create(OutcomeSchema)` to create a new message.
  */
 export const OutcomeSchema: GenMessage<Outcome> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 20);
+  messageDesc(file_hanse_peer_v1_peer, 12);
 
 /**
  * @generated from message hanse.peer.v1.Decided
@@ -615,7 +449,7 @@ export type Decided = Message<"hanse.peer.v1.Decided"> & {
  * Use `create(DecidedSchema)` to create a new message.
  */
 export const DecidedSchema: GenMessage<Decided> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 21);
+  messageDesc(file_hanse_peer_v1_peer, 13);
 
 /**
  * Undecided left no trace at the callee.
@@ -657,7 +491,7 @@ export type Undecided = Message<"hanse.peer.v1.Undecided"> & {
  * Use `create(UndecidedSchema)` to create a new message.
  */
 export const UndecidedSchema: GenMessage<Undecided> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 22);
+  messageDesc(file_hanse_peer_v1_peer, 14);
 
 /**
  * @generated from message hanse.peer.v1.CompareRequest
@@ -676,7 +510,7 @@ export type CompareRequest = Message<"hanse.peer.v1.CompareRequest"> & {
  * Use `create(CompareRequestSchema)` to create a new message.
  */
 export const CompareRequestSchema: GenMessage<CompareRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 23);
+  messageDesc(file_hanse_peer_v1_peer, 15);
 
 /**
  * @generated from message hanse.peer.v1.CompareResponse
@@ -696,7 +530,7 @@ export type CompareResponse = Message<"hanse.peer.v1.CompareResponse"> & {
  * Use `create(CompareResponseSchema)` to create a new message.
  */
 export const CompareResponseSchema: GenMessage<CompareResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 24);
+  messageDesc(file_hanse_peer_v1_peer, 16);
 
 /**
  * PeeringService makes partnerships. Scope: peering:request.
@@ -716,35 +550,6 @@ export const PeeringService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hanse_peer_v1_peer, 0);
-
-/**
- * AgreementService signs agreements. Scope: agreement:sign.
- *
- * @generated from service hanse.peer.v1.AgreementService
- */
-export const AgreementService: GenService<{
-  /**
-   * Offer carries the supplier's signature over an agreement's bytes (hanse-agreement+jwt).
-   *
-   * @generated from rpc hanse.peer.v1.AgreementService.Offer
-   */
-  offer: {
-    methodKind: "unary";
-    input: typeof OfferRequestSchema;
-    output: typeof OfferResponseSchema;
-  },
-  /**
-   * Accept carries the reseller's signature over the same bytes.
-   *
-   * @generated from rpc hanse.peer.v1.AgreementService.Accept
-   */
-  accept: {
-    methodKind: "unary";
-    input: typeof AcceptRequestSchema;
-    output: typeof AcceptResponseSchema;
-  },
-}> = /*@__PURE__*/
-  serviceDesc(file_hanse_peer_v1_peer, 1);
 
 /**
  * ExchangeService takes every command between members. A command is a signed document; what was decided about it is read from
@@ -776,7 +581,7 @@ export const ExchangeService: GenService<{
     output: typeof CompareResponseSchema;
   },
 }> = /*@__PURE__*/
-  serviceDesc(file_hanse_peer_v1_peer, 2);
+  serviceDesc(file_hanse_peer_v1_peer, 1);
 
 /**
  * CatalogService is the per-partner catalog feed. Scope: catalog:read.
@@ -795,24 +600,14 @@ export const CatalogService: GenService<{
     output: typeof WatchResponseSchema;
   },
 }> = /*@__PURE__*/
-  serviceDesc(file_hanse_peer_v1_peer, 3);
+  serviceDesc(file_hanse_peer_v1_peer, 2);
 
 /**
- * OrderService takes resale orders. Scopes: orders:write, orders:read.
+ * OrderService is what a reseller reads about what it ordered. Scope: orders:read.
  *
  * @generated from service hanse.peer.v1.OrderService
  */
 export const OrderService: GenService<{
-  /**
-   * PlaceOrder carries a hanse-order+jwt. Same id and same payload: the stored decision; other payload: order_conflict.
-   *
-   * @generated from rpc hanse.peer.v1.OrderService.PlaceOrder
-   */
-  placeOrder: {
-    methodKind: "unary";
-    input: typeof PlaceOrderRequestSchema;
-    output: typeof PlaceOrderResponseSchema;
-  },
   /**
    * GetAccessData reads the sealed access data of a subscription until the reseller confirms that it has them.
    *
@@ -823,18 +618,8 @@ export const OrderService: GenService<{
     input: typeof GetAccessDataRequestSchema;
     output: typeof GetAccessDataResponseSchema;
   },
-  /**
-   * ConfirmAccessData carries a hanse-access-receipt+jwt; the supplier then deletes its copy.
-   *
-   * @generated from rpc hanse.peer.v1.OrderService.ConfirmAccessData
-   */
-  confirmAccessData: {
-    methodKind: "unary";
-    input: typeof ConfirmAccessDataRequestSchema;
-    output: typeof ConfirmAccessDataResponseSchema;
-  },
 }> = /*@__PURE__*/
-  serviceDesc(file_hanse_peer_v1_peer, 4);
+  serviceDesc(file_hanse_peer_v1_peer, 3);
 
 /**
  * LedgerService is the per-partner ledger feed. Scope: ledger:read.
@@ -853,5 +638,5 @@ export const LedgerService: GenService<{
     output: typeof TailResponseSchema;
   },
 }> = /*@__PURE__*/
-  serviceDesc(file_hanse_peer_v1_peer, 5);
+  serviceDesc(file_hanse_peer_v1_peer, 4);
 
