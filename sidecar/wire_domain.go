@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"time"
@@ -159,12 +160,15 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Orders:        d.resale,
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
-		Allowed:       s.relations.Allowed,
-		Claim:         func() (string, time.Time, bool) { return s.jobs.Claim() },
-		Provision:     func(jobs ...job.Job) { s.jobs.Take(jobs...) },
-		Now:           cfg.Now,
-		Logger:        cfg.Logger,
-		Fail:          in.fail,
+		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, error) {
+			return d.books.Judge(ctx, p, checkpoint)
+		},
+		Allowed:   s.relations.Allowed,
+		Claim:     func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision: func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:       cfg.Now,
+		Logger:    cfg.Logger,
+		Fail:      in.fail,
 	}
 	d.desk = &operator.Desk{
 		Self:  cfg.Origin,

@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -33,6 +34,9 @@ type Desk struct {
 	Orders        *resale.Service
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
+	// Judge verifies a checkpoint of a partner's own log and holds it against our copy; *federation.LedgerReader does. It returns
+	// what the checkpoint says with a ledger_fork too, whose evidence it has kept.
+	Judge func(ctx context.Context, partner member.Partner, checkpoint string) (ledger.Checkpoint, error)
 	// Allowed returns which of the scopes a partner may have now under an agreement of ours, "" for none.
 	Allowed func(ctx context.Context, partner, agreementID string, scopes []string) ([]string, error)
 	// Claim gives a lease of this process's job runner, and Provision hands jobs held under it over after the commit. Without them

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -65,8 +66,10 @@ func openBench(t *testing.T, cfg markettest.Config) *bench {
 // deskOf is the desk of a member.
 func deskOf(m *markettest.Member) *exchange.Desk {
 	relations := &agreement.Relations{Self: m.Origin, Work: store.For[agreement.Tx](m.Store), Now: m.Clock.Now}
+	reader := &federation.LedgerReader{Self: m.Origin, Work: store.For[federation.Tx](m.Store), Now: m.Clock.Now}
 	return &exchange.Desk{
-		Self: m.Origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now, Allowed: relations.Allowed,
+		Judge: reader.Judge,
+		Self:  m.Origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now, Allowed: relations.Allowed,
 		Logger: slog.New(slog.DiscardHandler),
 		Orders: &resale.Service{
 			Self: m.Origin, Work: store.For[resale.Tx](m.Store), Schemas: recipe.NewSchemas(0), Now: m.Clock.Now, Book: m.Book,

@@ -36,9 +36,6 @@ func (b *Book) Checkpoint(partner string, at Position, hash [32]byte) (string, e
 	return b.Signer.Sign(keys.Business, signed.Checkpoint, payload)
 }
 
-// Tick is what goes into checkpoints now.
-func (b *Book) Tick() int64 { return b.tick.Load() }
-
 // VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
 func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
 	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)

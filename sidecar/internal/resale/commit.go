@@ -38,9 +38,6 @@ func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
 	}
 	sub := r.facts.subscription
 	if d.Action == order.Add {
-		if err := ledger.Fenced(tx, r.Partner); err != nil {
-			return ledger.Entry{}, err
-		}
 		sub = subscription.Subscription{
 			ID: d.Subscription, Side: subscription.Resale, Partner: r.Partner, Pseudonym: d.Customer, OrderID: d.ID,
 			AgreementID: d.Agreement, OfferingID: d.Offering, Revision: d.Revision, Name: v.name, Quantity: d.Quantity,

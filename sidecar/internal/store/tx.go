@@ -103,6 +103,7 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if tx.failed != nil {
 		return 0, tx.failed
 	}
+	tx.s.stats.statements.Add(1)
 	n, err := tx.on.exec(tx.ctx, query, args)
 	if err != nil {
 		return 0, tx.fail(query, err)
@@ -118,6 +119,7 @@ func (tx *Tx) rows(query string, args []any, dest func() []any, use func() error
 	if tx.failed != nil {
 		return tx.failed
 	}
+	tx.s.stats.statements.Add(1)
 	found, err := tx.on.query(tx.ctx, query, args)
 	if err != nil {
 		return tx.fail(query, err)
