@@ -3,11 +3,12 @@ package retail_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -33,14 +34,13 @@ const (
 	second = "https://second.localhost:8"
 )
 
-// counter is a reseller with one listing, and a link whose answers a test scripts.
+// counter is a reseller with one listing, whose suppliers are what a test says of their ledgers.
 type counter struct {
 	*markettest.Member
 	t       *testing.T
 	service *retail.Service
 	// agreement is the one with the vendor, other the one with the second.
 	agreement, other agreement.Agreement
-	answer           func(retail.Submission) (order.Receipt, error)
 }
 
 // Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's; "notebook" asks for inputs, and of
@@ -68,11 +68,6 @@ func (c *counter) Offer(_ context.Context, id string) (listing.Offer, error) {
 	}, nil
 }
 
-// PlaceOrder implements retail.Link.
-func (c *counter) PlaceOrder(_ context.Context, s retail.Submission) (order.Receipt, error) {
-	return c.answer(s)
-}
-
 func newCounter(t *testing.T) *counter {
 	t.Helper()
 	c := &counter{t: t, Member: markettest.NewMember(t, buyer)}
@@ -95,14 +90,21 @@ func newCounter(t *testing.T) *counter {
 		}
 		return nil
 	})
-	var ids atomic.Int64 // many may order at once
 	c.service = &retail.Service{
-		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Link: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
+		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
 		Book:      c.Book,
-		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, NewID: func() string { return fmt.Sprintf("corr-%04d", ids.Add(1)) },
+		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, Correlate: correlate,
 		Rand: func(b []byte) { _, _ = rand.Read(b) },
 	}
 	return c
+}
+
+// correlate names the items of order-0001 corr-0001 and so on; of others, their order before that.
+func correlate(_, orderID string, position int) string {
+	if orderID == "order-0001" {
+		return fmt.Sprintf("corr-%04d", position+1)
+	}
+	return fmt.Sprintf("%s-corr-%04d", orderID, position+1)
 }
 
 // newOrder is a counter at which one database was ordered.
@@ -131,73 +133,160 @@ func (c *counter) apply(kind ledger.Kind, body string) error {
 	return c.hear(vendor, "corr-0001", kind, body)
 }
 
-// hear applies an entry of a supplier's ledger about one item: its order, and what else body says.
+// hear applies an entry of a supplier's ledger about one item. Its body says what all entries about the item say, where the test does
+// not say otherwise: null takes a member out.
 func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
-	if rest, object := strings.CutPrefix(body, "{"); object && !strings.Contains(body, `"order"`) {
-		body = strings.Replace(fmt.Sprintf(`{"order":%q,`, correlationID)+rest, ",}", "}", 1)
-	}
+	c.t.Helper()
 	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
+		o, i, err := tx.RetailOrders().ByCorrelation(correlationID)
+		if err != nil {
+			return err
+		}
+		it := o.Items[i]
+		b := map[string]any{"order": correlationID, "subscription": it.SubscriptionID, "action": it.Action}
+		switch kind {
+		case ledger.OrderAccepted, ledger.OrderRejected:
+			b["document_sha256"] = hex.EncodeToString(it.PayloadDigest)
+		case ledger.OrderCancelled, ledger.CancelRefused:
+			b["document_sha256"] = hex.EncodeToString(it.CancelDigest)
+		}
+		if err := json.Unmarshal([]byte(body), &b); err != nil {
+			return err
+		}
+		maps.DeleteFunc(b, func(_ string, v any) bool { return v == nil })
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return err
+		}
 		return c.service.Apply(tx, ledger.Entry{
-			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: correlationID, Body: json.RawMessage(body),
+			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: it.SubscriptionID, Body: raw,
 		})
 	})
 }
 
-func TestAnErrorIsNeverADecision(t *testing.T) {
+// jobs are the kinds of the jobs that are left.
+func (c *counter) jobs() (kinds []string) {
+	c.t.Helper()
+	c.View(func(tx *store.Tx) error {
+		list, err := tx.Jobs().List(100)
+		for _, j := range list {
+			kinds = append(kinds, j.Kind)
+		}
+		return err
+	})
+	slices.Sort(kinds)
+	return kinds
+}
+
+// waits tells the item that its document was sent and is not decided.
+func (c *counter) waits(check bool) {
+	c.t.Helper()
+	c.Do(func(tx *store.Tx) error {
+		return c.service.Waits(tx, job.Job{Kind: retail.JobSubmit, Key: "corr-0001", Partner: vendor}, check)
+	})
+}
+
+// TestWhatIsNotDecidedWaits: it says what it waits for now, and what an earlier attempt did at the supplier still counts.
+func TestWhatIsNotDecidedWaits(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []fault.Kind{
-		fault.Internal, fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied, fault.Unauthenticated,
-		fault.Exhausted, fault.Unavailable,
+	c := newOrder(t)
+	for _, step := range []struct {
+		check  bool
+		reason string
+	}{{false, "platform_unreachable"}, {true, "order_check"}, {false, "platform_unreachable"}} {
+		c.waits(step.check)
+		if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != step.reason {
+			t.Errorf("the order is %s (%s), want %s", o.State(), o.Telling().Reason, step.reason)
+		}
+	}
+	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
+		if err := c.apply(kind, `{}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.waits(true)
+	if o := c.order(); o.State() != order.Completed {
+		t.Fatalf("the order is %s", o.State())
+	}
+}
+
+func TestWhatStandsBehindAPartnerThatIsAwaySaysSo(t *testing.T) {
+	t.Parallel()
+	c := newOrder(t)
+	c.service.Away = func(partner string) bool { return partner == vendor }
+	if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != "platform_unreachable" || o.Telling().Message == "" {
+		t.Errorf("the order is %s (%s)", o.State(), o.Telling().Reason)
+	}
+}
+
+// TestAnEntryIsBelievedAboutOurOwnDocumentAlone: anything else parks the subject, and changes nothing.
+func TestAnEntryIsBelievedAboutOurOwnDocumentAlone(t *testing.T) {
+	t.Parallel()
+	another := strings.Repeat("ab", 32)
+	for name, c := range map[string]struct {
+		before []ledger.Kind
+		kind   ledger.Kind
+		body   string
+		reason string
+	}{
+		"accepts another document":         {nil, ledger.OrderAccepted, `{"document_sha256":"` + another + `"}`, "document_mismatch"},
+		"accepts no document":              {nil, ledger.OrderAccepted, `{"document_sha256":null}`, "document_mismatch"},
+		"rejects another document":         {nil, ledger.OrderRejected, `{"document_sha256":"` + another + `"}`, "document_mismatch"},
+		"grants a cancel that nobody sent": {[]ledger.Kind{ledger.OrderAccepted}, ledger.OrderCancelled, `{}`, "document_mismatch"},
+		"refuses one that nobody sent":     {[]ledger.Kind{ledger.OrderAccepted}, ledger.CancelRefused, `{"document_sha256":""}`, "document_mismatch"},
+		"completes what it never accepted": {nil, ledger.OrderCompleted, `{}`, "order_not_accepted"},
+		"holds what it never accepted":     {nil, ledger.OrderHeld, `{}`, "order_not_accepted"},
+		"fails what it never accepted":     {nil, ledger.OrderFailed, `{}`, "order_not_accepted"},
 	} {
-		t.Run(kind.String(), func(t *testing.T) {
-			c := newOrder(t)
-			c.answer = func(retail.Submission) (order.Receipt, error) {
-				return order.Receipt{}, fault.New(kind, "procedure_unknown", "what a misrouted proxy says")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, kind := range c.before {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
 			}
-			err := c.service.Submit(context.Background(), job.Job{Kind: retail.JobSubmit, Key: "corr-0001", Partner: vendor})
-			var parked *job.ParkError
-			wantPark := kind == fault.Invalid || kind == fault.NotFound || kind == fault.Conflict || kind == fault.Precondition
-			if err == nil || errors.As(err, &parked) != wantPark {
-				t.Fatalf("the job ends with %v, parked should be %v", err, wantPark)
+			before := shop.order()
+			if err := shop.apply(c.kind, c.body); fault.ReasonOf(err) != c.reason {
+				t.Fatalf("error is %v, want %s", err, c.reason)
 			}
-			reason := "platform_unreachable"
-			if wantPark { // waiting mends nothing then, and nobody is told that it would
-				reason = "order_check"
-			}
-			if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != reason {
-				t.Fatalf("the order is %s (%s)", o.State(), o.Telling().Reason)
-			}
-			// What an earlier attempt did at the supplier still counts when its word arrives.
-			if err := c.apply(ledger.OrderAccepted, `{}`); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.apply(ledger.OrderCompleted, `{"access_sha256":"00"}`); err != nil {
-				t.Fatal(err)
-			}
-			if o := c.order(); o.State() != order.Completed {
-				t.Fatalf("the order is %s", o.State())
+			if after := shop.order(); after.Version != before.Version {
+				t.Errorf("the order went from %s to %s", before.State(), after.State())
 			}
 		})
 	}
 }
 
-// TestAnItemSaysWhatItWaitsForNow: a supplier that was away and then refuses the call is waited for by nobody.
-func TestAnItemSaysWhatItWaitsForNow(t *testing.T) {
+func TestADecisionEndsTheJobsOfItsDocument(t *testing.T) {
 	t.Parallel()
-	c := newOrder(t)
-	for _, step := range []struct {
-		kind   fault.Kind
-		reason string
-	}{{fault.Unavailable, "platform_unreachable"}, {fault.Conflict, "order_check"}, {fault.Unavailable, "platform_unreachable"}} {
-		c.answer = func(retail.Submission) (order.Receipt, error) {
-			return order.Receipt{}, fault.New(step.kind, "any", "any")
-		}
-		if err := c.service.Submit(context.Background(), job.Job{Kind: retail.JobSubmit, Key: "corr-0001", Partner: vendor}); err == nil {
-			t.Fatal("sent")
-		}
-		if o := c.order(); o.State() != order.PendingUnreachable || o.Telling().PublicReason() != step.reason {
-			t.Errorf("after %s the order is %s (%s), want %s", step.kind, o.State(), o.Telling().Reason, step.reason)
-		}
+	for name, c := range map[string]struct {
+		cancel bool
+		hears  []ledger.Kind
+		left   []string
+	}{
+		"nothing yet":                     {false, nil, []string{retail.JobSubmit}},
+		"accepted":                        {false, []ledger.Kind{ledger.OrderAccepted}, nil},
+		"rejected":                        {false, []ledger.Kind{ledger.OrderRejected}, nil},
+		"a cancel on its way":             {true, nil, []string{retail.JobCancel, retail.JobSubmit}},
+		"accepted, its cancel on its way": {true, []ledger.Kind{ledger.OrderAccepted}, []string{retail.JobCancel}},
+		"cancelled before it arrived":     {true, []ledger.Kind{ledger.OrderCancelled}, nil},
+		"too late":                        {true, []ledger.Kind{ledger.OrderAccepted, ledger.CancelRefused}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			if c.cancel {
+				shop.cancel()
+			}
+			for _, kind := range c.hears {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if left := shop.jobs(); !slices.Equal(left, c.left) {
+				t.Errorf("left %v, want %v", left, c.left)
+			}
+		})
 	}
 }
 
@@ -218,9 +307,15 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 		{"completed, then failed", ledger.OrderCompleted, ledger.OrderFailed, true},
 		{"failed, then completed", ledger.OrderFailed, ledger.OrderCompleted, true},
 	}
+	after := []ledger.Kind{ledger.OrderCompleted, ledger.OrderFailed} // an acceptance
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			shop := newOrder(t)
+			if slices.Contains(after, c.first) {
+				if err := shop.apply(ledger.OrderAccepted, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if err := shop.apply(c.first, `{"reason":"buy_direct_at_acme"}`); err != nil {
 				t.Fatal(err)
 			}
