@@ -42,7 +42,7 @@ func TestMetricsShowPartnersJobsAndWhoWasRefused(t *testing.T) {
 	sidecartest.Connect(t, reseller, supplier, 2000, "EUR")
 	callUnknown(t, reseller.PortalHandler(), portalv1connect.OrderServiceListOrdersProcedure)
 	callUnknown(t, reseller.OperatorHandler(), operatorv1connect.PartnerServiceListPartnersProcedure)
-	callUnknown(t, reseller.PeerHandler(), peerv1connect.OrderServicePlaceOrderProcedure)
+	callUnknown(t, reseller.PeerHandler(), peerv1connect.ExchangeServiceSubmitProcedure)
 
 	u, err := url.Parse(supplier.Origin)
 	if err != nil {
