@@ -404,7 +404,11 @@ type Partner struct {
 	// Until then we refuse its proposals; unset where it is the member that refused us.
 	RefusedUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
 	// When the member proposed last; set while it waits for our word.
-	WaitsSince    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=waits_since,json=waitsSince,proto3" json:"waits_since,omitempty"`
+	WaitsSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=waits_since,json=waitsSince,proto3" json:"waits_since,omitempty"`
+	// Whether both ledgers of the partnership can be relied on: level, unproven, behind or forked; since when, and the stable reason.
+	Books         string                 `protobuf:"bytes,14,opt,name=books,proto3" json:"books,omitempty"`
+	BooksSince    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=books_since,json=booksSince,proto3" json:"books_since,omitempty"`
+	BooksReason   string                 `protobuf:"bytes,16,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -528,6 +532,27 @@ func (x *Partner) GetWaitsSince() *timestamppb.Timestamp {
 		return x.WaitsSince
 	}
 	return nil
+}
+
+func (x *Partner) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *Partner) GetBooksSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BooksSince
+	}
+	return nil
+}
+
+func (x *Partner) GetBooksReason() string {
+	if x != nil {
+		return x.BooksReason
+	}
+	return ""
 }
 
 type RefusePartnerRequest struct {
@@ -3842,6 +3867,10 @@ type LedgerVerification struct {
 	// What the other side countersigned last of ours, or the last checkpoint we verified of theirs.
 	CheckpointSeq int64    `protobuf:"varint,5,opt,name=checkpoint_seq,json=checkpointSeq,proto3" json:"checkpoint_seq,omitempty"`
 	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
+	// State of the books with the partner, in the verification of theirs: level, unproven, behind or forked.
+	Books string `protobuf:"bytes,7,opt,name=books,proto3" json:"books,omitempty"`
+	// What proves it: the bytes of both sides as they travelled, one JSON object.
+	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3914,6 +3943,20 @@ func (x *LedgerVerification) GetCheckpointSeq() int64 {
 func (x *LedgerVerification) GetProblems() []string {
 	if x != nil {
 		return x.Problems
+	}
+	return nil
+}
+
+func (x *LedgerVerification) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *LedgerVerification) GetBooksEvidence() []byte {
+	if x != nil {
+		return x.BooksEvidence
 	}
 	return nil
 }
@@ -5234,7 +5277,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04role\x12?\n" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xb2\x04\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xa8\x05\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5251,7 +5294,11 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\arefusal\x18\v \x01(\tR\arefusal\x12?\n" +
 	"\rrefused_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\x12;\n" +
 	"\vwaits_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"waitsSince\"\\\n" +
+	"waitsSince\x12\x14\n" +
+	"\x05books\x18\x0e \x01(\tR\x05books\x12;\n" +
+	"\vbooks_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"booksSince\x12!\n" +
+	"\fbooks_reason\x18\x10 \x01(\tR\vbooksReason\"\\\n" +
 	"\x14RefusePartnerRequest\x12\"\n" +
 	"\x06origin\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
@@ -5529,14 +5576,16 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
-	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xbd\x01\n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xfa\x01\n" +
 	"\x12LedgerVerification\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\tR\x04head\x12%\n" +
 	"\x0echeckpoint_seq\x18\x05 \x01(\x03R\rcheckpointSeq\x12\x1a\n" +
-	"\bproblems\x18\x06 \x03(\tR\bproblems\"\xbb\x01\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems\x12\x14\n" +
+	"\x05books\x18\a \x01(\tR\x05books\x12%\n" +
+	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\"\xbb\x01\n" +
 	"\x12ListEntriesRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x120\n" +
@@ -5781,126 +5830,127 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	78, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
 	78, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
 	78, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	6,  // 8: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,  // 9: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,  // 10: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	78, // 11: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	13, // 12: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	16, // 13: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	13, // 14: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	17, // 15: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	13, // 16: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	16, // 17: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	13, // 18: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	26, // 19: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	24, // 20: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	25, // 21: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	27, // 22: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	27, // 23: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	79, // 24: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	79, // 25: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	32, // 26: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	32, // 27: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	79, // 28: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	79, // 29: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	78, // 30: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	78, // 31: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	42, // 32: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	41, // 33: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	40, // 34: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	79, // 35: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	79, // 36: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	79, // 37: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	79, // 38: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	79, // 39: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	42, // 40: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	79, // 41: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	79, // 42: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	79, // 43: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	79, // 44: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	78, // 45: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	39, // 46: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	39, // 47: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
-	39, // 48: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	78, // 49: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	78, // 50: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	49, // 51: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	54, // 52: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	59, // 53: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	78, // 54: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	78, // 55: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	78, // 56: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	60, // 57: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	60, // 58: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	60, // 59: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	78, // 60: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	69, // 61: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	78, // 62: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	76, // 63: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,  // 64: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	77, // 65: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	77, // 66: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,  // 67: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,  // 68: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	7,  // 69: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,  // 70: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	11, // 71: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	14, // 72: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	18, // 73: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	20, // 74: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	22, // 75: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	28, // 76: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	30, // 77: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	33, // 78: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	35, // 79: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	37, // 80: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	43, // 81: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	47, // 82: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	45, // 83: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	50, // 84: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	52, // 85: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	55, // 86: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	57, // 87: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	61, // 88: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	63, // 89: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	65, // 90: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	67, // 91: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	70, // 92: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	72, // 93: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	74, // 94: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,  // 95: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,  // 96: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	8,  // 97: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10, // 98: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	12, // 99: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	15, // 100: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	19, // 101: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	21, // 102: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	23, // 103: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	29, // 104: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	31, // 105: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	34, // 106: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	36, // 107: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	38, // 108: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	44, // 109: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	48, // 110: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	46, // 111: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	51, // 112: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	53, // 113: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	56, // 114: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	58, // 115: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	62, // 116: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	64, // 117: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	66, // 118: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	68, // 119: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	71, // 120: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	73, // 121: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	75, // 122: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	95, // [95:123] is the sub-list for method output_type
-	67, // [67:95] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	78, // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	6,  // 9: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,  // 10: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	6,  // 11: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	78, // 12: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	13, // 13: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	16, // 14: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	13, // 15: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	17, // 16: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	13, // 17: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	16, // 18: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	13, // 19: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	26, // 20: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	24, // 21: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	25, // 22: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	27, // 23: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	27, // 24: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	79, // 25: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	79, // 26: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	32, // 27: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	32, // 28: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	79, // 29: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	79, // 30: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	78, // 31: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	78, // 32: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	42, // 33: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	41, // 34: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	40, // 35: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	79, // 36: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	79, // 37: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	79, // 38: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	79, // 39: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	79, // 40: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	42, // 41: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	79, // 42: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	79, // 43: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	79, // 44: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	79, // 45: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	78, // 46: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	39, // 47: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	39, // 48: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	39, // 49: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	78, // 50: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	78, // 51: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	49, // 52: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	54, // 53: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	59, // 54: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	78, // 55: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	78, // 56: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	78, // 57: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	60, // 58: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	60, // 59: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	60, // 60: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	78, // 61: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	69, // 62: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	78, // 63: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	76, // 64: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,  // 65: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	77, // 66: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	77, // 67: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,  // 68: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,  // 69: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	7,  // 70: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,  // 71: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	11, // 72: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	14, // 73: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	18, // 74: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	20, // 75: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	22, // 76: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	28, // 77: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	30, // 78: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	33, // 79: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	35, // 80: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	37, // 81: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	43, // 82: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	47, // 83: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	45, // 84: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	50, // 85: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	52, // 86: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	55, // 87: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	57, // 88: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	61, // 89: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	63, // 90: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	65, // 91: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	67, // 92: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	70, // 93: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	72, // 94: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	74, // 95: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,  // 96: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,  // 97: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	8,  // 98: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10, // 99: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	12, // 100: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	15, // 101: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	19, // 102: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	21, // 103: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	23, // 104: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	29, // 105: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	31, // 106: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	34, // 107: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	36, // 108: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	38, // 109: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	44, // 110: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	48, // 111: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	46, // 112: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	51, // 113: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	53, // 114: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	56, // 115: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	58, // 116: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	62, // 117: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	64, // 118: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	66, // 119: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	68, // 120: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	71, // 121: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	73, // 122: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	75, // 123: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	96, // [96:124] is the sub-list for method output_type
+	68, // [68:96] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
