@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -20,6 +22,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -39,6 +42,9 @@ type side struct {
 	// before, if set, fails a call on its way; after fails its reply.
 	before, after error
 	calls         int
+	// decided are the documents that were taken, as the desk keeps them: the same one again has no effect.
+	mu      sync.Mutex
+	decided map[string]bool
 }
 
 // newMarket is a seller, a buyer and another one, who have qualified each other and agreed on nothing.
@@ -46,10 +52,10 @@ func newMarket(t *testing.T) (s, b, o *side) {
 	t.Helper()
 	all := make(map[string]*side)
 	for _, origin := range []string{seller, buyer, other} {
-		m := &side{Member: markettest.NewMember(t, origin), t: t, reaches: all}
+		m := &side{Member: markettest.NewMember(t, origin), t: t, reaches: all, decided: make(map[string]bool)}
 		ids := 0
 		m.service = &agreement.Service{
-			Self: origin, Work: store.For[agreement.Tx](m.Store), Link: m, Book: m.Book, Signer: m.Keys, Now: m.Clock.Now,
+			Self: origin, Work: store.For[agreement.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now,
 			OwnKeys: func() (string, string) { return m.Keys.CurrentKID(keys.Business), m.Keys.NextDigest() },
 			NewID:   func() string { ids++; return fmt.Sprintf("agr-%s-%d", origin[len("https://"):][:5], ids) },
 		}
@@ -65,20 +71,54 @@ func newMarket(t *testing.T) (s, b, o *side) {
 	return all[seller], all[buyer], all[other]
 }
 
-// OfferAgreement implements agreement.Link.
-func (s *side) OfferAgreement(ctx context.Context, partner, document string) error {
-	return s.call(func() error {
-		_, err := s.reaches[partner].service.ReceiveOffer(ctx, s.Origin, document)
+// receive takes a document as the desk does: signature, facts, assessment, and one transaction for effect and entry.
+func (s *side) receive(ctx context.Context, caller, jws string) error {
+	var p member.Partner
+	if err := s.Store.View(ctx, func(tx *store.Tx) (err error) { p, err = tx.Partners().Get(caller); return err }); err != nil {
 		return err
+	}
+	payload, err := signed.Open(jws, signed.Agreement, p.BusinessKey)
+	if err != nil {
+		return err
+	}
+	r, err := s.service.Open(caller, jws, payload)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := caller + string(payload)
+	if s.decided[name] {
+		return nil
+	}
+	err = unit.Fresh(func() error {
+		if err := s.Store.View(ctx, func(tx *store.Tx) error { return s.service.Read(tx, r) }); err != nil {
+			return err
+		}
+		if err := s.service.Assess(r); err != nil {
+			return err
+		}
+		return s.Store.Do(ctx, func(tx *store.Tx) error {
+			if err := s.service.Still(tx, r); err != nil {
+				return err
+			}
+			draft, err := s.service.Commit(tx, r)
+			if err != nil {
+				return err
+			}
+			_, err = s.Book.Append(tx, caller, draft.Kind, draft.Subject, draft.Body)
+			return err
+		})
 	})
+	if err == nil {
+		s.decided[name] = true
+	}
+	return err
 }
 
-// AcceptAgreement implements agreement.Link.
-func (s *side) AcceptAgreement(ctx context.Context, partner, document string) error {
-	return s.call(func() error {
-		_, err := s.reaches[partner].service.ReceiveAcceptance(ctx, s.Origin, document)
-		return err
-	})
+// send has a document arrive at a partner.
+func (s *side) send(partner, document string) error {
+	return s.call(func() error { return s.reaches[partner].receive(s.t.Context(), s.Origin, document) })
 }
 
 func (s *side) call(there func() error) error {
@@ -121,12 +161,14 @@ func (s *side) accept(from, id string) agreement.Agreement {
 	return a
 }
 
-// work carries out the one job of a kind, as the runner does: lease, handle, write the outcome.
+// work sends the document of the one job of a kind and applies the partner's entry about it, as the outbox does.
 func (s *side) work(kind string) error {
 	s.t.Helper()
 	var j job.Job
+	var d dispatch.Document
+	var settled error
 	s.Do(func(tx *store.Tx) error {
-		due, err := tx.Jobs().Due(s.Clock.Now(), 99, 99)
+		due, err := tx.Jobs().DueToSend(s.Clock.Now(), func(string) int { return 99 })
 		if err != nil {
 			return err
 		}
@@ -134,21 +176,31 @@ func (s *side) work(kind string) error {
 		if len(due) != 1 {
 			return fmt.Errorf("%d jobs %s are due", len(due), kind)
 		}
-		j, err = tx.Jobs().Lease(due[0], "runner", s.Clock.Now().Add(time.Minute))
-		return err
-	})
-	handle := map[string]job.Handler{agreement.JobOffer: s.service.SendOffer, agreement.JobAccept: s.service.SendAcceptance}[kind]
-	outcome := handle(s.t.Context(), j)
-	if errors.Is(outcome, job.ErrFinished) {
-		return nil
-	}
-	s.Do(func(tx *store.Tx) error {
-		if outcome == nil {
+		if j, err = tx.Jobs().Lease(due[0], "outbox", s.Clock.Now().Add(time.Minute)); err != nil {
+			return err
+		}
+		d, settled = s.document(kind)(tx, j)
+		if errors.Is(settled, dispatch.ErrSettled) {
 			return tx.Jobs().Finish(j)
 		}
-		return tx.Jobs().Reschedule(j, s.Clock.Now(), outcome.Error(), false)
+		return settled
 	})
-	return outcome
+	if settled != nil {
+		return nil
+	}
+	if err := s.send(j.Partner, d.JWS); err != nil {
+		s.Do(func(tx *store.Tx) error { return tx.Jobs().Reschedule(j, s.Clock.Now(), err.Error(), false) })
+		return err
+	}
+	return s.hear(s.reaches[j.Partner], j.Key)
+}
+
+// document reads the documents of a kind of job.
+func (s *side) document(kind string) func(tx agreement.Tx, j job.Job) (dispatch.Document, error) {
+	if kind == agreement.JobOffer {
+		return s.service.OfferDocument
+	}
+	return s.service.AcceptDocument
 }
 
 // sign signs a document with the side's business key.
