@@ -6,6 +6,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -21,9 +23,12 @@ func TestAllStepsOfAnAgreementMayHappenAtOnce(t *testing.T) {
 		signature := b.accept(seller, a.ID).ResellerJWS
 		var group errgroup.Group
 		for range 3 {
-			group.Go(func() error { return b.receive(t.Context(), seller, a.SupplierJWS) })
+			group.Go(func() error { _, err := b.receive(t.Context(), seller, a.SupplierJWS); return err })
 			group.Go(func() error { _, err := b.service.Accept(t.Context(), seller, a.ID); return err })
-			group.Go(func() error { return s.receive(t.Context(), buyer, signature) })
+			group.Go(func() error { _, err := s.receive(t.Context(), buyer, signature); return err })
+			group.Go(func() error {
+				return b.send(job.Job{Kind: agreement.JobAccept, Key: a.ID, Partner: seller})
+			})
 			for _, m := range []*side{s, b} {
 				group.Go(func() error {
 					return m.Store.Do(t.Context(), func(tx *store.Tx) error {
@@ -40,13 +45,11 @@ func TestAllStepsOfAnAgreementMayHappenAtOnce(t *testing.T) {
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // the reply and the feed
-			if err := b.hear(s, a.ID); err != nil {
-				t.Errorf("the seller's ledger: %v", err)
-			}
-		}
 		if s.state(a.ID) != agreement.Active || b.state(a.ID) != agreement.Active {
 			t.Errorf("agreement %s is %s and %s", a.ID, s.state(a.ID), b.state(a.ID))
+		}
+		if err := b.hear(s, ledger.AgreementActive, a.ID); err != nil {
+			t.Errorf("the feed, late: %v", err)
 		}
 	}
 	if p := s.partnership(buyer); p.State != member.Active {

@@ -1,7 +1,6 @@
 package agreement_test
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,7 +46,7 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 		{
 			"the offer arrives", func() error { return s.work(agreement.JobOffer) },
 			[]func() error{
-				func() error { return s.send(buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 			},
 			has{agreement.Offered, member.Qualified, []string{"agreement.offered " + id}, nil},
 			has{agreement.Offered, member.Qualified, []string{"agreement.received " + id}, nil},
@@ -56,7 +55,7 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 			"the buyer accepts", func() error { _, err := b.service.Accept(t.Context(), seller, ""); return err },
 			[]func() error{
 				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
-				func() error { return s.send(buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 			},
 			has{agreement.Offered, member.Qualified, []string{"agreement.offered " + id}, nil},
 			has{agreement.Agreed, member.Qualified, []string{"agreement.received " + id, "agreement.accepted " + id}, []string{"agreement.accept " + id}},
@@ -64,10 +63,10 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 		{
 			"the acceptance arrives", func() error { return b.work(agreement.JobAccept) },
 			[]func() error{
-				func() error { return s.send(buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
-				func() error { return b.send(seller, b.signature(id)) },
-				func() error { return b.hear(s, id) },
+				func() error { return b.submit(t.Context(), seller, b.signature(id)) },
+				func() error { return b.hear(s, ledger.AgreementActive, id) },
 			},
 			has{agreement.Active, member.Active, []string{"agreement.offered " + id, "agreement.active " + id}, []string{"catalog.publish " + id}},
 			has{agreement.Active, member.Active, []string{"agreement.received " + id, "agreement.accepted " + id}, nil},
@@ -121,35 +120,12 @@ func (s *side) signature(id string) string {
 	return a.ResellerJWS
 }
 
-// active is the entry that says to its reader that the agreement is active.
+// active is the entry that says to its reader that an agreement is active.
 func active(from string, a agreement.Agreement) ledger.Entry {
-	body := fmt.Appendf(nil, `{"agreement":%q,"document_sha256":%q}`, a.ID, hex.EncodeToString(a.Digest[:]))
-	return ledger.Entry{Partner: from, Direction: ledger.Theirs, Kind: ledger.AgreementActive, Subject: a.ID, Body: body}
-}
-
-// hear applies the entry that the writer's ledger really holds.
-func (s *side) hear(writer *side, id string) error {
-	s.t.Helper()
-	var last ledger.Entry
-	writer.View(func(tx *store.Tx) error {
-		entries, err := tx.Ledger().Entries(s.Origin, ledger.Own, ledger.Position{}, 99)
-		for _, e := range entries {
-			if e.Subject == id && (e.Kind == ledger.AgreementActive || e.Kind == ledger.AgreementReceived) {
-				last = e
-			}
-		}
-		return err
-	})
-	last.Partner, last.Direction = writer.Origin, ledger.Theirs
-	return s.Store.Do(s.t.Context(), func(tx *store.Tx) error {
-		switch last.Kind {
-		case ledger.AgreementActive:
-			return s.service.ApplyActive(tx, last)
-		case ledger.AgreementReceived:
-			return s.service.ApplyReceived(tx, last)
-		}
-		return fmt.Errorf("the ledger of %s decides nothing about %s", writer.Origin, id)
-	})
+	return ledger.Entry{
+		Partner: from, Direction: ledger.Theirs, Kind: ledger.AgreementActive, Subject: a.ID,
+		Body: fmt.Appendf(nil, `{"agreement":%q,"document_sha256":"%x"}`, a.ID, a.Digest),
+	}
 }
 
 func TestSigningQualifiesAMemberThatWaits(t *testing.T) {
@@ -241,7 +217,7 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	payload := s.offer(buyer, terms).Payload
 	// What is here already under its id.
 	taken := s.offer(buyer, terms)
-	if err := s.send(buyer, taken.SupplierJWS); err != nil {
+	if err := s.submit(t.Context(), buyer, taken.SupplierJWS); err != nil {
 		t.Fatal(err)
 	}
 	change := func(name string, value any) map[string]any { return map[string]any{name: value} }
@@ -258,9 +234,9 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		want   refusal
 	}{
 		{"signed by another member", o.sign(signed.Agreement, payload), seller, "", unsigned},
-		{"signed as another kind of document", s.sign(signed.Order, payload), seller, "", unsigned},
+		{"signed as another kind of document", s.sign(signed.Order, payload), seller, "", refusal{fault.Invalid, "document_version", "type"}},
 		{"signed by us", b.sign(signed.Agreement, payload), seller, "", unsigned},
-		{"nothing", "", seller, "", unsigned},
+		{"nothing", "", seller, "", refusal{fault.Invalid, "document_type_unknown", "jws"}},
 		{"no JSON", s.sign(signed.Agreement, []byte("agreed")), seller, "", malformed},
 		{"null", s.sign(signed.Agreement, []byte("null")), seller, "", malformed},
 		{"a number of another kind", s.sign(signed.Agreement, document(t, payload, change("wholesale_discount_bp", 0.5))), seller, "", refusal{fault.Invalid, "document_malformed", "wholesale_discount_bp"}},
@@ -289,8 +265,8 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"another next key of the seller", s.sign(signed.Agreement, document(t, payload, change("supplier_next_key", "k"))), seller, "", pins},
 		{"another key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_key", "k"))), seller, "", pins},
 		{"another next key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_next_key", "k"))), seller, "", pins},
-		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
-		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
+		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "document_conflict", ""}},
+		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "document_conflict", ""}},
 		{"a stranger's", s.sign(signed.Agreement, payload), "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
 		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Unavailable, "partnership_state", ""}},
 		{"of who was refused", s.sign(signed.Agreement, payload), seller, member.Refused, refusal{fault.Precondition, "partnership_state", ""}},
@@ -304,13 +280,17 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 				defer b.become(c.caller, member.Qualified)
 			}
 			before := b.books()
-			c.want.check(t, b.receive(t.Context(), c.caller, c.jws))
+			state, err := b.receive(t.Context(), c.caller, c.jws)
+			if state != "" {
+				t.Errorf("the agreement is said to be %s", state)
+			}
+			c.want.check(t, err)
 			b.unchanged(t, before)
 		})
 	}
 	// What was refused in so many forms is taken in its own.
-	if err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil {
-		t.Errorf("the document itself: %v", err)
+	if state, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
+		t.Errorf("the document itself is %q, %v", state, err)
 	}
 }
 
@@ -329,7 +309,7 @@ func TestOffersOfOneSellerWaitInALimitedNumber(t *testing.T) {
 	one := s.offer(buyer, terms)
 	refusal{fault.Exhausted, "offers_limit", ""}.check(t, s.work(agreement.JobOffer))
 	// The limit is for new ones of that seller.
-	if err := s.send(buyer, first.SupplierJWS); err != nil {
+	if err := s.submit(t.Context(), buyer, first.SupplierJWS); err != nil {
 		t.Errorf("one that waits already, sent again: %v", err)
 	}
 	b.unchanged(t, before)
@@ -409,7 +389,7 @@ func TestAnAcceptanceIsSignedOnce(t *testing.T) {
 	if b.state(a.ID) != agreement.Agreed {
 		t.Errorf("the agreement is %s", b.state(a.ID))
 	}
-	if got := b.books(); !slices.Equal(got.Entries, []string{"agreement.received " + a.ID, "agreement.accepted " + a.ID}) || len(got.Jobs) != 1 {
+	if got := b.books(); len(got.Entries) != 2 || len(got.Jobs) != 1 { // received, accepted
 		t.Errorf("entries %v, jobs %v", got.Entries, got.Jobs)
 	}
 }
@@ -448,7 +428,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	}{
 		{"signed by another member", o.sign(signed.Agreement, payload), buyer, "", unsigned},
 		{"signed by the seller, as the offer was", offered.SupplierJWS, buyer, "", unsigned},
-		{"signed as another kind of document", b.sign(signed.Order, payload), buyer, "", unsigned},
+		{"signed as another kind of document", b.sign(signed.Order, payload), buyer, "", refusal{fault.Invalid, "document_version", "type"}},
 		{"accepted by somebody else", o.sign(signed.Agreement, payload), other, "", parties},
 		{"accepted by somebody else in its own name", o.sign(signed.Agreement, change("reseller", other)), other, "", conflict},
 		{"of an agreement with another seller", b.sign(signed.Agreement, change("supplier", other)), buyer, "", parties},
@@ -468,7 +448,11 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 				defer s.become(c.caller, member.Qualified)
 			}
 			before := s.books()
-			c.want.check(t, s.receive(t.Context(), c.caller, c.jws))
+			state, err := s.receive(t.Context(), c.caller, c.jws)
+			if state != "" {
+				t.Errorf("the agreement is said to be %s", state)
+			}
+			c.want.check(t, err)
 			s.unchanged(t, before)
 		})
 	}
@@ -485,7 +469,8 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 			return err
 		})
 		before := s.books()
-		refusal{fault.Precondition, "agreement_state", ""}.check(t, s.receive(t.Context(), buyer, b.sign(signed.Agreement, payload)))
+		_, err := s.receive(t.Context(), buyer, b.sign(signed.Agreement, payload))
+		refusal{fault.Precondition, "agreement_state", ""}.check(t, err)
 		s.unchanged(t, before)
 	})
 }
@@ -567,14 +552,14 @@ func TestTheFeedMayBeFasterThanTheReply(t *testing.T) {
 	if err := b.work(agreement.JobAccept); !errors.Is(err, errWire) {
 		t.Fatalf("the job ends with %v", err)
 	}
-	if err := b.hear(s, a.ID); err != nil {
+	if err := b.hear(s, ledger.AgreementActive, a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got, partner := b.state(a.ID), b.partnership(seller).State; got != agreement.Active || partner != member.Active {
 		t.Fatalf("the agreement is %s, the partnership %s", got, partner)
 	}
 	if left := b.books().Jobs; len(left) > 0 {
-		t.Errorf("left %v: the acceptance would be sent again, which is known to have arrived", left)
+		t.Errorf("the acceptance would be sent again, which is known to have arrived: %v", left)
 	}
 }
 
@@ -592,7 +577,7 @@ func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
 		{"by another member", active(other, agreed), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that does not exist", active(seller, agreement.Agreement{ID: "agr-none"}), refusal{fault.NotFound, "agreement_not_found", ""}},
 		{"one that we did not accept", active(seller, offered), refusal{fault.Precondition, "agreement_state", ""}},
-		{"another document", active(seller, agreement.Agreement{ID: agreed.ID}), refusal{fault.Precondition, "document_mismatch", ""}},
+		{"one of other content", active(seller, agreement.Agreement{ID: agreed.ID}), refusal{fault.Precondition, "document_mismatch", ""}},
 		{"one that we offered", active(seller, own), refusal{fault.NotFound, "agreement_not_found", ""}},
 	}
 	for _, c := range cases {
@@ -610,10 +595,7 @@ func TestAJobWithoutItsAgreementFails(t *testing.T) {
 	before := s.books()
 	for _, kind := range []string{agreement.JobOffer, agreement.JobAccept} {
 		t.Run(kind, func(t *testing.T) {
-			refusal{fault.NotFound, "agreement_not_found", ""}.check(t, s.Store.View(t.Context(), func(tx *store.Tx) error {
-				_, err := s.document(kind)(tx, job.Job{Kind: kind, Key: "agr-none", Partner: buyer})
-				return err
-			}))
+			refusal{fault.NotFound, "agreement_not_found", ""}.check(t, s.send(job.Job{Kind: kind, Key: "agr-none", Partner: buyer}))
 		})
 	}
 	s.unchanged(t, before)
@@ -667,10 +649,11 @@ func TestSuppliersMayChooseTheSameId(t *testing.T) {
 		return err
 	})
 	for m, terms := range sold {
-		if err := b.send(m.Origin, b.signatureFor(m.Origin, id)); err != nil {
+		err := b.send(job.Job{Kind: agreement.JobAccept, Key: id, Partner: m.Origin})
+		if err != nil {
 			t.Fatalf("the acceptance for %s ends with %v", m.Origin, err)
 		}
-		if err := b.hear(m, id); err != nil {
+		if err := b.hear(m, ledger.AgreementActive, id); err != nil {
 			t.Fatal(err)
 		}
 		for _, side := range []*side{m, b} {
@@ -683,14 +666,4 @@ func TestSuppliersMayChooseTheSameId(t *testing.T) {
 	if a, err := b.service.Get(t.Context(), buyer, id); err != nil || a.State != agreement.Offered || a.Digest != own.Digest {
 		t.Errorf("our own is %+v, %v", a, err)
 	}
-}
-
-// signatureFor is the side's signature under a supplier's agreement.
-func (s *side) signatureFor(supplier, id string) string {
-	s.t.Helper()
-	a, err := s.service.Get(s.t.Context(), supplier, id)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a.ResellerJWS
 }
