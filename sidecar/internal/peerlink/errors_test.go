@@ -22,11 +22,11 @@ import (
 
 // answering is a partner that refuses with one error.
 type answering struct {
-	peerv1connect.UnimplementedOrderServiceHandler
+	peerv1connect.UnimplementedExchangeServiceHandler
 	err error
 }
 
-func (a answering) PlaceOrder(context.Context, *connect.Request[peerv1.PlaceOrderRequest]) (*connect.Response[peerv1.PlaceOrderResponse], error) {
+func (a answering) Submit(context.Context, *connect.Request[peerv1.SubmitRequest]) (*connect.Response[peerv1.SubmitResponse], error) {
 	return nil, a.err
 }
 
@@ -61,11 +61,11 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := c.handler
 			if h == nil {
-				_, h = peerv1connect.NewOrderServiceHandler(answering{err: c.err})
+				_, h = peerv1connect.NewExchangeServiceHandler(answering{err: c.err})
 			}
 			server := httptest.NewServer(h)
 			defer server.Close()
-			_, err := peerv1connect.NewOrderServiceClient(server.Client(), server.URL).PlaceOrder(context.Background(), connect.NewRequest(&peerv1.PlaceOrderRequest{}))
+			_, err := peerv1connect.NewExchangeServiceClient(server.Client(), server.URL).Submit(context.Background(), connect.NewRequest(&peerv1.SubmitRequest{}))
 			got := translate("https://partner.example", err)
 			if fault.KindOf(got) != c.kind || fault.ReasonOf(got) != c.reason {
 				t.Fatalf("translated to %v of kind %s, want %s of kind %s", got, fault.KindOf(got), c.reason, c.kind)
