@@ -124,7 +124,7 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 			},
 		}
 		for call, do := range calls {
-			if name == "a megabyte" && call != "order" {
+			if name == "a megabyte" && call != "submit" {
 				continue // once is enough: it takes seconds to read
 			}
 			t.Run(name+" to "+call, func(t *testing.T) {
