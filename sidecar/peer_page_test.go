@@ -624,7 +624,6 @@ var unheard = map[string]string{
 	"agreement_ambiguous":    "our operator",
 	"agreement_not_offered":  "our operator",
 	"checkpoint_key":         "nobody: a member has a business key",
-	"country_unknown":        "our operator",
 	"currency_unknown":       "our operator",
 	"cursor_moved":           "another replica of ours",
 	"discount_range":         "our operator",
