@@ -65,15 +65,34 @@ type Info struct {
 	Origin      string
 	BusinessKey []byte
 	SealingKey  []byte
-	Thumbprint  string
-	Words       string
+	// Thumbprint is the business key's, Sealing the sealing key's.
+	Thumbprint string
+	Sealing    string
+	Words      string
+}
+
+// Digest is the lower-case hex SHA-256 over all by which an operator knows a member: what it declares of itself, and its keys.
+func (i Info) Digest() string {
+	d := i.Document
+	// An array of strings has one spelling.
+	raw, _ := json.Marshal([]string{
+		i.Origin, d.Name, d.LegalName, d.Country, d.RegistrationID, d.Contact, i.Thumbprint, d.NextKeyDigest, i.Sealing,
+	})
+	return signed.Digest(raw)
 }
 
 // VerifyMember checks a member document against the keys its origin publishes: signature, issuer, protocol, age.
 func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (Info, error) {
-	businessKeys, err := keys.ParseSet(published.Business)
+	businessKeys, err := parsePublished(published.Business)
 	if err != nil {
 		return Info{}, memberFault("its business keys cannot be read", err)
+	}
+	sealingKeys, err := parsePublished(published.Sealing)
+	if err != nil {
+		return Info{}, memberFault("its sealing keys cannot be read", err)
+	}
+	if shared(businessKeys, sealingKeys) {
+		return Info{}, memberFault("it publishes one key for signatures and for sealing", nil)
 	}
 	payload, thumbprint, err := keys.Verify(jws, signed.Member, businessKeys)
 	if err != nil {
@@ -85,7 +104,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	}
 	_, business, err := publicJWK(businessKeys, thumbprint)
 	if err != nil {
-		return Info{}, memberFault("its business key's kid is not the key's RFC 7638 thumbprint", err)
+		return Info{}, memberFault("its business key cannot be written", err)
 	}
 	switch {
 	case doc.Issuer != origin:
@@ -96,13 +115,14 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 		return Info{}, memberFault("its member document is not valid now", nil)
 	case !slices.Contains(doc.Versions, Protocol):
 		return Info{}, memberFault(fmt.Sprintf("it speaks protocol versions %v, we speak %s", doc.Versions, Protocol), nil)
+	case !isThumbprint(doc.NextKeyDigest):
+		return Info{}, memberFault("next_key_digest in its member document is not the SHA-256 of a key, in base64url", nil)
+	case named(businessKeys, doc.NextKeyDigest) || named(sealingKeys, doc.NextKeyDigest):
+		// Who has a key that is in use, or was, must not be able to follow it with itself.
+		return Info{}, memberFault("the next business key to which it commits is published already", nil)
 	}
 	if key := unseen(doc); key != "" {
 		return Info{}, memberFault(fmt.Sprintf("%s in its member document has no character that people can see", key), nil)
-	}
-	sealingKeys, err := keys.ParseSet(published.Sealing)
-	if err != nil {
-		return Info{}, memberFault("its sealing keys cannot be read", err)
 	}
 	key, sealing, err := publicJWK(sealingKeys, doc.SealingKey)
 	if err != nil {
@@ -113,7 +133,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	}
 	return Info{
 		Document: doc, Origin: origin, BusinessKey: business, SealingKey: sealing,
-		Thumbprint: thumbprint, Words: keys.Words(thumbprint),
+		Thumbprint: thumbprint, Sealing: doc.SealingKey, Words: keys.Words(thumbprint),
 	}, nil
 }
 

@@ -101,11 +101,15 @@ func TestVerifyMember(t *testing.T) {
 	// foreign publishes and names another sealing key.
 	foreign := func(s *shown, public any) {
 		t.Helper()
-		raw, err := (&jose.JSONWebKey{Key: public, KeyID: "k"}).MarshalJSON()
+		raw, err := (&jose.JSONWebKey{Key: public}).MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.document.SealingKey, s.published.Sealing = keys.Thumbprint(raw), []byte(`{"keys":[`+string(raw)+`]}`)
+		kid := keys.Thumbprint(raw)
+		if raw, err = (&jose.JSONWebKey{Key: public, KeyID: kid}).MarshalJSON(); err != nil {
+			t.Fatal(err)
+		}
+		s.document.SealingKey, s.published.Sealing = kid, []byte(`{"keys":[`+string(raw)+`]}`)
 	}
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -116,11 +120,14 @@ func TestVerifyMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		useless  = "not a P-256 key for ECDH-ES"
-		unsigned = "not signed by a business key"
-		unread   = "keys cannot be read"
-		untimely = "not valid now"
-		unsealed = "does not publish the sealing key"
+		useless   = "not a P-256 key for ECDH-ES"
+		unsigned  = "not signed by a business key"
+		unread    = "keys cannot be read"
+		untimely  = "not valid now"
+		unsealed  = "does not publish the sealing key"
+		both      = "one key for signatures and for sealing"
+		nextForm  = "next_key_digest"
+		nextShown = "is published already"
 	)
 	cases := []struct {
 		name   string
@@ -183,7 +190,74 @@ func TestVerifyMember(t *testing.T) {
 		{"a business key off the curve", func(s *shown) {
 			s.published.Business = []byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"AQ","y":"AQ"}]}`)
 		}, unread},
-		{"a business key whose kid is not its thumbprint", func(s *shown) { s.published.Business = renamed }, unsigned},
+		{"a business key whose kid is not its thumbprint", func(s *shown) { s.published.Business = renamed }, unread},
+		{"a sealing key whose kid is not its thumbprint", func(s *shown) { resealed(s, own.CurrentKID(keys.Sealing), "mine") }, unread},
+		{"another key beside it whose kid is not its thumbprint", func(s *shown) { s.published.Business = merge(t, s.published.Business, jwks(t, other, "theirs")) }, unread},
+		{"a kind of key that is not known", func(s *shown) {
+			s.published.Business = merge(t, s.published.Business, []byte(`{"keys":[{"kty":"PQ","kid":"later","pub":"AQ"}]}`))
+		}, unread},
+		{"keys of other kinds beside those in use", func(s *shown) {
+			named, kept := s.document.SealingKey, s.published.Sealing
+			for _, public := range []any{p384.Public(), edwards} {
+				foreign(s, public)
+				s.published.Business = merge(t, s.published.Business, s.published.Sealing)
+			}
+			s.document.SealingKey, s.published.Sealing = named, kept
+		}, ""},
+		{"members of later versions in a key and beside the keys", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`{"keys":[{`), []byte(`{"later":1,"keys":[{"later":[1],`), 1)
+		}, ""},
+		{"a private member in a business key", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`[{`), []byte(`[{"d":"AQ",`), 1)
+		}, unread},
+		{"an empty private member", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`[{`), []byte(`[{"d":"",`), 1)
+		}, unread},
+		{"a private member of another kind of key", func(s *shown) {
+			s.published.Sealing = bytes.Replace(s.published.Sealing, []byte(`[{`), []byte(`[{"oth":[],`), 1)
+		}, unread},
+		{"a private key of a kind that is not known", func(s *shown) {
+			s.published.Business = merge(t, s.published.Business, []byte(`{"keys":[{"kty":"PQ","kid":"later","d":"AQ"}]}`))
+		}, unread},
+		{"a member twice in a key", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`[{`), []byte(`[{"kty":"EC",`), 1)
+		}, unread},
+		{"a key that is no object", func(s *shown) { s.published.Business = merge(t, s.published.Business, []byte(`{"keys":["EC"]}`)) }, unread},
+		{"more keys than a member has", func(s *shown) {
+			set := s.published.Business
+			for range 50 {
+				set = merge(t, set, newKeys(t).PublicJWKS(keys.Business))
+			}
+			s.published.Business = set
+		}, unread},
+		{"a key that is too large", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`[{`), []byte(`[{"x5u":"https://m.example/`+strings.Repeat("x", 3000)+`",`), 1)
+		}, unread},
+		{"a set that is too large", func(s *shown) {
+			s.published.Business = bytes.Replace(s.published.Business, []byte(`[{`), []byte(`[{"later":"`+strings.Repeat("x", 40<<10)+`",`), 1)
+		}, unread},
+		{"the business key as sealing key", func(s *shown) {
+			s.document.SealingKey, s.published.Sealing = own.CurrentKID(keys.Business), s.published.Business
+		}, both},
+		{"the business key beside the sealing key", func(s *shown) { s.published.Sealing = merge(t, s.published.Sealing, s.published.Business) }, both},
+		{"an old key of the one set in the other", func(s *shown) {
+			old := other.PublicJWKS(keys.Business)
+			s.published.Business, s.published.Sealing = merge(t, s.published.Business, old), merge(t, s.published.Sealing, old)
+		}, both},
+		{"no next key", func(s *shown) { s.document.NextKeyDigest = "" }, nextForm},
+		{"a next key in hex", func(s *shown) { s.document.NextKeyDigest = strings.Repeat("ab", 32) }, nextForm},
+		{"a next key with padding", func(s *shown) { s.document.NextKeyDigest += "=" }, nextForm},
+		{"a next key of 31 bytes", func(s *shown) { s.document.NextKeyDigest = s.document.NextKeyDigest[:42] }, nextForm},
+		{"a next key in another spelling", func(s *shown) { s.document.NextKeyDigest = strings.Repeat("A", 42) + "B" }, nextForm},
+		{"a next key with a line break", func(s *shown) {
+			s.document.NextKeyDigest = s.document.NextKeyDigest[:20] + "\n" + s.document.NextKeyDigest[20:]
+		}, nextForm},
+		{"the business key as its own next", func(s *shown) { s.document.NextKeyDigest = own.CurrentKID(keys.Business) }, nextShown},
+		{"the sealing key as the next", func(s *shown) { s.document.NextKeyDigest = own.CurrentKID(keys.Sealing) }, nextShown},
+		{"a key that was used before as the next", func(s *shown) {
+			s.published.Business = merge(t, s.published.Business, other.PublicJWKS(keys.Business))
+			s.document.NextKeyDigest = other.CurrentKID(keys.Business)
+		}, nextShown},
 		{"a payload that is no object", func(s *shown) { s.payload = []byte(`[]`) }, "cannot be read"},
 		{"a payload that is null", func(s *shown) { s.payload = []byte(`null`) }, "is null where an object belongs"},
 		{"a member twice", func(s *shown) { s.payload = []byte(`{"iss":"` + origin + `","iss":"` + origin + `"}`) }, "stands twice"},
@@ -205,7 +279,7 @@ func TestVerifyMember(t *testing.T) {
 				}
 				kid := own.CurrentKID(keys.Business)
 				if info.Origin != origin || info.Thumbprint != kid || keys.Thumbprint(info.BusinessKey) != kid || info.Words != keys.Words(kid) ||
-					keys.Thumbprint(info.SealingKey) != own.CurrentKID(keys.Sealing) || info.Document.Name != "Member" {
+					keys.Thumbprint(info.SealingKey) != own.CurrentKID(keys.Sealing) || info.Document.Name != "Member" || info.Sealing != own.CurrentKID(keys.Sealing) || len(info.Digest()) != 64 {
 					t.Fatalf("verified as %+v", info)
 				}
 				return
@@ -218,6 +292,12 @@ func TestVerifyMember(t *testing.T) {
 			}
 		})
 	}
+}
+
+// jwks are a member's business keys, its current one under another kid.
+func jwks(t *testing.T, m *keys.Manager, kid string) []byte {
+	t.Helper()
+	return bytes.ReplaceAll(m.PublicJWKS(keys.Business), []byte(m.CurrentKID(keys.Business)), []byte(kid))
 }
 
 // flip changes one character of base64url text.
