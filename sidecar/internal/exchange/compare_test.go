@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
 // compare asks and opens the answer.
@@ -120,12 +121,13 @@ func (b *bench) copied(page ledger.Page) {
 	})
 }
 
-// checkpointAt has the buyer sign a place of its log, whatever is there.
+// checkpointAt has the buyer sign a place of its log; without a hash, the start.
 func (b *bench) checkpointAt(c ledger.Checkpoint) string {
 	b.t.Helper()
 	c.Issuer, c.Audience = buyer, self
 	if c.Hash == "" {
-		c.Hash = hex.EncodeToString(make([]byte, 32))
+		first := ledger.Genesis(trust.PartnershipID(self, buyer))
+		c.Hash = hex.EncodeToString(first[:])
 	}
 	return b.sign(buyer, signed.Checkpoint, members{
 		"iss": c.Issuer, "aud": c.Audience, "life": c.Life, "seq": c.Seq, "hash": c.Hash, "tick": c.Tick,

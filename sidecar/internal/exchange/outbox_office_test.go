@@ -107,7 +107,7 @@ func (o *office) newSupplier(origin string) *supplier {
 	reader := &federation.LedgerReader{Self: origin, Work: store.For[federation.Tx](s.Store), Now: o.Clock.Now}
 	s.desk = &exchange.Desk{
 		Judge: reader.Judge,
-		Self: origin, Work: store.For[exchange.Tx](s.Store), Book: s.Book, Signer: s.Keys, Now: o.Clock.Now, Allowed: relations.Allowed,
+		Self:  origin, Work: store.For[exchange.Tx](s.Store), Book: s.Book, Signer: s.Keys, Now: o.Clock.Now, Allowed: relations.Allowed,
 		Logger: slog.New(slog.DiscardHandler),
 		Orders: &resale.Service{Self: origin, Work: store.For[resale.Tx](s.Store), Schemas: recipe.NewSchemas(0), Now: o.Clock.Now, Book: s.Book},
 	}

@@ -360,3 +360,65 @@ func TestAHeartbeatBringsTheLaterTick(t *testing.T) {
 		t.Errorf("a heartbeat alone is countersigned anew, %v", err)
 	}
 }
+
+// What a partner countersigned of ours speaks about our store: it keeps nothing of the partner's log from being read.
+func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name string
+		// seq and the entry whose hash the checkpoint of ours has that the partner countersigned
+		seq, hashOf int64
+		told        string
+	}{
+		{"the end of our log", 2, 2, ""},
+		{"beyond our log", 3, 2, "ledger_recovering"},
+		{"another hash", 2, 1, "ledger_fork"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, r, a, reader, partner := setUp(t)
+			reader.Book = r.Book
+			var told []string
+			reader.Contradicted = func(_ string, err error) { told = append(told, fault.ReasonOf(err)) }
+			var e ledger.Entry
+			for _, subject := range book[:2] {
+				s.Append(reseller, ledger.OrderAccepted, subject)
+				r.Append(supplier, ledger.OrderPlaced, subject)
+			}
+			r.View(func(tx *store.Tx) (err error) {
+				e, err = tx.Ledger().Entry(supplier, ledger.Own, ledger.Position{Seq: c.hashOf})
+				return err
+			})
+			ours, err := r.Book.Checkpoint(supplier, ledger.Position{Seq: c.seq}, e.Hash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := s.Book.Countersign(reseller, ours)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for after := range int64(2) { // a page and the same word again
+				page := s.page(t, reseller, after, 1)
+				page.Seen = seen
+				if _, err := reader.Read(t.Context(), partner, ledger.Position{Seq: after}, page); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var want []string
+			if c.told != "" {
+				want = []string{c.told}
+			}
+			if !slices.Equal(told, want) || len(a.applied) != 2 {
+				t.Errorf("told %v, want %v; applied %v", told, want, a.applied)
+			}
+			r.View(func(tx *store.Tx) error {
+				head, err := tx.Ledger().Head(supplier, ledger.Own)
+				if (head.SeenCheckpoint == ours) != (c.told == "") {
+					t.Errorf("kept %s %q", head.Seen, head.SeenCheckpoint)
+				}
+				return err
+			})
+		})
+	}
+}
