@@ -2,12 +2,14 @@ package sidecar_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,17 +20,21 @@ import (
 	"testing"
 
 	"buf.build/go/protovalidate"
+	"connectrpc.com/connect"
 	gocmp "github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/scope"
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
 // pagePath is the protocol as a second implementer reads it. A table that code is held against has a comment before it, which names
@@ -371,7 +377,70 @@ func TestPeerPage_HasEveryKindOfEntry(t *testing.T) {
 			t.Errorf("ledger/doc.go does not say that %s stands in the %s's ledger", row[0], row[1])
 		}
 	}
+	var columns, members []string
+	for _, cell := range bodies.header[1:] {
+		columns = append(columns, codeWords(cell)...)
+	}
+	for folder, typ := range map[string]string{"order": "Body", "subscription": "Body", "agreement": "summary"} {
+		names, _ := jsonMembers(t, "sidecar/internal/"+folder, typ)
+		members = append(members, names...)
+	}
+	same(t, "members of bodies", columns, members)
 	t.Logf("peer-1: %d kinds of entries", len(code))
+}
+
+// entriesStandOnThePage holds what a running member wrote and read against the page's kinds and bodies.
+func entriesStandOnThePage(t *testing.T, of *sidecartest.Member) {
+	t.Helper()
+	table := about(t, "bodies")[""]
+	partners, err := operatorv1connect.NewPartnerServiceClient(http.DefaultClient, of.OperatorURL, of.OperatorAuth()).
+		ListPartners(t.Context(), connect.NewRequest(&operatorv1.ListPartnersRequest{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := operatorv1connect.NewLedgerServiceClient(http.DefaultClient, of.OperatorURL, of.OperatorAuth())
+	for _, p := range partners.Msg.GetPartners() {
+		res, err := client.ListEntries(t.Context(), connect.NewRequest(&operatorv1.ListEntriesRequest{Partner: p.GetMember().GetOrigin(), Direction: "own", PageSize: 1000}))
+		if err != nil || len(res.Msg.GetEntries()) == 0 {
+			t.Errorf("entries of %s for %s: %v", of.Origin, p.GetMember().GetOrigin(), err)
+			continue
+		}
+		for _, raw := range res.Msg.GetEntries() {
+			var e struct {
+				Kind string         `json:"kind"`
+				Body map[string]any `json:"body"`
+			}
+			if err := json.Unmarshal([]byte(raw), &e); err != nil {
+				t.Fatal(err)
+			}
+			if wrong := table.body(e.Kind, e.Body); wrong != "" {
+				t.Errorf("%s: %s", raw, wrong)
+			}
+		}
+	}
+}
+
+// body says what in the body of an entry is not as the table of bodies has it.
+func (p pageTable) body(kind string, members map[string]any) string {
+	at := slices.IndexFunc(p.rows, func(row []string) bool { return slices.Contains(codeWords(row[0]), kind) })
+	if at < 0 {
+		return "the page has no body of " + kind
+	}
+	known := 0
+	for i, mark := range p.rows[at][1:] {
+		name := codeWords(p.header[i+1])[0]
+		_, has := members[name]
+		if mark == "+" && !has || mark == "" && has {
+			return fmt.Sprintf("the page says %q of the member %s", mark, name)
+		}
+		if has {
+			known++
+		}
+	}
+	if known < len(members) {
+		return "the page does not know all members"
+	}
+	return ""
 }
 
 func TestPeerPage_HasEveryScopeByState(t *testing.T) {
