@@ -512,4 +512,3 @@ func TestPeerPage_HasEveryIntent(t *testing.T) {
 	}
 	same(t, "intents", page, code)
 }
-
