@@ -235,7 +235,7 @@ func (p *pair) consistent(active int) {
 		for _, s := range res.Msg.GetSubscriptions() {
 			if s.GetState() == "active" {
 				have++
-			} else if s.GetState() != "terminated" {
+			} else if s.GetState() != "terminated" && s.GetState() != "aborted" {
 				p.t.Errorf("%s: subscription %s is %s", d.Name, s.GetId(), s.GetState())
 			}
 		}
@@ -268,6 +268,9 @@ type crash struct {
 func crashes() []crash {
 	var all []crash
 	for _, point := range failpoint.Names {
+		if _, otherwise := otherWays[waysOf(point)]; otherwise {
+			continue
+		}
 		terminating := strings.HasPrefix(point, "resale.destroy.")
 		all = append(all, crash{point, terminating})
 		for _, both := range []string{"retail.place.", "retail.submit.", "retail.feed.", "resale.place."} {
@@ -284,6 +287,80 @@ func (c crash) String() string {
 		return c.point + "/terminate"
 	}
 	return c.point + "/purchase"
+}
+
+// otherWays are what passes the points that no order passes that goes well, by the point's name without its last part. Each begins
+// with the supplier stopped, has it die at its next start, and returns what must be true after the one that follows.
+var otherWays = map[string]func(p *pair, id string) (begin func() error, ends func() error){
+	// The order and its cancel wait for the supplier together.
+	"resale.cancel": func(p *pair, id string) (begin, ends func() error) {
+		return func() error {
+				if err := p.place(id, p.purchase()); err != nil {
+					return err
+				}
+				_, err := p.orders().CancelOrder(context.Background(), connect.NewRequest(&portalv1.CancelOrderRequest{Id: id}))
+				return err
+			}, func() error {
+				res, err := p.orders().GetOrder(context.Background(), connect.NewRequest(&portalv1.GetOrderRequest{Id: id}))
+				if err == nil && res.Msg.GetOrder().GetState() != "cancelled" {
+					err = fmt.Errorf("the order is %s", res.Msg.GetOrder().GetState())
+				}
+				return err
+			}
+	},
+	// The acceptance of another agreement waits for the supplier.
+	"exchange.agreement": func(p *pair, _ string) (begin, ends func() error) {
+		return func() error { _, err := p.reseller.Run("partner", "accept", p.supplier.Origin); return err }, func() error {
+			for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+				res, err := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, d.OperatorURL, sidecartest.Bearer(operatorToken(p.t, d))).
+					ListAgreements(context.Background(), connect.NewRequest(&operatorv1.ListAgreementsRequest{}))
+				if err != nil {
+					return err
+				}
+				for _, a := range res.Msg.GetAgreements() {
+					if a.GetState() != "active" {
+						return fmt.Errorf("%s: agreement %s is %s", d.Name, a.GetId(), a.GetState())
+					}
+				}
+			}
+			return nil
+		}
+	},
+}
+
+func waysOf(point string) string { return point[:strings.LastIndex(point, ".")] }
+
+// TestKilledOnTheOtherWays is TestKilledAtEveryFailpoint for what no order passes that goes well.
+func TestKilledOnTheOtherWays(t *testing.T) {
+	p := newPair(t)
+	for i, point := range failpoint.Names {
+		way, otherwise := otherWays[waysOf(point)]
+		if !otherwise {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			p.t = t
+			begin, ends := way(p, fmt.Sprintf("crash-other-%d", i))
+			if strings.HasPrefix(point, "exchange.agreement.") {
+				p.supplier.Must("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", "SEK")
+				sidecartest.Eventually(t, 20*time.Second, "the offer arrives", func() error {
+					_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--dry-run")
+					return err
+				})
+			}
+			p.supplier.Stop()
+			if err := begin(); err != nil {
+				t.Fatal(err)
+			}
+			p.supplier.Launch("HANSE_FAILPOINT=" + point)
+			if err := p.supplier.WaitKilled(time.Minute); err != nil {
+				t.Fatalf("the point was not passed: %v\n%s", err, tail(p.supplier.Log()))
+			}
+			p.supplier.Start()
+			sidecartest.Eventually(t, time.Minute, "what was begun has ended", ends)
+			p.consistent(0)
+		})
+	}
 }
 
 // TestKilledAtEveryFailpoint sends SIGKILL to the real daemon at each point of both sides, starts it again and demands that

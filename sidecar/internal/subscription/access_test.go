@@ -20,8 +20,6 @@ func (r refusing) AccessData(context.Context, string, string, string) (string, e
 	return "", r.err
 }
 
-func (r refusing) ConfirmAccess(context.Context, string, string, string) error { return r.err }
-
 // TestWhatASupplierRefusesForGoodIsParked: the same question gets the same answer, so an operator must look; what may pass is
 // asked again.
 func TestWhatASupplierRefusesForGoodIsParked(t *testing.T) {
@@ -41,8 +39,8 @@ func TestWhatASupplierRefusesForGoodIsParked(t *testing.T) {
 	}{
 		"the data are gone":        {fault.New(fault.NotFound, "access_data_gone", "nothing to fetch"), true, "order again"},
 		"no such subscription":     {fault.New(fault.NotFound, "subscription_not_found", "nothing"), true, "subscription_not_found"},
-		"an invalid receipt":       {fault.New(fault.Invalid, "document_malformed", "text"), true, "document_malformed"},
-		"other access data":        {fault.New(fault.Conflict, "access_digest", "text"), true, "access_digest"},
+		"an invalid question":      {fault.New(fault.Invalid, "invalid_field", "text"), true, "invalid_field"},
+		"something else is there":  {fault.New(fault.Conflict, "access_digest", "text"), true, "access_digest"},
 		"a state that forbids it":  {fault.New(fault.Precondition, "partnership_state", "text"), true, "partnership_state"},
 		"not allowed now":          {fault.New(fault.Denied, "scope_denied", "text"), false, "scope_denied"},
 		"not recognised now":       {fault.New(fault.Unauthenticated, "assertion_key", "text"), false, "assertion_key"},
@@ -54,17 +52,13 @@ func TestWhatASupplierRefusesForGoodIsParked(t *testing.T) {
 			s := &subscription.Service{
 				Self: m.Origin, Work: store.For[subscription.Tx](m.Store), Link: refusing{c.err}, Book: m.Book, Signer: m.Keys, Now: m.Clock.Now,
 			}
-			for kind, handle := range map[string]job.Handler{
-				subscription.JobAccessFetch: s.FetchAccess, subscription.JobAccessConfirm: s.SendConfirmation,
-			} {
-				err := handle(t.Context(), job.Job{Kind: kind, Key: "sub-1", Partner: supplier})
-				var parked *job.ParkError
-				if !errors.Is(err, c.err) || errors.As(err, &parked) != c.parked || !strings.Contains(err.Error(), fault.ReasonOf(c.err)) {
-					t.Errorf("%s ends with %v", kind, err)
-				}
-				if kind == subscription.JobAccessFetch && !strings.Contains(err.Error(), c.text) {
-					t.Errorf("an operator reads %v", err)
-				}
+			err := s.FetchAccess(t.Context(), job.Job{Kind: subscription.JobAccessFetch, Key: "sub-1", Partner: supplier})
+			var parked *job.ParkError
+			if !errors.Is(err, c.err) || errors.As(err, &parked) != c.parked || !strings.Contains(err.Error(), fault.ReasonOf(c.err)) {
+				t.Errorf("it ends with %v", err)
+			}
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("an operator reads %v", err)
 			}
 		})
 	}
