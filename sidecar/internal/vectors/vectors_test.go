@@ -177,7 +177,7 @@ func (p *people) read(typ, jws string, payload []byte) error {
 		_, err := ledger.VerifyCheckpoint(jws, supplierOrigin, resellerOrigin, p.ring.public(p.t, "supplier business"))
 		return err
 	case signed.Seen:
-		_, err := p.supplier.Book.OpenSeen(resellerOrigin, p.ring.public(p.t, "reseller business"), jws)
+		_, err := p.supplier.Book.OpenSeen(p.t.Context(), resellerOrigin, p.ring.public(p.t, "reseller business"), jws)
 		return err
 	case signed.Compare:
 		var c exchange.Comparison
