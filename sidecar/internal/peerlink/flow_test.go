@@ -276,7 +276,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	}
 	b.Run("verified", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := books.Read(b.Context(), partner, 0, federation.LedgerPage{Checkpoint: page.Checkpoint}); err != nil {
+			if _, err := books.Read(b.Context(), partner, ledger.Position{}, federation.LedgerPage{Checkpoint: page.Checkpoint}); err != nil {
 				b.Fatal(err)
 			}
 		}
