@@ -190,6 +190,8 @@ var unheard = map[string]string{
 	"access_data_pending":    "a portal",
 	"agreement_ambiguous":    "our operator",
 	"agreement_not_offered":  "our operator",
+	"changes_differ":         "our operator",
+	"changes_not_found":      "our operator",
 	"checkpoint_key":         "nobody: a member has a business key",
 	"currency_unknown":       "our operator",
 	"cursor_moved":           "another replica of ours",
@@ -199,6 +201,7 @@ var unheard = map[string]string{
 	"key_scheme":             "a portal",
 	"document_limit":         "our operator",
 	"ledger_entry_panic":     "our operator",
+	"member_changed":         "our operator",
 	"number_inexact":         "a portal: no message between members holds free JSON",
 	"offering_unreadable":    "our log",
 	"order_changed":          "our job",
@@ -207,5 +210,6 @@ var unheard = map[string]string{
 	"parked_not_found":       "our operator",
 	"reason_invalid":         "our operator",
 	"reply_malformed":        "our operator: a partner's answer has other outcomes than documents",
+	"stream_flood":           "our log: the stream is ended, with a code of its own",
 	"subscription_ended":     "a portal",
 }
