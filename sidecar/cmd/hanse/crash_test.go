@@ -356,6 +356,7 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
 	}
 	alone := c.story == away || c.story == cancelled // the supplier is not there when it begins
+	answered := c.story == cancelled && strings.HasSuffix(c.point, "_apply")
 	if alone {
 		p.supplier.Stop()
 	}
@@ -376,8 +377,11 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		if err := p.cancel(id); err != nil && victim != p.reseller {
 			p.t.Fatal(err)
 		}
-		if victim == p.supplier {
+		switch {
+		case victim == p.supplier:
 			victim.Start("HANSE_FAILPOINT=" + c.point)
+		case answered: // the point lies behind the supplier's word
+			p.supplier.Start()
 		}
 	default:
 		if err := p.place(id, item); err != nil && victim != p.reseller {
@@ -392,7 +396,9 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		if c.story == cancelled {
 			p.cancels(id, item, "assessingCancellation", "cancelled")
 		}
-		p.supplier.Start()
+		if !answered {
+			p.supplier.Start()
+		}
 	}
 	switch c.story {
 	case agreed:
