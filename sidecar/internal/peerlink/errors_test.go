@@ -49,8 +49,8 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 		kind    fault.Kind
 		reason  string
 	}{
-		{name: "the partner finds the order invalid", err: withReason(connect.CodeInvalidArgument, "order_document_invalid"), kind: fault.Invalid, reason: "order_document_invalid"},
-		{name: "the partner has other content", err: withReason(connect.CodeAlreadyExists, "order_conflict"), kind: fault.Conflict, reason: "order_conflict"},
+		{name: "the partner finds the call invalid", err: withReason(connect.CodeInvalidArgument, "call_too_large"), kind: fault.Invalid, reason: "call_too_large"},
+		{name: "the partner has other content", err: withReason(connect.CodeAlreadyExists, "proposal_conflict"), kind: fault.Conflict, reason: "proposal_conflict"},
 		{name: "the partner is recovering", err: withReason(connect.CodeUnavailable, "ledger_recovering"), kind: fault.Unavailable, reason: "ledger_recovering"},
 		{name: "an error without a reason", err: connect.NewError(connect.CodeInvalidArgument, errors.New("who knows")), kind: fault.Unavailable, reason: "partner_unreachable"},
 		{name: "a proxy forbids", handler: status(http.StatusForbidden), kind: fault.Unavailable, reason: "partner_unreachable"},
