@@ -17,6 +17,7 @@ const newProof = new Set(['clock_skew', 'replayed', 'proof_predates_cache']);
 export class Client {
   constructor(member) {
     this.member = member;
+    this.json = member.config.encoding !== 'proto';
     this.agent = new https.Agent({
       keepAlive: true, ca: member.config.ca ? readFileSync(member.config.ca) : undefined, minVersion: 'TLSv1.2',
       lookup: (host, options, done) => { // O-3: development alone
@@ -122,19 +123,20 @@ export class Client {
       throw e;
     }
   }
-  // call makes a unary call in the JSON encoding (C-3).
+  // call makes a unary call; in JSON, or in protobuf where the configuration says "encoding": "proto" (C-3).
   async call(partner, procedure, message, scopes, agreement) {
     const method = procedure.split('/')[1];
-    const res = await this.send(partner.origin, procedure, 'application/json', encode(true, `${P}${method}Request`, message), scopes, agreement);
-    return decode(true, `${P}${method}Response`, await this.body(res, 16 << 20));
+    const res = await this.send(partner.origin, procedure, `application/${this.json ? 'json' : 'proto'}`, encode(this.json, `${P}${method}Request`, message), scopes, agreement);
+    return decode(this.json, `${P}${method}Response`, await this.body(res, 16 << 20));
   }
   // stream opens a server stream. It is an async iterable of messages, with close().
   async stream(partner, procedure, message, scopes, agreement) {
     const method = procedure.split('/')[1];
-    const bytes = encode(true, `${P}${method}Request`, message);
+    const { json } = this;
+    const bytes = encode(json, `${P}${method}Request`, message);
     const head = Buffer.alloc(5);
     head.writeUInt32BE(bytes.length, 1);
-    const res = await this.send(partner.origin, procedure, 'application/connect+json', Buffer.concat([head, bytes]), scopes, agreement);
+    const res = await this.send(partner.origin, procedure, `application/connect+${json ? 'json' : 'proto'}`, Buffer.concat([head, bytes]), scopes, agreement);
     const close = () => res.destroy();
     return {
       close,
@@ -147,7 +149,7 @@ export class Client {
               return;
             }
             if (e.flags !== 0) refuse('envelope_malformed', '', { code: 'unavailable' });
-            yield decode(true, `${P}${method}Response`, e.bytes);
+            yield decode(json, `${P}${method}Response`, e.bytes);
           }
         } catch (e) { throw e instanceof Refusal ? e : new Refusal('stream_broken', e.message, { code: 'unavailable' }); } finally { close(); }
         throw new Refusal('stream_broken', 'no end', { code: 'unavailable' });

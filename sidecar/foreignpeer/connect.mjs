@@ -1,4 +1,5 @@
 // The Connect protocol, version 1, as far as section 6 uses it: the server's side of unary calls and server streams, and errors (section 7).
+import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip as gunzipRaw } from 'node:zlib';
 import { authenticate } from './oauth.mjs';
@@ -72,9 +73,11 @@ export async function* envelopes(chunks, max = 16 << 20) {
 
 // serveCall answers one call of the Peer API. handlers[METHOD](member, ctx, message[, stream]).
 export async function serveCall(member, req, res, path, handlers) {
-  const headers = () => ({ 'Hanse-Time': String(member.now()), 'Cache-Control': 'no-store' }); // H-1
+  const requestId = randomUUID();
+  const headers = () => ({ 'Hanse-Time': String(member.now()), 'Cache-Control': 'no-store', 'Hanse-Request-Id': requestId }); // H-1, C-12
   const answerError = (e) => {
     if (!(e instanceof Refusal)) member.log(`defect: ${e.stack}`);
+    member.log(`${requestId} ${path} refused: ${e.message}`);
     const { status, reason, body } = errorOf(e, member.now());
     const h = { ...headers(), 'Content-Type': 'application/json', 'Hanse-Reason': reason };
     if (status === 401) { // C-10
@@ -108,7 +111,10 @@ export async function serveCall(member, req, res, path, handlers) {
     const message = decode(json, requestType, await inflate(raw.subarray(5), raw[0] === 1 ? req.headers['connect-content-encoding'] ?? 'none' : '', max));
     const stream = new Stream(member, ctx, res, (m) => envelope(0, encode(json, responseType, m)), () => res.writeHead(200, { ...headers(), 'Content-Type': type }));
     let end = {};
-    try { await handlers[method](member, ctx, message, stream); } catch (e) {
+    try {
+      await handlers[method](member, ctx, message, stream);
+      if (!ctx.allowed()) throw new Refusal('scope_not_granted', scope, { code: 'permission_denied' }); // I-2
+    } catch (e) {
       if (!(e instanceof Refusal)) member.log(`defect: ${e.stack}`);
       end = { error: errorOf(e, member.now()).body };
     }

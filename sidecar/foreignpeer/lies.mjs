@@ -7,8 +7,8 @@ export const about = ['none', 'half_page', 'other_page', 'old_page', 'page_beyon
 
 const bytesOf = (entries) => entries.map((e) => e.bytes);
 const sign = (p, seq, hash) => p.own.checkpoint(p.member.keys.business, p.member.tick, seq, hash);
-// twist is another entry at the place of e, right in itself.
-const twist = (p, e) => makeEntry(p.member.time(0), e.seq, e.prev, e.kind, e.subject, { ...e.body, document_sha256: digest('another') });
+// twist is another entry at the place of e, right in itself: it was written at another time.
+const twist = (p, e) => makeEntry(p.member.time(0), e.seq, e.prev, e.kind, e.subject, e.body);
 
 // tellPage gives entries and checkpoint of a page after `after`.
 export function tellPage(p, after, page, via) {
