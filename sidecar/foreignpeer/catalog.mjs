@@ -1,7 +1,7 @@
 // Offerings and the catalog feed, both sides (sections 13 and 14).
 import { countries, isTime, minorDigits } from './forms.mjs';
 import { jcs } from './jcs.mjs';
-import { b64, digest, openDocument, sha256, signDocument } from './jws.mjs';
+import { digest, openDocument, sha256, signDocument } from './jws.mjs';
 import { isObject, parse, plain, refuse } from './strict.mjs';
 
 const chars = (s) => [...s].length;
@@ -163,4 +163,3 @@ export async function readCatalog(member, p) {
   p.shelf = shelf;
   return shelf.offerings;
 }
-export { b64 };

@@ -1,7 +1,7 @@
 // Both ledgers of a partnership: the own log that is written, the copy of the partner's that is read (sections 18 and 19).
 import { checkForm, isDigest, isTime, kinds, plainText, readForm } from './forms.mjs';
 import { jcs } from './jcs.mjs';
-import { digest, openDocument, sha256, signDocument, split, verified } from './jws.mjs';
+import { digest, openDocument, signDocument, split } from './jws.mjs';
 import { isObject, parse, refuse, Refusal } from './strict.mjs';
 
 export const maxEntries = 500;
@@ -129,4 +129,3 @@ export class Copy extends Log {
     if (cp.seq === this.seq) this.checkpointJws = cp.jws;
   }
 }
-export { sha256, verified };

@@ -51,6 +51,15 @@ export function* tellTail(p, told, at) {
   if (p.lie === 'fork_heartbeat' && sent) yield { entries: [], checkpoint: sign(p, at, digest('another')), seenCheckpoint: '' };
   if (p.lie === 'heartbeat_flood') for (let i = 0; i < 1000; i++) yield { entries: [], checkpoint: sign(p, at), seenCheckpoint: '' };
 }
+// tellPlaced writes the placing of an order.
+export function tellPlaced(p, subject, { intent, ...body }) {
+  switch (p.lie) {
+    case 'other_digest': return p.append('order.placed', subject, { ...body, intent, document_sha256: digest('another') });
+    case 'wrong_subject': return p.append('order.placed', `${subject}-x`, { ...body, intent });
+    case 'wrong_kind': return p.append('order.accepted', subject, body);
+    default: return p.append('order.placed', subject, { ...body, intent });
+  }
+}
 // tellEntry writes the acceptance of an order, or what stands in its place. It gives the place that is said to decide.
 export function tellEntry(p, kind, subject, body) {
   const order = p.orders.get(`of ${body.order}`);

@@ -1,7 +1,7 @@
 // The server side of section 5 (tokens) and of C-9 (who calls, and what is allowed now).
 import { randomUUID } from 'node:crypto';
 import { isOrigin } from './forms.mjs';
-import { b64, keyOf, sha256, signJws, split, thumbprint, unb64, verified } from './jws.mjs';
+import { b64, keyOf, sha256, signJws, split, verified } from './jws.mjs';
 import { isObject, parse, refuse, Refusal } from './strict.mjs';
 
 export const scopes = ['peering:request', 'agreement:sign', 'catalog:read', 'quotes:create', 'orders:write', 'orders:read', 'orders:cancel', 'ledger:read', 'usage:read', 'settlement:write', 'export:read'];
@@ -233,4 +233,3 @@ export function authenticate(member, req, path, scope) {
     return { origin, scopes: has, agreement, exp: c.exp, allowed, get partner() { return member.partners.get(origin); } };
   } catch (e) { throw Object.assign(e, { code: e.code ?? code.code }); }
 }
-export { thumbprint, unb64 };

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readCatalog } from './catalog.mjs';
 import { enqueue } from './exchange.mjs';
 import { checkForm } from './forms.mjs';
-import { b64, digest, signDocument, unseal } from './jws.mjs';
+import { digest, signDocument, unseal } from './jws.mjs';
+import { tellPlaced } from './lies.mjs';
 import { linePrice } from './price.mjs';
 import { fill, valid } from './schema.mjs';
 import { parse, refuse } from './strict.mjs';
@@ -14,7 +15,7 @@ function newOrder(member, p, agreement, doc, attachments) {
   const sha = digest(payload);
   const o = { jti: doc.jti, doc, sha, subscription: doc.subscription, agreement: agreement.id, state: 'placed' };
   p.orders.set(o.jti, o);
-  p.append('order.placed', o.subscription, { agreement: agreement.id, order: o.jti, document_sha256: sha, subscription: o.subscription, action: doc.action, intent: doc.intent });
+  tellPlaced(p, o.subscription, { agreement: agreement.id, order: o.jti, document_sha256: sha, subscription: o.subscription, action: doc.action, intent: doc.intent });
   const jws = signDocument(member.keys.business, 'hanse-order+jwt', payload);
   o.item = enqueue(p, { typ: 'hanse-order+jwt', jws, subject: o.subscription, scope: doc.intent === 'purchase' ? 'orders:write' : 'orders:cancel', agreement: agreement.id, order: o.jti, attachments });
   return o;
@@ -124,4 +125,3 @@ async function fetchAccess(p, o, sha) {
     }
   }
 }
-export { b64 };
