@@ -356,7 +356,6 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
 	}
 	alone := c.story == away || c.story == cancelled // the supplier is not there when it begins
-	answered := c.story == cancelled && strings.HasSuffix(c.point, "_apply")
 	if alone {
 		p.supplier.Stop()
 	}
@@ -377,11 +376,8 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		if err := p.cancel(id); err != nil && victim != p.reseller {
 			p.t.Fatal(err)
 		}
-		switch {
-		case victim == p.supplier:
+		if victim == p.supplier {
 			victim.Start("HANSE_FAILPOINT=" + c.point)
-		case answered: // the point lies behind the supplier's word
-			p.supplier.Start()
 		}
 	default:
 		if err := p.place(id, item); err != nil && victim != p.reseller {
@@ -400,9 +396,7 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		if c.story == cancelled {
 			p.cancels(id, item, "assessingCancellation", "cancelled")
 		}
-		if !answered {
-			p.supplier.Start()
-		}
+		p.supplier.Start()
 	}
 	switch c.story {
 	case agreed:
