@@ -54,11 +54,11 @@ func benchVerify(b *testing.B, unseen bool, verifications int) {
 		if unseen {
 			token = to.tokenBy(from, private, nil)
 		}
-		proof, err := key.Proof(http.MethodPost, to.origin+placeOrder, token, w.clock.Now())
+		proof, err := key.Proof(http.MethodPost, to.origin+getAccess, token, w.clock.Now())
 		if err != nil {
 			b.Fatal(err)
 		}
-		request := httptest.NewRequest(http.MethodPost, to.origin+placeOrder, nil)
+		request := httptest.NewRequest(http.MethodPost, to.origin+getAccess, nil)
 		request.Header.Set("Authorization", "DPoP "+token)
 		request.Header.Set("DPoP", proof)
 

@@ -53,12 +53,12 @@ func TestCallsCarryTheCallersIdentity(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member("a.localhost"), w.member("b.localhost")
 	c := a.httpClient(b, agreementOfA, scope.OrdersWrite, scope.OrdersRead)
-	mustPass(t, c, b, placeOrder)
-	mustPass(t, c, b, placeOrder)
+	mustPass(t, c, b, getAccess)
+	mustPass(t, c, b, getAccess)
 	p, _ := b.last.Load().(bearer.Principal)
 	_, kid := a.private(keys.Client)
 	if p.Origin != a.origin || p.ClientID != a.origin+clientDocument || p.Agreement != agreementOfA || p.ClientKID != kid ||
-		p.Procedure != placeOrder || p.Scope != scope.OrdersWrite || strings.Join(p.Scopes, " ") != "orders:read orders:write" {
+		p.Procedure != getAccess || p.Scope != scope.OrdersRead || strings.Join(p.Scopes, " ") != "orders:read orders:write" {
 		t.Errorf("%+v", p)
 	}
 	if n := b.seen("/oauth2/token"); n != 1 {
@@ -112,7 +112,7 @@ func TestConnectClientsSeeReasons(t *testing.T) {
 	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
 
 	denied := peerv1connect.NewOrderServiceClient(a.httpClient(b, "", scope.CatalogRead), b.origin)
-	_, err = denied.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{}))
+	_, err = denied.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{}))
 	wantReason(t, err, connect.CodePermissionDenied, bearer.ReasonScopeMissing)
 }
 
@@ -390,7 +390,7 @@ func TestRefusalsOfTheTokenEndpointKeepTheirReason(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c2, b := w.member("c2.localhost"), w.member("b.localhost")
-	_, err := c2.httpClient(b, agreementOfA, scope.OrdersWrite).Post(b.origin+placeOrder, "application/json", nil)
+	_, err := c2.httpClient(b, agreementOfA, scope.OrdersRead).Post(b.origin+getAccess, "application/json", nil)
 	if refusal.Reason(err) != "agreement_denied" {
 		t.Errorf("%v", err)
 	}

@@ -16,7 +16,7 @@
 //	  │                                                 Grants: may A have these scopes, for this agreement?
 //	  │  access token: aud B, cnf.jkt, client_kid
 //	  ◀────────────────────────────────────────────┤
-//	  │  POST /hanse.peer.v1.OrderService/PlaceOrder    package bearer, Middleware (uses dpop)
+//	  │  POST /hanse.peer.v1.ExchangeService/Submit     package bearer, Middleware (uses dpop)
 //	  │    Authorization: DPoP token; DPoP: proof
 //	  ├────────────────────────────────────────────▶    Relation: how do we stand with A now?
 //

@@ -244,8 +244,8 @@ type peerCall struct {
 }
 
 const (
-	placeOrder = "/hanse.peer.v1.OrderService/PlaceOrder"
-	watch      = "/hanse.peer.v1.CatalogService/Watch"
+	getAccess = "/hanse.peer.v1.OrderService/GetAccessData"
+	watch     = "/hanse.peer.v1.CatalogService/Watch"
 )
 
 // call gets a token for a key of its own and prepares a call with it.

@@ -93,7 +93,7 @@ func TestPeerCallsAreRefused(t *testing.T) {
 		{25, "htu with a trailing slash", htu(func(origin, path string) string { return origin + path + "/" }), 401, "proof_url"},
 		{25, "htu with dot segments", htu(func(origin, path string) string { return origin + "/x/.." + path }), 401, "proof_url"},
 		{25, "htu with a query", htu(func(origin, path string) string { return origin + path + "?a=b" }), 401, "proof_url"},
-		{25, "htu of another procedure", htu(func(origin, _ string) string { return origin + placeOrder }), 401, "proof_url"},
+		{25, "htu of another procedure", htu(func(origin, _ string) string { return origin + getAccess }), 401, "proof_url"},
 		{26, "forged Host", func(_ *testing.T, call *peerCall) {
 			call.host, call.proof.claims["htu"] = "evil.localhost", "https://evil.localhost"+call.path
 		}, 401, "proof_url"},
@@ -314,8 +314,11 @@ func TestPeerCallsOverTime(t *testing.T) {
 	t.Run(title(40, "orders token that names no agreement"), func(t *testing.T) {
 		pass(t)
 		key := newKey(t)
-		forged := b.tokenBy(a, key, func(_, claims object) { delete(claims, "authorization_details") })
-		refused(t, a.callWith(b, placeOrder, forged, key), 403, "agreement_missing")
+		forged := b.tokenBy(a, key, func(_, claims object) {
+			claims["scope"] = "orders:read"
+			delete(claims, "authorization_details")
+		})
+		refused(t, a.callWith(b, getAccess, forged, key), 403, "agreement_missing")
 	})
 	t.Run("token key that is withdrawn takes its tokens along", func(t *testing.T) {
 		pass(t)
@@ -373,7 +376,7 @@ func TestEveryPeerProcedureHasAScope(t *testing.T) {
 		t.Error(problem)
 	}
 	short := bearer.PeerScopes()
-	delete(short, placeOrder)
+	delete(short, getAccess)
 	if len(untabled(short, peerv1.File_hanse_peer_v1_peer_proto)) != 1 {
 		t.Error("a missing entry is not noticed")
 	}

@@ -63,6 +63,14 @@ func (c *Client) PlaceOrder(ctx context.Context, req *OrderRequest) (*Order, err
 	return res.GetOrder(), err
 }
 
+// CancelOrder asks the suppliers to cancel what is still under way of an order, and answers with it as it stands then: each of them
+// decides, and an item whose work has begun goes on with reason too_late. It is safe to repeat, and is repeated by itself while the
+// sidecar is unavailable. Refused with reason order_not_found, order_ended or order_not_cancellable.
+func (c *Client) CancelOrder(ctx context.Context, id string) (*Order, error) {
+	res, err := unary(ctx, c.retry, c.orders.CancelOrder, &portalv1.CancelOrderRequest{Id: id})
+	return res.GetOrder(), err
+}
+
 // Order reads one order. Unknown: reason order_not_found.
 func (c *Client) Order(ctx context.Context, id string) (*Order, error) {
 	res, err := unary(ctx, c.retry, c.orders.GetOrder, &portalv1.GetOrderRequest{Id: id})

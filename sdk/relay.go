@@ -38,6 +38,7 @@ func browserSafe() map[string]access {
 		portalv1connect.CatalogServiceSearchListingsProcedure:         visitors,
 		portalv1connect.CatalogServiceGetListingProcedure:             visitors,
 		portalv1connect.OrderServicePlaceOrderProcedure:               customers,
+		portalv1connect.OrderServiceCancelOrderProcedure:              customers,
 		portalv1connect.OrderServiceGetOrderProcedure:                 customers,
 		portalv1connect.OrderServiceListOrdersProcedure:               customers,
 		portalv1connect.OrderServiceWatchOrderProcedure:               customers,

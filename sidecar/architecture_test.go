@@ -35,21 +35,21 @@ var ranks = []struct {
 	holds []string
 	apart bool
 }{
-	{name: "programs", holds: append(inside("markettest"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
+	{name: "programs", holds: append(inside("markettest", "vectors"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
 	{name: "the sidecar", holds: []string{"sidecar"}},
 	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "tlsdev", "testserver")},
-	{name: "the loops that follow partners", holds: inside("federation")},
+	{name: "commands and feeds between members", holds: inside("exchange", "federation")},
 	{name: "the desks", holds: inside("operator", "portal"), apart: true},
 	{name: "work on platforms", holds: inside("provision")},
 	{name: "the halves of a deal", holds: inside("retail", "resale"), apart: true},
 	{name: "what both halves share", holds: inside("order", "subscription")},
 	{name: "what is sold, to whom, and on which terms", holds: inside("listing", "catalog", "agreement", "member")},
-	{name: "tools of the business", holds: inside("search", "recipe", "ledger", "job", "trust")},
+	{name: "tools of the business", holds: inside("search", "recipe", "ledger", "job", "dispatch", "trust")},
 	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock", "scribe")},
 }
 
 // infrastructure is what may know wire, storage and the machine; everything else inside is domain.
-var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "tlsdev", "testserver", "markettest", "filelock")
+var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "tlsdev", "testserver", "markettest", "filelock", "vectors")
 
 // helpers are for tests alone.
 var helpers = append(inside("testserver", "markettest"), module+"sidecar/sidecartest", module+"adapters/adapterstest")

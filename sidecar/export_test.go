@@ -1,9 +1,15 @@
 package sidecar
 
-import "github.com/hanse-market/hanse/auth/keys"
+import (
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
 
 // Keys lets a test speak for a member that runs: with its keys, and not by its rules.
 func (s *Sidecar) Keys() *keys.Manager { return s.keys }
 
 // CloseStore takes the database away from a sidecar that runs.
 func (s *Sidecar) CloseStore() error { return s.store.Close() }
+
+// StoreStats counts what the store did since it was opened.
+func (s *Sidecar) StoreStats() store.Stats { return s.store.Stats() }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -111,6 +112,11 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 				return err
 			}
 			out.Parked[p.Origin] = int64(len(ledger.Subjects(parked)))
+			books, err := tx.Ledger().Standing(p.Origin)
+			if err != nil {
+				return err
+			}
+			out.Books = append(out.Books, metrics.Count{Group: p.Origin, State: string(books), N: 1})
 		}
 		return nil
 	})
@@ -135,6 +141,7 @@ func (s *Sidecar) readiness() []metrics.Check {
 			return s.store.View(ctx, func(tx *store.Tx) error { _, err := tx.Partners().List(); return err })
 		}},
 		{Name: "store_writes", Func: s.store.Writable},
+		{Name: "books", Func: func(context.Context) error { return nil }, Detail: s.uneven},
 		{Name: "hot_state", Func: func(ctx context.Context) error { _, err := s.hot.Birth(ctx); return err }},
 		{Name: "search_index", Func: func(context.Context) error {
 			if !s.indexer.Ready() {
@@ -143,6 +150,32 @@ func (s *Sidecar) readiness() []metrics.Check {
 			return nil
 		}},
 	}
+}
+
+// uneven names the partners whose books with us are not level. That stops the business with them alone.
+func (s *Sidecar) uneven(ctx context.Context) string {
+	var list []string
+	err := s.store.View(ctx, func(tx *store.Tx) error {
+		list = list[:0]
+		partners, err := tx.Partners().List()
+		if err != nil {
+			return err
+		}
+		for _, p := range partners {
+			books, err := tx.Ledger().Standing(p.Origin)
+			if err != nil {
+				return err
+			}
+			if books != ledger.Level {
+				list = append(list, string(books)+" with "+p.Origin)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "" // the store's own check says so
+	}
+	return strings.Join(list, ", ")
 }
 
 // countsTimeout is how long a status page waits for its counts: longer than a probe, shorter than its reader.

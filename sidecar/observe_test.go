@@ -42,7 +42,7 @@ func TestMetricsShowPartnersJobsAndWhoWasRefused(t *testing.T) {
 	sidecartest.Connect(t, reseller, supplier, 2000, "EUR")
 	callUnknown(t, reseller.PortalHandler(), portalv1connect.OrderServiceListOrdersProcedure)
 	callUnknown(t, reseller.OperatorHandler(), operatorv1connect.PartnerServiceListPartnersProcedure)
-	callUnknown(t, reseller.PeerHandler(), peerv1connect.OrderServicePlaceOrderProcedure)
+	callUnknown(t, reseller.PeerHandler(), peerv1connect.ExchangeServiceSubmitProcedure)
 
 	u, err := url.Parse(supplier.Origin)
 	if err != nil {
@@ -54,6 +54,7 @@ func TestMetricsShowPartnersJobsAndWhoWasRefused(t *testing.T) {
 		`hanse_auth_failures_total\{reason="[a-z_]+",surface="peer"\} 1`,
 		`hanse_partnerships\{state="active"\} 1`,
 		`hanse_ledger_parked_subjects\{partner="` + regexp.QuoteMeta(u.Host) + `"\} 0`,
+		`hanse_partner_books\{partner="` + regexp.QuoteMeta(u.Host) + `",state="level"\} 1`,
 		`hanse_ledger_feed_age_seconds\{partner="` + regexp.QuoteMeta(u.Host) + `"\} [0-9.e-]+`,
 		`hanse_ledger_feed_lag_entries\{partner="` + regexp.QuoteMeta(u.Host) + `"\} 0`,
 		`hanse_job_runs_total\{kind="agreement[a-z_.]+",result="finished"\} [1-9]`,

@@ -48,7 +48,7 @@ func TestAPartnerAwayAtAnyStep(t *testing.T) {
 		},
 		{
 			name:   "the supplier, when the access data are confirmed",
-			before: func(m *market) { m.supplier.Cut(hasProcedure("/ConfirmAccessData")) }, heal: func(m *market) { m.supplier.Cut(nil) },
+			before: func(m *market) { m.supplier.Cut(hasProcedure("/Submit")) }, heal: func(m *market) { m.supplier.Cut(nil) },
 		},
 	}
 	for _, c := range cases {

@@ -22,10 +22,12 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
@@ -48,10 +50,11 @@ type Sidecar struct {
 	feeds     *federation.Manager
 	platforms *platforms
 	reach     *peerlink.Status
-	expedited expedited
+	outbox    *exchange.Outbox
 	handlers  handlers
 	memory    *memoryListener
 	scribe    *scribe.Handler
+	book      *ledger.Book
 
 	started  time.Time
 	draining atomic.Bool
@@ -127,11 +130,13 @@ func (s *Sidecar) Run(ctx context.Context) error {
 func (s *Sidecar) loops(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.jobs.Run(ctx) })
+	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })
 	group.Go(func() error { return s.platforms.Run(ctx) })
 	group.Go(func() error { return s.index(ctx) })
 	group.Go(func() error { return s.forgetRelations(ctx) })
 	group.Go(func() error { return s.reloadKeys(ctx) })
+	group.Go(func() error { return s.tick(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
 	group.Go(func() error { return s.scribe.Run(ctx) })
 	return group.Wait()
@@ -147,6 +152,24 @@ func (s *Sidecar) forgetRelations(ctx context.Context) error {
 			return nil
 		case <-wake:
 			s.relations.Forget()
+		}
+	}
+}
+
+// tick has the counter grow that goes into our checkpoints.
+func (s *Sidecar) tick(ctx context.Context) error {
+	beat := time.NewTicker(ledger.TickEvery)
+	defer beat.Stop()
+	last := s.book.Tick()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			var err error
+			if last, err = s.book.Beat(ctx, last); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("ledger tick did not grow", "error", err)
+			}
 		}
 	}
 }

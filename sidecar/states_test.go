@@ -18,7 +18,7 @@ import (
 var notEntered = map[string][]string{
 	"agreement":    {"Countered", "Draft", "Expired", "InNotice", "Superseded", "Suspended", "Terminated"},
 	"member":       {"Ended", "Suspended"},
-	"order":        {"AssessingCancel", "Cancelled", "PendingCancellation", "PendingRequote"},
+	"order":        {"PendingCancellation", "PendingRequote"},
 	"subscription": {"ActivePendingChange", "Suspended"},
 	// What suppliers write in YAML becomes an offering's state; all of its machine is theirs to enter.
 	"catalog": {},

@@ -32,7 +32,7 @@ func (d *memberDocuments) register(mux *http.ServeMux) {
 func (d *memberDocuments) serveMember(w http.ResponseWriter, _ *http.Request) {
 	now := d.now()
 	payload, err := json.Marshal(trust.MemberDocument{
-		Issuer: d.origin, IssuedAt: now.Unix(), ExpiresAt: now.Add(memberAge).Unix(), Versions: []string{trust.Protocol},
+		Issuer: d.origin, IssuedAt: now.Unix(), ExpiresAt: now.Add(memberAge).Unix(), Versions: []string{trust.Protocol}, Documents: signed.Versions(),
 		Name: d.member.Name, LegalName: d.member.LegalName, Country: d.member.Country,
 		RegistrationID: d.member.RegistrationID, Contact: d.member.Contact, Roles: []string{"supplier", "reseller"},
 		BusinessKey: d.keys.CurrentKID(keys.Business), NextKeyDigest: d.keys.NextDigest(), SealingKey: d.keys.CurrentKID(keys.Sealing),

@@ -1,13 +1,17 @@
 package sidecar
 
 import (
+	"context"
 	"crypto/rand"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -23,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/search"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
 // domain is the business.
@@ -34,6 +39,7 @@ type domain struct {
 	retail        *retail.Service
 	resale        *resale.Service
 	subscriptions *subscription.Service
+	exchange      *exchange.Desk
 	provisioning  *provision.Service
 	desk          *operator.Desk
 	operators     *portal.Operator
@@ -43,6 +49,7 @@ type domain struct {
 func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	cfg, st, d := s.cfg, s.store, &domain{}
 	schemas := recipe.NewSchemas(0)
+	s.outbox = &exchange.Outbox{} // those who send through it come first; wireLoops makes it complete
 	d.members = &member.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[member.Tx](st),
@@ -63,7 +70,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	d.agreements = &agreement.Service{
 		Self:    cfg.Origin,
 		Work:    store.For[agreement.Tx](st),
-		Link:    in.link,
+		Outbox:  s.outbox,
 		Book:    in.book,
 		Signer:  in.keys,
 		OwnKeys: func() (string, string) { return in.keys.CurrentKID(keys.Business), in.keys.NextDigest() },
@@ -109,13 +116,13 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work:      store.For[retail.Tx](st),
 		Offers:    s.listings,
 		Schemas:   schemas,
-		Link:      in.link,
+		Outbox:    s.outbox,
 		Book:      in.book,
 		Signer:    in.keys,
 		Pseudonym: pseudonyms(in.siteKey),
 		Away:      func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
 		Now:       cfg.Now,
-		NewID:     newID,
+		Correlate: retail.Correlate(in.correlation),
 		Rand:      fillRandom,
 		Fail:      in.fail,
 	}
@@ -131,6 +138,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Self:   cfg.Origin,
 		Work:   store.For[subscription.Tx](st),
 		Link:   in.link,
+		Outbox: s.outbox,
 		Book:   in.book,
 		Signer: in.keys,
 		Opener: in.keys,
@@ -146,6 +154,24 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:         cfg.Now,
 		Logger:      cfg.Logger,
 		Fail:        in.fail,
+	}
+	d.exchange = &exchange.Desk{
+		Self:          cfg.Origin,
+		Work:          store.For[exchange.Tx](st),
+		Book:          in.book,
+		Signer:        in.keys,
+		Orders:        d.resale,
+		Agreements:    d.agreements,
+		Subscriptions: d.subscriptions,
+		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, error) {
+			return d.books.Judge(ctx, p, checkpoint)
+		},
+		Allowed:   s.relations.Allowed,
+		Claim:     func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision: func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:       cfg.Now,
+		Logger:    cfg.Logger,
+		Fail:      in.fail,
 	}
 	d.desk = &operator.Desk{
 		Self:  cfg.Origin,
@@ -194,14 +220,11 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Now:        cfg.Now,
 		Observe:    in.meters.JobRun,
 		Logger:     cfg.Logger,
+		Documents:  s.outbox,
 		Handlers: map[string]job.Handler{
-			agreement.JobOffer:            d.agreements.SendOffer,
-			agreement.JobAccept:           d.agreements.SendAcceptance,
-			agreement.JobPublish:          d.offerings.Publish,
-			retail.JobSubmit:              d.retail.Submit,
-			resale.JobProvision:           d.provisioning.Handle,
-			subscription.JobAccessFetch:   d.subscriptions.FetchAccess,
-			subscription.JobAccessConfirm: d.subscriptions.SendConfirmation,
+			agreement.JobPublish:        d.offerings.Publish,
+			resale.JobProvision:         d.provisioning.Handle,
+			subscription.JobAccessFetch: d.subscriptions.FetchAccess,
 		},
 	})
 	if err != nil {
@@ -214,6 +237,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Link: in.link,
 		Handlers: map[ledger.Kind]federation.Handler{
 			ledger.AgreementOffered:  federation.Nothing,
+			ledger.AgreementReceived: func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyReceived(tx, e) },
 			ledger.AgreementAccepted: federation.Nothing,
 			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
 			ledger.OrderPlaced:       federation.Nothing,
@@ -222,14 +246,26 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			ledger.OrderHeld:         order,
 			ledger.OrderCompleted:    order,
 			ledger.OrderFailed:       order,
+			ledger.CancelPlaced:      federation.Nothing,
+			ledger.OrderCancelled:    order,
+			ledger.CancelRefused:     order,
 			ledger.AccessConfirmed:   federation.Nothing,
+			ledger.AccessDeleted:     func(tx federation.Tx, e ledger.Entry) error { return d.subscriptions.ApplyDeleted(tx, e) },
 		},
 		Now:    cfg.Now,
 		Fail:   in.fail,
+		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()) },
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+		Refused: in.meters.PageRefused,
+		Forked: func(partner string, err error) {
+			cfg.Logger.Error("partner signed two ledgers: books are forked, no new business until both operators agree", "partner", partner, "error", err)
+		},
+		Contradicted: func(partner string, err error) {
+			cfg.Logger.Error("partner holds a checkpoint of ours that our ledger does not have", "partner", partner, "error", text.ForeignError(err))
 		},
 		Skipped: func(p ledger.Parked) {
 			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
@@ -253,5 +289,34 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Now:       cfg.Now,
 		Logger:    cfg.Logger,
 	}
+	s.wireOutbox(in, d)
 	return nil
+}
+
+// wireOutbox says where each kind of document is kept, and who is told that it waits.
+func (s *Sidecar) wireOutbox(in *infra, d *domain) {
+	cfg, box := s.cfg, s.outbox
+	box.Work, box.Link, box.Reader, box.Book = store.For[federation.Tx](s.store), in.link, d.books, in.book
+	waits := func(tx federation.Tx, j job.Job, check bool) error { return d.retail.Waits(tx, j, check) }
+	box.Sources = map[string]exchange.Source{
+		agreement.JobOffer: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.agreements.OfferDocument(tx, j) }},
+		agreement.JobAccept: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.agreements.AcceptDocument(tx, j)
+		}},
+		retail.JobSubmit: {
+			Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.retail.OrderDocument(tx, j) },
+			Waits:    waits,
+		},
+		retail.JobCancel: {
+			Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.retail.CancelDocument(tx, j) },
+			Waits:    waits,
+		},
+		subscription.JobAccessConfirm: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.subscriptions.ReceiptDocument(tx, j)
+		}},
+	}
+	box.Owner, box.Look, box.Behind = s.jobs.Claim, s.jobs.Look, s.feeds.Nudge
+	box.Observe = in.meters.JobRun
+	box.Waiting = []string{subscription.JobAccessFetch}
+	box.Now, box.Rand, box.Logger, box.Fail = cfg.Now, mathrand.Float64, cfg.Logger, in.fail
 }

@@ -23,14 +23,16 @@ import (
 
 // infra is what the business stands on and does not know.
 type infra struct {
-	fail     *failpoint.Points
-	siteKey  []byte
-	meters   *metrics.Metrics
-	registry *metrics.Registry
-	keys     *keys.Manager
-	guard    *guard.Guard
-	book     *ledger.Book
-	link     *peerlink.Link
+	fail    *failpoint.Points
+	siteKey []byte
+	// correlation is the key of correlation ids.
+	correlation []byte
+	meters      *metrics.Metrics
+	registry    *metrics.Registry
+	keys        *keys.Manager
+	guard       *guard.Guard
+	book        *ledger.Book
+	link        *peerlink.Link
 }
 
 func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
@@ -50,6 +52,9 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		return nil, err
 	}
 	if err := s.openStore(ctx, in.siteKey, in.meters); err != nil {
+		return nil, err
+	}
+	if in.correlation, err = s.store.CorrelationKey(ctx); err != nil {
 		return nil, err
 	}
 	if in.keys, err = keys.New(ctx, keys.Config{Store: s.store, Now: cfg.Now}); err != nil {
@@ -77,9 +82,13 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		OwnKeys: func() [][]byte { return publicJWKs(in.keys, keys.Business) },
 		Now:     cfg.Now,
 	}
+	if err := in.book.LoadTick(ctx); err != nil {
+		return nil, err
+	}
+	s.book = in.book
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
-		Back:    s.expedite,
+		Back:    func(partner string) { s.outbox.Back(partner) },
 	}
 	in.link = &peerlink.Link{
 		Transports: caller,

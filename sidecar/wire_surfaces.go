@@ -63,6 +63,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Agreements: d.agreements,
 		Offerings:  d.offerings,
 		Listings:   s.listings,
+		Orders:     d.retail,
 		Books:      d.books,
 		Portals:    s.portals,
 		House:      s.house,
@@ -82,14 +83,13 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	cfg := s.cfg
 	relation := grants{s.relations}
 	procedures, err := rpcpeer.New(rpcpeer.Config{
-		Config:     s.surface(metrics.SurfacePeer, in),
-		Partners:   d.members,
-		Agreements: d.agreements,
-		Catalog:    &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
-		Orders:     d.resale,
-		Access:     d.subscriptions,
-		Ledger:     &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book},
-		Relation:   relation.Relation,
+		Config:   s.surface(metrics.SurfacePeer, in),
+		Partners: d.members,
+		Exchange: d.exchange,
+		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
+		Access:   d.subscriptions,
+		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book, Reader: d.books},
+		Relation: relation.Relation,
 	})
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
 			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
-				s.expedite(p.Origin)
+				s.outbox.Heard(p.Origin)
 			}
 		}
 		next.ServeHTTP(w, r)

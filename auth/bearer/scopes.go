@@ -6,13 +6,11 @@ import "github.com/hanse-market/hanse/auth/scope"
 // a test walks the service descriptors so that a new one cannot be forgotten.
 func PeerScopes() map[string]string {
 	return map[string]string{
-		"/hanse.peer.v1.PeeringService/Propose":         scope.PeeringRequest,
-		"/hanse.peer.v1.AgreementService/Offer":         scope.AgreementSign,
-		"/hanse.peer.v1.AgreementService/Accept":        scope.AgreementSign,
-		"/hanse.peer.v1.CatalogService/Watch":           scope.CatalogRead,
-		"/hanse.peer.v1.OrderService/PlaceOrder":        scope.OrdersWrite,
-		"/hanse.peer.v1.OrderService/GetAccessData":     scope.OrdersRead,
-		"/hanse.peer.v1.OrderService/ConfirmAccessData": scope.OrdersWrite,
-		"/hanse.peer.v1.LedgerService/Tail":             scope.LedgerRead,
+		"/hanse.peer.v1.PeeringService/Propose":     scope.PeeringRequest,
+		"/hanse.peer.v1.ExchangeService/Submit":     scope.LedgerRead, // and those of its documents: scope.OfDocument
+		"/hanse.peer.v1.ExchangeService/Compare":    scope.LedgerRead,
+		"/hanse.peer.v1.CatalogService/Watch":       scope.CatalogRead,
+		"/hanse.peer.v1.OrderService/GetAccessData": scope.OrdersRead,
+		"/hanse.peer.v1.LedgerService/Tail":         scope.LedgerRead,
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 )
@@ -11,6 +13,7 @@ import (
 type agreementCmd struct {
 	Offer agreementOfferCmd `cmd:"" help:"Sign an agreement as the supplier and send it to the reseller."`
 	List  agreementListCmd  `cmd:"" help:"List agreements."`
+	Show  agreementShowCmd  `cmd:"" help:"Show all that an agreement says."`
 }
 
 type agreementOfferCmd struct {
@@ -60,25 +63,57 @@ func (c *agreementListCmd) Run(a *app) error {
 		return err
 	}
 	return a.show(res, func(t *table) {
-		t.row("ID", "SUPPLIER", "RESELLER", "STATE", "DISCOUNT", "CURRENCY", "TERRITORY", "ACTIVE SINCE")
+		t.row("ID", "SUPPLIER", "RESELLER", "STATE", "DISCOUNT", "CURRENCY", "TERRITORY", "VALID FROM", "ACTIVE SINCE")
 		for _, g := range res.GetAgreements() {
 			t.row(g.GetId(), g.GetSupplier(), g.GetReseller(), g.GetState(), percent(g.GetWholesaleDiscountBp()), g.GetCurrency(),
-				territory(g), when(g.GetActiveSince()))
+				territory(g), g.GetValidFrom(), when(g.GetActiveSince()))
 		}
 	})
 }
 
+type agreementShowCmd struct {
+	ID string `arg:"" help:"The agreement's id, as hanse agreement list shows it."`
+}
+
+func (c *agreementShowCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.ListAgreements, &operatorv1.ListAgreementsRequest{})
+	if err != nil {
+		return err
+	}
+	// Suppliers make the ids: two of them may have made the same.
+	res.Agreements = slices.DeleteFunc(res.GetAgreements(), func(g *operatorv1.Agreement) bool { return g.GetId() != c.ID })
+	if len(res.GetAgreements()) == 0 {
+		return &commandError{Code: exitFailure, Reason: "agreement_not_found", Cause: "there is no agreement " + c.ID, Action: "hanse agreement list"}
+	}
+	return a.show(res, func(t *table) {
+		for _, g := range res.GetAgreements() {
+			describeAgreement(t, g)
+		}
+	})
+}
+
+// describeAgreement shows every member of the document: nobody signs what was not shown.
 func describeAgreement(t *table, g *operatorv1.Agreement) {
 	t.fact("Agreement", g.GetId())
+	t.fact("Document", g.GetType())
 	t.fact("Supplier", g.GetSupplier())
 	t.fact("Reseller", g.GetReseller())
 	t.fact("State", g.GetState())
+	t.fact("Scope", g.GetScope())
 	t.fact("Discount", percent(g.GetWholesaleDiscountBp()))
 	t.fact("Currency", g.GetCurrency())
 	t.fact("Territory", territory(g))
+	t.fact("Valid from", g.GetValidFrom())
+	t.fact("Supplier's key", pinned(g.GetSupplierKey()))
+	t.fact("Supplier's next", g.GetSupplierNextKey())
+	t.fact("Reseller's key", pinned(g.GetResellerKey()))
+	t.fact("Reseller's next", g.GetResellerNextKey())
 	t.fact("Digest", g.GetDigest())
 	t.fact("Active since", when(g.GetActiveSince()))
 }
+
+// pinned is a key as people compare it.
+func pinned(thumbprint string) string { return keys.Words(thumbprint) + " (" + thumbprint + ")" }
 
 func territory(g *operatorv1.Agreement) string {
 	if len(g.GetTerritory()) == 0 {

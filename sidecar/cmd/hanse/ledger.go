@@ -27,6 +27,14 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 	if err := a.show(res, func(t *table) { describeVerification(t, res) }); err != nil {
 		return err
 	}
+	for _, l := range res.GetLedgers() {
+		if l.GetBooks() == "forked" {
+			return &commandError{
+				Code: exitDiffers, Reason: "books_forked", Cause: "the books with " + l.GetPartner() + " are forked: it signed two ledgers that cannot both be true",
+				Action: "keep both databases as they are, save the evidence with hanse ledger verify -o json, and settle with the partner's operator what counts; until then there is no new business with it",
+			}
+		}
+	}
 	if !res.GetVerified() || res.GetDifferences() > 0 {
 		return &commandError{
 			Code: exitDiffers, Reason: "ledgers_differ", Cause: fmt.Sprintf("%d differences in %d entries", res.GetDifferences(), res.GetEntries()),

@@ -531,6 +531,19 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "entry 4: hash") || !strings.Contains(got.stderr, "ledgers_differ") {
 		t.Errorf("got %+v", got)
 	}
+	w.answer = &operatorv1.VerifyLedgersResponse{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{
+		{Partner: "https://a.example", Books: "level"},
+		{Partner: "https://b.example", Books: "forked", BooksEvidence: []byte("proof"), Problems: []string{"the books are forked"}},
+	}}
+	got := w.run("", "ledger", "verify")
+	for _, text := range []string{"books_forked", "the books with https://b.example are forked", "hanse ledger verify -o json", "no new business"} {
+		if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
+			t.Errorf("no %q: got %+v", text, got)
+		}
+	}
+	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "cHJvb2Y=") {
+		t.Errorf("no evidence: got %+v", got)
+	}
 }
 
 func TestLedgerShow_KeepsTheExactBytesInJSON(t *testing.T) {

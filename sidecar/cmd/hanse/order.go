@@ -12,6 +12,7 @@ type orderCmd struct {
 	List     orderListCmd     `cmd:"" help:"List orders, newest first."`
 	Show     orderShowCmd     `cmd:"" help:"Show one order."`
 	Timeline orderTimelineCmd `cmd:"" help:"Show what happened to one order."`
+	Cancel   orderCancelCmd   `cmd:"" help:"Ask the suppliers to cancel what is still under way of one of our customers' orders; each decides."`
 }
 
 type orderListCmd struct {
@@ -125,6 +126,28 @@ func (c *orderTimelineCmd) Run(a *app) error {
 		t.row("AT", "STATE", "SOURCE", "MESSAGE")
 		for _, e := range res.GetOrder().GetTimeline() {
 			t.row(when(e.GetAt()), e.GetState(), e.GetSource(), e.GetMessage())
+		}
+	})
+}
+
+type orderCancelCmd struct {
+	ID      string `arg:"" help:"Order id or correlation id; the whole order is meant."`
+	Partner string `placeholder:"ORIGIN" help:"Only an order at this supplier, where several orders have the id."`
+	Portal  string `placeholder:"NAME" help:"Only this portal's, where several orders have the id."`
+}
+
+func (c *orderCancelCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.CancelOrder,
+		&operatorv1.CancelOrderRequest{Id: c.ID, Partner: c.Partner, Portal: c.Portal})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.fact("Order", res.GetOrder().GetId())
+		t.fact("State", res.GetOrder().GetState())
+		t.row("ITEM", "PARTNER", "STATE", "REASON")
+		for i, it := range res.GetOrder().GetItems() {
+			t.row(number(int64(i+1)), it.GetPartner(), it.GetState(), it.GetReason())
 		}
 	})
 }

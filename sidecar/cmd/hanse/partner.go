@@ -257,6 +257,15 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	t.fact("Last error", p.GetLastError())
 	t.fact("Our ledger", number(p.GetOwnLedgerSeq()))
 	t.fact("Their ledger", number(p.GetTheirLedgerSeq()))
+	t.fact("Books", books(p))
 	t.fact("Parked", strings.Join(p.GetParkedSubjects(), ", "))
 	t.fact("Offerings", number(p.GetOfferings()))
+}
+
+// books says more where an operator is wanted.
+func books(p *operatorv1.Partner) string {
+	if p.GetBooksReason() == "" {
+		return p.GetBooks()
+	}
+	return p.GetBooks() + " since " + when(p.GetBooksSince()) + ": " + p.GetBooksReason()
 }

@@ -77,7 +77,7 @@ func describeStatus(t *table, s *operatorv1.GetStatusResponse) {
 	for _, p := range s.GetPartners() {
 		t.fact("Partner", p.GetMember().GetOrigin())
 		t.fact("  State", fmt.Sprintf("%s, %s, %s", p.GetState(), roleNames(p.GetRoles()), reachability(p)))
-		t.fact("  Ledgers", fmt.Sprintf("own at %d, theirs at %d, %d parked", p.GetOwnLedgerSeq(), p.GetTheirLedgerSeq(), len(p.GetParkedSubjects())))
+		t.fact("  Ledgers", fmt.Sprintf("own at %d, theirs at %d, %d parked, books %s", p.GetOwnLedgerSeq(), p.GetTheirLedgerSeq(), len(p.GetParkedSubjects()), books(p)))
 	}
 }
 

@@ -3,8 +3,10 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 )
@@ -19,12 +21,13 @@ func TestStatus_NamesWhatIsNotWellAndExitsSo(t *testing.T) {
 		Partners: []*operatorv1.Partner{{
 			Member: &operatorv1.Member{Origin: "https://b.example"}, Roles: []operatorv1.Role{operatorv1.Role_ROLE_SUPPLIER}, State: "active",
 			Reachability: "down", LastError: "fetch_tls", OwnLedgerSeq: 7, TheirLedgerSeq: 9, ParkedSubjects: []string{"c-1"},
+			Books: "forked", BooksSince: timestamppb.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)), BooksReason: "ledger_fork",
 		}},
 	}
 	got := w.run("", "status")
 	for _, text := range []string{
 		"Ready:", "no", "Not store:", "disk full", "2 order.submit parked, 1 order.submit waiting", "3 retail inProgress",
-		"active, supplier, down: fetch_tls", "own at 7, theirs at 9, 1 parked",
+		"active, supplier, down: fetch_tls", "own at 7, theirs at 9, 1 parked, books forked since 2026-11-21", "ledger_fork",
 	} {
 		if !strings.Contains(got.stdout, text) {
 			t.Errorf("no %q in:\n%s", text, got.stdout)

@@ -14,7 +14,7 @@ var windDown = []string{
 var partnershipScopes = map[member.State][]string{
 	"":               {scope.PeeringRequest},
 	member.Proposed:  {scope.PeeringRequest},
-	member.Pending:   {scope.PeeringRequest, scope.AgreementSign},
+	member.Pending:   {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
 	member.Qualified: {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
 	member.Refused:   {scope.PeeringRequest},
 	member.Active:    {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.OrdersRead},

@@ -2,21 +2,18 @@ package agreement
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -28,14 +25,9 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Link sends signed agreements to the other side.
-type Link interface {
-	OfferAgreement(ctx context.Context, partner, document string) error
-	AcceptAgreement(ctx context.Context, partner, document string) error
-}
-
 // Job kinds.
 const (
+	// JobOffer and JobAccept send our signature to the other side; their key is the agreement's id.
 	JobOffer  = "agreement.offer"
 	JobAccept = "agreement.accept"
 	// JobPublish puts our offerings into the feed of a reseller whose agreement became active; its key is the agreement's id.
@@ -45,40 +37,16 @@ const (
 
 // Service offers and accepts agreements.
 type Service struct {
-	Self   string
-	Work   unit.Work[Tx]
-	Link   Link
+	Self string
+	Work unit.Work[Tx]
+	// Outbox sends what is signed at once; nil leaves it to the jobs.
+	Outbox dispatch.Outbox
 	Book   *ledger.Book
 	Signer signed.Signer
 	// OwnKeys are our business key's thumbprint and the digest of the next one, as pinned in new agreements.
 	OwnKeys func() (thumbprint, nextDigest string)
 	Now     func() time.Time
 	NewID   func() string
-}
-
-// document is the payload of a hanse-agreement+jwt.
-type document struct {
-	Type                string   `json:"type"`
-	ID                  string   `json:"id"`
-	Supplier            string   `json:"supplier"`
-	Reseller            string   `json:"reseller"`
-	Scope               string   `json:"scope"`
-	WholesaleDiscountBP int32    `json:"wholesale_discount_bp"`
-	Currency            string   `json:"currency"`
-	Territory           []string `json:"territory"`
-	ValidFrom           string   `json:"valid_from"`
-	SupplierKey         string   `json:"supplier_key"`
-	SupplierNextKey     string   `json:"supplier_next_key"`
-	ResellerKey         string   `json:"reseller_key"`
-	ResellerNextKey     string   `json:"reseller_next_key"`
-}
-
-const documentType = "hanse-agreement/1"
-
-// summary is the body of the agreement's ledger entries.
-type summary struct {
-	Agreement string `json:"agreement"`
-	SHA256    string `json:"sha256"`
 }
 
 // MayOffer checks what Offer checks, and does nothing.
@@ -94,12 +62,14 @@ func (s *Service) mayOffer(ctx context.Context, reseller string, terms Terms) (m
 	if _, err := money.MinorDigits(terms.Currency); err != nil {
 		return member.Partner{}, fault.New(fault.Invalid, "currency_unknown", "%v", err).At("currency")
 	}
-	if i := slices.IndexFunc(terms.Territory, func(code string) bool { return !text.IsCountry(code) }); i >= 0 {
-		return member.Partner{}, fault.New(fault.Invalid, "country_unknown", "%s is not an ISO 3166-1 alpha-2 code of a country, like DE", text.Shorten(terms.Territory[i])).
-			At(fmt.Sprintf("territory[%d]", i))
+	if field, reason, cause := checkTerritory(terms.Territory); cause != "" {
+		return member.Partner{}, fault.New(fault.Invalid, reason, "%s", cause).At(field)
 	}
 	partner, err := s.partner(ctx, reseller)
 	if err != nil {
+		return member.Partner{}, err
+	}
+	if _, err := signed.Pick(signed.AgreementV1, reseller, partner.Documents); err != nil {
 		return member.Partner{}, err
 	}
 	if !partner.Has(member.Reseller) {
@@ -117,8 +87,8 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	}
 	now := s.Now().UTC()
 	thumbprint, next := s.OwnKeys()
-	payload, err := json.Marshal(document{
-		Type: documentType, ID: s.NewID(), Supplier: s.Self, Reseller: reseller, Scope: "all",
+	payload, err := json.Marshal(Document{
+		Type: signed.AgreementV1, ID: s.NewID(), Supplier: s.Self, Reseller: reseller, Scope: scopeAll,
 		WholesaleDiscountBP: terms.WholesaleDiscountBP, Currency: terms.Currency, Territory: append([]string{}, terms.Territory...),
 		ValidFrom:   now.Format(time.RFC3339),
 		SupplierKey: thumbprint, SupplierNextKey: next, ResellerKey: partner.Thumbprint, ResellerNextKey: partner.NextKeyDigest,
@@ -138,7 +108,9 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	}
 	a.CreatedAt, a.UpdatedAt = now, now
 	var stored Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		if stored, err = tx.Agreements().Put(a); err != nil {
 			return err
 		}
@@ -148,121 +120,21 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 		if _, err := s.Book.Append(tx, reseller, ledger.AgreementOffered, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobOffer, a.ID, reseller, now)
+		return send.Add(tx, sending(JobOffer, a.ID, reseller), a.document(a.SupplierJWS), now)
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("offer agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return stored, nil
 }
 
-// SendOffer is the handler of JobOffer.
-func (s *Service) SendOffer(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, s.Self, j.Key)
-	if err != nil || a.State != Offered {
-		return err
-	}
-	return job.Decided(s.Link.OfferAgreement(ctx, a.Reseller, a.SupplierJWS))
-}
-
-// ReceiveOffer takes an agreement that a supplier signed. The caller is the origin that the access token proved.
-func (s *Service) ReceiveOffer(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	a, from, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if a.Supplier != caller || a.Reseller != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	if err := maySupply(partner); err != nil {
-		return "", err
-	}
-	if err := begun(from, s.Now()); err != nil {
-		return "", err
-	}
-	if err := s.checkPins(payload, partner); err != nil {
-		return "", err
-	}
-	a.SupplierJWS = jws
-	var state State
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(caller, a.ID)
-		if err == nil {
-			if have.Digest != a.Digest {
-				return fault.New(fault.Conflict, "agreement_conflict", "agreement %s has other content here", a.ID)
-			}
-			state = have.State
-			return nil
-		}
-		if !fault.Is(err, fault.NotFound) {
+// readsOrders refuses to accept an agreement of who could not read what is then sent to it.
+func readsOrders(p member.Partner) error {
+	for _, version := range []string{signed.OrderV1, signed.CancelV1, signed.AccessReceiptV1} {
+		if _, err := signed.Pick(version, p.Origin, p.Documents); err != nil {
 			return err
 		}
-		if err := s.roomForOffer(tx, caller); err != nil {
-			return err
-		}
-		offered, err := a.Move(Offered)
-		if err != nil {
-			return err
-		}
-		offered.CreatedAt, offered.UpdatedAt = s.Now(), s.Now()
-		state = Offered
-		_, err = tx.Agreements().Put(offered)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive agreement %s: %w", a.ID, err)
-	}
-	return state, nil
-}
-
-// maxAhead is how far a supplier's clock may be ahead of ours, as for its signatures.
-const maxAhead = 5 * time.Minute
-
-// begun refuses an agreement that begins later, until it begins: whoever sends it again then is heard.
-func begun(from, now time.Time) error {
-	wait := from.Sub(now.Add(maxAhead))
-	if wait <= 0 {
-		return nil
-	}
-	err := fault.New(fault.Exhausted, "agreement_begins_later", "the agreement begins on %s; here it would begin when it is accepted",
-		from.UTC().Format(time.RFC3339)).At("valid_from").Do("offer it when it begins")
-	err.RetryAfter = wait
-	return err
-}
-
-// maySupply refuses an agreement of who does not sell to us.
-func maySupply(p member.Partner) error {
-	if p.Has(member.Supplier) {
-		return nil
-	}
-	return fault.New(fault.Precondition, "partner_role", "%s is not a supplier of the other side", p.Origin).
-		Do("propose the partnership as a supplier: hanse partner add RESELLER --as reseller; or the reseller runs: hanse partner add " + p.Origin + " --as supplier")
-}
-
-// maxOffers bounds how many agreements of one supplier may wait for our operator.
-const maxOffers = 16
-
-func (s *Service) roomForOffer(tx Tx, supplier string) error {
-	list, err := tx.Agreements().Between(supplier, s.Self)
-	if err != nil {
-		return err
-	}
-	open := 0
-	for _, a := range list {
-		if a.State == Offered {
-			open++
-		}
-	}
-	if open >= maxOffers {
-		return fault.New(fault.Exhausted, "offers_limit", "%d agreements of yours wait for an operator here", open)
 	}
 	return nil
 }
@@ -281,7 +153,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		return Agreement{}, err
 	}
 	var accepted Agreement
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
 		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
 			return err
@@ -293,7 +167,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier, maySupply); err != nil {
+		if err := s.approve(tx, supplier, maySupply, readsOrders); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
@@ -303,11 +177,12 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if _, err := s.Book.Append(tx, supplier, ledger.AgreementAccepted, a.ID, a.summary()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobAccept, a.ID, supplier, s.Now())
+		return send.Add(tx, sending(JobAccept, a.ID, supplier), a.document(jws), s.Now())
 	})
 	if err != nil {
 		return Agreement{}, fmt.Errorf("accept agreement %s: %w", a.ID, err)
 	}
+	send.Send()
 	return accepted, nil
 }
 
@@ -346,71 +221,6 @@ func (s *Service) Offered(ctx context.Context, supplier, id string) (Agreement, 
 		At("agreement_id").Do("hanse agreement list, then name one")
 }
 
-// SendAcceptance is the handler of JobAccept.
-func (s *Service) SendAcceptance(ctx context.Context, j job.Job) error {
-	a, err := s.Get(ctx, j.Partner, j.Key)
-	if err != nil || a.State != Agreed {
-		return err
-	}
-	if err := s.Link.AcceptAgreement(ctx, a.Supplier, a.ResellerJWS); err != nil {
-		return job.Decided(err)
-	}
-	return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.activate(tx, a.Supplier, a.ID) })
-}
-
-// ReceiveAcceptance takes the reseller's signature over the bytes we offered; the agreement is then active.
-func (s *Service) ReceiveAcceptance(ctx context.Context, caller, jws string) (State, error) {
-	partner, err := s.calling(ctx, caller)
-	if err != nil {
-		return "", err
-	}
-	payload, err := signed.Open(jws, signed.Agreement, partner.BusinessKey)
-	if err != nil {
-		return "", err
-	}
-	accepted, _, err := parse(payload)
-	if err != nil {
-		return "", err
-	}
-	if accepted.Reseller != caller || accepted.Supplier != s.Self {
-		return "", fault.New(fault.Invalid, "document_parties", "the agreement is between other parties")
-	}
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		have, err := tx.Agreements().Get(s.Self, accepted.ID)
-		if err != nil {
-			return err
-		}
-		if have.Digest != accepted.Digest {
-			return fault.New(fault.Conflict, "agreement_conflict", "agreement %s was offered with other content", accepted.ID)
-		}
-		if have.State == Offered {
-			next, err := have.Move(Agreed)
-			if err != nil {
-				return err
-			}
-			next.ResellerJWS, next.UpdatedAt = jws, s.Now()
-			if _, err := tx.Agreements().Put(next); err != nil {
-				return err
-			}
-			if _, err := s.Book.Append(tx, caller, ledger.AgreementActive, accepted.ID, accepted.summary()); err != nil {
-				return err
-			}
-			if err := s.activate(tx, s.Self, accepted.ID); err != nil {
-				return err
-			}
-			return tx.Jobs().At(JobPublish, accepted.ID, caller, s.Now())
-		}
-		if have.State != Active {
-			return fault.New(fault.Precondition, "agreement_state", "agreement %s is %s", have.ID, have.State)
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("receive acceptance of agreement %s: %w", accepted.ID, err)
-	}
-	return Active, nil
-}
-
 // activate makes an agreed agreement and its partnership active; repeating it changes nothing.
 func (s *Service) activate(tx Tx, supplier, id string) error {
 	a, err := tx.Agreements().Get(supplier, id)
@@ -438,11 +248,6 @@ func (s *Service) activate(tx Tx, supplier, id string) error {
 		}
 	}
 	return nil
-}
-
-// ApplyActive applies the supplier's ledger entry agreement.active.
-func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
-	return s.activate(tx, e.Partner, e.Subject)
 }
 
 // Get reads one; fault.NotFound.
@@ -494,15 +299,6 @@ func (s *Service) partner(ctx context.Context, origin string) (p member.Partner,
 	return p, err
 }
 
-// calling is partner for a call of it. That our proposal to it is on its way ends by itself, and its call may come again.
-func (s *Service) calling(ctx context.Context, origin string) (member.Partner, error) {
-	p, err := s.partner(ctx, origin)
-	if err != nil && p.State == member.Proposed {
-		err = fault.New(fault.Unavailable, "partnership_state", "our proposal to %s is still on its way", origin).Do("call again")
-	}
-	return p, err
-}
-
 // maySign refuses a partner with which nothing is signed now.
 func maySign(p member.Partner) error {
 	switch p.State {
@@ -510,59 +306,4 @@ func maySign(p member.Partner) error {
 		return nil
 	}
 	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
-}
-
-// checkPins proves that a supplier's agreement names the keys that both sides pinned.
-func (s *Service) checkPins(payload []byte, supplier member.Partner) error {
-	var d document
-	if err := signed.Decode(payload, &d); err != nil {
-		return err
-	}
-	thumbprint, next := s.OwnKeys()
-	if d.SupplierKey != supplier.Thumbprint || d.SupplierNextKey != supplier.NextKeyDigest ||
-		d.ResellerKey != thumbprint || d.ResellerNextKey != next {
-		return fault.New(fault.Precondition, "agreement_pins", "the agreement pins other keys than the partnership").
-			Do("propose the partnership again, then offer a new agreement")
-	}
-	return nil
-}
-
-func (a Agreement) summary() summary {
-	return summary{Agreement: a.ID, SHA256: hex.EncodeToString(a.Digest[:])}
-}
-
-// parse reads a verified payload, keeps its bytes, and says when it begins.
-func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
-	var d document
-	if err := signed.Decode(payload, &d); err != nil {
-		return Agreement{}, time.Time{}, err
-	}
-	bad := func(field, cause string) (Agreement, time.Time, error) {
-		return Agreement{}, time.Time{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
-	}
-	switch {
-	case d.Type != documentType:
-		return bad("type", "the agreement is not a "+documentType)
-	case len(d.ID) > 64 || !ledger.PlainText(d.ID):
-		return bad("id", "the agreement's id is missing or not plain text")
-	case d.Scope != "all":
-		return bad("scope", "only agreements over all offerings are known")
-	case d.WholesaleDiscountBP < 0 || d.WholesaleDiscountBP > 10000:
-		return bad("wholesale_discount_bp", "a discount is 0 to 10,000 basis points")
-	}
-	if _, err := money.MinorDigits(d.Currency); err != nil {
-		return bad("currency", err.Error())
-	}
-	for i, c := range d.Territory {
-		if !text.IsCountry(c) {
-			return bad(fmt.Sprintf("territory[%d]", i), text.Shorten(c)+" is not an ISO 3166-1 alpha-2 code of a country, like DE")
-		}
-	}
-	if validFrom, err = time.Parse(time.RFC3339, d.ValidFrom); err != nil {
-		return bad("valid_from", "the beginning is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z")
-	}
-	return Agreement{
-		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),
-		Terms: Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
-	}, validFrom, nil
 }

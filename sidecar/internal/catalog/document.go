@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -30,23 +30,16 @@ const (
 	anything = `{"type":"object"}`
 )
 
-// DecodeDocument reads a published document within limits. Fields it does not know are left alone: a newer member may
-// send more. It does not check what the document says. Error: fault.Invalid, reason document_invalid.
-func DecodeDocument(raw []byte) (Document, error) {
-	refuse := func(cause string, args ...any) (Document, error) {
-		return Document{}, fault.New(fault.Invalid, "document_invalid", cause, args...)
-	}
+// DecodeDocument reads a published document within limits: what two readers could take differently, and members that it does not
+// have, are refused. It does not check what the document says. Error: fault.Invalid, reason document_invalid.
+func DecodeDocument(raw []byte) (doc Document, err error) {
 	lim := text.Limits{Bytes: MaxDocumentBytes, Depth: recipe.MaxSchemaDepth + 4, Values: 20000}
 	if _, err := text.DecodeJSON(raw, lim); err != nil {
-		return refuse("%s", err.Error())
+		return Document{}, fault.New(fault.Invalid, "document_invalid", "%s", err.Error())
 	}
-	var doc Document
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		var typ *json.UnmarshalTypeError
-		if errors.As(err, &typ) {
-			return refuse("%s must be %s, not %s", typ.Field, typ.Type.Kind(), typ.Value)
-		}
-		return refuse("a value is malformed")
+	var f *fault.Error
+	if errors.As(signed.Decode(raw, &doc), &f) {
+		return Document{}, fault.New(fault.Invalid, "document_invalid", "%s", f.Cause).At(f.Field)
 	}
 	return doc, nil
 }

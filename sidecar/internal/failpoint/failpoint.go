@@ -16,15 +16,20 @@ var Names = []string{
 	// reseller
 	"retail.place.before_commit",
 	"retail.place.after_commit",
-	"retail.submit.before_send",
-	"retail.submit.after_send",
-	"retail.submit.after_commit",
+	"retail.cancel.before_commit",
+	"retail.cancel.after_commit",
+	"outbox.queue.after_take",
+	"outbox.batch.before_send",
+	"outbox.batch.after_send",
+	"outbox.batch.before_apply",
+	"outbox.batch.after_apply",
+	"outbox.settle.before_commit",
 	"retail.feed.before_commit",
 	"retail.feed.after_commit",
 	"retail.access.before_fetch",
 	"retail.access.after_fetch",
+	"retail.access.before_commit",
 	"retail.access.after_commit",
-	"retail.access.after_confirm",
 	// supplier
 	"resale.place.before_commit",
 	"resale.place.after_commit",
@@ -37,6 +42,13 @@ var Names = []string{
 	"resale.access.before_send",
 	"resale.confirm.before_commit",
 	"resale.confirm.after_commit",
+	"resale.cancel.before_commit",
+	"resale.cancel.after_commit",
+
+	"exchange.agreement.before_commit",
+	"exchange.agreement.after_commit",
+	"resale.submit.before_hand_over",
+	"resale.submit.before_reply",
 }
 
 // Points is the armed point, if any; nil is inert.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"log/slog"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -44,6 +43,7 @@ type signedChange struct {
 	Tombstone bool   `json:"tombstone,omitempty"`
 }
 
+// pagePayload is in RFC 8785 form: the reader makes it of what it got and compares bytes.
 func pagePayload(issuer, audience string, p catalog.Page) ([]byte, error) {
 	s := signedPage{Issuer: issuer, Audience: audience, Cursor: p.Cursor, Begin: p.SnapshotBegin, End: p.SnapshotEnd, Changes: []signedChange{}}
 	for _, c := range p.Items {
@@ -54,7 +54,7 @@ func pagePayload(issuer, audience string, p catalog.Page) ([]byte, error) {
 		}
 		s.Changes = append(s.Changes, change)
 	}
-	return json.Marshal(s)
+	return signed.Canonical(s)
 }
 
 // CatalogFeed signs the pages of our catalog feed.

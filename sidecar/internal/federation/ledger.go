@@ -2,9 +2,9 @@ package federation
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
@@ -12,7 +12,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
-	"github.com/hanse-market/hanse/sidecar/internal/trust"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -22,11 +21,13 @@ type LedgerPage struct {
 	Checkpoint string
 	// News is told of a page that proved the log further than it was, once it is applied; nil is nobody.
 	News func()
+	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
+	Seen string
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
 type LedgerLink interface {
-	TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(LedgerPage) error) error
+	TailLedger(ctx context.Context, partner string, after ledger.Position, fn func(LedgerPage) error) error
 }
 
 // Check finds the kinds that no handler is registered for: a forgotten one is a defect that stops the start.
@@ -48,6 +49,8 @@ type LedgerReader struct {
 	Handlers map[ledger.Kind]Handler
 	Now      func() time.Time
 	Fail     *failpoint.Points
+	// Book takes what partners countersigned of ours with their pages; nil takes nothing.
+	Book *ledger.Book
 	// Lag is told how many entries of a partner were heard of and are not applied; nil is nobody.
 	Lag func(partner string, entries int64)
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
@@ -57,84 +60,97 @@ type LedgerReader struct {
 	Parked func(ledger.Parked)
 	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
 	Skipped func(ledger.Parked)
+	// Refused is told of every page that was not taken and the reason; nil is nobody.
+	Refused func(partner, reason string)
+	// Forked is told once of a partner that signed two logs; nil is nobody.
+	Forked func(partner string, err error)
+	// Contradicted is told once of what a partner countersigned and our log does not have; nil is nobody.
+	Contradicted func(partner string, err error)
+
+	// told is what Contradicted was told of last, by partner.
+	told sync.Map
 }
 
-// maxEntries bounds one page of a partner; ours have fewer.
-const maxEntries = 500
-
-// Read takes one page of a tail that proved the partner's log up to the sequence number after (at its start: that was asked
-// for with it), and returns how far it is proved and applied now. An error means that nothing of the page was applied;
-// fault.Conflict with reason ledger_fork, ledger_rewound or ledger_gap means that the partner's log contradicts what it
-// signed before.
-func (r *LedgerReader) Read(ctx context.Context, partner member.Partner, after int64, page LedgerPage) (int64, error) {
-	if len(page.Entries) > maxEntries {
-		return after, fault.New(fault.Invalid, "page_too_large", "a page of %s has %d entries, more than %d", partner.Origin, len(page.Entries), maxEntries)
-	}
-	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.BusinessKey)
+// Read takes one page of a tail that proved the partner's log up to a place, or the page of an answer to a call that carried it,
+// and returns how far it is proved and applied now. What else is given is written in the transaction that applies the page, in one
+// of its own where nothing of the page is new. An error means that nothing was applied or written: fault.Invalid with reason
+// page_broken, page_gap, page_old or page_too_large says that the page is bad, which proves nothing; fault.Conflict with reason
+// ledger_fork that the partner signed two logs, which is on record then; fault.Unavailable with reason books_forked that it did
+// before.
+func (r *LedgerReader) Read(
+	ctx context.Context, partner member.Partner, after ledger.Position, page LedgerPage, also ...func(tx Tx) error,
+) (ledger.Position, error) {
+	c, err := r.open(partner, page)
 	if err != nil {
+		return after, r.refuse(partner.Origin, err)
+	}
+	if err := unit.Fresh(func() error { return r.read(ctx, partner.Origin, c, after, also) }); err != nil {
 		return after, err
 	}
-	if cp.Seq < after {
-		return after, fault.New(fault.Conflict, "ledger_rewound", "%s signs sequence number %d; it had signed %d before", partner.Origin, cp.Seq, after)
+	r.lag(partner.Origin, 0)
+	if r.Tailed != nil {
+		r.Tailed(partner.Origin)
 	}
-	if err := unit.Fresh(func() error { return r.read(ctx, partner, cp, page) }); err != nil {
-		return after, err
-	}
-	return cp.Seq, nil
+	r.hear(ctx, partner, page.Seen)
+	return c.cp.Position(), nil
 }
 
-// read verifies a page from where our copy stands and applies what is new; unit.ErrStale where another replica applied entries
+// read judges a page from where our copy stands and applies what is new; unit.ErrStale where another replica applied entries
 // since.
-func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledger.Checkpoint, page LedgerPage) error {
+func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after ledger.Position, also []func(tx Tx) error) error {
 	var from place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		from, err = r.place(tx, partner.Origin, cp.Seq)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	entries, err := verify(partner.Origin, from, cp, page)
-	if err != nil {
-		return err
-	}
-	if entries == nil {
-		r.lag(partner.Origin, 0)
-		r.tailed(partner.Origin)
-		return nil
-	}
-	r.lag(partner.Origin, len(entries))
-	r.Fail.Hit("retail.feed.before_commit")
-	var parked []ledger.Parked
-	err = r.Work.Do(ctx, func(tx Tx) error {
-		parked = parked[:0]
-		now, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
-		if err != nil {
+		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
 		}
-		if now.Seq != from.seq {
-			return unit.ErrStale
-		}
-		for _, e := range entries {
-			if err := r.store(tx, e); err != nil {
-				return err
-			}
-			p, err := r.apply(tx, e)
-			if err != nil {
-				return err
-			}
-			if p != nil {
-				parked = append(parked, *p)
-			}
-		}
-		return tx.Ledger().SetCheckpoint(partner.Origin, cp.Seq, page.Checkpoint)
+		from, err = r.place(tx, partner, c)
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("apply ledger of %s: %w", partner.Origin, err)
+		return err
 	}
-	r.Fail.Hit("retail.feed.after_commit")
-	r.lag(partner.Origin, 0)
-	r.tailed(partner.Origin)
+	fork, err := c.judge(partner, from, after)
+	if fork {
+		err = r.forked(ctx, partner, c, from.common)
+	}
+	if err != nil {
+		return r.refuse(partner, err)
+	}
+	entries := c.news(from)
+	later := c.cp.Seq > 0 && c.cp.Position() == from.Position() && c.cp.Tick > from.Tick
+	if entries == nil && !later && len(also) == 0 {
+		return nil
+	}
+	if entries != nil {
+		r.lag(partner, len(entries))
+		r.Fail.Hit("retail.feed.before_commit")
+	}
+	var parked []ledger.Parked
+	err = r.Work.Do(ctx, func(tx Tx) (err error) {
+		if err := ledger.Fenced(tx, partner); err != nil {
+			return err
+		}
+		if parked, err = r.write(tx, partner, from, entries); err != nil {
+			return err
+		}
+		if entries != nil || later {
+			if err := tx.Ledger().SetCheckpoint(partner, c.cp, c.page.Checkpoint); err != nil {
+				return err
+			}
+		}
+		for _, fn := range also {
+			if err := fn(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("apply ledger of %s: %w", partner, err)
+	}
+	if entries != nil {
+		r.Fail.Hit("retail.feed.after_commit")
+	}
 	if r.Parked != nil {
 		for _, p := range parked {
 			r.Parked(p)
@@ -143,28 +159,38 @@ func (r *LedgerReader) read(ctx context.Context, partner member.Partner, cp ledg
 	return nil
 }
 
-// place is where our copy of a partner's log stands.
-type place struct {
-	seq  int64
-	hash [32]byte
-	// past is our hash at the checkpoint where we are beyond it: another replica was faster.
-	past [32]byte
+// refuse counts a page that is not taken.
+func (r *LedgerReader) refuse(partner string, err error) error {
+	if r.Refused != nil && refused(err) {
+		r.Refused(partner, fault.ReasonOf(err))
+	}
+	return err
 }
 
-func (r *LedgerReader) place(tx Tx, partner string, checkpoint int64) (place, error) {
-	head, err := tx.Ledger().Head(partner, ledger.Theirs)
-	if err != nil {
-		return place{}, err
+// write stores the entries and applies or parks each.
+func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger.Entry) (parked []ledger.Parked, err error) {
+	if len(entries) == 0 {
+		return nil, nil
 	}
-	at := place{seq: head.Seq, hash: head.Hash, past: ledger.Genesis(trust.PartnershipID(r.Self, partner))}
-	if checkpoint > 0 && checkpoint < head.Seq {
-		e, err := tx.Ledger().Entry(partner, ledger.Theirs, checkpoint)
-		if err != nil {
-			return place{}, err
+	_, err = tx.Ledger().Advance(partner, ledger.Theirs, func(at ledger.Position, _ [32]byte) ([]ledger.Entry, error) {
+		if at != from.Position() {
+			return nil, fmt.Errorf("the log moved to %s: %w", at, unit.ErrStale)
 		}
-		at.past = e.Hash
+		return entries, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return at, nil
+	for _, e := range entries {
+		p, err := r.apply(tx, e)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			parked = append(parked, *p)
+		}
+	}
+	return parked, nil
 }
 
 func (r *LedgerReader) lag(partner string, entries int) {
@@ -173,51 +199,19 @@ func (r *LedgerReader) lag(partner string, entries int) {
 	}
 }
 
-func (r *LedgerReader) tailed(partner string) {
-	if r.Tailed != nil {
-		r.Tailed(partner)
+// hear takes what the partner verified last of ours. It speaks about this store and not about the partner's log: what contradicts
+// it is told once and keeps nothing from being read.
+func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen string) {
+	if r.Book == nil || seen == "" {
+		return
 	}
-}
-
-// verify proves the chain from our place to the checkpoint. It returns nil for a heartbeat and for what we have.
-func verify(partner string, from place, cp ledger.Checkpoint, page LedgerPage) ([]ledger.Entry, error) {
-	seq, hash := from.seq, from.hash
-	var entries []ledger.Entry
-	for _, raw := range page.Entries {
-		e, err := ledger.Decode(raw)
-		if err != nil {
-			return nil, err
-		}
-		if e.Seq <= from.seq {
-			continue
-		}
-		if e.Seq != seq+1 || e.Prev != hash {
-			return nil, fault.New(fault.Conflict, "ledger_fork", "entry %d of %s is not chained to what it signed before", e.Seq, partner)
-		}
-		e.Partner, e.Direction = partner, ledger.Theirs
-		entries = append(entries, e)
-		seq, hash = e.Seq, e.Hash
+	err := r.Book.Hear(ctx, partner.Origin, partner.BusinessKey, seen)
+	if err == nil || ctx.Err() != nil || r.Contradicted == nil {
+		return
 	}
-	if cp.Seq < seq && len(entries) == 0 {
-		seq, hash = cp.Seq, from.past
+	if told, _ := r.told.Swap(partner.Origin, seen); told != seen {
+		r.Contradicted(partner.Origin, err)
 	}
-	switch {
-	case cp.Seq != seq:
-		return nil, fault.New(fault.Conflict, "ledger_gap", "the page of %s ends at %d, its checkpoint is at %d", partner, seq, cp.Seq)
-	case cp.Hash != hex.EncodeToString(hash[:]):
-		return nil, fault.New(fault.Conflict, "ledger_fork", "%s signs another hash at sequence number %d", partner, seq)
-	}
-	return entries, nil
-}
-
-func (r *LedgerReader) store(tx Tx, e ledger.Entry) error {
-	_, err := tx.Ledger().Advance(e.Partner, ledger.Theirs, func(seq int64, _ [32]byte) (ledger.Entry, error) {
-		if seq != e.Seq {
-			return ledger.Entry{}, fmt.Errorf("the log moved to %d: %w", seq, unit.ErrStale)
-		}
-		return e, nil
-	})
-	return err
 }
 
 // apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
@@ -229,7 +223,7 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	}
 	reason := ""
 	if len(waiting) > 0 {
-		reason = fmt.Sprintf("queues behind entry %d", waiting[0].Seq)
+		reason = fmt.Sprintf("queues behind entry %s", waiting[0].Position())
 	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
 		if again(err) {
 			return nil, err
@@ -245,7 +239,7 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 
 // park has an entry wait for an operator. The reason may hold what the partner wrote.
 func (r *LedgerReader) park(tx Tx, e ledger.Entry, reason string) (ledger.Parked, error) {
-	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Seq: e.Seq, Reason: text.Foreign(reason), At: r.Now()}
+	p := ledger.Parked{Partner: e.Partner, Subject: e.Subject, Life: e.Life, Seq: e.Seq, Reason: text.Foreign(reason), At: r.Now()}
 	return p, tx.Ledger().Park(p)
 }
 
@@ -272,11 +266,12 @@ func (r *LedgerReader) dispatch(tx Tx, e ledger.Entry) (err error) {
 // Feed reads a partner's ledger for as long as there may be something in it.
 func (r *LedgerReader) Feed() Feed {
 	return Feed{
-		Name: "ledger", Once: r.once, Begun: r.tailed,
-		Wanted: func(_ Tx, p member.Partner) (bool, error) {
+		Name: "ledger", Once: r.once, Begun: r.Tailed,
+		Wanted: func(tx Tx, p member.Partner) (bool, error) {
 			switch p.State {
 			case member.Qualified, member.Active, member.Suspended, member.Ended:
-				return true, nil
+				state, err := tx.Ledger().Standing(p.Origin)
+				return state != ledger.Forked, err
 			}
 			return false, nil
 		},
@@ -285,10 +280,10 @@ func (r *LedgerReader) Feed() Feed {
 
 // once tails the ledger from where our copy ends.
 func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome {
-	var after int64
+	var after ledger.Position
 	err := r.Work.View(ctx, func(tx Tx) error {
 		head, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
-		after = head.Seq
+		after = head.Position()
 		return err
 	})
 	if err != nil {
@@ -297,9 +292,9 @@ func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome
 	var got Outcome
 	got.Err = r.Link.TailLedger(ctx, partner.Origin, after, func(p LedgerPage) error {
 		upTo, err := r.Read(ctx, partner, after, p)
-		got.News = got.News || upTo > after
+		got.News = got.News || upTo.Compare(after) > 0
 		got.Refused = refused(err)
-		if p.News != nil && upTo > after {
+		if p.News != nil && upTo.Compare(after) > 0 {
 			p.News()
 		}
 		after = upTo

@@ -1,7 +1,6 @@
 package federation_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,11 +47,29 @@ func newParty(t *testing.T, origin string) *party {
 
 func (p *party) page(t *testing.T, to string, after int64, limit int) federation.LedgerPage {
 	t.Helper()
-	page, err := p.Book.Tail(context.Background(), to, after, limit)
+	page, err := p.Book.Tail(context.Background(), to, ledger.Position{Seq: after}, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}
+}
+
+// signs is a checkpoint of the party at any place, with the hash of one of its entries there.
+func (p *party) signs(t *testing.T, at ledger.Position, hashOf int64) string {
+	t.Helper()
+	hash := ledger.Genesis(trust.PartnershipID(supplier, reseller))
+	if hashOf > 0 {
+		p.View(func(tx *store.Tx) error {
+			e, err := tx.Ledger().Entry(reseller, ledger.Own, ledger.Position{Seq: hashOf})
+			hash = e.Hash
+			return err
+		})
+	}
+	jws, err := p.Book.Checkpoint(reseller, at, hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jws
 }
 
 // fork is the page of another log that the party signs.
@@ -131,13 +148,13 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	s.Append(reseller, "order.invented", "order-3")
 	s.Append(reseller, ledger.OrderCompleted, "order-1")
 	s.Append(reseller, ledger.OrderCompleted, "order-2")
-	if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	// The fault is gone, but what came later must not overtake what is parked.
 	delete(a.refuse, "order-1")
 	s.Append(reseller, ledger.OrderHeld, "order-1")
-	if _, err := reader.Read(ctx, partner, 5, s.page(t, reseller, 5, 10)); err != nil {
+	if _, err := reader.Read(ctx, partner, ledger.Position{Seq: 5}, s.page(t, reseller, 5, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"order.accepted order-2", "order.completed order-2"}; !slices.Equal(a.applied, want) {
@@ -180,11 +197,11 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
 	page := s.page(t, reseller, 0, 10)
 	for range 2 {
-		if _, err := reader.Read(context.Background(), partner, 0, page); err != nil {
+		if _, err := reader.Read(context.Background(), partner, ledger.Position{}, page); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := reader.Read(context.Background(), partner, 1, s.page(t, reseller, 1, 10)); err != nil {
+	if _, err := reader.Read(context.Background(), partner, ledger.Position{Seq: 1}, s.page(t, reseller, 1, 10)); err != nil {
 		t.Fatalf("a heartbeat: %v", err)
 	}
 	if len(a.applied) != 1 {
@@ -201,76 +218,8 @@ func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
 	reader.Tailed = func(partner string) { t.Errorf("the tail of %s counts as fresh", partner) }
 	a.refuse["order-1"] = fault.New(fault.Unavailable, "store_unavailable", "the database is away")
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
-	if _, err := reader.Read(context.Background(), partner, 0, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
+	if _, err := reader.Read(context.Background(), partner, ledger.Position{}, s.page(t, reseller, 0, 10)); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("error is %v", err)
-	}
-}
-
-func TestAPageThatContradictsItsSignaturesIsRefusedWhole(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name   string
-		page   func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage
-		reason string
-	}{
-		{"an entry is left out", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
-			p := s.page(t, reseller, 1, 10)
-			p.Entries = p.Entries[1:]
-			return p
-		}, "ledger_fork"},
-		{"the last entry is left out", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
-			p := s.page(t, reseller, 1, 10)
-			p.Entries = p.Entries[:1]
-			return p
-		}, "ledger_gap"},
-		{"an entry was changed", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
-			p := s.page(t, reseller, 1, 10)
-			p.Entries[0] = bytes.Replace(p.Entries[0], []byte("order-2"), []byte("order-9"), 1)
-			return p
-		}, "ledger_hash_wrong"},
-		{"the log is an older one", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
-			return s.page(t, nobody, 0, 10)
-		}, "checkpoint_parties"},
-		{"the partner lost its log", func(t *testing.T, _ *party, partner *member.Partner) federation.LedgerPage {
-			fresh := newParty(t, supplier)
-			partner.BusinessKey = fresh.Key()
-			return fresh.page(t, reseller, 0, 10)
-		}, "ledger_rewound"},
-		{"another key signed the checkpoint", func(t *testing.T, s *party, partner *member.Partner) federation.LedgerPage {
-			partner.BusinessKey = newParty(t, supplier).Key()
-			return s.page(t, reseller, 1, 10)
-		}, "document_signature_invalid"},
-		{"more entries than a page holds", func(t *testing.T, s *party, _ *member.Partner) federation.LedgerPage {
-			p := s.page(t, reseller, 1, 10)
-			p.Entries = slices.Repeat(p.Entries[:1], 501)
-			return p
-		}, "page_too_large"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			s, r, a, reader, partner := setUp(t)
-			ctx := context.Background()
-			s.Append(reseller, ledger.OrderAccepted, "order-1")
-			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
-				t.Fatal(err)
-			}
-			s.Append(reseller, ledger.OrderAccepted, "order-2")
-			s.Append(reseller, ledger.OrderAccepted, "order-3")
-			_, err := reader.Read(ctx, partner, 1, c.page(t, s, &partner))
-			if fault.ReasonOf(err) != c.reason {
-				t.Fatalf("error is %v, want reason %s", err, c.reason)
-			}
-			r.View(func(tx *store.Tx) error {
-				head, err := tx.Ledger().Head(supplier, ledger.Theirs)
-				if head.Seq != 1 {
-					t.Errorf("the cursor moved to %d", head.Seq)
-				}
-				return err
-			})
-			if len(a.applied) != 1 {
-				t.Errorf("applied %v", a.applied)
-			}
-		})
 	}
 }
 
@@ -297,9 +246,9 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 			a.refuse["order-1"] = c.err
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
 			s.Append(reseller, ledger.OrderAccepted, "order-2")
-			upTo, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 10))
-			if stopped := err != nil; stopped != c.stops || stopped != (upTo == 0) {
-				t.Fatalf("read up to %d, %v", upTo, err)
+			upTo, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 10))
+			if stopped := err != nil; stopped != c.stops || stopped != (upTo.Seq == 0) {
+				t.Fatalf("read up to %s, %v", upTo, err)
 			}
 			err = r.Store.View(t.Context(), func(tx *store.Tx) error {
 				parked, err := tx.Ledger().ParkedAll(supplier)
@@ -317,55 +266,6 @@ func TestOnlyWhatMayPassOnAnotherTryStopsAPage(t *testing.T) {
 			})
 			if err != nil {
 				t.Fatal(err)
-			}
-		})
-	}
-}
-
-func TestAReplicaThatIsLateFindsWhatTheOtherRead(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name string
-		// have is how far the other replica has read, asked what this one asked for.
-		have, asked int64
-		// page is what this one gets.
-		page   func(t *testing.T, s *party) federation.LedgerPage
-		reason string
-	}{
-		{"the first page of two", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, ""},
-		{"both pages", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 2) }, ""},
-		{"a page that ends later", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 3) }, ""},
-		{"the heartbeat of an empty log", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.fork(t) }, ""},
-		{"another first entry", 2, 0, func(t *testing.T, s *party) federation.LedgerPage { return s.fork(t, "order-9") }, "ledger_fork"},
-		{"an entry that follows another one than ours", 2, 0, func(t *testing.T, s *party) federation.LedgerPage {
-			return s.fork(t, "order-1", "order-9", "order-3")
-		}, "ledger_fork"},
-		{"less than was asked for", 2, 2, func(t *testing.T, s *party) federation.LedgerPage { return s.page(t, reseller, 0, 1) }, "ledger_rewound"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			s, r, a, reader, partner := setUp(t)
-			for _, subject := range []string{"order-1", "order-2", "order-3"} {
-				s.Append(reseller, ledger.OrderAccepted, subject)
-			}
-			if _, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, int(c.have))); err != nil {
-				t.Fatal(err)
-			}
-			page := c.page(t, s)
-			_, err := reader.Read(t.Context(), partner, c.asked, page)
-			if fault.ReasonOf(err) != c.reason || (c.reason == "") != (err == nil) {
-				t.Fatalf("error is %v, want reason %q", err, c.reason)
-			}
-			want := []string{"order.accepted order-1", "order.accepted order-2"}
-			if len(page.Entries) == 3 && c.reason == "" {
-				want = append(want, "order.accepted order-3")
-			}
-			if !slices.Equal(a.applied, want) {
-				t.Errorf("applied %v, want %v", a.applied, want)
-			}
-			report, err := r.Book.VerifyPartner(t.Context(), supplier, partner.BusinessKey)
-			if err != nil || len(report[1].Problems) != 0 {
-				t.Errorf("verify says %+v, %v", report, err)
 			}
 		})
 	}
@@ -393,13 +293,13 @@ func TestAReplicaIsOvertakenWhileItVerifies(t *testing.T) {
 		slower := &federation.LedgerReader{Self: reseller, Handlers: a.handlers(), Now: markettest.Noon}
 		slower.Work = racing[federation.Tx]{store.For[federation.Tx](r.Store), func() {
 			once.Do(func() {
-				if _, err := faster.Read(t.Context(), partner, 0, s.page(t, reseller, 0, ahead)); err != nil {
+				if _, err := faster.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, ahead)); err != nil {
 					t.Error(err)
 				}
 			})
 		}}
-		if upTo, err := slower.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 2)); err != nil || upTo != 2 {
-			t.Errorf("%d ahead: read up to %d, %v", ahead, upTo, err)
+		if upTo, err := slower.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 2)); err != nil || upTo.Seq != 2 {
+			t.Errorf("%d ahead: read up to %s, %v", ahead, upTo, err)
 		}
 		if len(a.applied) != max(2, ahead) {
 			t.Errorf("%d ahead: applied %v", ahead, a.applied)

@@ -41,7 +41,7 @@ func TestAPartnerCannotFillTheLog(t *testing.T) {
 	clock := &timeline{now: markettest.Noon()}
 	n := 0
 	reader.Now = clock.Now
-	m := newManager(r, reader, link{tail: func(_ context.Context, _ int64, fn func(federation.LedgerPage) error) error {
+	m := newManager(r, reader, link{tail: func(_ context.Context, _ ledger.Position, fn func(federation.LedgerPage) error) error {
 		n++
 		return lies[n%len(lies)](fn)
 	}})
@@ -67,7 +67,7 @@ func TestWhyASubjectIsParkedIsBrief(t *testing.T) {
 	for kind := range reader.Handlers {
 		reader.Handlers[kind] = func(federation.Tx, ledger.Entry) error { return errors.New(megabyte) }
 	}
-	if _, err := reader.Read(t.Context(), partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	err := r.Store.View(context.Background(), func(tx *store.Tx) error {

@@ -130,7 +130,8 @@ func (m *Manager) wanted(ctx context.Context) (map[loopKey]Feed, error) {
 	return want, err
 }
 
-// Nudge ends the present pause of a partner's loops, at most one in nudgeEvery: it called us, so it may be there again.
+// Nudge ends the present pause of a partner's loops, at most one in nudgeEvery, the next at the end of that: it called us or
+// answered us, so it is there again, or its log goes on beyond our copy.
 func (m *Manager) Nudge(partner string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,11 +200,7 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 			continue
 		}
 		failures++
-		level := slog.LevelWarn
-		if got.Refused && contradicts(got.Err) {
-			level = slog.LevelError
-		}
-		m.Logger.Log(ctx, level, "feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
+		m.Logger.Warn("feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
 		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
 	}
 }
@@ -221,12 +218,13 @@ func (m *Manager) once(ctx context.Context, origin string, f Feed) Outcome {
 	return f.Once(ctx, partner)
 }
 
-// rest pauses, until a nudge at the most if the last one that ended a pause is long enough ago.
+// rest pauses, until a nudge at the most; one that comes too soon after the last one that ended a pause is kept until it may.
 func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan struct{}, nudged *time.Time) {
 	if pause <= 0 {
 		return
 	}
 	timer := m.after(pause)
+	var early <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -234,10 +232,16 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 		case <-timer:
 			return
 		case <-nudges:
-			if now := m.Now(); now.Sub(*nudged) >= nudgeEvery {
+			now := m.Now()
+			wait := nudgeEvery - now.Sub(*nudged)
+			if wait <= 0 {
 				*nudged = now
 				return
 			}
+			early, nudges = m.after(wait), nil
+		case <-early:
+			*nudged = m.Now()
+			return
 		}
 	}
 }
@@ -249,13 +253,4 @@ func flooded(err error) time.Duration {
 		return 0
 	}
 	return min(max(f.RetryAfter, minApart), maxBackOff)
-}
-
-// contradicts reports whether a partner's log is not the one that it signed before, which only people can settle.
-func contradicts(err error) bool {
-	switch fault.ReasonOf(err) {
-	case "ledger_fork", "ledger_rewound", "ledger_gap":
-		return true
-	}
-	return false
 }

@@ -46,11 +46,11 @@ func (c *timeline) pass(d time.Duration) {
 
 // link is a partner of which each stream is what the test says. It does not answer the feeds of which it says nothing.
 type link struct {
-	tail  func(ctx context.Context, after int64, fn func(federation.LedgerPage) error) error
+	tail  func(ctx context.Context, after ledger.Position, fn func(federation.LedgerPage) error) error
 	watch func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error
 }
 
-func (l link) TailLedger(ctx context.Context, _ string, after int64, fn func(federation.LedgerPage) error) error {
+func (l link) TailLedger(ctx context.Context, _ string, after ledger.Position, fn func(federation.LedgerPage) error) error {
 	if l.tail == nil {
 		<-ctx.Done()
 		return ctx.Err()
@@ -146,7 +146,7 @@ func TestATailThatNeverSpeaksIsCountedFromItsStart(t *testing.T) {
 	_, r, _, reader, _ := setUp(t)
 	started := make(chan string, 10)
 	reader.Tailed = func(partner string) { started <- partner }
-	silent := link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error { return unreachable }}
+	silent := link{tail: func(context.Context, ledger.Position, func(federation.LedgerPage) error) error { return unreachable }}
 	stop := run(t, newManager(r, reader, silent))
 	got := []string{<-started, <-started}
 	stop()
@@ -161,43 +161,43 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 	const growing = time.Minute
 	cases := []struct {
 		name   string
-		stream func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error
+		stream func(t *testing.T, s *party, c *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error
 		want   []time.Duration
 	}{
-		{"a heartbeat and the end at once", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
-			return fn(s.page(t, reseller, after, 10))
+		{"a heartbeat and the end at once", func(t *testing.T, s *party, _ *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
+			return fn(s.page(t, reseller, after.Seq, 10))
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
-		{"a page that proves nothing", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a page that proves nothing", func(t *testing.T, s *party, _ *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			return fn(federation.LedgerPage{Checkpoint: "signed by nobody"})
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
-		{"a new entry and the end at once", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a new entry and the end at once", func(t *testing.T, s *party, c *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			c.pass(200 * time.Millisecond)
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
-			return fn(s.page(t, reseller, after, 10))
+			return fn(s.page(t, reseller, after.Seq, 10))
 		}, slices.Repeat([]time.Duration{800 * time.Millisecond}, 4)},
-		{"a new entry and a fork", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a new entry and a fork", func(t *testing.T, s *party, _ *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
-			if err := fn(s.page(t, reseller, after, 10)); err != nil {
+			if err := fn(s.page(t, reseller, after.Seq, 10)); err != nil {
 				return err
 			}
 			return fn(s.fork(t, "order-9"))
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
-		{"a fork after a long time", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a fork after a long time", func(t *testing.T, s *party, c *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			c.pass(time.Hour)
 			return fn(s.fork(t, "order-9"))
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
-		{"a stream that breaks after a new entry", func(t *testing.T, s *party, _ *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a stream that breaks after a new entry", func(t *testing.T, s *party, _ *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			s.Append(reseller, ledger.OrderAccepted, "order-1")
-			if err := fn(s.page(t, reseller, after, 10)); err != nil {
+			if err := fn(s.page(t, reseller, after.Seq, 10)); err != nil {
 				return err
 			}
 			return unreachable
 		}, []time.Duration{growing, growing, growing, growing}},
-		{"a stream that breaks after ten seconds", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a stream that breaks after ten seconds", func(t *testing.T, s *party, c *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			c.pass(10 * time.Second)
 			return unreachable
 		}, []time.Duration{growing, growing, growing, growing}},
-		{"a stream that breaks after nine seconds", func(t *testing.T, s *party, c *timeline, after int64, fn func(federation.LedgerPage) error) error {
+		{"a stream that breaks after nine seconds", func(t *testing.T, s *party, c *timeline, after ledger.Position, fn func(federation.LedgerPage) error) error {
 			c.pass(9 * time.Second)
 			return unreachable
 		}, []time.Duration{growing, 2 * growing, 3 * growing, 4 * growing}},
@@ -208,12 +208,12 @@ func TestAPartnerCannotDriveUsIntoAStormOfStreams(t *testing.T) {
 			alone(t, s, r)
 			// The fork cases need an entry to differ from.
 			s.Append(reseller, ledger.OrderAccepted, "order-0")
-			if _, err := reader.Read(t.Context(), member.Partner{Origin: supplier, BusinessKey: s.Key()}, 0, s.page(t, reseller, 0, 10)); err != nil {
+			if _, err := reader.Read(t.Context(), member.Partner{Origin: supplier, BusinessKey: s.Key()}, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
 			at := &timeline{now: markettest.Noon()}
 			reader.Now = at.Now
-			m := newManager(r, reader, link{tail: func(_ context.Context, after int64, fn func(federation.LedgerPage) error) error {
+			m := newManager(r, reader, link{tail: func(_ context.Context, after ledger.Position, fn func(federation.LedgerPage) error) error {
 				return c.stream(t, s, at, after, fn)
 			}})
 			if got := pauses(t, m, at, len(c.want)); !slices.Equal(got, c.want) {
@@ -260,7 +260,7 @@ func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
 	at := &timeline{now: markettest.Noon()}
 	reader.Now = at.Now
 	streams := 0
-	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
+	m := newManager(r, reader, link{tail: func(context.Context, ledger.Position, func(federation.LedgerPage) error) error {
 		if streams++; streams == 4 {
 			return unreachable
 		}
@@ -279,10 +279,19 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 	events := make(chan string, 100)
 	at := &timeline{now: markettest.Noon(), tell: func(what string) { events <- what }}
 	reader.Now = at.Now
-	m := newManager(r, reader, link{tail: func(context.Context, int64, func(federation.LedgerPage) error) error {
+	m := newManager(r, reader, link{tail: func(context.Context, ledger.Position, func(federation.LedgerPage) error) error {
 		events <- "stream"
 		return unreachable
 	}})
+	kept := make(chan time.Time)
+	waits := make(chan time.Duration, 1)
+	m.After = func(d time.Duration) <-chan time.Time {
+		if d == poll || d >= time.Minute {
+			return nil
+		}
+		waits <- d
+		return kept
+	}
 	stop := run(t, m)
 	expect := func(want ...string) {
 		t.Helper()
@@ -298,7 +307,14 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 	expect("clock") // the nudge is taken
 	expect(stream...)
 	m.Nudge(supplier)
-	expect("clock") // this one not
+	expect("clock") // this one is kept: however long the pause is, it ends ten seconds after the last one
+	if wait := <-waits; wait != 10*time.Second {
+		t.Errorf("it is kept for %v", wait)
+	}
+	at.pass(10 * time.Second)
+	kept <- at.Now()
+	expect("clock", "clock")
+	expect(stream...)
 	at.pass(10 * time.Second)
 	m.Nudge(supplier)
 	expect("clock")

@@ -31,7 +31,7 @@ func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip 
 					return fault.New(fault.Precondition, "parked_entry_not_first", "the first entry that waits about %s is %d", subject, parked[0].Seq).
 						At("skip_seq").Do(fmt.Sprintf("look at entry %d before it is skipped: hanse ledger show", parked[0].Seq))
 				}
-				if err := tx.Ledger().Unpark(partner, subject, skip); err != nil {
+				if err := tx.Ledger().Unpark(partner, subject, parked[0].Position()); err != nil {
 					return err
 				}
 				skipped, parked = &parked[0], parked[1:]
@@ -61,11 +61,11 @@ func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip 
 
 // retry applies one entry, or says anew why it waits.
 func (r *LedgerReader) retry(tx Tx, p ledger.Parked) (done bool, err error) {
-	e, err := tx.Ledger().Entry(p.Partner, ledger.Theirs, p.Seq)
+	e, err := tx.Ledger().Entry(p.Partner, ledger.Theirs, p.Position())
 	if err != nil {
 		return false, err
 	}
-	if err := tx.Ledger().Unpark(p.Partner, p.Subject, p.Seq); err != nil {
+	if err := tx.Ledger().Unpark(p.Partner, p.Subject, p.Position()); err != nil {
 		return false, err
 	}
 	err = tx.Savepoint(func() error { return r.dispatch(tx, e) })

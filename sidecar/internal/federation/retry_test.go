@@ -29,7 +29,7 @@ func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
 		}{{ledger.OrderAccepted, "order-1"}, {ledger.OrderAccepted, "order-2"}, {ledger.OrderHeld, "order-1"}, {ledger.OrderCompleted, "order-1"}} {
 			s.Append(reseller, e.kind, e.subject)
 		}
-		if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+		if _, err := reader.Read(ctx, partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 			t.Fatal(err)
 		}
 		a.applied = nil
@@ -105,7 +105,7 @@ func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
 				if !slices.Equal(seqs(parked), c.left) {
 					t.Errorf("parked %v, want %v", parked, c.left)
 				}
-				_, missing := tx.Ledger().Entry(supplier, ledger.Theirs, 1)
+				_, missing := tx.Ledger().Entry(supplier, ledger.Theirs, ledger.Position{Seq: 1})
 				return errors.Join(err, missing)
 			})
 			if err != nil {
@@ -146,7 +146,7 @@ func TestWhyASubjectWaitsIsFitToRead(t *testing.T) {
 					t.Errorf("%s it waits for %q", when, why)
 				}
 			}
-			if _, err := reader.Read(ctx, partner, 0, s.page(t, reseller, 0, 10)); err != nil {
+			if _, err := reader.Read(ctx, partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
 				t.Fatal(err)
 			}
 			read("at first")

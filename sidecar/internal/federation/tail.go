@@ -2,9 +2,10 @@ package federation
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -12,33 +13,41 @@ import (
 type LedgerFeed struct {
 	Work unit.Work[Tx]
 	Book *ledger.Book
+	// Reader judges the checkpoints of their own logs that they bring.
+	Reader *LedgerReader
 }
 
-// Begin takes what a partner countersigned of ours when it begins to tail; "" is nothing.
-func (f *LedgerFeed) Begin(ctx context.Context, partner, seen string) error {
-	if seen == "" {
+// Begin takes what a partner brings when it begins to tail: a checkpoint of ours that it countersigned, and one of its own log;
+// "" is none. A partner that signed two logs still reads ours.
+func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string) error {
+	if seen == "" && checkpoint == "" {
 		return nil
 	}
-	var key []byte
-	err := f.Work.View(ctx, func(tx Tx) error {
-		p, err := tx.Partners().Get(partner)
-		key = p.BusinessKey
+	var partner member.Partner
+	err := f.Work.View(ctx, func(tx Tx) (err error) {
+		partner, err = tx.Partners().Get(origin)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	proof, err := f.Book.OpenSeen(partner, key, seen)
-	if err != nil {
-		return err
+	if checkpoint != "" {
+		if _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+			return err
+		}
 	}
-	if err := f.Work.Do(ctx, func(tx Tx) error { return ledger.AcceptSeen(tx, partner, proof) }); err != nil {
-		return fmt.Errorf("countersigned checkpoint of %s: %w", partner, err)
+	if seen == "" {
+		return nil
 	}
-	return nil
+	return f.Book.Hear(ctx, origin, partner.BusinessKey, seen)
 }
 
-// Page reads our entries towards a partner after a sequence number.
-func (f *LedgerFeed) Page(ctx context.Context, partner string, afterSeq int64, limit int) (ledger.Page, error) {
-	return f.Book.Tail(ctx, partner, afterSeq, limit)
+// Page reads our entries towards a partner after a place.
+func (f *LedgerFeed) Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error) {
+	return f.Book.Tail(ctx, partner, after, limit)
+}
+
+// Seen countersigns what we verified last of the partner's log; "" before the first.
+func (f *LedgerFeed) Seen(ctx context.Context, partner string) (string, error) {
+	return f.Book.SeenCheckpoint(ctx, partner)
 }

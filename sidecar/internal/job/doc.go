@@ -6,6 +6,9 @@
 //	          ├──── Retry (operator) ── parked ◀── ParkError, poison
 //	          └──── lease ended: the next runner takes it over
 //
+// A process may add a job leased to itself (AtLeased) and hand it to its runner in memory after the commit (Take): it runs at
+// once, and the row stays the truth, which another process takes over when this one dies.
+//
 // A job is keyed: kind, partner and key name it, and adding it again changes nothing while it is there. It may run more than once
 // (a process that dies has told nobody how far it came), so handlers are idempotent: they begin by reading the state.
 //

@@ -71,3 +71,11 @@ func Again(after time.Duration, err error) error {
 func Progress(where string) error {
 	return &againError{progress: true, err: errors.New(where)}
 }
+
+// lost takes for done what another runner has taken over.
+func lost(err error) error {
+	if fault.Is(err, fault.Conflict) {
+		return nil
+	}
+	return err
+}

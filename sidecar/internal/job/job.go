@@ -20,7 +20,9 @@ type Job struct {
 	// Key is unique within the kind and the partner, who may have chosen it: the subject's id. Adding it again changes nothing.
 	Key string
 	// Partner is the origin of the partner whom the work concerns, for fairness; may be empty.
-	Partner  string
+	Partner string
+	// Subject is what the document is about that the job sends; "" for jobs that send none. See Sending.
+	Subject  string
 	State    State
 	Attempts int
 	DueAt    time.Time
@@ -33,11 +35,38 @@ type Job struct {
 	CreatedAt time.Time
 }
 
+// Sending names a job that sends a signed document to a partner. Of all documents to one partner about one subject one is on its
+// way at a time, over all replicas, in the order in which they were added: a later one waits until the job of the one before is
+// gone, or parked.
+type Sending struct {
+	Kind, Key, Partner string
+	// Subject is required.
+	Subject string
+	// Overtakes sends it before those that were added earlier; they wait for it.
+	Overtakes bool
+}
+
 // Store keeps the jobs. All methods belong to one transaction.
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
 	At(kind, key, partner string, due time.Time) error
-	// Due lists jobs that may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
+	// AtLeased adds a job that its owner holds already, so that the owner can begin once the transaction is committed, without
+	// taking it first: its first run is counted. One with the same kind, partner and key stays as it is; the ID returned is 0 then.
+	AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (Job, error)
+	// Withdraw deletes a job that waits and has never run, and reports whether there was one: whatever it was to do was not
+	// begun by anybody.
+	Withdraw(kind, key, partner string) (bool, error)
+	// Send adds a job that sends a document; one of its name stays as it is, and the ID returned is 0 then. It is the owner's at once,
+	// as with AtLeased, where it is its turn; else, and with owner "", it waits, and State tells.
+	Send(s Sending, due time.Time, owner string, until time.Time) (Job, error)
+	// DueToSend lists jobs that send documents as Due does the others: at most room(partner) to one partner, none whose turn it
+	// is not.
+	DueToSend(now time.Time, room func(partner string) int) ([]Job, error)
+	// Extend gives a held job a later end of its lease; fault.Conflict when the owner does not hold it any more.
+	Extend(j Job, until time.Time) (Job, error)
+	// Drop deletes a job whatever became of it: what it was for is done. One that is not there is no error.
+	Drop(kind, key, partner string) error
+	// Due lists jobs that send no documents and may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time.
 	Due(now time.Time, perPartner, limit int) ([]Job, error)
 	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Both attempts and,
@@ -52,9 +81,9 @@ type Store interface {
 	Park(j Job, lastError string) error
 	// Retry makes a waiting or parked job due now; fault.NotFound.
 	Retry(id int64, now time.Time) error
-	// Expedite makes all jobs of a kind due now that failed before and wait for a partner. What is set for a later time and was
-	// never tried keeps it.
-	Expedite(kind, partner string, now time.Time) error
+	// Expedite makes all jobs due now that failed before and wait for a partner: those of the kinds and all that send documents.
+	// What is set for a later time and was never tried keeps it.
+	Expedite(partner string, now time.Time, kinds ...string) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error
 	// Find is the job of a kind, partner and key, if there is one.

@@ -102,15 +102,19 @@ func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 	return r.again(j, err, r.later(j), false)
 }
 
-// later is the time after the back-off: doubled with each attempt, half of it random, so that those who failed together do
-// not come back together.
 func (r *Runner) later(j Job) time.Time {
-	wait := r.cfg.BackOff
-	for n := 1; n < j.Attempts && wait < maxBackOff; n++ {
+	return r.cfg.Now().Add(BackOff(r.cfg.BackOff, j.Attempts, r.cfg.Rand()))
+}
+
+// BackOff is the pause after so many attempts: doubled with each from the first one, up to 15 minutes, half of it random, so that those
+// who failed together do not come back together.
+func BackOff(first time.Duration, attempts int, random float64) time.Duration {
+	wait := first
+	for n := 1; n < attempts && wait < maxBackOff; n++ {
 		wait *= 2
 	}
 	wait = min(wait, maxBackOff)
-	return r.cfg.Now().Add(wait/2 + time.Duration(r.cfg.Rand()*float64(wait/2)))
+	return wait/2 + time.Duration(random*float64(wait/2))
 }
 
 func (r *Runner) again(j Job, err error, due time.Time, progress bool) outcome {

@@ -17,6 +17,20 @@ import (
 // again, ParkError parks it, any other error is tried again after a back-off. ctx ends before the lease does.
 type Handler func(ctx context.Context, j Job) error
 
+// Documents sends documents to partners in batches.
+type Documents interface {
+	// Knows reports whether jobs of a kind send documents that this version can send.
+	Knows(kind string) bool
+	// Room is how many more jobs towards a partner it would take now.
+	Room(partner string) int
+	// Take takes leased jobs over: from now on it extends their leases and writes what becomes of them. It does not wait for that.
+	Take(jobs ...Job)
+}
+
+// SendingLease is how long a job that sends a document is held before its holder must extend that: a process that dies leaves its
+// documents to others that soon.
+const SendingLease = 15 * time.Second
+
 // Tx is what the runner needs of a transaction.
 type Tx interface{ Jobs() Store }
 
@@ -24,6 +38,9 @@ type Tx interface{ Jobs() Store }
 type Config struct {
 	Work     unit.Work[Tx]
 	Handlers map[string]Handler
+	// Documents sends the documents of jobs that send one: it is handed those that other processes left and those that waited in
+	// the store. nil leaves them there.
+	Documents Documents
 	// Owner names this replica in leases; the same after a restart, different from all others that run. Leases under this
 	// name are ended at the start, because their process is gone. Default "sidecar".
 	Owner string
@@ -65,6 +82,11 @@ type Runner struct {
 	mu  sync.Mutex
 	// next is the earliest time at which this runner itself made a job due.
 	next time.Time
+	// open says that leases may be given out in this runner's name: it has ended those of the process before it and runs.
+	open bool
+	// handed are the leased jobs that were handed over and wait for a worker; knock tells the loop of them.
+	handed []Job
+	knock  chan struct{}
 }
 
 // New checks the configuration and starts nothing.
@@ -95,7 +117,7 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg}, nil
+	return &Runner{cfg: cfg, knock: make(chan struct{}, 1)}, nil
 }
 
 // Run runs jobs until ctx ends, then takes no more, waits for the running ones and returns nil.
@@ -114,44 +136,62 @@ func (r *Runner) Run(ctx context.Context) error {
 	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var running sync.WaitGroup
-	freed := make(chan struct{}, r.cfg.Workers)
-	for free := r.cfg.Workers; ctx.Err() == nil; {
+	freed := make(chan string, r.cfg.Workers)
+	busy := make(map[string]int)
+	free := r.cfg.Workers
+	start := func(j Job) {
+		free--
+		busy[j.Partner]++
+		running.Go(func() {
+			r.run(handling, j)
+			freed <- j.Partner
+		})
+	}
+	ended := func(partner string) {
+		free++
+		if busy[partner]--; busy[partner] == 0 {
+			delete(busy, partner)
+		}
+	}
+	for ctx.Err() == nil {
 		if orphaned {
 			orphaned = !r.adopt(ctx, owner)
+			r.admit(!orphaned)
 		}
 		if !orphaned {
+			for _, j := range r.pick(ctx, free, busy) {
+				start(j)
+			}
 			for _, j := range r.take(ctx, free) {
-				free--
-				running.Go(func() {
-					r.run(handling, j)
-					freed <- struct{}{}
-				})
+				start(j)
+			}
+			for _, j := range r.takeDocuments(ctx, free) {
+				start(j)
 			}
 		}
 		fires, stop := r.cfg.After(r.pause())
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-r.knock:
 		case <-fires:
-		case <-freed:
-			free++
+		case partner := <-freed:
+			ended(partner)
 		}
 		stop()
-		free += drained(freed)
-	}
-	r.drain(&running, cancel)
-	return nil
-}
-
-func drained(freed <-chan struct{}) (n int) {
-	for {
-		select {
-		case <-freed:
-			n++
-		default:
-			return n
+		for drained := false; !drained; {
+			select {
+			case partner := <-freed:
+				ended(partner)
+			default:
+				drained = true
+			}
 		}
 	}
+	r.admit(false)
+	r.giveBack(ctx, r.rest())
+	r.drain(&running, cancel)
+	return nil
 }
 
 // drain lets the running handlers end, for a while.
@@ -206,17 +246,42 @@ func (r *Runner) take(ctx context.Context, free int) []Job {
 	if free == 0 {
 		return nil
 	}
+	return r.lease(ctx, r.cfg.Lease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.Due(now, r.cfg.PerPartner, free) })
+}
+
+// takeDocuments leases the jobs whose documents can be sent now and hands them over. It returns those that are the runner's own: the
+// ones that took their process along too often, and those of a kind that this version does not know.
+func (r *Runner) takeDocuments(ctx context.Context, free int) (own []Job) {
+	if r.cfg.Documents == nil || free == 0 {
+		return nil
+	}
+	var sent []Job
+	for _, j := range r.lease(ctx, SendingLease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.DueToSend(now, r.cfg.Documents.Room) }) {
+		if j.Crashes < r.cfg.Poison && r.cfg.Documents.Knows(j.Kind) {
+			sent = append(sent, j)
+		} else if len(own) < free {
+			own = append(own, j)
+		}
+	}
+	if len(sent) > 0 {
+		r.cfg.Documents.Take(sent...)
+	}
+	return own
+}
+
+// lease takes those of the due jobs that no other runner was faster with.
+func (r *Runner) lease(ctx context.Context, long time.Duration, due func(jobs Store, now time.Time) ([]Job, error)) []Job {
 	now := r.cfg.Now()
-	var due, mine []Job
+	var found, mine []Job
 	err := r.cfg.Work.View(ctx, func(tx Tx) (err error) {
-		due, err = tx.Jobs().Due(now, r.cfg.PerPartner, free)
+		found, err = due(tx.Jobs(), now)
 		return err
 	})
-	if err == nil && len(due) > 0 {
+	if err == nil && len(found) > 0 {
 		err = r.cfg.Work.Do(ctx, func(tx Tx) error {
 			mine = mine[:0]
-			for _, j := range due {
-				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(r.cfg.Lease))
+			for _, j := range found {
+				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(long))
 				if fault.Is(err, fault.Conflict) {
 					continue
 				}

@@ -33,6 +33,8 @@ type bench struct {
 	store *store.Store
 	wake  chan struct{}
 	stop  context.CancelFunc
+	// made is told of the runner that run starts.
+	made func(*job.Runner)
 }
 
 // inBubble runs a test on a real SQLite store; within the bubble time passes only while everybody waits.
@@ -81,6 +83,9 @@ func (b *bench) run(handler job.Handler, change ...func(*job.Config)) {
 	r, err := job.New(cfg)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if b.made != nil {
+		b.made(r)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})

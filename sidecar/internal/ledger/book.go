@@ -10,11 +10,11 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gowebpki/jcs"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -35,15 +35,20 @@ type Book struct {
 	// OwnKeys are our published business keys as JWKs, the present one and those before it.
 	OwnKeys func() [][]byte
 
-	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: commands
-	// carry the same one until there is something new to read.
+	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did, heard the
+	// last one that was taken by itself: they stay the same until there is something new to read.
 	mu            sync.Mutex
 	countersigned map[string]countersigned
 	opened        map[string]opened
+	heard         map[string]string
+
+	// tick goes into every checkpoint.
+	tick atomic.Int64
 }
 
 // wireEntry is the JSON object; field names are part of the protocol.
 type wireEntry struct {
+	Life    int64           `json:"life"`
 	Seq     int64           `json:"seq"`
 	At      string          `json:"at"`
 	Kind    Kind            `json:"kind"`
@@ -56,25 +61,61 @@ type wireEntry struct {
 // Genesis is the prev of a first entry.
 func Genesis(partnershipID string) [32]byte { return sha256.Sum256([]byte(partnershipID)) }
 
+// Draft is an entry that is not in the log yet.
+type Draft struct {
+	Kind    Kind
+	Subject string
+	// Body is marshalled; it carries no personal data and no secret.
+	Body any
+}
+
 // Append writes an entry of ours towards a partner in the caller's transaction.
 func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any) (Entry, error) {
-	raw, err := json.Marshal(body)
+	all, err := b.AppendAll(tx, partner, []Draft{{Kind: kind, Subject: subject, Body: body}})
 	if err != nil {
-		return Entry{}, fmt.Errorf("append %s to ledger: %w", kind, err)
+		return Entry{}, err
 	}
-	at := b.Now().UTC()
-	entry, err := tx.Ledger().Advance(partner, Own, func(seq int64, prev [32]byte) (Entry, error) {
-		return seal(partner, wireEntry{
-			Seq: seq, At: at.Format(time.RFC3339Nano), Kind: kind, Subject: subject, Body: raw, Prev: hex.EncodeToString(prev[:]),
-		})
+	return all[0], nil
+}
+
+// AppendAll is Append for several entries, in their order.
+func (b *Book) AppendAll(tx Tx, partner string, drafts []Draft) ([]Entry, error) {
+	if len(drafts) == 0 {
+		return nil, nil
+	}
+	at := b.Now().UTC().Format(time.RFC3339Nano)
+	all, err := tx.Ledger().Advance(partner, Own, func(after Position, prev [32]byte) ([]Entry, error) {
+		entries := make([]Entry, 0, len(drafts))
+		for _, d := range drafts {
+			after.Seq++
+			e, err := d.seal(partner, after, at, prev)
+			if err != nil {
+				return nil, fmt.Errorf("entry %s: %w", d.Kind, err)
+			}
+			entries, prev = append(entries, e), e.Hash
+		}
+		return entries, nil
 	})
 	if err != nil {
-		return Entry{}, fmt.Errorf("append %s to ledger: %w", kind, err)
+		return nil, fmt.Errorf("append to ledger: %w", err)
 	}
-	return entry, nil
+	return all, nil
+}
+
+func (d Draft) seal(partner string, place Position, at string, prev [32]byte) (Entry, error) {
+	raw, err := json.Marshal(d.Body)
+	if err != nil {
+		return Entry{}, err
+	}
+	return seal(partner, wireEntry{
+		Life: place.Life, Seq: place.Seq, At: at, Kind: d.Kind, Subject: d.Subject, Body: raw, Prev: hex.EncodeToString(prev[:]),
+	})
 }
 
 func seal(partner string, w wireEntry) (Entry, error) {
+	if err := checkBody(w.Body); err != nil {
+		return Entry{}, err
+	}
 	body, err := jcs.Transform(w.Body)
 	if err != nil {
 		return Entry{}, err
@@ -87,7 +128,7 @@ func seal(partner string, w wireEntry) (Entry, error) {
 	w.Hash = hex.EncodeToString(hash[:])
 	raw := w.canonical()
 	if len(raw) > MaxEntryBytes {
-		return Entry{}, fmt.Errorf("entry %d has %d bytes", w.Seq, len(raw))
+		return Entry{}, fmt.Errorf("%d bytes are more than an entry has", len(raw))
 	}
 	e, err := w.entry(raw, hash)
 	e.Partner, e.Direction = partner, Own
@@ -110,8 +151,8 @@ func (w wireEntry) canonical() []byte {
 	if w.Hash != "" {
 		b.WriteString(`,"hash":"` + w.Hash + `"`)
 	}
-	b.WriteString(`,"kind":"` + string(w.Kind) + `","prev":"` + w.Prev + `","seq":` + strconv.FormatInt(w.Seq, 10) +
-		`,"subject":"` + w.Subject + `"}`)
+	b.WriteString(`,"kind":"` + string(w.Kind) + `","life":` + strconv.FormatInt(w.Life, 10) + `,"prev":"` + w.Prev +
+		`","seq":` + strconv.FormatInt(w.Seq, 10) + `,"subject":"` + w.Subject + `"}`)
 	return b.Bytes()
 }
 
@@ -131,48 +172,10 @@ func (w wireEntry) hash() ([32]byte, error) {
 
 func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {
 	at, err := time.Parse(time.RFC3339Nano, w.At)
-	if err != nil || w.Seq < 1 {
-		return Entry{}, errors.Join(err, fmt.Errorf("seq %d", w.Seq))
+	if err != nil || w.Life < 0 || w.Seq < 1 {
+		return Entry{}, errors.Join(err, fmt.Errorf("life %d, seq %d", w.Life, w.Seq))
 	}
-	e := Entry{Seq: w.Seq, At: at, Kind: w.Kind, Subject: w.Subject, Body: w.Body, Hash: hash, Bytes: raw}
+	e := Entry{Life: w.Life, Seq: w.Seq, At: at, Kind: w.Kind, Subject: w.Subject, Body: w.Body, Hash: hash, Bytes: raw}
 	_, err = hex.Decode(e.Prev[:], []byte(w.Prev))
 	return e, err
-}
-
-// MaxEntryBytes bounds one entry.
-const MaxEntryBytes = 32 << 10
-
-// Decode reads an entry and checks that its bytes are in RFC 8785 form and that its hash is its own. fault.Invalid with
-// reason ledger_entry_malformed or ledger_hash_wrong.
-func Decode(raw []byte) (Entry, error) {
-	malformed := fault.New(fault.Invalid, "ledger_entry_malformed", "the ledger entry is not in the form that the protocol fixes")
-	if len(raw) > MaxEntryBytes {
-		return Entry{}, malformed
-	}
-	var w wireEntry
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&w); err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	body, err := jcs.Transform(w.Body)
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	w.Body = body
-	want, err := w.hash()
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	if !bytes.Equal(w.canonical(), raw) {
-		return Entry{}, malformed
-	}
-	if w.Hash != hex.EncodeToString(want[:]) {
-		return Entry{}, fault.New(fault.Invalid, "ledger_hash_wrong", "entry %d does not hash to what it says", w.Seq)
-	}
-	e, err := w.entry(bytes.Clone(raw), want)
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	return e, nil
 }

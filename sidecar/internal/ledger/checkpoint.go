@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 
@@ -13,13 +15,21 @@ import (
 type Checkpoint struct {
 	Issuer   string `json:"iss"`
 	Audience string `json:"aud"`
+	Life     int64  `json:"life"`
 	Seq      int64  `json:"seq"`
 	Hash     string `json:"hash"`
+	// Tick is the issuer's slow counter: the later of two checkpoints at one place has the higher one.
+	Tick int64 `json:"tick"`
 }
 
-// Checkpoint signs the point of our log towards a partner at which entry stands. Call it after the commit.
-func (b *Book) Checkpoint(partner string, seq int64, hash [32]byte) (string, error) {
-	payload, err := json.Marshal(Checkpoint{Issuer: b.Self, Audience: partner, Seq: seq, Hash: hex.EncodeToString(hash[:])})
+// Position is the place that was signed.
+func (c Checkpoint) Position() Position { return Position{c.Life, c.Seq} }
+
+// Checkpoint signs a place of our log towards a partner and the hash there. Call it after the commit.
+func (b *Book) Checkpoint(partner string, at Position, hash [32]byte) (string, error) {
+	payload, err := json.Marshal(Checkpoint{
+		Issuer: b.Self, Audience: partner, Life: at.Life, Seq: at.Seq, Hash: hex.EncodeToString(hash[:]), Tick: b.tick.Load(),
+	})
 	if err != nil {
 		return "", err
 	}
@@ -36,8 +46,24 @@ func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoin
 	if err := signed.Decode(payload, &c); err != nil {
 		return Checkpoint{}, err
 	}
-	if c.Issuer != issuer || c.Audience != audience || c.Seq < 0 {
+	if c.Issuer != issuer || c.Audience != audience || c.Life < 0 || c.Seq < 0 || c.Tick < 0 {
 		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_parties", "the checkpoint is for other parties")
 	}
+	if raw, err := hex.DecodeString(c.Hash); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != c.Hash {
+		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_malformed", "the checkpoint carries no SHA-256")
+	}
 	return c, nil
+}
+
+// OwnCheckpoint signs the end of our log towards a partner.
+func (b *Book) OwnCheckpoint(ctx context.Context, partner string) (string, error) {
+	var head Head
+	err := b.Work.View(ctx, func(tx Tx) (err error) {
+		head, err = tx.Ledger().Head(partner, Own)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return b.Checkpoint(partner, head.Position(), head.Hash)
 }

@@ -1,21 +1,35 @@
 // Package ledger is the per-partner log of business events: append-only, hash-chained, with checkpoints signed after the
 // commit. Each member keeps its own log towards a partner and a verified copy of the partner's.
 //
-// An entry is one JSON object in RFC 8785 form: seq, at, kind, subject, body, prev, hash, where hash is the SHA-256 of prev
-// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id.
-// Entries carry no personal data and no secrets.
+// An entry is one JSON object in RFC 8785 form: life, seq, at, kind, subject, body, prev, hash, where hash is the SHA-256 of prev
+// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id. The form is
+// fixed for a life: what else stands in an entry, or stands twice, is refused. Its place is (life, seq); seq starts at 1 in each
+// life. Entries carry no personal data and no secrets.
 //
-//	kind                 whose ledger  who decides  subject
-//	agreement.offered    supplier      supplier     agreement id
-//	agreement.accepted   reseller      reseller     agreement id
-//	agreement.active     supplier      supplier     agreement id
-//	order.placed         reseller      reseller     correlation id
-//	order.accepted       supplier      supplier     correlation id
-//	order.rejected       supplier      supplier     correlation id
-//	order.held           supplier      supplier     correlation id
-//	order.completed      supplier      supplier     correlation id
-//	order.failed         supplier      supplier     correlation id
-//	access.confirmed     reseller      reseller     subscription id
+// This is the table of kinds. Whose ledger: the side of the subject's deal that writes it; from the other side it parks. Decides:
+// the document of the other side that the entry decides; an entry that decides none tells what its writer does. From: where the
+// subject must be at the reader, as the reader sees it; from elsewhere it parks, and what is so already changes nothing. A kind
+// has the version of its body behind a stroke from the second on; an unknown one parks its subject.
+//
+//	kind                whose ledger  decides         subject          from
+//	agreement.offered   supplier      -               agreement id     any: the document itself follows
+//	agreement.received  reseller      the offer       agreement id     offered
+//	agreement.accepted  reseller      -               agreement id     any: the document itself follows
+//	agreement.active    supplier      the acceptance  agreement id     agreed
+//	order.placed        reseller      -               subscription id  any: the document itself follows
+//	order.accepted      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
+//	order.rejected      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
+//	order.held          supplier      -               subscription id  inProgress, assessingCancellation
+//	order.completed     supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
+//	order.failed        supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
+//	cancel.placed       reseller      -               subscription id  any: the document itself follows
+//	order.cancelled     supplier      cancel, order   subscription id  assessingCancellation, pendingCancellation
+//	cancel.refused      supplier      cancel          subscription id  assessingCancellation
+//	access.confirmed    reseller      -               subscription id  any: the document itself follows
+//	access.deleted      supplier      access receipt  subscription id  active
+//
+// What a reader knows of both logs of a partnership is its Books: two signatures of a partner that cannot both be true make them
+// forked, with the evidence; see Forked and Fenced.
 package ledger
 
 // Kind of an entry.
@@ -23,6 +37,7 @@ type Kind string
 
 const (
 	AgreementOffered  Kind = "agreement.offered"
+	AgreementReceived Kind = "agreement.received"
 	AgreementAccepted Kind = "agreement.accepted"
 	AgreementActive   Kind = "agreement.active"
 	OrderPlaced       Kind = "order.placed"
@@ -31,13 +46,17 @@ const (
 	OrderHeld         Kind = "order.held"
 	OrderCompleted    Kind = "order.completed"
 	OrderFailed       Kind = "order.failed"
+	CancelPlaced      Kind = "cancel.placed"
+	OrderCancelled    Kind = "order.cancelled"
+	CancelRefused     Kind = "cancel.refused"
 	AccessConfirmed   Kind = "access.confirmed"
+	AccessDeleted     Kind = "access.deleted"
 )
 
 // Kinds lists all kinds.
 func Kinds() []Kind {
 	return []Kind{
-		AgreementOffered, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld, OrderCompleted,
-		OrderFailed, AccessConfirmed,
+		AgreementOffered, AgreementReceived, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld,
+		OrderCompleted, OrderFailed, CancelPlaced, OrderCancelled, CancelRefused, AccessConfirmed, AccessDeleted,
 	}
 }

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -16,13 +18,37 @@ const (
 	Theirs Direction = "theirs"
 )
 
+// Position is a place in one log, after an entry. Its order is (Life, Seq); the zero Position is the start.
+type Position struct {
+	Life int64 `json:"life"`
+	Seq  int64 `json:"seq"`
+}
+
+// Compare orders positions: -1 where p comes before q, 0 where they are one place, 1 where p comes after q.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Life, q.Life), cmp.Compare(p.Seq, q.Seq))
+}
+
+// next is the place of the entry after this one, in the same life.
+func (p Position) next() Position { return Position{p.Life, p.Seq + 1} }
+
+// String is the sequence number, with the life before it where that is not the first.
+func (p Position) String() string {
+	if p.Life == 0 {
+		return strconv.FormatInt(p.Seq, 10)
+	}
+	return strconv.FormatInt(p.Life, 10) + "." + strconv.FormatInt(p.Seq, 10)
+}
+
 // Entry is one business event. Bytes is the RFC 8785 form as hashed and as it travels; the other fields are read from it.
 type Entry struct {
 	Partner   string
 	Direction Direction
-	Seq       int64
-	At        time.Time
-	Kind      Kind
+	// Life is the stretch of the log that the entry stands in; Seq starts at 1 in each.
+	Life int64
+	Seq  int64
+	At   time.Time
+	Kind Kind
 	// Subject is what the entry is about: an order, an agreement. Entries of one subject apply in order.
 	Subject string
 	Body    json.RawMessage
@@ -31,27 +57,40 @@ type Entry struct {
 	Bytes   []byte
 }
 
+// Position is the entry's place.
+func (e Entry) Position() Position { return Position{e.Life, e.Seq} }
+
 // Head is the end of one log.
 type Head struct {
 	Partner   string
 	Direction Direction
+	Life      int64
 	Seq       int64
 	Hash      [32]byte
-	// Checkpoint is the compact JWS at Seq that we verified, for Theirs; "" for Own, where it is signed when asked for.
+	// Tick is that of Checkpoint for Theirs, of SeenCheckpoint for Own.
+	Tick int64
+	// Checkpoint is the compact JWS at the head that we verified, for Theirs; "" for Own, where it is signed when asked for.
 	Checkpoint string
 	// Seen is the last checkpoint of ours that the partner countersigned, for Own.
-	SeenSeq        int64
+	Seen           Position
 	SeenCheckpoint string
 }
+
+// Position is the head's place.
+func (h Head) Position() Position { return Position{h.Life, h.Seq} }
 
 // Parked is an entry that verified but could not be applied; later entries of its subject queue behind it.
 type Parked struct {
 	Partner string
 	Subject string
+	Life    int64
 	Seq     int64
 	Reason  string
 	At      time.Time
 }
+
+// Position is the place of the entry that is parked.
+func (p Parked) Position() Position { return Position{p.Life, p.Seq} }
 
 // Subjects names each subject of parked entries once, in the order in which they were parked.
 func Subjects(parked []Parked) []string {
@@ -66,24 +105,36 @@ func Subjects(parked []Parked) []string {
 
 // Store keeps the logs. All methods belong to one transaction.
 type Store interface {
-	// Head is the end of the log; the zero Seq and the partnership's first hash where nothing was written.
+	// Head is the end of the log; the zero Position and the partnership's first hash where nothing was written.
 	Head(partner string, dir Direction) (Head, error)
-	// Advance locks the head, calls build with the next sequence number and the previous hash, stores the entry that it
-	// returns and moves the head to it.
-	Advance(partner string, dir Direction, build func(seq int64, prev [32]byte) (Entry, error)) (Entry, error)
-	// Entries lists entries with a greater sequence number, ascending.
-	Entries(partner string, dir Direction, afterSeq int64, limit int) ([]Entry, error)
+	// Advance locks the head, calls build with its place and hash, stores the entries that it returns, which continue the chain,
+	// and moves the head to the last of them.
+	Advance(partner string, dir Direction, build func(after Position, prev [32]byte) ([]Entry, error)) ([]Entry, error)
+	// Entries lists the entries after a place, ascending.
+	Entries(partner string, dir Direction, after Position, limit int) ([]Entry, error)
 	// Entry reads one entry; fault.NotFound.
-	Entry(partner string, dir Direction, seq int64) (Entry, error)
-	// SetCheckpoint records the last verified checkpoint of the partner's log (Theirs).
-	SetCheckpoint(partner string, seq int64, checkpoint string) error
-	// SetSeen records the last checkpoint of ours that the partner countersigned (Own); a lower seq changes nothing.
-	SetSeen(partner string, seq int64, checkpoint string) error
+	Entry(partner string, dir Direction, at Position) (Entry, error)
+	// SetCheckpoint records the last verified checkpoint of the partner's log (Theirs); unit.ErrStale where it does not stand at the
+	// head of our copy.
+	SetCheckpoint(partner string, c Checkpoint, jws string) error
+	// SetSeen records the last checkpoint of ours that the partner countersigned (Own); one that is not beyond the last changes
+	// nothing.
+	SetSeen(partner string, c Checkpoint, jws string) error
 	// Park records an entry that could not be applied.
 	Park(Parked) error
 	// Unpark forgets one.
-	Unpark(partner, subject string, seq int64) error
+	Unpark(partner, subject string, at Position) error
 	// ParkedSubject lists what is parked for one subject, ascending; ParkedAll for one partner.
 	ParkedSubject(partner, subject string) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
+	// nobody.
+	Tick() (int64, error)
+	SetTick(from, to int64) error
+	// Standing is the state of the books alone.
+	Standing(partner string) (BooksState, error)
+	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
+	Books(partner string) (Books, error)
+	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now.
+	PutBooks(Books) (Books, error)
 }

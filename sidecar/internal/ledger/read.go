@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -14,33 +15,41 @@ import (
 type Page struct {
 	Entries    [][]byte
 	Checkpoint string
-	// LastSeq is where to go on; More tells that there is more already.
-	LastSeq int64
-	More    bool
+	// Last is where to go on; More says that there is more already.
+	Last Position
+	More bool
 }
 
-// Tail reads our entries towards a partner after a sequence number, with a checkpoint signed at the last one.
-func (b *Book) Tail(ctx context.Context, partner string, afterSeq int64, limit int) (Page, error) {
+// maxPageBytes bounds the entries of one page.
+const maxPageBytes = 1 << 20
+
+// Tail reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
+// one.
+func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (Page, error) {
 	var entries []Entry
 	var head Head
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
 		if head, err = tx.Ledger().Head(partner, Own); err != nil {
 			return err
 		}
-		entries, err = tx.Ledger().Entries(partner, Own, afterSeq, limit)
+		entries, err = tx.Ledger().Entries(partner, Own, after, limit)
 		return err
 	})
 	if err != nil {
 		return Page{}, fmt.Errorf("tail ledger towards %s: %w", partner, err)
 	}
-	page := Page{LastSeq: head.Seq}
+	page := Page{Last: head.Position()}
 	hash := head.Hash
+	size := 0
 	for _, e := range entries {
+		if size += len(e.Bytes); size > maxPageBytes {
+			break
+		}
 		page.Entries = append(page.Entries, e.Bytes)
-		page.LastSeq, hash = e.Seq, e.Hash
+		page.Last, hash = e.Position(), e.Hash
 	}
-	page.More = page.LastSeq < head.Seq
-	page.Checkpoint, err = b.Checkpoint(partner, page.LastSeq, hash)
+	page.More = page.Last.Compare(head.Position()) < 0
+	page.Checkpoint, err = b.Checkpoint(partner, page.Last, hash)
 	return page, err
 }
 
@@ -51,7 +60,9 @@ type Verify struct {
 	Entries   int64
 	Head      [32]byte
 	// CheckpointSeq is what the partner countersigned last of ours, or the last checkpoint of theirs.
-	CheckpointSeq int64
+	Checkpoint Position
+	// Books is what is known of both logs, in the report on Theirs.
+	Books Books
 	// Problems in words; none when all is well.
 	Problems []string
 }
@@ -103,6 +114,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 			return err
 		}
 		if dir == Theirs {
+			if v.Books, err = tx.Ledger().Books(partner); err != nil {
+				return err
+			}
 			parked, err = tx.Ledger().ParkedAll(partner)
 		}
 		return err
@@ -120,11 +134,11 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 			problem("the last checkpoint does not verify: %v", err)
 		}
 	}
-	v.CheckpointSeq = cp.Seq
-	if dir == Theirs && err == nil && cp.Seq < head.Seq { // a copy grows together with its checkpoint
-		problem("entries after %d are under no checkpoint of the partner", cp.Seq)
+	v.Checkpoint = cp.Position()
+	if dir == Theirs && err == nil && cp.Position().Compare(head.Position()) < 0 { // a copy grows together with its checkpoint
+		problem("entries after %s are under no checkpoint of the partner", cp.Position())
 	}
-	for after := int64(0); after < head.Seq; {
+	for after := (Position{}); after.Compare(head.Position()) < 0; {
 		var entries []Entry
 		if err := b.Work.View(ctx, func(tx Tx) (err error) {
 			entries, err = tx.Ledger().Entries(partner, dir, after, verifyBatch)
@@ -133,32 +147,32 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 			return v, err
 		}
 		if len(entries) == 0 {
-			problem("entries after %d are missing", after)
+			problem("entries after %s are missing", after)
 			break
 		}
 		for _, stored := range entries {
-			if stored.Seq > head.Seq {
+			if stored.Position().Compare(head.Position()) > 0 {
 				break
 			}
 			e, err := Decode(stored.Bytes)
 			switch {
 			case err != nil:
-				problem("entry %d: %v", stored.Seq, err)
+				problem("entry %s: %v", stored.Position(), err)
 				e = stored
-			case e.Seq != after+1:
-				problem("entry %d follows %d", e.Seq, after)
+			case e.Position() != after.next():
+				problem("entry %s follows %s", e.Position(), after)
 			case e.Prev != prev:
-				problem("entry %d is not chained to the one before", e.Seq)
+				problem("entry %s is not chained to the one before", e.Position())
 			case !e.same(stored):
-				problem("entry %d is stored with other fields than it was hashed with", e.Seq)
+				problem("entry %s is stored with other fields than it was hashed with", e.Position())
 			}
-			if cp.Seq == e.Seq && cp.Hash != hex.EncodeToString(e.Hash[:]) {
-				problem("the checkpoint at %d has another hash: the log forked", cp.Seq)
+			if cp.Position() == e.Position() && cp.Hash != hex.EncodeToString(e.Hash[:]) {
+				problem("the checkpoint at %s has another hash: the log forked", cp.Position())
 			}
-			after, prev = stored.Seq, e.Hash
+			after, prev = stored.Position(), e.Hash
 			v.Entries++
 		}
-		if after >= head.Seq {
+		if after.Compare(head.Position()) >= 0 {
 			break
 		}
 	}
@@ -166,11 +180,14 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 	if head.Seq > 0 && prev != head.Hash {
 		problem("the head does not match the last entry")
 	}
-	if cp.Seq > head.Seq {
-		problem("the partner holds checkpoint %d, this log ends at %d: it was restored from an old copy", cp.Seq, head.Seq)
+	if cp.Position().Compare(head.Position()) > 0 {
+		problem("the partner holds checkpoint %s, this log ends at %s: it was restored from an old copy", cp.Position(), head.Position())
+	}
+	if dir == Theirs && v.Books.State != Level {
+		problem("the books are %s since %s: %s", v.Books.State, v.Books.Since.Format(time.RFC3339), v.Books.Reason)
 	}
 	for _, p := range parked {
-		problem("entry %d about %s could not be applied: %s", p.Seq, p.Subject, p.Reason)
+		problem("entry %s about %s could not be applied: %s", p.Position(), p.Subject, p.Reason)
 	}
 	return v, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -17,7 +18,10 @@ type Seen struct {
 	Checkpoint string `json:"checkpoint"`
 }
 
-type countersigned struct{ checkpoint, jws string }
+type countersigned struct {
+	at              Position
+	checkpoint, jws string
+}
 
 // Countersign makes the proof that we verified a partner's checkpoint.
 func (b *Book) Countersign(partner, checkpoint string) (string, error) {
@@ -54,7 +58,21 @@ func (b *Book) SeenCheckpoint(ctx context.Context, partner string) (string, erro
 	if err != nil || head.Checkpoint == "" {
 		return "", err
 	}
-	return b.Countersign(partner, head.Checkpoint)
+	// While nothing new was read, heartbeats only bring later ticks: what was signed last says the same.
+	b.mu.Lock()
+	last := b.countersigned[partner]
+	b.mu.Unlock()
+	if last.at == head.Position() && last.jws != "" {
+		return last.jws, nil
+	}
+	jws, err := b.Countersign(partner, head.Checkpoint)
+	if err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.countersigned[partner] = countersigned{at: head.Position(), checkpoint: head.Checkpoint, jws: jws}
+	return jws, nil
 }
 
 // Proof is a checkpoint of ours that a partner countersigned: it proves how far the partner has read.
@@ -69,9 +87,9 @@ type opened struct {
 	proof Proof
 }
 
-// OpenSeen verifies what a partner countersigned: its signature with its pinned key, and ours below it. fault.Unauthenticated or
-// fault.Invalid.
-func (b *Book) OpenSeen(partner string, key []byte, jws string) (Proof, error) {
+// OpenSeen verifies what a partner countersigned: its signature with its pinned key, and ours below it. Our tick goes on above the
+// one that comes back in it. fault.Unauthenticated or fault.Invalid.
+func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws string) (Proof, error) {
 	b.mu.Lock()
 	last := b.opened[partner]
 	b.mu.Unlock()
@@ -91,6 +109,9 @@ func (b *Book) OpenSeen(partner string, key []byte, jws string) (Proof, error) {
 	}
 	c, err := firstValid(b.OwnKeys(), func(own []byte) (Checkpoint, error) { return VerifyCheckpoint(s.Checkpoint, b.Self, partner, own) })
 	if err != nil {
+		return Proof{}, err
+	}
+	if err := b.surpass(ctx, c.Tick); err != nil {
 		return Proof{}, err
 	}
 	p := Proof{Checkpoint: c, JWS: s.Checkpoint}
@@ -116,7 +137,7 @@ func AcceptSeen(tx Tx, partner string, p Proof) error {
 	if err != nil || head.SeenCheckpoint == p.JWS {
 		return err
 	}
-	e, err := tx.Ledger().Entry(partner, Own, p.Seq)
+	e, err := tx.Ledger().Entry(partner, Own, p.Position())
 	if fault.Is(err, fault.NotFound) {
 		return ErrRecovering
 	}
@@ -124,7 +145,34 @@ func AcceptSeen(tx Tx, partner string, p Proof) error {
 		return err
 	}
 	if hex.EncodeToString(e.Hash[:]) != p.Hash {
-		return fault.New(fault.Precondition, "ledger_fork", "sequence number %d has another hash here; no new business until both operators close the fork", p.Seq)
+		return fault.New(fault.Precondition, "ledger_fork", "sequence number %s has another hash here; no new business until both operators close the fork", p.Position())
 	}
-	return tx.Ledger().SetSeen(partner, p.Seq, p.JWS)
+	if p.Position() == head.Seen { // a later tick alone
+		return nil
+	}
+	return tx.Ledger().SetSeen(partner, p.Checkpoint, p.JWS)
+}
+
+// Hear takes what a partner countersigned of ours outside a command: OpenSeen and AcceptSeen. What was taken last costs nothing.
+func (b *Book) Hear(ctx context.Context, partner string, key []byte, jws string) error {
+	b.mu.Lock()
+	last := b.heard[partner]
+	b.mu.Unlock()
+	if last == jws {
+		return nil
+	}
+	proof, err := b.OpenSeen(ctx, partner, key, jws)
+	if err != nil {
+		return err
+	}
+	if err := b.Work.Do(ctx, func(tx Tx) error { return AcceptSeen(tx, partner, proof) }); err != nil {
+		return fmt.Errorf("countersigned checkpoint of %s: %w", partner, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.heard == nil {
+		b.heard = make(map[string]string)
+	}
+	b.heard[partner] = jws
+	return nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	_ "modernc.org/sqlite" // to tamper with the file
+
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -56,7 +58,7 @@ func (p *party) append(to string, subjects ...string) {
 // read follows another party's ledger to its end, as the sidecar does, and countersigns what it saw.
 func (p *party) read(t *testing.T, from *party) (seen string) {
 	t.Helper()
-	page, err := from.Book.Tail(t.Context(), p.Origin, 0, 100)
+	page, err := from.Book.Tail(t.Context(), p.Origin, ledger.Position{}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: federation.Nothing},
 	}
 	partner := member.Partner{Origin: from.Origin, BusinessKey: from.Key()}
-	if _, err := reader.Read(t.Context(), partner, 0, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
 		t.Fatal(err)
 	}
 	if seen, err = p.Book.SeenCheckpoint(t.Context(), from.Origin); err != nil {
@@ -77,7 +79,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	proof, err := p.Book.OpenSeen(caller.Origin, caller.Key(), seen)
+	proof, err := p.Book.OpenSeen(t.Context(), caller.Origin, caller.Key(), seen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +139,8 @@ func (h *hand) forge(subjects ...string) {
 		h.t.Fatal(err)
 	}
 	h.exec(`DELETE FROM ledger_entry WHERE partner = $1 AND direction = $2`)
-	h.exec(`INSERT INTO ledger_entry (partner, direction, seq, subject, record)
-		SELECT $1, $2, seq, subject, record FROM forged.ledger_entry`)
+	h.exec(`INSERT INTO ledger_entry (partner, direction, life, seq, subject, record)
+		SELECT $1, $2, life, seq, subject, record FROM forged.ledger_entry`)
 	h.exec(`UPDATE ledger_head SET (seq, hash) = (SELECT seq, hash FROM forged.ledger_head) WHERE partner = $1 AND direction = $2`)
 }
 
@@ -281,8 +283,11 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 			p, partner := newParty(t, us), newParty(t, them)
 			p.append(them, "order-1", "order-2", "order-3")
 			var e ledger.Entry
-			p.Do(func(tx *store.Tx) (err error) { e, err = tx.Ledger().Entry(them, ledger.Own, c.hashOf); return err })
-			checkpoint, err := p.Book.Checkpoint(them, c.seq, e.Hash)
+			p.Do(func(tx *store.Tx) (err error) {
+				e, err = tx.Ledger().Entry(them, ledger.Own, ledger.Position{Seq: c.hashOf})
+				return err
+			})
+			checkpoint, err := p.Book.Checkpoint(them, ledger.Position{Seq: c.seq}, e.Hash)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -295,12 +300,12 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 			}
 			var head ledger.Head
 			p.Do(func(tx *store.Tx) (err error) { head, err = tx.Ledger().Head(them, ledger.Own); return err })
-			want := ledger.Head{SeenSeq: c.seq, SeenCheckpoint: checkpoint}
+			want := ledger.Head{Seen: ledger.Position{Seq: c.seq}, SeenCheckpoint: checkpoint}
 			if c.reason != "" {
 				want = ledger.Head{}
 			}
-			if head.SeenSeq != want.SeenSeq || head.SeenCheckpoint != want.SeenCheckpoint {
-				t.Errorf("remembered %d %q", head.SeenSeq, head.SeenCheckpoint)
+			if head.Seen != want.Seen || head.SeenCheckpoint != want.SeenCheckpoint {
+				t.Errorf("remembered %s %q", head.Seen, head.SeenCheckpoint)
 			}
 		})
 	}

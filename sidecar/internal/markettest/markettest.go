@@ -62,8 +62,9 @@ type Member struct {
 
 // Config is where a member differs from a new one with a clock of its own.
 type Config struct {
-	// Path is an existing store's file; "" is a new one.
+	// Path is an existing store's file; "" is a new one. With DSN the store is that database instead.
 	Path string
+	DSN  string
 	// Clock is shared with others; nil is one that starts at Noon.
 	Clock *Clock
 	// Wake is told what the store's commits wake.
@@ -80,14 +81,14 @@ func NewMember(t testing.TB, origin string) *Member {
 func Open(t testing.TB, origin string, cfg Config) *Member {
 	t.Helper()
 	m := &Member{Origin: origin, Path: cfg.Path, Clock: cfg.Clock, t: t}
-	if m.Path == "" {
+	if m.Path == "" && cfg.DSN == "" {
 		m.Path = filepath.Join(t.TempDir(), "hanse.db")
 	}
 	if m.Clock == nil {
 		m.Clock = NewClock()
 	}
 	var err error
-	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})
+	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, DSN: cfg.DSN, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func (m *Member) Know(other *Member, change ...func(*member.Partner)) {
 	p := member.Partner{
 		Origin: other.Origin, PartnershipID: trust.PartnershipID(m.Origin, other.Origin),
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
-		BusinessKey: other.Key(), Thumbprint: other.Keys.CurrentKID(keys.Business), NextKeyDigest: other.Keys.NextDigest(),
+		BusinessKey: other.Key(), Thumbprint: other.Keys.CurrentKID(keys.Business), NextKeyDigest: other.Keys.NextDigest(), Documents: signed.Versions(),
 		SealingKey: other.Keys.PublicJWK(keys.Sealing), CreatedAt: m.Clock.Now(), UpdatedAt: m.Clock.Now(),
 	}
 	for _, c := range change {

@@ -30,6 +30,8 @@ type Partner struct {
 	BusinessKey   []byte
 	Thumbprint    string
 	NextKeyDigest string
+	// Documents are the versions of business documents that the partner announced last: what signed.Pick chooses from.
+	Documents []string
 	// SealingKey is the JWK (public) to which access data for this partner are sealed. It follows the member document, which the
 	// pinned business key signs.
 	SealingKey []byte

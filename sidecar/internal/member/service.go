@@ -61,8 +61,8 @@ type Service struct {
 	NewID   func() string
 }
 
-// proposal is the payload of a hanse-peering+jwt.
-type proposal struct {
+// Proposal is the payload of a hanse-peering+jwt.
+type Proposal struct {
 	Issuer      string `json:"iss"`
 	Audience    string `json:"aud"`
 	ID          string `json:"jti"`
@@ -120,7 +120,7 @@ func (s *Service) Add(ctx context.Context, origin string, role Role, confirmed S
 }
 
 func (s *Service) propose(info trust.Info, role Role) (string, error) {
-	payload, err := json.Marshal(proposal{
+	payload, err := json.Marshal(Proposal{
 		Issuer: s.Self, Audience: info.Origin, ID: s.NewID(), Partnership: trust.PartnershipID(s.Self, info.Origin),
 		Role: role, RecipientKey: info.Thumbprint,
 	})
@@ -205,6 +205,7 @@ func (s *Service) pin(ctx context.Context, w pinning) (Partner, error) {
 // take gives the partner what is shown of it, as far as that is for who speaks to say.
 func (p *Partner) take(w pinning, now time.Time) {
 	shown := factsOf(w.info.Document)
+	p.Documents = signed.Announced(w.info.Document.Documents)
 	if p.State == "" || p.refusedByUs() {
 		p.declare(shown)
 		p.BusinessKey, p.Thumbprint, p.NextKeyDigest = w.info.BusinessKey, w.info.Thumbprint, w.info.Document.NextKeyDigest
@@ -303,7 +304,7 @@ func (s *Service) ReceiveProposal(ctx context.Context, caller, document string) 
 	if err != nil {
 		return Answer{}, err
 	}
-	var p proposal
+	var p Proposal
 	if err := signed.Decode(payload, &p); err != nil {
 		return Answer{}, err
 	}

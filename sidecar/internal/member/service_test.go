@@ -211,7 +211,7 @@ func TestAddProposesPinsAndSettles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said map[string]any
-	if err := signed.Decode(payload, &said); err != nil {
+	if err := json.Unmarshal(payload, &said); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(map[string]any{

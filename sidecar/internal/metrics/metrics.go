@@ -49,10 +49,10 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods *prometheus.CounterVec
-	rpcDuration, adapterDuration, jobDuration                                             *prometheus.HistogramVec
-	commits, closures                                                                     prometheus.Counter
-	commitDuration                                                                        prometheus.Histogram
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods, pagesRefused *prometheus.CounterVec
+	rpcDuration, adapterDuration, jobDuration                                                           *prometheus.HistogramVec
+	commits, closures                                                                                   prometheus.Counter
+	commitDuration                                                                                      prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.
@@ -88,6 +88,7 @@ func New(cfg Config) (*Metrics, error) {
 		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
 		commitFailures:  counter("hanse_store_commit_failures_total", "Units of work that the database did not take, by reason.", "reason"),
 		floods:          counter("hanse_feed_floods_total", "Streams of partners that were ended because they brought more than we take, by what there was too much of.", "partner", "feed", "bound"),
+		pagesRefused:    counter("hanse_ledger_pages_refused_total", "Pages of the partner's ledger that were not taken, by reason; a bad one is asked for again.", "partner", "reason"),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hanse_build_info", Help: "1, with the build as labels."}, []string{"version", "revision", "goversion"})
@@ -95,7 +96,7 @@ func New(cfg Config) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
 		m.jobRuns, m.jobDuration,
-		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.partners, build,
+		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.pagesRefused, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
@@ -210,6 +211,13 @@ func (m *Metrics) CommitFailed(reason string) {
 func (m *Metrics) FeedFlood(origin, feed, bound string) {
 	if m != nil {
 		m.floods.WithLabelValues(m.partners.label(origin), m.words.bound("feed", feed), m.words.bound("bound", bound)).Inc()
+	}
+}
+
+// PageRefused counts one page of a partner's ledger that was not taken.
+func (m *Metrics) PageRefused(origin, reason string) {
+	if m != nil {
+		m.pagesRefused.WithLabelValues(m.partners.label(origin), m.words.bound("page_reason", reason)).Inc()
 	}
 }
 

@@ -32,6 +32,7 @@ func snapshot(context.Context) (Snapshot, error) {
 		Partnerships:  map[string]int64{"active": 2, "suspended": 1},
 		OldestOpen:    map[string]time.Duration{"retail": 90 * time.Second},
 		Parked:        map[string]int64{"https://b.example": 1},
+		Books:         []Count{{"https://b.example", "forked", 1}, {"https://c.example", "level", 1}},
 	}, nil
 }
 
@@ -56,6 +57,7 @@ func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	m.Replay("dpop")
 	m.Commit(3, time.Millisecond)
 	m.CommitFailed("disk_full")
+	m.PageRefused("https://b.example:8443", "page_gap")
 	m.PeerUp("https://b.example:8443", true)
 	m.PeerSkew("https://b.example:8443", -2*time.Second)
 	m.FeedLag("https://b.example:8443", 7)
@@ -269,8 +271,8 @@ func TestOpsPages(t *testing.T) {
 	h := OpsHandler(OpsConfig{
 		Gatherer: prometheus.NewRegistry(),
 		Ready: []Check{
-			{"store", func(context.Context) error { return nil }},
-			{"accepting", func(context.Context) error { return ready }},
+			{Name: "store", Func: func(context.Context) error { return nil }},
+			{Name: "accepting", Func: func(context.Context) error { return ready }, Detail: func(context.Context) string { return "some wait" }},
 		},
 	})
 	if body := get(t, h, "/healthz", http.StatusOK); body != "ok\n" {
@@ -280,7 +282,7 @@ func TestOpsPages(t *testing.T) {
 		t.Errorf("readyz: %q", body)
 	}
 	ready = nil
-	if body := get(t, h, "/readyz", http.StatusOK); !slices.Equal(strings.Fields(body), []string{"ok", "store", "ok", "accepting"}) {
+	if body := get(t, h, "/readyz", http.StatusOK); !slices.Equal(strings.Fields(body), []string{"ok", "store", "ok", "accepting:", "some", "wait"}) {
 		t.Errorf("readyz: %q", body)
 	}
 	get(t, h, "/", http.StatusNotFound)

@@ -18,12 +18,16 @@ const checkTimeout = 2 * time.Second
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
+	// Detail, where set, is told beside a condition that holds: what wants an operator and is no reason to send requests elsewhere.
+	// "" is nothing.
+	Detail func(ctx context.Context) string
 }
 
 // Result is what one check answered: Err is nil where it holds.
 type Result struct {
-	Name string
-	Err  error
+	Name   string
+	Err    error
+	Detail string
 }
 
 // Ask runs the checks one after the other, two seconds for all of them together.
@@ -32,7 +36,11 @@ func Ask(ctx context.Context, checks []Check) []Result {
 	defer cancel()
 	results := make([]Result, 0, len(checks))
 	for _, c := range checks {
-		results = append(results, Result{c.Name, c.Func(ctx)})
+		r := Result{Name: c.Name, Err: c.Func(ctx)}
+		if r.Err == nil && c.Detail != nil {
+			r.Detail = c.Detail(ctx)
+		}
+		results = append(results, r)
 	}
 	return results
 }
@@ -71,7 +79,11 @@ func checkHandler(checks []Check) http.Handler {
 				body += fmt.Sprintf("failed %s: %v\n", c.Name, c.Err)
 				continue
 			}
-			body += fmt.Sprintf("ok %s\n", c.Name)
+			body += "ok " + c.Name
+			if c.Detail != "" {
+				body += ": " + c.Detail
+			}
+			body += "\n"
 		}
 		if body == "" {
 			body = "ok\n"

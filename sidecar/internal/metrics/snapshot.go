@@ -22,6 +22,8 @@ type Snapshot struct {
 	OldestOpen map[string]time.Duration
 	// Parked counts the subjects parked in each partner's ledger, by origin.
 	Parked map[string]int64
+	// Books has the partner's origin in Group: the state of the books with each.
+	Books []Count
 }
 
 // Count is how many there are of a group (a side, a kind) in a state.
@@ -36,7 +38,7 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, partnerships, parked, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, books, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
@@ -48,12 +50,13 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 		jobs:          prometheus.NewDesc("hanse_jobs", "Durable jobs by kind and state.", []string{"kind", "state"}, nil),
 		partnerships:  prometheus.NewDesc("hanse_partnerships", "Partnerships by state.", []string{"state"}, nil),
 		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
+		books:         prometheus.NewDesc("hanse_partner_books", "Partners by the state of the books with them: 1 for each; every state but level wants an operator.", []string{"partner", "state"}, nil),
 		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
 	}
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.up} {
 		ch <- d
 	}
 }
@@ -92,6 +95,9 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	}
 	for label, n := range parked {
 		gauge(s.parked, float64(n), label)
+	}
+	for _, c := range sum(snap.Books, s.partners.label) {
+		gauge(s.books, float64(c.N), c.Group, c.State)
 	}
 }
 

@@ -54,6 +54,7 @@ type Status struct {
 	// Parked are the subjects of theirs that wait for us.
 	Parked    []string
 	Offerings int64
+	Books     ledger.Books
 }
 
 // PartnerStatus reads it.
@@ -74,6 +75,9 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 			return err
 		}
 		s.Parked = ledger.Subjects(parked)
+		if s.Books, err = tx.Ledger().Books(origin); err != nil {
+			return err
+		}
 		s.Offerings, err = tx.Catalog().CountForeign(origin)
 		return err
 	})
@@ -106,10 +110,10 @@ func (d *Desk) VerifyLedgers(ctx context.Context, partner string) ([]ledger.Veri
 	return out, nil
 }
 
-// Entries lists entries of one log with a greater sequence number, ascending.
-func (d *Desk) Entries(ctx context.Context, partner string, dir ledger.Direction, afterSeq int64, limit int) (list []ledger.Entry, err error) {
+// Entries lists entries of one log after a place, ascending.
+func (d *Desk) Entries(ctx context.Context, partner string, dir ledger.Direction, after ledger.Position, limit int) (list []ledger.Entry, err error) {
 	err = d.Work.View(ctx, func(tx Tx) error {
-		list, err = tx.Ledger().Entries(partner, dir, afterSeq, limit)
+		list, err = tx.Ledger().Entries(partner, dir, after, limit)
 		return err
 	})
 	return list, err

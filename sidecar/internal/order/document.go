@@ -3,7 +3,6 @@ package order
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -16,6 +15,7 @@ import (
 // Document is the payload of a hanse-order+jwt. It carries no personal data: inputs are a salted digest, the customer a
 // pseudonym.
 type Document struct {
+	Type            string `json:"type"`
 	Issuer          string `json:"iss"`
 	Audience        string `json:"aud"`
 	ID              string `json:"jti"`
@@ -33,6 +33,8 @@ type Document struct {
 	OfferingSHA256 string `json:"offering_sha256,omitempty"`
 	Quantity       int64  `json:"quantity,omitempty"`
 	InputsSHA256   string `json:"inputs_sha256,omitempty"`
+	// EscrowSHA256 is the hex SHA-256 of the reseller's sealed notes that travel beside the document.
+	EscrowSHA256 string `json:"escrow_sha256,omitempty"`
 	// Wholesale totals of the line in minor units; absent where nothing of the kind is owed.
 	OneOffMinor    *int64 `json:"one_off_minor,omitempty"`
 	RecurringMinor *int64 `json:"recurring_minor,omitempty"`
@@ -88,9 +90,9 @@ func amount(minor *int64, currency string) *money.Amount {
 }
 
 // ParseDocument reads a verified payload: the document, and until when it may be accepted. Errors: fault.Invalid with reason
-// document_malformed, order_document_invalid or order_action_unknown.
+// document_malformed, document_version, order_document_invalid or order_action_unknown.
 func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
-	if err := signed.Decode(payload, &d); err != nil {
+	if err := signed.DecodeAs(signed.OrderV1, payload, &d); err != nil {
 		return d, time.Time{}, err
 	}
 	bad := func(field string) (Document, time.Time, error) {
@@ -98,8 +100,10 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	}
 	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
 	switch {
-	case len(d.ID) < 8 || len(d.ID) > 64 || !ledger.PlainText(d.ID):
+	case !isDocumentID(d.ID):
 		return bad("jti")
+	case !isTime(d.PlacedAt):
+		return bad("placed_at")
 	case err != nil:
 		return bad("accept_by")
 	case d.Agreement == "" || len(d.Agreement) > 64:
@@ -108,6 +112,8 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 		return bad("subscription")
 	case len(d.Customer) > 128:
 		return bad("customer")
+	case d.EscrowSHA256 != "" && !signed.IsDigest(d.EscrowSHA256):
+		return bad("escrow_sha256")
 	}
 	row, taken := RowOf(d.Action, d.Intent)
 	if !taken {
@@ -124,6 +130,14 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	return d, acceptBy, nil
 }
 
+// isDocumentID reports whether s can be the jti of a document.
+func isDocumentID(s string) bool { return len(s) >= 8 && len(s) <= 64 && ledger.PlainText(s) }
+
+func isTime(s string) bool {
+	_, err := time.Parse(time.RFC3339, s)
+	return err == nil
+}
+
 // MaxItems bounds an order.
 const MaxItems = 50
 
@@ -134,23 +148,16 @@ type Body struct {
 	Agreement      string `json:"agreement,omitempty"`
 	Subscription   string `json:"subscription,omitempty"`
 	Action         Action `json:"action,omitempty"`
+	Intent         Intent `json:"intent,omitempty"`
 	Reason         string `json:"reason,omitempty"`
 	Message        string `json:"message,omitempty"`
 	// AccessSHA256 is the hex SHA-256 of the sealed access data, in order.completed of what has some.
 	AccessSHA256 string `json:"access_sha256,omitempty"`
 }
 
-// ParseBody reads the body of an entry; fault.Invalid with reason ledger_body_malformed.
+// ParseBody reads the body of an entry; a member that no kind here has is refused, so that the subject is parked. fault.Invalid with reason ledger_body_malformed.
 func ParseBody(e ledger.Entry) (Body, error) {
 	var b Body
-	if err := json.Unmarshal(e.Body, &b); err != nil {
-		return b, fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d cannot be read", e.Seq).Because(err)
-	}
-	return b, nil
-}
-
-// Receipt is the supplier's answer to a document: its ledger entry and a checkpoint signed after the commit.
-type Receipt struct {
-	Entry      []byte
-	Checkpoint string
+	err := signed.DecodeBody(e.Seq, e.Body, &b)
+	return b, err
 }

@@ -44,6 +44,15 @@ var rows = []Row{
 	},
 }
 
+// Intents are those that are taken.
+func Intents() []Intent {
+	var all []Intent
+	for _, r := range rows {
+		all = append(all, r.Intent)
+	}
+	return all
+}
+
 // RowOf is the row of an item's action and intent; false where it is not taken.
 func RowOf(a Action, i Intent) (Row, bool) {
 	for _, r := range rows {

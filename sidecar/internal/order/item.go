@@ -1,7 +1,6 @@
 package order
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -58,7 +57,7 @@ func (i Item) Course() subscription.Course { return i.Row().Course }
 // Source names the place of an entry in a timeline.
 func Source(e ledger.Entry) string {
 	if e.Direction == ledger.Theirs {
-		return "their ledger " + strconv.FormatInt(e.Seq, 10)
+		return "their ledger " + e.Position().String()
 	}
-	return "own ledger " + strconv.FormatInt(e.Seq, 10)
+	return "own ledger " + e.Position().String()
 }

@@ -27,15 +27,15 @@ const (
 )
 
 // transitions of an item: from -> allowed next states. Both sides use the one machine; the supplier's half starts at inProgress
-// or rejected.
+// or rejected, and a cancel that it grants ends it without a state between, because who decides has nobody to wait for.
 var transitions = map[State][]State{
 	"":                  {Acknowledged, InProgress, Rejected},
 	Acknowledged:        {PendingUnreachable, PendingRequote, Rejected, InProgress, AssessingCancel},
 	PendingUnreachable:  {Acknowledged, PendingRequote, Rejected, InProgress, AssessingCancel},
 	PendingRequote:      {Acknowledged, Rejected, InProgress, AssessingCancel},
-	InProgress:          {HeldIndeterminate, Completed, Failed, AssessingCancel},
+	InProgress:          {HeldIndeterminate, Completed, Failed, AssessingCancel, Cancelled},
 	HeldIndeterminate:   {InProgress, Completed, Failed, AssessingCancel},
-	AssessingCancel:     {PendingCancellation, InProgress, Cancelled, Completed, Failed},
+	AssessingCancel:     {PendingCancellation, InProgress, Cancelled, Completed, Failed, Rejected},
 	PendingCancellation: {Cancelled, Completed, Failed},
 	Completed:           {},
 	Failed:              {},

@@ -98,7 +98,7 @@ func TestEveryStateOfTheMachineIsReachableAndEndsAreEnds(t *testing.T) {
 }
 
 func FuzzParseDocument(f *testing.F) {
-	f.Add([]byte(`{"iss":"https://a","aud":"https://b","jti":"order-0001","accept_by":"2026-11-21T12:00:00Z","action":"add","intent":"purchase","agreement":"a","subscription":"sub-order-0001","offering":"o","revision":1,"quantity":1}`))
+	f.Add([]byte(`{"type":"hanse-order/1","iss":"https://a","aud":"https://b","jti":"order-0001","placed_at":"2026-11-20T12:00:00Z","accept_by":"2026-11-21T12:00:00Z","action":"add","intent":"purchase","agreement":"a","agreement_sha256":"00","customer":"c","subscription":"sub-order-0001","offering":"o","revision":1,"quantity":1}`))
 	f.Add([]byte(`{"quantity":1e400}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, payload []byte) {

@@ -2,7 +2,6 @@ package peerlink
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -53,7 +53,7 @@ func (d *Directory) Member(ctx context.Context, origin string) (trust.Info, erro
 		return trust.Info{}, guarded(origin, err)
 	}
 	var set trust.KeysDocument
-	if err := json.Unmarshal(published.Body, &set); err != nil {
+	if err := signed.DecodeOpen(published.Body, &set); err != nil {
 		return trust.Info{}, fault.New(fault.Precondition, "member_document_invalid", "the key document of %s cannot be read", origin).Because(text.ForeignError(err))
 	}
 	return trust.VerifyMember(origin, strings.TrimSpace(string(member.Body)), set, d.Now())

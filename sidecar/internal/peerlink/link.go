@@ -14,9 +14,8 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
 // Transports authenticates calls: tokens, proofs, clocks. *client.Client is one.
@@ -24,15 +23,18 @@ type Transports interface {
 	Transport(partner string, scopes []string, agreement string) http.RoundTripper
 }
 
-// Seen countersigns what we verified last of a partner.
-type Seen interface {
+// Book signs where the two logs of a partnership stand. *ledger.Book is one.
+type Book interface {
+	// SeenCheckpoint countersigns what we verified last of a partner's; "" is nothing.
 	SeenCheckpoint(ctx context.Context, partner string) (string, error)
+	// OwnCheckpoint signs the end of ours.
+	OwnCheckpoint(ctx context.Context, partner string) (string, error)
 }
 
 // Link calls partners.
 type Link struct {
 	Transports Transports
-	Book       Seen
+	Book       Book
 	// Status keeps who could be reached; see Status.
 	Status *Status
 	// CallTimeout bounds a unary call; 0 is 15 s.
@@ -82,45 +84,9 @@ func (l *Link) Propose(ctx context.Context, partner, document string) (answer me
 	return answer, err
 }
 
-// OfferAgreement implements agreement.Link.
-func (l *Link) OfferAgreement(ctx context.Context, partner, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
-		_, err := c.Offer(ctx, connect.NewRequest(&peerv1.OfferRequest{Document: document}))
-		return err
-	})
-}
-
-// AcceptAgreement implements agreement.Link.
-func (l *Link) AcceptAgreement(ctx context.Context, partner, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		c := peerv1connect.NewAgreementServiceClient(l.http(partner, "", scope.AgreementSign), partner, options...)
-		_, err := c.Accept(ctx, connect.NewRequest(&peerv1.AcceptRequest{Document: document}))
-		return err
-	})
-}
-
 // orders asks for one scope: when the partnership winds down, the others are gone.
 func (l *Link) orders(partner, agreementID, scope string) peerv1connect.OrderServiceClient {
 	return peerv1connect.NewOrderServiceClient(l.http(partner, agreementID, scope), partner, options...)
-}
-
-// PlaceOrder implements retail.Link.
-func (l *Link) PlaceOrder(ctx context.Context, s retail.Submission) (receipt order.Receipt, err error) {
-	seen, err := l.Book.SeenCheckpoint(ctx, s.Partner)
-	if err != nil {
-		return receipt, err
-	}
-	err = l.call(ctx, s.Partner, func(ctx context.Context) error {
-		res, err := l.orders(s.Partner, s.AgreementID, scope.OrdersWrite).PlaceOrder(ctx, connect.NewRequest(&peerv1.PlaceOrderRequest{
-			Document: s.Document, Inputs: s.Inputs, InputsSalt: s.InputsSalt, SeenCheckpoint: seen,
-		}))
-		if err == nil {
-			receipt = order.Receipt{Entry: res.Msg.GetEntry(), Checkpoint: res.Msg.GetCheckpoint()}
-		}
-		return err
-	})
-	return receipt, err
 }
 
 // AccessData implements subscription.Link.
@@ -133,14 +99,6 @@ func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptio
 		return err
 	})
 	return jwe, err
-}
-
-// ConfirmAccess implements subscription.Link.
-func (l *Link) ConfirmAccess(ctx context.Context, partner, agreementID, document string) error {
-	return l.call(ctx, partner, func(ctx context.Context) error {
-		_, err := l.orders(partner, agreementID, scope.OrdersWrite).ConfirmAccessData(ctx, connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: document}))
-		return err
-	})
 }
 
 // errSilent ends a stream whose heartbeat stopped.
@@ -203,8 +161,12 @@ func (l *Link) take(key flowKey, n int, m proto.Message) error {
 }
 
 // TailLedger implements federation.LedgerLink.
-func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, fn func(federation.LedgerPage) error) error {
+func (l *Link) TailLedger(ctx context.Context, partner string, after ledger.Position, fn func(federation.LedgerPage) error) error {
 	seen, err := l.Book.SeenCheckpoint(ctx, partner)
+	if err != nil {
+		return err
+	}
+	own, err := l.Book.OwnCheckpoint(ctx, partner)
 	if err != nil {
 		return err
 	}
@@ -212,11 +174,11 @@ func (l *Link) TailLedger(ctx context.Context, partner string, afterSeq int64, f
 	key := flowKey{partner, "ledger"}
 	return stream(ctx, l, key,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
-			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterSeq: afterSeq, SeenCheckpoint: seen}))
+			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen, Checkpoint: own}))
 		},
 		func(m *peerv1.TailResponse) int { return len(m.GetEntries()) },
 		func(m *peerv1.TailResponse) error {
-			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), News: func() { l.flows.news(key) }})
+			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint(), News: func() { l.flows.news(key) }})
 		})
 }
 

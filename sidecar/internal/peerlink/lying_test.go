@@ -15,9 +15,10 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
-	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
 // lie is what the partner answers: a text that would clear the screen of whoever reads the log; one call gets a megabyte of it.
@@ -50,6 +51,7 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 type nothing struct{}
 
 func (nothing) SeenCheckpoint(context.Context, string) (string, error) { return "", nil }
+func (nothing) OwnCheckpoint(context.Context, string) (string, error)  { return "", nil }
 
 // lyingFetcher is a guard whose every word is the partner's.
 type lyingFetcher struct{ kind refusal.Kind }
@@ -111,20 +113,18 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 		l := &Link{Transports: tr, Book: nothing{}, Status: status, Now: time.Now}
 		calls := map[string]func() error{
 			"propose": func() error { _, err := l.Propose(t.Context(), partner, "d"); return err },
-			"offer":   func() error { return l.OfferAgreement(t.Context(), partner, "d") },
-			"accept":  func() error { return l.AcceptAgreement(t.Context(), partner, "d") },
-			"order":   func() error { _, err := l.PlaceOrder(t.Context(), retail.Submission{Partner: partner}); return err },
+			"submit":  func() error { _, err := l.Submit(t.Context(), partner, exchange.Submission{}); return err },
+			"compare": func() error { _, err := l.Compare(t.Context(), partner, make([]byte, 16)); return err },
 			"access":  func() error { _, err := l.AccessData(t.Context(), partner, "a", "s"); return err },
-			"confirm": func() error { return l.ConfirmAccess(t.Context(), partner, "a", "d") },
 			"tail": func() error {
-				return l.TailLedger(t.Context(), partner, 0, func(federation.LedgerPage) error { return nil })
+				return l.TailLedger(t.Context(), partner, ledger.Position{}, func(federation.LedgerPage) error { return nil })
 			},
 			"watch": func() error {
 				return l.WatchCatalog(t.Context(), partner, nil, func(federation.CatalogPage) error { return nil })
 			},
 		}
 		for call, do := range calls {
-			if name == "a megabyte" && call != "order" {
+			if name == "a megabyte" && call != "submit" {
 				continue // once is enough: it takes seconds to read
 			}
 			t.Run(name+" to "+call, func(t *testing.T) {

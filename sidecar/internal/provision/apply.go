@@ -177,7 +177,7 @@ func accessData(w *work, r adapters.Result) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := subscription.AccessData{Subscription: w.sub.ID}
+	data := subscription.AccessData{Subscription: w.sub.ID, Fields: []subscription.AccessField{}}
 	for _, o := range revealed {
 		_, secret := r.Sensitive[o.Name]
 		data.Fields = append(data.Fields, subscription.AccessField{

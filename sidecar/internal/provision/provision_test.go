@@ -240,7 +240,7 @@ func (s *site) books(id string) books {
 		if len(steps) > 1 {
 			s.t.Errorf("%d records of one step", len(steps))
 		}
-		entries, err := tx.Ledger().Entries(buyer, ledger.Own, 0, 9)
+		entries, err := tx.Ledger().Entries(buyer, ledger.Own, ledger.Position{}, 9)
 		if err != nil {
 			return err
 		}

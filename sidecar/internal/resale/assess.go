@@ -1,8 +1,6 @@
 package resale
 
 import (
-	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -10,7 +8,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -19,9 +16,6 @@ import (
 
 // facts are what our books say about an order. What is not there is the zero value.
 type facts struct {
-	// decision is the entry that decided on the order already; nothing else is read then.
-	decision *ledger.Entry
-
 	partner      member.Partner
 	agreement    agreement.Agreement
 	offering     catalog.Offering
@@ -29,66 +23,26 @@ type facts struct {
 	subscription subscription.Subscription
 }
 
-func (f facts) decided() (e ledger.Entry) {
-	if f.decision != nil {
-		e = *f.decision
+// Read reads the facts. An agreement that is not the partner's with us is fault.Denied.
+func (s *Service) Read(l *Look, r *Received) (err error) {
+	d := r.Document
+	var f facts
+	if f.partner, err = l.partnership(); err != nil {
+		return err
 	}
-	return e
-}
-
-// read reads the facts. An agreement that is not the caller's with us is fault.Denied.
-func (s *Service) read(ctx context.Context, r *received) (f facts, err error) {
-	d := r.document
-	err = s.Work.View(ctx, func(tx Tx) error {
-		f = facts{}
-		entry, err := s.stored(tx, r)
-		if err == nil {
-			f.decision = &entry
-			return nil
-		}
-		if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		if f.partner, err = tx.Partners().Get(r.Partner); err != nil {
-			return err
-		}
-		if f.agreement, err = tx.Agreements().Get(s.Self, d.Agreement); absent(&err) != nil {
-			return err
-		}
-		if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {
-			return fault.New(fault.Denied, "agreement_not_yours", "there is no agreement %s between us", d.Agreement)
-		}
-		if d.Action != order.Add {
-			f.subscription, err = tx.Subscriptions().Get(subscription.ResaleKey(r.Partner, d.Subscription))
-			return absent(&err)
-		}
-		if f.offering, err = tx.Catalog().Revision(d.Offering, d.Revision); absent(&err) != nil {
-			return err
-		}
-		f.current, err = tx.Catalog().Current(d.Offering)
-		return absent(&err)
-	})
-	return f, err
-}
-
-// absent takes what is not there for the zero value, which is a fact like others.
-func absent(err *error) error {
-	if fault.Is(*err, fault.NotFound) {
-		*err = nil
+	if f.agreement, err = l.agreement(d.Agreement); err != nil {
+		return err
 	}
-	return *err
-}
-
-// stored is the entry that decided on this id; fault.NotFound where none did.
-func (s *Service) stored(tx Tx, r *received) (ledger.Entry, error) {
-	have, err := tx.ResaleOrders().Get(r.Partner, r.document.ID)
-	if err != nil {
-		return ledger.Entry{}, err
+	if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {
+		return fault.New(fault.Denied, "agreement_not_yours", "there is no agreement %s between us", d.Agreement)
 	}
-	if !bytes.Equal(have.PayloadDigest, r.digest) {
-		return ledger.Entry{}, fault.New(fault.Conflict, "order_conflict", "order %s was decided with other content", r.document.ID).At("document")
+	if d.Action != order.Add {
+		f.subscription, err = l.subscription(d.Subscription)
+	} else if f.offering, err = l.revision(d.Offering, d.Revision); err == nil {
+		f.current, err = l.currentOf(d.Offering)
 	}
-	return tx.Ledger().Entry(r.Partner, ledger.Own, have.DecisionSeq)
+	r.facts = f
+	return err
 }
 
 // verdict is what the facts come to.
@@ -104,9 +58,14 @@ func refuse(reason, message string) verdict {
 	return verdict{refusal: fault.New(fault.Precondition, reason, "%s", message)}
 }
 
-// assess decides by the facts alone. An error is a defect of ours and no decision.
-func (s *Service) assess(r *received, f facts) (verdict, error) {
-	d := r.document
+// Assess decides by the facts alone, outside any transaction. An error is a defect of ours and no decision.
+func (s *Service) Assess(r *Received) (err error) {
+	r.verdict, err = s.assess(r, r.facts)
+	return err
+}
+
+func (s *Service) assess(r *Received, f facts) (verdict, error) {
+	d := r.Document
 	switch {
 	case hex.EncodeToString(f.agreement.Digest[:]) != d.AgreementSHA256:
 		return refuse("agreement_digest", "the order names other agreement terms than those signed"), nil
@@ -122,8 +81,8 @@ func (s *Service) assess(r *received, f facts) (verdict, error) {
 	return s.assessAdd(r, f)
 }
 
-func (s *Service) assessAdd(r *received, f facts) (verdict, error) {
-	d := r.document
+func (s *Service) assessAdd(r *Received, f facts) (verdict, error) {
+	d := r.Document
 	if f.offering.ID == "" || f.current.ID == "" {
 		return refuse("offering_unknown", "the offering or its revision is not known"), nil
 	}

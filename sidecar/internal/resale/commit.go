@@ -3,72 +3,71 @@ package resale
 import (
 	"encoding/hex"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// commit writes the decision with its consequences, unless the order was decided meanwhile or a fact changed. Credit and
-// capacity are steps of it that pass for now.
-func (s *Service) commit(tx Tx, r *received, f facts, v verdict) (ledger.Entry, error) {
-	if r.proof != nil {
-		if err := ledger.AcceptSeen(tx, r.Partner, *r.proof); err != nil {
-			return ledger.Entry{}, err
-		}
-	}
-	if entry, err := s.stored(tx, r); err == nil || !fault.Is(err, fault.NotFound) {
-		return entry, err
-	}
-	if err := s.still(tx, f); err != nil {
-		return ledger.Entry{}, err
-	}
-	d, now := r.document, s.Now().UTC()
+// Decided is a decision that waits for its place in our ledger.
+type Decided struct {
+	Draft ledger.Draft
+	// Settle writes what names the entry, once it is appended, in the same transaction.
+	Settle func(e ledger.Entry) error
+}
+
+// Enqueue adds a job in the transaction of a decision; whoever decides may hold it leased already.
+type Enqueue func(jobs job.Store, kind, key, partner string) error
+
+// Commit writes a decision with its consequences; Still comes first. Credit and capacity are steps of it that pass for now.
+func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
+	d, now, v := r.Document, s.Now().UTC(), r.verdict
 	o := Order{
 		Item: order.Item{
 			Action: d.Action, Intent: d.Intent, AgreementID: d.Agreement, OfferingID: d.Offering, Revision: d.Revision,
 			Name: v.name, Quantity: d.Quantity, SubscriptionID: d.Subscription, Wholesale: d.Price(),
-			Document: r.Document, PayloadDigest: r.digest, InputsSalt: r.InputsSalt,
+			Document: r.JWS, PayloadDigest: r.Digest, InputsSalt: r.InputsSalt,
 		},
 		Partner: r.Partner, ID: d.ID, PlacedAt: now, UpdatedAt: now,
 	}
-	body := order.Body{DocumentSHA256: hex.EncodeToString(r.digest), Agreement: d.Agreement}
+	body := order.Body{DocumentSHA256: hex.EncodeToString(r.Digest), Agreement: d.Agreement}
 	if v.refusal != nil {
 		body.Reason, body.Message = v.refusal.Reason, v.refusal.Cause
-		return s.tell(tx, o, order.Rejected, body)
+		return s.decide(tx, o, order.Rejected, body), nil
 	}
-	sub := f.subscription
+	sub := r.facts.subscription
 	if d.Action == order.Add {
 		sub = subscription.Subscription{
 			ID: d.Subscription, Side: subscription.Resale, Partner: r.Partner, Pseudonym: d.Customer, OrderID: d.ID,
 			AgreementID: d.Agreement, OfferingID: d.Offering, Revision: d.Revision, Name: v.name, Quantity: d.Quantity,
-			Price: v.line, Binding: f.offering.Binding,
+			Price: v.line, Binding: r.facts.offering.Binding,
 		}
 	} else {
 		o.OfferingID, o.Revision = sub.OfferingID, sub.Revision
 	}
 	if _, err := subscription.Begin(tx, sub, o.Course(), now); err != nil {
-		return ledger.Entry{}, err
+		return Decided{}, err
 	}
 	if d.Action == order.Add {
 		if err := tx.Subscriptions().PutSecret(sub.Key(), subscription.SecretInputs, r.Inputs); err != nil {
-			return ledger.Entry{}, err
+			return Decided{}, err
 		}
 	}
-	if err := tx.Jobs().At(JobProvision, d.ID, o.Partner, now); err != nil {
-		return ledger.Entry{}, err
+	if err := enqueue(tx.Jobs(), JobProvision, d.ID, o.Partner); err != nil {
+		return Decided{}, err
 	}
-	return s.tell(tx, o, order.InProgress, body)
+	return s.decide(tx, o, order.InProgress, body), nil
 }
 
-// still is unit.ErrStale where a fact is no longer what the decision was taken on.
-func (s *Service) still(tx Tx, f facts) error {
-	partner, err := tx.Partners().Get(f.partner.Origin)
+// Still is unit.ErrStale where a fact is no longer what the decision is taken on.
+func (s *Service) Still(l *Look, r *Received) error {
+	f := r.facts
+	partner, err := l.partnership()
 	if err != nil {
 		return err
 	}
-	a, err := tx.Agreements().Get(s.Self, f.agreement.ID)
+	a, err := l.agreement(f.agreement.ID)
 	if err != nil {
 		return err
 	}
@@ -76,7 +75,7 @@ func (s *Service) still(tx Tx, f facts) error {
 		return unit.ErrStale
 	}
 	if f.current.ID != "" {
-		current, err := tx.Catalog().Current(f.current.ID)
+		current, err := l.currentOf(f.current.ID)
 		if err != nil {
 			return err
 		}
@@ -85,7 +84,7 @@ func (s *Service) still(tx Tx, f facts) error {
 		}
 	}
 	if f.subscription.ID != "" {
-		sub, err := tx.Subscriptions().Get(f.subscription.Key())
+		sub, err := l.subscription(f.subscription.ID)
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,7 @@ var kinds = map[order.State]ledger.Kind{
 	order.HeldIndeterminate: ledger.OrderHeld,
 	order.Completed:         ledger.OrderCompleted,
 	order.Failed:            ledger.OrderFailed,
+	order.Cancelled:         ledger.OrderCancelled,
 }
 
 // record moves an unchanged order and tells the reseller in the ledger.
@@ -68,23 +69,30 @@ func (s *Service) record(tx Tx, o Order, to order.State, b order.Body) error {
 	if err := s.Unchanged(tx, o); err != nil {
 		return err
 	}
-	_, err := s.tell(tx, o, to, b)
-	return err
+	decided := s.decide(tx, o, to, b)
+	entry, err := s.Book.Append(tx, o.Partner, decided.Draft.Kind, decided.Draft.Subject, decided.Draft.Body)
+	if err != nil {
+		return err
+	}
+	return decided.Settle(entry)
 }
 
-// tell moves an order and appends the entry that says so.
-func (s *Service) tell(tx Tx, o Order, to order.State, b order.Body) (ledger.Entry, error) {
+// decide drafts the entry that tells the reseller of an order's next state; settling it moves the order.
+func (s *Service) decide(tx Tx, o Order, to order.State, b order.Body) Decided {
 	b.Order, b.Subscription, b.Action = o.ID, o.SubscriptionID, o.Action
-	entry, err := s.Book.Append(tx, o.Partner, kinds[to], o.ID, b)
-	if err != nil {
-		return entry, err
+	return s.moving(tx, o, to, b)
+}
+
+func (s *Service) moving(tx Tx, o Order, to order.State, b order.Body) Decided {
+	return Decided{
+		Draft: ledger.Draft{Kind: kinds[to], Subject: o.SubscriptionID, Body: b},
+		Settle: func(e ledger.Entry) error {
+			moved, err := o.move(s.Now().UTC(), to, b.Reason, b.Message, order.Source(e))
+			if err != nil {
+				return err
+			}
+			_, err = tx.ResaleOrders().Put(moved)
+			return err
+		},
 	}
-	if o, err = o.move(s.Now().UTC(), to, b.Reason, b.Message, order.Source(entry)); err != nil {
-		return entry, err
-	}
-	if o.DecisionSeq == 0 {
-		o.DecisionSeq = entry.Seq
-	}
-	_, err = tx.ResaleOrders().Put(o)
-	return entry, err
 }

@@ -11,13 +11,11 @@ import (
 type Order struct {
 	order.Item
 	// Partner and ID name it; the reseller made the id, which is its correlation id.
-	Partner string
-	ID      string
-	// DecisionSeq is the sequence number, in our ledger, of the entry that decided it.
-	DecisionSeq int64
-	PlacedAt    time.Time
-	UpdatedAt   time.Time
-	Version     int64
+	Partner   string
+	ID        string
+	PlacedAt  time.Time
+	UpdatedAt time.Time
+	Version   int64
 }
 
 // Subscription names the subscription that the order is about.

@@ -1,93 +1,119 @@
 package retail
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-// decisions are the states to which a supplier's entries move an item.
-var decisions = map[ledger.Kind]order.State{
-	ledger.OrderAccepted:  order.InProgress,
-	ledger.OrderRejected:  order.Rejected,
-	ledger.OrderHeld:      order.HeldIndeterminate,
-	ledger.OrderCompleted: order.Completed,
-	ledger.OrderFailed:    order.Failed,
+// decision is what an entry of a supplier's ledger does to an item.
+type decision struct {
+	// to is the state that it moves the item to.
+	to order.State
+	// decides names the document that the entry decides and must name by its digest; nil for what only tells.
+	decides func(Item) (job string, digest []byte)
+	// taken: it is believed only about an item whose acceptance was applied before.
+	taken bool
 }
 
-// Apply takes an entry of a supplier's ledger about one of our items. It is idempotent: receipt and feed may come in any order.
-// An item that is not the sender's is refused before anything else; a supplier that contradicts itself is fault.Precondition
-// order_contradiction, so that the subject is parked and an operator sees it.
+func theOrder(it Item) (string, []byte)  { return JobSubmit, it.PayloadDigest }
+func theCancel(it Item) (string, []byte) { return JobCancel, it.CancelDigest }
+
+// decisions are the entries of a supplier's ledger about our items. A refused cancel moves an item to where it was.
+var decisions = map[ledger.Kind]decision{
+	ledger.OrderAccepted:  {to: order.InProgress, decides: theOrder},
+	ledger.OrderRejected:  {to: order.Rejected, decides: theOrder},
+	ledger.OrderHeld:      {to: order.HeldIndeterminate, taken: true},
+	ledger.OrderCompleted: {to: order.Completed, taken: true},
+	ledger.OrderFailed:    {to: order.Failed, taken: true},
+	ledger.OrderCancelled: {to: order.Cancelled, decides: theCancel},
+	ledger.CancelRefused:  {decides: theCancel, taken: true},
+}
+
+// Apply takes an entry of a supplier's ledger about one of our items. It is idempotent. An item that is not the sender's is refused
+// before anything else. A supplier that speaks of another document than ours, of work on an order that it never accepted, or
+// against its own word, is a fault, so that the subject is parked and an operator sees it.
 func (s *Service) Apply(tx Tx, e ledger.Entry) error {
-	o, i, err := tx.RetailOrders().ByCorrelation(e.Subject)
-	if err != nil {
-		return err
-	}
-	it := o.Items[i]
-	if it.Partner != e.Partner {
-		return fault.New(fault.NotFound, "order_not_found", "there is no order %s with %s", e.Subject, e.Partner)
-	}
 	b, err := order.ParseBody(e)
 	if err != nil {
 		return err
 	}
-	to, known := decisions[e.Kind]
+	o, i, err := tx.RetailOrders().ByCorrelation(b.Order)
+	if err != nil {
+		return err
+	}
+	it := o.Items[i]
+	if it.Partner != e.Partner || it.SubscriptionID != e.Subject {
+		return fault.New(fault.NotFound, "order_not_found", "there is no order %s about %s with %s", b.Order, e.Subject, e.Partner)
+	}
+	d, known := decisions[e.Kind]
 	if !known {
 		return fault.New(fault.Invalid, "ledger_kind_unknown", "kind %q is not known here", e.Kind)
 	}
-	repeated, err := it.hears(to)
+	if err := d.fits(it, b); err != nil {
+		return err
+	}
+	if err := s.sent(tx, it, e.Kind); err != nil {
+		return err
+	}
+	repeated, err := d.repeats(it, e.Kind)
 	if repeated || err != nil {
 		return err
 	}
-	now := s.Now().UTC()
-	if it.State.Undecided() && to != order.Rejected && to != order.InProgress {
-		// The acceptance stands before this entry in the same log; its receipt was lost and the feed was faster.
-		if o, err = o.move(i, now, order.InProgress, "", order.Source(e)); err != nil {
-			return err
-		}
-	}
-	if o, err = o.move(i, now, to, cleanReason(b.Reason), order.Source(e)); err != nil {
+	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, cleanReason(b.Reason), order.Source(e)); err != nil {
 		return err
 	}
 	if err := s.follow(tx, o.Items[i], b); err != nil {
-		return fmt.Errorf("order %s: %w", e.Subject, err)
+		return fmt.Errorf("order %s: %w", b.Order, err)
 	}
 	_, err = tx.RetailOrders().Put(o)
 	return err
 }
 
-// hears reports whether the item has heard already that it goes to a state, or what speaks against it.
-func (i Item) hears(to order.State) (repeated bool, err error) {
-	accepted := !i.State.Undecided() && i.State != order.Rejected
-	switch {
-	case i.State == to, to == order.InProgress && accepted:
-		return true, nil
-	case i.State.Ended(), to == order.Rejected && accepted:
-		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", i.State, to)
+// fits refuses an entry that is about another document, or that tells what comes after an acceptance which never was.
+func (d decision) fits(it Item, b order.Body) error {
+	if d.decides != nil {
+		if _, digest := d.decides(it); len(digest) == 0 || b.DocumentSHA256 != hex.EncodeToString(digest) {
+			return fault.New(fault.Precondition, "document_mismatch", "the entry decides another document than the one we signed about order %s", b.Order)
+		}
 	}
-	return false, nil
-}
-
-// follow moves the subscription of an item that has ended, and sends for the access data where there are some.
-func (s *Service) follow(tx Tx, it Item, b order.Body) error {
-	now, key := s.Now().UTC(), subscription.RetailKey(it.SubscriptionID)
-	switch it.State {
-	case order.Rejected, order.Failed:
-		_, err := subscription.Undo(tx, key, it.Course(), now)
-		return err
-	case order.Completed:
-		var r subscription.Result
-		if b.AccessSHA256 != "" && it.Course().Done == subscription.Active {
-			r.AccessDigest = []byte(b.AccessSHA256)
-		}
-		sub, err := subscription.Finish(tx, key, it.Course(), r, now)
-		if err != nil || r.AccessDigest == nil {
-			return err
-		}
-		return tx.Jobs().At(subscription.JobAccessFetch, sub.ID, it.Partner, now)
+	if d.taken && !it.taken() && !it.State.Ended() {
+		return fault.New(fault.Precondition, "order_not_accepted", "the supplier tells of work on order %s, which it has not accepted", b.Order)
 	}
 	return nil
+}
+
+// sent drops the jobs that an entry makes needless: the document is decided.
+func (s *Service) sent(tx Tx, it Item, kind ledger.Kind) error {
+	var needless []string
+	switch kind {
+	case ledger.OrderAccepted, ledger.OrderRejected:
+		needless = []string{JobSubmit}
+	case ledger.CancelRefused:
+		needless = []string{JobCancel}
+	case ledger.OrderCancelled: // a cancel that arrives first decides the order too
+		needless = []string{JobCancel, JobSubmit}
+	}
+	for _, k := range needless {
+		if err := tx.Jobs().Drop(k, it.CorrelationID, it.Partner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repeats reports whether the item has heard an entry already, or what speaks against it.
+func (d decision) repeats(it Item, kind ledger.Kind) (repeated bool, err error) {
+	switch {
+	case kind == ledger.CancelRefused:
+		return it.State != order.AssessingCancel, nil
+	case it.State == d.to, d.to == order.InProgress && kind == ledger.OrderAccepted && it.taken():
+		return true, nil
+	case it.State.Ended(), d.to == order.Rejected && it.taken():
+		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, d.to)
+	}
+	return false, nil
 }

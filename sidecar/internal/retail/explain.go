@@ -16,6 +16,7 @@ var explanations = map[string]string{
 	"provisioning_quota":         "There is no capacity for this service at the moment. Nothing is charged.",
 	"provisioning_permanent":     "The service could not be provided. Nothing is charged.",
 	"provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
+	"too_late":                   "The order could not be cancelled any more, because work on it had begun. It goes on.",
 	reasonCheck:                  "The order needs a check by hand. It goes on when that is done.",
 	reasonUnreachable:            "The order waits for the platform to become reachable and goes on by itself.",
 }

@@ -31,6 +31,20 @@ type Item struct {
 	ListingID     string
 	// Retail is what the customer owes.
 	Retail price.Line
+	// CancelDocument is the signed cancel (compact JWS), where the customer wants the item no more; CancelDigest the SHA-256 of its
+	// payload.
+	CancelDocument string
+	CancelDigest   []byte
+}
+
+// taken reports whether the supplier has accepted the item, as its log told us.
+func (i Item) taken() bool {
+	return slices.ContainsFunc(i.Events, func(e order.Event) bool { return e.State == order.InProgress })
+}
+
+// cancellable reports whether a cancel may be sent: there is one per item.
+func (i Item) cancellable() bool {
+	return i.CancelDocument == "" && (i.State.Undecided() || i.State == order.InProgress)
 }
 
 // State of the order, from those of its items.
@@ -83,14 +97,30 @@ func (o Order) move(i int, now time.Time, to order.State, reason, source string)
 	return o, nil
 }
 
+// along is the order with one item moved through several states, for one reason.
+func (o Order) along(i int, now time.Time, reason, source string, through ...order.State) (_ Order, err error) {
+	for _, to := range through {
+		if o, err = o.move(i, now, to, reason, source); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
 // wait is the order with one item that waits for its supplier, for this reason now.
 func (o Order) wait(i int, now time.Time, reason string) (Order, error) {
 	o, err := o.move(i, now, order.PendingUnreachable, reason, "")
-	if err == nil {
-		o.Items = slices.Clone(o.Items)
-		o.Items[i].Reason, o.Items[i].Message, o.UpdatedAt = reason, explain(reason), now
+	if err != nil {
+		return o, err
 	}
-	return o, err
+	return o.because(i, now, reason), nil
+}
+
+// because is the order with one item that is where it is for another reason now.
+func (o Order) because(i int, now time.Time, reason string) Order {
+	o.Items = slices.Clone(o.Items)
+	o.Items[i].Reason, o.Items[i].Message, o.UpdatedAt = reason, explain(reason), now
+	return o
 }
 
 // Store keeps retail orders.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
@@ -113,6 +114,7 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 		return Order{}, err
 	}
 	var out Order
+	send := dispatch.Sender{Outbox: s.Outbox}
 	err = unit.Fresh(func() error {
 		p, err := s.prepare(ctx, c, digest)
 		if err != nil {
@@ -120,7 +122,8 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 		}
 		s.Fail.Hit("retail.place.before_commit")
 		return s.Work.Do(ctx, func(tx Tx) error {
-			out, err = s.commit(tx, c, p)
+			send.Begin()
+			out, err = s.commit(tx, c, p, &send)
 			return err
 		})
 	})
@@ -128,6 +131,7 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
 	}
 	s.Fail.Hit("retail.place.after_commit")
+	send.Send()
 	return out, nil
 }
 
@@ -169,8 +173,8 @@ func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (p
 	p := prepared{order: Order{Portal: c.Portal, ID: c.ID, Customer: c.Customer, RequestDigest: digest, PlacedAt: now, UpdatedAt: now}}
 	for i, wish := range c.Items {
 		row, _ := order.Usual(wish.Action)
-		it := Item{Item: order.Item{Action: row.Action, Intent: row.Intent}, CorrelationID: s.NewID()}
-		d := order.Document{ID: it.CorrelationID, Action: row.Action, Intent: row.Intent}
+		it := Item{Item: order.Item{Action: row.Action, Intent: row.Intent}, CorrelationID: s.Correlate(c.Portal, c.ID, i)}
+		d := order.Document{Type: signed.OrderV1, ID: it.CorrelationID, Action: row.Action, Intent: row.Intent}
 		var made preparedItem
 		var err error
 		if row.Action == order.Add {
@@ -300,7 +304,7 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 
 // commit writes the order with its subscriptions, inputs, ledger entries and jobs, unless somebody was faster with the same id
 // or a fact changed.
-func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
+func (s *Service) commit(tx Tx, c PlaceCommand, p prepared, send *dispatch.Sender) (Order, error) {
 	have, err := tx.RetailOrders().Get(c.Portal, c.ID)
 	if err == nil {
 		return repeated(have, p.order.RequestDigest)
@@ -311,7 +315,7 @@ func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
 	o := p.order
 	items := make([]Item, len(o.Items))
 	for i, it := range o.Items {
-		if items[i], err = s.commitItem(tx, it, p.items[i], o.PlacedAt); err != nil {
+		if items[i], err = s.commitItem(tx, it, p.items[i], o.PlacedAt, send); err != nil {
 			return Order{}, fault.Under(field(i), err)
 		}
 	}
@@ -319,7 +323,7 @@ func (s *Service) commit(tx Tx, c PlaceCommand, p prepared) (Order, error) {
 	return tx.RetailOrders().Put(o)
 }
 
-func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (Item, error) {
+func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time, send *dispatch.Sender) (Item, error) {
 	a, err := tx.Agreements().Get(it.Partner, made.agreement.ID)
 	if err != nil {
 		return it, err
@@ -340,13 +344,16 @@ func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (
 		return it, err
 	}
 	if it.Action == order.Add {
+		if err := ledger.Fenced(tx, it.Partner); err != nil {
+			return it, notOrderable(it, err)
+		}
 		if err := tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
 			return it, err
 		}
 	}
-	entry, err := s.Book.Append(tx, it.Partner, ledger.OrderPlaced, it.CorrelationID, order.Body{
+	entry, err := s.Book.Append(tx, it.Partner, ledger.OrderPlaced, it.SubscriptionID, order.Body{
 		Order: it.CorrelationID, DocumentSHA256: hex.EncodeToString(it.PayloadDigest), Agreement: it.AgreementID,
-		Subscription: it.SubscriptionID, Action: it.Action,
+		Subscription: it.SubscriptionID, Action: it.Action, Intent: it.Intent,
 	})
 	if err != nil {
 		return it, err
@@ -354,5 +361,13 @@ func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time) (
 	if it.Item, err = it.Move(now, order.Acknowledged, "", "", order.Source(entry)); err != nil {
 		return it, err
 	}
-	return it, tx.Jobs().At(JobSubmit, it.CorrelationID, it.Partner, now)
+	return it, send.Add(tx, it.sending(JobSubmit), it.orderDocument(made.inputs), now)
+}
+
+// notOrderable tells the customer of an item that our side cannot sell now; what is an outage stays one.
+func notOrderable(it Item, err error) error {
+	if fault.ReasonOf(err) != "books_forked" {
+		return err
+	}
+	return fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", it.Name).At("listing_id").Because(err)
 }

@@ -24,7 +24,6 @@ import (
 type escrow map[string]string
 
 func (e escrow) AccessData(_ context.Context, _, _, id string) (string, error) { return e[id], nil }
-func (e escrow) ConfirmAccess(context.Context, string, string, string) error   { return nil }
 
 // TestWhatEndsTheInstantItRunsIsNeverToldOfOurOwnRaces: the customer ends a subscription while the feed completes it and a job
 // fetches its access data. All three write the same record; the customer hears that it does not run yet, or nothing.
@@ -43,7 +42,7 @@ func TestWhatEndsTheInstantItRunsIsNeverToldOfOurOwnRaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		placed[i] = o.Items[0]
-		data, err := json.Marshal(subscription.AccessData{Subscription: placed[i].SubscriptionID})
+		data, err := json.Marshal(subscription.AccessData{Subscription: placed[i].SubscriptionID, Fields: []subscription.AccessField{}})
 		if err != nil {
 			t.Fatal(err)
 		}

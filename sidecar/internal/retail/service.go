@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
@@ -34,22 +34,13 @@ type Offers interface {
 	Offer(ctx context.Context, listingID string) (listing.Offer, error)
 }
 
-// Submission is one item on its way to its supplier.
-type Submission struct {
-	Partner     string
-	AgreementID string
-	Document    string
-	Inputs      []byte
-	InputsSalt  []byte
-}
-
-// Link sends an item. No error of it is a decision; one of kind Invalid, NotFound, Precondition or Conflict will not pass by waiting.
-type Link interface {
-	PlaceOrder(ctx context.Context, s Submission) (order.Receipt, error)
-}
-
-// JobSubmit sends an item until its supplier has decided; its key is the correlation id.
-const JobSubmit = "order.submit"
+// Jobs that send documents; their key is the item's correlation id.
+const (
+	// JobSubmit sends an item until its supplier has decided.
+	JobSubmit = "order.submit"
+	// JobCancel sends the cancel of an item.
+	JobCancel = "order.cancel"
+)
 
 // Service takes retail orders and follows them.
 type Service struct {
@@ -57,9 +48,10 @@ type Service struct {
 	Work    unit.Work[Tx]
 	Offers  Offers
 	Schemas *recipe.Schemas
-	Link    Link
-	Book    *ledger.Book
-	Signer  signed.Signer
+	// Outbox sends what is placed at once; nil leaves it to the jobs.
+	Outbox dispatch.Outbox
+	Book   *ledger.Book
+	Signer signed.Signer
 	// Pseudonym hides a customer from a partner.
 	Pseudonym func(partner, portal, customer string) string
 	// Away reports whether a partner cannot be reached now; nil is never.
@@ -67,28 +59,29 @@ type Service struct {
 	// AcceptWithin is how long a supplier may take to decide, by its own clock; 0 is 7 days.
 	AcceptWithin time.Duration
 	Now          func() time.Time
-	NewID        func() string
-	Rand         func([]byte)
-	Fail         *failpoint.Points
+	// Correlate gives an item its correlation id, the same for the same item of the same order, for ever: 8 to 56 characters of
+	// ledger.PlainText.
+	Correlate func(portal, orderID string, position int) string
+	Rand      func([]byte)
+	Fail      *failpoint.Points
 }
 
 // Get reads a portal's order; with a customer, only that customer's. fault.NotFound.
-func (s *Service) Get(ctx context.Context, portal, customer, id string) (o Order, err error) {
-	err = s.Work.View(ctx, func(tx Tx) error {
-		o, err = tx.RetailOrders().Get(portal, id)
-		if err == nil && customer != "" && o.Customer != customer {
-			return fault.New(fault.NotFound, "order_not_found", "there is no order %s", id)
-		}
-		return err
-	})
+func (s *Service) Get(ctx context.Context, portal, customer, id string) (Order, error) {
+	o, err := s.read(ctx, portal, customer, id)
 	return s.asNow(o), err
 }
 
-// asNow adds what is true at the moment and not worth a record: an item under way waits when its supplier is away.
+// asNow adds what is true at the moment and not worth a record: an item waits when its supplier is away, whether it was tried since
+// or stands behind one that was.
 func (s *Service) asNow(o Order) Order {
 	for i, it := range o.Items {
-		if it.State == order.InProgress && s.Away != nil && s.Away(it.Partner) {
-			o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explain(reasonUnreachable)
+		if it.State.Ended() || it.State == order.HeldIndeterminate || it.Reason == reasonCheck || s.Away == nil || !s.Away(it.Partner) {
+			continue
+		}
+		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explain(reasonUnreachable)
+		if it.State == order.Acknowledged {
+			o.Items[i].State = order.PendingUnreachable
 		}
 	}
 	return o

@@ -31,7 +31,7 @@ func doors(t *testing.T) map[string]door {
 			o.server.Client(), o.server.URL, o.token, operatorv1connect.PartnerServiceAddPartnerProcedure,
 			`{"origin":"https://supplier.example","role":"ROLE_SUPPLIER"}`, func() int { return len(o.partners.added) },
 		},
-		"peer": {p.server.Client(), p.server.URL, "", peerv1connect.OrderServicePlaceOrderProcedure, `{"document":"doc"}`, received},
+		"peer": {p.server.Client(), p.server.URL, "", peerv1connect.ExchangeServiceSubmitProcedure, `{"documents":[{"jws":"doc"}],"checkpoint":"own"}`, received},
 		"peer, a stream": {
 			p.server.Client(), p.server.URL, "", peerv1connect.LedgerServiceTailProcedure, `{"seenCheckpoint":"seen"}`, received,
 		},

@@ -163,12 +163,12 @@ func (fakeDesk) Offering(_ context.Context, id string) (catalog.Offering, error)
 
 func (f fakeDesk) VerifyLedgers(context.Context, string) ([]ledger.Verify, error) {
 	return []ledger.Verify{
-		{Partner: supplier, Direction: ledger.Own, Entries: 3, CheckpointSeq: 3},
+		{Partner: supplier, Direction: ledger.Own, Entries: 3, Checkpoint: ledger.Position{Seq: 3}},
 		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems},
 	}, nil
 }
 
-func (fakeDesk) Entries(context.Context, string, ledger.Direction, int64, int) ([]ledger.Entry, error) {
+func (fakeDesk) Entries(context.Context, string, ledger.Direction, ledger.Position, int) ([]ledger.Entry, error) {
 	return []ledger.Entry{{Bytes: []byte(`{"seq":1}`)}}, nil
 }
 
@@ -212,7 +212,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
+		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +241,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.ListingServiceUpdateListingProcedure:          `{"id":"lst-1","hidden":true}`,
 		operatorv1connect.ListingServiceSetMarkupProcedure:              `{"markupBp":1500}`,
 		operatorv1connect.OrderServiceListOrdersProcedure:               `{}`,
+		operatorv1connect.OrderServiceCancelOrderProcedure:              `{"portal":"shop","id":"order-alice"}`,
 		operatorv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,

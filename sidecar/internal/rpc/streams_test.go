@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/scope"
@@ -17,8 +19,8 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -39,7 +41,7 @@ type peer struct {
 	entries  int
 	changes  int
 	commands []string
-	received []resale.ReceiveCommand
+	received []exchange.Call
 	related  error
 	accepted []string
 }
@@ -55,21 +57,21 @@ func (p *peer) ReceiveProposal(_ context.Context, caller, document string) (memb
 	return member.Answer{State: member.Refused, Reason: "why"}, nil
 }
 
-func (p *peer) ReceiveOffer(_ context.Context, caller, document string) (agreement.State, error) {
-	p.note("offer %s %s", caller, document)
-	return agreement.Offered, nil
-}
-
-func (p *peer) ReceiveAcceptance(_ context.Context, caller, document string) (agreement.State, error) {
-	p.note("accept %s %s", caller, document)
-	return agreement.Active, nil
-}
-
-func (p *peer) Receive(_ context.Context, c resale.ReceiveCommand) (order.Receipt, error) {
+func (p *peer) Submit(_ context.Context, c exchange.Call) (exchange.Reply, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.received = append(p.received, c)
-	return order.Receipt{Entry: []byte("entry"), Checkpoint: "checkpoint"}, nil
+	wait := fault.New(fault.Exhausted, "offers_limit", "too many wait")
+	wait.RetryAfter = time.Minute
+	return exchange.Reply{
+		Page: ledger.Page{Entries: [][]byte{[]byte("entry")}, Checkpoint: "checkpoint", More: true}, Seen: "seen of theirs",
+		Outcomes: []exchange.Outcome{{At: ledger.Position{Life: 2, Seq: 3}}, {Undecided: wait}, {Undecided: fault.New(fault.Conflict, "document_conflict", "why")}},
+	}, nil
+}
+
+func (p *peer) Compare(_ context.Context, partner string, nonce []byte) (string, error) {
+	p.note("compare %s %s", partner, nonce)
+	return "comparison", nil
 }
 
 func (p *peer) SealedAccess(_ context.Context, partner, agreementID, id string) (string, error) {
@@ -77,21 +79,16 @@ func (p *peer) SealedAccess(_ context.Context, partner, agreementID, id string) 
 	return "jwe", nil
 }
 
-func (p *peer) ConfirmAccess(_ context.Context, caller, agreementID, document string) error {
-	p.note("confirm %s %s %s", caller, agreementID, document)
-	return nil
-}
-
-func (l peerLedger) Page(_ context.Context, _ string, after int64, limit int) (ledger.Page, error) {
+func (l peerLedger) Page(_ context.Context, _ string, after ledger.Position, limit int) (ledger.Page, error) {
 	p := l.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	page := ledger.Page{LastSeq: int64(p.entries)}
-	for seq := after + 1; seq <= int64(p.entries) && len(page.Entries) < limit; seq++ {
-		page.Entries, page.LastSeq = append(page.Entries, fmt.Appendf(nil, "entry %d", seq)), seq
+	page := ledger.Page{Last: ledger.Position{Seq: int64(p.entries)}}
+	for seq := after.Seq + 1; seq <= int64(p.entries) && len(page.Entries) < limit; seq++ {
+		page.Entries, page.Last.Seq = append(page.Entries, fmt.Appendf(nil, "entry %d", seq)), seq
 	}
-	page.More = page.LastSeq < int64(p.entries)
-	page.Checkpoint = fmt.Sprintf("checkpoint %d", page.LastSeq)
+	page.More = page.Last.Seq < int64(p.entries)
+	page.Checkpoint = fmt.Sprintf("checkpoint %d", page.Last.Seq)
 	return page, nil
 }
 
@@ -110,7 +107,9 @@ func (p *peer) Page(_ context.Context, _ string, cursor []byte) (federation.Cata
 	return page, nil
 }
 
-func (p *peer) Begin(_ context.Context, _, seen string) error {
+func (p *peer) Seen(context.Context, string) (string, error) { return "seen by us", nil }
+
+func (p *peer) Begin(_ context.Context, _, seen, _ string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted = append(p.accepted, seen)
@@ -136,7 +135,7 @@ func newPeerBench(t *testing.T, who func(procedure string) (bearer.Principal, bo
 	b := &bench{clock: newClock(), wakeups: &wakeups{}, observed: &observed{}, log: &lockedBuffer{}}
 	p := &peer{}
 	h, err := rpcpeer.New(rpcpeer.Config{
-		Config: b.config(), Partners: p, Agreements: p, Catalog: p, Orders: p, Access: p, Ledger: peerLedger{p}, Relation: p.relation,
+		Config: b.config(), Partners: p, Exchange: p, Catalog: p, Access: p, Ledger: peerLedger{p}, Relation: p.relation,
 		Caller: func(ctx context.Context) (bearer.Principal, bool) {
 			path, _ := ctx.Value(pathKey{}).(string)
 			return who(path)
@@ -155,7 +154,7 @@ func newPeerBench(t *testing.T, who func(procedure string) (bearer.Principal, bo
 func trusted(clock func() time.Time) func(string) (bearer.Principal, bool) {
 	return func(procedure string) (bearer.Principal, bool) {
 		return bearer.Principal{
-			Origin: partner, Agreement: "agr-1", Procedure: procedure, Scope: bearer.PeerScopes()[procedure], Expires: clock().Add(5 * time.Minute),
+			Origin: partner, Agreement: "agr-1", Scopes: []string{scope.LedgerRead, scope.OrdersWrite}, Procedure: procedure, Scope: bearer.PeerScopes()[procedure], Expires: clock().Add(5 * time.Minute),
 		}, true
 	}
 }
@@ -174,32 +173,41 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	if r, err := peering.Propose(t.Context(), connect.NewRequest(&peerv1.ProposeRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "refused" || r.Msg.GetReason() != "why" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	agreements := peerv1connect.NewAgreementServiceClient(c, url)
-	if r, err := agreements.Offer(t.Context(), connect.NewRequest(&peerv1.OfferRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "offered" {
+	documents := peerv1connect.NewExchangeServiceClient(c, url)
+	r, err := documents.Submit(t.Context(), connect.NewRequest(&peerv1.SubmitRequest{
+		Documents: []*peerv1.Document{
+			{Jws: "doc", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, {Jws: "second"}, {Jws: "third"},
+		},
+		SeenCheckpoint: "seen", Checkpoint: "own",
+	}))
+	if err != nil || string(r.Msg.GetEntries()[0]) != "entry" || r.Msg.GetCheckpoint() != "checkpoint" || !r.Msg.GetMore() || r.Msg.GetSeenCheckpoint() != "seen of theirs" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	if r, err := agreements.Accept(t.Context(), connect.NewRequest(&peerv1.AcceptRequest{Document: "doc"})); err != nil || r.Msg.GetState() != "active" {
+	wantOutcomes := []*peerv1.Outcome{
+		{Result: &peerv1.Outcome_Decided{Decided: &peerv1.Decided{Life: 2, Seq: 3}}},
+		{Result: &peerv1.Outcome_Undecided{Undecided: &peerv1.Undecided{Reason: "offers_limit", Cause: "too many wait", RetryAfterMs: 60_000}}},
+		{Result: &peerv1.Outcome_Undecided{Undecided: &peerv1.Undecided{Reason: "document_conflict", Cause: "why", Final: true}}},
+	}
+	if diff := cmp.Diff(wantOutcomes, r.Msg.GetOutcomes(), protocmp.Transform()); diff != "" {
+		t.Fatal(diff)
+	}
+	wantCall := exchange.Call{
+		Partner: partner, Agreement: "agr-1", Scopes: []string{scope.LedgerRead, scope.OrdersWrite}, Seen: "seen", Checkpoint: "own",
+		Documents: []exchange.Document{
+			{JWS: "doc", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}, {JWS: "second"}, {JWS: "third"},
+		},
+	}
+	if diff := cmp.Diff(wantCall, b.received[0]); diff != "" {
+		t.Fatal(diff)
+	}
+	if r, err := documents.Compare(t.Context(), connect.NewRequest(&peerv1.CompareRequest{Nonce: []byte("0123456789abcdef")})); err != nil || r.Msg.GetDocument() != "comparison" {
 		t.Fatalf("got %v, %v", r, err)
 	}
 	o := peerv1connect.NewOrderServiceClient(c, url)
-	r, err := o.PlaceOrder(t.Context(), connect.NewRequest(&peerv1.PlaceOrderRequest{Document: "doc", Inputs: []byte("{}"), InputsSalt: []byte("salt"), SeenCheckpoint: "seen"}))
-	if err != nil || string(r.Msg.GetEntry()) != "entry" || r.Msg.GetCheckpoint() != "checkpoint" {
-		t.Fatalf("got %v, %v", r, err)
-	}
-	got := b.received[0]
-	if got.Partner != partner || got.AgreementID != "agr-1" || got.Document != "doc" || got.Seen != "seen" || string(got.InputsSalt) != "salt" {
-		t.Fatalf("got %+v", got)
-	}
 	if r, err := o.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: "sub-1"})); err != nil || r.Msg.GetJwe() != "jwe" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	if _, err := o.ConfirmAccessData(t.Context(), connect.NewRequest(&peerv1.ConfirmAccessDataRequest{Document: "doc"})); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{
-		"propose " + partner + " doc", "offer " + partner + " doc", "accept " + partner + " doc", "access " + partner + " agr-1 sub-1",
-		"confirm " + partner + " agr-1 doc",
-	}
+	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "access " + partner + " agr-1 sub-1"}
 	if fmt.Sprint(b.commands) != fmt.Sprint(want) {
 		t.Fatalf("got %q", b.commands)
 	}

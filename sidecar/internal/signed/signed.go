@@ -3,13 +3,12 @@
 package signed
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/gowebpki/jcs"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -21,11 +20,20 @@ const (
 	Peering       = "hanse-peering+jwt"
 	Agreement     = "hanse-agreement+jwt"
 	Order         = "hanse-order+jwt"
+	Cancel        = "hanse-cancel+jwt"
 	Checkpoint    = "hanse-checkpoint+jwt"
 	Seen          = "hanse-seen+jwt"
+	Compare       = "hanse-compare+jwt"
 	CatalogPage   = "hanse-catalog-page+jwt"
 	AccessReceipt = "hanse-access-receipt+jwt"
 )
+
+// Types lists the types of all documents.
+func Types() []string {
+	return []string{
+		Member, Peering, Agreement, Order, Cancel, Checkpoint, Seen, Compare, CatalogPage, AccessReceipt,
+	}
+}
 
 // Signer signs documents with our business key.
 type Signer interface {
@@ -48,17 +56,13 @@ func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// Decode reads a verified payload: unknown fields are kept out of reach, not refused (N+1 may send them), but the bytes must
-// be one JSON object; null, which Unmarshal takes for anything, is none.
-func Decode(payload []byte, into any) error {
-	err := json.Unmarshal(payload, into)
-	if err == nil && bytes.Equal(bytes.TrimSpace(payload), []byte("null")) {
-		err = errors.New("null is not an object")
-	}
+// Canonical writes a payload that is compared as bytes, in the form of RFC 8785.
+func Canonical(payload any) ([]byte, error) {
+	raw, err := json.Marshal(payload)
 	if err != nil {
-		return fault.New(fault.Invalid, "document_malformed", "the document's payload is not the JSON that its type asks for").Because(err)
+		return nil, err
 	}
-	return nil
+	return jcs.Transform(raw)
 }
 
 // Digest is the lower-case hex SHA-256.

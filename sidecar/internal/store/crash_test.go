@@ -101,7 +101,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	}
 	s := open(t, store.Config{Path: path, Exclusive: true})
 	view(t, s, func(tx *store.Tx) error {
-		entries := must(tx.Ledger().Entries(them, ledger.Own, 0, 1_000_000))
+		entries := must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, 1_000_000))
 		jobs := must(tx.Jobs().List(1_000_000))
 		if len(entries) != len(jobs) || len(entries) < len(acknowledged) {
 			t.Errorf("%d entries, %d jobs, %d acknowledged", len(entries), len(jobs), len(acknowledged))

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
@@ -49,7 +50,18 @@ func rewrittenRecords() map[string]rewritten {
 	u := fullSubscription()
 	l := listing.Override{ListingID: "lst-1", Partner: them, OfferingID: "vm"}
 	c := portal.Client{Name: "shop", KeyHash: []byte{1}}
+	b := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 1, Since: start, Reason: "ledger_fork", Evidence: []byte("proof")}
 	return map[string]rewritten{
+		"books": {
+			`books`, `partner = '` + them + `'`, &storepb.Books{},
+			func(tx *store.Tx) (err error) { b, err = tx.Ledger().PutBooks(b); return err },
+			func(tx *store.Tx) error {
+				b.State, b.Evidence = ledger.Level, nil
+				_, err := tx.Ledger().PutBooks(b)
+				return err
+			},
+			func(tx *store.Tx) bool { return must(tx.Ledger().Books(them)).State == ledger.Level },
+		},
 		"partner": {
 			`partner`, `origin = '` + p.Origin + `'`, &storepb.Partner{},
 			func(tx *store.Tx) (err error) { p, err = tx.Partners().Put(p); return err },

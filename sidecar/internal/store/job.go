@@ -14,24 +14,121 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-const jobColumns = `id, kind, key, partner, state, attempts, due_at, lease_owner, lease_until, crashes, last_error, created_at`
+const jobColumns = `id, kind, key, partner, subject, state, attempts, due_at, lease_owner, lease_until, crashes, last_error, created_at`
 
 type jobs struct{ tx *Tx }
 
 func (s jobs) At(kind, key, partner string, due time.Time) error {
+	j, err := s.add(job.Job{Kind: kind, Key: key, Partner: partner, State: job.Waiting, DueAt: due}, 0)
+	if err == nil && j.ID != 0 {
+		s.tx.wake(unit.Jobs)
+	}
+	return err
+}
+
+func (s jobs) AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (job.Job, error) {
+	return s.add(job.Job{
+		Kind: kind, Key: key, Partner: partner, State: job.Running, Attempts: 1, DueAt: due, LeaseOwner: owner, LeaseUntil: until,
+	}, 0)
+}
+
+// Send gives the job the place after those about the same subject. Two transactions that add documents about one subject also write
+// its record, so they meet there.
+func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) (job.Job, error) {
+	j := job.Job{Kind: d.Kind, Key: d.Key, Partner: d.Partner, Subject: d.Subject, State: job.Waiting, DueAt: due}
+	var last, before int64
+	if !d.Overtakes {
+		if _, err := s.tx.row(`SELECT coalesce(max(place), 0), count(CASE WHEN state <> 'parked' THEN 1 END) FROM job
+			WHERE partner = $1 AND subject = $2`, []any{d.Partner, d.Subject}, &last, &before); err != nil {
+			return job.Job{}, err
+		}
+		last++
+	}
+	if owner != "" && before == 0 {
+		j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, 1, owner, until
+	}
+	j, err := s.add(j, last)
+	if err == nil && j.ID != 0 && j.State == job.Waiting {
+		s.tx.wake(unit.Jobs)
+	}
+	return j, err
+}
+
+// DueToSend asks partner by partner, like Due.
+func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job, error) {
+	var due []job.Job
+	for after, partner := ">=", ""; ; after = ">" {
+		found, err := s.tx.row(`SELECT partner FROM job WHERE subject <> '' AND partner `+after+` $1 ORDER BY partner LIMIT 1`,
+			[]any{partner}, &partner)
+		if err != nil || !found {
+			return due, err
+		}
+		most := room(partner)
+		if most <= 0 {
+			continue
+		}
+		ready, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject <> '' AND partner = $1
+			AND (state = 'waiting' AND due_at <= $2 OR state = 'running' AND lease_until <= $2)
+			AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.partner = job.partner AND earlier.subject = job.subject
+				AND earlier.place < job.place AND earlier.state <> 'parked')
+			ORDER BY due_at, id LIMIT $3`, partner, ns(now), most)
+		if err != nil {
+			return nil, err
+		}
+		due = append(due, ready...)
+	}
+}
+
+func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
+	err := s.mine(j, `UPDATE job SET lease_until = $5`, ns(until))
+	if err == nil {
+		j.LeaseUntil = until
+	}
+	return j, err
+}
+
+func (s jobs) Drop(kind, key, partner string) error {
+	var subject string
+	found, err := s.tx.row(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 RETURNING subject`, []any{kind, partner, key}, &subject)
+	if err != nil || !found || subject == "" {
+		return err
+	}
+	return s.passTurn(partner, subject)
+}
+
+// passTurn wakes the runners where a document waits for the one before it about the same subject.
+func (s jobs) passTurn(partner, subject string) error {
+	var place int64
+	waits, err := s.tx.row(`SELECT place FROM job WHERE partner = $1 AND subject = $2 AND state = 'waiting' LIMIT 1`,
+		[]any{partner, subject}, &place)
+	if err == nil && waits {
+		s.tx.wake(unit.Jobs)
+	}
+	return err
+}
+
+// add inserts a job under an id of its own; where one of its name is there already, the id stays 0.
+func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	// A random id never returns, so that a late Finish cannot hit a later job of the same key. A sequence would be a row that
 	// all orders wait for.
 	var id [8]byte
 	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
-		return fmt.Errorf("add job %s: %w", kind, err)
+		return j, fmt.Errorf("add job %s: %w", j.Kind, err)
 	}
-	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`) VALUES ($1, $2, $3, $4, 'waiting', 0, $5, '', 0, 0, '', $6)
+	j.ID, j.CreatedAt = int64(binary.BigEndian.Uint64(id[:])>>2|1), s.tx.s.cfg.Now()
+	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '', $11, $12)
 		ON CONFLICT (kind, partner, key) DO NOTHING`,
-		int64(binary.BigEndian.Uint64(id[:])>>2|1), kind, key, partner, ns(due), ns(s.tx.s.cfg.Now()))
-	if err == nil && n == 1 {
-		s.tx.wake(unit.Jobs)
+		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), ns(j.CreatedAt), place)
+	if err != nil || n == 0 {
+		return job.Job{}, err
 	}
-	return err
+	return j, nil
+}
+
+func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
+	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND state = 'waiting' AND attempts = 0`,
+		kind, partner, key)
+	return n > 0, err
 }
 
 // Due asks partner by partner, so that its cost follows the number of partners and not of the jobs that wait.
@@ -40,7 +137,7 @@ func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	due, err := s.list(`SELECT `+jobColumns+` FROM job WHERE state = 'running' AND lease_until <= $1 ORDER BY due_at, id LIMIT $2`,
+	due, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject = '' AND state = 'running' AND lease_until <= $1 ORDER BY due_at, id LIMIT $2`,
 		ns(now), orMost(limit))
 	if err != nil {
 		return nil, err
@@ -53,7 +150,7 @@ func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
 		}
 	}
 	for after, partner := ">=", ""; ; after = ">" {
-		found, err := s.tx.row(`SELECT partner FROM job WHERE state = 'waiting' AND partner `+after+` $1 ORDER BY partner LIMIT 1`,
+		found, err := s.tx.row(`SELECT partner FROM job WHERE subject = '' AND state = 'waiting' AND partner `+after+` $1 ORDER BY partner LIMIT 1`,
 			[]any{partner}, &partner)
 		if err != nil {
 			return nil, err
@@ -64,7 +161,7 @@ func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
 		if taken[partner] >= perPartner {
 			continue
 		}
-		waiting, err := s.list(`SELECT `+jobColumns+` FROM job WHERE state = 'waiting' AND partner = $1 AND due_at <= $2
+		waiting, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject = '' AND state = 'waiting' AND partner = $1 AND due_at <= $2
 			ORDER BY due_at, id LIMIT $3`, partner, ns(now), perPartner-taken[partner])
 		if err != nil {
 			return nil, err
@@ -82,7 +179,7 @@ func (s jobs) busy(now time.Time) (map[string]int, error) {
 	taken := map[string]int{}
 	var partner string
 	var n int
-	err := s.tx.rows(`SELECT partner, count(*) FROM job WHERE state = 'running' AND lease_until > $1 GROUP BY partner`, []any{ns(now)},
+	err := s.tx.rows(`SELECT partner, count(*) FROM job WHERE subject = '' AND state = 'running' AND lease_until > $1 GROUP BY partner`, []any{ns(now)},
 		func() []any { return []any{&partner, &n} }, func() error { taken[partner] = n; return nil })
 	return taken, err
 }
@@ -122,7 +219,12 @@ const maxJobError = 2 * text.MaxForeign
 // told is an error as a job keeps it, whoever wrote it: a partner, an adapter, or the order that it is about.
 func told(lastError string) string { return text.Line(lastError, maxJobError) }
 
-func (s jobs) Finish(j job.Job) error { return s.mine(j, `DELETE FROM job`) }
+func (s jobs) Finish(j job.Job) error {
+	if err := s.mine(j, `DELETE FROM job`); err != nil || j.Subject == "" {
+		return err
+	}
+	return s.passTurn(j.Partner, j.Subject)
+}
 
 func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bool) error {
 	attempts := j.Attempts
@@ -138,7 +240,11 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 }
 
 func (s jobs) Park(j job.Job, lastError string) error {
-	return s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
+	err := s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
+	if err != nil || j.Subject == "" {
+		return err
+	}
+	return s.passTurn(j.Partner, j.Subject)
 }
 
 func (s jobs) Retry(id int64, now time.Time) error {
@@ -154,9 +260,14 @@ func (s jobs) Retry(id int64, now time.Time) error {
 	return nil
 }
 
-func (s jobs) Expedite(kind, partner string, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET due_at = $3 WHERE kind = $1 AND partner = $2 AND state = 'waiting' AND due_at > $3 AND attempts > 0`,
-		kind, partner, ns(now))
+func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
+	which, args := `subject <> ''`, []any{partner, ns(now)}
+	for _, kind := range kinds {
+		args = append(args, kind)
+		which += fmt.Sprintf(` OR kind = $%d`, len(args))
+	}
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0 AND (`+which+`)`,
+		args...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
 	}
@@ -208,7 +319,7 @@ func (s jobs) list(query string, args ...any) ([]job.Job, error) {
 	err := s.tx.rows(query, args,
 		func() []any {
 			return []any{
-				&j.ID, &j.Kind, &j.Key, &j.Partner, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &j.LastError, &created,
+				&j.ID, &j.Kind, &j.Key, &j.Partner, &j.Subject, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &j.LastError, &created,
 			}
 		},
 		func() error {

@@ -98,7 +98,7 @@ func TestLifeOfAJob(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Expedite("order.submit", them, start) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Expedite(them, start, "order.submit") })
 		// "b" was set for later and never tried: it keeps its time.
 		if diff := cmp.Diff([]string{"a"}, due(t, s, start, 9, 9)); diff != "" {
 			t.Error(diff)
@@ -254,6 +254,62 @@ func TestWhatAJobSaysIsFitToRead(t *testing.T) {
 					return nil
 				})
 			}
+		}
+	})
+}
+
+func TestAJobIsAddedLeased(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		lease := start.Add(time.Minute)
+		do(t, s, func(tx *store.Tx) error {
+			j := must(tx.Jobs().AtLeased("order.submit", "a", them, start, "me", lease))
+			want := job.Job{
+				ID: j.ID, Kind: "order.submit", Key: "a", Partner: them, State: job.Running, Attempts: 1, DueAt: start,
+				LeaseOwner: "me", LeaseUntil: lease, CreatedAt: start,
+			}
+			if diff := cmp.Diff(want, j); diff != "" || j.ID == 0 {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(j, the(tx, "a")); diff != "" {
+				t.Error(diff)
+			}
+			again := must(tx.Jobs().AtLeased("order.submit", "a", them, start, "other", lease.Add(1)))
+			if again.ID != 0 || the(tx, "a").LeaseOwner != "me" {
+				t.Errorf("leased twice: %+v", again)
+			}
+			return nil
+		})
+		if diff := cmp.Diff([]string(nil), woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"a"}, due(t, s, lease, 9, 9)); diff != "" {
+			t.Error(diff)
+		}
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Finish(the(tx, "a")) })
+	})
+}
+
+func TestOnlyAJobThatNeverRanIsWithdrawn(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			must(0, tx.Jobs().At("order.provision", "waiting", them, start))
+			must(0, tx.Jobs().At("order.provision", "failed", them, start))
+			must(0, tx.Jobs().At("order.provision", "back", them, start))
+			must(tx.Jobs().AtLeased("order.provision", "leased", them, start, "me", start.Add(time.Hour)))
+			failed := must(tx.Jobs().Lease(the(tx, "failed"), "me", start.Add(time.Hour)))
+			must(0, tx.Jobs().Reschedule(failed, start, "why", false))
+			back := must(tx.Jobs().Lease(the(tx, "back"), "me", start.Add(time.Hour)))
+			return tx.Jobs().Reschedule(back, start, "", true)
+		})
+		for key, want := range map[string]bool{"waiting": true, "failed": false, "back": true, "leased": false, "none": false} {
+			do(t, s, func(tx *store.Tx) error {
+				if got := must(tx.Jobs().Withdraw("order.provision", key, them)); got != want {
+					t.Errorf("%s: withdrawn %v", key, got)
+				}
+				return nil
+			})
 		}
 	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,9 +17,9 @@ type books struct{ tx *Tx }
 func (s books) Head(partner string, dir ledger.Direction) (ledger.Head, error) {
 	h := ledger.Head{Partner: partner, Direction: dir}
 	var hash []byte
-	found, err := s.tx.row(`SELECT seq, hash, checkpoint, seen_seq, seen_checkpoint FROM ledger_head
+	found, err := s.tx.row(`SELECT life, seq, hash, tick, checkpoint, seen_life, seen_seq, seen_checkpoint FROM ledger_head
 		WHERE partner = $1 AND direction = $2`, []any{partner, string(dir)},
-		&h.Seq, &hash, &h.Checkpoint, &h.SeenSeq, &h.SeenCheckpoint)
+		&h.Life, &h.Seq, &hash, &h.Tick, &h.Checkpoint, &h.Seen.Life, &h.Seen.Seq, &h.SeenCheckpoint)
 	if err != nil {
 		return ledger.Head{}, err
 	}
@@ -40,88 +41,125 @@ func (s books) first(partner string) ([32]byte, error) {
 }
 
 // lock makes the head if need be and holds its row until the commit, so that numbers are given in commit order.
-func (s books) lock(partner string, dir ledger.Direction) (seq int64, hash [32]byte, err error) {
-	const hold = `UPDATE ledger_head SET seq = seq WHERE partner = $1 AND direction = $2 RETURNING seq, hash`
+func (s books) lock(partner string, dir ledger.Direction) (at ledger.Position, hash [32]byte, err error) {
+	const hold = `UPDATE ledger_head SET seq = seq WHERE partner = $1 AND direction = $2 RETURNING life, seq, hash`
 	var raw []byte
-	found, err := s.tx.row(hold, []any{partner, string(dir)}, &seq, &raw)
+	found, err := s.tx.row(hold, []any{partner, string(dir)}, &at.Life, &at.Seq, &raw)
 	if err != nil || found {
-		return seq, digest(raw), err
+		return at, digest(raw), err
 	}
 	first, err := s.first(partner)
 	if err != nil {
-		return 0, first, err
+		return at, first, err
 	}
-	if _, err := s.tx.exec(`INSERT INTO ledger_head (partner, direction, seq, hash, checkpoint, seen_seq, seen_checkpoint)
-		VALUES ($1, $2, 0, $3, '', 0, '') ON CONFLICT (partner, direction) DO NOTHING`, partner, string(dir), first[:]); err != nil {
-		return 0, first, err
+	if _, err := s.tx.exec(`INSERT INTO ledger_head (partner, direction, life, seq, hash, tick, checkpoint, seen_life, seen_seq, seen_checkpoint)
+		VALUES ($1, $2, 0, 0, $3, 0, '', 0, 0, '') ON CONFLICT (partner, direction) DO NOTHING`, partner, string(dir), first[:]); err != nil {
+		return at, first, err
 	}
-	_, err = s.tx.row(hold, []any{partner, string(dir)}, &seq, &raw)
-	return seq, digest(raw), err
+	_, err = s.tx.row(hold, []any{partner, string(dir)}, &at.Life, &at.Seq, &raw)
+	return at, digest(raw), err
 }
 
-func (s books) Advance(partner string, dir ledger.Direction, build func(seq int64, prev [32]byte) (ledger.Entry, error)) (ledger.Entry, error) {
-	seq, prev, err := s.lock(partner, dir)
+func (s books) Advance(partner string, dir ledger.Direction, build func(ledger.Position, [32]byte) ([]ledger.Entry, error)) ([]ledger.Entry, error) {
+	at, prev, err := s.lock(partner, dir)
 	if err != nil {
-		return ledger.Entry{}, err
+		return nil, err
 	}
-	e, err := build(seq+1, prev)
-	if err != nil {
-		return ledger.Entry{}, err
+	entries, err := build(at, prev)
+	if err != nil || len(entries) == 0 {
+		return nil, err
 	}
-	if e.Seq != seq+1 || e.Prev != prev || e.Hash == ([32]byte{}) || len(e.Bytes) == 0 {
-		return ledger.Entry{}, fmt.Errorf("ledger entry %d towards %s does not continue the chain", seq+1, partner)
+	for i := range entries {
+		e := &entries[i]
+		at.Seq++
+		if e.Position() != at || e.Prev != prev || e.Hash == ([32]byte{}) || len(e.Bytes) == 0 {
+			return nil, fmt.Errorf("ledger entry %s towards %s does not continue the chain", at, partner)
+		}
+		e.Partner, e.Direction = partner, dir
+		prev = e.Hash
 	}
-	e.Partner, e.Direction = partner, dir
-	raw, err := proto.Marshal(&storepb.LedgerEntry{
-		At: ns(e.At), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
-	})
-	if err != nil {
-		return ledger.Entry{}, fmt.Errorf("write ledger entry: %w", err)
+	if err := s.insert(partner, dir, entries); err != nil {
+		return nil, err
 	}
-	if _, err := s.tx.exec(`INSERT INTO ledger_entry (partner, direction, seq, subject, record) VALUES ($1, $2, $3, $4, $5)`,
-		partner, string(dir), e.Seq, e.Subject, raw); err != nil {
-		return ledger.Entry{}, err
-	}
-	if _, err := s.tx.exec(`UPDATE ledger_head SET seq = $3, hash = $4 WHERE partner = $1 AND direction = $2`,
-		partner, string(dir), e.Seq, e.Hash[:]); err != nil {
-		return ledger.Entry{}, err
+	if _, err := s.tx.exec(`UPDATE ledger_head SET life = $3, seq = $4, hash = $5 WHERE partner = $1 AND direction = $2`,
+		partner, string(dir), at.Life, at.Seq, prev[:]); err != nil {
+		return nil, err
 	}
 	if dir == ledger.Own {
 		s.tx.wake(unit.Ledger(partner))
 	}
-	return e, nil
+	return entries, nil
 }
 
-func (s books) Entries(partner string, dir ledger.Direction, afterSeq int64, limit int) ([]ledger.Entry, error) {
-	return s.list(partner, dir, `SELECT seq, subject, record FROM ledger_entry
-		WHERE partner = $1 AND direction = $2 AND seq > $3 ORDER BY seq LIMIT $4`,
-		partner, string(dir), afterSeq, orMost(limit))
+// inserts are the statements for so many entries at once. They are few, because each connection keeps its own prepared.
+var inserts = map[int]string{1: insertEntries(1), 4: insertEntries(4), 16: insertEntries(16)}
+
+func insertEntries(n int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "($1, $2, $%d, $%d, $%d, $%d)", 4*i+3, 4*i+4, 4*i+5, 4*i+6)
+	}
+	return b.String()
 }
 
-func (s books) Entry(partner string, dir ledger.Direction, seq int64) (ledger.Entry, error) {
-	all, err := s.list(partner, dir, `SELECT seq, subject, record FROM ledger_entry
-		WHERE partner = $1 AND direction = $2 AND seq = $3`, partner, string(dir), seq)
+func (s books) insert(partner string, dir ledger.Direction, entries []ledger.Entry) error {
+	for len(entries) > 0 {
+		n := 1
+		for inserts[4*n] != "" && len(entries) >= 4*n {
+			n *= 4
+		}
+		args := append(make([]any, 0, 2+4*n), partner, string(dir))
+		for _, e := range entries[:n] {
+			raw, err := proto.Marshal(&storepb.LedgerEntry{
+				At: ns(e.At), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
+			})
+			if err != nil {
+				return fmt.Errorf("write ledger entry: %w", err)
+			}
+			args = append(args, e.Life, e.Seq, e.Subject, raw)
+		}
+		if _, err := s.tx.exec(inserts[n], args...); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func (s books) Entries(partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error) {
+	return s.list(partner, dir, `SELECT life, seq, subject, record FROM ledger_entry
+		WHERE partner = $1 AND direction = $2 AND (life, seq) > ($3, $4) ORDER BY life, seq LIMIT $5`,
+		partner, string(dir), after.Life, after.Seq, orMost(limit))
+}
+
+func (s books) Entry(partner string, dir ledger.Direction, at ledger.Position) (ledger.Entry, error) {
+	all, err := s.list(partner, dir, `SELECT life, seq, subject, record FROM ledger_entry
+		WHERE partner = $1 AND direction = $2 AND life = $3 AND seq = $4`, partner, string(dir), at.Life, at.Seq)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
 	if len(all) == 0 {
-		return ledger.Entry{}, fault.New(fault.NotFound, "ledger_entry_not_found", "there is no entry %d", seq)
+		return ledger.Entry{}, fault.New(fault.NotFound, "ledger_entry_not_found", "there is no entry %s", at)
 	}
 	return all[0], nil
 }
 
 func (s books) list(partner string, dir ledger.Direction, query string, args ...any) ([]ledger.Entry, error) {
 	var all []ledger.Entry
-	var seq int64
+	var life, seq int64
 	var subject string
 	var raw []byte
-	err := s.tx.rows(query, args, func() []any { return []any{&seq, &subject, &raw} }, func() error {
+	err := s.tx.rows(query, args, func() []any { return []any{&life, &seq, &subject, &raw} }, func() error {
 		var rec storepb.LedgerEntry
 		if err := decode(raw, &rec); err != nil {
 			return err
 		}
 		all = append(all, ledger.Entry{
-			Partner: partner, Direction: dir, Seq: seq, At: at(rec.At), Kind: ledger.Kind(rec.Kind), Subject: subject,
+			Partner: partner, Direction: dir, Life: life, Seq: seq, At: at(rec.At), Kind: ledger.Kind(rec.Kind), Subject: subject,
 			Body: rec.Body, Prev: digest(rec.Prev), Hash: digest(rec.Hash), Bytes: rec.Exact,
 		})
 		return nil
@@ -129,47 +167,45 @@ func (s books) list(partner string, dir ledger.Direction, query string, args ...
 	return all, err
 }
 
-func (s books) SetCheckpoint(partner string, seq int64, checkpoint string) error {
-	have, _, err := s.lock(partner, ledger.Theirs)
-	if err != nil {
-		return err
+func (s books) SetCheckpoint(partner string, c ledger.Checkpoint, jws string) error {
+	n, err := s.tx.exec(`UPDATE ledger_head SET checkpoint = $5, tick = $6 WHERE partner = $1 AND direction = $2 AND life = $3 AND seq = $4`,
+		partner, string(ledger.Theirs), c.Life, c.Seq, jws, c.Tick)
+	if err == nil && n == 0 {
+		return fmt.Errorf("checkpoint %s of %s is not at the head of our copy: %w", c.Position(), partner, unit.ErrStale)
 	}
-	if have != seq {
-		return fmt.Errorf("checkpoint %d of %s is not at the head %d of our copy", seq, partner, have)
-	}
-	_, err = s.tx.exec(`UPDATE ledger_head SET checkpoint = $3 WHERE partner = $1 AND direction = $2`,
-		partner, string(ledger.Theirs), checkpoint)
 	return err
 }
 
-func (s books) SetSeen(partner string, seq int64, checkpoint string) error {
+func (s books) SetSeen(partner string, c ledger.Checkpoint, jws string) error {
 	if _, _, err := s.lock(partner, ledger.Own); err != nil {
 		return err
 	}
-	_, err := s.tx.exec(`UPDATE ledger_head SET seen_seq = $3, seen_checkpoint = $4
-		WHERE partner = $1 AND direction = $2 AND seen_seq <= $3`, partner, string(ledger.Own), seq, checkpoint)
+	_, err := s.tx.exec(`UPDATE ledger_head SET seen_life = $3, seen_seq = $4, tick = $5, seen_checkpoint = $6
+		WHERE partner = $1 AND direction = $2 AND (seen_life, seen_seq) < ($3, $4)`,
+		partner, string(ledger.Own), c.Life, c.Seq, c.Tick, jws)
 	return err
 }
 
 func (s books) Park(p ledger.Parked) error {
-	_, err := s.tx.exec(`INSERT INTO parked_entry (partner, subject, seq, reason, parked_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (partner, subject, seq) DO UPDATE SET reason = excluded.reason, parked_at = excluded.parked_at`,
-		p.Partner, p.Subject, p.Seq, p.Reason, ns(p.At))
+	_, err := s.tx.exec(`INSERT INTO parked_entry (partner, subject, life, seq, reason, parked_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (partner, subject, life, seq) DO UPDATE SET reason = excluded.reason, parked_at = excluded.parked_at`,
+		p.Partner, p.Subject, p.Life, p.Seq, p.Reason, ns(p.At))
 	return err
 }
 
-func (s books) Unpark(partner, subject string, seq int64) error {
-	_, err := s.tx.exec(`DELETE FROM parked_entry WHERE partner = $1 AND subject = $2 AND seq = $3`, partner, subject, seq)
+func (s books) Unpark(partner, subject string, at ledger.Position) error {
+	_, err := s.tx.exec(`DELETE FROM parked_entry WHERE partner = $1 AND subject = $2 AND life = $3 AND seq = $4`,
+		partner, subject, at.Life, at.Seq)
 	return err
 }
 
 func (s books) ParkedSubject(partner, subject string) ([]ledger.Parked, error) {
-	return s.parked(`SELECT subject, seq, reason, parked_at FROM parked_entry
-		WHERE partner = $1 AND subject = $2 ORDER BY seq`, partner, subject)
+	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry
+		WHERE partner = $1 AND subject = $2 ORDER BY life, seq`, partner, subject)
 }
 
 func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {
-	return s.parked(`SELECT subject, seq, reason, parked_at FROM parked_entry WHERE partner = $1 ORDER BY seq`, partner)
+	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry WHERE partner = $1 ORDER BY life, seq`, partner)
 }
 
 func (s books) parked(query, partner string, more ...any) ([]ledger.Parked, error) {
@@ -177,7 +213,7 @@ func (s books) parked(query, partner string, more ...any) ([]ledger.Parked, erro
 	p := ledger.Parked{Partner: partner}
 	var when int64
 	err := s.tx.rows(query, append([]any{partner}, more...),
-		func() []any { return []any{&p.Subject, &p.Seq, &p.Reason, &when} },
+		func() []any { return []any{&p.Subject, &p.Life, &p.Seq, &p.Reason, &when} },
 		func() error { p.At = at(when); all = append(all, p); return nil })
 	return all, err
 }

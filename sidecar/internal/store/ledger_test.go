@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const them = "https://them.example"
@@ -26,9 +27,14 @@ func withPartner(t *testing.T, s *store.Store) {
 }
 
 func advance(tx *store.Tx, dir ledger.Direction, subject string) (ledger.Entry, error) {
-	return tx.Ledger().Advance(them, dir, func(seq int64, prev [32]byte) (ledger.Entry, error) {
-		return entryOf(seq, prev, subject), nil
+	all, err := tx.Ledger().Advance(them, dir, func(after ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+		after.Seq++
+		return []ledger.Entry{entryOf(after, prev, subject)}, nil
 	})
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	return all[0], nil
 }
 
 func TestLedgerIsOneChain(t *testing.T) {
@@ -59,16 +65,16 @@ func TestLedgerIsOneChain(t *testing.T) {
 			t.Fatalf("the chain is broken: %+v, %+v", one, two)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Entry{one, two}, must(tx.Ledger().Entries(them, ledger.Own, 0, 10))); diff != "" {
+			if diff := cmp.Diff([]ledger.Entry{one, two}, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, 10))); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff([]ledger.Entry{two}, must(tx.Ledger().Entries(them, ledger.Own, 1, 10))); diff != "" {
+			if diff := cmp.Diff([]ledger.Entry{two}, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{Seq: 1}, 10))); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(two, must(tx.Ledger().Entry(them, ledger.Own, 2))); diff != "" {
+			if diff := cmp.Diff(two, must(tx.Ledger().Entry(them, ledger.Own, ledger.Position{Seq: 2}))); diff != "" {
 				t.Error(diff)
 			}
-			_, err := tx.Ledger().Entry(them, ledger.Own, 3)
+			_, err := tx.Ledger().Entry(them, ledger.Own, ledger.Position{Seq: 3})
 			wantKind(t, err, fault.NotFound, "ledger_entry_not_found")
 			return nil
 		})
@@ -80,10 +86,11 @@ func TestLedgerIsOneChain(t *testing.T) {
 		}
 		for name, spoil := range bad {
 			err := s.Do(t.Context(), func(tx *store.Tx) error {
-				_, err := tx.Ledger().Advance(them, ledger.Own, func(seq int64, prev [32]byte) (ledger.Entry, error) {
-					e := entryOf(seq, prev, "x")
+				_, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+					after.Seq++
+					e := entryOf(after, prev, "x")
 					spoil(&e)
-					return e, nil
+					return []ledger.Entry{e}, nil
 				})
 				return err
 			})
@@ -92,7 +99,7 @@ func TestLedgerIsOneChain(t *testing.T) {
 			}
 		}
 		err := s.Do(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Ledger().Advance(them, ledger.Own, func(int64, [32]byte) (ledger.Entry, error) { return ledger.Entry{}, errStop })
+			_, err := tx.Ledger().Advance(them, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) { return nil, errStop })
 			return err
 		})
 		if !errors.Is(err, errStop) {
@@ -107,24 +114,157 @@ func TestLedgerIsOneChain(t *testing.T) {
 	})
 }
 
+func TestSeveralEntriesAreOneWrite(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		want := []ledger.Entry{}
+		prev := sha256.Sum256([]byte("partnership"))
+		// All ways to cut a list into the statements that there are, and one that is empty.
+		for _, n := range []int{0, 1, 2, 3, 4, 5, 15, 16, 17, 70} {
+			do(t, s, func(tx *store.Tx) error {
+				got, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, last [32]byte) ([]ledger.Entry, error) {
+					if after.Seq != int64(len(want)) || last != prev {
+						t.Errorf("asked to follow %s", after)
+					}
+					var all []ledger.Entry
+					for range n {
+						after.Seq++
+						e := entryOf(after, last, "subject")
+						all, last = append(all, e), e.Hash
+					}
+					return all, nil
+				})
+				if len(got) != n {
+					t.Errorf("%d of %d entries", len(got), n)
+				}
+				if n > 0 {
+					want, prev = append(want, got...), got[n-1].Hash
+				}
+				return err
+			})
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff(want, must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, 1000))); diff != "" {
+				t.Error(diff)
+			}
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seq != int64(len(want)) || h.Hash != prev {
+				t.Errorf("head %+v", h)
+			}
+			return nil
+		})
+		// One that does not follow takes the others with it.
+		err := s.Do(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Ledger().Advance(them, ledger.Own, func(after ledger.Position, last [32]byte) ([]ledger.Entry, error) {
+				one := entryOf(ledger.Position{Seq: after.Seq + 1}, last, "a")
+				return []ledger.Entry{one, entryOf(ledger.Position{Seq: after.Seq + 3}, one.Hash, "b")}, nil
+			})
+			return err
+		})
+		if err == nil {
+			t.Error("a gap was stored")
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seq != int64(len(want)) {
+				t.Errorf("head %+v", h)
+			}
+			return nil
+		})
+	})
+}
+
+func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		view(t, s, func(tx *store.Tx) error {
+			if b := must(tx.Ledger().Books(them)); b.State != ledger.Level || b.Partner != them || b.Version != 0 {
+				t.Errorf("books are %+v", b)
+			}
+			return nil
+		})
+		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Evidence: []byte("proof")}
+		woken.take()
+		do(t, s, func(tx *store.Tx) (err error) { want, err = tx.Ledger().PutBooks(want); return err })
+		if diff := cmp.Diff([]string{"partner"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff(want, must(tx.Ledger().Books(them))); diff != "" {
+				t.Error(diff)
+			}
+			if state := must(tx.Ledger().Standing(them)); state != ledger.Forked {
+				t.Errorf("they stand %s", state)
+			}
+			return nil
+		})
+		for _, version := range []int64{0, want.Version + 1} {
+			late := want
+			late.Version = version
+			err := s.Do(t.Context(), func(tx *store.Tx) error { _, err := tx.Ledger().PutBooks(late); return err })
+			if !errors.Is(err, unit.ErrStale) {
+				t.Errorf("version %d over %d: %v", version, want.Version, err)
+			}
+		}
+	})
+}
+
+func TestTheTickIsComparedAndSwapped(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		set := func(from, to int64) error {
+			return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetTick(from, to) })
+		}
+		stands := func(want int64) {
+			t.Helper()
+			view(t, s, func(tx *store.Tx) error {
+				if got := must(tx.Ledger().Tick()); got != want {
+					t.Errorf("the tick is %d, want %d", got, want)
+				}
+				return nil
+			})
+		}
+		stands(0)
+		woken.take()
+		must(0, set(0, 1))
+		must(0, set(1, 500))
+		if err := set(1, 2); !errors.Is(err, unit.ErrStale) {
+			t.Errorf("a tick that is another: %v", err)
+		}
+		stands(500)
+		if topics := woken.take(); len(topics) != 0 {
+			t.Errorf("woke %v", topics)
+		}
+		var won atomic.Int64
+		together(8, func(int) {
+			if set(500, 501) == nil {
+				won.Add(1)
+			}
+		})
+		if won.Load() != 1 {
+			t.Errorf("%d of 8 replicas moved it", won.Load())
+		}
+		stands(501)
+	})
+}
+
 func TestCheckpointsOnlyGoForward(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		withPartner(t, s)
 		do(t, s, func(tx *store.Tx) error {
 			must(advance(tx, ledger.Theirs, "a"))
-			must(0, tx.Ledger().SetCheckpoint(them, 1, "checkpoint 1"))
-			must(0, tx.Ledger().SetSeen(them, 5, "seen 5"))
-			return tx.Ledger().SetSeen(them, 4, "seen 4")
+			must(0, tx.Ledger().SetCheckpoint(them, ledger.Checkpoint{Seq: 1, Tick: 3}, "checkpoint 1"))
+			must(0, tx.Ledger().SetSeen(them, ledger.Checkpoint{Seq: 5, Tick: 2}, "seen 5"))
+			return tx.Ledger().SetSeen(them, ledger.Checkpoint{Seq: 4, Tick: 9}, "seen 4")
 		})
-		if err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(them, 7, "ahead") }); err == nil {
+		if err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(them, ledger.Checkpoint{Seq: 7}, "ahead") }); err == nil {
 			t.Error("a checkpoint beyond our copy was stored")
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 {
+			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 || h.Tick != 3 {
 				t.Errorf("theirs: %+v", h)
 			}
-			if h := must(tx.Ledger().Head(them, ledger.Own)); h.SeenSeq != 5 || h.SeenCheckpoint != "seen 5" || h.Seq != 0 {
+			if h := must(tx.Ledger().Head(them, ledger.Own)); h.Seen.Seq != 5 || h.Tick != 2 || h.SeenCheckpoint != "seen 5" || h.Seq != 0 {
 				t.Errorf("own: %+v", h)
 			}
 			return nil
@@ -153,7 +293,7 @@ func TestParkedEntries(t *testing.T) {
 			}
 			return nil
 		})
-		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", 3) })
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", ledger.Position{Seq: 3}) })
 		view(t, s, func(tx *store.Tx) error {
 			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
 				t.Error(diff)
@@ -182,7 +322,7 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 				default:
 				}
 				err := s.View(t.Context(), func(tx *store.Tx) error {
-					entries, err := tx.Ledger().Entries(them, ledger.Own, cursor, 50)
+					entries, err := tx.Ledger().Entries(them, ledger.Own, ledger.Position{Seq: cursor}, 50)
 					for _, e := range entries {
 						if e.Seq != cursor+1 {
 							return fmt.Errorf("read %d after %d", e.Seq, cursor)
@@ -221,7 +361,7 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			all := must(tx.Ledger().Entries(them, ledger.Own, 0, writers*each))
+			all := must(tx.Ledger().Entries(them, ledger.Own, ledger.Position{}, writers*each))
 			prev := sha256.Sum256([]byte("partnership"))
 			for i, e := range all {
 				if e.Seq != int64(i+1) || e.Prev != prev {

@@ -88,6 +88,7 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.Roles = roleNames(m.Roles)
 	rec.State = string(m.State)
 	rec.BusinessKey, rec.Thumbprint, rec.NextKeyDigest = m.BusinessKey, m.Thumbprint, m.NextKeyDigest
+	rec.Documents = m.Documents
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
 	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
@@ -123,7 +124,7 @@ func partnerOf(rec *storepb.Partner, version int64) member.Partner {
 		Name: rec.Name, LegalName: rec.LegalName, Country: rec.Country,
 		RegistrationID: rec.RegistrationId, Contact: rec.Contact,
 		State:       member.State(rec.State),
-		BusinessKey: rec.BusinessKey, Thumbprint: rec.Thumbprint, NextKeyDigest: rec.NextKeyDigest,
+		BusinessKey: rec.BusinessKey, Thumbprint: rec.Thumbprint, NextKeyDigest: rec.NextKeyDigest, Documents: rec.Documents,
 		SealingKey: rec.SealingKey, Proposal: rec.Proposal,
 		Refusal: rec.Refusal, RefusedUntil: at(rec.RefusedUntil),
 		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt),

@@ -74,7 +74,7 @@ func fullPartner() member.Partner {
 		Origin: "https://sidecar.nordkube.example", PartnershipID: "p-1", Name: "NordKube", LegalName: "NordKube AS",
 		Country: "NO", RegistrationID: "NO 915 000 000", Contact: "partner@nordkube.example",
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
-		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", SealingKey: []byte(`{"kty":"EC","x":"1"}`),
+		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", Documents: []string{"hanse-order/1"}, SealingKey: []byte(`{"kty":"EC","x":"1"}`),
 		Proposal: "a.b.c", Refusal: "why", RefusedUntil: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start.Add(time.Second),
 		Changes: &member.Changes{
 			Facts: member.Facts{Name: "Nord", LegalName: "Nord AS", Country: "SE", RegistrationID: "SE 1", Contact: "new@nordkube.example"},
@@ -117,7 +117,7 @@ func smallOrder(id string) retail.Order {
 
 func fullResale() resale.Order {
 	return resale.Order{
-		Item: fullItem(), Partner: "https://r.example", ID: "c-1", DecisionSeq: 9, PlacedAt: start, UpdatedAt: start,
+		Item: fullItem(), Partner: "https://r.example", ID: "c-1", PlacedAt: start, UpdatedAt: start,
 	}
 }
 
@@ -583,11 +583,11 @@ func TestAPartnerGoesWithWhatItOffered(t *testing.T) {
 	})
 }
 
-func entryOf(seq int64, prev [32]byte, subject string) ledger.Entry {
+func entryOf(at ledger.Position, prev [32]byte, subject string) ledger.Entry {
 	hash := prev
-	hash[0], hash[1] = byte(seq), byte(seq>>8)|1
+	hash[0], hash[1] = byte(at.Seq), byte(at.Seq>>8)|1
 	return ledger.Entry{
-		Seq: seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
-		Bytes: []byte(fmt.Sprintf(`{"seq":%d}`, seq)),
+		Life: at.Life, Seq: at.Seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
+		Bytes: []byte(fmt.Sprintf(`{"seq":%d}`, at.Seq)),
 	}
 }

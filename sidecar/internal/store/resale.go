@@ -73,7 +73,7 @@ func (s resaleOrders) Count() (map[order.State]int64, time.Time, error) {
 }
 
 func fillResale(rec *storepb.ResaleOrder, o resale.Order) {
-	rec.Partner, rec.Id, rec.DecisionSeq = o.Partner, o.ID, o.DecisionSeq
+	rec.Partner, rec.Id = o.Partner, o.ID
 	rec.PlacedAt, rec.UpdatedAt = ns(o.PlacedAt), ns(o.UpdatedAt)
 	if rec.Item == nil {
 		rec.Item = &storepb.OrderItem{}
@@ -83,7 +83,7 @@ func fillResale(rec *storepb.ResaleOrder, o resale.Order) {
 
 func resaleOf(rec *storepb.ResaleOrder, version int64) resale.Order {
 	return resale.Order{
-		Item: itemOf(rec.Item), Partner: rec.Partner, ID: rec.Id, DecisionSeq: rec.DecisionSeq,
+		Item: itemOf(rec.Item), Partner: rec.Partner, ID: rec.Id,
 		PlacedAt: at(rec.PlacedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,
 	}
 }

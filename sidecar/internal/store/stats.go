@@ -9,6 +9,8 @@ import (
 type Stats struct {
 	// Commits is the number of durable commits; Closures the number of closures in them.
 	Commits, Closures int64
+	// Statements is the number of statements that closures ran; what begins and ends a transaction is not among them.
+	Statements int64
 	// Failed counts Do and Bulk calls that answered an error.
 	Failed int64
 	// Retries counts closures that ran again after a serialization failure or a deadlock.
@@ -18,7 +20,7 @@ type Stats struct {
 }
 
 type stats struct {
-	commits, closures, failed, retries, commitNanos atomic.Int64
+	commits, closures, statements, failed, retries, commitNanos atomic.Int64
 	// told hears of each commit; nil is nobody.
 	told func(closures int, took time.Duration)
 }
@@ -37,6 +39,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		Commits:       s.stats.commits.Load(),
 		Closures:      s.stats.closures.Load(),
+		Statements:    s.stats.statements.Load(),
 		Failed:        s.stats.failed.Load(),
 		Retries:       s.stats.retries.Load(),
 		CommitSeconds: time.Duration(s.stats.commitNanos.Load()).Seconds(),

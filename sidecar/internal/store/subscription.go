@@ -114,6 +114,7 @@ func fillSubscription(rec *storepb.Subscription, u subscription.Subscription) {
 	rec.Before, rec.Price = string(u.Before), fillLine(rec.Price, u.Price)
 	rec.Adapter, rec.Binding = u.Adapter, u.Binding
 	rec.AccessDigest, rec.AccessReady = u.AccessDigest, u.AccessReady
+	rec.Receipt, rec.ReceiptDigest = u.Receipt, u.ReceiptDigest
 	rec.ActiveSince, rec.EndedAt = ns(u.ActiveSince), ns(u.EndedAt)
 	rec.CreatedAt, rec.UpdatedAt = ns(u.CreatedAt), ns(u.UpdatedAt)
 }
@@ -126,6 +127,7 @@ func subscriptionOf(rec *storepb.Subscription, version int64) subscription.Subsc
 		Revision: rec.Revision, ListingID: rec.ListingId, Name: rec.Name, Quantity: rec.Quantity,
 		State: subscription.State(rec.State), Before: subscription.State(rec.Before), Price: lineOf(rec.Price),
 		Adapter: rec.Adapter, Binding: rec.Binding, AccessDigest: rec.AccessDigest, AccessReady: rec.AccessReady,
+		Receipt: rec.Receipt, ReceiptDigest: rec.ReceiptDigest,
 		ActiveSince: at(rec.ActiveSince), EndedAt: at(rec.EndedAt),
 		CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -61,6 +62,7 @@ func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
 func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
 func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
 func (tx *Tx) Portals() portal.Store             { return portals{tx} }
+func (tx *Tx) Decisions() exchange.Store         { return decisions{tx} }
 func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }
 
 // wake publishes the topic after the commit, once however often it is woken. A rollback drops it.
@@ -108,6 +110,7 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if tx.failed != nil {
 		return 0, tx.failed
 	}
+	tx.s.stats.statements.Add(1)
 	n, err := tx.on.exec(tx.ctx, query, args)
 	if err != nil {
 		return 0, tx.fail(query, err)
@@ -123,6 +126,7 @@ func (tx *Tx) rows(query string, args []any, dest func() []any, use func() error
 	if tx.failed != nil {
 		return tx.failed
 	}
+	tx.s.stats.statements.Add(1)
 	found, err := tx.on.query(tx.ctx, query, args)
 	if err != nil {
 		return tx.fail(query, err)

@@ -2,12 +2,11 @@ package subscription
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -49,10 +48,9 @@ type Tx interface {
 	Jobs() job.Store
 }
 
-// Link reads and confirms access data at the supplier.
+// Link reads access data at the supplier.
 type Link interface {
 	AccessData(ctx context.Context, partner, agreementID, subscriptionID string) (jwe string, err error)
-	ConfirmAccess(ctx context.Context, partner, agreementID, document string) error
 }
 
 // Opener opens what was sealed to us.
@@ -73,22 +71,16 @@ const reasonGone = "access_data_gone"
 
 // Service reads subscriptions and moves access data.
 type Service struct {
-	Self   string
-	Work   unit.Work[Tx]
-	Link   Link
+	Self string
+	Work unit.Work[Tx]
+	Link Link
+	// Outbox sends receipts at once; nil leaves them to the jobs.
+	Outbox dispatch.Outbox
 	Book   *ledger.Book
 	Signer signed.Signer
 	Opener Opener
 	Now    func() time.Time
 	Fail   *failpoint.Points
-}
-
-// receipt is the payload of a hanse-access-receipt+jwt.
-type receipt struct {
-	Issuer       string `json:"iss"`
-	Audience     string `json:"aud"`
-	Subscription string `json:"subscription"`
-	AccessSHA256 string `json:"access_sha256"`
 }
 
 // Get reads a portal's subscription; with a customer, only that customer's. fault.NotFound.
@@ -150,7 +142,7 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 		return nil, err
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil {
+	if err := signed.Decode(plain, &data); err != nil {
 		return nil, fmt.Errorf("reveal access data of %s: %w", id, err)
 	}
 	for i, f := range data.Fields {
@@ -189,57 +181,44 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		return &job.ParkError{Err: fmt.Errorf("open access data of %s: %w", sub.ID, err)}
 	}
 	var data AccessData
-	if err := json.Unmarshal(plain, &data); err != nil || data.Subscription != sub.ID {
+	if err := signed.Decode(plain, &data); err != nil {
+		return &job.ParkError{Err: fmt.Errorf("read access data of %s: %w", sub.ID, err)}
+	}
+	if data.Subscription != sub.ID {
 		return &job.ParkError{Err: errors.New("the access data are for another subscription")}
 	}
+	receipt, digest, err := s.receipt(sub)
+	if err != nil {
+		return err
+	}
+	send := dispatch.Sender{Outbox: s.Outbox}
+	s.Fail.Hit("retail.access.before_commit")
 	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
+		send.Begin()
 		have, err := tx.Subscriptions().Get(RetailKey(sub.ID))
 		if err != nil || have.AccessReady || have.State.Ended() {
 			return err
 		}
-		have.AccessReady, have.UpdatedAt = true, s.Now()
+		if string(have.AccessDigest) != string(sub.AccessDigest) {
+			return unit.ErrStale // others are there now, and this job fetches them when it runs again
+		}
+		have.AccessReady, have.Receipt, have.ReceiptDigest, have.UpdatedAt = true, receipt, digest, s.Now()
 		if err := tx.Subscriptions().PutSecret(RetailKey(sub.ID), SecretAccess, plain); err != nil {
 			return err
 		}
 		if _, err := tx.Subscriptions().Put(have); err != nil {
 			return err
 		}
-		if _, err := s.Book.Append(tx, sub.Partner, ledger.AccessConfirmed, sub.ID, map[string]string{
-			"subscription": sub.ID, "access_sha256": string(sub.AccessDigest),
-		}); err != nil {
+		if _, err := s.Book.Append(tx, sub.Partner, ledger.AccessConfirmed, sub.ID, have.confirmation()); err != nil {
 			return err
 		}
-		return tx.Jobs().At(JobAccessConfirm, sub.ID, sub.Partner, s.Now())
+		return send.Add(tx, have.confirming(), have.receiptDocument(), s.Now())
 	})
 	if errors.Is(err, job.ErrFinished) {
 		s.Fail.Hit("retail.access.after_commit")
+		send.Send()
 	}
 	return err
-}
-
-// SendConfirmation is the handler of JobAccessConfirm.
-func (s *Service) SendConfirmation(ctx context.Context, j job.Job) error {
-	var sub Subscription
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		sub, err = tx.Subscriptions().Get(RetailKey(j.Key))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := json.Marshal(receipt{Issuer: s.Self, Audience: sub.Partner, Subscription: sub.ID, AccessSHA256: string(sub.AccessDigest)})
-	if err != nil {
-		return err
-	}
-	document, err := s.Signer.Sign(keys.Business, signed.AccessReceipt, payload)
-	if err != nil {
-		return err
-	}
-	if err := s.Link.ConfirmAccess(ctx, sub.Partner, sub.AgreementID, document); err != nil {
-		return job.Decided(fmt.Errorf("confirm access data of %s: %w", sub.ID, err))
-	}
-	s.Fail.Hit("retail.access.after_confirm")
-	return nil
 }
 
 // SealedAccess reads the sealed access data for the partner whose subscription it is. fault.NotFound once confirmed.
@@ -258,44 +237,6 @@ func (s *Service) SealedAccess(ctx context.Context, partner, agreementID, id str
 	})
 	s.Fail.Hit("resale.access.before_send")
 	return string(jwe), err
-}
-
-// ConfirmAccess takes the reseller's receipt and deletes our copy; repeating it changes nothing.
-func (s *Service) ConfirmAccess(ctx context.Context, caller, agreementID, document string) error {
-	var partner member.Partner
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		partner, err = tx.Partners().Get(caller)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := signed.Open(document, signed.AccessReceipt, partner.BusinessKey)
-	if err != nil {
-		return err
-	}
-	var r receipt
-	if err := signed.Decode(payload, &r); err != nil {
-		return err
-	}
-	if r.Issuer != caller || r.Audience != s.Self {
-		return fault.New(fault.Denied, "document_parties", "the receipt is between other parties")
-	}
-	s.Fail.Hit("resale.confirm.before_commit")
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		sub, err := resold(tx, caller, agreementID, r.Subscription)
-		if err != nil {
-			return err
-		}
-		if string(sub.AccessDigest) != r.AccessSHA256 {
-			return fault.New(fault.Conflict, "access_digest", "the receipt is for other access data")
-		}
-		return tx.Subscriptions().DeleteSecret(sub.Key(), SecretSealed)
-	})
-	if err == nil {
-		s.Fail.Hit("resale.confirm.after_commit")
-	}
-	return err
 }
 
 // resold proves that a subscription of ours is the partner's under the agreement.

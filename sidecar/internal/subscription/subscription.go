@@ -61,11 +61,14 @@ type Subscription struct {
 	AccessDigest []byte
 	// AccessReady: the retail side has opened and kept the access data.
 	AccessReady bool
-	ActiveSince time.Time
-	EndedAt     time.Time
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Version     int64
+	// Receipt is what tells the supplier so (compact JWS), on the retail side; ReceiptDigest the SHA-256 of its payload.
+	Receipt       string
+	ReceiptDigest []byte
+	ActiveSince   time.Time
+	EndedAt       time.Time
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	Version       int64
 }
 
 // Key names the record.

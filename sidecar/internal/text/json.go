@@ -1,14 +1,10 @@
 package text
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Limits of a JSON text from outside. Zero allows nothing.
@@ -24,101 +20,73 @@ const (
 	maxExponent = 400
 )
 
-// What callers tell apart of why a JSON text is refused. Each is a part of the message that wraps it.
-var (
-	// ErrTwice: a name stands twice in one object.
-	ErrTwice = errors.New("stands twice in one object")
-	// ErrTooDeep: more objects and arrays in each other than Limits.Depth.
-	ErrTooDeep = errors.New("nested deeper")
-)
-
-// DecodeJSON reads one JSON value within limits. Numbers stay json.Number; names that stand twice, text after the value
-// and invalid UTF-8 are refused, since two readers might see two things in them: who checks takes the first, who acts the
-// last. Errors: ErrTwice and ErrTooDeep, wrapped; others say what else is wrong. All are safe to show to who sent the text.
+// DecodeJSON reads one JSON value within limits. Numbers stay json.Number. The value is I-JSON (RFC 7493): see Tokens. Errors:
+// ErrTwice and ErrTooDeep, wrapped; others say what else is wrong. All are safe to show to who sent the text.
 func DecodeJSON(raw []byte, lim Limits) (any, error) {
-	r := newReader(raw, lim)
-	r.keep = true
-	return r.read(raw)
+	return (&reader{lim: lim, keep: true}).read(raw)
 }
 
 // CheckJSON is DecodeJSON without the value, for callers who hand on bytes whose number they have bounded. Numbers are not
 // looked at: the decoder that comes after knows how large one may be.
 func CheckJSON(raw []byte, depth int) error {
-	_, err := newReader(raw, Limits{Bytes: len(raw), Depth: depth, Values: len(raw)}).read(raw)
+	_, err := (&reader{lim: Limits{Bytes: len(raw), Depth: depth, Values: len(raw)}}).read(raw)
 	return err
 }
 
 type reader struct {
-	dec    *json.Decoder
+	tokens *Tokens
 	lim    Limits
 	values int
-	// keep makes the value; without it only names are kept, which must not stand twice.
+	// keep makes the value.
 	keep bool
-}
-
-func newReader(raw []byte, lim Limits) *reader {
-	r := &reader{dec: json.NewDecoder(bytes.NewReader(raw)), lim: lim}
-	r.dec.UseNumber()
-	return r
 }
 
 func (r *reader) read(raw []byte) (any, error) {
 	if len(raw) > r.lim.Bytes {
 		return nil, fmt.Errorf("%d bytes are more than %d", len(raw), r.lim.Bytes)
 	}
-	if !utf8.Valid(raw) {
-		return nil, errors.New("not valid UTF-8")
-	}
-	v, err := r.value(0)
+	r.tokens = NewTokens(raw, r.lim.Depth)
+	tok, err := r.tokens.Next()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("text after the JSON value at byte %d", r.dec.InputOffset())
-	}
-	return v, nil
-}
-
-func (r *reader) token() (json.Token, error) {
-	tok, err := r.dec.Token()
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return nil, fmt.Errorf("not valid JSON near byte %d: %w", r.dec.InputOffset(), err)
-	}
-	return tok, nil
-}
-
-func (r *reader) value(depth int) (any, error) {
-	tok, err := r.token()
+	v, err := r.value(tok)
 	if err != nil {
 		return nil, err
 	}
+	return v, r.tokens.End()
+}
+
+func (r *reader) value(tok Token) (any, error) {
 	if r.values++; r.values > r.lim.Values {
 		return nil, fmt.Errorf("more than %d values", r.lim.Values)
 	}
-	switch t := tok.(type) {
-	case json.Delim:
-		if depth++; depth > r.lim.Depth {
-			return nil, fmt.Errorf("%w than %d", ErrTooDeep, r.lim.Depth)
+	switch tok.Kind {
+	case '[':
+		return r.array()
+	case '{':
+		return r.object()
+	case '0':
+		if !r.keep {
+			return nil, nil
 		}
-		if t == '[' {
-			return r.array(depth)
-		}
-		return r.object(depth)
-	case json.Number:
-		if r.keep {
-			return t, checkNumber(t.String())
-		}
+		return json.Number(tok.Text), checkNumber(tok.Text)
+	case '"':
+		return tok.Text, nil
+	case 't', 'f':
+		return tok.Kind == 't', nil
 	}
-	return tok, nil
+	return nil, nil
 }
 
-func (r *reader) array(depth int) (any, error) {
+func (r *reader) array() (any, error) {
 	list := []any{}
-	for r.dec.More() {
-		v, err := r.value(depth)
+	for {
+		tok, err := r.tokens.Next()
+		if err != nil || tok.Kind == ']' {
+			return list, err
+		}
+		v, err := r.value(tok)
 		if err != nil {
 			return nil, err
 		}
@@ -126,32 +94,27 @@ func (r *reader) array(depth int) (any, error) {
 			list = append(list, v)
 		}
 	}
-	_, err := r.token()
-	return list, err
 }
 
-func (r *reader) object(depth int) (any, error) {
+func (r *reader) object() (any, error) {
 	obj := map[string]any{}
-	for r.dec.More() {
-		tok, err := r.token()
+	for {
+		tok, err := r.tokens.Next()
+		if err != nil || tok.Kind == '}' {
+			return obj, err
+		}
+		name := tok.Text
+		if tok, err = r.tokens.Next(); err != nil {
+			return nil, err
+		}
+		v, err := r.value(tok)
 		if err != nil {
 			return nil, err
 		}
-		name, _ := tok.(string)
-		if _, twice := obj[name]; twice {
-			return nil, fmt.Errorf("name %q %w", Shorten(name), ErrTwice)
+		if r.keep {
+			obj[name] = v
 		}
-		v, err := r.value(depth)
-		if err != nil {
-			return nil, err
-		}
-		if !r.keep {
-			v = nil
-		}
-		obj[name] = v
 	}
-	_, err := r.token()
-	return obj, err
 }
 
 func checkNumber(s string) error {

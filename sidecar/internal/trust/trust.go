@@ -28,10 +28,12 @@ const Protocol = "1"
 
 // MemberDocument is the payload of /.well-known/hanse-member.
 type MemberDocument struct {
-	Issuer         string   `json:"iss"`
-	IssuedAt       int64    `json:"iat"`
-	ExpiresAt      int64    `json:"exp"`
-	Versions       []string `json:"versions"`
+	Issuer    string   `json:"iss"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	Versions  []string `json:"versions"`
+	// Documents are the versions of business documents that the member reads; it is sent no other.
+	Documents      []string `json:"documents,omitempty"`
 	Name           string   `json:"name"`
 	LegalName      string   `json:"legal_name"`
 	Country        string   `json:"country"`
@@ -97,8 +99,8 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 		return Info{}, memberFault("its member document is not signed by a business key that it publishes", err)
 	}
 	var doc MemberDocument
-	if err := json.Unmarshal(payload, &doc); err != nil {
-		return Info{}, memberFault("its member document cannot be read", err)
+	if err := signed.DecodeOpen(payload, &doc); err != nil {
+		return Info{}, memberFault("its member document cannot be read: "+causeOf(err), nil)
 	}
 	_, business, err := publicJWK(businessKeys, thumbprint)
 	if err != nil {
@@ -169,6 +171,12 @@ func publicJWK(set []jose.JSONWebKey, thumbprint string) (jose.JSONWebKey, []byt
 func seals(k jose.JSONWebKey) bool {
 	public, ok := k.Key.(*ecdsa.PublicKey)
 	return ok && public.Curve == elliptic.P256() && k.Use != "sig" && (k.Algorithm == "" || strings.HasPrefix(k.Algorithm, string(jose.ECDH_ES)))
+}
+
+func causeOf(err error) string {
+	var f *fault.Error
+	errors.As(err, &f)
+	return f.Cause
 }
 
 func memberFault(cause string, err error) error {

@@ -67,7 +67,7 @@ func TestVerifyMember(t *testing.T) {
 		return shown{
 			document: trust.MemberDocument{
 				Issuer: origin, IssuedAt: noon.Unix(), ExpiresAt: noon.Add(time.Hour).Unix(), Versions: []string{"0", trust.Protocol},
-				Name: "Member", BusinessKey: own.CurrentKID(keys.Business), NextKeyDigest: own.NextDigest(), SealingKey: own.CurrentKID(keys.Sealing),
+				Name: "Member", Roles: []string{"supplier"}, BusinessKey: own.CurrentKID(keys.Business), NextKeyDigest: own.NextDigest(), SealingKey: own.CurrentKID(keys.Sealing),
 			},
 			signer: own, purpose: keys.Business, typ: signed.Member,
 			published: trust.KeysDocument{Business: own.PublicJWKS(keys.Business), Sealing: own.PublicJWKS(keys.Sealing)},
@@ -159,7 +159,7 @@ func TestVerifyMember(t *testing.T) {
 		{"names another business key", func(s *shown) { s.document.BusinessKey = other.CurrentKID(keys.Business) }, "names another business key"},
 		{"names no business key", func(s *shown) { s.document.BusinessKey = "" }, "names another business key"},
 		{"an unknown protocol version", func(s *shown) { s.document.Versions = []string{"2", "11"} }, "protocol versions"},
-		{"no protocol version", func(s *shown) { s.document.Versions = nil }, "protocol versions"},
+		{"no protocol version", func(s *shown) { s.document.Versions = []string{} }, "protocol versions"},
 		{"no name", func(s *shown) { s.document.Name = "" }, "name in its member document"},
 		{"a name of blanks", func(s *shown) { s.document.Name = " \u00a0\u200b" }, "name in its member document"},
 		{"a legal name of fillers", func(s *shown) { s.document.LegalName = "\u3164" }, "legal_name in its member document"},
@@ -259,7 +259,9 @@ func TestVerifyMember(t *testing.T) {
 			s.document.NextKeyDigest = other.CurrentKID(keys.Business)
 		}, nextShown},
 		{"a payload that is no object", func(s *shown) { s.payload = []byte(`[]`) }, "cannot be read"},
-		{"a payload that is null", func(s *shown) { s.payload = []byte(`null`) }, "speaks for"},
+		{"a payload that is null", func(s *shown) { s.payload = []byte(`null`) }, "is null where an object belongs"},
+		{"a member twice", func(s *shown) { s.payload = []byte(`{"iss":"` + origin + `","iss":"` + origin + `"}`) }, "stands twice"},
+		{"a member missing", func(s *shown) { s.payload = []byte(`{"iss":"` + origin + `"}`) }, "iat is missing"},
 		{"a payload that is no JSON", func(s *shown) { s.payload = []byte(`{`) }, "cannot be read"},
 		{"a changed payload", func(s *shown) { s.jws = func(jws string) string { return flip(jws, strings.IndexByte(jws, '.')+20) } }, unsigned},
 		{"a changed signature", func(s *shown) { s.jws = func(jws string) string { return flip(jws, len(jws)-20) } }, unsigned},

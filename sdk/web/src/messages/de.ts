@@ -19,7 +19,9 @@ export const de: Messages = {
   "error.reason.listing_not_orderable": "Dieses Angebot kann gerade nicht bestellt werden.",
   "error.reason.listing_changed": "Das Angebot hat sich geändert, seit Sie diese Seite geöffnet haben. Bitte sehen Sie es sich noch einmal an.",
   "error.reason.order_not_found": "Diese Bestellung gibt es in Ihrem Konto nicht.",
+  "error.reason.order_ended": "Diese Bestellung ist schon abgeschlossen.",
   "error.reason.order_id_conflict": "Diese Bestellung wurde schon aufgegeben, mit anderem Inhalt.",
+  "error.reason.order_not_cancellable": "Diese Bestellung ist zu weit, um noch storniert zu werden.",
   "error.reason.subscription_not_found": "Diesen Dienst gibt es in Ihrem Konto nicht.",
   "error.reason.subscription_ended": "Dieser Dienst ist schon beendet.",
   "error.reason.subscription_state": "Dieser Dienst wird gerade geändert. Bitte versuchen Sie es danach noch einmal.",
@@ -254,6 +256,7 @@ export const de: Messages = {
   "order.reason.provisioning_permanent": "Der Dienst konnte nicht bereitgestellt werden. Es wird nichts berechnet.",
   "order.reason.provisioning_invalid_input": "Die Angaben passen nicht zu dem Dienst. Es wird nichts berechnet.",
   "order.reason.order_check": "Die Bestellung muss von Hand geprüft werden. Danach geht es weiter.",
+  "order.reason.too_late": "Die Bestellung konnte nicht mehr storniert werden, weil die Arbeit daran schon begonnen hatte. Sie läuft weiter.",
   "order.reason.platform_unreachable": "Die Bestellung wartet, bis die Plattform erreichbar ist, und geht von selbst weiter.",
   "order.reason.order_refused": "Die Bestellung konnte nicht ausgeführt werden. Es wird nichts berechnet.",
 

@@ -18,7 +18,9 @@ export const en = {
   "error.reason.listing_not_orderable": "This offer cannot be ordered at the moment.",
   "error.reason.listing_changed": "The offer has changed since you opened this page. Please look at it again.",
   "error.reason.order_not_found": "There is no such order in your account.",
+  "error.reason.order_ended": "This order has ended already.",
   "error.reason.order_id_conflict": "This order has been placed already, with other content.",
+  "error.reason.order_not_cancellable": "Work on this order has gone too far for it to be cancelled.",
   "error.reason.subscription_not_found": "There is no such service in your account.",
   "error.reason.subscription_ended": "This service has ended already.",
   "error.reason.subscription_state": "This service is being changed at the moment. Please try again when that is done.",
@@ -254,6 +256,7 @@ export const en = {
   "order.reason.provisioning_permanent": "The service could not be provided. Nothing is charged.",
   "order.reason.provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
   "order.reason.order_check": "The order needs a check by hand. It goes on when that is done.",
+  "order.reason.too_late": "The order could not be cancelled any more, because work on it had begun. It goes on.",
   "order.reason.platform_unreachable": "The order waits for the platform to become reachable and goes on by itself.",
   "order.reason.order_refused": "The order could not be carried out. Nothing is charged.",
 

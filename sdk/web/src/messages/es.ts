@@ -19,7 +19,9 @@ export const es: Messages = {
   "error.reason.listing_not_orderable": "Esta oferta no se puede pedir en este momento.",
   "error.reason.listing_changed": "La oferta ha cambiado desde que abrió esta página. Vuelva a mirarla.",
   "error.reason.order_not_found": "Este pedido no existe en su cuenta.",
+  "error.reason.order_ended": "Este pedido ya ha finalizado.",
   "error.reason.order_id_conflict": "Este pedido ya se ha hecho, con otro contenido.",
+  "error.reason.order_not_cancellable": "Este pedido está demasiado avanzado para cancelarlo.",
   "error.reason.subscription_not_found": "Este servicio no existe en su cuenta.",
   "error.reason.subscription_ended": "Este servicio ya ha finalizado.",
   "error.reason.subscription_state": "Este servicio se está modificando. Inténtelo de nuevo cuando termine.",
@@ -254,6 +256,7 @@ export const es: Messages = {
   "order.reason.provisioning_permanent": "No se ha podido proporcionar el servicio. No se cobra nada.",
   "order.reason.provisioning_invalid_input": "Los datos indicados no encajan con el servicio. No se cobra nada.",
   "order.reason.order_check": "El pedido necesita una comprobación manual. Después continúa.",
+  "order.reason.too_late": "El pedido ya no se pudo cancelar porque el trabajo había comenzado. Continúa.",
   "order.reason.platform_unreachable": "El pedido espera a que la plataforma esté accesible y continúa por sí solo.",
   "order.reason.order_refused": "No se ha podido realizar el pedido. No se cobra nada.",
 

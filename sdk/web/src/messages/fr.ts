@@ -19,7 +19,9 @@ export const fr: Messages = {
   "error.reason.listing_not_orderable": "Cette offre ne peut pas être commandée pour le moment.",
   "error.reason.listing_changed": "L’offre a changé depuis que vous avez ouvert cette page. Veuillez la revoir.",
   "error.reason.order_not_found": "Cette commande n’existe pas dans votre compte.",
+  "error.reason.order_ended": "Cette commande est déjà terminée.",
   "error.reason.order_id_conflict": "Cette commande a déjà été passée, avec un autre contenu.",
+  "error.reason.order_not_cancellable": "Cette commande est trop avancée pour être annulée.",
   "error.reason.subscription_not_found": "Ce service n’existe pas dans votre compte.",
   "error.reason.subscription_ended": "Ce service est déjà terminé.",
   "error.reason.subscription_state": "Ce service est en cours de modification. Veuillez réessayer ensuite.",
@@ -254,6 +256,7 @@ export const fr: Messages = {
   "order.reason.provisioning_permanent": "Le service n’a pas pu être fourni. Rien n’est facturé.",
   "order.reason.provisioning_invalid_input": "Les indications ne conviennent pas au service. Rien n’est facturé.",
   "order.reason.order_check": "La commande doit être vérifiée à la main. Elle se poursuit ensuite.",
+  "order.reason.too_late": "La commande ne pouvait plus être annulée, car son traitement avait commencé. Elle se poursuit.",
   "order.reason.platform_unreachable": "La commande attend que la plateforme soit accessible et se poursuit d’elle-même.",
   "order.reason.order_refused": "La commande n’a pas pu être exécutée. Rien n’est facturé.",
 

@@ -19,7 +19,9 @@ export const it: Messages = {
   "error.reason.listing_not_orderable": "Al momento questa offerta non può essere ordinata.",
   "error.reason.listing_changed": "L’offerta è cambiata da quando hai aperto la pagina. Guardala di nuovo.",
   "error.reason.order_not_found": "Questo ordine non esiste nel tuo account.",
+  "error.reason.order_ended": "Questo ordine è già concluso.",
   "error.reason.order_id_conflict": "Questo ordine è già stato effettuato, con altro contenuto.",
+  "error.reason.order_not_cancellable": "Questo ordine è troppo avanzato per essere annullato.",
   "error.reason.subscription_not_found": "Questo servizio non esiste nel tuo account.",
   "error.reason.subscription_ended": "Questo servizio è già terminato.",
   "error.reason.subscription_state": "Questo servizio è in fase di modifica. Riprova quando è finita.",
@@ -254,6 +256,7 @@ export const it: Messages = {
   "order.reason.provisioning_permanent": "Il servizio non ha potuto essere fornito. Non viene addebitato nulla.",
   "order.reason.provisioning_invalid_input": "I dati indicati non vanno bene per il servizio. Non viene addebitato nulla.",
   "order.reason.order_check": "L’ordine richiede una verifica manuale. Poi prosegue.",
+  "order.reason.too_late": "L’ordine non poteva più essere annullato perché il lavoro era già iniziato. Prosegue.",
   "order.reason.platform_unreachable": "L’ordine attende che la piattaforma sia raggiungibile e prosegue da solo.",
   "order.reason.order_refused": "L’ordine non ha potuto essere eseguito. Non viene addebitato nulla.",
 

@@ -18,7 +18,10 @@ import (
 )
 
 // orderService implements hanse.operator.v1.OrderService.
-type orderService struct{ desk Desk }
+type orderService struct {
+	desk   Desk
+	orders Orders
+}
 
 // ListOrders implements operatorv1connect.OrderServiceHandler.
 func (h *orderService) ListOrders(ctx context.Context, req *connect.Request[operatorv1.ListOrdersRequest]) (*connect.Response[operatorv1.ListOrdersResponse], error) {
@@ -35,6 +38,22 @@ func (h *orderService) ListOrders(ctx context.Context, req *connect.Request[oper
 		}
 	}
 	return connect.NewResponse(&operatorv1.ListOrdersResponse{Orders: out, NextPageToken: next}), nil
+}
+
+// CancelOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) CancelOrder(ctx context.Context, req *connect.Request[operatorv1.CancelOrderRequest]) (*connect.Response[operatorv1.CancelOrderResponse], error) {
+	q := desk.Query{ID: req.Msg.GetId(), Side: desk.Retail, Partner: req.Msg.GetPartner(), Portal: req.Msg.GetPortal()}
+	o, err := h.desk.Order(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := h.orders.Cancel(ctx, o.Portal, "", o.ID); err != nil {
+		return nil, err
+	}
+	if o, err = h.desk.Order(ctx, desk.Query{ID: o.ID, Side: desk.Retail, Portal: o.Portal}); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.CancelOrderResponse{Order: orderOf(o)}), nil
 }
 
 // GetOrder implements operatorv1connect.OrderServiceHandler.
@@ -122,7 +141,7 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 		out.Differences += int64(len(v.Problems))
 		out.Ledgers = append(out.Ledgers, &operatorv1.LedgerVerification{
 			Partner: v.Partner, Direction: string(v.Direction), Entries: v.Entries, Head: hex.EncodeToString(v.Head[:]),
-			CheckpointSeq: v.CheckpointSeq, Problems: v.Problems,
+			CheckpointSeq: v.Checkpoint.Seq, Problems: v.Problems, Books: string(v.Books.State), BooksEvidence: v.Books.Evidence,
 		})
 	}
 	out.Verified = out.Differences == 0
@@ -131,7 +150,7 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 
 // ListEntries implements operatorv1connect.LedgerServiceHandler.
 func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[operatorv1.ListEntriesRequest]) (*connect.Response[operatorv1.ListEntriesResponse], error) {
-	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), req.Msg.GetAfterSeq(),
+	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), ledger.Position{Seq: req.Msg.GetAfterSeq()},
 		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
 	if err != nil {
 		return nil, err

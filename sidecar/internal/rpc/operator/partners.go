@@ -141,6 +141,7 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
 		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
 		ParkedSubjects: status.Parked, Offerings: status.Offerings, Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
+		Books: string(status.Books.State), BooksSince: gate.Timestamp(status.Books.Since), BooksReason: status.Books.Reason,
 	}
 	if p.State == member.Pending {
 		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
@@ -256,10 +257,14 @@ func (h *agreementService) ListAgreements(ctx context.Context, _ *connect.Reques
 	return connect.NewResponse(&operatorv1.ListAgreementsResponse{Agreements: gate.Each(list, agreementOf)}), nil
 }
 
+// agreementOf shows every member of the document, since somebody signs it for what is seen here.
 func agreementOf(a agreement.Agreement) *operatorv1.Agreement {
+	d, _ := a.Document() // what is stored was read before
 	return &operatorv1.Agreement{
-		Id: a.ID, Supplier: a.Supplier, Reseller: a.Reseller, State: string(a.State),
+		Type: d.Type, Id: a.ID, Supplier: a.Supplier, Reseller: a.Reseller, State: string(a.State),
 		WholesaleDiscountBp: a.Terms.WholesaleDiscountBP, Currency: a.Terms.Currency, Territory: slices.Clone(a.Terms.Territory),
+		Scope: d.Scope, ValidFrom: d.ValidFrom, SupplierKey: d.SupplierKey, SupplierNextKey: d.SupplierNextKey,
+		ResellerKey: d.ResellerKey, ResellerNextKey: d.ResellerNextKey,
 		Digest: hex.EncodeToString(a.Digest[:]), ActiveSince: gate.Timestamp(a.ActiveSince),
 	}
 }

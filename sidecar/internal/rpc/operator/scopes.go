@@ -25,6 +25,7 @@ func Scopes() map[string]string {
 		operatorv1connect.ListingServiceUpdateListingProcedure:          scopeOperator,
 		operatorv1connect.ListingServiceSetMarkupProcedure:              scopeOperator,
 		operatorv1connect.OrderServiceListOrdersProcedure:               scopeOperator,
+		operatorv1connect.OrderServiceCancelOrderProcedure:              scopeOperator,
 		operatorv1connect.OrderServiceGetOrderProcedure:                 scopeOperator,
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: scopeOperator,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           scopeOperator,

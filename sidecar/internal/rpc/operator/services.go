@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
@@ -55,6 +56,11 @@ type (
 		SetMarkup(ctx context.Context, r listing.Rule) error
 	}
 
+	// Orders cancels what customers of this member ordered; *retail.Service is one.
+	Orders interface {
+		Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error)
+	}
+
 	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
 	Books interface {
 		Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error)
@@ -79,7 +85,7 @@ type (
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)
 		VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error)
-		Entries(ctx context.Context, partner string, dir ledger.Direction, afterSeq int64, limit int) ([]ledger.Entry, error)
+		Entries(ctx context.Context, partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error)
 		Jobs(ctx context.Context, limit int) ([]job.Job, error)
 		RetryJob(ctx context.Context, id int64) error
 	}

@@ -11,19 +11,17 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 )
 
 // Config of the Peer API. All services are required.
 type Config struct {
 	gate.Config
-	Partners   Partners
-	Agreements Agreements
-	Catalog    Catalog
-	Orders     Orders
-	Access     Access
-	Ledger     Ledger
+	Partners Partners
+	Exchange Exchange
+	Catalog  Catalog
+	Access   Access
+	Ledger   Ledger
 	// Relation refuses a caller that may not go on listening to a stream; it is asked at every poll. Default: nobody is
 	// refused before its token ends.
 	Relation func(ctx context.Context, p bearer.Principal) error
@@ -33,7 +31,7 @@ type Config struct {
 
 // New makes the handler of hanse.peer.v1, to be mounted behind bearer's middleware, which decides who calls.
 func New(c Config) (http.Handler, error) {
-	if c.Partners == nil || c.Agreements == nil || c.Catalog == nil || c.Orders == nil || c.Access == nil || c.Ledger == nil || c.Wakeups == nil {
+	if c.Partners == nil || c.Exchange == nil || c.Catalog == nil || c.Access == nil || c.Ledger == nil || c.Wakeups == nil {
 		return nil, errors.New("rpc/peer: the Peer API needs all its services and Wakeups")
 	}
 	config, err := c.Config.Complete()
@@ -55,9 +53,9 @@ func New(c Config) (http.Handler, error) {
 		Admit:  callers(c.Caller).admit,
 		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
 			mux.Handle(peerv1connect.NewPeeringServiceHandler(&peeringService{caller: who, partners: c.Partners}, options...))
-			mux.Handle(peerv1connect.NewAgreementServiceHandler(&agreementService{caller: who, agreements: c.Agreements}, options...))
+			mux.Handle(peerv1connect.NewExchangeServiceHandler(&exchangeService{caller: who, exchange: c.Exchange}, options...))
 			mux.Handle(peerv1connect.NewCatalogServiceHandler(&streams, options...))
-			mux.Handle(peerv1connect.NewOrderServiceHandler(&orderService{caller: who, orders: c.Orders, access: c.Access}, options...))
+			mux.Handle(peerv1connect.NewOrderServiceHandler(&orderService{caller: who, access: c.Access}, options...))
 			mux.Handle(peerv1connect.NewLedgerServiceHandler(&streams, options...))
 		},
 	}.Handler()
@@ -107,59 +105,10 @@ func (h *peeringService) Propose(ctx context.Context, req *connect.Request[peerv
 	return connect.NewResponse(&peerv1.ProposeResponse{State: string(answer.State), Reason: answer.Reason}), nil
 }
 
-// agreementService implements hanse.peer.v1.AgreementService.
-type agreementService struct {
-	caller     func(ctx context.Context) (bearer.Principal, error)
-	agreements Agreements
-}
-
-// Offer implements peerv1connect.AgreementServiceHandler.
-func (h *agreementService) Offer(ctx context.Context, req *connect.Request[peerv1.OfferRequest]) (*connect.Response[peerv1.OfferResponse], error) {
-	who, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	state, err := h.agreements.ReceiveOffer(ctx, who.Origin, req.Msg.GetDocument())
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&peerv1.OfferResponse{State: string(state)}), nil
-}
-
-// Accept implements peerv1connect.AgreementServiceHandler.
-func (h *agreementService) Accept(ctx context.Context, req *connect.Request[peerv1.AcceptRequest]) (*connect.Response[peerv1.AcceptResponse], error) {
-	who, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	state, err := h.agreements.ReceiveAcceptance(ctx, who.Origin, req.Msg.GetDocument())
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&peerv1.AcceptResponse{State: string(state)}), nil
-}
-
 // orderService implements hanse.peer.v1.OrderService.
 type orderService struct {
 	caller func(ctx context.Context) (bearer.Principal, error)
-	orders Orders
 	access Access
-}
-
-// PlaceOrder implements peerv1connect.OrderServiceHandler.
-func (h *orderService) PlaceOrder(ctx context.Context, req *connect.Request[peerv1.PlaceOrderRequest]) (*connect.Response[peerv1.PlaceOrderResponse], error) {
-	who, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	receipt, err := h.orders.Receive(ctx, resale.ReceiveCommand{
-		Partner: who.Origin, AgreementID: who.Agreement, Document: req.Msg.GetDocument(),
-		Inputs: req.Msg.GetInputs(), InputsSalt: req.Msg.GetInputsSalt(), Seen: req.Msg.GetSeenCheckpoint(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&peerv1.PlaceOrderResponse{Entry: receipt.Entry, Checkpoint: receipt.Checkpoint}), nil
 }
 
 // GetAccessData implements peerv1connect.OrderServiceHandler.
@@ -173,16 +122,4 @@ func (h *orderService) GetAccessData(ctx context.Context, req *connect.Request[p
 		return nil, err
 	}
 	return connect.NewResponse(&peerv1.GetAccessDataResponse{Jwe: jwe}), nil
-}
-
-// ConfirmAccessData implements peerv1connect.OrderServiceHandler.
-func (h *orderService) ConfirmAccessData(ctx context.Context, req *connect.Request[peerv1.ConfirmAccessDataRequest]) (*connect.Response[peerv1.ConfirmAccessDataResponse], error) {
-	who, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.access.ConfirmAccess(ctx, who.Origin, who.Agreement, req.Msg.GetDocument()); err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&peerv1.ConfirmAccessDataResponse{}), nil
 }

@@ -3,12 +3,10 @@ package peer
 import (
 	"context"
 
-	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
-	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // What the Peer API calls. The first string is always the caller's origin, as its token proved it.
@@ -18,10 +16,10 @@ type (
 		ReceiveProposal(ctx context.Context, caller, document string) (member.Answer, error)
 	}
 
-	// Agreements takes signatures; *agreement.Service is one.
-	Agreements interface {
-		ReceiveOffer(ctx context.Context, caller, document string) (agreement.State, error)
-		ReceiveAcceptance(ctx context.Context, caller, document string) (agreement.State, error)
+	// Exchange decides on documents; *exchange.Desk is one.
+	Exchange interface {
+		Submit(ctx context.Context, c exchange.Call) (exchange.Reply, error)
+		Compare(ctx context.Context, partner string, nonce []byte) (document string, err error)
 	}
 
 	// Catalog reads the catalog feed towards a partner, signed page by page; *federation.CatalogFeed is one. A page
@@ -30,21 +28,17 @@ type (
 		Page(ctx context.Context, partner string, cursor []byte) (federation.CatalogPage, error)
 	}
 
-	// Orders takes resale orders; *resale.Service is one.
-	Orders interface {
-		Receive(ctx context.Context, c resale.ReceiveCommand) (order.Receipt, error)
-	}
-
 	// Access hands out sealed access data; *subscription.Service is one.
 	Access interface {
 		SealedAccess(ctx context.Context, partner, agreementID, id string) (jwe string, err error)
-		ConfirmAccess(ctx context.Context, caller, agreementID, document string) error
 	}
 
 	// Ledger lets a partner tail ours; *federation.LedgerFeed is one.
 	Ledger interface {
-		// Begin takes the checkpoint that the caller countersigned; "" is none.
-		Begin(ctx context.Context, partner, seen string) error
-		Page(ctx context.Context, partner string, afterSeq int64, limit int) (ledger.Page, error)
+		// Begin takes the checkpoint of ours that the caller countersigned and one of its own log; "" is none.
+		Begin(ctx context.Context, partner, seen, checkpoint string) error
+		Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error)
+		// Seen is the last checkpoint of the caller's log that we verified, countersigned; "" is none.
+		Seen(ctx context.Context, partner string) (string, error)
 	}
 )

@@ -9,6 +9,7 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -75,16 +76,16 @@ func watchResponse(page federation.CatalogPage) *peerv1.WatchResponse {
 }
 
 // Tail implements peerv1connect.LedgerServiceHandler. Every message carries a checkpoint at the last entry sent, the
-// heartbeat too.
+// heartbeat too; the first one and heartbeats say how far we have read the caller's.
 func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.TailRequest], stream *connect.ServerStream[peerv1.TailResponse]) error {
 	who, err := h.caller(ctx)
 	if err != nil {
 		return err
 	}
-	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint()); err != nil {
+	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint(), req.Msg.GetCheckpoint()); err != nil {
 		return err
 	}
-	after := req.Msg.GetAfterSeq()
+	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
 	f := h.follow(who, unit.Ledger(who.Origin))
 	f.Look = func(force bool) (sent, done bool, err error) {
 		for {
@@ -96,12 +97,18 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			if !fresh && (!force || sent) {
 				return sent, false, nil
 			}
-			if err := stream.Send(&peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
+			message := &peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}
+			if force && !sent {
+				if message.SeenCheckpoint, err = h.ledger.Seen(ctx, who.Origin); err != nil {
+					return sent, false, err
+				}
+			}
+			if err := stream.Send(message); err != nil {
 				return sent, false, gate.Broken(ctx, err)
 			}
 			sent = true
 			if fresh {
-				after = page.LastSeq
+				after = page.Last
 			}
 			if !page.More || f.Over(ctx) {
 				return sent, false, nil

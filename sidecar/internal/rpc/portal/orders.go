@@ -111,6 +111,19 @@ func unsigned(v any) any {
 	return v
 }
 
+// CancelOrder implements portalv1connect.OrderServiceHandler.
+func (h *orderService) CancelOrder(ctx context.Context, req *connect.Request[portalv1.CancelOrderRequest]) (*connect.Response[portalv1.CancelOrderResponse], error) {
+	who, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := h.orders.Cancel(ctx, who.Portal, who.Customer, req.Msg.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&portalv1.CancelOrderResponse{Order: retailOrder(o)}), nil
+}
+
 // GetOrder implements portalv1connect.OrderServiceHandler.
 func (h *orderService) GetOrder(ctx context.Context, req *connect.Request[portalv1.GetOrderRequest]) (*connect.Response[portalv1.GetOrderResponse], error) {
 	who, err := callerOf(ctx)

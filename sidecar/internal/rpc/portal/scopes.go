@@ -11,6 +11,7 @@ func Scopes() map[string]string {
 		portalv1connect.CatalogServiceSearchListingsProcedure:         portals.ScopeCatalogRead,
 		portalv1connect.CatalogServiceGetListingProcedure:             portals.ScopeCatalogRead,
 		portalv1connect.OrderServicePlaceOrderProcedure:               portals.ScopeOrdersWrite,
+		portalv1connect.OrderServiceCancelOrderProcedure:              portals.ScopeOrdersWrite,
 		portalv1connect.OrderServiceGetOrderProcedure:                 portals.ScopeOrdersRead,
 		portalv1connect.OrderServiceListOrdersProcedure:               portals.ScopeOrdersRead,
 		portalv1connect.OrderServiceWatchOrderProcedure:               portals.ScopeOrdersRead,

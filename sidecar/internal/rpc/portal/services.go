@@ -25,9 +25,10 @@ type (
 		Get(ctx context.Context, id string) (v listing.View, variants []listing.View, err error)
 	}
 
-	// Orders places and reads a portal's orders; *retail.Service is one. With customer "" they are all customers'.
+	// Orders places, cancels and reads a portal's orders; *retail.Service is one. With customer "" they are all customers'.
 	Orders interface {
 		Place(ctx context.Context, c retail.PlaceCommand) (retail.Order, error)
+		Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error)
 		Get(ctx context.Context, portal, customer, id string) (retail.Order, error)
 		List(ctx context.Context, portal, customer, pageToken string, limit int) ([]retail.Order, string, error)
 	}

@@ -197,9 +197,12 @@ CREATE TABLE provision_step (
 CREATE TABLE ledger_head (
   partner text NOT NULL,
   direction text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   hash bytea NOT NULL,
+  tick bigint NOT NULL,
   checkpoint text NOT NULL,
+  seen_life bigint NOT NULL,
   seen_seq bigint NOT NULL,
   seen_checkpoint text NOT NULL,
   PRIMARY KEY (partner, direction)
@@ -208,27 +211,58 @@ CREATE TABLE ledger_head (
 CREATE TABLE ledger_entry (
   partner text NOT NULL,
   direction text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   subject text NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (partner, direction, seq)
+  PRIMARY KEY (partner, direction, life, seq)
 );
-CREATE INDEX ledger_entry_subject ON ledger_entry (subject);
 
 CREATE TABLE parked_entry (
   partner text NOT NULL,
   subject text NOT NULL,
+  life bigint NOT NULL,
   seq bigint NOT NULL,
   reason text NOT NULL,
   parked_at bigint NOT NULL,
-  PRIMARY KEY (partner, subject, seq)
+  PRIMARY KEY (partner, subject, life, seq)
 );
 
+-- What is known about both logs of a partnership; no row is level.
+CREATE TABLE books (
+  partner text PRIMARY KEY,
+  state text NOT NULL,
+  version bigint NOT NULL,
+  record bytea NOT NULL
+);
+
+-- What became of the documents that partners submitted, for ever. held_* is the partner's own checkpoint that came with one; an
+-- empty digest is a cancel's that came before its order.
+CREATE TABLE peer_decision (
+  partner text NOT NULL,
+  type text NOT NULL,
+  id text NOT NULL,
+  digest bytea NOT NULL,
+  life bigint NOT NULL,
+  seq bigint NOT NULL,
+  checkpoint text NOT NULL,
+  held_life bigint NOT NULL,
+  held_seq bigint NOT NULL,
+  held_tick bigint NOT NULL,
+  document text NOT NULL,
+  escrow bytea NOT NULL,
+  PRIMARY KEY (partner, type, id)
+);
+CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
+
+-- Jobs that send documents name the subject, of which one is on its way at a time by ascending place; the others have ''.
 CREATE TABLE job (
   id bigint PRIMARY KEY,
   kind text NOT NULL,
   key text NOT NULL,
   partner text NOT NULL,
+  subject text NOT NULL,
+  place bigint NOT NULL,
   state text NOT NULL,
   attempts bigint NOT NULL,
   due_at bigint NOT NULL,
@@ -239,7 +273,8 @@ CREATE TABLE job (
   created_at bigint NOT NULL,
   UNIQUE (kind, partner, key)
 );
-CREATE INDEX job_due ON job (state, partner, due_at);
+CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
+CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,

@@ -98,7 +98,8 @@ type Partner struct {
 	UpdatedAt      int64                  `protobuf:"varint,16,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	Refusal        string                 `protobuf:"bytes,17,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	RefusedUntil   int64                  `protobuf:"varint,18,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
-	Changes        *PartnerChanges        `protobuf:"bytes,19,opt,name=changes,proto3" json:"changes,omitempty"`
+	Documents      []string               `protobuf:"bytes,19,rep,name=documents,proto3" json:"documents,omitempty"`
+	Changes        *PartnerChanges        `protobuf:"bytes,20,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -257,6 +258,13 @@ func (x *Partner) GetRefusedUntil() int64 {
 		return x.RefusedUntil
 	}
 	return 0
+}
+
+func (x *Partner) GetDocuments() []string {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
 }
 
 func (x *Partner) GetChanges() *PartnerChanges {
@@ -1205,8 +1213,11 @@ type RetailItem struct {
 	Partner       string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
 	ListingId     string                 `protobuf:"bytes,4,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
 	Retail        *Line                  `protobuf:"bytes,5,opt,name=retail,proto3" json:"retail,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The cancel of the item, if there is one, and the SHA-256 of its payload.
+	CancelDocument string `protobuf:"bytes,6,opt,name=cancel_document,json=cancelDocument,proto3" json:"cancel_document,omitempty"`
+	CancelDigest   []byte `protobuf:"bytes,7,opt,name=cancel_digest,json=cancelDigest,proto3" json:"cancel_digest,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RetailItem) Reset() {
@@ -1270,6 +1281,20 @@ func (x *RetailItem) GetListingId() string {
 func (x *RetailItem) GetRetail() *Line {
 	if x != nil {
 		return x.Retail
+	}
+	return nil
+}
+
+func (x *RetailItem) GetCancelDocument() string {
+	if x != nil {
+		return x.CancelDocument
+	}
+	return ""
+}
+
+func (x *RetailItem) GetCancelDigest() []byte {
+	if x != nil {
+		return x.CancelDigest
 	}
 	return nil
 }
@@ -1371,9 +1396,8 @@ type ResaleOrder struct {
 	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Item          *OrderItem             `protobuf:"bytes,3,opt,name=item,proto3" json:"item,omitempty"`
-	DecisionSeq   int64                  `protobuf:"varint,4,opt,name=decision_seq,json=decisionSeq,proto3" json:"decision_seq,omitempty"`
-	PlacedAt      int64                  `protobuf:"varint,5,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,6,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	PlacedAt      int64                  `protobuf:"varint,4,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
+	UpdatedAt     int64                  `protobuf:"varint,5,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1427,13 +1451,6 @@ func (x *ResaleOrder) GetItem() *OrderItem {
 		return x.Item
 	}
 	return nil
-}
-
-func (x *ResaleOrder) GetDecisionSeq() int64 {
-	if x != nil {
-		return x.DecisionSeq
-	}
-	return 0
 }
 
 func (x *ResaleOrder) GetPlacedAt() int64 {
@@ -1597,31 +1614,34 @@ func (x *StepSecret) GetSensitive() map[string]string {
 }
 
 type Subscription struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Side          string                 `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
-	Partner       string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
-	Portal        string                 `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
-	Customer      string                 `protobuf:"bytes,5,opt,name=customer,proto3" json:"customer,omitempty"`
-	Pseudonym     string                 `protobuf:"bytes,6,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
-	OrderId       string                 `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	AgreementId   string                 `protobuf:"bytes,8,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
-	OfferingId    string                 `protobuf:"bytes,9,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
-	Revision      int64                  `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
-	ListingId     string                 `protobuf:"bytes,11,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
-	Name          string                 `protobuf:"bytes,12,opt,name=name,proto3" json:"name,omitempty"`
-	Quantity      int64                  `protobuf:"varint,13,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	State         string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`
-	Before        string                 `protobuf:"bytes,15,opt,name=before,proto3" json:"before,omitempty"`
-	Price         *Line                  `protobuf:"bytes,16,opt,name=price,proto3" json:"price,omitempty"`
-	Adapter       string                 `protobuf:"bytes,17,opt,name=adapter,proto3" json:"adapter,omitempty"`
-	Binding       []byte                 `protobuf:"bytes,18,opt,name=binding,proto3" json:"binding,omitempty"`
-	AccessDigest  []byte                 `protobuf:"bytes,19,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
-	AccessReady   bool                   `protobuf:"varint,20,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
-	ActiveSince   int64                  `protobuf:"varint,21,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
-	EndedAt       int64                  `protobuf:"varint,22,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	CreatedAt     int64                  `protobuf:"varint,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     int64                  `protobuf:"varint,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Side         string                 `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
+	Partner      string                 `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal       string                 `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
+	Customer     string                 `protobuf:"bytes,5,opt,name=customer,proto3" json:"customer,omitempty"`
+	Pseudonym    string                 `protobuf:"bytes,6,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"`
+	OrderId      string                 `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	AgreementId  string                 `protobuf:"bytes,8,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
+	OfferingId   string                 `protobuf:"bytes,9,opt,name=offering_id,json=offeringId,proto3" json:"offering_id,omitempty"`
+	Revision     int64                  `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	ListingId    string                 `protobuf:"bytes,11,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
+	Name         string                 `protobuf:"bytes,12,opt,name=name,proto3" json:"name,omitempty"`
+	Quantity     int64                  `protobuf:"varint,13,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	State        string                 `protobuf:"bytes,14,opt,name=state,proto3" json:"state,omitempty"`
+	Before       string                 `protobuf:"bytes,15,opt,name=before,proto3" json:"before,omitempty"`
+	Price        *Line                  `protobuf:"bytes,16,opt,name=price,proto3" json:"price,omitempty"`
+	Adapter      string                 `protobuf:"bytes,17,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	Binding      []byte                 `protobuf:"bytes,18,opt,name=binding,proto3" json:"binding,omitempty"`
+	AccessDigest []byte                 `protobuf:"bytes,19,opt,name=access_digest,json=accessDigest,proto3" json:"access_digest,omitempty"`
+	AccessReady  bool                   `protobuf:"varint,20,opt,name=access_ready,json=accessReady,proto3" json:"access_ready,omitempty"`
+	ActiveSince  int64                  `protobuf:"varint,21,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	EndedAt      int64                  `protobuf:"varint,22,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	CreatedAt    int64                  `protobuf:"varint,23,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt    int64                  `protobuf:"varint,24,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// The signed receipt of its access data, and the SHA-256 of its payload.
+	Receipt       string `protobuf:"bytes,25,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	ReceiptDigest []byte `protobuf:"bytes,26,opt,name=receipt_digest,json=receiptDigest,proto3" json:"receipt_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1824,6 +1844,20 @@ func (x *Subscription) GetUpdatedAt() int64 {
 	return 0
 }
 
+func (x *Subscription) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
+func (x *Subscription) GetReceiptDigest() []byte {
+	if x != nil {
+		return x.ReceiptDigest
+	}
+	return nil
+}
+
 // LedgerEntry is written once. exact holds the bytes as hashed; the rest is read from them by whoever wrote them.
 type LedgerEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1909,6 +1943,74 @@ func (x *LedgerEntry) GetExact() []byte {
 	return nil
 }
 
+type Books struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         int64                  `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Evidence      []byte                 `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Books) Reset() {
+	*x = Books{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Books) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Books) ProtoMessage() {}
+
+func (x *Books) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Books.ProtoReflect.Descriptor instead.
+func (*Books) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Books) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Books) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Books) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Books) GetEvidence() []byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
 type PortalClient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1923,7 +2025,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2037,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2050,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PortalClient) GetName() string {
@@ -2000,7 +2102,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xe3\x04\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\x81\x05\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -2026,8 +2128,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x10 \x01(\x03R\tupdatedAt\x12\x18\n" +
 	"\arefusal\x18\x11 \x01(\tR\arefusal\x12#\n" +
-	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x128\n" +
-	"\achanges\x18\x13 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\"\xe8\x01\n" +
+	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x12\x1c\n" +
+	"\tdocuments\x18\x13 \x03(\tR\tdocuments\x128\n" +
+	"\achanges\x18\x14 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\"\xe8\x01\n" +
 	"\x0ePartnerChanges\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -2126,7 +2229,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
-	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xc9\x01\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\x97\x02\n" +
 	"\n" +
 	"RetailItem\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
@@ -2134,7 +2237,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\apartner\x18\x03 \x01(\tR\apartner\x12\x1d\n" +
 	"\n" +
 	"listing_id\x18\x04 \x01(\tR\tlistingId\x12,\n" +
-	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\"\xe6\x01\n" +
+	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\x12'\n" +
+	"\x0fcancel_document\x18\x06 \x01(\tR\x0ecancelDocument\x12#\n" +
+	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\"\xe6\x01\n" +
 	"\vRetailOrder\x12\x16\n" +
 	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2143,15 +2248,14 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05items\x18\x05 \x03(\v2\x1a.hanse.store.v1.RetailItemR\x05items\x12\x1b\n" +
 	"\tplaced_at\x18\x06 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xc5\x01\n" +
+	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xa2\x01\n" +
 	"\vResaleOrder\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
-	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12!\n" +
-	"\fdecision_seq\x18\x04 \x01(\x03R\vdecisionSeq\x12\x1b\n" +
-	"\tplaced_at\x18\x05 \x01(\x03R\bplacedAt\x12\x1d\n" +
+	"\x04item\x18\x03 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12\x1b\n" +
+	"\tplaced_at\x18\x04 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x06 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
+	"updated_at\x18\x05 \x01(\x03R\tupdatedAt\"\xa6\x01\n" +
 	"\x04Step\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x18\n" +
 	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1e\n" +
@@ -2172,7 +2276,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
 	"\x0eSensitiveEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x05\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -2202,14 +2306,21 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x17 \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\"\x83\x01\n" +
+	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\x12\x18\n" +
+	"\areceipt\x18\x19 \x01(\tR\areceipt\x12%\n" +
+	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\"\x83\x01\n" +
 	"\vLedgerEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04prev\x18\x04 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\fR\x05exact\"\xbb\x01\n" +
+	"\x05exact\x18\x06 \x01(\fR\x05exact\"g\n" +
+	"\x05Books\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bevidence\x18\x04 \x01(\fR\bevidence\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
@@ -2233,7 +2344,7 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
@@ -2254,9 +2365,10 @@ var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*StepSecret)(nil),      // 16: hanse.store.v1.StepSecret
 	(*Subscription)(nil),    // 17: hanse.store.v1.Subscription
 	(*LedgerEntry)(nil),     // 18: hanse.store.v1.LedgerEntry
-	(*PortalClient)(nil),    // 19: hanse.store.v1.PortalClient
-	nil,                     // 20: hanse.store.v1.StepSecret.OutputsEntry
-	nil,                     // 21: hanse.store.v1.StepSecret.SensitiveEntry
+	(*Books)(nil),           // 19: hanse.store.v1.Books
+	(*PortalClient)(nil),    // 20: hanse.store.v1.PortalClient
+	nil,                     // 21: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 22: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
 	2,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
@@ -2269,8 +2381,8 @@ var file_hanse_store_v1_record_proto_depIdxs = []int32{
 	10, // 7: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
 	12, // 8: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
 	11, // 9: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
-	20, // 10: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
-	21, // 11: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	21, // 10: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	22, // 11: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
 	10, // 12: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
@@ -2291,7 +2403,7 @@ func file_hanse_store_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -433,8 +433,12 @@ type Partner struct {
 	RefusedUntil *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
 	// When the member proposed last; set while it waits for our word.
 	WaitsSince *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=waits_since,json=waitsSince,proto3" json:"waits_since,omitempty"`
+	// Whether both ledgers of the partnership can be relied on: level, unproven, behind or forked; since when, and the stable reason.
+	Books       string                 `protobuf:"bytes,14,opt,name=books,proto3" json:"books,omitempty"`
+	BooksSince  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=books_since,json=booksSince,proto3" json:"books_since,omitempty"`
+	BooksReason string                 `protobuf:"bytes,16,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
 	// What the partner has shown since and our operator has not decided on; unset where there is nothing.
-	Changes       *PartnerChanges `protobuf:"bytes,14,opt,name=changes,proto3" json:"changes,omitempty"`
+	Changes       *PartnerChanges `protobuf:"bytes,17,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +562,27 @@ func (x *Partner) GetWaitsSince() *timestamppb.Timestamp {
 		return x.WaitsSince
 	}
 	return nil
+}
+
+func (x *Partner) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *Partner) GetBooksSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BooksSince
+	}
+	return nil
+}
+
+func (x *Partner) GetBooksReason() string {
+	if x != nil {
+		return x.BooksReason
+	}
+	return ""
 }
 
 func (x *Partner) GetChanges() *PartnerChanges {
@@ -1161,8 +1186,19 @@ type Agreement struct {
 	// ISO 3166-1 alpha-2 codes; empty is everywhere.
 	Territory []string `protobuf:"bytes,7,rep,name=territory,proto3" json:"territory,omitempty"`
 	// SHA-256 of the signed payload, hex.
-	Digest        string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
-	ActiveSince   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	Digest      string                 `protobuf:"bytes,8,opt,name=digest,proto3" json:"digest,omitempty"`
+	ActiveSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
+	// What the agreement covers: all.
+	Scope string `protobuf:"bytes,10,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The beginning as the signed payload writes it, RFC 3339.
+	ValidFrom string `protobuf:"bytes,11,opt,name=valid_from,json=validFrom,proto3" json:"valid_from,omitempty"`
+	// The business keys that the agreement pins, and the digests of the only keys that may follow them.
+	SupplierKey     string `protobuf:"bytes,12,opt,name=supplier_key,json=supplierKey,proto3" json:"supplier_key,omitempty"`
+	SupplierNextKey string `protobuf:"bytes,13,opt,name=supplier_next_key,json=supplierNextKey,proto3" json:"supplier_next_key,omitempty"`
+	ResellerKey     string `protobuf:"bytes,14,opt,name=reseller_key,json=resellerKey,proto3" json:"reseller_key,omitempty"`
+	ResellerNextKey string `protobuf:"bytes,15,opt,name=reseller_next_key,json=resellerNextKey,proto3" json:"reseller_next_key,omitempty"`
+	// The version of the document: hanse-agreement/1.
+	Type          string `protobuf:"bytes,16,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1258,6 +1294,55 @@ func (x *Agreement) GetActiveSince() *timestamppb.Timestamp {
 		return x.ActiveSince
 	}
 	return nil
+}
+
+func (x *Agreement) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Agreement) GetValidFrom() string {
+	if x != nil {
+		return x.ValidFrom
+	}
+	return ""
+}
+
+func (x *Agreement) GetSupplierKey() string {
+	if x != nil {
+		return x.SupplierKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetSupplierNextKey() string {
+	if x != nil {
+		return x.SupplierNextKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetResellerKey() string {
+	if x != nil {
+		return x.ResellerKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetResellerNextKey() string {
+	if x != nil {
+		return x.ResellerNextKey
+	}
+	return ""
+}
+
+func (x *Agreement) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
 }
 
 type OfferAgreementRequest struct {
@@ -3569,6 +3654,112 @@ func (x *ListOrdersResponse) GetNextPageToken() string {
 	return ""
 }
 
+type CancelOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order id or correlation id; the whole order is meant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only an order of this portal, or of a supplier of one of its items.
+	Portal        string `protobuf:"bytes,2,opt,name=portal,proto3" json:"portal,omitempty"`
+	Partner       string `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderRequest) Reset() {
+	*x = CancelOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderRequest) ProtoMessage() {}
+
+func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
+func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CancelOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CancelOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *CancelOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+type CancelOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderResponse) Reset() {
+	*x = CancelOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderResponse) ProtoMessage() {}
+
+func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
+func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CancelOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Order id or correlation id.
@@ -3584,7 +3775,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3596,7 +3787,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3609,7 +3800,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -3649,7 +3840,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3661,7 +3852,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3674,7 +3865,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -3702,7 +3893,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3714,7 +3905,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3727,7 +3918,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Subscription) GetId() string {
@@ -3804,7 +3995,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3816,7 +4007,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3829,7 +4020,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -3863,7 +4054,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3875,7 +4066,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3888,7 +4079,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -3915,7 +4106,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3927,7 +4118,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3940,7 +4131,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -3962,7 +4153,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4165,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4178,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -4029,13 +4220,17 @@ type LedgerVerification struct {
 	// What the other side countersigned last of ours, or the last checkpoint we verified of theirs.
 	CheckpointSeq int64    `protobuf:"varint,5,opt,name=checkpoint_seq,json=checkpointSeq,proto3" json:"checkpoint_seq,omitempty"`
 	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
+	// State of the books with the partner, in the verification of theirs: level, unproven, behind or forked.
+	Books string `protobuf:"bytes,7,opt,name=books,proto3" json:"books,omitempty"`
+	// What proves it: the bytes of both sides as they travelled, one JSON object.
+	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4047,7 +4242,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4060,7 +4255,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -4105,6 +4300,20 @@ func (x *LedgerVerification) GetProblems() []string {
 	return nil
 }
 
+func (x *LedgerVerification) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *LedgerVerification) GetBooksEvidence() []byte {
+	if x != nil {
+		return x.BooksEvidence
+	}
+	return nil
+}
+
 type ListEntriesRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
@@ -4118,7 +4327,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4130,7 +4339,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4143,7 +4352,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -4184,7 +4393,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4196,7 +4405,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4209,7 +4418,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -4232,7 +4441,7 @@ type RetryParkedRequest struct {
 
 func (x *RetryParkedRequest) Reset() {
 	*x = RetryParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4453,7 @@ func (x *RetryParkedRequest) String() string {
 func (*RetryParkedRequest) ProtoMessage() {}
 
 func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4466,7 @@ func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryParkedRequest.ProtoReflect.Descriptor instead.
 func (*RetryParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RetryParkedRequest) GetPartner() string {
@@ -4292,7 +4501,7 @@ type RetryParkedResponse struct {
 
 func (x *RetryParkedResponse) Reset() {
 	*x = RetryParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4304,7 +4513,7 @@ func (x *RetryParkedResponse) String() string {
 func (*RetryParkedResponse) ProtoMessage() {}
 
 func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4317,7 +4526,7 @@ func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryParkedResponse.ProtoReflect.Descriptor instead.
 func (*RetryParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RetryParkedResponse) GetApplied() int64 {
@@ -4346,7 +4555,7 @@ type ParkedEntry struct {
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4358,7 +4567,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4371,7 +4580,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -4407,7 +4616,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4419,7 +4628,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4432,7 +4641,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Portal) GetName() string {
@@ -4476,7 +4685,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4488,7 +4697,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4501,7 +4710,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -4536,7 +4745,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4548,7 +4757,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4561,7 +4770,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -4589,7 +4798,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4601,7 +4810,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4614,7 +4823,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -4641,7 +4850,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4653,7 +4862,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4666,7 +4875,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -4691,7 +4900,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4703,7 +4912,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4716,7 +4925,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 type ListPortalsResponse struct {
@@ -4728,7 +4937,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4740,7 +4949,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4753,7 +4962,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -4772,7 +4981,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4784,7 +4993,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4797,7 +5006,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -4815,7 +5024,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +5036,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +5049,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 type Job struct {
@@ -4860,7 +5069,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4872,7 +5081,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4885,7 +5094,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Job) GetId() int64 {
@@ -4953,7 +5162,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4965,7 +5174,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4978,7 +5187,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -4997,7 +5206,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5009,7 +5218,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5022,7 +5231,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -5041,7 +5250,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5053,7 +5262,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5066,7 +5275,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -5084,7 +5293,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5096,7 +5305,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5109,7 +5318,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
 type GetStatusRequest struct {
@@ -5120,7 +5329,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5132,7 +5341,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5145,7 +5354,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
 }
 
 type GetStatusResponse struct {
@@ -5174,7 +5383,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5186,7 +5395,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5199,7 +5408,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -5290,7 +5499,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5302,7 +5511,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5315,7 +5524,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -5344,7 +5553,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5356,7 +5565,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5369,7 +5578,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -5425,7 +5634,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xef\x04\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xe5\x05\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5442,8 +5651,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\arefusal\x18\v \x01(\tR\arefusal\x12?\n" +
 	"\rrefused_until\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\x12;\n" +
 	"\vwaits_since\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"waitsSince\x12;\n" +
-	"\achanges\x18\x0e \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\"\x96\x01\n" +
+	"waitsSince\x12\x14\n" +
+	"\x05books\x18\x0e \x01(\tR\x05books\x12;\n" +
+	"\vbooks_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"booksSince\x12!\n" +
+	"\fbooks_reason\x18\x10 \x01(\tR\vbooksReason\x12;\n" +
+	"\achanges\x18\x11 \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
@@ -5477,7 +5690,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06origin\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"J\n" +
 	"\x12GetPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xae\x02\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x95\x04\n" +
 	"\tAgreement\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsupplier\x18\x02 \x01(\tR\bsupplier\x12\x1a\n" +
@@ -5487,15 +5700,24 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bcurrency\x18\x06 \x01(\tR\bcurrency\x12\x1c\n" +
 	"\tterritory\x18\a \x03(\tR\tterritory\x12\x16\n" +
 	"\x06digest\x18\b \x01(\tR\x06digest\x12=\n" +
-	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\"\xff\x01\n" +
+	"\factive_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vactiveSince\x12\x14\n" +
+	"\x05scope\x18\n" +
+	" \x01(\tR\x05scope\x12\x1d\n" +
+	"\n" +
+	"valid_from\x18\v \x01(\tR\tvalidFrom\x12!\n" +
+	"\fsupplier_key\x18\f \x01(\tR\vsupplierKey\x12*\n" +
+	"\x11supplier_next_key\x18\r \x01(\tR\x0fsupplierNextKey\x12!\n" +
+	"\freseller_key\x18\x0e \x01(\tR\vresellerKey\x12*\n" +
+	"\x11reseller_next_key\x18\x0f \x01(\tR\x0fresellerNextKey\x12\x12\n" +
+	"\x04type\x18\x10 \x01(\tR\x04type\"\x80\x02\n" +
 	"\x15OfferAgreementRequest\x12&\n" +
 	"\breseller\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\breseller\x12>\n" +
 	"\x15wholesale_discount_bp\x18\x02 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x90N(\x00R\x13wholesaleDiscountBp\x12-\n" +
 	"\bcurrency\x18\x03 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{3}$R\bcurrency\x126\n" +
-	"\tterritory\x18\x04 \x03(\tB\x18\xbaH\x15\x92\x01\x12\x10<\"\x0er\f2\n" +
+	"^[A-Z]{3}$R\bcurrency\x127\n" +
+	"\tterritory\x18\x04 \x03(\tB\x19\xbaH\x16\x92\x01\x13\x10\x84\x02\"\x0er\f2\n" +
 	"^[A-Z]{2}$R\tterritory\x12\x17\n" +
 	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\x93\x01\n" +
 	"\x16OfferAgreementResponse\x12:\n" +
@@ -5692,7 +5914,13 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"n\n" +
 	"\x12ListOrdersResponse\x120\n" +
 	"\x06orders\x18\x01 \x03(\v2\x18.hanse.operator.v1.OrderR\x06orders\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"t\n" +
+	"\x12CancelOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x1f\n" +
+	"\x06portal\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12\"\n" +
+	"\apartner\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\"E\n" +
+	"\x13CancelOrderResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\x9e\x01\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
 	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
@@ -5726,14 +5954,16 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
-	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xbd\x01\n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xfa\x01\n" +
 	"\x12LedgerVerification\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\tR\x04head\x12%\n" +
 	"\x0echeckpoint_seq\x18\x05 \x01(\x03R\rcheckpointSeq\x12\x1a\n" +
-	"\bproblems\x18\x06 \x03(\tR\bproblems\"\xbb\x01\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems\x12\x14\n" +
+	"\x05books\x18\a \x01(\tR\x05books\x12%\n" +
+	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\"\xbb\x01\n" +
 	"\x12ListEntriesRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x120\n" +
@@ -5850,11 +6080,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0eListingService\x12_\n" +
 	"\fListListings\x12&.hanse.operator.v1.ListListingsRequest\x1a'.hanse.operator.v1.ListListingsResponse\x12b\n" +
 	"\rUpdateListing\x12'.hanse.operator.v1.UpdateListingRequest\x1a(.hanse.operator.v1.UpdateListingResponse\x12V\n" +
-	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xbe\x01\n" +
+	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\x9c\x02\n" +
 	"\fOrderService\x12Y\n" +
 	"\n" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
-	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse2\x85\x01\n" +
+	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12\\\n" +
+	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse2\x85\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
 	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xaf\x02\n" +
 	"\rLedgerService\x12b\n" +
@@ -5887,7 +6118,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
 	(*Member)(nil),                       // 1: hanse.operator.v1.Member
@@ -5940,39 +6171,41 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*OrderEvent)(nil),                   // 48: hanse.operator.v1.OrderEvent
 	(*ListOrdersRequest)(nil),            // 49: hanse.operator.v1.ListOrdersRequest
 	(*ListOrdersResponse)(nil),           // 50: hanse.operator.v1.ListOrdersResponse
-	(*GetOrderRequest)(nil),              // 51: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),             // 52: hanse.operator.v1.GetOrderResponse
-	(*Subscription)(nil),                 // 53: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 54: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 55: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 56: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 57: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 58: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 59: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 60: hanse.operator.v1.ListEntriesResponse
-	(*RetryParkedRequest)(nil),           // 61: hanse.operator.v1.RetryParkedRequest
-	(*RetryParkedResponse)(nil),          // 62: hanse.operator.v1.RetryParkedResponse
-	(*ParkedEntry)(nil),                  // 63: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 64: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 65: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 66: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 67: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 68: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 69: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 70: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 71: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 72: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 73: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 74: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 75: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 76: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 77: hanse.operator.v1.RetryJobResponse
-	(*GetStatusRequest)(nil),             // 78: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 79: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 80: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 81: hanse.operator.v1.StateCount
-	(*timestamppb.Timestamp)(nil),        // 82: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 83: hanse.type.v1.Amount
+	(*CancelOrderRequest)(nil),           // 51: hanse.operator.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),          // 52: hanse.operator.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),              // 53: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),             // 54: hanse.operator.v1.GetOrderResponse
+	(*Subscription)(nil),                 // 55: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 56: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 57: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 58: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 59: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 60: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),           // 61: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 62: hanse.operator.v1.ListEntriesResponse
+	(*RetryParkedRequest)(nil),           // 63: hanse.operator.v1.RetryParkedRequest
+	(*RetryParkedResponse)(nil),          // 64: hanse.operator.v1.RetryParkedResponse
+	(*ParkedEntry)(nil),                  // 65: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 66: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 67: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 68: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 69: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 70: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 71: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 72: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 73: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 74: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 75: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 76: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 77: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 78: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 79: hanse.operator.v1.RetryJobResponse
+	(*GetStatusRequest)(nil),             // 80: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 81: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 82: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 83: hanse.operator.v1.StateCount
+	(*timestamppb.Timestamp)(nil),        // 84: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 85: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -5980,135 +6213,139 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	82,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	82,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	82,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	7,   // 8: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	8,   // 9: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	82,  // 10: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	6,   // 11: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 12: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 13: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 14: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,   // 15: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	82,  // 16: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	19,  // 17: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 18: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 19: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	23,  // 20: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	19,  // 21: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 22: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 23: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	32,  // 24: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	30,  // 25: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	31,  // 26: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	33,  // 27: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	33,  // 28: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	83,  // 29: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	83,  // 30: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	38,  // 31: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	38,  // 32: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	83,  // 33: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 34: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	82,  // 35: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	82,  // 36: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	48,  // 37: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	47,  // 38: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	46,  // 39: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	83,  // 40: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	83,  // 41: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	83,  // 42: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	83,  // 43: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 44: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	48,  // 45: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	83,  // 46: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 47: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	83,  // 48: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	83,  // 49: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	82,  // 50: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	45,  // 51: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	45,  // 52: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	82,  // 53: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	82,  // 54: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	53,  // 55: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	58,  // 56: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	63,  // 57: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	82,  // 58: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	82,  // 59: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 60: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	64,  // 61: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	64,  // 62: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	64,  // 63: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	82,  // 64: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	73,  // 65: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	82,  // 66: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	80,  // 67: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 68: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	81,  // 69: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	81,  // 70: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 71: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 72: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	13,  // 73: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,   // 74: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	11,  // 75: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	15,  // 76: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	17,  // 77: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	20,  // 78: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	24,  // 79: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	26,  // 80: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	28,  // 81: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	34,  // 82: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	36,  // 83: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	39,  // 84: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	41,  // 85: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	43,  // 86: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	49,  // 87: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	51,  // 88: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	54,  // 89: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	56,  // 90: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	59,  // 91: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	61,  // 92: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	65,  // 93: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	67,  // 94: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	69,  // 95: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	71,  // 96: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	74,  // 97: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	76,  // 98: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	78,  // 99: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 100: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 101: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	14,  // 102: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10,  // 103: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	12,  // 104: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	16,  // 105: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	18,  // 106: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	21,  // 107: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	25,  // 108: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	27,  // 109: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	29,  // 110: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	35,  // 111: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	37,  // 112: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	40,  // 113: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	42,  // 114: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	44,  // 115: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	50,  // 116: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	52,  // 117: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	55,  // 118: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	57,  // 119: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	60,  // 120: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	62,  // 121: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	66,  // 122: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	68,  // 123: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	70,  // 124: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	72,  // 125: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	75,  // 126: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	77,  // 127: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	79,  // 128: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	100, // [100:129] is the sub-list for method output_type
-	71,  // [71:100] is the sub-list for method input_type
-	71,  // [71:71] is the sub-list for extension type_name
-	71,  // [71:71] is the sub-list for extension extendee
-	0,   // [0:71] is the sub-list for field type_name
+	84,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	84,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	84,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	84,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	7,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	8,   // 10: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	84,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	6,   // 12: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 13: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 14: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 15: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	6,   // 16: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	84,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	19,  // 18: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	22,  // 19: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	19,  // 20: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	23,  // 21: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	19,  // 22: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	22,  // 23: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	19,  // 24: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	32,  // 25: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	30,  // 26: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	31,  // 27: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	33,  // 28: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	33,  // 29: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	85,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	85,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	38,  // 32: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	38,  // 33: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	85,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	85,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	84,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	84,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	48,  // 38: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	47,  // 39: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	46,  // 40: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	85,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	85,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	85,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	85,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	85,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	48,  // 46: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	85,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	85,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	85,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	85,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	84,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	45,  // 52: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	45,  // 53: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	45,  // 54: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	84,  // 55: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	84,  // 56: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	55,  // 57: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	60,  // 58: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	65,  // 59: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	84,  // 60: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	84,  // 61: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 62: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	66,  // 63: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	66,  // 64: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	66,  // 65: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	84,  // 66: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	75,  // 67: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	84,  // 68: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	82,  // 69: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,   // 70: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	83,  // 71: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	83,  // 72: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,   // 73: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,   // 74: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	13,  // 75: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,   // 76: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	11,  // 77: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	15,  // 78: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	17,  // 79: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	20,  // 80: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	24,  // 81: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	26,  // 82: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	28,  // 83: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	34,  // 84: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	36,  // 85: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	39,  // 86: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	41,  // 87: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	43,  // 88: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	49,  // 89: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	53,  // 90: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	51,  // 91: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	56,  // 92: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	58,  // 93: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	61,  // 94: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	63,  // 95: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	67,  // 96: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	69,  // 97: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	71,  // 98: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	73,  // 99: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	76,  // 100: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	78,  // 101: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	80,  // 102: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,   // 103: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,   // 104: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	14,  // 105: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10,  // 106: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	12,  // 107: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	16,  // 108: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	18,  // 109: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	21,  // 110: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	25,  // 111: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	27,  // 112: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	29,  // 113: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	35,  // 114: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	37,  // 115: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	40,  // 116: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	42,  // 117: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	44,  // 118: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	50,  // 119: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	54,  // 120: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	52,  // 121: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	57,  // 122: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	59,  // 123: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	62,  // 124: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	64,  // 125: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	68,  // 126: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	70,  // 127: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	72,  // 128: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	74,  // 129: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	77,  // 130: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	79,  // 131: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	81,  // 132: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	103, // [103:133] is the sub-list for method output_type
+	73,  // [73:103] is the sub-list for method input_type
+	73,  // [73:73] is the sub-list for extension type_name
+	73,  // [73:73] is the sub-list for extension extendee
+	0,   // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -6123,7 +6360,7 @@ func file_hanse_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   81,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

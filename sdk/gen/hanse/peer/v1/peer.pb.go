@@ -125,183 +125,6 @@ func (x *ProposeResponse) GetReason() string {
 	return ""
 }
 
-type OfferRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Document      string                 `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OfferRequest) Reset() {
-	*x = OfferRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OfferRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OfferRequest) ProtoMessage() {}
-
-func (x *OfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
-func (*OfferRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *OfferRequest) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-type OfferResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The agreement's state at the callee: offered, agreed, active.
-	State         string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OfferResponse) Reset() {
-	*x = OfferResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OfferResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OfferResponse) ProtoMessage() {}
-
-func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
-func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *OfferResponse) GetState() string {
-	if x != nil {
-		return x.State
-	}
-	return ""
-}
-
-type AcceptRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Document      string                 `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AcceptRequest) Reset() {
-	*x = AcceptRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AcceptRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AcceptRequest) ProtoMessage() {}
-
-func (x *AcceptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AcceptRequest.ProtoReflect.Descriptor instead.
-func (*AcceptRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *AcceptRequest) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-type AcceptResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AcceptResponse) Reset() {
-	*x = AcceptResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AcceptResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AcceptResponse) ProtoMessage() {}
-
-func (x *AcceptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AcceptResponse.ProtoReflect.Descriptor instead.
-func (*AcceptResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *AcceptResponse) GetState() string {
-	if x != nil {
-		return x.State
-	}
-	return ""
-}
-
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Opaque; empty starts a snapshot.
@@ -312,7 +135,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +147,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +160,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{6}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WatchRequest) GetCursor() []byte {
@@ -364,7 +187,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +199,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +212,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{7}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WatchResponse) GetChanges() []*CatalogChange {
@@ -443,7 +266,7 @@ type CatalogChange struct {
 
 func (x *CatalogChange) Reset() {
 	*x = CatalogChange{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +278,7 @@ func (x *CatalogChange) String() string {
 func (*CatalogChange) ProtoMessage() {}
 
 func (x *CatalogChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +291,7 @@ func (x *CatalogChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogChange.ProtoReflect.Descriptor instead.
 func (*CatalogChange) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CatalogChange) GetOfferingId() string {
@@ -506,131 +329,6 @@ func (x *CatalogChange) GetTombstone() bool {
 	return false
 }
 
-type PlaceOrderRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Compact JWS, typ hanse-order+jwt, by the reseller's business key; signed once, sent as often as needed.
-	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	// The inputs' bytes (JSON); SHA-256(salt ‖ inputs) stands in the document.
-	Inputs     []byte `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
-	InputsSalt []byte `protobuf:"bytes,3,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
-	// The caller's last verified checkpoint of the callee, countersigned; empty before the first.
-	SeenCheckpoint string `protobuf:"bytes,4,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *PlaceOrderRequest) Reset() {
-	*x = PlaceOrderRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlaceOrderRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlaceOrderRequest) ProtoMessage() {}
-
-func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlaceOrderRequest.ProtoReflect.Descriptor instead.
-func (*PlaceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *PlaceOrderRequest) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-func (x *PlaceOrderRequest) GetInputs() []byte {
-	if x != nil {
-		return x.Inputs
-	}
-	return nil
-}
-
-func (x *PlaceOrderRequest) GetInputsSalt() []byte {
-	if x != nil {
-		return x.InputsSalt
-	}
-	return nil
-}
-
-func (x *PlaceOrderRequest) GetSeenCheckpoint() string {
-	if x != nil {
-		return x.SeenCheckpoint
-	}
-	return ""
-}
-
-type PlaceOrderResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The receipt: the ledger entry that holds the decision, as hashed.
-	Entry []byte `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the entry or later.
-	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // The entries after the receipt's up to the checkpoint are not here; tail the ledger for them.
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlaceOrderResponse) Reset() {
-	*x = PlaceOrderResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlaceOrderResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlaceOrderResponse) ProtoMessage() {}
-
-func (x *PlaceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlaceOrderResponse.ProtoReflect.Descriptor instead.
-func (*PlaceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *PlaceOrderResponse) GetEntry() []byte {
-	if x != nil {
-		return x.Entry
-	}
-	return nil
-}
-
-func (x *PlaceOrderResponse) GetCheckpoint() string {
-	if x != nil {
-		return x.Checkpoint
-	}
-	return ""
-}
-
 type GetAccessDataRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The supplier's subscription id.
@@ -641,7 +339,7 @@ type GetAccessDataRequest struct {
 
 func (x *GetAccessDataRequest) Reset() {
 	*x = GetAccessDataRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +351,7 @@ func (x *GetAccessDataRequest) String() string {
 func (*GetAccessDataRequest) ProtoMessage() {}
 
 func (x *GetAccessDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +364,7 @@ func (x *GetAccessDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessDataRequest.ProtoReflect.Descriptor instead.
 func (*GetAccessDataRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetAccessDataRequest) GetSubscriptionId() string {
@@ -686,7 +384,7 @@ type GetAccessDataResponse struct {
 
 func (x *GetAccessDataResponse) Reset() {
 	*x = GetAccessDataResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +396,7 @@ func (x *GetAccessDataResponse) String() string {
 func (*GetAccessDataResponse) ProtoMessage() {}
 
 func (x *GetAccessDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +409,7 @@ func (x *GetAccessDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccessDataResponse.ProtoReflect.Descriptor instead.
 func (*GetAccessDataResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetAccessDataResponse) GetJwe() string {
@@ -721,98 +419,22 @@ func (x *GetAccessDataResponse) GetJwe() string {
 	return ""
 }
 
-type ConfirmAccessDataRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Document      string                 `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ConfirmAccessDataRequest) Reset() {
-	*x = ConfirmAccessDataRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ConfirmAccessDataRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ConfirmAccessDataRequest) ProtoMessage() {}
-
-func (x *ConfirmAccessDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ConfirmAccessDataRequest.ProtoReflect.Descriptor instead.
-func (*ConfirmAccessDataRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *ConfirmAccessDataRequest) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-type ConfirmAccessDataResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ConfirmAccessDataResponse) Reset() {
-	*x = ConfirmAccessDataResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ConfirmAccessDataResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ConfirmAccessDataResponse) ProtoMessage() {}
-
-func (x *ConfirmAccessDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ConfirmAccessDataResponse.ProtoReflect.Descriptor instead.
-func (*ConfirmAccessDataResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{14}
-}
-
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Entries with a greater sequence number follow; 0 starts at the first.
-	AfterSeq       int64  `protobuf:"varint,1,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// Entries with a greater sequence number of that life, and those of later lives, follow; 0 starts at the first.
+	AfterSeq int64 `protobuf:"varint,1,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// The caller's last verified checkpoint of the callee, countersigned; empty before the first.
 	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	AfterLife      int64  `protobuf:"varint,3,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
+	// The caller's own last checkpoint towards the callee.
+	Checkpoint    string `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TailRequest) Reset() {
 	*x = TailRequest{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +446,7 @@ func (x *TailRequest) String() string {
 func (*TailRequest) ProtoMessage() {}
 
 func (x *TailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +459,7 @@ func (x *TailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailRequest.ProtoReflect.Descriptor instead.
 func (*TailRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TailRequest) GetAfterSeq() int64 {
@@ -854,19 +476,35 @@ func (x *TailRequest) GetSeenCheckpoint() string {
 	return ""
 }
 
+func (x *TailRequest) GetAfterLife() int64 {
+	if x != nil {
+		return x.AfterLife
+	}
+	return 0
+}
+
+func (x *TailRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entries in order, each one JSON object in RFC 8785 form, as hashed; empty in a heartbeat.
 	Entries [][]byte `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Compact JWS, typ hanse-checkpoint+jwt, at the last entry sent so far.
-	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Checkpoint string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The callee's last verified checkpoint of the caller, countersigned; in the first message and in heartbeats.
+	SeenCheckpoint string `protobuf:"bytes,3,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TailResponse) Reset() {
 	*x = TailResponse{}
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +516,7 @@ func (x *TailResponse) String() string {
 func (*TailResponse) ProtoMessage() {}
 
 func (x *TailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +529,7 @@ func (x *TailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailResponse.ProtoReflect.Descriptor instead.
 func (*TailResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TailResponse) GetEntries() [][]byte {
@@ -908,6 +546,528 @@ func (x *TailResponse) GetCheckpoint() string {
 	return ""
 }
 
+func (x *TailResponse) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+type SubmitRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Documents []*Document            `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
+	// The caller's last verified checkpoint of the callee, countersigned; empty before the first. The answer goes on from there.
+	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	// The caller's own checkpoint towards the callee, at or after the entries that placed these documents; kept with the decision.
+	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRequest) Reset() {
+	*x = SubmitRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRequest) ProtoMessage() {}
+
+func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
+func (*SubmitRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SubmitRequest) GetDocuments() []*Document {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *SubmitRequest) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+func (x *SubmitRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+// Document is one signed document with what lies beside it.
+type Document struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt.
+	Jws string `protobuf:"bytes,1,opt,name=jws,proto3" json:"jws,omitempty"`
+	// The inputs' bytes (JSON) of a purchase; SHA-256(salt ‖ inputs) stands in the document.
+	Inputs     []byte `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	InputsSalt []byte `protobuf:"bytes,3,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
+	// The caller's escrow beside a purchase (compact JWE); its SHA-256 stands in the document.
+	Escrow        []byte `protobuf:"bytes,4,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Document) Reset() {
+	*x = Document{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Document) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Document) ProtoMessage() {}
+
+func (x *Document) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Document.ProtoReflect.Descriptor instead.
+func (*Document) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Document) GetJws() string {
+	if x != nil {
+		return x.Jws
+	}
+	return ""
+}
+
+func (x *Document) GetInputs() []byte {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *Document) GetInputsSalt() []byte {
+	if x != nil {
+		return x.InputsSalt
+	}
+	return nil
+}
+
+func (x *Document) GetEscrow() []byte {
+	if x != nil {
+		return x.Escrow
+	}
+	return nil
+}
+
+type SubmitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callee's entries after the caller's checkpoint, at most 500 and 1 MiB of them, each one JSON object in RFC 8785 form.
+	Entries [][]byte `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the last entry of this page.
+	Checkpoint string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// There are entries after this page.
+	More bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	// One for each document, in their order.
+	Outcomes []*Outcome `protobuf:"bytes,4,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// The callee's last verified checkpoint of the caller, countersigned; empty before the first.
+	SeenCheckpoint string `protobuf:"bytes,5,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SubmitResponse) Reset() {
+	*x = SubmitResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitResponse) ProtoMessage() {}
+
+func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
+func (*SubmitResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SubmitResponse) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *SubmitResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *SubmitResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *SubmitResponse) GetOutcomes() []*Outcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *SubmitResponse) GetSeenCheckpoint() string {
+	if x != nil {
+		return x.SeenCheckpoint
+	}
+	return ""
+}
+
+// Outcome is where to read what became of a document, or why nothing did.
+type Outcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Result:
+	//
+	//	*Outcome_Decided
+	//	*Outcome_Undecided
+	Result        isOutcome_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Outcome) GetResult() isOutcome_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Outcome) GetDecided() *Decided {
+	if x != nil {
+		if x, ok := x.Result.(*Outcome_Decided); ok {
+			return x.Decided
+		}
+	}
+	return nil
+}
+
+func (x *Outcome) GetUndecided() *Undecided {
+	if x != nil {
+		if x, ok := x.Result.(*Outcome_Undecided); ok {
+			return x.Undecided
+		}
+	}
+	return nil
+}
+
+type isOutcome_Result interface {
+	isOutcome_Result()
+}
+
+type Outcome_Decided struct {
+	// The document is decided in this entry of the callee's ledger.
+	Decided *Decided `protobuf:"bytes,1,opt,name=decided,proto3,oneof"`
+}
+
+type Outcome_Undecided struct {
+	Undecided *Undecided `protobuf:"bytes,2,opt,name=undecided,proto3,oneof"`
+}
+
+func (*Outcome_Decided) isOutcome_Result() {}
+
+func (*Outcome_Undecided) isOutcome_Result() {}
+
+type Decided struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Life          int64                  `protobuf:"varint,1,opt,name=life,proto3" json:"life,omitempty"`
+	Seq           int64                  `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decided) Reset() {
+	*x = Decided{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decided) ProtoMessage() {}
+
+func (x *Decided) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decided.ProtoReflect.Descriptor instead.
+func (*Decided) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Decided) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *Decided) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// Undecided left no trace at the callee.
+type Undecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable, machine-readable, snake_case.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was wrong, for people.
+	Cause string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	// The same document gets the same answer for ever; otherwise it may be sent again.
+	Final bool `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
+	// When to send it again, in milliseconds from now; 0 leaves it to the caller.
+	RetryAfterMs  int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undecided) Reset() {
+	*x = Undecided{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undecided) ProtoMessage() {}
+
+func (x *Undecided) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undecided.ProtoReflect.Descriptor instead.
+func (*Undecided) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Undecided) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Undecided) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Undecided) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+func (x *Undecided) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
+type CompareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 to 64 bytes that the caller has not used before.
+	Nonce         []byte `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CompareRequest) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+type CompareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compact JWS, typ hanse-compare+jwt, by the callee's business key: the nonce, the newest of the caller's own checkpoints that the
+	// callee holds, and the callee's head towards the caller.
+	Document      string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResponse) Reset() {
+	*x = CompareResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResponse) ProtoMessage() {}
+
+func (x *CompareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
+func (*CompareResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CompareResponse) GetDocument() string {
+	if x != nil {
+		return x.Document
+	}
+	return ""
+}
+
 var File_hanse_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_hanse_peer_v1_peer_proto_rawDesc = "" +
@@ -917,15 +1077,7 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\bdocument\"?\n" +
 	"\x0fProposeResponse\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"7\n" +
-	"\fOfferRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\bdocument\"%\n" +
-	"\rOfferResponse\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\tR\x05state\"8\n" +
-	"\rAcceptRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\bdocument\"&\n" +
-	"\x0eAcceptResponse\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\tR\x05state\"0\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"0\n" +
 	"\fWatchRequest\x12 \n" +
 	"\x06cursor\x18\x01 \x01(\fB\b\xbaH\x05z\x03\x18\x80\x02R\x06cursor\"\xc7\x01\n" +
 	"\rWatchResponse\x126\n" +
@@ -940,45 +1092,72 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x1a\n" +
 	"\bdocument\x18\x03 \x01(\fR\bdocument\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\fR\x06digest\x12\x1c\n" +
-	"\ttombstone\x18\x05 \x01(\bR\ttombstone\"\xbc\x01\n" +
-	"\x11PlaceOrderRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\bdocument\x12!\n" +
-	"\x06inputs\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x06inputs\x12(\n" +
-	"\vinputs_salt\x18\x03 \x01(\fB\a\xbaH\x04z\x02\x18@R\n" +
-	"inputsSalt\x121\n" +
-	"\x0fseen_checkpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\"J\n" +
-	"\x12PlaceOrderResponse\x12\x14\n" +
-	"\x05entry\x18\x01 \x01(\fR\x05entry\x12\x1e\n" +
-	"\n" +
-	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint\"J\n" +
+	"\ttombstone\x18\x05 \x01(\bR\ttombstone\"J\n" +
 	"\x14GetAccessDataRequest\x122\n" +
 	"\x0fsubscription_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0esubscriptionId\")\n" +
 	"\x15GetAccessDataResponse\x12\x10\n" +
-	"\x03jwe\x18\x01 \x01(\tR\x03jwe\"C\n" +
-	"\x18ConfirmAccessDataRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x01R\bdocument\"\x1b\n" +
-	"\x19ConfirmAccessDataResponse\"f\n" +
+	"\x03jwe\x18\x01 \x01(\tR\x03jwe\"\xb8\x01\n" +
 	"\vTailRequest\x12$\n" +
 	"\tafter_seq\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\x121\n" +
-	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\"H\n" +
+	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12&\n" +
+	"\n" +
+	"after_life\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tafterLife\x12(\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\n" +
+	"checkpoint\"q\n" +
 	"\fTailResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
-	"checkpoint2Z\n" +
-	"\x0ePeeringService\x12H\n" +
-	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\x9d\x01\n" +
-	"\x10AgreementService\x12B\n" +
-	"\x05Offer\x12\x1b.hanse.peer.v1.OfferRequest\x1a\x1c.hanse.peer.v1.OfferResponse\x12E\n" +
-	"\x06Accept\x12\x1c.hanse.peer.v1.AcceptRequest\x1a\x1d.hanse.peer.v1.AcceptResponse2V\n" +
-	"\x0eCatalogService\x12D\n" +
-	"\x05Watch\x12\x1b.hanse.peer.v1.WatchRequest\x1a\x1c.hanse.peer.v1.WatchResponse0\x012\xa5\x02\n" +
-	"\fOrderService\x12Q\n" +
+	"checkpoint\x12'\n" +
+	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xb1\x01\n" +
+	"\rSubmitRequest\x12A\n" +
+	"\tdocuments\x18\x01 \x03(\v2\x17.hanse.peer.v1.DocumentB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10@R\tdocuments\x121\n" +
+	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12*\n" +
 	"\n" +
-	"PlaceOrder\x12 .hanse.peer.v1.PlaceOrderRequest\x1a!.hanse.peer.v1.PlaceOrderResponse\x12Z\n" +
-	"\rGetAccessData\x12#.hanse.peer.v1.GetAccessDataRequest\x1a$.hanse.peer.v1.GetAccessDataResponse\x12f\n" +
-	"\x11ConfirmAccessData\x12'.hanse.peer.v1.ConfirmAccessDataRequest\x1a(.hanse.peer.v1.ConfirmAccessDataResponse2R\n" +
+	"checkpoint\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80@R\n" +
+	"checkpoint\"\x98\x01\n" +
+	"\bDocument\x12\x1d\n" +
+	"\x03jws\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\x03jws\x12!\n" +
+	"\x06inputs\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x06inputs\x12(\n" +
+	"\vinputs_salt\x18\x03 \x01(\fB\a\xbaH\x04z\x02\x18@R\n" +
+	"inputsSalt\x12 \n" +
+	"\x06escrow\x18\x04 \x01(\fB\b\xbaH\x05z\x03\x18\x80 R\x06escrow\"\xbb\x01\n" +
+	"\x0eSubmitResponse\x12\x18\n" +
+	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\x122\n" +
+	"\boutcomes\x18\x04 \x03(\v2\x16.hanse.peer.v1.OutcomeR\boutcomes\x12'\n" +
+	"\x0fseen_checkpoint\x18\x05 \x01(\tR\x0eseenCheckpoint\"\x81\x01\n" +
+	"\aOutcome\x122\n" +
+	"\adecided\x18\x01 \x01(\v2\x16.hanse.peer.v1.DecidedH\x00R\adecided\x128\n" +
+	"\tundecided\x18\x02 \x01(\v2\x18.hanse.peer.v1.UndecidedH\x00R\tundecidedB\b\n" +
+	"\x06result\"/\n" +
+	"\aDecided\x12\x12\n" +
+	"\x04life\x18\x01 \x01(\x03R\x04life\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x03R\x03seq\"u\n" +
+	"\tUndecided\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x14\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\x12$\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"1\n" +
+	"\x0eCompareRequest\x12\x1f\n" +
+	"\x05nonce\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x10\x10\x18@R\x05nonce\"-\n" +
+	"\x0fCompareResponse\x12\x1a\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument2Z\n" +
+	"\x0ePeeringService\x12H\n" +
+	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\xa2\x01\n" +
+	"\x0fExchangeService\x12E\n" +
+	"\x06Submit\x12\x1c.hanse.peer.v1.SubmitRequest\x1a\x1d.hanse.peer.v1.SubmitResponse\x12H\n" +
+	"\aCompare\x12\x1d.hanse.peer.v1.CompareRequest\x1a\x1e.hanse.peer.v1.CompareResponse2V\n" +
+	"\x0eCatalogService\x12D\n" +
+	"\x05Watch\x12\x1b.hanse.peer.v1.WatchRequest\x1a\x1c.hanse.peer.v1.WatchResponse0\x012j\n" +
+	"\fOrderService\x12Z\n" +
+	"\rGetAccessData\x12#.hanse.peer.v1.GetAccessDataRequest\x1a$.hanse.peer.v1.GetAccessDataResponse2R\n" +
 	"\rLedgerService\x12A\n" +
 	"\x04Tail\x12\x1a.hanse.peer.v1.TailRequest\x1a\x1b.hanse.peer.v1.TailResponse0\x01B\xb0\x01\n" +
 	"\x11com.hanse.peer.v1B\tPeerProtoP\x01Z:github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1;peerv1\xa2\x02\x03HPX\xaa\x02\rHanse.Peer.V1\xca\x02\rHanse\\Peer\\V1\xe2\x02\x19Hanse\\Peer\\V1\\GPBMetadata\xea\x02\x0fHanse::Peer::V1b\x06proto3"
@@ -997,53 +1176,57 @@ func file_hanse_peer_v1_peer_proto_rawDescGZIP() []byte {
 
 var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_hanse_peer_v1_peer_proto_goTypes = []any{
-	(*ProposeRequest)(nil),            // 0: hanse.peer.v1.ProposeRequest
-	(*ProposeResponse)(nil),           // 1: hanse.peer.v1.ProposeResponse
-	(*OfferRequest)(nil),              // 2: hanse.peer.v1.OfferRequest
-	(*OfferResponse)(nil),             // 3: hanse.peer.v1.OfferResponse
-	(*AcceptRequest)(nil),             // 4: hanse.peer.v1.AcceptRequest
-	(*AcceptResponse)(nil),            // 5: hanse.peer.v1.AcceptResponse
-	(*WatchRequest)(nil),              // 6: hanse.peer.v1.WatchRequest
-	(*WatchResponse)(nil),             // 7: hanse.peer.v1.WatchResponse
-	(*CatalogChange)(nil),             // 8: hanse.peer.v1.CatalogChange
-	(*PlaceOrderRequest)(nil),         // 9: hanse.peer.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),        // 10: hanse.peer.v1.PlaceOrderResponse
-	(*GetAccessDataRequest)(nil),      // 11: hanse.peer.v1.GetAccessDataRequest
-	(*GetAccessDataResponse)(nil),     // 12: hanse.peer.v1.GetAccessDataResponse
-	(*ConfirmAccessDataRequest)(nil),  // 13: hanse.peer.v1.ConfirmAccessDataRequest
-	(*ConfirmAccessDataResponse)(nil), // 14: hanse.peer.v1.ConfirmAccessDataResponse
-	(*TailRequest)(nil),               // 15: hanse.peer.v1.TailRequest
-	(*TailResponse)(nil),              // 16: hanse.peer.v1.TailResponse
+	(*ProposeRequest)(nil),        // 0: hanse.peer.v1.ProposeRequest
+	(*ProposeResponse)(nil),       // 1: hanse.peer.v1.ProposeResponse
+	(*WatchRequest)(nil),          // 2: hanse.peer.v1.WatchRequest
+	(*WatchResponse)(nil),         // 3: hanse.peer.v1.WatchResponse
+	(*CatalogChange)(nil),         // 4: hanse.peer.v1.CatalogChange
+	(*GetAccessDataRequest)(nil),  // 5: hanse.peer.v1.GetAccessDataRequest
+	(*GetAccessDataResponse)(nil), // 6: hanse.peer.v1.GetAccessDataResponse
+	(*TailRequest)(nil),           // 7: hanse.peer.v1.TailRequest
+	(*TailResponse)(nil),          // 8: hanse.peer.v1.TailResponse
+	(*SubmitRequest)(nil),         // 9: hanse.peer.v1.SubmitRequest
+	(*Document)(nil),              // 10: hanse.peer.v1.Document
+	(*SubmitResponse)(nil),        // 11: hanse.peer.v1.SubmitResponse
+	(*Outcome)(nil),               // 12: hanse.peer.v1.Outcome
+	(*Decided)(nil),               // 13: hanse.peer.v1.Decided
+	(*Undecided)(nil),             // 14: hanse.peer.v1.Undecided
+	(*CompareRequest)(nil),        // 15: hanse.peer.v1.CompareRequest
+	(*CompareResponse)(nil),       // 16: hanse.peer.v1.CompareResponse
 }
 var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
-	8,  // 0: hanse.peer.v1.WatchResponse.changes:type_name -> hanse.peer.v1.CatalogChange
-	0,  // 1: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
-	2,  // 2: hanse.peer.v1.AgreementService.Offer:input_type -> hanse.peer.v1.OfferRequest
-	4,  // 3: hanse.peer.v1.AgreementService.Accept:input_type -> hanse.peer.v1.AcceptRequest
-	6,  // 4: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
-	9,  // 5: hanse.peer.v1.OrderService.PlaceOrder:input_type -> hanse.peer.v1.PlaceOrderRequest
-	11, // 6: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
-	13, // 7: hanse.peer.v1.OrderService.ConfirmAccessData:input_type -> hanse.peer.v1.ConfirmAccessDataRequest
-	15, // 8: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
-	1,  // 9: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
-	3,  // 10: hanse.peer.v1.AgreementService.Offer:output_type -> hanse.peer.v1.OfferResponse
-	5,  // 11: hanse.peer.v1.AgreementService.Accept:output_type -> hanse.peer.v1.AcceptResponse
-	7,  // 12: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
-	10, // 13: hanse.peer.v1.OrderService.PlaceOrder:output_type -> hanse.peer.v1.PlaceOrderResponse
-	12, // 14: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
-	14, // 15: hanse.peer.v1.OrderService.ConfirmAccessData:output_type -> hanse.peer.v1.ConfirmAccessDataResponse
-	16, // 16: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
-	9,  // [9:17] is the sub-list for method output_type
-	1,  // [1:9] is the sub-list for method input_type
-	1,  // [1:1] is the sub-list for extension type_name
-	1,  // [1:1] is the sub-list for extension extendee
-	0,  // [0:1] is the sub-list for field type_name
+	4,  // 0: hanse.peer.v1.WatchResponse.changes:type_name -> hanse.peer.v1.CatalogChange
+	10, // 1: hanse.peer.v1.SubmitRequest.documents:type_name -> hanse.peer.v1.Document
+	12, // 2: hanse.peer.v1.SubmitResponse.outcomes:type_name -> hanse.peer.v1.Outcome
+	13, // 3: hanse.peer.v1.Outcome.decided:type_name -> hanse.peer.v1.Decided
+	14, // 4: hanse.peer.v1.Outcome.undecided:type_name -> hanse.peer.v1.Undecided
+	0,  // 5: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
+	9,  // 6: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
+	15, // 7: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
+	2,  // 8: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
+	5,  // 9: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
+	7,  // 10: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
+	1,  // 11: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
+	11, // 12: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
+	16, // 13: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
+	3,  // 14: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
+	6,  // 15: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
+	8,  // 16: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hanse_peer_v1_peer_proto_init() }
 func file_hanse_peer_v1_peer_proto_init() {
 	if File_hanse_peer_v1_peer_proto != nil {
 		return
+	}
+	file_hanse_peer_v1_peer_proto_msgTypes[12].OneofWrappers = []any{
+		(*Outcome_Decided)(nil),
+		(*Outcome_Undecided)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -1334,6 +1334,94 @@ func (x *OrderEvent) GetReason() string {
 	return ""
 }
 
+type CancelOrderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderRequest) Reset() {
+	*x = CancelOrderRequest{}
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderRequest) ProtoMessage() {}
+
+func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
+func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CancelOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type CancelOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOrderResponse) Reset() {
+	*x = CancelOrderResponse{}
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOrderResponse) ProtoMessage() {}
+
+func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
+func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CancelOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type GetOrderRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1343,7 +1431,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[15]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1443,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[15]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1456,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{15}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -1387,7 +1475,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[16]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1487,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[16]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1500,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{16}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -1435,7 +1523,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[17]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1535,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[17]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1548,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{17}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListOrdersRequest) GetCustomer() string {
@@ -1495,7 +1583,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[18]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1595,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[18]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1608,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{18}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1546,7 +1634,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[19]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1646,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[19]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1659,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{19}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchOrderRequest) GetId() string {
@@ -1590,7 +1678,7 @@ type WatchOrderResponse struct {
 
 func (x *WatchOrderResponse) Reset() {
 	*x = WatchOrderResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[20]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1690,7 @@ func (x *WatchOrderResponse) String() string {
 func (*WatchOrderResponse) ProtoMessage() {}
 
 func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[20]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1703,7 @@ func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
 func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{20}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchOrderResponse) GetOrder() *Order {
@@ -1648,7 +1736,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[21]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1748,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[21]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1761,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{21}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Subscription) GetId() string {
@@ -1771,7 +1859,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[22]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1871,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[22]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1884,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{22}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSubscriptionsRequest) GetCustomer() string {
@@ -1830,7 +1918,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[23]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1930,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[23]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1943,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{23}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -1881,7 +1969,7 @@ type GetSubscriptionRequest struct {
 
 func (x *GetSubscriptionRequest) Reset() {
 	*x = GetSubscriptionRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[24]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +1981,7 @@ func (x *GetSubscriptionRequest) String() string {
 func (*GetSubscriptionRequest) ProtoMessage() {}
 
 func (x *GetSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[24]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +1994,7 @@ func (x *GetSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*GetSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{24}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetSubscriptionRequest) GetId() string {
@@ -1925,7 +2013,7 @@ type GetSubscriptionResponse struct {
 
 func (x *GetSubscriptionResponse) Reset() {
 	*x = GetSubscriptionResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[25]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2025,7 @@ func (x *GetSubscriptionResponse) String() string {
 func (*GetSubscriptionResponse) ProtoMessage() {}
 
 func (x *GetSubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[25]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2038,7 @@ func (x *GetSubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*GetSubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{25}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetSubscriptionResponse) GetSubscription() *Subscription {
@@ -1969,7 +2057,7 @@ type RevealAccessDataRequest struct {
 
 func (x *RevealAccessDataRequest) Reset() {
 	*x = RevealAccessDataRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[26]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2069,7 @@ func (x *RevealAccessDataRequest) String() string {
 func (*RevealAccessDataRequest) ProtoMessage() {}
 
 func (x *RevealAccessDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[26]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2082,7 @@ func (x *RevealAccessDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealAccessDataRequest.ProtoReflect.Descriptor instead.
 func (*RevealAccessDataRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{26}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RevealAccessDataRequest) GetSubscriptionId() string {
@@ -2014,7 +2102,7 @@ type RevealAccessDataResponse struct {
 
 func (x *RevealAccessDataResponse) Reset() {
 	*x = RevealAccessDataResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[27]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2114,7 @@ func (x *RevealAccessDataResponse) String() string {
 func (*RevealAccessDataResponse) ProtoMessage() {}
 
 func (x *RevealAccessDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[27]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2127,7 @@ func (x *RevealAccessDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealAccessDataResponse.ProtoReflect.Descriptor instead.
 func (*RevealAccessDataResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{27}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RevealAccessDataResponse) GetFields() []*AccessField {
@@ -2063,7 +2151,7 @@ type AccessField struct {
 
 func (x *AccessField) Reset() {
 	*x = AccessField{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[28]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2163,7 @@ func (x *AccessField) String() string {
 func (*AccessField) ProtoMessage() {}
 
 func (x *AccessField) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[28]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2176,7 @@ func (x *AccessField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessField.ProtoReflect.Descriptor instead.
 func (*AccessField) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{28}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AccessField) GetName() string {
@@ -2134,7 +2222,7 @@ type CreateCustomerSessionRequest struct {
 
 func (x *CreateCustomerSessionRequest) Reset() {
 	*x = CreateCustomerSessionRequest{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[29]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2234,7 @@ func (x *CreateCustomerSessionRequest) String() string {
 func (*CreateCustomerSessionRequest) ProtoMessage() {}
 
 func (x *CreateCustomerSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[29]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2247,7 @@ func (x *CreateCustomerSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCustomerSessionRequest.ProtoReflect.Descriptor instead.
 func (*CreateCustomerSessionRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{29}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateCustomerSessionRequest) GetCustomer() string {
@@ -2193,7 +2281,7 @@ type CreateCustomerSessionResponse struct {
 
 func (x *CreateCustomerSessionResponse) Reset() {
 	*x = CreateCustomerSessionResponse{}
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[30]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2293,7 @@ func (x *CreateCustomerSessionResponse) String() string {
 func (*CreateCustomerSessionResponse) ProtoMessage() {}
 
 func (x *CreateCustomerSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_portal_v1_portal_proto_msgTypes[30]
+	mi := &file_hanse_portal_v1_portal_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2306,7 @@ func (x *CreateCustomerSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateCustomerSessionResponse.ProtoReflect.Descriptor instead.
 func (*CreateCustomerSessionResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{30}
+	return file_hanse_portal_v1_portal_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateCustomerSessionResponse) GetToken() string {
@@ -2349,7 +2437,11 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\",\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"/\n" +
+	"\x12CancelOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"C\n" +
+	"\x13CancelOrderResponse\x12,\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.hanse.portal.v1.OrderR\x05order\",\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"@\n" +
 	"\x10GetOrderResponse\x12,\n" +
@@ -2420,10 +2512,11 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\x0eCatalogService\x12f\n" +
 	"\x0eSearchListings\x12&.hanse.portal.v1.SearchListingsRequest\x1a'.hanse.portal.v1.SearchListingsResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\n" +
-	"GetListing\x12\".hanse.portal.v1.GetListingRequest\x1a#.hanse.portal.v1.GetListingResponse\"\x03\x90\x02\x012\xf0\x02\n" +
+	"GetListing\x12\".hanse.portal.v1.GetListingRequest\x1a#.hanse.portal.v1.GetListingResponse\"\x03\x90\x02\x012\xca\x03\n" +
 	"\fOrderService\x12U\n" +
 	"\n" +
-	"PlaceOrder\x12\".hanse.portal.v1.PlaceOrderRequest\x1a#.hanse.portal.v1.PlaceOrderResponse\x12T\n" +
+	"PlaceOrder\x12\".hanse.portal.v1.PlaceOrderRequest\x1a#.hanse.portal.v1.PlaceOrderResponse\x12X\n" +
+	"\vCancelOrder\x12#.hanse.portal.v1.CancelOrderRequest\x1a$.hanse.portal.v1.CancelOrderResponse\x12T\n" +
 	"\bGetOrder\x12 .hanse.portal.v1.GetOrderRequest\x1a!.hanse.portal.v1.GetOrderResponse\"\x03\x90\x02\x01\x12Z\n" +
 	"\n" +
 	"ListOrders\x12\".hanse.portal.v1.ListOrdersRequest\x1a#.hanse.portal.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12W\n" +
@@ -2450,7 +2543,7 @@ func file_hanse_portal_v1_portal_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_portal_v1_portal_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_portal_v1_portal_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_hanse_portal_v1_portal_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_hanse_portal_v1_portal_proto_goTypes = []any{
 	(ListingSort)(0),                      // 0: hanse.portal.v1.ListingSort
 	(*FacetFilter)(nil),                   // 1: hanse.portal.v1.FacetFilter
@@ -2468,28 +2561,30 @@ var file_hanse_portal_v1_portal_proto_goTypes = []any{
 	(*Order)(nil),                         // 13: hanse.portal.v1.Order
 	(*OrderLine)(nil),                     // 14: hanse.portal.v1.OrderLine
 	(*OrderEvent)(nil),                    // 15: hanse.portal.v1.OrderEvent
-	(*GetOrderRequest)(nil),               // 16: hanse.portal.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),              // 17: hanse.portal.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),             // 18: hanse.portal.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),            // 19: hanse.portal.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),             // 20: hanse.portal.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),            // 21: hanse.portal.v1.WatchOrderResponse
-	(*Subscription)(nil),                  // 22: hanse.portal.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),      // 23: hanse.portal.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),     // 24: hanse.portal.v1.ListSubscriptionsResponse
-	(*GetSubscriptionRequest)(nil),        // 25: hanse.portal.v1.GetSubscriptionRequest
-	(*GetSubscriptionResponse)(nil),       // 26: hanse.portal.v1.GetSubscriptionResponse
-	(*RevealAccessDataRequest)(nil),       // 27: hanse.portal.v1.RevealAccessDataRequest
-	(*RevealAccessDataResponse)(nil),      // 28: hanse.portal.v1.RevealAccessDataResponse
-	(*AccessField)(nil),                   // 29: hanse.portal.v1.AccessField
-	(*CreateCustomerSessionRequest)(nil),  // 30: hanse.portal.v1.CreateCustomerSessionRequest
-	(*CreateCustomerSessionResponse)(nil), // 31: hanse.portal.v1.CreateCustomerSessionResponse
-	(*v1.Amount)(nil),                     // 32: hanse.type.v1.Amount
-	(*v1.UnitPrice)(nil),                  // 33: hanse.type.v1.UnitPrice
-	(*v1.PriceComponent)(nil),             // 34: hanse.type.v1.PriceComponent
-	(v1.OrderItemAction)(0),               // 35: hanse.type.v1.OrderItemAction
-	(*structpb.Struct)(nil),               // 36: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),         // 37: google.protobuf.Timestamp
+	(*CancelOrderRequest)(nil),            // 16: hanse.portal.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),           // 17: hanse.portal.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),               // 18: hanse.portal.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),              // 19: hanse.portal.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),             // 20: hanse.portal.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),            // 21: hanse.portal.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),             // 22: hanse.portal.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),            // 23: hanse.portal.v1.WatchOrderResponse
+	(*Subscription)(nil),                  // 24: hanse.portal.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),      // 25: hanse.portal.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),     // 26: hanse.portal.v1.ListSubscriptionsResponse
+	(*GetSubscriptionRequest)(nil),        // 27: hanse.portal.v1.GetSubscriptionRequest
+	(*GetSubscriptionResponse)(nil),       // 28: hanse.portal.v1.GetSubscriptionResponse
+	(*RevealAccessDataRequest)(nil),       // 29: hanse.portal.v1.RevealAccessDataRequest
+	(*RevealAccessDataResponse)(nil),      // 30: hanse.portal.v1.RevealAccessDataResponse
+	(*AccessField)(nil),                   // 31: hanse.portal.v1.AccessField
+	(*CreateCustomerSessionRequest)(nil),  // 32: hanse.portal.v1.CreateCustomerSessionRequest
+	(*CreateCustomerSessionResponse)(nil), // 33: hanse.portal.v1.CreateCustomerSessionResponse
+	(*v1.Amount)(nil),                     // 34: hanse.type.v1.Amount
+	(*v1.UnitPrice)(nil),                  // 35: hanse.type.v1.UnitPrice
+	(*v1.PriceComponent)(nil),             // 36: hanse.type.v1.PriceComponent
+	(v1.OrderItemAction)(0),               // 37: hanse.type.v1.OrderItemAction
+	(*structpb.Struct)(nil),               // 38: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),         // 39: google.protobuf.Timestamp
 }
 var file_hanse_portal_v1_portal_proto_depIdxs = []int32{
 	1,  // 0: hanse.portal.v1.SearchListingsRequest.filters:type_name -> hanse.portal.v1.FacetFilter
@@ -2497,60 +2592,63 @@ var file_hanse_portal_v1_portal_proto_depIdxs = []int32{
 	6,  // 2: hanse.portal.v1.SearchListingsResponse.listings:type_name -> hanse.portal.v1.ListingSummary
 	4,  // 3: hanse.portal.v1.SearchListingsResponse.facets:type_name -> hanse.portal.v1.Facet
 	5,  // 4: hanse.portal.v1.Facet.values:type_name -> hanse.portal.v1.FacetValue
-	32, // 5: hanse.portal.v1.ListingSummary.headline_price:type_name -> hanse.type.v1.Amount
-	32, // 6: hanse.portal.v1.ListingSummary.setup_price:type_name -> hanse.type.v1.Amount
-	33, // 7: hanse.portal.v1.ListingSummary.headline_rate:type_name -> hanse.type.v1.UnitPrice
+	34, // 5: hanse.portal.v1.ListingSummary.headline_price:type_name -> hanse.type.v1.Amount
+	34, // 6: hanse.portal.v1.ListingSummary.setup_price:type_name -> hanse.type.v1.Amount
+	35, // 7: hanse.portal.v1.ListingSummary.headline_rate:type_name -> hanse.type.v1.UnitPrice
 	9,  // 8: hanse.portal.v1.GetListingResponse.listing:type_name -> hanse.portal.v1.Listing
 	6,  // 9: hanse.portal.v1.Listing.summary:type_name -> hanse.portal.v1.ListingSummary
-	34, // 10: hanse.portal.v1.Listing.prices:type_name -> hanse.type.v1.PriceComponent
+	36, // 10: hanse.portal.v1.Listing.prices:type_name -> hanse.type.v1.PriceComponent
 	6,  // 11: hanse.portal.v1.Listing.variants:type_name -> hanse.portal.v1.ListingSummary
-	35, // 12: hanse.portal.v1.OrderItem.action:type_name -> hanse.type.v1.OrderItemAction
-	36, // 13: hanse.portal.v1.OrderItem.inputs:type_name -> google.protobuf.Struct
+	37, // 12: hanse.portal.v1.OrderItem.action:type_name -> hanse.type.v1.OrderItemAction
+	38, // 13: hanse.portal.v1.OrderItem.inputs:type_name -> google.protobuf.Struct
 	10, // 14: hanse.portal.v1.PlaceOrderRequest.items:type_name -> hanse.portal.v1.OrderItem
 	13, // 15: hanse.portal.v1.PlaceOrderResponse.order:type_name -> hanse.portal.v1.Order
 	14, // 16: hanse.portal.v1.Order.items:type_name -> hanse.portal.v1.OrderLine
-	37, // 17: hanse.portal.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	37, // 18: hanse.portal.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	39, // 17: hanse.portal.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	39, // 18: hanse.portal.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
 	15, // 19: hanse.portal.v1.Order.events:type_name -> hanse.portal.v1.OrderEvent
-	35, // 20: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
-	32, // 21: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
-	32, // 22: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
-	37, // 23: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	13, // 24: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
-	13, // 25: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
-	13, // 26: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
-	32, // 27: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
-	37, // 28: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	37, // 29: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	22, // 30: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
-	22, // 31: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
-	29, // 32: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
-	37, // 33: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 34: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
-	7,  // 35: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
-	11, // 36: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
-	16, // 37: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
-	18, // 38: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
-	20, // 39: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
-	23, // 40: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
-	25, // 41: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
-	27, // 42: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
-	30, // 43: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
-	3,  // 44: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
-	8,  // 45: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
-	12, // 46: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
-	17, // 47: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
-	19, // 48: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
-	21, // 49: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
-	24, // 50: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
-	26, // 51: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
-	28, // 52: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
-	31, // 53: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
-	44, // [44:54] is the sub-list for method output_type
-	34, // [34:44] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	37, // 20: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
+	34, // 21: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
+	34, // 22: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
+	39, // 23: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	13, // 24: hanse.portal.v1.CancelOrderResponse.order:type_name -> hanse.portal.v1.Order
+	13, // 25: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
+	13, // 26: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
+	13, // 27: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
+	34, // 28: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
+	39, // 29: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	39, // 30: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	24, // 31: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
+	24, // 32: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
+	31, // 33: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
+	39, // 34: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 35: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
+	7,  // 36: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
+	11, // 37: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
+	16, // 38: hanse.portal.v1.OrderService.CancelOrder:input_type -> hanse.portal.v1.CancelOrderRequest
+	18, // 39: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
+	20, // 40: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
+	22, // 41: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
+	25, // 42: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
+	27, // 43: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
+	29, // 44: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
+	32, // 45: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
+	3,  // 46: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
+	8,  // 47: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
+	12, // 48: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
+	17, // 49: hanse.portal.v1.OrderService.CancelOrder:output_type -> hanse.portal.v1.CancelOrderResponse
+	19, // 50: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
+	21, // 51: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
+	23, // 52: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
+	26, // 53: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
+	28, // 54: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
+	30, // 55: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
+	33, // 56: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
+	46, // [46:57] is the sub-list for method output_type
+	35, // [35:46] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_hanse_portal_v1_portal_proto_init() }
@@ -2564,7 +2662,7 @@ func file_hanse_portal_v1_portal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_portal_v1_portal_proto_rawDesc), len(file_hanse_portal_v1_portal_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

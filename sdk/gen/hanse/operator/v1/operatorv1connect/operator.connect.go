@@ -105,6 +105,9 @@ const (
 	OrderServiceListOrdersProcedure = "/hanse.operator.v1.OrderService/ListOrders"
 	// OrderServiceGetOrderProcedure is the fully-qualified name of the OrderService's GetOrder RPC.
 	OrderServiceGetOrderProcedure = "/hanse.operator.v1.OrderService/GetOrder"
+	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
+	// RPC.
+	OrderServiceCancelOrderProcedure = "/hanse.operator.v1.OrderService/CancelOrder"
 	// SubscriptionServiceListSubscriptionsProcedure is the fully-qualified name of the
 	// SubscriptionService's ListSubscriptions RPC.
 	SubscriptionServiceListSubscriptionsProcedure = "/hanse.operator.v1.SubscriptionService/ListSubscriptions"
@@ -752,6 +755,8 @@ func (UnimplementedListingServiceHandler) SetMarkup(context.Context, *connect.Re
 type OrderServiceClient interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
+	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
 
 // NewOrderServiceClient constructs a client for the hanse.operator.v1.OrderService service. By
@@ -777,13 +782,20 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
+			httpClient,
+			baseURL+OrderServiceCancelOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	listOrders *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	getOrder   *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 // ListOrders calls hanse.operator.v1.OrderService.ListOrders.
@@ -796,10 +808,17 @@ func (c *orderServiceClient) GetOrder(ctx context.Context, req *connect.Request[
 	return c.getOrder.CallUnary(ctx, req)
 }
 
+// CancelOrder calls hanse.operator.v1.OrderService.CancelOrder.
+func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
+	return c.cancelOrder.CallUnary(ctx, req)
+}
+
 // OrderServiceHandler is an implementation of the hanse.operator.v1.OrderService service.
 type OrderServiceHandler interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
+	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
 
 // NewOrderServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -821,12 +840,20 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceCancelOrderHandler := connect.NewUnaryHandler(
+		OrderServiceCancelOrderProcedure,
+		svc.CancelOrder,
+		connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.OrderService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrderServiceListOrdersProcedure:
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceGetOrderProcedure:
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
+		case OrderServiceCancelOrderProcedure:
+			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -842,6 +869,10 @@ func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *connect.Req
 
 func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.GetOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.CancelOrder is not implemented"))
 }
 
 // SubscriptionServiceClient is a client for the hanse.operator.v1.SubscriptionService service.

@@ -27,8 +27,8 @@ const _ = connect.IsAtLeastVersion1_13_0
 const (
 	// PeeringServiceName is the fully-qualified name of the PeeringService service.
 	PeeringServiceName = "hanse.peer.v1.PeeringService"
-	// AgreementServiceName is the fully-qualified name of the AgreementService service.
-	AgreementServiceName = "hanse.peer.v1.AgreementService"
+	// ExchangeServiceName is the fully-qualified name of the ExchangeService service.
+	ExchangeServiceName = "hanse.peer.v1.ExchangeService"
 	// CatalogServiceName is the fully-qualified name of the CatalogService service.
 	CatalogServiceName = "hanse.peer.v1.CatalogService"
 	// OrderServiceName is the fully-qualified name of the OrderService service.
@@ -47,20 +47,15 @@ const (
 const (
 	// PeeringServiceProposeProcedure is the fully-qualified name of the PeeringService's Propose RPC.
 	PeeringServiceProposeProcedure = "/hanse.peer.v1.PeeringService/Propose"
-	// AgreementServiceOfferProcedure is the fully-qualified name of the AgreementService's Offer RPC.
-	AgreementServiceOfferProcedure = "/hanse.peer.v1.AgreementService/Offer"
-	// AgreementServiceAcceptProcedure is the fully-qualified name of the AgreementService's Accept RPC.
-	AgreementServiceAcceptProcedure = "/hanse.peer.v1.AgreementService/Accept"
+	// ExchangeServiceSubmitProcedure is the fully-qualified name of the ExchangeService's Submit RPC.
+	ExchangeServiceSubmitProcedure = "/hanse.peer.v1.ExchangeService/Submit"
+	// ExchangeServiceCompareProcedure is the fully-qualified name of the ExchangeService's Compare RPC.
+	ExchangeServiceCompareProcedure = "/hanse.peer.v1.ExchangeService/Compare"
 	// CatalogServiceWatchProcedure is the fully-qualified name of the CatalogService's Watch RPC.
 	CatalogServiceWatchProcedure = "/hanse.peer.v1.CatalogService/Watch"
-	// OrderServicePlaceOrderProcedure is the fully-qualified name of the OrderService's PlaceOrder RPC.
-	OrderServicePlaceOrderProcedure = "/hanse.peer.v1.OrderService/PlaceOrder"
 	// OrderServiceGetAccessDataProcedure is the fully-qualified name of the OrderService's
 	// GetAccessData RPC.
 	OrderServiceGetAccessDataProcedure = "/hanse.peer.v1.OrderService/GetAccessData"
-	// OrderServiceConfirmAccessDataProcedure is the fully-qualified name of the OrderService's
-	// ConfirmAccessData RPC.
-	OrderServiceConfirmAccessDataProcedure = "/hanse.peer.v1.OrderService/ConfirmAccessData"
 	// LedgerServiceTailProcedure is the fully-qualified name of the LedgerService's Tail RPC.
 	LedgerServiceTailProcedure = "/hanse.peer.v1.LedgerService/Tail"
 )
@@ -137,104 +132,108 @@ func (UnimplementedPeeringServiceHandler) Propose(context.Context, *connect.Requ
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.PeeringService.Propose is not implemented"))
 }
 
-// AgreementServiceClient is a client for the hanse.peer.v1.AgreementService service.
-type AgreementServiceClient interface {
-	// Offer carries the supplier's signature over an agreement's bytes (hanse-agreement+jwt).
-	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
-	// Accept carries the reseller's signature over the same bytes.
-	Accept(context.Context, *connect.Request[v1.AcceptRequest]) (*connect.Response[v1.AcceptResponse], error)
+// ExchangeServiceClient is a client for the hanse.peer.v1.ExchangeService service.
+type ExchangeServiceClient interface {
+	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
+	// and that of each document's type; orders, cancels and receipts go under the agreement that the token names, agreement
+	// documents under a token without one.
+	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
+	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
+	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
 }
 
-// NewAgreementServiceClient constructs a client for the hanse.peer.v1.AgreementService service. By
+// NewExchangeServiceClient constructs a client for the hanse.peer.v1.ExchangeService service. By
 // default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
 // and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
 // connect.WithGRPC() or connect.WithGRPCWeb() options.
 //
 // The URL supplied here should be the base URL for the Connect or gRPC server (for example,
 // http://api.acme.com or https://acme.com/grpc).
-func NewAgreementServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) AgreementServiceClient {
+func NewExchangeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) ExchangeServiceClient {
 	baseURL = strings.TrimRight(baseURL, "/")
-	agreementServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("AgreementService").Methods()
-	return &agreementServiceClient{
-		offer: connect.NewClient[v1.OfferRequest, v1.OfferResponse](
+	exchangeServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("ExchangeService").Methods()
+	return &exchangeServiceClient{
+		submit: connect.NewClient[v1.SubmitRequest, v1.SubmitResponse](
 			httpClient,
-			baseURL+AgreementServiceOfferProcedure,
-			connect.WithSchema(agreementServiceMethods.ByName("Offer")),
+			baseURL+ExchangeServiceSubmitProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("Submit")),
 			connect.WithClientOptions(opts...),
 		),
-		accept: connect.NewClient[v1.AcceptRequest, v1.AcceptResponse](
+		compare: connect.NewClient[v1.CompareRequest, v1.CompareResponse](
 			httpClient,
-			baseURL+AgreementServiceAcceptProcedure,
-			connect.WithSchema(agreementServiceMethods.ByName("Accept")),
+			baseURL+ExchangeServiceCompareProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
 			connect.WithClientOptions(opts...),
 		),
 	}
 }
 
-// agreementServiceClient implements AgreementServiceClient.
-type agreementServiceClient struct {
-	offer  *connect.Client[v1.OfferRequest, v1.OfferResponse]
-	accept *connect.Client[v1.AcceptRequest, v1.AcceptResponse]
+// exchangeServiceClient implements ExchangeServiceClient.
+type exchangeServiceClient struct {
+	submit  *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
+	compare *connect.Client[v1.CompareRequest, v1.CompareResponse]
 }
 
-// Offer calls hanse.peer.v1.AgreementService.Offer.
-func (c *agreementServiceClient) Offer(ctx context.Context, req *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error) {
-	return c.offer.CallUnary(ctx, req)
+// Submit calls hanse.peer.v1.ExchangeService.Submit.
+func (c *exchangeServiceClient) Submit(ctx context.Context, req *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error) {
+	return c.submit.CallUnary(ctx, req)
 }
 
-// Accept calls hanse.peer.v1.AgreementService.Accept.
-func (c *agreementServiceClient) Accept(ctx context.Context, req *connect.Request[v1.AcceptRequest]) (*connect.Response[v1.AcceptResponse], error) {
-	return c.accept.CallUnary(ctx, req)
+// Compare calls hanse.peer.v1.ExchangeService.Compare.
+func (c *exchangeServiceClient) Compare(ctx context.Context, req *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error) {
+	return c.compare.CallUnary(ctx, req)
 }
 
-// AgreementServiceHandler is an implementation of the hanse.peer.v1.AgreementService service.
-type AgreementServiceHandler interface {
-	// Offer carries the supplier's signature over an agreement's bytes (hanse-agreement+jwt).
-	Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error)
-	// Accept carries the reseller's signature over the same bytes.
-	Accept(context.Context, *connect.Request[v1.AcceptRequest]) (*connect.Response[v1.AcceptResponse], error)
+// ExchangeServiceHandler is an implementation of the hanse.peer.v1.ExchangeService service.
+type ExchangeServiceHandler interface {
+	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
+	// and that of each document's type; orders, cancels and receipts go under the agreement that the token names, agreement
+	// documents under a token without one.
+	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
+	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
+	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
 }
 
-// NewAgreementServiceHandler builds an HTTP handler from the service implementation. It returns the
+// NewExchangeServiceHandler builds an HTTP handler from the service implementation. It returns the
 // path on which to mount the handler and the handler itself.
 //
 // By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
 // and JSON codecs. They also support gzip compression.
-func NewAgreementServiceHandler(svc AgreementServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
-	agreementServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("AgreementService").Methods()
-	agreementServiceOfferHandler := connect.NewUnaryHandler(
-		AgreementServiceOfferProcedure,
-		svc.Offer,
-		connect.WithSchema(agreementServiceMethods.ByName("Offer")),
+func NewExchangeServiceHandler(svc ExchangeServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	exchangeServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("ExchangeService").Methods()
+	exchangeServiceSubmitHandler := connect.NewUnaryHandler(
+		ExchangeServiceSubmitProcedure,
+		svc.Submit,
+		connect.WithSchema(exchangeServiceMethods.ByName("Submit")),
 		connect.WithHandlerOptions(opts...),
 	)
-	agreementServiceAcceptHandler := connect.NewUnaryHandler(
-		AgreementServiceAcceptProcedure,
-		svc.Accept,
-		connect.WithSchema(agreementServiceMethods.ByName("Accept")),
+	exchangeServiceCompareHandler := connect.NewUnaryHandler(
+		ExchangeServiceCompareProcedure,
+		svc.Compare,
+		connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
 		connect.WithHandlerOptions(opts...),
 	)
-	return "/hanse.peer.v1.AgreementService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return "/hanse.peer.v1.ExchangeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case AgreementServiceOfferProcedure:
-			agreementServiceOfferHandler.ServeHTTP(w, r)
-		case AgreementServiceAcceptProcedure:
-			agreementServiceAcceptHandler.ServeHTTP(w, r)
+		case ExchangeServiceSubmitProcedure:
+			exchangeServiceSubmitHandler.ServeHTTP(w, r)
+		case ExchangeServiceCompareProcedure:
+			exchangeServiceCompareHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
 	})
 }
 
-// UnimplementedAgreementServiceHandler returns CodeUnimplemented from all methods.
-type UnimplementedAgreementServiceHandler struct{}
+// UnimplementedExchangeServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedExchangeServiceHandler struct{}
 
-func (UnimplementedAgreementServiceHandler) Offer(context.Context, *connect.Request[v1.OfferRequest]) (*connect.Response[v1.OfferResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.AgreementService.Offer is not implemented"))
+func (UnimplementedExchangeServiceHandler) Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Submit is not implemented"))
 }
 
-func (UnimplementedAgreementServiceHandler) Accept(context.Context, *connect.Request[v1.AcceptRequest]) (*connect.Response[v1.AcceptResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.AgreementService.Accept is not implemented"))
+func (UnimplementedExchangeServiceHandler) Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Compare is not implemented"))
 }
 
 // CatalogServiceClient is a client for the hanse.peer.v1.CatalogService service.
@@ -311,12 +310,8 @@ func (UnimplementedCatalogServiceHandler) Watch(context.Context, *connect.Reques
 
 // OrderServiceClient is a client for the hanse.peer.v1.OrderService service.
 type OrderServiceClient interface {
-	// PlaceOrder carries a hanse-order+jwt. Same id and same payload: the stored decision; other payload: order_conflict.
-	PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error)
 	// GetAccessData reads the sealed access data of a subscription until the reseller confirms that it has them.
 	GetAccessData(context.Context, *connect.Request[v1.GetAccessDataRequest]) (*connect.Response[v1.GetAccessDataResponse], error)
-	// ConfirmAccessData carries a hanse-access-receipt+jwt; the supplier then deletes its copy.
-	ConfirmAccessData(context.Context, *connect.Request[v1.ConfirmAccessDataRequest]) (*connect.Response[v1.ConfirmAccessDataResponse], error)
 }
 
 // NewOrderServiceClient constructs a client for the hanse.peer.v1.OrderService service. By default,
@@ -330,22 +325,10 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 	baseURL = strings.TrimRight(baseURL, "/")
 	orderServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("OrderService").Methods()
 	return &orderServiceClient{
-		placeOrder: connect.NewClient[v1.PlaceOrderRequest, v1.PlaceOrderResponse](
-			httpClient,
-			baseURL+OrderServicePlaceOrderProcedure,
-			connect.WithSchema(orderServiceMethods.ByName("PlaceOrder")),
-			connect.WithClientOptions(opts...),
-		),
 		getAccessData: connect.NewClient[v1.GetAccessDataRequest, v1.GetAccessDataResponse](
 			httpClient,
 			baseURL+OrderServiceGetAccessDataProcedure,
 			connect.WithSchema(orderServiceMethods.ByName("GetAccessData")),
-			connect.WithClientOptions(opts...),
-		),
-		confirmAccessData: connect.NewClient[v1.ConfirmAccessDataRequest, v1.ConfirmAccessDataResponse](
-			httpClient,
-			baseURL+OrderServiceConfirmAccessDataProcedure,
-			connect.WithSchema(orderServiceMethods.ByName("ConfirmAccessData")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -353,14 +336,7 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	placeOrder        *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
-	getAccessData     *connect.Client[v1.GetAccessDataRequest, v1.GetAccessDataResponse]
-	confirmAccessData *connect.Client[v1.ConfirmAccessDataRequest, v1.ConfirmAccessDataResponse]
-}
-
-// PlaceOrder calls hanse.peer.v1.OrderService.PlaceOrder.
-func (c *orderServiceClient) PlaceOrder(ctx context.Context, req *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error) {
-	return c.placeOrder.CallUnary(ctx, req)
+	getAccessData *connect.Client[v1.GetAccessDataRequest, v1.GetAccessDataResponse]
 }
 
 // GetAccessData calls hanse.peer.v1.OrderService.GetAccessData.
@@ -368,19 +344,10 @@ func (c *orderServiceClient) GetAccessData(ctx context.Context, req *connect.Req
 	return c.getAccessData.CallUnary(ctx, req)
 }
 
-// ConfirmAccessData calls hanse.peer.v1.OrderService.ConfirmAccessData.
-func (c *orderServiceClient) ConfirmAccessData(ctx context.Context, req *connect.Request[v1.ConfirmAccessDataRequest]) (*connect.Response[v1.ConfirmAccessDataResponse], error) {
-	return c.confirmAccessData.CallUnary(ctx, req)
-}
-
 // OrderServiceHandler is an implementation of the hanse.peer.v1.OrderService service.
 type OrderServiceHandler interface {
-	// PlaceOrder carries a hanse-order+jwt. Same id and same payload: the stored decision; other payload: order_conflict.
-	PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error)
 	// GetAccessData reads the sealed access data of a subscription until the reseller confirms that it has them.
 	GetAccessData(context.Context, *connect.Request[v1.GetAccessDataRequest]) (*connect.Response[v1.GetAccessDataResponse], error)
-	// ConfirmAccessData carries a hanse-access-receipt+jwt; the supplier then deletes its copy.
-	ConfirmAccessData(context.Context, *connect.Request[v1.ConfirmAccessDataRequest]) (*connect.Response[v1.ConfirmAccessDataResponse], error)
 }
 
 // NewOrderServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -390,32 +357,16 @@ type OrderServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	orderServiceMethods := v1.File_hanse_peer_v1_peer_proto.Services().ByName("OrderService").Methods()
-	orderServicePlaceOrderHandler := connect.NewUnaryHandler(
-		OrderServicePlaceOrderProcedure,
-		svc.PlaceOrder,
-		connect.WithSchema(orderServiceMethods.ByName("PlaceOrder")),
-		connect.WithHandlerOptions(opts...),
-	)
 	orderServiceGetAccessDataHandler := connect.NewUnaryHandler(
 		OrderServiceGetAccessDataProcedure,
 		svc.GetAccessData,
 		connect.WithSchema(orderServiceMethods.ByName("GetAccessData")),
 		connect.WithHandlerOptions(opts...),
 	)
-	orderServiceConfirmAccessDataHandler := connect.NewUnaryHandler(
-		OrderServiceConfirmAccessDataProcedure,
-		svc.ConfirmAccessData,
-		connect.WithSchema(orderServiceMethods.ByName("ConfirmAccessData")),
-		connect.WithHandlerOptions(opts...),
-	)
 	return "/hanse.peer.v1.OrderService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
-		case OrderServicePlaceOrderProcedure:
-			orderServicePlaceOrderHandler.ServeHTTP(w, r)
 		case OrderServiceGetAccessDataProcedure:
 			orderServiceGetAccessDataHandler.ServeHTTP(w, r)
-		case OrderServiceConfirmAccessDataProcedure:
-			orderServiceConfirmAccessDataHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -425,16 +376,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 // UnimplementedOrderServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedOrderServiceHandler struct{}
 
-func (UnimplementedOrderServiceHandler) PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.OrderService.PlaceOrder is not implemented"))
-}
-
 func (UnimplementedOrderServiceHandler) GetAccessData(context.Context, *connect.Request[v1.GetAccessDataRequest]) (*connect.Response[v1.GetAccessDataResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.OrderService.GetAccessData is not implemented"))
-}
-
-func (UnimplementedOrderServiceHandler) ConfirmAccessData(context.Context, *connect.Request[v1.ConfirmAccessDataRequest]) (*connect.Response[v1.ConfirmAccessDataResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.OrderService.ConfirmAccessData is not implemented"))
 }
 
 // LedgerServiceClient is a client for the hanse.peer.v1.LedgerService service.

@@ -51,6 +51,9 @@ const (
 	CatalogServiceGetListingProcedure = "/hanse.portal.v1.CatalogService/GetListing"
 	// OrderServicePlaceOrderProcedure is the fully-qualified name of the OrderService's PlaceOrder RPC.
 	OrderServicePlaceOrderProcedure = "/hanse.portal.v1.OrderService/PlaceOrder"
+	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
+	// RPC.
+	OrderServiceCancelOrderProcedure = "/hanse.portal.v1.OrderService/CancelOrder"
 	// OrderServiceGetOrderProcedure is the fully-qualified name of the OrderService's GetOrder RPC.
 	OrderServiceGetOrderProcedure = "/hanse.portal.v1.OrderService/GetOrder"
 	// OrderServiceListOrdersProcedure is the fully-qualified name of the OrderService's ListOrders RPC.
@@ -182,6 +185,10 @@ type OrderServiceClient interface {
 	// PlaceOrder is safe to repeat: the same id with the same content answers with the order as it stands, the same id with
 	// other content is refused with reason order_id_conflict, for ever.
 	PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error)
+	// CancelOrder asks the suppliers to cancel every item that is still under way, and answers with the order as it stands then: whoever
+	// supplies an item decides, and an item whose work has begun goes on, with reason too_late. Safe to repeat. Not found: reason
+	// order_not_found; an order that has ended: order_ended; one of which no item can be cancelled: order_not_cancellable.
+	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 	// GetOrder reads one order of this portal client. Not found: reason order_not_found.
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
 	// ListOrders reads orders, newest first.
@@ -205,6 +212,12 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+OrderServicePlaceOrderProcedure,
 			connect.WithSchema(orderServiceMethods.ByName("PlaceOrder")),
+			connect.WithClientOptions(opts...),
+		),
+		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
+			httpClient,
+			baseURL+OrderServiceCancelOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
 			connect.WithClientOptions(opts...),
 		),
 		getOrder: connect.NewClient[v1.GetOrderRequest, v1.GetOrderResponse](
@@ -232,15 +245,21 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	placeOrder *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
-	getOrder   *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	listOrders *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	watchOrder *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
+	placeOrder  *connect.Client[v1.PlaceOrderRequest, v1.PlaceOrderResponse]
+	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	watchOrder  *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
 }
 
 // PlaceOrder calls hanse.portal.v1.OrderService.PlaceOrder.
 func (c *orderServiceClient) PlaceOrder(ctx context.Context, req *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error) {
 	return c.placeOrder.CallUnary(ctx, req)
+}
+
+// CancelOrder calls hanse.portal.v1.OrderService.CancelOrder.
+func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
+	return c.cancelOrder.CallUnary(ctx, req)
 }
 
 // GetOrder calls hanse.portal.v1.OrderService.GetOrder.
@@ -263,6 +282,10 @@ type OrderServiceHandler interface {
 	// PlaceOrder is safe to repeat: the same id with the same content answers with the order as it stands, the same id with
 	// other content is refused with reason order_id_conflict, for ever.
 	PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error)
+	// CancelOrder asks the suppliers to cancel every item that is still under way, and answers with the order as it stands then: whoever
+	// supplies an item decides, and an item whose work has begun goes on, with reason too_late. Safe to repeat. Not found: reason
+	// order_not_found; an order that has ended: order_ended; one of which no item can be cancelled: order_not_cancellable.
+	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 	// GetOrder reads one order of this portal client. Not found: reason order_not_found.
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
 	// ListOrders reads orders, newest first.
@@ -282,6 +305,12 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		OrderServicePlaceOrderProcedure,
 		svc.PlaceOrder,
 		connect.WithSchema(orderServiceMethods.ByName("PlaceOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orderServiceCancelOrderHandler := connect.NewUnaryHandler(
+		OrderServiceCancelOrderProcedure,
+		svc.CancelOrder,
+		connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
 	orderServiceGetOrderHandler := connect.NewUnaryHandler(
@@ -308,6 +337,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case OrderServicePlaceOrderProcedure:
 			orderServicePlaceOrderHandler.ServeHTTP(w, r)
+		case OrderServiceCancelOrderProcedure:
+			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		case OrderServiceGetOrderProcedure:
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
 		case OrderServiceListOrdersProcedure:
@@ -325,6 +356,10 @@ type UnimplementedOrderServiceHandler struct{}
 
 func (UnimplementedOrderServiceHandler) PlaceOrder(context.Context, *connect.Request[v1.PlaceOrderRequest]) (*connect.Response[v1.PlaceOrderResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.portal.v1.OrderService.PlaceOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.portal.v1.OrderService.CancelOrder is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error) {

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hanse/peer/v1/peer.proto.
  */
 export const file_hanse_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiLQoMT2ZmZXJSZXF1ZXN0Eh0KCGRvY3VtZW50GAEgASgJQgu6SAhyBhABGICABCIeCg1PZmZlclJlc3BvbnNlEg0KBXN0YXRlGAEgASgJIi4KDUFjY2VwdFJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIAEIh8KDkFjY2VwdFJlc3BvbnNlEg0KBXN0YXRlGAEgASgJIigKDFdhdGNoUmVxdWVzdBIYCgZjdXJzb3IYASABKAxCCLpIBXoDGIACIo8BCg1XYXRjaFJlc3BvbnNlEi0KB2NoYW5nZXMYASADKAsyHC5oYW5zZS5wZWVyLnYxLkNhdGFsb2dDaGFuZ2USDgoGY3Vyc29yGAIgASgMEhEKCXNpZ25hdHVyZRgDIAEoCRIWCg5zbmFwc2hvdF9iZWdpbhgEIAEoCBIUCgxzbmFwc2hvdF9lbmQYBSABKAgiawoNQ2F0YWxvZ0NoYW5nZRITCgtvZmZlcmluZ19pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxIQCghkb2N1bWVudBgDIAEoDBIOCgZkaWdlc3QYBCABKAwSEQoJdG9tYnN0b25lGAUgASgIIo4BChFQbGFjZU9yZGVyUmVxdWVzdBIdCghkb2N1bWVudBgBIAEoCUILukgIcgYQARiAgAQSGQoGaW5wdXRzGAIgASgMQgm6SAZ6BBiAgAQSHAoLaW5wdXRzX3NhbHQYAyABKAxCB7pIBHoCGEASIQoPc2Vlbl9jaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCI3ChJQbGFjZU9yZGVyUmVzcG9uc2USDQoFZW50cnkYASABKAwSEgoKY2hlY2twb2ludBgCIAEoCSI6ChRHZXRBY2Nlc3NEYXRhUmVxdWVzdBIiCg9zdWJzY3JpcHRpb25faWQYASABKAlCCbpIBnIEEAEYQCIkChVHZXRBY2Nlc3NEYXRhUmVzcG9uc2USCwoDandlGAEgASgJIjkKGENvbmZpcm1BY2Nlc3NEYXRhUmVxdWVzdBIdCghkb2N1bWVudBgBIAEoCUILukgIcgYQARiAgAEiGwoZQ29uZmlybUFjY2Vzc0RhdGFSZXNwb25zZSJMCgtUYWlsUmVxdWVzdBIaCglhZnRlcl9zZXEYASABKANCB7pIBCICKAASIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQCIzCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJMloKDlBlZXJpbmdTZXJ2aWNlEkgKB1Byb3Bvc2USHS5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXF1ZXN0Gh4uaGFuc2UucGVlci52MS5Qcm9wb3NlUmVzcG9uc2UynQEKEEFncmVlbWVudFNlcnZpY2USQgoFT2ZmZXISGy5oYW5zZS5wZWVyLnYxLk9mZmVyUmVxdWVzdBocLmhhbnNlLnBlZXIudjEuT2ZmZXJSZXNwb25zZRJFCgZBY2NlcHQSHC5oYW5zZS5wZWVyLnYxLkFjY2VwdFJlcXVlc3QaHS5oYW5zZS5wZWVyLnYxLkFjY2VwdFJlc3BvbnNlMlYKDkNhdGFsb2dTZXJ2aWNlEkQKBVdhdGNoEhsuaGFuc2UucGVlci52MS5XYXRjaFJlcXVlc3QaHC5oYW5zZS5wZWVyLnYxLldhdGNoUmVzcG9uc2UwATKlAgoMT3JkZXJTZXJ2aWNlElEKClBsYWNlT3JkZXISIC5oYW5zZS5wZWVyLnYxLlBsYWNlT3JkZXJSZXF1ZXN0GiEuaGFuc2UucGVlci52MS5QbGFjZU9yZGVyUmVzcG9uc2USWgoNR2V0QWNjZXNzRGF0YRIjLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlcXVlc3QaJC5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXNwb25zZRJmChFDb25maXJtQWNjZXNzRGF0YRInLmhhbnNlLnBlZXIudjEuQ29uZmlybUFjY2Vzc0RhdGFSZXF1ZXN0GiguaGFuc2UucGVlci52MS5Db25maXJtQWNjZXNzRGF0YVJlc3BvbnNlMlIKDUxlZGdlclNlcnZpY2USQQoEVGFpbBIaLmhhbnNlLnBlZXIudjEuVGFpbFJlcXVlc3QaGy5oYW5zZS5wZWVyLnYxLlRhaWxSZXNwb25zZTABQrABChFjb20uaGFuc2UucGVlci52MUIJUGVlclByb3RvUAFaOmdpdGh1Yi5jb20vaGFuc2UtbWFya2V0L2hhbnNlL3Nkay9nZW4vaGFuc2UvcGVlci92MTtwZWVydjGiAgNIUFiqAg1IYW5zZS5QZWVyLlYxygINSGFuc2VcUGVlclxWMeICGUhhbnNlXFBlZXJcVjFcR1BCTWV0YWRhdGHqAg9IYW5zZTo6UGVlcjo6VjFiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSKKAQoNU3VibWl0UmVxdWVzdBI2Cglkb2N1bWVudHMYASADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50Qgq6SAeSAQQIARBAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASHgoKY2hlY2twb2ludBgDIAEoCUIKukgHcgUQARiAQCJ3CghEb2N1bWVudBIYCgNqd3MYASABKAlCC7pICHIGEAEYgIAEEhkKBmlucHV0cxgCIAEoDEIJukgGegQYgIAEEhwKC2lucHV0c19zYWx0GAMgASgMQge6SAR6AhhAEhgKBmVzY3JvdxgEIAEoDEIIukgFegMYgCAihgEKDlN1Ym1pdFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIMCgRtb3JlGAMgASgIEigKCG91dGNvbWVzGAQgAygLMhYuaGFuc2UucGVlci52MS5PdXRjb21lEhcKD3NlZW5fY2hlY2twb2ludBgFIAEoCSJtCgdPdXRjb21lEikKB2RlY2lkZWQYASABKAsyFi5oYW5zZS5wZWVyLnYxLkRlY2lkZWRIABItCgl1bmRlY2lkZWQYAiABKAsyGC5oYW5zZS5wZWVyLnYxLlVuZGVjaWRlZEgAQggKBnJlc3VsdCIkCgdEZWNpZGVkEgwKBGxpZmUYASABKAMSCwoDc2VxGAIgASgDIlEKCVVuZGVjaWRlZBIOCgZyZWFzb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFZmluYWwYAyABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAMiKgoOQ29tcGFyZVJlcXVlc3QSGAoFbm9uY2UYASABKAxCCbpIBnoEEBAYQCIjCg9Db21wYXJlUmVzcG9uc2USEAoIZG9jdW1lbnQYASABKAkyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTKiAQoPRXhjaGFuZ2VTZXJ2aWNlEkUKBlN1Ym1pdBIcLmhhbnNlLnBlZXIudjEuU3VibWl0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuU3VibWl0UmVzcG9uc2USSAoHQ29tcGFyZRIdLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXNwb25zZTJWCg5DYXRhbG9nU2VydmljZRJECgVXYXRjaBIbLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXF1ZXN0GhwuaGFuc2UucGVlci52MS5XYXRjaFJlc3BvbnNlMAEyagoMT3JkZXJTZXJ2aWNlEloKDUdldEFjY2Vzc0RhdGESIy5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXF1ZXN0GiQuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVzcG9uc2UyUgoNTGVkZ2VyU2VydmljZRJBCgRUYWlsEhouaGFuc2UucGVlci52MS5UYWlsUmVxdWVzdBobLmhhbnNlLnBlZXIudjEuVGFpbFJlc3BvbnNlMAFCsAEKEWNvbS5oYW5zZS5wZWVyLnYxQglQZWVyUHJvdG9QAVo6Z2l0aHViLmNvbS9oYW5zZS1tYXJrZXQvaGFuc2Uvc2RrL2dlbi9oYW5zZS9wZWVyL3YxO3BlZXJ2MaICA0hQWKoCDUhhbnNlLlBlZXIuVjHKAg1IYW5zZVxQZWVyXFYx4gIZSGFuc2VcUGVlclxWMVxHUEJNZXRhZGF0YeoCD0hhbnNlOjpQZWVyOjpWMWIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * @generated from message hanse.peer.v1.ProposeRequest
@@ -63,76 +63,6 @@ export const ProposeResponseSchema: GenMessage<ProposeResponse> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 1);
 
 /**
- * @generated from message hanse.peer.v1.OfferRequest
- */
-export type OfferRequest = Message<"hanse.peer.v1.OfferRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.OfferRequest.
- * Use `create(OfferRequestSchema)` to create a new message.
- */
-export const OfferRequestSchema: GenMessage<OfferRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 2);
-
-/**
- * @generated from message hanse.peer.v1.OfferResponse
- */
-export type OfferResponse = Message<"hanse.peer.v1.OfferResponse"> & {
-  /**
-   * The agreement's state at the callee: offered, agreed, active.
-   *
-   * @generated from field: string state = 1;
-   */
-  state: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.OfferResponse.
- * Use `create(OfferResponseSchema)` to create a new message.
- */
-export const OfferResponseSchema: GenMessage<OfferResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 3);
-
-/**
- * @generated from message hanse.peer.v1.AcceptRequest
- */
-export type AcceptRequest = Message<"hanse.peer.v1.AcceptRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.AcceptRequest.
- * Use `create(AcceptRequestSchema)` to create a new message.
- */
-export const AcceptRequestSchema: GenMessage<AcceptRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 4);
-
-/**
- * @generated from message hanse.peer.v1.AcceptResponse
- */
-export type AcceptResponse = Message<"hanse.peer.v1.AcceptResponse"> & {
-  /**
-   * @generated from field: string state = 1;
-   */
-  state: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.AcceptResponse.
- * Use `create(AcceptResponseSchema)` to create a new message.
- */
-export const AcceptResponseSchema: GenMessage<AcceptResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 5);
-
-/**
  * @generated from message hanse.peer.v1.WatchRequest
  */
 export type WatchRequest = Message<"hanse.peer.v1.WatchRequest"> & {
@@ -149,7 +79,7 @@ export type WatchRequest = Message<"hanse.peer.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 6);
+  messageDesc(file_hanse_peer_v1_peer, 2);
 
 /**
  * @generated from message hanse.peer.v1.WatchResponse
@@ -194,7 +124,7 @@ export type WatchResponse = Message<"hanse.peer.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 7);
+  messageDesc(file_hanse_peer_v1_peer, 3);
 
 /**
  * @generated from message hanse.peer.v1.CatalogChange
@@ -237,73 +167,7 @@ export type CatalogChange = Message<"hanse.peer.v1.CatalogChange"> & {
  * Use `create(CatalogChangeSchema)` to create a new message.
  */
 export const CatalogChangeSchema: GenMessage<CatalogChange> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 8);
-
-/**
- * @generated from message hanse.peer.v1.PlaceOrderRequest
- */
-export type PlaceOrderRequest = Message<"hanse.peer.v1.PlaceOrderRequest"> & {
-  /**
-   * Compact JWS, typ hanse-order+jwt, by the reseller's business key; signed once, sent as often as needed.
-   *
-   * @generated from field: string document = 1;
-   */
-  document: string;
-
-  /**
-   * The inputs' bytes (JSON); SHA-256(salt ‖ inputs) stands in the document.
-   *
-   * @generated from field: bytes inputs = 2;
-   */
-  inputs: Uint8Array;
-
-  /**
-   * @generated from field: bytes inputs_salt = 3;
-   */
-  inputsSalt: Uint8Array;
-
-  /**
-   * The caller's last verified checkpoint of the callee, countersigned; empty before the first.
-   *
-   * @generated from field: string seen_checkpoint = 4;
-   */
-  seenCheckpoint: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.PlaceOrderRequest.
- * Use `create(PlaceOrderRequestSchema)` to create a new message.
- */
-export const PlaceOrderRequestSchema: GenMessage<PlaceOrderRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 9);
-
-/**
- * @generated from message hanse.peer.v1.PlaceOrderResponse
- */
-export type PlaceOrderResponse = Message<"hanse.peer.v1.PlaceOrderResponse"> & {
-  /**
-   * The receipt: the ledger entry that holds the decision, as hashed.
-   *
-   * @generated from field: bytes entry = 1;
-   */
-  entry: Uint8Array;
-
-  /**
-   * Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the entry or later.
-   *
-   * The entries after the receipt's up to the checkpoint are not here; tail the ledger for them.
-   *
-   * @generated from field: string checkpoint = 2;
-   */
-  checkpoint: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.PlaceOrderResponse.
- * Use `create(PlaceOrderResponseSchema)` to create a new message.
- */
-export const PlaceOrderResponseSchema: GenMessage<PlaceOrderResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 10);
+  messageDesc(file_hanse_peer_v1_peer, 4);
 
 /**
  * @generated from message hanse.peer.v1.GetAccessDataRequest
@@ -322,7 +186,7 @@ export type GetAccessDataRequest = Message<"hanse.peer.v1.GetAccessDataRequest">
  * Use `create(GetAccessDataRequestSchema)` to create a new message.
  */
 export const GetAccessDataRequestSchema: GenMessage<GetAccessDataRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 11);
+  messageDesc(file_hanse_peer_v1_peer, 5);
 
 /**
  * @generated from message hanse.peer.v1.GetAccessDataResponse
@@ -341,53 +205,37 @@ export type GetAccessDataResponse = Message<"hanse.peer.v1.GetAccessDataResponse
  * Use `create(GetAccessDataResponseSchema)` to create a new message.
  */
 export const GetAccessDataResponseSchema: GenMessage<GetAccessDataResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 12);
-
-/**
- * @generated from message hanse.peer.v1.ConfirmAccessDataRequest
- */
-export type ConfirmAccessDataRequest = Message<"hanse.peer.v1.ConfirmAccessDataRequest"> & {
-  /**
-   * @generated from field: string document = 1;
-   */
-  document: string;
-};
-
-/**
- * Describes the message hanse.peer.v1.ConfirmAccessDataRequest.
- * Use `create(ConfirmAccessDataRequestSchema)` to create a new message.
- */
-export const ConfirmAccessDataRequestSchema: GenMessage<ConfirmAccessDataRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 13);
-
-/**
- * @generated from message hanse.peer.v1.ConfirmAccessDataResponse
- */
-export type ConfirmAccessDataResponse = Message<"hanse.peer.v1.ConfirmAccessDataResponse"> & {
-};
-
-/**
- * Describes the message hanse.peer.v1.ConfirmAccessDataResponse.
- * Use `create(ConfirmAccessDataResponseSchema)` to create a new message.
- */
-export const ConfirmAccessDataResponseSchema: GenMessage<ConfirmAccessDataResponse> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 14);
+  messageDesc(file_hanse_peer_v1_peer, 6);
 
 /**
  * @generated from message hanse.peer.v1.TailRequest
  */
 export type TailRequest = Message<"hanse.peer.v1.TailRequest"> & {
   /**
-   * Entries with a greater sequence number follow; 0 starts at the first.
+   * Entries with a greater sequence number of that life, and those of later lives, follow; 0 starts at the first.
    *
    * @generated from field: int64 after_seq = 1;
    */
   afterSeq: bigint;
 
   /**
+   * The caller's last verified checkpoint of the callee, countersigned; empty before the first.
+   *
    * @generated from field: string seen_checkpoint = 2;
    */
   seenCheckpoint: string;
+
+  /**
+   * @generated from field: int64 after_life = 3;
+   */
+  afterLife: bigint;
+
+  /**
+   * The caller's own last checkpoint towards the callee.
+   *
+   * @generated from field: string checkpoint = 4;
+   */
+  checkpoint: string;
 };
 
 /**
@@ -395,7 +243,7 @@ export type TailRequest = Message<"hanse.peer.v1.TailRequest"> & {
  * Use `create(TailRequestSchema)` to create a new message.
  */
 export const TailRequestSchema: GenMessage<TailRequest> = /*@__PURE__*/
-  messageDesc(file_hanse_peer_v1_peer, 15);
+  messageDesc(file_hanse_peer_v1_peer, 7);
 
 /**
  * @generated from message hanse.peer.v1.TailResponse
@@ -414,6 +262,13 @@ export type TailResponse = Message<"hanse.peer.v1.TailResponse"> & {
    * @generated from field: string checkpoint = 2;
    */
   checkpoint: string;
+
+  /**
+   * The callee's last verified checkpoint of the caller, countersigned; in the first message and in heartbeats.
+   *
+   * @generated from field: string seen_checkpoint = 3;
+   */
+  seenCheckpoint: string;
 };
 
 /**
@@ -421,6 +276,260 @@ export type TailResponse = Message<"hanse.peer.v1.TailResponse"> & {
  * Use `create(TailResponseSchema)` to create a new message.
  */
 export const TailResponseSchema: GenMessage<TailResponse> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 8);
+
+/**
+ * @generated from message hanse.peer.v1.SubmitRequest
+ */
+export type SubmitRequest = Message<"hanse.peer.v1.SubmitRequest"> & {
+  /**
+   * @generated from field: repeated hanse.peer.v1.Document documents = 1;
+   */
+  documents: Document[];
+
+  /**
+   * The caller's last verified checkpoint of the callee, countersigned; empty before the first. The answer goes on from there.
+   *
+   * @generated from field: string seen_checkpoint = 2;
+   */
+  seenCheckpoint: string;
+
+  /**
+   * The caller's own checkpoint towards the callee, at or after the entries that placed these documents; kept with the decision.
+   *
+   * @generated from field: string checkpoint = 3;
+   */
+  checkpoint: string;
+};
+
+/**
+ * Describes the message hanse.peer.v1.SubmitRequest.
+ * Use `create(SubmitRequestSchema)` to create a new message.
+ */
+export const SubmitRequestSchema: GenMessage<SubmitRequest> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 9);
+
+/**
+ * Document is one signed document with what lies beside it.
+ *
+ * @generated from message hanse.peer.v1.Document
+ */
+export type Document = Message<"hanse.peer.v1.Document"> & {
+  /**
+   * Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt.
+   *
+   * @generated from field: string jws = 1;
+   */
+  jws: string;
+
+  /**
+   * The inputs' bytes (JSON) of a purchase; SHA-256(salt ‖ inputs) stands in the document.
+   *
+   * @generated from field: bytes inputs = 2;
+   */
+  inputs: Uint8Array;
+
+  /**
+   * @generated from field: bytes inputs_salt = 3;
+   */
+  inputsSalt: Uint8Array;
+
+  /**
+   * The caller's escrow beside a purchase (compact JWE); its SHA-256 stands in the document.
+   *
+   * @generated from field: bytes escrow = 4;
+   */
+  escrow: Uint8Array;
+};
+
+/**
+ * Describes the message hanse.peer.v1.Document.
+ * Use `create(DocumentSchema)` to create a new message.
+ */
+export const DocumentSchema: GenMessage<Document> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 10);
+
+/**
+ * @generated from message hanse.peer.v1.SubmitResponse
+ */
+export type SubmitResponse = Message<"hanse.peer.v1.SubmitResponse"> & {
+  /**
+   * The callee's entries after the caller's checkpoint, at most 500 and 1 MiB of them, each one JSON object in RFC 8785 form.
+   *
+   * @generated from field: repeated bytes entries = 1;
+   */
+  entries: Uint8Array[];
+
+  /**
+   * Compact JWS, typ hanse-checkpoint+jwt, signed after the commit, at the last entry of this page.
+   *
+   * @generated from field: string checkpoint = 2;
+   */
+  checkpoint: string;
+
+  /**
+   * There are entries after this page.
+   *
+   * @generated from field: bool more = 3;
+   */
+  more: boolean;
+
+  /**
+   * One for each document, in their order.
+   *
+   * @generated from field: repeated hanse.peer.v1.Outcome outcomes = 4;
+   */
+  outcomes: Outcome[];
+
+  /**
+   * The callee's last verified checkpoint of the caller, countersigned; empty before the first.
+   *
+   * @generated from field: string seen_checkpoint = 5;
+   */
+  seenCheckpoint: string;
+};
+
+/**
+ * Describes the message hanse.peer.v1.SubmitResponse.
+ * Use `create(SubmitResponseSchema)` to create a new message.
+ */
+export const SubmitResponseSchema: GenMessage<SubmitResponse> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 11);
+
+/**
+ * Outcome is where to read what became of a document, or why nothing did.
+ *
+ * @generated from message hanse.peer.v1.Outcome
+ */
+export type Outcome = Message<"hanse.peer.v1.Outcome"> & {
+  /**
+   * @generated from oneof hanse.peer.v1.Outcome.result
+   */
+  result: {
+    /**
+     * The document is decided in this entry of the callee's ledger.
+     *
+     * @generated from field: hanse.peer.v1.Decided decided = 1;
+     */
+    value: Decided;
+    case: "decided";
+  } | {
+    /**
+     * @generated from field: hanse.peer.v1.Undecided undecided = 2;
+     */
+    value: Undecided;
+    case: "undecided";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hanse.peer.v1.Outcome.
+ * Use `create(OutcomeSchema)` to create a new message.
+ */
+export const OutcomeSchema: GenMessage<Outcome> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 12);
+
+/**
+ * @generated from message hanse.peer.v1.Decided
+ */
+export type Decided = Message<"hanse.peer.v1.Decided"> & {
+  /**
+   * @generated from field: int64 life = 1;
+   */
+  life: bigint;
+
+  /**
+   * @generated from field: int64 seq = 2;
+   */
+  seq: bigint;
+};
+
+/**
+ * Describes the message hanse.peer.v1.Decided.
+ * Use `create(DecidedSchema)` to create a new message.
+ */
+export const DecidedSchema: GenMessage<Decided> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 13);
+
+/**
+ * Undecided left no trace at the callee.
+ *
+ * @generated from message hanse.peer.v1.Undecided
+ */
+export type Undecided = Message<"hanse.peer.v1.Undecided"> & {
+  /**
+   * Stable, machine-readable, snake_case.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * What was wrong, for people.
+   *
+   * @generated from field: string cause = 2;
+   */
+  cause: string;
+
+  /**
+   * The same document gets the same answer for ever; otherwise it may be sent again.
+   *
+   * @generated from field: bool final = 3;
+   */
+  final: boolean;
+
+  /**
+   * When to send it again, in milliseconds from now; 0 leaves it to the caller.
+   *
+   * @generated from field: int64 retry_after_ms = 4;
+   */
+  retryAfterMs: bigint;
+};
+
+/**
+ * Describes the message hanse.peer.v1.Undecided.
+ * Use `create(UndecidedSchema)` to create a new message.
+ */
+export const UndecidedSchema: GenMessage<Undecided> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 14);
+
+/**
+ * @generated from message hanse.peer.v1.CompareRequest
+ */
+export type CompareRequest = Message<"hanse.peer.v1.CompareRequest"> & {
+  /**
+   * 16 to 64 bytes that the caller has not used before.
+   *
+   * @generated from field: bytes nonce = 1;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message hanse.peer.v1.CompareRequest.
+ * Use `create(CompareRequestSchema)` to create a new message.
+ */
+export const CompareRequestSchema: GenMessage<CompareRequest> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 15);
+
+/**
+ * @generated from message hanse.peer.v1.CompareResponse
+ */
+export type CompareResponse = Message<"hanse.peer.v1.CompareResponse"> & {
+  /**
+   * Compact JWS, typ hanse-compare+jwt, by the callee's business key: the nonce, the newest of the caller's own checkpoints that the
+   * callee holds, and the callee's head towards the caller.
+   *
+   * @generated from field: string document = 1;
+   */
+  document: string;
+};
+
+/**
+ * Describes the message hanse.peer.v1.CompareResponse.
+ * Use `create(CompareResponseSchema)` to create a new message.
+ */
+export const CompareResponseSchema: GenMessage<CompareResponse> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 16);
 
 /**
@@ -443,30 +552,33 @@ export const PeeringService: GenService<{
   serviceDesc(file_hanse_peer_v1_peer, 0);
 
 /**
- * AgreementService signs agreements. Scope: agreement:sign.
+ * ExchangeService takes every command between members. A command is a signed document; what was decided about it is read from
+ * the callee's ledger alone.
  *
- * @generated from service hanse.peer.v1.AgreementService
+ * @generated from service hanse.peer.v1.ExchangeService
  */
-export const AgreementService: GenService<{
+export const ExchangeService: GenService<{
   /**
-   * Offer carries the supplier's signature over an agreement's bytes (hanse-agreement+jwt).
+   * Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
+   * and that of each document's type; orders, cancels and receipts go under the agreement that the token names, agreement
+   * documents under a token without one.
    *
-   * @generated from rpc hanse.peer.v1.AgreementService.Offer
+   * @generated from rpc hanse.peer.v1.ExchangeService.Submit
    */
-  offer: {
+  submit: {
     methodKind: "unary";
-    input: typeof OfferRequestSchema;
-    output: typeof OfferResponseSchema;
+    input: typeof SubmitRequestSchema;
+    output: typeof SubmitResponseSchema;
   },
   /**
-   * Accept carries the reseller's signature over the same bytes.
+   * Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
    *
-   * @generated from rpc hanse.peer.v1.AgreementService.Accept
+   * @generated from rpc hanse.peer.v1.ExchangeService.Compare
    */
-  accept: {
+  compare: {
     methodKind: "unary";
-    input: typeof AcceptRequestSchema;
-    output: typeof AcceptResponseSchema;
+    input: typeof CompareRequestSchema;
+    output: typeof CompareResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hanse_peer_v1_peer, 1);
@@ -491,21 +603,11 @@ export const CatalogService: GenService<{
   serviceDesc(file_hanse_peer_v1_peer, 2);
 
 /**
- * OrderService takes resale orders. Scopes: orders:write, orders:read.
+ * OrderService is what a reseller reads about what it ordered. Scope: orders:read.
  *
  * @generated from service hanse.peer.v1.OrderService
  */
 export const OrderService: GenService<{
-  /**
-   * PlaceOrder carries a hanse-order+jwt. Same id and same payload: the stored decision; other payload: order_conflict.
-   *
-   * @generated from rpc hanse.peer.v1.OrderService.PlaceOrder
-   */
-  placeOrder: {
-    methodKind: "unary";
-    input: typeof PlaceOrderRequestSchema;
-    output: typeof PlaceOrderResponseSchema;
-  },
   /**
    * GetAccessData reads the sealed access data of a subscription until the reseller confirms that it has them.
    *
@@ -515,16 +617,6 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof GetAccessDataRequestSchema;
     output: typeof GetAccessDataResponseSchema;
-  },
-  /**
-   * ConfirmAccessData carries a hanse-access-receipt+jwt; the supplier then deletes its copy.
-   *
-   * @generated from rpc hanse.peer.v1.OrderService.ConfirmAccessData
-   */
-  confirmAccessData: {
-    methodKind: "unary";
-    input: typeof ConfirmAccessDataRequestSchema;
-    output: typeof ConfirmAccessDataResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hanse_peer_v1_peer, 3);

@@ -1,0 +1,340 @@
+package exchange
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/hanse-market/hanse/auth/scope"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// waves puts the documents into the order in which they are decided: of each subject the first together, then the second, and so
+// on, because what a document meets depends on the one before. A cancel overtakes.
+func waves(items []*item) (all [][]*item) {
+	order := slices.Clone(items)
+	slices.SortStableFunc(order, func(a, b *item) int { return cmp.Compare(rank(a), rank(b)) })
+	turn := make(map[string]int)
+	for _, it := range order {
+		if it.done {
+			continue
+		}
+		n := turn[it.subject]
+		turn[it.subject]++
+		if n == len(all) {
+			all = append(all, nil)
+		}
+		all[n] = append(all[n], it)
+	}
+	return all
+}
+
+func rank(it *item) int {
+	if it.typ == signed.Cancel {
+		return 0
+	}
+	return 1
+}
+
+// unblocked leaves out of a wave what waits because an earlier document of its subject is undecided.
+func (v *visit) unblocked(wave []*item) []*item {
+	for _, it := range v.items {
+		if it.done && it.err != nil && it.matter != nil {
+			if first, known := v.blocked[it.subject]; !known || it.place < first {
+				v.blocked[it.subject] = it.place
+			}
+		}
+	}
+	return slices.DeleteFunc(wave, func(it *item) bool {
+		first, blocked := v.blocked[it.subject]
+		if !blocked || first > it.place || it.typ == signed.Cancel {
+			return false
+		}
+		it.undecided(fault.New(fault.Unavailable, reasonWaits, "an earlier document about %s is undecided", it.subject))
+		return true
+	})
+}
+
+// errPart says that one document of a batch cannot be written.
+var errPart = errors.New("a document of the batch cannot be written")
+
+// decide decides on a wave. What changed since it was read has the wave read and assessed again; where one document cannot be
+// written, each is written by itself from then on, and only that one fails.
+func (d *Desk) decide(ctx context.Context, v *visit, wave []*item) error {
+	apart := false
+	return unit.Fresh(func() error {
+		wave = slices.DeleteFunc(wave, func(it *item) bool { return it.done })
+		if len(wave) == 0 {
+			return nil
+		}
+		if err := d.read(ctx, v, wave); err != nil {
+			return err
+		}
+		var ready []*item
+		for _, it := range wave {
+			if it.done {
+				continue
+			}
+			if err := it.matter.assess(); err != nil {
+				it.undecided(err)
+				continue
+			}
+			ready = append(ready, it)
+		}
+		if len(ready) == 0 {
+			return nil
+		}
+		d.hit(ready, "before_commit")
+		err := d.commit(ctx, v, ready, apart)
+		if errors.Is(err, errPart) {
+			apart, err = true, unit.ErrStale
+		}
+		if err == nil || apart {
+			d.hit(ready, "after_commit")
+		}
+		return err
+	})
+}
+
+// points names the failpoints of each type.
+var points = map[string]string{
+	signed.Order: "resale.place.", signed.Cancel: "resale.cancel.", signed.AccessReceipt: "resale.confirm.", signed.Agreement: "exchange.agreement.",
+}
+
+func (d *Desk) hit(items []*item, step string) {
+	for typ, point := range points {
+		if slices.ContainsFunc(items, func(it *item) bool { return it.typ == typ }) {
+			d.Fail.Hit(point + step)
+		}
+	}
+}
+
+// batch is what the documents of one transaction share.
+type batch struct {
+	desk *Desk
+	v    *visit
+	tx   Tx
+	look *resale.Look
+	jobs []job.Job
+}
+
+func (d *Desk) batch(v *visit, tx Tx) *batch {
+	return &batch{desk: d, v: v, tx: tx, look: d.Orders.Look(tx, v.call.Partner)}
+}
+
+// read finds what was decided before, and the facts of the rest.
+func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
+	results := make([]func(), 0, len(wave))
+	err := d.Work.View(ctx, func(tx Tx) (err error) {
+		results = results[:0]
+		if v.books, err = tx.Ledger().Standing(v.call.Partner); err != nil {
+			return err
+		}
+		b := d.batch(v, tx)
+		for _, it := range wave {
+			result, err := b.readOne(it)
+			if fault.Is(err, fault.Unavailable) {
+				return err
+			}
+			if err != nil {
+				result = func() { it.undecided(err) }
+			}
+			if result != nil {
+				results = append(results, result)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, result := range results {
+		result()
+	}
+	return nil
+}
+
+func (b *batch) readOne(it *item) (result func(), err error) {
+	before, err := b.tx.Decisions().Decision(b.v.call.Partner, it.typ, it.id)
+	switch {
+	case err == nil && len(before.Digest) > 0 && !bytes.Equal(before.Digest, it.digest):
+		return nil, fault.New(fault.Conflict, reasonConflict, "a document %s with other content was decided in entry %s", it.id, before.At)
+	case err == nil:
+		return func() { it.decided(before.At) }, nil
+	case !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	if fenced(it) && b.v.books != ledger.Level {
+		refusal := fault.New(fault.Unavailable, "books_"+string(b.v.books), "our books with the partner are %s; no new business until they are level", b.v.books)
+		return func() { it.undecided(refusal) }, nil
+	}
+	return nil, it.matter.read(b)
+}
+
+// fenced reports whether a document is new business, which waits while the books are not level.
+func fenced(it *item) bool { return it.scope == scope.OrdersWrite || it.scope == scope.AgreementSign }
+
+// commit writes the decisions on documents that were assessed: all or none of them, or with apart each by itself.
+func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) error {
+	var b *batch
+	places, errs := make([]ledger.Position, len(ready)), make([]error, len(ready))
+	err := d.Work.Do(ctx, func(tx Tx) error {
+		b = d.batch(v, tx)
+		if err := b.still(); err != nil {
+			return err
+		}
+		if !apart {
+			return b.write(ready, places)
+		}
+		for i := range ready {
+			jobs := len(b.jobs)
+			if errs[i] = tx.Savepoint(func() error { return b.write(ready[i:i+1], places[i:i+1]) }); errs[i] != nil {
+				b.jobs = b.jobs[:jobs]
+			}
+			if fault.Is(errs[i], fault.Unavailable) {
+				return errs[i]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.news = false
+	v.jobs = append(v.jobs, b.jobs...)
+	for i, it := range ready {
+		switch {
+		case errs[i] == nil:
+			it.decided(places[i])
+			v.overtaken(it)
+		case errors.Is(errs[i], unit.ErrStale):
+			err = unit.ErrStale
+		default:
+			var part *partError
+			if errors.As(errs[i], &part) {
+				errs[i] = part.err
+			}
+			it.undecided(errs[i])
+		}
+	}
+	return err
+}
+
+// overtaken remembers the order that a cancel ended before it was decided.
+func (v *visit) overtaken(it *item) {
+	if c, is := it.matter.(*cancelMatter); is && c.cancel.Unseen() {
+		v.cancelled[c.cancel.Order] = it.at
+	}
+}
+
+// still is unit.ErrStale where the books are in another state than when the documents were read. It takes over what the partner
+// has read.
+func (b *batch) still() error {
+	books, err := b.tx.Ledger().Standing(b.v.call.Partner)
+	if err != nil {
+		return err
+	}
+	if books != b.v.books {
+		return unit.ErrStale
+	}
+	if b.v.news {
+		return ledger.AcceptSeen(b.tx, b.v.call.Partner, b.v.proof)
+	}
+	return nil
+}
+
+// partError is why a document cannot be written.
+type partError struct{ err error }
+
+func (e *partError) Error() string        { return errPart.Error() + ": " + e.err.Error() }
+func (e *partError) Unwrap() error        { return e.err }
+func (e *partError) Is(target error) bool { return target == errPart }
+
+// part is the error of one document, unless it is about the transaction.
+func part(err error) error {
+	if err == nil || errors.Is(err, unit.ErrStale) || fault.Is(err, fault.Unavailable) {
+		return err
+	}
+	return &partError{err}
+}
+
+// write writes documents with one lock of our ledger's head, held as short as can be: it comes last.
+func (b *batch) write(items []*item, places []ledger.Position) error {
+	for _, it := range items {
+		if err := it.matter.still(b); err != nil {
+			return part(err)
+		}
+	}
+	decided := make([]resale.Decided, len(items))
+	drafts := make([]ledger.Draft, len(items))
+	for i, it := range items {
+		var err error
+		if decided[i], err = it.matter.commit(b); err != nil {
+			return part(err)
+		}
+		drafts[i] = decided[i].Draft
+	}
+	entries, err := b.desk.Book.AppendAll(b.tx, b.v.call.Partner, drafts)
+	if err != nil {
+		return part(err)
+	}
+	for i, it := range items {
+		places[i] = entries[i].Position()
+		if err := decided[i].Settle(entries[i]); err != nil {
+			return part(err)
+		}
+		if err := b.record(it, places[i]); err != nil {
+			return part(err)
+		}
+	}
+	return nil
+}
+
+// record writes the decision, and for a cancel that came before its order that on the order too.
+func (b *batch) record(it *item, at ledger.Position) error {
+	made := Decision{
+		Partner: b.v.call.Partner, Type: it.typ, ID: it.id, Digest: it.digest, At: at,
+		Checkpoint: b.v.call.Checkpoint, Held: b.v.held, Escrow: it.Escrow,
+	}
+	if it.typ == signed.Cancel || it.typ == signed.AccessReceipt {
+		made.Document = it.JWS
+	}
+	if err := b.tx.Decisions().PutDecision(made); err != nil {
+		return err
+	}
+	if c, is := it.matter.(*cancelMatter); is && c.cancel.Unseen() {
+		made.Type, made.ID, made.Digest, made.Document = signed.Order, c.cancel.Order, nil, ""
+		return b.tx.Decisions().PutDecision(made)
+	}
+	return nil
+}
+
+// enqueue adds a job of an accepted document, held leased where this process can begin it at once.
+func (b *batch) enqueue(jobs job.Store, kind, key, partner string) error {
+	now := b.desk.Now().UTC()
+	if b.desk.Claim != nil && b.desk.Provision != nil {
+		if owner, until, ok := b.desk.Claim(); ok {
+			j, err := jobs.AtLeased(kind, key, partner, now, owner, until)
+			if err == nil && j.ID != 0 {
+				b.jobs = append(b.jobs, j)
+			}
+			return err
+		}
+	}
+	return jobs.At(kind, key, partner, now)
+}
+
+// acceptSeen takes over what the partner has read, where no decision did.
+func (d *Desk) acceptSeen(ctx context.Context, v *visit) error {
+	if !v.news {
+		return nil
+	}
+	return d.Work.Do(ctx, func(tx Tx) error { return ledger.AcceptSeen(tx, v.call.Partner, v.proof) })
+}

@@ -1,0 +1,217 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/hanse-market/hanse/auth/scope"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+)
+
+// Reasons that a document stays undecided for.
+const (
+	reasonAgreement = "agreement_mismatch"
+	reasonConflict  = "document_conflict"
+	reasonWaits     = "subject_waits"
+)
+
+// visit is one call on its way through the desk.
+type visit struct {
+	call    *Call
+	partner member.Partner
+	// books is the state of the books when the visit was last looked at.
+	books ledger.BooksState
+	// proof is what the partner has read of our ledger; news says that it is more than we knew.
+	proof ledger.Proof
+	news  bool
+	// held is what the partner's own checkpoint says.
+	held  ledger.Checkpoint
+	items []*item
+	// jobs are held leased and wait to be handed over.
+	jobs []job.Job
+	// cancelled are the orders that cancels of this call ended before they were decided.
+	cancelled map[string]ledger.Position
+	// blocked is, per subject, the place of the first document that stayed undecided.
+	blocked map[string]int
+}
+
+// item is one document of a visit.
+type item struct {
+	Document
+	place int
+	typ   string
+	opened
+	// at is where it is decided, err why it is not; exactly one of them is set in the end.
+	at  ledger.Position
+	err error
+	// done says that nothing more is to be done about it.
+	done bool
+}
+
+// opened is what is known about a document that can be trusted.
+type opened struct {
+	matter matter
+	// id names it within partner and type, digest is the SHA-256 of its payload, subject what it is about.
+	id      string
+	digest  []byte
+	subject string
+	// agreement that it names, and the scope that it needs.
+	agreement string
+	scope     string
+}
+
+func (it *item) undecided(err error) { it.err, it.done = err, true }
+
+func (it *item) decided(at ledger.Position) { it.at, it.err, it.done = at, nil, true }
+
+// admit proves who calls and how far it has read, before any document is looked at.
+func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
+	v := &visit{call: &c, cancelled: make(map[string]ledger.Position), blocked: make(map[string]int)}
+	if err := within(c); err != nil {
+		return nil, err
+	}
+	var own ledger.Head
+	err := d.Work.View(ctx, func(tx Tx) (err error) {
+		if v.partner, err = tx.Partners().Get(c.Partner); err != nil {
+			return err
+		}
+		own, err = tx.Ledger().Head(c.Partner, ledger.Own)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.Seen != "" {
+		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
+			return nil, fault.Under("seen_checkpoint", err)
+		}
+		v.news = v.proof.JWS != own.SeenCheckpoint
+	}
+	// Who signed two logs is heard all the same: the fence is for new business.
+	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+		return nil, fault.Under("checkpoint", err)
+	}
+	return v, nil
+}
+
+// within refuses a call beyond the limits.
+func within(c Call) error {
+	if len(c.Documents) < 1 || len(c.Documents) > MaxDocuments {
+		return fault.New(fault.Invalid, "documents_range", "a call has 1 to %d documents", MaxDocuments).At("documents")
+	}
+	size := 0
+	for _, doc := range c.Documents {
+		size += len(doc.JWS) + len(doc.Inputs) + len(doc.InputsSalt) + len(doc.Escrow)
+	}
+	if size > MaxCallBytes {
+		return fault.New(fault.Invalid, "call_too_large", "all documents of a call with their attachments take at most %d bytes", MaxCallBytes).
+			At("documents").Do("send them in several calls")
+	}
+	return nil
+}
+
+// open proves of each document who signed it, what it says, and that the caller may say it. What fails is that document's alone.
+func (d *Desk) open(ctx context.Context, v *visit) error {
+	var needed []string
+	for i, doc := range v.call.Documents {
+		it := &item{Document: doc, place: i}
+		v.items = append(v.items, it)
+		if err := d.openItem(v, it); err != nil {
+			it.undecided(err)
+			continue
+		}
+		if !slices.Contains(needed, it.scope) {
+			needed = append(needed, it.scope)
+		}
+	}
+	if len(needed) == 0 {
+		return nil
+	}
+	needed = append(needed, scope.LedgerRead)
+	allowed, err := d.Allowed(ctx, v.call.Partner, v.call.Agreement, needed)
+	if err != nil && !fault.Is(err, fault.Denied) {
+		return err
+	}
+	for _, it := range v.items {
+		if !it.done {
+			if refusal := v.may(it, allowed, err); refusal != nil {
+				it.undecided(refusal)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Desk) openItem(v *visit, it *item) error {
+	if len(it.JWS) > MaxDocumentBytes {
+		return fault.New(fault.Invalid, "document_too_large", "a document takes at most %d bytes", MaxDocumentBytes).At("jws")
+	}
+	it.typ = claimedType(it.JWS)
+	open, known := openers[it.typ]
+	if !known {
+		return fault.New(fault.Invalid, "document_type_unknown", "the document is of no type that is submitted here").At("jws")
+	}
+	payload, err := signed.Open(it.JWS, it.typ, v.partner.BusinessKey)
+	if err != nil {
+		return err
+	}
+	if it.typ != signed.Order && len(it.Inputs)+len(it.InputsSalt)+len(it.Escrow) > 0 {
+		return fault.New(fault.Invalid, "attachment_unexpected", "nothing lies beside a document of this type").At("jws")
+	}
+	it.opened, err = open(d, v.call.Partner, it.Document, payload)
+	return err
+}
+
+// may is nil where token and partnership let the caller submit the document.
+func (v *visit) may(it *item, allowed []string, denied error) error {
+	under := scope.NeedsAgreement(it.scope)
+	switch {
+	case under && v.call.Agreement == "":
+		return fault.New(fault.Denied, "agreement_missing", "the token names no agreement")
+	case under && it.agreement != v.call.Agreement:
+		return fault.New(fault.Denied, reasonAgreement, "the document names another agreement than the access token")
+	case !under && v.call.Agreement != "":
+		return fault.New(fault.Denied, "agreement_unexpected", "documents of this type go under a token without an agreement")
+	case denied != nil:
+		return denied
+	}
+	for _, needed := range []string{it.scope, scope.LedgerRead} {
+		if !slices.Contains(v.call.Scopes, needed) {
+			return fault.New(fault.Denied, "scope_missing", "the token does not have the scope %s", needed)
+		}
+		if !slices.Contains(allowed, needed) {
+			return fault.New(fault.Denied, "scope_not_granted", "the partnership does not give %s now", needed)
+		}
+	}
+	return nil
+}
+
+// maxHeader bounds the header of a document; it has a type, an algorithm and a key id.
+const maxHeader = 1024
+
+// claimedType is the type that a document's header claims, before anybody has proved it: it only says as what to open it.
+func claimedType(jws string) string {
+	head, _, _ := strings.Cut(jws, ".")
+	if len(head) > maxHeader {
+		return ""
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	if err != nil {
+		return ""
+	}
+	var header struct {
+		Type string `json:"typ"`
+	}
+	if json.NewDecoder(bytes.NewReader(raw)).Decode(&header) != nil {
+		return ""
+	}
+	return header.Type
+}

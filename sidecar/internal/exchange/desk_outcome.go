@@ -1,0 +1,50 @@
+package exchange
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+)
+
+// Outcome is where to read what became of a document, or why nothing did.
+type Outcome struct {
+	// At is the entry that holds the decision, where Undecided is nil.
+	At        ledger.Position
+	Undecided *fault.Error
+}
+
+// Final reports whether the same document gets the same answer for ever.
+func (o Outcome) Final() bool { return o.Undecided != nil && final(o.Undecided) }
+
+// finalDenials are the reasons of fault.Denied that lie in the document. The others lie in the token, or in what the partnership
+// gives now, and may pass.
+var finalDenials = []string{"document_parties", reasonAgreement, "agreement_not_yours"}
+
+func final(f *fault.Error) bool {
+	switch f.Kind {
+	case fault.Invalid, fault.NotFound, fault.Precondition, fault.Conflict:
+		return true
+	case fault.Denied:
+		return slices.Contains(finalDenials, f.Reason)
+	}
+	return false
+}
+
+// outcome is what a partner is told. A document that a cancel of the same call overtook is decided by it.
+func (d *Desk) outcome(v *visit, it *item) Outcome {
+	if it.err == nil {
+		return Outcome{At: it.at}
+	}
+	if at, overtaken := v.cancelled[it.id]; overtaken && it.typ == signed.Order && it.matter != nil {
+		return Outcome{At: at}
+	}
+	var f *fault.Error
+	if errors.As(it.err, &f) && f.Kind != fault.Internal {
+		return Outcome{Undecided: f}
+	}
+	d.Logger.Error("a submitted document meets a defect of ours", "partner", v.call.Partner, "type", it.typ, "error", it.err)
+	return Outcome{Undecided: fault.New(fault.Internal, "internal", "internal error")}
+}

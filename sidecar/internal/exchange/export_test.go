@@ -1,0 +1,8 @@
+package exchange
+
+// Lanes is how many partners the outbox keeps something about.
+func (o *Outbox) Lanes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.lanes)
+}

@@ -1,0 +1,251 @@
+package exchange
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// Bounds of the outbox.
+const (
+	// batchMost and batchBytes bound what goes in one call.
+	batchMost  = 64
+	batchBytes = 192 << 10
+	// laneBytes bounds what is kept in memory towards one partner, beside Outbox.Most; what waits in the store is read back in
+	// portions of readMost.
+	laneBytes = 4 << 20
+	readMost  = 2 * batchMost
+	// renewEvery is how often leases are looked after; those are extended that end before the second look.
+	renewEvery = job.SendingLease / 3
+	// heardEvery is how often a partner that calls us, but cannot be called, makes us try.
+	heardEvery = 10 * time.Second
+)
+
+// Source is where the documents of one kind of job are kept.
+type Source struct {
+	// Document reads the document of a job; dispatch.ErrSettled where it need not be sent any more.
+	Document func(tx federation.Tx, j job.Job) (dispatch.Document, error)
+	// Waits is told, in the transaction that puts the job back, that the document was sent and is not decided. check says that
+	// sending it again mends nothing. nil is told nothing.
+	Waits func(tx federation.Tx, j job.Job, check bool) error
+}
+
+// Outbox takes documents to partners. Towards each one call is under way, with up to 64 documents of one agreement; agreements
+// take turns; a document that finds nobody under way goes at once, and what comes meanwhile is the next batch.
+//
+//	Claim ── the committing transaction leases the job to this process
+//	Post  ── after the commit, in memory                          ┐
+//	Take  ── the job runner: what a dead process left, what found ├─► lane of the partner ──► Submit ──► LedgerReader.Read
+//	         no room, what is tried again                         ┘                              │
+//	                          applying the decision drops the job in the same transaction ◄──────┤
+//	                          undecided, not heard: back into the store, for later or for ever ◄──┘
+//
+// All that it holds is in the store as leased jobs; it extends the leases, and a process that dies leaves them to others within
+// seconds. A partner that gives no usable answer is away: one document is tried, after a back-off, and the others wait in the store.
+// A success towards it, whoever has it, releases them. A partner about whom there is nothing to do costs nothing.
+//
+// Fields are set before Run; the outbox takes nothing while it does not run.
+type Outbox struct {
+	Work    unit.Work[federation.Tx]
+	Link    Link
+	Reader  *federation.LedgerReader
+	Book    *ledger.Book
+	Sources map[string]Source
+	// Owner is the name under which jobs are leased, and whether it may be used now: the job runner's Claim.
+	Owner func() (owner string, until time.Time, ok bool)
+	// Look has the job runner look for jobs at once.
+	Look func()
+	// Behind is told of a partner whose log goes on beyond our copy, or that is there again.
+	Behind func(partner string)
+	// Waiting are kinds of jobs that wait for a partner and send no documents; they are released with those that do.
+	Waiting []string
+	// Most is how many documents are kept in memory towards one partner; the rest waits in the store. Default 1,024.
+	Most int
+	// Drain is how long calls under way may go on after the end was asked for; default 10 seconds.
+	Drain time.Duration
+	Now   func() time.Time
+	// After is a timer; default time.NewTimer.
+	After func(time.Duration) (fires <-chan time.Time, stop func() bool)
+	// Rand gives jitter in [0, 1).
+	Rand func() float64
+	// Observe is told what became of each job and how long it was here; result is finished, again or parked. nil is not told.
+	Observe func(kind, result string, took time.Duration)
+	Logger  *slog.Logger
+	Fail    *failpoint.Points
+
+	mu sync.Mutex
+	// calls ends what is under way; nil while the outbox does not run.
+	calls   context.Context
+	closing bool
+	lanes   map[string]*lane
+	held    map[int64]*parcel
+	running sync.WaitGroup
+	// leases keeps the extension of leases apart from the writing of outcomes, which name the lease that they end.
+	leases sync.RWMutex
+}
+
+// Run looks after leases until ctx ends, then gives back what waits, lets calls end and returns nil.
+func (o *Outbox) Run(ctx context.Context) error {
+	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	o.mu.Lock()
+	o.calls, o.closing = calls, false
+	o.mu.Unlock()
+	o.Look() // what waited in the store until now
+	for ctx.Err() == nil {
+		fires, stop := o.after(renewEvery)
+		select {
+		case <-ctx.Done():
+		case <-fires:
+			o.renew(ctx)
+		}
+		stop()
+	}
+	o.giveBack(ctx, o.close())
+	ended := make(chan struct{})
+	go func() { o.running.Wait(); close(ended) }()
+	drain := o.Drain
+	if drain == 0 {
+		drain = 10 * time.Second
+	}
+	fires, stop := o.after(drain)
+	defer stop()
+	select {
+	case <-ended:
+	case <-fires:
+		cancel()
+		<-ended
+	}
+	o.mu.Lock()
+	o.calls = nil
+	o.mu.Unlock()
+	return nil
+}
+
+func (o *Outbox) after(d time.Duration) (<-chan time.Time, func() bool) {
+	if o.After != nil {
+		return o.After(d)
+	}
+	t := time.NewTimer(d)
+	return t.C, t.Stop
+}
+
+// close lets nothing in any more and returns what waits.
+func (o *Outbox) close() (waiting []*parcel) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closing = true
+	for _, l := range o.lanes {
+		waiting = append(waiting, l.empty()...)
+	}
+	return waiting
+}
+
+// open reports whether documents are taken. Under mu.
+func (o *Outbox) open() bool { return o.calls != nil && !o.closing }
+
+// Claim implements dispatch.Outbox.
+func (o *Outbox) Claim(partner string, size int) (string, time.Time) {
+	owner, _, ok := o.Owner()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !ok || !o.open() {
+		return "", time.Time{}
+	}
+	if l := o.lanes[partner]; l != nil && (l.away() || l.count >= o.most() || l.bytes+size > laneBytes) {
+		l.overflow = true
+		return "", time.Time{}
+	}
+	return owner, o.Now().Add(job.SendingLease)
+}
+
+func (o *Outbox) most() int { return cmp.Or(o.Most, 1024) }
+
+// Knows implements job.Documents.
+func (o *Outbox) Knows(kind string) bool {
+	_, known := o.Sources[kind]
+	return known
+}
+
+// Room implements job.Documents.
+func (o *Outbox) Room(partner string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.lanes[partner]
+	switch {
+	case !o.open():
+		return 0
+	case l == nil:
+		return readMost
+	case l.closed(o.Now()), l.bytes >= laneBytes:
+		return 0
+	case l.away():
+		return 1
+	}
+	l.overflow = true // there may be more than is asked for
+	return min(readMost, o.most()-l.count)
+}
+
+// Post implements dispatch.Outbox.
+func (o *Outbox) Post(parcels ...dispatch.Parcel) {
+	var late []*parcel
+	o.mu.Lock()
+	for _, p := range parcels {
+		mine := o.parcel(p.Job, p.Document)
+		if l := o.lanes[p.Job.Partner]; !o.open() || l != nil && l.closed(o.Now()) {
+			late = append(late, mine)
+			continue
+		}
+		o.queue(mine)
+	}
+	o.mu.Unlock()
+	o.Fail.Hit("outbox.queue.after_take")
+	o.giveBack(context.Background(), late)
+}
+
+// Take implements job.Documents.
+func (o *Outbox) Take(jobs ...job.Job) {
+	ctx := context.Background() // the runner that hands them over may be ending; its jobs must not be lost on the way
+	parcels, over, err := o.load(ctx, jobs)
+	if err != nil {
+		o.Logger.Warn("documents cannot be read now", "error", err)
+		later := o.Now().Add(job.BackOff(time.Second, 1, o.Rand()))
+		for _, j := range jobs {
+			over = append(over, outcome{parcel: o.parcel(j, nil), due: later, cause: err.Error(), untried: true})
+		}
+	}
+	o.settle(ctx, over)
+	o.Post(parcels...)
+}
+
+// load reads the documents of jobs that come from the store, and says what becomes of those that have none to send.
+func (o *Outbox) load(ctx context.Context, jobs []job.Job) (parcels []dispatch.Parcel, over []outcome, err error) {
+	err = o.Work.View(ctx, func(tx federation.Tx) error {
+		parcels, over = nil, nil
+		for _, j := range jobs {
+			d, err := o.Sources[j.Kind].Document(tx, j)
+			if err == nil {
+				parcels = append(parcels, dispatch.Parcel{Job: j, Document: &d})
+				continue
+			}
+			if again(err) {
+				return err
+			}
+			over = append(over, o.withoutDocument(j, err))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return parcels, over, nil
+}

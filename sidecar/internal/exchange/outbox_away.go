@@ -1,0 +1,158 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+)
+
+// failed notes that the partner gives no usable answer: it is away until something reaches it. What was tried waits for the next try;
+// what stands behind it waits in the store without one.
+func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, cause error) {
+	o.mu.Lock()
+	l := o.lane(partner)
+	l.failures++
+	pause := job.BackOff(time.Second, l.failures, o.Rand())
+	if asked := retryAfter(cause); asked > pause {
+		pause = min(asked, maxPause)
+	}
+	l.probe = o.Now().Add(pause)
+	probe, behind := l.probe, l.empty()
+	o.mu.Unlock()
+	o.putBack(ctx, batch, probe, cause)
+	o.giveBack(ctx, behind)
+}
+
+func retryAfter(err error) time.Duration {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.RetryAfter
+	}
+	return 0
+}
+
+// putBack lets documents that were tried wait until due.
+func (o *Outbox) putBack(ctx context.Context, batch []*parcel, due time.Time, cause error) {
+	over := make([]outcome, 0, len(batch))
+	for _, p := range batch {
+		over = append(over, outcome{parcel: p, due: due, cause: cause.Error(), waits: true})
+	}
+	o.settle(ctx, over)
+}
+
+// giveBack ends the leases of documents that were not tried.
+func (o *Outbox) giveBack(ctx context.Context, parcels []*parcel) {
+	over := make([]outcome, 0, len(parcels))
+	for _, p := range parcels {
+		over = append(over, outcome{parcel: p, due: p.job.DueAt, untried: true})
+	}
+	for len(over) > 0 {
+		n := min(len(over), batchMost)
+		o.settle(ctx, over[:n])
+		over = over[n:]
+	}
+}
+
+func (o *Outbox) isAway(partner string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.lanes[partner]
+	return l != nil && l.away()
+}
+
+// succeeded notes that the partner answered as it should.
+func (o *Outbox) succeeded(partner string) {
+	if o.isAway(partner) {
+		o.Back(partner)
+	}
+}
+
+// Back is told when something reached a partner that was away: all that waits for it goes on now, and its feeds are read.
+func (o *Outbox) Back(partner string) {
+	o.mu.Lock()
+	if l := o.lanes[partner]; l != nil {
+		l.failures, l.probe = 0, time.Time{}
+		o.forget(partner, l)
+	}
+	o.mu.Unlock()
+	o.Behind(partner)
+	o.expedite(partner)
+}
+
+// Heard is told when a partner called us that cannot be called, as far as we know: it is tried once, at most every ten seconds.
+func (o *Outbox) Heard(partner string) {
+	now := o.Now()
+	o.mu.Lock()
+	l := o.lane(partner)
+	due := now.Sub(l.heard) >= heardEvery
+	if due {
+		l.heard = now
+		l.probe = now
+	}
+	o.forget(partner, l)
+	o.mu.Unlock()
+	if due {
+		o.expedite(partner)
+	}
+}
+
+// expedite makes due what waits for the partner.
+func (o *Outbox) expedite(partner string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	now := o.Now()
+	if err := o.Work.Do(ctx, func(tx federation.Tx) error { return tx.Jobs().Expedite(partner, now, o.Waiting...) }); err != nil {
+		o.Logger.Warn("jobs not made due", "partner", partner, "error", err)
+	}
+	o.Look()
+}
+
+// renew extends the leases that end soon. A lease that is lost is another's now, or its job is done.
+func (o *Outbox) renew(ctx context.Context) {
+	o.leases.Lock()
+	defer o.leases.Unlock()
+	now := o.Now()
+	until := now.Add(job.SendingLease)
+	var ending []*parcel
+	var leased []job.Job
+	o.mu.Lock()
+	for _, p := range o.held {
+		if p.leased.LeaseUntil.Sub(now) < 2*renewEvery {
+			ending, leased = append(ending, p), append(leased, p.leased)
+		}
+	}
+	o.mu.Unlock()
+	if len(ending) == 0 {
+		return
+	}
+	renewed := make([]job.Job, len(ending))
+	err := o.Work.Do(ctx, func(tx federation.Tx) error {
+		for i := range ending {
+			j, err := tx.Jobs().Extend(leased[i], until)
+			if fault.Is(err, fault.Conflict) {
+				j.ID = 0
+			} else if err != nil {
+				return err
+			}
+			renewed[i] = j
+		}
+		return nil
+	})
+	if err != nil {
+		o.Logger.Warn("leases of documents cannot be extended", "documents", len(ending), "error", err)
+		return
+	}
+	for i, p := range ending {
+		if renewed[i].ID == 0 {
+			o.drop(p)
+			continue
+		}
+		o.mu.Lock()
+		p.leased = renewed[i]
+		o.mu.Unlock()
+	}
+}

@@ -1,0 +1,62 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+)
+
+// BooksState says whether both logs of a partnership, and what follows from them, can be relied on.
+type BooksState string
+
+const (
+	// Unproven: this store may be another than the one that wrote the log; the partner has not said yet.
+	Unproven BooksState = "unproven"
+	// Level: nothing speaks against them.
+	Level BooksState = "level"
+	// Behind: this store is older than what it signed.
+	Behind BooksState = "behind"
+	// Forked: there are two signatures that cannot both be true.
+	Forked BooksState = "forked"
+)
+
+// Books is the durable fact about the two logs of one partnership.
+type Books struct {
+	Partner string
+	State   BooksState
+	// Epoch grows with every question and answer about the state.
+	Epoch int64
+	Since time.Time
+	// Reason is the stable reason of the fault that led here; "" for Level.
+	Reason string
+	// Evidence are the bytes that prove it, as they travelled.
+	Evidence []byte
+	Version  int64
+}
+
+// Evidence is what proves a fork: the bytes of both sides as they travelled.
+type Evidence struct {
+	// At is the place where the two have other hashes.
+	At Position `json:"at"`
+	// Ours is the checkpoint that the partner signed before and the entries of our copy from At on, which lead to it, as many as a
+	// page has.
+	Ours Signed `json:"ours"`
+	// Theirs is the page that contradicts it.
+	Theirs Signed `json:"theirs"`
+}
+
+// Signed are entries and the signature over them.
+type Signed struct {
+	Checkpoint string   `json:"checkpoint"`
+	Entries    []string `json:"entries,omitempty"`
+}
+
+// Fenced refuses new business with a partner whose books are forked; what winds down what there is goes on. It is nobody's fault
+// who orders: fault.Unavailable with reason books_forked.
+func Fenced(tx Tx, partner string) error {
+	state, err := tx.Ledger().Standing(partner)
+	if err != nil || state != Forked {
+		return err
+	}
+	return fault.New(fault.Unavailable, "books_forked", "both sides' records of what was ordered contradict each other; there is no new business until they agree")
+}

@@ -1,0 +1,86 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// TickEvery is how often the tick grows while a sidecar runs. It is a counter that goes into every checkpoint that we sign, so that
+// of two checkpoints at one place the later one shows, and with it how old the store is that somebody restored.
+const TickEvery = 20 * time.Second
+
+// Tick is the present one.
+func (b *Book) Tick() int64 { return b.tick.Load() }
+
+// LoadTick reads the counter. Call it before anything is signed.
+func (b *Book) LoadTick(ctx context.Context) error {
+	_, err := b.readTick(ctx)
+	return err
+}
+
+func (b *Book) readTick(ctx context.Context) (stored int64, err error) {
+	err = b.Work.View(ctx, func(tx Tx) (err error) {
+		stored, err = tx.Ledger().Tick()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read tick: %w", err)
+	}
+	b.adopt(stored)
+	return stored, nil
+}
+
+// adopt goes on with a tick that is stored; it never goes back.
+func (b *Book) adopt(stored int64) {
+	for {
+		have := b.tick.Load()
+		if have >= stored || b.tick.CompareAndSwap(have, stored) {
+			return
+		}
+	}
+}
+
+// Beat is one round of a replica, TickEvery after its last one, which returned last: the counter grows unless another replica
+// had it grow since. So it grows about once in that time, however many they are, and no clock is compared.
+func (b *Book) Beat(ctx context.Context, last int64) (int64, error) {
+	stored, err := b.readTick(ctx)
+	if err != nil || stored != last {
+		return max(stored, last), err
+	}
+	err = b.Work.Do(ctx, func(tx Tx) error { return tx.Ledger().SetTick(stored, stored+1) })
+	switch {
+	case errors.Is(err, unit.ErrStale):
+		return last, nil
+	case err != nil:
+		return last, fmt.Errorf("grow tick: %w", err)
+	}
+	b.adopt(stored + 1)
+	return stored + 1, nil
+}
+
+// surpass goes on above a tick of our own that came back to us: a store that was older than what it signed. It is stored before
+// anything is signed with it.
+func (b *Book) surpass(ctx context.Context, came int64) error {
+	if came <= b.tick.Load() {
+		return nil
+	}
+	err := unit.Fresh(func() error {
+		stored, err := b.readTick(ctx)
+		if err != nil || came <= stored { // another replica was ahead of us
+			return err
+		}
+		if err := b.Work.Do(ctx, func(tx Tx) error { return tx.Ledger().SetTick(stored, came+1) }); err != nil {
+			return err
+		}
+		b.adopt(came + 1)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("go on above tick %d: %w", came, err)
+	}
+	return nil
+}

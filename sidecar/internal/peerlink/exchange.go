@@ -1,0 +1,69 @@
+package peerlink
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/scope"
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+)
+
+// Submit implements exchange.Link.
+func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Answer, err error) {
+	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint}
+	for _, d := range s.Documents {
+		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt})
+	}
+	err = l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewExchangeServiceClient(l.http(partner, s.Agreement, s.Scopes...), partner, options...)
+		res, err := c.Submit(ctx, connect.NewRequest(req))
+		if err == nil {
+			reply = replied(res.Msg)
+		}
+		return err
+	})
+	return reply, err
+}
+
+func replied(m *peerv1.SubmitResponse) exchange.Answer {
+	reply := exchange.Answer{
+		Page: federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint()},
+		More: m.GetMore(),
+	}
+	for _, o := range m.GetOutcomes() {
+		told := exchange.Told{At: ledger.Position{Life: o.GetDecided().GetLife(), Seq: o.GetDecided().GetSeq()}}
+		if o.GetDecided() == nil { // also where it says neither: that decides nothing
+			u := o.GetUndecided()
+			told.Undecided = &exchange.NotYet{
+				Reason: u.GetReason(), Cause: u.GetCause(), Final: u.GetFinal(), RetryAfter: milliseconds(u.GetRetryAfterMs()),
+			}
+		}
+		reply.Outcomes = append(reply.Outcomes, told)
+	}
+	return reply
+}
+
+// milliseconds is a pause that a partner asks for, which may be anything.
+func milliseconds(n int64) time.Duration {
+	const most = int64(30 * 24 * time.Hour / time.Millisecond)
+	return time.Duration(min(max(n, 0), most)) * time.Millisecond
+}
+
+// Compare asks a partner for its answer over our nonce, a hanse-compare+jwt that is not verified here.
+func (l *Link) Compare(ctx context.Context, partner string, nonce []byte) (document string, err error) {
+	err = l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewExchangeServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
+		res, err := c.Compare(ctx, connect.NewRequest(&peerv1.CompareRequest{Nonce: nonce}))
+		if err == nil {
+			document = res.Msg.GetDocument()
+		}
+		return err
+	})
+	return document, err
+}

@@ -1,0 +1,65 @@
+package peer
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	"github.com/hanse-market/hanse/auth/bearer"
+	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
+)
+
+// exchangeService implements hanse.peer.v1.ExchangeService.
+type exchangeService struct {
+	caller   func(ctx context.Context) (bearer.Principal, error)
+	exchange Exchange
+}
+
+// Submit implements peerv1connect.ExchangeServiceHandler.
+func (h *exchangeService) Submit(ctx context.Context, req *connect.Request[peerv1.SubmitRequest]) (*connect.Response[peerv1.SubmitResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := h.exchange.Submit(ctx, exchange.Call{
+		Partner: who.Origin, Agreement: who.Agreement, Scopes: who.Scopes,
+		Documents: gate.Each(req.Msg.GetDocuments(), func(d *peerv1.Document) exchange.Document {
+			return exchange.Document{JWS: d.GetJws(), Attachments: resale.Attachments{
+				Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow(),
+			}}
+		}),
+		Seen: req.Msg.GetSeenCheckpoint(), Checkpoint: req.Msg.GetCheckpoint(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.SubmitResponse{
+		Entries: reply.Page.Entries, Checkpoint: reply.Page.Checkpoint, More: reply.Page.More,
+		Outcomes: gate.Each(reply.Outcomes, outcomeOf), SeenCheckpoint: reply.Seen,
+	}), nil
+}
+
+func outcomeOf(o exchange.Outcome) *peerv1.Outcome {
+	if o.Undecided == nil {
+		return &peerv1.Outcome{Result: &peerv1.Outcome_Decided{Decided: &peerv1.Decided{Life: o.At.Life, Seq: o.At.Seq}}}
+	}
+	return &peerv1.Outcome{Result: &peerv1.Outcome_Undecided{Undecided: &peerv1.Undecided{
+		Reason: o.Undecided.Reason, Cause: o.Undecided.Cause, Final: o.Final(), RetryAfterMs: o.Undecided.RetryAfter.Milliseconds(),
+	}}}
+}
+
+// Compare implements peerv1connect.ExchangeServiceHandler.
+func (h *exchangeService) Compare(ctx context.Context, req *connect.Request[peerv1.CompareRequest]) (*connect.Response[peerv1.CompareResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	document, err := h.exchange.Compare(ctx, who.Origin, req.Msg.GetNonce())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&peerv1.CompareResponse{Document: document}), nil
+}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+var booksTable = newTable("books", "books", []string{"partner"}, nil, []string{"state"})
+
+func (s books) Standing(partner string) (ledger.BooksState, error) {
+	state := string(ledger.Level)
+	_, err := s.tx.row(`SELECT state FROM books WHERE partner = $1`, []any{partner}, &state)
+	return ledger.BooksState(state), err
+}
+
+func (s books) Books(partner string) (ledger.Books, error) {
+	state, err := s.Standing(partner)
+	if err != nil {
+		return ledger.Books{}, err
+	}
+	var rec storepb.Books
+	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
+	return ledger.Books{
+		Partner: partner, State: state, Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Evidence: rec.Evidence, Version: version,
+	}, err
+}
+
+func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
+	var rec storepb.Books
+	version, err := s.tx.put(&booksTable, []any{b.Partner}, []any{string(b.State)}, b.Version, &rec, func() {
+		rec.Epoch, rec.Since, rec.Reason, rec.Evidence = b.Epoch, ns(b.Since), b.Reason, b.Evidence
+	})
+	if err != nil {
+		return ledger.Books{}, err
+	}
+	s.tx.wake(unit.Partners)
+	b.Version = version
+	return b, nil
+}
+
+// The tick is a fact about this store, in decimal digits.
+func (s books) Tick() (int64, error) {
+	var raw []byte
+	found, err := s.tx.row(`SELECT value FROM site WHERE name = 'tick'`, nil, &raw)
+	if err != nil || !found {
+		return 0, err
+	}
+	tick, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("stored tick is damaged: %w", err)
+	}
+	return tick, nil
+}
+
+func (s books) SetTick(from, to int64) error {
+	n, err := s.tx.exec(`INSERT INTO site (name, value) VALUES ('tick', $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE site.value = $1`,
+		strconv.AppendInt(nil, from, 10), strconv.AppendInt(nil, to, 10))
+	if err == nil && n == 0 {
+		return conflict("tick", "changed", "another replica moved it")
+	}
+	return err
+}

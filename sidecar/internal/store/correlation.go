@@ -1,0 +1,28 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// CorrelationKey is the member's key from which correlation ids are derived: 32 random bytes, made once, sealed under the site key.
+// It never changes, because ids that are derived anew must be those that partners know.
+func (s *Store) CorrelationKey(ctx context.Context) ([]byte, error) {
+	key := make([]byte, 32)
+	if _, err := io.ReadFull(s.cfg.Rand, key); err != nil {
+		return nil, fmt.Errorf("make correlation key: %w", err)
+	}
+	const name = "correlation_key"
+	sealed, err := s.vault.seal(s.vault.member, key, row("site", name))
+	if err != nil {
+		return nil, err
+	}
+	if sealed, err = s.fact(ctx, name, sealed); err != nil {
+		return nil, err
+	}
+	if key, err = open(s.vault.member, sealed, row("site", name)); err != nil {
+		return nil, fmt.Errorf("read correlation key: %w", err)
+	}
+	return key, nil
+}
