@@ -88,7 +88,7 @@ export const forms = {
     rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(8, 64), agreement: id(), subscription: id(1, 80), access_sha256: digest },
     rule: (d) => d.jti.startsWith('rcp-'),
   },
-  'hanse-checkpoint+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, life: int(), seq: int(), hash: digest, tick: int() } }, // L-12
+  'hanse-checkpoint+jwt': { invalid: 'checkpoint_malformed', rows: { iss: origin, aud: origin, life: int(), seq: int(), hash: digest, tick: int() } }, // L-12
   'hanse-seen+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, checkpoint: jws } }, // L-17
   'hanse-compare+jwt': { // B-4
     invalid: 'document_malformed',
