@@ -277,10 +277,14 @@ func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 			if got, err := reader.Judge(t.Context(), partner, cp); fault.ReasonOf(err) != c.reason || err == nil && got.Seq != c.seq {
 				t.Errorf("judged %+v, %v", got, err)
 			}
-			// A tail that begins with it is served in any case.
+			// A tail that begins with it is served, also where it proves a fork; not where it proves nothing.
 			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
-			if err := feed.Begin(t.Context(), supplier, "", cp); err != nil {
-				t.Errorf("begin: %v", err)
+			refused := c.reason
+			if refused == "ledger_fork" {
+				refused = ""
+			}
+			if err := feed.Begin(t.Context(), supplier, "", cp); fault.ReasonOf(err) != refused {
+				t.Errorf("begin: %v, want %q", err, refused)
 			}
 		})
 	}
