@@ -3,6 +3,7 @@ package sidecartest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -213,6 +215,18 @@ func (m *Member) OperatorAuth() connect.ClientOption {
 		m.t.Fatal(err)
 	}
 	return Bearer(strings.TrimSpace(string(raw)))
+}
+
+// Command runs a command of the CLI against this member and returns its exit code and standard output.
+func (m *Member) Command(args ...string) (code int, out string) {
+	m.t.Helper()
+	cmd := exec.Command(Binary(m.t), append(args, "--operator", m.OperatorURL, "--token-file", filepath.Join(m.Dir, "operator.token"))...)
+	raw, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		m.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(raw)
 }
 
 // Apply makes offerings current.
