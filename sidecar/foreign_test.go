@@ -81,8 +81,10 @@ func kindsOf(lines []logLine) (kinds []string) {
 func level(t *testing.T, m *sidecartest.Member, f *sidecartest.Foreign) {
 	t.Helper()
 	sidecartest.Eventually(t, 20*time.Second, "both sides have the same two ledgers", func() error {
-		if jobs := booksOf(t, m).Jobs; len(jobs) > 0 {
-			return fmt.Errorf("jobs are %v", jobs)
+		for _, j := range booksOf(t, m).Jobs {
+			if j.GetPartner() == f.Origin {
+				return fmt.Errorf("a job is %v", j)
+			}
 		}
 		theirs := f.Books(m.Origin)
 		for direction, have := range map[string]sidecartest.Place{"own": theirs.Theirs, "theirs": theirs.Own} {
@@ -107,21 +109,23 @@ func verifies(t *testing.T, m *sidecartest.Member) (int, string) {
 	return m.Command("ledger", "verify", "-o", "json")
 }
 
-// foreignReseller buys of ours: everything from the proposal to the end of what it bought.
-func TestAForeignResellerBuysOfOurs(t *testing.T) {
-	t.Parallel()
-	working, release := make(chan string, 8), make(chan struct{})
-	ours := newMembers(t, func(r adapters.Request) (adapters.Result, error) {
-		working <- r.Tag
-		<-release
-		return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag}}, nil
-	}, func(*sidecar.Config) {}, "supplier")[0]
-	f := sidecartest.NewForeign(t, ours.DevCA, "foreign")
-	ours.Apply(strings.Replace(shopOffering, "PRICE", "10.00", 1))
+// foreignReseller is a foreign member that may buy of ours.
+type foreignReseller struct {
+	*sidecartest.Foreign
+	t    *testing.T
+	ours *sidecartest.Member
+}
 
+// result is what the foreign member says became of a document.
+type result struct{ Order, Subscription, State, Reason, Cancel string }
+
+// newForeignReseller goes from the proposal to an active agreement.
+func newForeignReseller(t *testing.T, ours *sidecartest.Member, name string) foreignReseller {
+	t.Helper()
+	f := foreignReseller{Foreign: sidecartest.NewForeign(t, ours.DevCA, name, "json"), t: t, ours: ours}
 	var proposed struct{ State string }
 	f.Do("propose", in{"origin": ours.Origin, "as": "supplier"}, &proposed)
-	if p := partnerAt(t, ours, f.Origin); proposed.State != "pending" || p.GetState() != "pending" || p.GetMember().GetLegalName() != "foreign OÜ" {
+	if p := partnerAt(t, ours, f.Origin); proposed.State != "pending" || p.GetState() != "pending" || p.GetMember().GetLegalName() != name+" OÜ" {
 		t.Fatalf("after the proposal it hears %q, and is %v", proposed.State, p)
 	}
 	addPartner(t, ours, f.Origin, operatorv1.Role_ROLE_RESELLER)
@@ -135,15 +139,44 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	if accepted.State != "active" {
 		t.Fatalf("the agreement is %+v", accepted)
 	}
+	return f
+}
+
+// buys waits until an order is accepted, and returns its subscription.
+func (f foreignReseller) buys(id string) string {
+	f.t.Helper()
+	var r result
+	sidecartest.Eventually(f.t, 20*time.Second, "the offering can be ordered", func() error {
+		return f.Try("order", in{"origin": f.ours.Origin, "offering": "db", "quantity": 1, "inputs": in{"title": "mine"}, "id": id}, &r)
+	})
+	if r.State != "accepted" && r.State != "completed" {
+		f.t.Fatalf("the order is %+v", r)
+	}
+	return r.Subscription
+}
+
+// TestAForeignResellerBuysOfOurs: everything from the proposal to the end of what it bought.
+func TestAForeignResellerBuysOfOurs(t *testing.T) {
+	t.Parallel()
+	working, release := make(chan string, 8), make(chan struct{})
+	ours := newMembers(t, func(r adapters.Request) (adapters.Result, error) {
+		working <- r.Tag
+		<-release
+		return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag}}, nil
+	}, func(*sidecar.Config) {}, "supplier")[0]
+	ours.Apply(strings.Replace(shopOffering, "PRICE", "10.00", 1))
+	f := newForeignReseller(t, ours, "foreign")
 	var catalog struct {
 		Offerings []struct{ ID, Name, Currency string }
 	}
-	f.Do("catalog", in{"origin": ours.Origin}, &catalog)
-	if len(catalog.Offerings) != 1 || catalog.Offerings[0].ID != "db" || catalog.Offerings[0].Name != "Database" {
-		t.Fatalf("it sees %+v", catalog)
-	}
+	sidecartest.Eventually(t, 20*time.Second, "it sees the catalog", func() error {
+		f.Do("catalog", in{"origin": ours.Origin}, &catalog)
+		if len(catalog.Offerings) != 1 || catalog.Offerings[0].ID != "db" || catalog.Offerings[0].Name != "Database" {
+			return fmt.Errorf("it sees %+v", catalog)
+		}
+		return nil
+	})
 
-	type result struct{ Order, Subscription, State, Reason, Cancel string }
 	order := func(id string) (r result) {
 		t.Helper()
 		f.Do("order", in{"origin": ours.Origin, "offering": "db", "quantity": 1, "inputs": in{"title": "mine"}, "id": id}, &r)
@@ -179,7 +212,7 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	}
 
 	// A cancel that arrives with or before its order ends it.
-	ours.Unplug()
+	ours.Cut(func(r *http.Request) bool { return r.URL.Path == peerv1connect.ExchangeServiceSubmitProcedure })
 	placed := make(chan error, 1)
 	go func() {
 		placed <- f.Try("order", in{"origin": ours.Origin, "offering": "db", "quantity": 1, "inputs": in{"title": "mine"}, "id": "order-foreign-2"}, nil)
@@ -195,7 +228,7 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 		}
 		return nil
 	})
-	ours.Plug()
+	ours.Cut(nil)
 	if err := <-cancelled; err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +246,7 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	if !compared.Level {
 		t.Errorf("compared: %+v", compared)
 	}
-	level(t, ours, f)
+	level(t, ours, f.Foreign)
 	if got, want := kindsOf(logOf(t, ours, f.Origin, "own")), []string{
 		"agreement.offered", "agreement.active", "order.accepted", "cancel.refused", "order.completed", "access.deleted", "order.rejected",
 		"order.cancelled", "order.accepted", "order.completed",
@@ -225,22 +258,22 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	}
 }
 
-// foreignMarket is ours as the reseller of a foreign supplier, which sells one offering, db, for 10.00 and 4.90 a month.
+// foreignMarket is ours as the reseller of a foreign supplier, which sells one offering under its name for 10.00 and 4.90 a month.
 type foreignMarket struct {
 	market
 	foreign *sidecartest.Foreign
 }
 
-func newForeignMarket(t *testing.T, ours *sidecartest.Member) *foreignMarket {
+func newForeignMarket(t *testing.T, ours *sidecartest.Member, name, encoding string) *foreignMarket {
 	t.Helper()
-	m := &foreignMarket{market: market{t: t, reseller: ours}, foreign: sidecartest.NewForeign(t, ours.DevCA, "foreign")}
+	m := &foreignMarket{market: market{t: t, reseller: ours}, foreign: sidecartest.NewForeign(t, ours.DevCA, name, encoding)}
 	f := m.foreign
 	addPartner(t, ours, f.Origin, operatorv1.Role_ROLE_SUPPLIER)
 	sidecartest.Eventually(t, 20*time.Second, "the proposal arrives and is approved", func() error {
 		return f.Try("approve", in{"origin": ours.Origin, "as": "reseller"}, nil)
 	})
 	f.Do("publish", in{
-		"id": "db", "name": "Database", "currency": "EUR", "prices": []in{
+		"id": "db", "name": "Database of " + name, "currency": "EUR", "prices": []in{
 			{"id": "setup", "name": "Setup", "kind": "one_off", "amount": "10.00"},
 			{"id": "monthly", "name": "Monthly fee", "kind": "recurring", "period": "P1M", "amount": "4.90"},
 		},
@@ -260,8 +293,18 @@ func newForeignMarket(t *testing.T, ours *sidecartest.Member) *foreignMarket {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.key = ours.AddPortal("shop")
-	m.seePrice(1000)
+	m.key = ours.AddPortal("shop-" + name)
+	sidecartest.Eventually(t, 20*time.Second, "the offering is listed", func() error {
+		res, err := m.catalog().SearchListings(context.Background(), connect.NewRequest(&portalv1.SearchListingsRequest{Query: name}))
+		if err != nil || len(res.Msg.GetListings()) != 1 {
+			return fmt.Errorf("listings are %v: %w", res, err)
+		}
+		got, err := m.catalog().GetListing(context.Background(), connect.NewRequest(&portalv1.GetListingRequest{Id: res.Msg.GetListings()[0].GetId()}))
+		if err == nil {
+			m.listing = got.Msg.GetListing()
+		}
+		return err
+	})
 	return m
 }
 
@@ -309,7 +352,7 @@ func (m *market) cancel(id string) {
 func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 	t.Parallel()
 	ours := newMembers(t, nil, func(*sidecar.Config) {}, "reseller")[0]
-	m := newForeignMarket(t, ours)
+	m := newForeignMarket(t, ours, "foreign", "proto")
 	f := m.foreign
 
 	placed, err := m.order("order-abroad-1", nil)

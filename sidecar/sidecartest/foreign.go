@@ -29,8 +29,8 @@ type Foreign struct {
 	log     *lockedBuffer
 }
 
-// NewForeign starts a foreign member under the dev CA of a folder.
-func NewForeign(t testing.TB, devCA, name string) *Foreign {
+// NewForeign starts a foreign member under the dev CA of a folder, whose own calls are in json or in proto.
+func NewForeign(t testing.TB, devCA, name, encoding string) *Foreign {
 	t.Helper()
 	// The test binary runs in the folder of its package, wherever that is.
 	_, here, _, _ := runtime.Caller(0)
@@ -46,7 +46,7 @@ func NewForeign(t testing.TB, devCA, name string) *Foreign {
 	cert, key, ca := leaf(t, devCA, dir, host)
 	config, err := json.Marshal(map[string]any{
 		"origin": "https://" + host + ":" + f.cable.port(), "listen": listen, "tls_cert": cert, "tls_key": key, "ca": ca, "control": "127.0.0.1:0",
-		"name": name, "legal_name": name + " OÜ", "country": "EE",
+		"name": name, "legal_name": name + " OÜ", "country": "EE", "encoding": encoding,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +182,8 @@ type ForeignBooks struct {
 	Origin, State string
 	Own, Theirs   Place
 	Faults        []string
+	// Outbox is what waits to be submitted, with what was heard of it last.
+	Outbox []struct{ Typ, State, Error string }
 }
 
 // Books are those with a partner.
