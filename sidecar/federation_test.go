@@ -257,6 +257,7 @@ func (m *market) verified() {
 		if err != nil || !res.Msg.GetVerified() || res.Msg.GetEntries() == 0 {
 			m.t.Errorf("%s: %v %v", member.Origin, res, err)
 		}
+		entriesStandOnThePage(m.t, member)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ type pair struct {
 	apps               string
 	portalKey          string
 	listing            string
+	// active are the subscriptions that were bought and not ended, agreements how many there are beside the first.
+	active, agreements int
 }
 
 const notesOffering = `apiVersion: hanse/v1
@@ -235,7 +238,7 @@ func (p *pair) consistent(active int) {
 		for _, s := range res.Msg.GetSubscriptions() {
 			if s.GetState() == "active" {
 				have++
-			} else if s.GetState() != "terminated" {
+			} else if s.GetState() != "terminated" && s.GetState() != "aborted" { // aborted: cancelled
 				p.t.Errorf("%s: subscription %s is %s", d.Name, s.GetId(), s.GetState())
 			}
 		}
@@ -258,78 +261,220 @@ func operatorToken(t *testing.T, d *sidecartest.Daemon) string {
 	return strings.TrimSpace(string(raw))
 }
 
-// crash is one point and the kind of order that passes it.
+// crash is one point and the story that passes it, with the daemon that dies there.
 type crash struct {
-	point     string
-	terminate bool
+	point, story string
+	supplier     bool
 }
 
-// crashes are all points with a purchase, or a termination where only that passes, and those that both pass with each.
+// Stories that pass a point.
+const (
+	purchase  = "purchase"
+	terminate = "terminate"
+	// cancelled is an order that is cancelled while its supplier is away.
+	cancelled = "cancel"
+	// away is a purchase that waits for its supplier.
+	away = "away"
+	// agreed is one more agreement.
+	agreed = "agreement"
+)
+
+// crashes are all points with the stories that pass them.
 func crashes() []crash {
 	var all []crash
 	for _, point := range failpoint.Names {
-		terminating := strings.HasPrefix(point, "resale.destroy.")
-		all = append(all, crash{point, terminating})
-		for _, both := range []string{"retail.place.", "retail.submit.", "retail.feed.", "resale.place."} {
-			if strings.HasPrefix(point, both) {
-				all = append(all, crash{point, true})
+		supplier := strings.HasPrefix(point, "resale.")
+		add := func(stories ...string) {
+			for _, story := range stories {
+				all = append(all, crash{point, story, supplier})
 			}
+		}
+		in := func(names ...string) bool {
+			return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(point, n) })
+		}
+		switch {
+		case in("resale.destroy."):
+			add(terminate)
+		case in("outbox.settle."):
+			add(away)
+		case in("retail.cancel.", "resale.cancel."):
+			add(cancelled)
+		case in("exchange.agreement."):
+			add(agreed)
+			supplier = true
+			add(agreed)
+		case in("outbox."):
+			add(purchase, terminate, cancelled)
+		case in("retail.place.", "retail.feed.", "resale.place."):
+			add(purchase, terminate)
+		default:
+			add(purchase)
 		}
 	}
 	return all
 }
 
-func (c crash) String() string {
-	if c.terminate {
-		return c.point + "/terminate"
+func (c crash) String() string { return c.point + "/" + c.story + "/" + c.victim() }
+
+func (c crash) victim() string {
+	if c.supplier {
+		return "supplier"
 	}
-	return c.point + "/purchase"
+	return "reseller"
 }
 
 // TestKilledAtEveryFailpoint sends SIGKILL to the real daemon at each point of both sides, starts it again and demands that
-// the order finishes, once.
+// the story ends well, once.
 func TestKilledAtEveryFailpoint(t *testing.T) {
 	p := newPair(t)
-	active, all := 0, crashes()
+	all := crashes()
 	var report []string
 	for i, c := range all {
 		t.Run(c.String(), func(t *testing.T) {
 			p.t = t
 			victim := p.reseller
-			if strings.HasPrefix(c.point, "resale.") {
+			if c.supplier {
 				victim = p.supplier
 			}
-			id, item, outcome := fmt.Sprintf("crash-order-%d", i), p.purchase(), "completed once"
-			if c.terminate {
-				bought := p.completed("before-"+id, p.purchase())
-				active++
-				p.consistent(active)
-				item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
-				outcome = "terminated once"
-			}
-			victim.Stop()
-			victim.Start("HANSE_FAILPOINT=" + c.point)
-			placed := p.place(id, item)
-			if placed != nil && victim != p.reseller {
-				t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", placed)
-			}
-			if err := victim.WaitKilled(time.Minute); err != nil {
-				t.Fatalf("the point was not passed: %v\n%s", err, tail(victim.Log()))
-			}
-			victim.Start()
-			order := p.completed(id, item)
-			if c.terminate {
-				active--
-			} else {
-				active++
-				bought := order.GetItems()[0].GetSubscriptionId()
-				sidecartest.Eventually(t, 40*time.Second, "what was bought can be used", func() error { return p.used(bought) })
-			}
-			p.consistent(active)
+			outcome := p.survives(c, victim, fmt.Sprintf("crash-order-%d", i))
+			p.consistent(p.active)
 			if !t.Failed() {
-				report = append(report, fmt.Sprintf("%-44s %-9s %s", c, victim.Name, outcome))
+				report = append(report, fmt.Sprintf("%-52s %s", c, outcome))
 			}
 		})
 	}
 	fmt.Printf("crash points: %d passed, %d failed\n%s\n", len(report), len(all)-len(report), strings.Join(report, "\n"))
+}
+
+// survives tells a story in which the victim dies at the point and is started again.
+func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome string) {
+	item := p.purchase()
+	if c.story == terminate {
+		bought := p.completed("before-"+id, p.purchase())
+		p.active++
+		p.consistent(p.active)
+		item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
+	}
+	alone := c.story == away || c.story == cancelled // the supplier is not there when it begins
+	if alone {
+		p.supplier.Stop()
+	}
+	armed := func() {
+		victim.Stop()
+		victim.Start("HANSE_FAILPOINT=" + c.point)
+	}
+	if !alone || victim == p.reseller {
+		armed()
+	}
+	switch c.story {
+	case agreed:
+		p.agrees()
+	case cancelled:
+		if err := p.place(id, item); err != nil && victim != p.reseller {
+			p.t.Fatal(err)
+		}
+		if err := p.cancel(id); err != nil && victim != p.reseller {
+			p.t.Fatal(err)
+		}
+		if victim == p.supplier {
+			victim.Start("HANSE_FAILPOINT=" + c.point)
+		}
+	default:
+		if err := p.place(id, item); err != nil && victim != p.reseller {
+			p.t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", err)
+		}
+	}
+	if err := victim.WaitKilled(time.Minute); err != nil {
+		p.t.Fatalf("the point was not passed: %v\n%s", err, tail(victim.Log()))
+	}
+	victim.Start()
+	if alone && victim == p.reseller {
+		if c.story == cancelled {
+			p.cancels(id, item, "assessingCancellation", "cancelled")
+		}
+		p.supplier.Start()
+	}
+	switch c.story {
+	case agreed:
+		p.haveAgreed()
+		return "agreed once"
+	case cancelled:
+		p.cancels(id, item, "cancelled")
+		return "cancelled once"
+	}
+	order := p.completed(id, item)
+	if c.story == terminate {
+		p.active--
+		return "terminated once"
+	}
+	p.active++
+	bought := order.GetItems()[0].GetSubscriptionId()
+	sidecartest.Eventually(p.t, 40*time.Second, "what was bought can be used", func() error { return p.used(bought) })
+	return "completed once"
+}
+
+func (p *pair) cancel(id string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_, err := p.orders().CancelOrder(ctx, connect.NewRequest(&portalv1.CancelOrderRequest{Id: id}))
+	return err
+}
+
+// cancels places the order and cancels it again and again, as a portal does that lost the answers, until it is in one of the states.
+func (p *pair) cancels(id string, item *portalv1.OrderItem, states ...string) {
+	p.t.Helper()
+	sidecartest.Eventually(p.t, 60*time.Second, "order "+id+" is "+states[0], func() error {
+		if err := p.place(id, item); err != nil {
+			return err
+		}
+		if err := p.cancel(id); err != nil {
+			return err
+		}
+		res, err := p.orders().GetOrder(context.Background(), connect.NewRequest(&portalv1.GetOrderRequest{Id: id}))
+		if err == nil && !slices.Contains(states, res.Msg.GetOrder().GetState()) {
+			err = fmt.Errorf("it is %s\nreseller:\n%s\nsupplier:\n%s", res.Msg.GetOrder().GetState(), tail(p.reseller.Log()), tail(p.supplier.Log()))
+		}
+		return err
+	})
+}
+
+// currencies are those of further agreements; each pair has one for each.
+var currencies = []string{"SEK", "NOK", "DKK", "CHF", "PLN", "CZK"}
+
+// agrees offers one more agreement, and accepts it as soon as it is there; either side may die meanwhile.
+func (p *pair) agrees() {
+	p.t.Helper()
+	p.agreements++
+	p.supplier.Must("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", currencies[p.agreements-1])
+	for range 100 {
+		if _, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes"); err == nil || !strings.Contains(err.Error(), "agreement_not_offered") {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// haveAgreed waits until all agreements so far are active on both sides.
+func (p *pair) haveAgreed() {
+	p.t.Helper()
+	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		list := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, d.OperatorURL, sidecartest.Bearer(operatorToken(p.t, d)))
+		sidecartest.Eventually(p.t, time.Minute, "the agreements are active for "+d.Name, func() error {
+			_, _ = p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
+			res, err := list.ListAgreements(context.Background(), connect.NewRequest(&operatorv1.ListAgreementsRequest{}))
+			if err != nil {
+				return err
+			}
+			active := 0
+			for _, a := range res.Msg.GetAgreements() {
+				if a.GetState() == "active" {
+					active++
+				}
+			}
+			if active != 1+p.agreements || len(res.Msg.GetAgreements()) != active {
+				return fmt.Errorf("%d of %d are active, want %d", active, len(res.Msg.GetAgreements()), 1+p.agreements)
+			}
+			return nil
+		})
+	}
 }

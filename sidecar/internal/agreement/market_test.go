@@ -2,22 +2,30 @@ package agreement_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -30,11 +38,12 @@ const (
 
 var terms = agreement.Terms{WholesaleDiscountBP: 2000, Currency: "EUR", Territory: []string{"DE", "FI"}}
 
-// side is a member whose calls go straight into the service of the member that they are for.
+// side is a member whose calls go straight to the desk of the member that they are for.
 type side struct {
 	*markettest.Member
 	t       *testing.T
 	service *agreement.Service
+	desk    *exchange.Desk
 	reaches map[string]*side
 	// before, if set, fails a call on its way; after fails its reply.
 	before, after error
@@ -49,9 +58,15 @@ func newMarket(t *testing.T) (s, b, o *side) {
 		m := &side{Member: markettest.NewMember(t, origin), t: t, reaches: all}
 		ids := 0
 		m.service = &agreement.Service{
-			Self: origin, Work: store.For[agreement.Tx](m.Store), Link: m, Book: m.Book, Signer: m.Keys, Now: m.Clock.Now,
+			Self: origin, Work: store.For[agreement.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now,
 			OwnKeys: func() (string, string) { return m.Keys.CurrentKID(keys.Business), m.Keys.NextDigest() },
 			NewID:   func() string { ids++; return fmt.Sprintf("agr-%s-%d", origin[len("https://"):][:5], ids) },
+		}
+		reader := &federation.LedgerReader{Self: origin, Work: store.For[federation.Tx](m.Store), Now: m.Clock.Now}
+		m.desk = &exchange.Desk{
+			Self: origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Agreements: m.service, Judge: reader.Judge,
+			Orders: &resale.Service{Self: origin}, Now: m.Clock.Now, Logger: slog.New(slog.DiscardHandler),
+			Allowed: func(_ context.Context, _, _ string, scopes []string) ([]string, error) { return scopes, nil },
 		}
 		all[origin] = m
 	}
@@ -65,18 +80,47 @@ func newMarket(t *testing.T) (s, b, o *side) {
 	return all[seller], all[buyer], all[other]
 }
 
-// OfferAgreement implements agreement.Link.
-func (s *side) OfferAgreement(ctx context.Context, partner, document string) error {
-	return s.call(func() error {
-		_, err := s.reaches[partner].service.ReceiveOffer(ctx, s.Origin, document)
-		return err
-	})
+// undecided is an outcome without a decision, as an error.
+type undecided struct{ exchange.Outcome }
+
+func (u undecided) Error() string { return u.Undecided.Error() }
+func (u undecided) Unwrap() error { return u.Undecided }
+
+// receive has the side's desk decide on what a caller submits, and returns what became of the agreement then.
+func (s *side) receive(ctx context.Context, caller, jws string) (agreement.State, error) {
+	call := exchange.Call{
+		Partner: caller, Scopes: []string{scope.LedgerRead, scope.AgreementSign}, Documents: []exchange.Document{{JWS: jws}},
+	}
+	if from := s.reaches[caller]; from != nil {
+		page, err := from.Book.Tail(ctx, s.Origin, ledger.Position{}, 99)
+		if err != nil {
+			return "", err
+		}
+		call.Checkpoint = page.Checkpoint
+	}
+	reply, err := s.desk.Submit(ctx, call)
+	if err != nil {
+		return "", err
+	}
+	if o := reply.Outcomes[0]; o.Undecided != nil {
+		return "", undecided{o}
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(jws, ".")[1])
+	if err != nil {
+		return "", err
+	}
+	var d agreement.Document
+	if err := signed.Decode(raw, &d); err != nil {
+		return "", err
+	}
+	a, err := s.service.Get(ctx, d.Supplier, d.ID)
+	return a.State, err
 }
 
-// AcceptAgreement implements agreement.Link.
-func (s *side) AcceptAgreement(ctx context.Context, partner, document string) error {
+// submit takes a signed document to a partner's desk.
+func (s *side) submit(ctx context.Context, partner, jws string) error {
 	return s.call(func() error {
-		_, err := s.reaches[partner].service.ReceiveAcceptance(ctx, s.Origin, document)
+		_, err := s.reaches[partner].receive(ctx, s.Origin, jws)
 		return err
 	})
 }
@@ -126,7 +170,7 @@ func (s *side) work(kind string) error {
 	s.t.Helper()
 	var j job.Job
 	s.Do(func(tx *store.Tx) error {
-		due, err := tx.Jobs().Due(s.Clock.Now(), 99, 99)
+		due, err := tx.Jobs().DueToSend(s.Clock.Now(), func(string) int { return 99 })
 		if err != nil {
 			return err
 		}
@@ -137,18 +181,60 @@ func (s *side) work(kind string) error {
 		j, err = tx.Jobs().Lease(due[0], "runner", s.Clock.Now().Add(time.Minute))
 		return err
 	})
-	handle := map[string]job.Handler{agreement.JobOffer: s.service.SendOffer, agreement.JobAccept: s.service.SendAcceptance}[kind]
-	outcome := handle(s.t.Context(), j)
-	if errors.Is(outcome, job.ErrFinished) {
+	outcome := s.send(j)
+	if outcome != nil {
+		s.Do(func(tx *store.Tx) error { return tx.Jobs().Reschedule(j, s.Clock.Now(), outcome.Error(), false) })
+	}
+	return outcome
+}
+
+// send does what the outbox does with a job of ours: it submits the document and applies the decision.
+func (s *side) send(j job.Job) error {
+	s.t.Helper()
+	steps := map[string]struct {
+		document func(agreement.Tx, job.Job) (dispatch.Document, error)
+		decided  ledger.Kind
+	}{
+		agreement.JobOffer:  {s.service.OfferDocument, ledger.AgreementReceived},
+		agreement.JobAccept: {s.service.AcceptDocument, ledger.AgreementActive},
+	}
+	step := steps[j.Kind]
+	var doc dispatch.Document
+	err := s.Store.View(s.t.Context(), func(tx *store.Tx) (err error) { doc, err = step.document(tx, j); return err })
+	if errors.Is(err, dispatch.ErrSettled) {
+		s.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(j.Kind, j.Key, j.Partner) })
 		return nil
 	}
-	s.Do(func(tx *store.Tx) error {
-		if outcome == nil {
-			return tx.Jobs().Finish(j)
+	if err == nil {
+		err = s.submit(s.t.Context(), j.Partner, doc.JWS)
+	}
+	if err != nil {
+		return err
+	}
+	return s.hear(s.reaches[j.Partner], step.decided, j.Key)
+}
+
+// hear applies the entry that the writer's ledger really holds.
+func (s *side) hear(writer *side, kind ledger.Kind, id string) error {
+	s.t.Helper()
+	var told *ledger.Entry
+	writer.View(func(tx *store.Tx) error {
+		entries, err := tx.Ledger().Entries(s.Origin, ledger.Own, ledger.Position{}, 99)
+		for _, e := range entries {
+			if e.Kind == kind && e.Subject == id {
+				e.Partner, e.Direction = writer.Origin, ledger.Theirs
+				told = &e
+			}
 		}
-		return tx.Jobs().Reschedule(j, s.Clock.Now(), outcome.Error(), false)
+		return err
 	})
-	return outcome
+	if told == nil {
+		s.t.Fatalf("the ledger does not say %s of %s", kind, id)
+	}
+	apply := map[ledger.Kind]func(agreement.Tx, ledger.Entry) error{
+		ledger.AgreementReceived: s.service.ApplyReceived, ledger.AgreementActive: s.service.ApplyActive,
+	}[kind]
+	return s.Store.Do(s.t.Context(), func(tx *store.Tx) error { return apply(tx, *told) })
 }
 
 // sign signs a document with the side's business key.

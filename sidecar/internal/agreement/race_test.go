@@ -1,13 +1,13 @@
 package agreement_test
 
 import (
-	"errors"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -23,15 +23,11 @@ func TestAllStepsOfAnAgreementMayHappenAtOnce(t *testing.T) {
 		signature := b.accept(seller, a.ID).ResellerJWS
 		var group errgroup.Group
 		for range 3 {
-			group.Go(func() error { _, err := b.service.ReceiveOffer(t.Context(), seller, a.SupplierJWS); return err })
+			group.Go(func() error { _, err := b.receive(t.Context(), seller, a.SupplierJWS); return err })
 			group.Go(func() error { _, err := b.service.Accept(t.Context(), seller, a.ID); return err })
-			group.Go(func() error { _, err := s.service.ReceiveAcceptance(t.Context(), buyer, signature); return err })
+			group.Go(func() error { _, err := s.receive(t.Context(), buyer, signature); return err })
 			group.Go(func() error {
-				err := b.service.SendAcceptance(t.Context(), job.Job{Kind: agreement.JobAccept, Key: a.ID, Partner: seller})
-				if errors.Is(err, job.ErrFinished) {
-					return nil
-				}
-				return err
+				return b.send(job.Job{Kind: agreement.JobAccept, Key: a.ID, Partner: seller})
 			})
 			for _, m := range []*side{s, b} {
 				group.Go(func() error {
@@ -52,7 +48,7 @@ func TestAllStepsOfAnAgreementMayHappenAtOnce(t *testing.T) {
 		if s.state(a.ID) != agreement.Active || b.state(a.ID) != agreement.Active {
 			t.Errorf("agreement %s is %s and %s", a.ID, s.state(a.ID), b.state(a.ID))
 		}
-		if err := b.hear(s, a.ID); err != nil {
+		if err := b.hear(s, ledger.AgreementActive, a.ID); err != nil {
 			t.Errorf("the feed, late: %v", err)
 		}
 	}

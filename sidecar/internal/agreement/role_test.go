@@ -7,7 +7,6 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
-	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -36,11 +35,11 @@ func TestOnlyASupplierSells(t *testing.T) {
 	role := refusal{fault.Precondition, "partner_role", ""}
 	b.is(seller, member.Reseller)
 	before := b.books()
-	_, err := b.service.ReceiveOffer(t.Context(), seller, a.SupplierJWS)
+	_, err := b.receive(t.Context(), seller, a.SupplierJWS)
 	role.check(t, err)
 	b.unchanged(t, before)
 	b.is(seller, member.Reseller, member.Supplier)
-	if _, err := b.service.ReceiveOffer(t.Context(), seller, a.SupplierJWS); err != nil {
+	if _, err := b.receive(t.Context(), seller, a.SupplierJWS); err != nil {
 		t.Fatal(err)
 	}
 	b.is(seller)
@@ -61,7 +60,7 @@ func TestNothingIsSignedWithAnExpiredProposal(t *testing.T) {
 	b.Do(func(tx *store.Tx) error { _, err := tx.Partners().Put(late); return err })
 	before := b.books()
 	nobody := refusal{fault.NotFound, "partner_not_found", ""}
-	_, err := b.service.ReceiveOffer(t.Context(), seller, sent.SupplierJWS)
+	_, err := b.receive(t.Context(), seller, sent.SupplierJWS)
 	nobody.check(t, err)
 	_, err = b.service.Accept(t.Context(), seller, waiting.ID)
 	nobody.check(t, err)
@@ -76,7 +75,7 @@ func TestWhatARefusalEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		there  func(b *side)
 		reason string
-		parked bool
+		final  bool
 		heals  func(b *side)
 	}{
 		"the partnership is refused": {func(b *side) { b.become(seller, member.Refused) }, "partnership_state", true, func(b *side) { b.become(seller, member.Pending) }},
@@ -96,9 +95,9 @@ func TestWhatARefusalEnds(t *testing.T) {
 			a := s.offer(buyer, terms)
 			c.there(b)
 			err := s.work(agreement.JobOffer)
-			var parked *job.ParkError
-			if fault.ReasonOf(err) != c.reason || errors.As(err, &parked) != c.parked {
-				t.Fatalf("the job ends with %v, parked should be %v", err, c.parked)
+			var told undecided
+			if fault.ReasonOf(err) != c.reason || !errors.As(err, &told) || told.Final() != c.final {
+				t.Fatalf("the job ends with %v, final should be %v", err, c.final)
 			}
 			c.heals(b)
 			if err := s.work(agreement.JobOffer); err != nil || b.state(a.ID) != agreement.Offered {
@@ -112,7 +111,7 @@ func TestALaterBeginningSaysWhenToComeBack(t *testing.T) {
 	t.Parallel()
 	s, b, _ := newMarket(t)
 	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T13:00:00Z"})
-	_, err := b.service.ReceiveOffer(t.Context(), seller, s.sign(signed.Agreement, payload))
+	_, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload))
 	var f *fault.Error
 	if !errors.As(err, &f) || f.RetryAfter != 55*time.Minute {
 		t.Errorf("it may come again after %v: %v", f, err)
@@ -123,7 +122,7 @@ func TestClocksMayDifferALittle(t *testing.T) {
 	t.Parallel()
 	s, b, _ := newMarket(t)
 	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T14:04:59+02:00"})
-	if state, err := b.service.ReceiveOffer(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
+	if state, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
 		t.Errorf("it is %s, %v", state, err)
 	}
 }

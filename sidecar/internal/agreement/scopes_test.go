@@ -28,9 +28,9 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
-			"a member that waits for our operator may offer", member.Pending, nil,
-			[]string{scope.PeeringRequest, scope.AgreementSign},
-			[]string{scope.LedgerRead, scope.CatalogRead, scope.OrdersWrite},
+			"a member that waits for our operator may offer, and read what became of it", member.Pending, nil,
+			[]string{scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
+			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
 			"a qualified partner may sign", member.Qualified, nil,

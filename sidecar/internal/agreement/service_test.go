@@ -2,6 +2,7 @@ package agreement_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,30 +46,30 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 		{
 			"the offer arrives", func() error { return s.work(agreement.JobOffer) },
 			[]func() error{
-				func() error { return s.OfferAgreement(t.Context(), buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 			},
 			has{agreement.Offered, member.Qualified, []string{"agreement.offered " + id}, nil},
-			has{agreement.Offered, member.Qualified, nil, nil},
+			has{agreement.Offered, member.Qualified, []string{"agreement.received " + id}, nil},
 		},
 		{
 			"the buyer accepts", func() error { _, err := b.service.Accept(t.Context(), seller, ""); return err },
 			[]func() error{
 				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
-				func() error { return s.OfferAgreement(t.Context(), buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 			},
 			has{agreement.Offered, member.Qualified, []string{"agreement.offered " + id}, nil},
-			has{agreement.Agreed, member.Qualified, []string{"agreement.accepted " + id}, []string{"agreement.accept " + id}},
+			has{agreement.Agreed, member.Qualified, []string{"agreement.received " + id, "agreement.accepted " + id}, []string{"agreement.accept " + id}},
 		},
 		{
 			"the acceptance arrives", func() error { return b.work(agreement.JobAccept) },
 			[]func() error{
-				func() error { return s.OfferAgreement(t.Context(), buyer, a.SupplierJWS) },
+				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
-				func() error { return b.AcceptAgreement(t.Context(), seller, b.signature(id)) },
-				func() error { return b.hear(s, id) },
+				func() error { return b.submit(t.Context(), seller, b.signature(id)) },
+				func() error { return b.hear(s, ledger.AgreementActive, id) },
 			},
 			has{agreement.Active, member.Active, []string{"agreement.offered " + id, "agreement.active " + id}, []string{"catalog.publish " + id}},
-			has{agreement.Active, member.Active, []string{"agreement.accepted " + id}, nil},
+			has{agreement.Active, member.Active, []string{"agreement.received " + id, "agreement.accepted " + id}, nil},
 		},
 	}
 	for _, step := range steps {
@@ -119,18 +120,12 @@ func (s *side) signature(id string) string {
 	return a.ResellerJWS
 }
 
-// active is the entry that says to its reader that the agreement is active.
-func active(from, id string) ledger.Entry {
-	return ledger.Entry{Partner: from, Direction: ledger.Theirs, Kind: ledger.AgreementActive, Subject: id}
-}
-
-// hear applies the entry that the writer's ledger really holds.
-func (s *side) hear(writer *side, id string) error {
-	s.t.Helper()
-	if entries := writer.books().Entries; !slices.Contains(entries, "agreement.active "+id) {
-		s.t.Fatalf("the ledger holds %v", entries)
+// active is the entry that says to its reader that an agreement is active.
+func active(from string, a agreement.Agreement) ledger.Entry {
+	return ledger.Entry{
+		Partner: from, Direction: ledger.Theirs, Kind: ledger.AgreementActive, Subject: a.ID,
+		Body: fmt.Appendf(nil, `{"agreement":%q,"document_sha256":"%x"}`, a.ID, a.Digest),
 	}
-	return s.Store.Do(s.t.Context(), func(tx *store.Tx) error { return s.service.ApplyActive(tx, active(writer.Origin, id)) })
 }
 
 func TestSigningQualifiesAMemberThatWaits(t *testing.T) {
@@ -222,13 +217,13 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	payload := s.offer(buyer, terms).Payload
 	// What is here already under its id.
 	taken := s.offer(buyer, terms)
-	if err := s.OfferAgreement(t.Context(), buyer, taken.SupplierJWS); err != nil {
+	if err := s.submit(t.Context(), buyer, taken.SupplierJWS); err != nil {
 		t.Fatal(err)
 	}
 	change := func(name string, value any) map[string]any { return map[string]any{name: value} }
 	invalid := func(field string) refusal { return refusal{fault.Invalid, "agreement_invalid", field} }
 	unsigned := refusal{fault.Unauthenticated, "document_signature_invalid", ""}
-	parties := refusal{fault.Invalid, "document_parties", ""}
+	parties := refusal{fault.Denied, "document_parties", ""}
 	pins := refusal{fault.Precondition, "agreement_pins", ""}
 	malformed := refusal{fault.Invalid, "document_malformed", ""}
 	cases := []struct {
@@ -239,9 +234,9 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		want   refusal
 	}{
 		{"signed by another member", o.sign(signed.Agreement, payload), seller, "", unsigned},
-		{"signed as another kind of document", s.sign(signed.Order, payload), seller, "", unsigned},
+		{"signed as another kind of document", s.sign(signed.Order, payload), seller, "", refusal{fault.Invalid, "document_version", "type"}},
 		{"signed by us", b.sign(signed.Agreement, payload), seller, "", unsigned},
-		{"nothing", "", seller, "", unsigned},
+		{"nothing", "", seller, "", refusal{fault.Invalid, "document_type_unknown", "jws"}},
 		{"no JSON", s.sign(signed.Agreement, []byte("agreed")), seller, "", malformed},
 		{"null", s.sign(signed.Agreement, []byte("null")), seller, "", malformed},
 		{"a number of another kind", s.sign(signed.Agreement, document(t, payload, change("wholesale_discount_bp", 0.5))), seller, "", refusal{fault.Invalid, "document_malformed", "wholesale_discount_bp"}},
@@ -270,8 +265,8 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"another next key of the seller", s.sign(signed.Agreement, document(t, payload, change("supplier_next_key", "k"))), seller, "", pins},
 		{"another key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_key", "k"))), seller, "", pins},
 		{"another next key of ours", s.sign(signed.Agreement, document(t, payload, change("reseller_next_key", "k"))), seller, "", pins},
-		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
-		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "agreement_conflict", ""}},
+		{"other content under the same id", s.sign(signed.Agreement, document(t, taken.Payload, change("wholesale_discount_bp", 2001))), seller, "", refusal{fault.Conflict, "document_conflict", ""}},
+		{"the same content in other bytes", s.sign(signed.Agreement, append(taken.Payload[:len(taken.Payload):len(taken.Payload)], ' ')), seller, "", refusal{fault.Conflict, "document_conflict", ""}},
 		{"a stranger's", s.sign(signed.Agreement, payload), "https://stranger.localhost:4", "", refusal{fault.NotFound, "partner_not_found", ""}},
 		{"of who has not answered our proposal", s.sign(signed.Agreement, payload), seller, member.Proposed, refusal{fault.Unavailable, "partnership_state", ""}},
 		{"of who was refused", s.sign(signed.Agreement, payload), seller, member.Refused, refusal{fault.Precondition, "partnership_state", ""}},
@@ -285,7 +280,7 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 				defer b.become(c.caller, member.Qualified)
 			}
 			before := b.books()
-			state, err := b.service.ReceiveOffer(t.Context(), c.caller, c.jws)
+			state, err := b.receive(t.Context(), c.caller, c.jws)
 			if state != "" {
 				t.Errorf("the agreement is said to be %s", state)
 			}
@@ -294,7 +289,7 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		})
 	}
 	// What was refused in so many forms is taken in its own.
-	if state, err := b.service.ReceiveOffer(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
+	if state, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
 		t.Errorf("the document itself is %q, %v", state, err)
 	}
 }
@@ -314,7 +309,7 @@ func TestOffersOfOneSellerWaitInALimitedNumber(t *testing.T) {
 	one := s.offer(buyer, terms)
 	refusal{fault.Exhausted, "offers_limit", ""}.check(t, s.work(agreement.JobOffer))
 	// The limit is for new ones of that seller.
-	if err := s.OfferAgreement(t.Context(), buyer, first.SupplierJWS); err != nil {
+	if err := s.submit(t.Context(), buyer, first.SupplierJWS); err != nil {
 		t.Errorf("one that waits already, sent again: %v", err)
 	}
 	b.unchanged(t, before)
@@ -394,7 +389,7 @@ func TestAnAcceptanceIsSignedOnce(t *testing.T) {
 	if b.state(a.ID) != agreement.Agreed {
 		t.Errorf("the agreement is %s", b.state(a.ID))
 	}
-	if got := b.books(); len(got.Entries) != 1 || len(got.Jobs) != 1 {
+	if got := b.books(); len(got.Entries) != 2 || len(got.Jobs) != 1 { // received, accepted
 		t.Errorf("entries %v, jobs %v", got.Entries, got.Jobs)
 	}
 }
@@ -422,7 +417,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	payload := offered.Payload
 	change := func(name string, value any) []byte { return document(t, payload, map[string]any{name: value}) }
 	unsigned := refusal{fault.Unauthenticated, "document_signature_invalid", ""}
-	parties := refusal{fault.Invalid, "document_parties", ""}
+	parties := refusal{fault.Denied, "document_parties", ""}
 	conflict := refusal{fault.Conflict, "agreement_conflict", ""}
 	cases := []struct {
 		name   string
@@ -433,7 +428,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 	}{
 		{"signed by another member", o.sign(signed.Agreement, payload), buyer, "", unsigned},
 		{"signed by the seller, as the offer was", offered.SupplierJWS, buyer, "", unsigned},
-		{"signed as another kind of document", b.sign(signed.Order, payload), buyer, "", unsigned},
+		{"signed as another kind of document", b.sign(signed.Order, payload), buyer, "", refusal{fault.Invalid, "document_version", "type"}},
 		{"accepted by somebody else", o.sign(signed.Agreement, payload), other, "", parties},
 		{"accepted by somebody else in its own name", o.sign(signed.Agreement, change("reseller", other)), other, "", conflict},
 		{"of an agreement with another seller", b.sign(signed.Agreement, change("supplier", other)), buyer, "", parties},
@@ -453,7 +448,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 				defer s.become(c.caller, member.Qualified)
 			}
 			before := s.books()
-			state, err := s.service.ReceiveAcceptance(t.Context(), c.caller, c.jws)
+			state, err := s.receive(t.Context(), c.caller, c.jws)
 			if state != "" {
 				t.Errorf("the agreement is said to be %s", state)
 			}
@@ -474,7 +469,7 @@ func TestAnAcceptanceThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 			return err
 		})
 		before := s.books()
-		_, err := s.service.ReceiveAcceptance(t.Context(), buyer, b.sign(signed.Agreement, payload))
+		_, err := s.receive(t.Context(), buyer, b.sign(signed.Agreement, payload))
 		refusal{fault.Precondition, "agreement_state", ""}.check(t, err)
 		s.unchanged(t, before)
 	})
@@ -557,22 +552,15 @@ func TestTheFeedMayBeFasterThanTheReply(t *testing.T) {
 	if err := b.work(agreement.JobAccept); !errors.Is(err, errWire) {
 		t.Fatalf("the job ends with %v", err)
 	}
-	if err := b.hear(s, a.ID); err != nil {
+	if err := b.hear(s, ledger.AgreementActive, a.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got, partner := b.state(a.ID), b.partnership(seller).State; got != agreement.Active || partner != member.Active {
 		t.Fatalf("the agreement is %s, the partnership %s", got, partner)
 	}
-	before, theirs, calls := b.books(), s.books(), b.calls
-	if err := b.work(agreement.JobAccept); err != nil {
-		t.Fatal(err)
+	if left := b.books().Jobs; len(left) > 0 {
+		t.Errorf("the acceptance would be sent again, which is known to have arrived: %v", left)
 	}
-	if b.calls != calls {
-		t.Error("the acceptance was sent again, which is known to have arrived")
-	}
-	before.Jobs = nil
-	b.unchanged(t, before)
-	s.unchanged(t, theirs)
 }
 
 func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
@@ -586,10 +574,11 @@ func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
 		e    ledger.Entry
 		want refusal
 	}{
-		{"by another member", active(other, agreed.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
-		{"one that does not exist", active(seller, "agr-none"), refusal{fault.NotFound, "agreement_not_found", ""}},
-		{"one that we did not accept", active(seller, offered.ID), refusal{fault.Precondition, "agreement_state", ""}},
-		{"one that we offered", active(seller, own.ID), refusal{fault.NotFound, "agreement_not_found", ""}},
+		{"by another member", active(other, agreed), refusal{fault.NotFound, "agreement_not_found", ""}},
+		{"one that does not exist", active(seller, agreement.Agreement{ID: "agr-none"}), refusal{fault.NotFound, "agreement_not_found", ""}},
+		{"one that we did not accept", active(seller, offered), refusal{fault.Precondition, "agreement_state", ""}},
+		{"one of other content", active(seller, agreement.Agreement{ID: agreed.ID}), refusal{fault.Precondition, "document_mismatch", ""}},
+		{"one that we offered", active(seller, own), refusal{fault.NotFound, "agreement_not_found", ""}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -604,9 +593,9 @@ func TestAJobWithoutItsAgreementFails(t *testing.T) {
 	t.Parallel()
 	s, _, _ := newMarket(t)
 	before := s.books()
-	for kind, handle := range map[string]job.Handler{agreement.JobOffer: s.service.SendOffer, agreement.JobAccept: s.service.SendAcceptance} {
+	for _, kind := range []string{agreement.JobOffer, agreement.JobAccept} {
 		t.Run(kind, func(t *testing.T) {
-			refusal{fault.NotFound, "agreement_not_found", ""}.check(t, handle(t.Context(), job.Job{Kind: kind, Key: "agr-none", Partner: buyer}))
+			refusal{fault.NotFound, "agreement_not_found", ""}.check(t, s.send(job.Job{Kind: kind, Key: "agr-none", Partner: buyer}))
 		})
 	}
 	s.unchanged(t, before)
@@ -633,33 +622,6 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// TestWhatIsRefusedForGoodIsParked: a partner that will not take these bytes will not take them next time.
-func TestWhatIsRefusedForGoodIsParked(t *testing.T) {
-	t.Parallel()
-	s, b, _ := newMarket(t)
-	meets := func(side *side, kind string) {
-		for refusal, parks := range map[fault.Kind]bool{
-			fault.Invalid: true, fault.NotFound: true, fault.Conflict: true, fault.Precondition: true,
-			fault.Denied: false, fault.Exhausted: false, fault.Unavailable: false,
-		} {
-			side.before = fault.New(refusal, "any", "any")
-			err := side.work(kind)
-			var parked *job.ParkError
-			if !fault.Is(err, refusal) || errors.As(err, &parked) != parks {
-				t.Errorf("%s refused as %s ends with %v", kind, refusal, err)
-			}
-		}
-		side.before = nil
-		if err := side.work(kind); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.offer(buyer, terms)
-	meets(s, agreement.JobOffer)
-	b.accept(seller, "")
-	meets(b, agreement.JobAccept)
-}
-
 // TestSuppliersMayChooseTheSameId: neither can a supplier keep another's agreement out by using its id first, nor ours.
 func TestSuppliersMayChooseTheSameId(t *testing.T) {
 	t.Parallel()
@@ -679,7 +641,7 @@ func TestSuppliersMayChooseTheSameId(t *testing.T) {
 		b.accept(m.Origin, id)
 	}
 	b.View(func(tx *store.Tx) error { // one job for each supplier, under the same key
-		due, err := tx.Jobs().Due(b.Clock.Now(), 99, 99)
+		due, err := tx.Jobs().DueToSend(b.Clock.Now(), func(string) int { return 99 })
 		due = slices.DeleteFunc(due, func(j job.Job) bool { return j.Kind != agreement.JobAccept })
 		if len(due) != len(sold) {
 			t.Errorf("%d acceptances are due", len(due))
@@ -687,11 +649,11 @@ func TestSuppliersMayChooseTheSameId(t *testing.T) {
 		return err
 	})
 	for m, terms := range sold {
-		err := b.service.SendAcceptance(t.Context(), job.Job{Kind: agreement.JobAccept, Key: id, Partner: m.Origin})
-		if !errors.Is(err, job.ErrFinished) {
+		err := b.send(job.Job{Kind: agreement.JobAccept, Key: id, Partner: m.Origin})
+		if err != nil {
 			t.Fatalf("the acceptance for %s ends with %v", m.Origin, err)
 		}
-		if err := b.hear(m, id); err != nil {
+		if err := b.hear(m, ledger.AgreementActive, id); err != nil {
 			t.Fatal(err)
 		}
 		for _, side := range []*side{m, b} {

@@ -283,6 +283,15 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 		events <- "stream"
 		return unreachable
 	}})
+	kept := make(chan time.Time)
+	waits := make(chan time.Duration, 1)
+	m.After = func(d time.Duration) <-chan time.Time {
+		if d == poll || d >= time.Minute {
+			return nil
+		}
+		waits <- d
+		return kept
+	}
 	stop := run(t, m)
 	expect := func(want ...string) {
 		t.Helper()
@@ -298,7 +307,14 @@ func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {
 	expect("clock") // the nudge is taken
 	expect(stream...)
 	m.Nudge(supplier)
-	expect("clock") // this one not
+	expect("clock") // this one is kept: however long the pause is, it ends ten seconds after the last one
+	if wait := <-waits; wait != 10*time.Second {
+		t.Errorf("it is kept for %v", wait)
+	}
+	at.pass(10 * time.Second)
+	kept <- at.Now()
+	expect("clock", "clock")
+	expect(stream...)
 	at.pass(10 * time.Second)
 	m.Nudge(supplier)
 	expect("clock")

@@ -22,11 +22,11 @@ import (
 
 // answering is a partner that refuses with one error.
 type answering struct {
-	peerv1connect.UnimplementedOrderServiceHandler
+	peerv1connect.UnimplementedExchangeServiceHandler
 	err error
 }
 
-func (a answering) PlaceOrder(context.Context, *connect.Request[peerv1.PlaceOrderRequest]) (*connect.Response[peerv1.PlaceOrderResponse], error) {
+func (a answering) Submit(context.Context, *connect.Request[peerv1.SubmitRequest]) (*connect.Response[peerv1.SubmitResponse], error) {
 	return nil, a.err
 }
 
@@ -49,8 +49,8 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 		kind    fault.Kind
 		reason  string
 	}{
-		{name: "the partner finds the order invalid", err: withReason(connect.CodeInvalidArgument, "order_document_invalid"), kind: fault.Invalid, reason: "order_document_invalid"},
-		{name: "the partner has other content", err: withReason(connect.CodeAlreadyExists, "order_conflict"), kind: fault.Conflict, reason: "order_conflict"},
+		{name: "the partner finds the call invalid", err: withReason(connect.CodeInvalidArgument, "call_too_large"), kind: fault.Invalid, reason: "call_too_large"},
+		{name: "the partner has other content", err: withReason(connect.CodeAlreadyExists, "proposal_conflict"), kind: fault.Conflict, reason: "proposal_conflict"},
 		{name: "the partner is recovering", err: withReason(connect.CodeUnavailable, "ledger_recovering"), kind: fault.Unavailable, reason: "ledger_recovering"},
 		{name: "an error without a reason", err: connect.NewError(connect.CodeInvalidArgument, errors.New("who knows")), kind: fault.Unavailable, reason: "partner_unreachable"},
 		{name: "a proxy forbids", handler: status(http.StatusForbidden), kind: fault.Unavailable, reason: "partner_unreachable"},
@@ -61,11 +61,11 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := c.handler
 			if h == nil {
-				_, h = peerv1connect.NewOrderServiceHandler(answering{err: c.err})
+				_, h = peerv1connect.NewExchangeServiceHandler(answering{err: c.err})
 			}
 			server := httptest.NewServer(h)
 			defer server.Close()
-			_, err := peerv1connect.NewOrderServiceClient(server.Client(), server.URL).PlaceOrder(context.Background(), connect.NewRequest(&peerv1.PlaceOrderRequest{}))
+			_, err := peerv1connect.NewExchangeServiceClient(server.Client(), server.URL).Submit(context.Background(), connect.NewRequest(&peerv1.SubmitRequest{}))
 			got := translate("https://partner.example", err)
 			if fault.KindOf(got) != c.kind || fault.ReasonOf(got) != c.reason {
 				t.Fatalf("translated to %v of kind %s, want %s of kind %s", got, fault.KindOf(got), c.reason, c.kind)

@@ -270,13 +270,13 @@ func TestAFloodEndsItsStreamBeforeItIsVerified(t *testing.T) {
 // BenchmarkHeartbeat compares what a heartbeat takes that is verified with one that is charged and refused.
 func BenchmarkHeartbeat(b *testing.B) {
 	s, l, books, _, partner := market(b, &flooder{})
-	page, err := s.Book.Tail(b.Context(), reseller, 0, 10)
+	page, err := s.Book.Tail(b.Context(), reseller, ledger.Position{}, 10)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("verified", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := books.Read(b.Context(), partner, 0, federation.LedgerPage{Checkpoint: page.Checkpoint}); err != nil {
+			if _, err := books.Read(b.Context(), partner, ledger.Position{}, federation.LedgerPage{Checkpoint: page.Checkpoint}); err != nil {
 				b.Fatal(err)
 			}
 		}

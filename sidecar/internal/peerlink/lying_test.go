@@ -15,10 +15,10 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
 
 // lie is what the partner answers: a text that would clear the screen of whoever reads the log; one call gets a megabyte of it.
@@ -113,11 +113,9 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 		l := &Link{Transports: tr, Book: nothing{}, Status: status, Now: time.Now}
 		calls := map[string]func() error{
 			"propose": func() error { _, err := l.Propose(t.Context(), partner, "d"); return err },
-			"offer":   func() error { return l.OfferAgreement(t.Context(), partner, "d") },
-			"accept":  func() error { return l.AcceptAgreement(t.Context(), partner, "d") },
-			"order":   func() error { _, err := l.PlaceOrder(t.Context(), retail.Submission{Partner: partner}); return err },
+			"submit":  func() error { _, err := l.Submit(t.Context(), partner, exchange.Submission{}); return err },
+			"compare": func() error { _, err := l.Compare(t.Context(), partner, make([]byte, 16)); return err },
 			"access":  func() error { _, err := l.AccessData(t.Context(), partner, "a", "s"); return err },
-			"confirm": func() error { return l.ConfirmAccess(t.Context(), partner, "a", "d") },
 			"tail": func() error {
 				return l.TailLedger(t.Context(), partner, ledger.Position{}, func(federation.LedgerPage) error { return nil })
 			},
@@ -126,7 +124,7 @@ func TestWhateverAPartnerSaysIsBrief(t *testing.T) {
 			},
 		}
 		for call, do := range calls {
-			if name == "a megabyte" && call != "order" {
+			if name == "a megabyte" && call != "submit" {
 				continue // once is enough: it takes seconds to read
 			}
 			t.Run(name+" to "+call, func(t *testing.T) {

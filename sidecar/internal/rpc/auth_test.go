@@ -42,6 +42,7 @@ func aliceCalls() map[string]string {
 		portalv1connect.CatalogServiceGetListingProcedure:             `{"id":"lst-1"}`,
 		portalv1connect.OrderServicePlaceOrderProcedure:               `{"id":"order-0001","customer":"alice","items":[{"action":"ORDER_ITEM_ACTION_ADD","listingId":"lst-1"}]}`,
 		portalv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
+		portalv1connect.OrderServiceCancelOrderProcedure:              `{"id":"order-alice"}`,
 		portalv1connect.OrderServiceListOrdersProcedure:               `{"customer":"alice"}`,
 		portalv1connect.OrderServiceWatchOrderProcedure:               `{"id":"order-alice"}`,
 		portalv1connect.SubscriptionServiceListSubscriptionsProcedure: `{"customer":"alice"}`,

@@ -108,7 +108,7 @@ func (w *wakeups) wake(topic unit.Topic) {
 	}
 }
 
-// orders is the real order service over the real store, but for Place, which is recorded.
+// orders is the real order service over the real store, but for Place, which is recorded, and Cancel, which finds what it would cancel.
 type orders struct {
 	*retail.Service
 	mu     sync.Mutex
@@ -127,6 +127,10 @@ func (o *orders) Place(ctx context.Context, c retail.PlaceCommand) (retail.Order
 	placed := ordered(c.Portal, c.Customer, c.ID, order.Acknowledged)
 	placed.Items[0].Action = c.Items[0].Action
 	return placed, nil
+}
+
+func (o *orders) Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error) {
+	return o.Get(ctx, portal, customer, id)
 }
 
 // ordered is an order of one item in a state.

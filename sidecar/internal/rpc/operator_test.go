@@ -212,7 +212,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
+		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +241,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.ListingServiceUpdateListingProcedure:          `{"id":"lst-1","hidden":true}`,
 		operatorv1connect.ListingServiceSetMarkupProcedure:              `{"markupBp":1500}`,
 		operatorv1connect.OrderServiceListOrdersProcedure:               `{}`,
+		operatorv1connect.OrderServiceCancelOrderProcedure:              `{"portal":"shop","id":"order-alice"}`,
 		operatorv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,

@@ -150,6 +150,8 @@ func (m *story) badPayloads() (out []negativeVector) {
 	p := func(name, reason, old, new string) { add(cp, s, name, reason, old, new) }
 	p("for another reader", "checkpoint_parties", `"aud":"`+resellerOrigin, `"aud":"https://other.example`)
 	p("by another owner", "checkpoint_parties", `"iss":"`+supplierOrigin, `"iss":"https://other.example`)
+	p("a hash that is no digest", "checkpoint_malformed", m.supplierLog.entries[5].Hash, "abc")
+	p("a hash in upper case", "checkpoint_malformed", m.supplierLog.entries[5].Hash, strings.ToUpper(m.supplierLog.entries[5].Hash))
 	p("without a life", malformed, `"life":0,`, ``)
 	p("an unknown member", malformed, `"life":0,`, `"life":0,"epoch":1,`)
 	return out

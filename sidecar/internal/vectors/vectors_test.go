@@ -177,7 +177,7 @@ func (p *people) read(typ, jws string, payload []byte) error {
 		_, err := ledger.VerifyCheckpoint(jws, supplierOrigin, resellerOrigin, p.ring.public(p.t, "supplier business"))
 		return err
 	case signed.Seen:
-		_, err := p.supplier.Book.OpenSeen(resellerOrigin, p.ring.public(p.t, "reseller business"), jws)
+		_, err := p.supplier.Book.OpenSeen(p.t.Context(), resellerOrigin, p.ring.public(p.t, "reseller business"), jws)
 		return err
 	case signed.Compare:
 		var c exchange.Comparison
@@ -640,6 +640,7 @@ func TestEveryNegativeVectorIsRefused(t *testing.T) {
 				form := strings.Replace(tokens.Form, "client_assertion="+tokens.Assertion.JWS, "client_assertion="+v.JWS, 1)
 				w := p.tokenEndpoint(t, form, tokens.Proof.JWS)
 				reason = w.Header().Get(refusal.Header)
+				answersAsThePageSays(t, w)
 			case "access":
 				_, err := p.reseller.Keys.Open(v.JWE)
 				reason = refusal.Reason(err)
@@ -657,6 +658,26 @@ func TestEveryNegativeVectorIsRefused(t *testing.T) {
 		positive += len(l.Entries) + len(l.Pages)
 	}
 	t.Logf("peer-1: %d vectors read back, %d negative vectors refused: %v", positive, len(vectors), counts)
+}
+
+// answersAsThePageSays holds status and error of a refusal against the page's row of its reason.
+func answersAsThePageSays(t *testing.T, w *httptest.ResponseRecorder) {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/peer-1.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body struct{ Error, Reason string }
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	row := fmt.Sprintf("| `%s` | %d | `%s` |", body.Reason, w.Code, body.Error)
+	if body.Reason == "clock_skew" {
+		row = "`clock_skew`, `replayed` and `proof_predates_cache` are said of assertions too, as a " + fmt.Sprintf("%d `%s`", w.Code, body.Error)
+	}
+	if !strings.Contains(string(page), row) {
+		t.Errorf("the page does not have: %s", row)
+	}
 }
 
 // readPage reads the supplier's log as far as the vector says, and then its page.
