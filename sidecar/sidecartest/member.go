@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -39,6 +41,7 @@ type Member struct {
 	DevCA string
 	t     testing.TB
 	cut   *atomic.Pointer[func(*http.Request) bool]
+	hold  *atomic.Pointer[func(*http.Request) <-chan struct{}]
 
 	mu sync.Mutex
 	// plugged is closed while the member is unplugged.
@@ -75,11 +78,47 @@ func (m *Member) Cut(broken func(*http.Request) bool) {
 	m.cut.Store(&broken)
 }
 
+// Hold keeps back the answers to those partners' unary calls for which it returns a channel, done as they are, until that is
+// closed; nil keeps back none from now on.
+func (m *Member) Hold(until func(*http.Request) <-chan struct{}) {
+	if until == nil {
+		m.hold.Store(nil)
+		return
+	}
+	m.hold.Store(&until)
+}
+
+// held serves a call and keeps its answer back.
+func (m *Member) held(next http.Handler, w http.ResponseWriter, r *http.Request) bool {
+	hold := m.hold.Load()
+	if hold == nil {
+		return false
+	}
+	until := (*hold)(r)
+	if until == nil {
+		return false
+	}
+	answer := httptest.NewRecorder()
+	next.ServeHTTP(answer, r)
+	select {
+	case <-until:
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+	return true
+}
+
 // pluggable cuts every connection while the member is unplugged.
 func (m *Member) pluggable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if broken := m.cut.Load(); broken != nil && (*broken)(r) {
 			panic(http.ErrAbortHandler)
+		}
+		if m.held(next, w, r) {
+			return
 		}
 		plug := m.plug()
 		ctx, cancel := context.WithCancel(r.Context())
@@ -114,6 +153,16 @@ func New(t testing.TB, change func(name string, cfg *sidecar.Config), names ...s
 	return members
 }
 
+// Replica runs one more sidecar of a member, on the database and the Redis that change gives both. Partners reach the first one.
+func Replica(t testing.TB, of *Member, change func(name string, cfg *sidecar.Config)) *Member {
+	t.Helper()
+	host, _, _ := strings.Cut(strings.TrimPrefix(of.Origin, "https://"), ".")
+	return newMember(t, of.DevCA, host, func(name string, cfg *sidecar.Config) {
+		change(name, cfg)
+		cfg.Origin = of.Origin
+	})
+}
+
 func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Config)) *Member {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -121,7 +170,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool])}
+	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool]), hold: new(atomic.Pointer[func(*http.Request) <-chan struct{}])}
 	m.Origin = fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)
 	cfg := sidecar.Config{
 		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),
