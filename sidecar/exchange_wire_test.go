@@ -134,7 +134,9 @@ func TestFiftyCallsWithOneDocumentHaveOneEffect(t *testing.T) {
 	submit := func(message map[string]any) heard {
 		return owner.call(m.supplier.Origin, peerv1connect.ExchangeServiceSubmitProcedure, agreed.GetId(), []string{scope.LedgerRead, scope.OrdersWrite}, message)
 	}
-	type place struct{ Outcomes []struct{ Decided struct{ Seq string } } }
+	type place struct {
+		Outcomes []struct{ Decided struct{ Seq string } }
+	}
 
 	answers := make([]heard, 50)
 	var all sync.WaitGroup
@@ -250,18 +252,20 @@ func TestTwoReplicasSubmitEachItsOwn(t *testing.T) {
 
 func TestTwoDocumentsOfOneSubscriptionStayInOrderAcrossReplicas(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
+	until := make(chan struct{})
+	release := sync.OnceFunc(func() { close(until) })
 	here, there := replicas(t, func(r adapters.Request) (adapters.Result, error) {
-		<-release
+		<-until
 		return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag}}, nil
 	})
+	t.Cleanup(release) // before the sidecars end, which wait for their adapters
 	if _, err := here.order("order-two-of-one", nil); err != nil {
 		t.Fatal(err)
 	}
 	subscription := here.reaches("order-two-of-one", "inProgress").GetItems()[0].GetSubscriptionId()
 	// The receipt of the access data waits in one process, and the end of the subscription, placed in the other, behind it.
 	here.supplier.Cut(isSubmit)
-	close(release)
+	release()
 	here.reaches("order-two-of-one", "completed")
 	sidecartest.Eventually(t, 20*time.Second, "the receipt is placed", func() error {
 		if kinds := kindsOf(logOf(t, here.reseller, here.supplier.Origin, "own")); !slices.Contains(kinds, "access.confirmed") {

@@ -17,4 +17,6 @@ func (s *Sidecar) CloseStore() error { return s.store.Close() }
 func (s *Sidecar) StoreStats() store.Stats { return s.store.Stats() }
 
 // PrivateKeys lets a test sign by hand what a manager would not.
-func (s *Sidecar) PrivateKeys(p keys.Purpose) ([]keys.Record, error) { return s.store.Keys(context.Background(), p) }
+func (s *Sidecar) PrivateKeys(p keys.Purpose) ([]keys.Record, error) {
+	return s.store.Keys(context.Background(), p)
+}

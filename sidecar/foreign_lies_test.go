@@ -325,3 +325,46 @@ func TestAForeignResellerThatSignsTwoLogsIsWoundDown(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatAForeignResellerTellsOfItsLogDecidesNothing: its orders are documents, and go on whatever it says in its feed.
+func TestWhatAForeignResellerTellsOfItsLogDecidesNothing(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, lie string
+		seen      func(ours *sidecartest.Member, f foreignReseller) error
+		healed    bool
+	}{
+		{"it writes a kind of the supplier's ledger: the subject parks", "wrong_kind", func(ours *sidecartest.Member, f foreignReseller) error {
+			if p := partnerAt(f.t, ours, f.Origin); !slices.Equal(p.GetParkedSubjects(), []string{"sub-order-lying-1"}) {
+				return fmt.Errorf("the partner is %v", p)
+			}
+			return nil
+		}, false},
+		{"its pages have a member in another case: they are refused and asked for again", "other_case", func(ours *sidecartest.Member, f foreignReseller) error {
+			if n := counted(f.t, ours, f.Origin); n["page_broken"] == 0 {
+				return fmt.Errorf("refused were %v", n)
+			}
+			return nil
+		}, true},
+	}
+	ours := newMembers(t, nil, func(*sidecar.Config) {}, "supplier")[0]
+	ours.Apply(strings.Replace(shopOffering, "PRICE", "10.00", 1))
+	for i, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := newForeignReseller(t, ours, fmt.Sprintf("teller%d", i))
+			f.Do("lie", in{"origin": ours.Origin, "about": c.lie}, nil)
+			subscription := f.buys("order-lying-1")
+			f.Do("await", in{"subscription": subscription, "state": "active"}, nil)
+			sidecartest.Eventually(t, 20*time.Second, "that is seen", func() error { return c.seen(ours, f) })
+			f.Do("lie", in{"origin": ours.Origin, "about": "none"}, nil)
+			f.Do("await", in{"subscription": f.buys("order-honest-1"), "state": "active"}, nil)
+			if c.healed {
+				level(t, ours, f.Foreign)
+			}
+			if p := partnerAt(t, ours, f.Origin); p.GetBooks() != "level" {
+				t.Errorf("the partner is %v", p)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,12 +160,14 @@ func (f foreignReseller) buys(id string) string {
 // TestAForeignResellerBuysOfOurs: everything from the proposal to the end of what it bought.
 func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	t.Parallel()
-	working, release := make(chan string, 8), make(chan struct{})
+	working, until := make(chan string, 8), make(chan struct{})
+	release := sync.OnceFunc(func() { close(until) })
 	ours := newMembers(t, func(r adapters.Request) (adapters.Result, error) {
 		working <- r.Tag
-		<-release
+		<-until
 		return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag}}, nil
 	}, func(*sidecar.Config) {}, "supplier")[0]
+	t.Cleanup(release) // before the sidecar ends, which waits for its adapters
 	ours.Apply(strings.Replace(shopOffering, "PRICE", "10.00", 1))
 	f := newForeignReseller(t, ours, "foreign")
 	var catalog struct {
@@ -194,7 +197,7 @@ func TestAForeignResellerBuysOfOurs(t *testing.T) {
 	if late.Cancel != "refused" {
 		t.Errorf("the late cancel is %+v", late)
 	}
-	close(release)
+	release()
 	f.Do("await", in{"order": bought.Order, "state": "completed"}, nil)
 	f.Do("await", in{"subscription": bought.Subscription, "state": "active"}, nil)
 	var access struct {
@@ -350,13 +353,6 @@ func (m *market) end(id, subscription string) {
 	}
 }
 
-func (m *market) cancel(id string) {
-	m.t.Helper()
-	if _, err := m.orders().CancelOrder(context.Background(), connect.NewRequest(&portalv1.CancelOrderRequest{Id: id})); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
 func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 	t.Parallel()
 	ours := newMembers(t, nil, func(*sidecar.Config) {}, "reseller")[0]
@@ -382,7 +378,9 @@ func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.reaches("order-abroad-2", "pending.unreachable")
-	m.cancel("order-abroad-2")
+	if _, err := m.cancel("order-abroad-2"); err != nil {
+		t.Fatal(err)
+	}
 	f.Plug()
 	m.retryJobs()
 	m.reaches("order-abroad-2", "cancelled")
@@ -405,10 +403,9 @@ func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 // TestTheForeignMemberReadsEveryVector: it takes what it should and refuses the rest for the reason there.
 func TestTheForeignMemberReadsEveryVector(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("node", "--test")
+	cmd := exec.Command("node", "--test", "--test-reporter=dot")
 	cmd.Dir = "foreignpeer"
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
