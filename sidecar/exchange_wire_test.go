@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -193,20 +192,11 @@ func replicas(t *testing.T, apply func(adapters.Request) (adapters.Result, error
 // runs counts a process's finished jobs of a kind.
 func runs(t *testing.T, m *sidecartest.Member, kind string) string {
 	t.Helper()
-	res, err := http.Get(m.OpsURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	page, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`(?m)^hanse_job_runs_total\{kind="` + kind + `",result="finished"\} (\d+)`).FindSubmatch(page)
+	found := regexp.MustCompile(`(?m)^hanse_job_runs_total\{kind="` + kind + `",result="finished"\} (\d+)`).FindStringSubmatch(opsPage(t, m, "/metrics"))
 	if found == nil {
 		return "0"
 	}
-	return string(found[1])
+	return found[1]
 }
 
 func TestTwoReplicasSubmitEachItsOwn(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -24,10 +23,10 @@ func (m *foreignMarket) lie(about string) {
 	m.foreign.Do("lie", in{"origin": m.reseller.Origin, "about": about}, nil)
 }
 
-// counted is how often a member refused pages of a partner, by reason.
-func counted(t *testing.T, m *sidecartest.Member, partner string) map[string]int {
+// opsPage is a page of a member's ops listener.
+func opsPage(t *testing.T, m *sidecartest.Member, path string) string {
 	t.Helper()
-	res, err := http.Get(m.OpsURL + "/metrics")
+	res, err := http.Get(m.OpsURL + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +35,15 @@ func counted(t *testing.T, m *sidecartest.Member, partner string) map[string]int
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(page)
+}
+
+// counted is how often a member refused pages of a partner, by reason.
+func counted(t *testing.T, m *sidecartest.Member, partner string) map[string]int {
+	t.Helper()
 	host := strings.TrimPrefix(partner, "https://")
 	counts := map[string]int{}
-	for _, found := range regexp.MustCompile(`(?m)^hanse_ledger_pages_refused_total\{partner="([^"]*)",reason="([^"]*)"\} (\d+)`).FindAllStringSubmatch(string(page), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^hanse_ledger_pages_refused_total\{partner="([^"]*)",reason="([^"]*)"\} (\d+)`).FindAllStringSubmatch(opsPage(t, m, "/metrics"), -1) {
 		if strings.Contains(host, strings.TrimPrefix(found[1], "https://")) {
 			counts[found[2]], _ = strconv.Atoi(found[3])
 		}
@@ -117,23 +122,7 @@ func TestAForeignMemberThatSignsTwoLogsGetsNoNewBusiness(t *testing.T) {
 			if _, err := m.order("order-forked", nil); err != nil && reason(err) != "listing_not_orderable" {
 				t.Fatal(err)
 			}
-			var p *operatorv1.Partner
-			sidecartest.Eventually(t, 20*time.Second, "the books are forked", func() error {
-				if p = partnerAt(t, ours, m.foreign.Origin); p.GetBooks() != "forked" {
-					return fmt.Errorf("the partner is %v", p)
-				}
-				return nil
-			})
-			if p.GetBooksReason() != "ledger_fork" {
-				t.Errorf("the reason is %q", p.GetBooksReason())
-			}
-			code, said := verifies(t, ours)
-			if code != 7 {
-				t.Errorf("hanse ledger verify exits with %d: %s", code, said)
-			}
-			if err := proves(said, m.foreign.Origin); err != nil {
-				t.Errorf("the evidence: %v\n%s", err, said)
-			}
+			isForked(t, ours, m.foreign.Origin)
 			// Honest again, it gets nothing new all the same; customers read no word of partners or ledgers.
 			m.lie("none")
 			_, err := m.order("order-after", nil)
@@ -146,6 +135,30 @@ func TestAForeignMemberThatSignsTwoLogsGetsNoNewBusiness(t *testing.T) {
 			honest.reaches("order-elsewhere", "completed")
 			level(t, ours, honest.foreign)
 		})
+	}
+}
+
+// isForked holds all that an operator sees of a fork with a partner, and that hanse ledger verify proves it.
+func isForked(t *testing.T, m *sidecartest.Member, origin string) {
+	t.Helper()
+	sidecartest.Eventually(t, 20*time.Second, "the books are forked", func() error {
+		if p := partnerAt(t, m, origin); p.GetBooks() != "forked" || p.GetBooksReason() != "ledger_fork" {
+			return fmt.Errorf("the partner is %v", p)
+		}
+		return nil
+	})
+	code, said := verifies(t, m)
+	if err := proves(said, origin); code != 7 || err != nil {
+		t.Errorf("hanse ledger verify exits with %d, %v: %s", code, err, said)
+	}
+	if code, said := m.Command("partner", "show", origin); code != 0 || !strings.Contains(said, "forked since") {
+		t.Errorf("hanse partner show exits with %d: %s", code, said)
+	}
+	if page := opsPage(t, m, "/readyz"); !strings.Contains(page, "forked with "+origin) {
+		t.Errorf("readyz says %s", page)
+	}
+	if page := opsPage(t, m, "/metrics"); !regexp.MustCompile(`(?m)^hanse_partner_books\{[^}]*state="forked"\} 1$`).MatchString(page) {
+		t.Errorf("no metric says forked: %s", regexp.MustCompile(`(?m)^hanse_partner_books.*$`).FindAllString(page, -1))
 	}
 }
 
@@ -239,17 +252,9 @@ func TestAForeignMemberThatFloodsIsLeftAloneForAWhile(t *testing.T) {
 	m := newForeignMarket(t, ours, "flooder", "json")
 	m.lie("heartbeat_flood")
 	sidecartest.Eventually(t, 20*time.Second, "the stream is ended", func() error {
-		res, err := http.Get(ours.OpsURL + "/metrics")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = res.Body.Close() }()
-		page, err := io.ReadAll(res.Body)
-		if err != nil {
-			return err
-		}
-		if !regexp.MustCompile(`(?m)^hanse_feed_floods_total\{bound="heartbeats",feed="ledger",[^}]*\} [1-9]`).Match(page) {
-			return fmt.Errorf("no flood is counted: %s", regexp.MustCompile(`(?m)^hanse_feed_floods.*$`).Find(page))
+		page := opsPage(t, ours, "/metrics")
+		if !regexp.MustCompile(`(?m)^hanse_feed_floods_total\{bound="heartbeats",feed="ledger",[^}]*\} [1-9]`).MatchString(page) {
+			return fmt.Errorf("no flood is counted: %s", regexp.MustCompile(`(?m)^hanse_feed_floods.*$`).FindString(page))
 		}
 		return nil
 	})
@@ -286,16 +291,7 @@ func TestAForeignResellerThatSignsTwoLogsIsWoundDown(t *testing.T) {
 			level(t, ours, liar.Foreign)
 
 			liar.Do("lie", in{"origin": ours.Origin, "about": lie}, nil)
-			sidecartest.Eventually(t, 20*time.Second, "the books are forked", func() error {
-				if p := partnerAt(t, ours, liar.Origin); p.GetBooks() != "forked" || p.GetBooksReason() != "ledger_fork" {
-					return fmt.Errorf("the partner is %v", p)
-				}
-				return nil
-			})
-			code, said := verifies(t, ours)
-			if err := proves(said, liar.Origin); code != 7 || err != nil {
-				t.Errorf("hanse ledger verify exits with %d, %v: %s", code, err, said)
-			}
+			isForked(t, ours, liar.Origin)
 			liar.Do("lie", in{"origin": ours.Origin, "about": "none"}, nil)
 
 			// What runs can be ended; nothing begins.
