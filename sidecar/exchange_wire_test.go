@@ -1,17 +1,21 @@
 package sidecar_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,15 +40,87 @@ func isSubmit(r *http.Request) bool {
 func holding(t *testing.T, m *sidecartest.Member) (release func()) {
 	t.Helper()
 	until := make(chan struct{})
-	release = sync.OnceFunc(func() { m.Hold(nil); close(until) })
+	release = sync.OnceFunc(func() { m.Alter("", nil); close(until) })
 	t.Cleanup(release)
-	m.Hold(func(r *http.Request) <-chan struct{} {
-		if isSubmit(r) {
-			return until
+	m.Alter(peerv1connect.ExchangeServiceSubmitProcedure, func(r *http.Request, _ *httptest.ResponseRecorder) {
+		select {
+		case <-until:
+		case <-r.Context().Done():
 		}
-		return nil
 	})
 	return release
+}
+
+// isFrom reports whether a call is a member's, by the token that it shows.
+func isFrom(r *http.Request, m *sidecartest.Member) bool {
+	parts := strings.Split(r.Header.Get("Authorization"), ".")
+	if len(parts) != 3 {
+		return false
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return err == nil && strings.Contains(string(claims), m.Origin)
+}
+
+// TestTheAnswerToAnotherIsABadPage: a supplier gives a reseller what it answered to another one, or to an earlier call.
+func TestTheAnswerToAnotherIsABadPage(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, reason string
+		earlier      bool
+	}{
+		{"the answer to another reseller", "checkpoint_parties", false},
+		{"the answer to an earlier call", "page_old", true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			members := newMembers(t, nil, func(*sidecar.Config) {}, "reseller", "supplier", "rival")
+			reseller, supplier, rival := members[0], members[1], members[2]
+			m := openMarket(t, members)
+			sidecartest.Connect(t, rival, supplier, 1000, "EUR")
+			other := &market{t: t, reseller: rival, supplier: supplier, key: rival.AddPortal("shop")}
+			if c.earlier {
+				other = m
+			}
+			other.see("datab")
+			var kept atomic.Pointer[httptest.ResponseRecorder]
+			supplier.Alter(peerv1connect.ExchangeServiceSubmitProcedure, func(r *http.Request, a *httptest.ResponseRecorder) {
+				if isFrom(r, other.reseller) {
+					kept.CompareAndSwap(nil, a)
+				}
+			})
+			if _, err := other.order("order-other", nil); err != nil {
+				t.Fatal(err)
+			}
+			other.reaches("order-other", "completed")
+			settled(t, supplier, other.reseller)
+
+			supplier.Alter(peerv1connect.ExchangeServiceSubmitProcedure, func(r *http.Request, a *httptest.ResponseRecorder) {
+				if isFrom(r, reseller) {
+					*a = *kept.Load()
+					a.Body = bytes.NewBuffer(kept.Load().Body.Bytes())
+				}
+			})
+			supplier.Cut(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/Tail") }) // the feed would tell
+			if _, err := m.order("order-misled", nil); err != nil {
+				t.Fatal(err)
+			}
+			sidecartest.Eventually(t, 20*time.Second, "the page is refused", func() error {
+				if n := counted(t, reseller, supplier.Origin); n[c.reason] == 0 {
+					return fmt.Errorf("refused were %v", n)
+				}
+				return nil
+			})
+			supplier.Alter("", nil)
+			supplier.Cut(nil)
+			m.retryJobs()
+			m.reaches("order-misled", "completed")
+			if p := partnerAt(t, reseller, supplier.Origin); p.GetBooks() != "level" {
+				t.Errorf("the partner is %v", p)
+			}
+			m.verified()
+		})
+	}
 }
 
 func TestAnAnswerThatTheTailHasPassedIsNoFork(t *testing.T) {

@@ -41,7 +41,7 @@ type Member struct {
 	DevCA string
 	t     testing.TB
 	cut   *atomic.Pointer[func(*http.Request) bool]
-	hold  *atomic.Pointer[func(*http.Request) <-chan struct{}]
+	alter *atomic.Pointer[alteration]
 
 	mu sync.Mutex
 	// plugged is closed while the member is unplugged.
@@ -78,37 +78,33 @@ func (m *Member) Cut(broken func(*http.Request) bool) {
 	m.cut.Store(&broken)
 }
 
-// Hold keeps back the answers to those partners' unary calls for which it returns a channel, done as they are, until that is
-// closed; nil keeps back none from now on.
-func (m *Member) Hold(until func(*http.Request) <-chan struct{}) {
-	if until == nil {
-		m.hold.Store(nil)
-		return
-	}
-	m.hold.Store(&until)
+// alteration changes answers to calls of one procedure.
+type alteration struct {
+	procedure string
+	change    func(*http.Request, *httptest.ResponseRecorder)
 }
 
-// held serves a call and keeps its answer back.
-func (m *Member) held(next http.Handler, w http.ResponseWriter, r *http.Request) bool {
-	hold := m.hold.Load()
-	if hold == nil {
-		return false
+// Alter shows change the answers to partners' calls of a procedure, which is no stream, before they leave: it may keep one back or
+// make it another. nil lets them be.
+func (m *Member) Alter(procedure string, change func(*http.Request, *httptest.ResponseRecorder)) {
+	if change == nil {
+		m.alter.Store(nil)
+		return
 	}
-	until := (*hold)(r)
-	if until == nil {
-		return false
-	}
+	m.alter.Store(&alteration{procedure, change})
+}
+
+// altered serves a call whose answer is altered.
+func (a *alteration) altered(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	answer := httptest.NewRecorder()
 	next.ServeHTTP(answer, r)
-	select {
-	case <-until:
-	case <-r.Context().Done():
+	a.change(r, answer)
+	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
-	return true
 }
 
 // pluggable cuts every connection while the member is unplugged.
@@ -117,7 +113,8 @@ func (m *Member) pluggable(next http.Handler) http.Handler {
 		if broken := m.cut.Load(); broken != nil && (*broken)(r) {
 			panic(http.ErrAbortHandler)
 		}
-		if m.held(next, w, r) {
+		if a := m.alter.Load(); a != nil && r.URL.Path == a.procedure {
+			a.altered(next, w, r)
 			return
 		}
 		plug := m.plug()
@@ -170,7 +167,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool]), hold: new(atomic.Pointer[func(*http.Request) <-chan struct{}])}
+	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool]), alter: new(atomic.Pointer[alteration])}
 	m.Origin = fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)
 	cfg := sidecar.Config{
 		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),
