@@ -30,7 +30,7 @@ run: ## Run one sidecar with its default configuration, in dev mode, with its da
 	@HANSE_DEV=true go run ./sidecar/cmd/hanse serve
 
 .PHONY: test
-test: setup lint verify bin/gotestsum ## Check everything: lint, generated files, all tests under the race detector.
+test: setup lint verify foreign-deps bin/gotestsum ## Check everything: lint, generated files, all tests under the race detector.
 	bin/gotestsum --format pkgname --hide-summary skipped --jsonfile bin/test.json -- -race -timeout $(TEST_TIMEOUT) $(PKG)
 	@[ "$(PKG)" != ./... ] || .ci/counts bin/test.json
 	@echo "All checks and tests passed."
@@ -76,6 +76,10 @@ clean: ## Remove build output; ./data stays.
 .PHONY: web-deps
 web-deps:
 	@[ -x $(WEB_BIN)/buf ] || { .ci/setup node && cd sdk/web && npm ci --no-audit --no-fund; }
+
+.PHONY: foreign-deps
+foreign-deps: ## Install what the foreign member of the tests needs: npm's jose.
+	@[ -d sidecar/foreignpeer/node_modules/jose ] || { .ci/setup node && cd sidecar/foreignpeer && npm ci --no-audit --no-fund; }
 
 bin/gofumpt bin/staticcheck bin/gotestsum: .ci/tools/go.mod
 	@mkdir -p bin && cd .ci/tools && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum && \

@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"context"
+
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -13,3 +15,8 @@ func (s *Sidecar) CloseStore() error { return s.store.Close() }
 
 // StoreStats counts what the store did since it was opened.
 func (s *Sidecar) StoreStats() store.Stats { return s.store.Stats() }
+
+// PrivateKeys lets a test sign by hand what a manager would not.
+func (s *Sidecar) PrivateKeys(p keys.Purpose) ([]keys.Record, error) {
+	return s.store.Keys(context.Background(), p)
+}

@@ -78,6 +78,8 @@ func TestOfferingWireSchema(t *testing.T) {
 	}
 	for name, change := range map[string][2]string{
 		"no revision":                      {`"revision":1,`, ``},
+		"an unknown member":                {`"revision":1,`, `"revision":1,"later":1,`},
+		"an unknown member of a price":     {`"amount":"9.90"`, `"amount":"9.90","later":1`},
 		"an id in upper case":              {`"postgres-s"`, `"Postgres"`},
 		"an unknown state":                 {`"orderable"`, `"sold"`},
 		"an amount that is a number":       {`"9.90"`, `9.90`},

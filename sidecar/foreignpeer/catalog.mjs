@@ -10,22 +10,25 @@ const isId = (v) => typeof v === 'string' && /^[a-z0-9][a-z0-9._-]{0,63}$/.test(
 const isAmount = (v) => typeof v === 'string' && /^[0-9]{1,18}(\.[0-9]{1,12})?$/.test(v) && v.replace('.', '').length <= 18;
 const isInt = (v, min, max) => Number.isSafeInteger(v) && v >= min && v <= max;
 const may = (v, ok) => v === undefined || ok(v);
+const has = (o, names) => isObject(o) && Object.keys(o).every((k) => names.includes(k)); // no member that is unknown (G-3)
 
 function goodPrice(p) {
   const tiers = (l) => Array.isArray(l) && l.length >= 1 && l.length <= 32
-    && l.every((t, i) => isObject(t) && isAmount(t.amount) && (i === l.length - 1 ? may(t.up_to, (n) => isInt(n, 1, 2 ** 53 - 1)) : isInt(t.up_to, 1, 2 ** 53 - 1)) && (i === 0 || t.up_to === undefined || t.up_to > l[i - 1].up_to));
-  return isObject(p) && isId(p.id) && isText(p.name, 0, 200) && ['one_off', 'recurring', 'usage'].includes(p.kind)
+    && l.every((t, i) => has(t, ['up_to', 'amount']) && isAmount(t.amount) && (i === l.length - 1 ? may(t.up_to, (n) => isInt(n, 1, 2 ** 53 - 1)) : isInt(t.up_to, 1, 2 ** 53 - 1)) && (i === 0 || t.up_to === undefined || t.up_to > l[i - 1].up_to));
+  return has(p, ['id', 'name', 'kind', 'period', 'unit', 'amount', 'tiers']) && isId(p.id) && isText(p.name, 0, 200) && ['one_off', 'recurring', 'usage'].includes(p.kind)
     && (p.kind === 'recurring' ? /^P[1-9][0-9]{0,2}[YMWD]$/.test(p.period) : p.period === undefined)
     && (p.kind === 'usage' ? isText(p.unit, 1, 32) : p.unit === undefined)
     && (p.tiers === undefined ? isAmount(p.amount) : p.amount === undefined && tiers(p.tiers));
 }
-// readOffering reads leniently towards unknown members (G-3) and refuses what breaks G-2 (G-7).
+const members = ['id', 'revision', 'state', 'name', 'summary', 'description', 'category', 'family', 'plan', 'region', 'country', 'certifications', 'currency',
+  'prices', 'max_quantity', 'inputs', 'outputs', 'orderable_until'];
+// readOffering refuses what is unknown (G-3) and what breaks G-2 (G-7).
 export function readOffering(bytes) {
   const reason = 'document_invalid';
   if (bytes.length > 512 * 1024) refuse(reason, 'too long'); // G-1
-  const o = plain(parse(bytes, { reason, depth: 64 }));
+  const o = plain(parse(bytes, { reason, depth: 20 }));
   const periods = new Set((Array.isArray(o?.prices) ? o.prices : []).filter((p) => p?.kind === 'recurring').map((p) => p.period));
-  const ok = isObject(o) && isId(o.id) && isInt(o.revision, 1, 2 ** 53 - 1)
+  const ok = has(o, members) && isId(o.id) && isInt(o.revision, 1, 2 ** 53 - 1)
     && ['inTest', 'announced', 'orderable', 'onHold', 'endOfSale', 'endOfSupport', 'obsolete'].includes(o.state)
     && isText(o.name, 1, 200) && isText(o.summary, 0, 500) && may(o.description, (v) => isText(v, 0, 20000)) && isText(o.category, 1, 100)
     && may(o.family, (v) => isText(v, 0, 100)) && may(o.plan, (v) => isText(v, 0, 100)) && isText(o.region, 1, 100) && countries.has(o.country)
@@ -44,7 +47,7 @@ export const signedPage = (iss, aud, page) => jcs({
 // checkPage refuses a page whole (F-7, F-8).
 export function checkPage(page, key, iss, aud) {
   const payload = openDocument(page.signature, 'hanse-catalog-page+jwt', key);
-  const bad = page.changes.length > 500 || page.cursor.length < 1 || page.cursor.length > 256 || page.changes.some((c) => !isId(c.offeringId) || !isInt(c.revision, 1, 2 ** 53 - 1) || (c.tombstone && (c.document.length || c.digest.length)));
+  const bad = page.changes.length > 500 || page.cursor.length < 1 || page.cursor.length > 256 || page.changes.some((c) => !isId(c.offeringId) || !isInt(c.revision, 1, 2 ** 53 - 1) || (c.tombstone && c.document.length));
   if (bad) refuse('page_invalid');
   if (payload.toString() !== signedPage(iss, aud, page)) refuse('catalog_page_signature');
   for (const c of page.changes) if (!c.tombstone && !sha256(c.document).equals(Buffer.from(c.digest))) refuse('digest_mismatch', c.offeringId);

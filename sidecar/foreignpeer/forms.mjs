@@ -88,7 +88,11 @@ export const forms = {
     rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(8, 64), agreement: id(), subscription: id(1, 80), access_sha256: digest },
     rule: (d) => d.jti.startsWith('rcp-'),
   },
-  'hanse-checkpoint+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, life: int(), seq: int(), hash: digest, tick: int() } }, // L-12
+  'hanse-checkpoint+jwt': { // L-12
+    invalid: 'checkpoint_malformed',
+    rows: { iss: origin, aud: origin, life: int(), seq: int(), hash: digest, tick: int() },
+    before: (d) => { if (!isOrigin(d.iss) || !isOrigin(d.aud) || d.life < 0 || d.seq < 0 || d.tick < 0) refuse('checkpoint_parties'); }, // S-15, J-5
+  },
   'hanse-seen+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, checkpoint: jws } }, // L-17
   'hanse-compare+jwt': { // B-4
     invalid: 'document_malformed',

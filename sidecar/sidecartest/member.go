@@ -3,13 +3,17 @@ package sidecartest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,6 +41,7 @@ type Member struct {
 	DevCA string
 	t     testing.TB
 	cut   *atomic.Pointer[func(*http.Request) bool]
+	alter *atomic.Pointer[alteration]
 
 	mu sync.Mutex
 	// plugged is closed while the member is unplugged.
@@ -73,11 +78,44 @@ func (m *Member) Cut(broken func(*http.Request) bool) {
 	m.cut.Store(&broken)
 }
 
+// alteration changes answers to calls of one procedure.
+type alteration struct {
+	procedure string
+	change    func(*http.Request, *httptest.ResponseRecorder)
+}
+
+// Alter shows change the answers to partners' calls of a procedure, which is no stream, before they leave: it may keep one back or
+// make it another. nil lets them be.
+func (m *Member) Alter(procedure string, change func(*http.Request, *httptest.ResponseRecorder)) {
+	if change == nil {
+		m.alter.Store(nil)
+		return
+	}
+	m.alter.Store(&alteration{procedure, change})
+}
+
+// altered serves a call whose answer is altered.
+func (a *alteration) altered(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	answer := httptest.NewRecorder()
+	next.ServeHTTP(answer, r)
+	a.change(r, answer)
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
 // pluggable cuts every connection while the member is unplugged.
 func (m *Member) pluggable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if broken := m.cut.Load(); broken != nil && (*broken)(r) {
 			panic(http.ErrAbortHandler)
+		}
+		if a := m.alter.Load(); a != nil && r.URL.Path == a.procedure {
+			a.altered(next, w, r)
+			return
 		}
 		plug := m.plug()
 		ctx, cancel := context.WithCancel(r.Context())
@@ -112,6 +150,16 @@ func New(t testing.TB, change func(name string, cfg *sidecar.Config), names ...s
 	return members
 }
 
+// Replica runs one more sidecar of a member, on the database and the Redis that change gives both. Partners reach the first one.
+func Replica(t testing.TB, of *Member, change func(name string, cfg *sidecar.Config)) *Member {
+	t.Helper()
+	host, _, _ := strings.Cut(strings.TrimPrefix(of.Origin, "https://"), ".")
+	return newMember(t, of.DevCA, host, func(name string, cfg *sidecar.Config) {
+		change(name, cfg)
+		cfg.Origin = of.Origin
+	})
+}
+
 func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Config)) *Member {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,7 +167,7 @@ func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Co
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool])}
+	m := &Member{t: t, Dir: dir, DevCA: devCA, plugged: make(chan struct{}), cut: new(atomic.Pointer[func(*http.Request) bool]), alter: new(atomic.Pointer[alteration])}
 	m.Origin = fmt.Sprintf("https://%s.localhost:%d", name, listener.Addr().(*net.TCPAddr).Port)
 	cfg := sidecar.Config{
 		Origin: m.Origin, Dev: true, DevCADir: devCA, DataDir: dir, Logger: slog.New(slog.NewTextHandler(testLog(), nil)),
@@ -213,6 +261,18 @@ func (m *Member) OperatorAuth() connect.ClientOption {
 		m.t.Fatal(err)
 	}
 	return Bearer(strings.TrimSpace(string(raw)))
+}
+
+// Command runs a command of the CLI against this member and returns its exit code and standard output.
+func (m *Member) Command(args ...string) (code int, out string) {
+	m.t.Helper()
+	cmd := exec.Command(Binary(m.t), append(args, "--operator", m.OperatorURL, "--token-file", filepath.Join(m.Dir, "operator.token"))...)
+	raw, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		m.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(raw)
 }
 
 // Apply makes offerings current.

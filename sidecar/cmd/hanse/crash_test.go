@@ -22,6 +22,7 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/testserver"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -68,7 +69,10 @@ recipe:
     with: {program: notes, settings: {title: "${inputs.title} (${inputs.readers})"}}
 `
 
-func newPair(t *testing.T) *pair {
+func newPair(t *testing.T) *pair { return newPairOn(t, func() string { return "" }) }
+
+// newPairOn is newPair with a database for each daemon; "" is the file in its own folder.
+func newPairOn(t *testing.T, database func() string) *pair {
 	t.Helper()
 	ca := t.TempDir()
 	apps := t.TempDir()
@@ -86,8 +90,8 @@ func newPair(t *testing.T) *pair {
 	p.supplier = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "supplier", DevCA: ca, Extra: fmt.Sprintf(`adapters:
   connections:
     apps: {adapter: process, config: {data_dir: %q, programs: {notes: {command: "self:notes"}}, dev: true}}
-`, apps)})
-	p.reseller = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "reseller", DevCA: ca})
+`, apps) + database()})
+	p.reseller = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "reseller", DevCA: ca, Extra: database()})
 	p.supplier.Start()
 	p.reseller.Start()
 	file := filepath.Join(p.supplier.Dir, "offerings.yaml")
@@ -326,24 +330,36 @@ func (c crash) victim() string {
 // TestKilledAtEveryFailpoint sends SIGKILL to the real daemon at each point of both sides, starts it again and demands that
 // the story ends well, once.
 func TestKilledAtEveryFailpoint(t *testing.T) {
-	p := newPair(t)
-	all := crashes()
-	var report []string
-	for i, c := range all {
-		t.Run(c.String(), func(t *testing.T) {
-			p.t = t
-			victim := p.reseller
-			if c.supplier {
-				victim = p.supplier
+	server, err := testserver.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for engine, database := range map[string]func(*testing.T) string{
+		"sqlite":   func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string { return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t)) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			p := newPairOn(t, func() string { return database(t) })
+			all := crashes()
+			var report []string
+			for i, c := range all {
+				t.Run(c.String(), func(t *testing.T) {
+					p.t = t
+					victim := p.reseller
+					if c.supplier {
+						victim = p.supplier
+					}
+					outcome := p.survives(c, victim, fmt.Sprintf("crash-order-%d", i))
+					p.consistent(p.active)
+					if !t.Failed() {
+						report = append(report, fmt.Sprintf("%-52s %s", c, outcome))
+					}
+				})
 			}
-			outcome := p.survives(c, victim, fmt.Sprintf("crash-order-%d", i))
-			p.consistent(p.active)
-			if !t.Failed() {
-				report = append(report, fmt.Sprintf("%-52s %s", c, outcome))
-			}
+			fmt.Printf("crash points on %s: %d passed, %d failed\n%s\n", engine, len(report), len(all)-len(report), strings.Join(report, "\n"))
 		})
 	}
-	fmt.Printf("crash points: %d passed, %d failed\n%s\n", len(report), len(all)-len(report), strings.Join(report, "\n"))
 }
 
 // survives tells a story in which the victim dies at the point and is started again.
@@ -384,7 +400,7 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 			p.t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", err)
 		}
 	}
-	back := alone && strings.HasPrefix(c.point, "outbox.batch.") // what comes of an answer needs one
+	back := alone && strings.HasSuffix(c.point, "_apply") // what comes of an answer needs one
 	if back {
 		p.supplier.Start()
 	}
@@ -432,7 +448,7 @@ func (p *pair) cancels(id string, item *portalv1.OrderItem, states ...string) {
 			return err
 		}
 		if err := p.cancel(id); err != nil {
-			return err
+			return fmt.Errorf("%w\nreseller:\n%s\nsupplier:\n%s", err, tail(p.reseller.Log()), tail(p.supplier.Log()))
 		}
 		res, err := p.orders().GetOrder(context.Background(), connect.NewRequest(&portalv1.GetOrderRequest{Id: id}))
 		if err == nil && !slices.Contains(states, res.Msg.GetOrder().GetState()) {

@@ -80,8 +80,13 @@ func (r *LedgerReader) Judge(ctx context.Context, partner member.Partner, jws st
 		from, err = r.place(tx, partner.Origin, c)
 		return err
 	})
-	if err != nil || from.common < c.before {
+	switch {
+	case err != nil:
 		return c.cp, err
+	case c.cp.Life != from.Life:
+		return ledger.Checkpoint{}, bad("page_broken", "%s signs life %d; its log is in life %d here", partner.Origin, c.cp.Life, from.Life)
+	case from.common < c.before:
+		return c.cp, nil
 	}
 	fork, err := c.judge(partner.Origin, from, ledger.Position{})
 	if fork {

@@ -252,15 +252,16 @@ func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
 func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
-		name        string
-		seq, hashOf int64
-		reason      string
+		name              string
+		life, seq, hashOf int64
+		reason            string
 	}{
-		{"our head", 3, 3, ""},
-		{"before it", 2, 2, ""},
-		{"beyond it", 5, 5, ""},
-		{"another hash at our head", 3, 2, "ledger_fork"},
-		{"another hash before it", 1, 2, "ledger_fork"},
+		{"our head", 0, 3, 3, ""},
+		{"before it", 0, 2, 2, ""},
+		{"beyond it", 0, 5, 5, ""},
+		{"beyond it, in a life that was not opened", 1, 5, 5, "page_broken"},
+		{"another hash at our head", 0, 3, 2, "ledger_fork"},
+		{"another hash before it", 0, 1, 2, "ledger_fork"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -272,14 +273,18 @@ func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Know(s.Member, func(p *member.Partner) { p.Version = 1 })
-			cp := s.signs(t, ledger.Position{Seq: c.seq}, c.hashOf)
+			cp := s.signs(t, ledger.Position{Life: c.life, Seq: c.seq}, c.hashOf)
 			if got, err := reader.Judge(t.Context(), partner, cp); fault.ReasonOf(err) != c.reason || err == nil && got.Seq != c.seq {
 				t.Errorf("judged %+v, %v", got, err)
 			}
-			// A tail that begins with it is served in any case.
+			// A tail that begins with it is served, also where it proves a fork; not where it proves nothing.
 			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
-			if err := feed.Begin(t.Context(), supplier, "", cp); err != nil {
-				t.Errorf("begin: %v", err)
+			refused := c.reason
+			if refused == "ledger_fork" {
+				refused = ""
+			}
+			if err := feed.Begin(t.Context(), supplier, "", cp); fault.ReasonOf(err) != refused {
+				t.Errorf("begin: %v, want %q", err, refused)
 			}
 		})
 	}

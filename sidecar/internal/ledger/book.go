@@ -159,8 +159,8 @@ func (w wireEntry) canonical() []byte {
 func (w wireEntry) hash() ([32]byte, error) {
 	w.Hash = ""
 	prev, err := hex.DecodeString(w.Prev)
-	if err != nil || len(prev) != sha256.Size {
-		return [32]byte{}, errors.New("prev is not a SHA-256")
+	if err != nil || len(prev) != sha256.Size || hex.EncodeToString(prev) != w.Prev {
+		return [32]byte{}, errors.New("prev is not a SHA-256 in lower-case hex")
 	}
 	for _, s := range []string{w.At, string(w.Kind), w.Subject} {
 		if !plainText.MatchString(s) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,22 @@ func TestAnEntryIsOneCanonicalJSONObject(t *testing.T) {
 	}
 }
 
+// capitals is an entry whose prev is written in capitals and whose hash is right for what then stands there.
+func capitals(entry string) string {
+	var w wireEntry
+	if err := json.Unmarshal([]byte(entry), &w); err != nil {
+		panic(err)
+	}
+	prev, err := hex.DecodeString(w.Prev)
+	if err != nil {
+		panic(err)
+	}
+	w.Prev, w.Hash = strings.ToUpper(w.Prev), ""
+	sum := sha256.Sum256(append(prev, w.canonical()...))
+	w.Hash = hex.EncodeToString(sum[:])
+	return string(w.canonical())
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	const body = `{"order":"order-1"}`
@@ -59,6 +76,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a member given twice", strings.Replace(good, `"seq":7`, `"seq":7,"seq":7`, 1), "ledger_entry_malformed"},
 		{"a subject with quotes", strings.Replace(good, `"subject":"order-1"`, `"subject":"a\"b"`, 1), "ledger_entry_malformed"},
 		{"a prev that is no hash", strings.Replace(good, `"prev":"`, `"prev":"zz`, 1), "ledger_entry_malformed"},
+		{"a prev in capitals", capitals(good), "ledger_entry_malformed"},
 		{"a member in another case", strings.Replace(good, `"seq":7`, `"Seq":7`, 1), "ledger_entry_malformed"},
 		{"a member that is null", strings.Replace(good, `"life":0`, `"life":null`, 1), "ledger_entry_malformed"},
 		{"a member left out", strings.Replace(good, `"life":0,`, ``, 1), "ledger_entry_malformed"},

@@ -56,7 +56,11 @@ func (d *Directory) Member(ctx context.Context, origin string) (trust.Info, erro
 	if err := signed.DecodeOpen(published.Body, &set); err != nil {
 		return trust.Info{}, fault.New(fault.Precondition, "member_document_invalid", "the key document of %s cannot be read", origin).Because(text.ForeignError(err))
 	}
-	return trust.VerifyMember(origin, strings.TrimSpace(string(member.Body)), set, d.Now())
+	info, err := trust.VerifyMember(origin, strings.TrimSpace(string(member.Body)), set, d.Now())
+	if err == nil {
+		err = info.Secret()
+	}
+	return info, err
 }
 
 // guarded turns a guard's refusal into a fault: what we were asked to reach may be wrong, or it may be away.
