@@ -181,6 +181,24 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 	if err != nil {
 		return nil, err
 	}
+	waiting, err := tx.Ledger().AnyParked(partner)
+	if err != nil {
+		return nil, err
+	}
+	if !waiting {
+		// Nearly always all of a page can be applied; only where something cannot is each entry looked at by itself.
+		err := tx.Savepoint(func() error {
+			for _, e := range entries {
+				if err := r.dispatch(tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil || again(err) {
+			return nil, err
+		}
+	}
 	for _, e := range entries {
 		p, err := r.apply(tx, e)
 		if err != nil {
@@ -214,26 +232,23 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	}
 }
 
-// apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
+// apply applies an entry or parks its subject, and then nothing of it stays; it returns what parked the subject, and nothing for an
+// entry that queues behind that. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
-	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject)
+	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject, 1)
 	if err != nil {
 		return nil, err
 	}
-	reason := ""
 	if len(waiting) > 0 {
-		reason = fmt.Sprintf("queues behind entry %s", waiting[0].Position())
-	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
-		if again(err) {
-			return nil, err
-		}
-		reason = err.Error()
+		_, err := r.park(tx, e, fmt.Sprintf("queues behind entry %s", waiting[0].Position()))
+		return nil, err
 	}
-	if reason == "" {
-		return nil, nil
+	err = tx.Savepoint(func() error { return r.dispatch(tx, e) })
+	if err == nil || again(err) {
+		return nil, err
 	}
-	p, err := r.park(tx, e, reason)
+	p, err := r.park(tx, e, err.Error())
 	return &p, err
 }
 

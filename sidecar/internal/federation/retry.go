@@ -18,7 +18,7 @@ func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip 
 	err = unit.Fresh(func() error {
 		return r.Work.Do(ctx, func(tx Tx) (err error) {
 			applied, skipped = 0, nil
-			parked, err := tx.Ledger().ParkedSubject(partner, subject)
+			parked, err := tx.Ledger().ParkedSubject(partner, subject, maxEntries+1)
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip 
 				}
 				applied++
 			}
-			left, err = tx.Ledger().ParkedSubject(partner, subject)
+			left, err = tx.Ledger().ParkedSubject(partner, subject, maxEntries+1)
 			return err
 		})
 	})

@@ -106,16 +106,18 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
 	}
-	have, err := s.placed(ctx, c, digest)
-	if err == nil || !fault.Is(err, fault.NotFound) {
-		return have, err
-	}
-	if err := c.check(); err != nil {
-		return Order{}, err
-	}
 	var out Order
+	placed := false
 	send := dispatch.Sender{Outbox: s.Outbox}
 	err = unit.Fresh(func() error {
+		have, err := s.placed(ctx, c, digest)
+		if placed = err == nil; placed || !fault.Is(err, fault.NotFound) {
+			out = have
+			return err
+		}
+		if err := c.check(); err != nil {
+			return err
+		}
 		p, err := s.prepare(ctx, c, digest)
 		if err != nil {
 			return err
@@ -123,12 +125,15 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 		s.Fail.Hit("retail.place.before_commit")
 		return s.Work.Do(ctx, func(tx Tx) error {
 			send.Begin()
-			out, err = s.commit(tx, c, p, &send)
+			out, err = s.commit(tx, p, &send)
 			return err
 		})
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
+	}
+	if placed {
+		return out, nil
 	}
 	s.Fail.Hit("retail.place.after_commit")
 	send.Send()
@@ -304,14 +309,8 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 
 // commit writes the order with its subscriptions, inputs, ledger entries and jobs, unless somebody was faster with the same id
 // or a fact changed.
-func (s *Service) commit(tx Tx, c PlaceCommand, p prepared, send *dispatch.Sender) (Order, error) {
-	have, err := tx.RetailOrders().Get(c.Portal, c.ID)
-	if err == nil {
-		return repeated(have, p.order.RequestDigest)
-	}
-	if !fault.Is(err, fault.NotFound) {
-		return Order{}, err
-	}
+// commit writes the order. Where one of its id is there by now, or what it is about, writing it fails with unit.ErrStale.
+func (s *Service) commit(tx Tx, p prepared, send *dispatch.Sender) (_ Order, err error) {
 	o := p.order
 	items := make([]Item, len(o.Items))
 	for i, it := range o.Items {
