@@ -104,6 +104,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:   cfg.Now,
 	}
 	s.closers = append(s.closers, func() error { s.listings.Index.Close(); return nil })
+	s.offers = &listing.Memory{Service: s.listings}
 	s.indexer = &listing.Indexer{
 		Self:  cfg.Origin,
 		Work:  store.For[listing.Tx](st),
@@ -112,19 +113,20 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Log:   cfg.Logger,
 	}
 	d.retail = &retail.Service{
-		Self:      cfg.Origin,
-		Work:      store.For[retail.Tx](st),
-		Offers:    s.listings,
-		Schemas:   schemas,
-		Outbox:    s.outbox,
-		Book:      in.book,
-		Signer:    in.keys,
-		Pseudonym: pseudonyms(in.siteKey),
-		Away:      func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
-		Now:       cfg.Now,
-		Correlate: retail.Correlate(in.correlation),
-		Rand:      fillRandom,
-		Fail:      in.fail,
+		Self:       cfg.Origin,
+		Work:       store.For[retail.Tx](st),
+		Offers:     s.listings,
+		Remembered: s.offers,
+		Schemas:    schemas,
+		Outbox:     s.outbox,
+		Book:       in.book,
+		Signer:     in.keys,
+		Pseudonym:  pseudonyms(in.siteKey),
+		Away:       func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
+		Now:        cfg.Now,
+		Correlate:  retail.Correlate(in.correlation),
+		Rand:       fillRandom,
+		Fail:       in.fail,
 	}
 	d.resale = &resale.Service{
 		Self:    cfg.Origin,

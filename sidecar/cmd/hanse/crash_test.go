@@ -336,8 +336,10 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	for engine, database := range map[string]func(*testing.T) string{
-		"sqlite":   func(*testing.T) string { return "" },
-		"postgres": func(t *testing.T) string { return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t)) },
+		"sqlite": func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string {
+			return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t))
+		},
 	} {
 		t.Run(engine, func(t *testing.T) {
 			p := newPairOn(t, func() string { return database(t) })

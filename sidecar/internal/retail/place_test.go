@@ -310,6 +310,35 @@ func (r restless) Offer(ctx context.Context, id string) (listing.Offer, error) {
 	return offer, err
 }
 
+// closed offers what cannot be ordered.
+type closed struct{ *counter }
+
+func (o closed) Offer(ctx context.Context, id string) (listing.Offer, error) {
+	offer, err := o.counter.Offer(ctx, id)
+	offer.Orderable = false
+	return offer, err
+}
+
+func TestWhatIsRememberedRefusesNobody(t *testing.T) {
+	t.Parallel()
+	for name, remembered := range map[string]func(*counter) retail.Offers{
+		"an agreement of before": func(c *counter) retail.Offers { return restless{c} },
+		"a listing on hold":      func(c *counter) retail.Offers { return closed{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCounter(t)
+			c.service.Remembered = remembered(c)
+			if _, err := c.place(add("lst")); err != nil {
+				t.Error(err)
+			}
+			if entries, jobs, subscriptions := c.traces(); entries != 1 || jobs != 1 || subscriptions != 1 {
+				t.Errorf("%d entries, %d jobs, %d subscriptions", entries, jobs, subscriptions)
+			}
+		})
+	}
+}
+
 func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)
