@@ -65,7 +65,7 @@ func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
 		return Agreement{}, time.Time{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
 	}
 	switch {
-	case len(d.ID) > 64 || !ledger.PlainText(d.ID):
+	case !ledger.IsID(d.ID):
 		return bad("id", "the agreement's id is missing or not plain text")
 	case d.Scope != scopeAll:
 		return bad("scope", "only agreements over all offerings are known")

@@ -56,6 +56,18 @@ func InputsDigest(salt, inputs []byte) string {
 // SubscriptionID is the id of the subscription that an order makes, the same on both sides.
 func SubscriptionID(correlationID string) string { return "sub-" + correlationID }
 
+// CancelID is the id of the one cancel that an order may have.
+func CancelID(order string) string { return "cnl-" + order }
+
+// Bounds of an order's id. An id that is made of it has four characters more, and travels wherever an id does.
+const (
+	MinID = 8
+	MaxID = ledger.MaxID - 4
+)
+
+// IsID reports whether a text may be an order's id.
+func IsID(s string) bool { return len(s) >= MinID && len(s) <= MaxID && ledger.PlainText(s) }
+
 // SetPrice writes what the item owes.
 func (d *Document) SetPrice(line price.Line, currency string) {
 	d.Currency, d.Period = currency, line.Period
@@ -100,15 +112,15 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	}
 	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
 	switch {
-	case !isDocumentID(d.ID):
+	case !IsID(d.ID):
 		return bad("jti")
 	case !isTime(d.PlacedAt):
 		return bad("placed_at")
 	case err != nil:
 		return bad("accept_by")
-	case d.Agreement == "" || len(d.Agreement) > 64:
+	case !ledger.IsID(d.Agreement):
 		return bad("agreement")
-	case len(d.Subscription) > 80 || !ledger.PlainText(d.Subscription):
+	case !ledger.IsID(d.Subscription):
 		return bad("subscription")
 	case len(d.Customer) > 128:
 		return bad("customer")
@@ -120,7 +132,7 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
 	}
 	if row.Action == Add {
-		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > price.MaxQuantity {
+		if !ledger.IsID(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > price.MaxQuantity {
 			return bad("offering, revision or quantity")
 		}
 		if d.Subscription != SubscriptionID(d.ID) {
@@ -129,9 +141,6 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	}
 	return d, acceptBy, nil
 }
-
-// isDocumentID reports whether s can be the jti of a document.
-func isDocumentID(s string) bool { return len(s) >= 8 && len(s) <= 64 && ledger.PlainText(s) }
 
 func isTime(s string) bool {
 	_, err := time.Parse(time.RFC3339, s)

@@ -81,7 +81,7 @@ func newCounter(t *testing.T) *counter {
 				return err
 			}
 			*into, err = tx.Agreements().Put(agreement.Agreement{
-				ID: "agr " + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
+				ID: "agr-" + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
 				Terms: agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"},
 			})
 			if err != nil {
