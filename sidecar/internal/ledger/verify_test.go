@@ -64,7 +64,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 	}
 	reader := &federation.LedgerReader{
 		Self: p.Origin, Work: store.For[federation.Tx](p.Store), Now: p.Clock.Now,
-		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: federation.Nothing},
+		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: func(federation.Tx, ledger.Entry) error { return nil }},
 	}
 	partner := member.Partner{Origin: from.Origin, BusinessKey: from.Key()}
 	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {

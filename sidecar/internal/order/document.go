@@ -164,9 +164,11 @@ type Body struct {
 	AccessSHA256 string `json:"access_sha256,omitempty"`
 }
 
-// ParseBody reads the body of an entry; a member that no kind here has is refused, so that the subject is parked. fault.Invalid with reason ledger_body_malformed.
+// ParseBody reads the body of an entry about an order, as ledger.ReadBody does.
 func ParseBody(e ledger.Entry) (Body, error) {
-	var b Body
-	err := signed.DecodeBody(e.Seq, e.Body, &b)
-	return b, err
+	t, err := ledger.ReadBody(e)
+	return Body{
+		Order: t.Order, DocumentSHA256: t.Document, Agreement: t.Agreement, Subscription: t.Subscription, Action: Action(t.Action), Intent: Intent(t.Intent),
+		Reason: t.Reason, Message: t.Message, AccessSHA256: t.Access,
+	}, err
 }
