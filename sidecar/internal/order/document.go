@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -44,6 +45,12 @@ type Document struct {
 
 // MaxInputsBytes bounds the inputs of one order.
 const MaxInputsBytes = 64 << 10
+
+// Bounds of the salt beside the inputs, in bytes.
+const (
+	MinSaltBytes = 16
+	MaxSaltBytes = 64
+)
 
 // InputsDigest is the hex SHA-256 of salt and inputs.
 func InputsDigest(salt, inputs []byte) string {
@@ -122,24 +129,53 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 		return bad("agreement")
 	case !ledger.IsID(d.Subscription):
 		return bad("subscription")
-	case len(d.Customer) > 128:
+	case !signed.IsDigest(d.AgreementSHA256):
+		return bad("agreement_sha256")
+	case d.Customer == "" || utf8.RuneCountInString(d.Customer) > maxCustomer:
 		return bad("customer")
-	case d.EscrowSHA256 != "" && !signed.IsDigest(d.EscrowSHA256):
-		return bad("escrow_sha256")
 	}
 	row, taken := RowOf(d.Action, d.Intent)
 	if !taken {
 		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
 	}
-	if row.Action == Add {
-		if !ledger.IsID(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > price.MaxQuantity {
-			return bad("offering, revision or quantity")
-		}
-		if d.Subscription != SubscriptionID(d.ID) {
-			return bad("subscription")
+	if row.Action == Add && d.Subscription != SubscriptionID(d.ID) {
+		return bad("subscription")
+	}
+	for _, m := range d.purchased() {
+		switch {
+		case row.Action == Add && !m.good:
+			return bad(m.field)
+		case row.Action != Add && m.there:
+			return d, acceptBy, fault.New(fault.Invalid, "order_document_invalid", "%s belongs to a purchase alone", m.field).At(m.field)
 		}
 	}
 	return d, acceptBy, nil
+}
+
+// maxCustomer bounds the pseudonym of a customer, in characters.
+const maxCustomer = 128
+
+// purchased are the members that a purchase has and nothing else: whether each is there, and whether a purchase may have it so.
+func (d *Document) purchased() []struct {
+	field       string
+	there, good bool
+} {
+	_, unknown := money.MinorDigits(d.Currency)
+	return []struct {
+		field       string
+		there, good bool
+	}{
+		{"offering", d.Offering != "", ledger.IsID(d.Offering)},
+		{"revision", d.Revision != 0, d.Revision >= 1},
+		{"offering_sha256", d.OfferingSHA256 != "", signed.IsDigest(d.OfferingSHA256)},
+		{"quantity", d.Quantity != 0, d.Quantity >= 1 && d.Quantity <= price.MaxQuantity},
+		{"inputs_sha256", d.InputsSHA256 != "", signed.IsDigest(d.InputsSHA256)},
+		{"escrow_sha256", d.EscrowSHA256 != "", d.EscrowSHA256 == "" || signed.IsDigest(d.EscrowSHA256)},
+		{"one_off_minor", d.OneOffMinor != nil, d.OneOffMinor == nil || *d.OneOffMinor >= 0},
+		{"recurring_minor", d.RecurringMinor != nil, d.RecurringMinor == nil || *d.RecurringMinor >= 0},
+		{"period", d.Period != "", true}, // assessed with the price
+		{"currency", d.Currency != "", unknown == nil},
+	}
 }
 
 func isTime(s string) bool {
