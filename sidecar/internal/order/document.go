@@ -117,7 +117,7 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	bad := func(field string) (Document, time.Time, error) {
 		return d, time.Time{}, fault.New(fault.Invalid, "order_document_invalid", "the order document's %s is missing or out of bounds", field).At(field)
 	}
-	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
+	acceptBy, err = signed.ParseTime(d.AcceptBy)
 	switch {
 	case !IsID(d.ID):
 		return bad("jti")
@@ -179,7 +179,7 @@ func (d *Document) purchased() []struct {
 }
 
 func isTime(s string) bool {
-	_, err := time.Parse(time.RFC3339, s)
+	_, err := signed.ParseTime(s)
 	return err == nil
 }
 
