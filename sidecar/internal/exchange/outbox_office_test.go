@@ -187,7 +187,7 @@ func (o *office) Submit(ctx context.Context, partner string, s exchange.Submissi
 	}
 	in := exchange.Call{Partner: o.Origin, Agreement: s.Agreement, Scopes: s.Scopes, Seen: s.Seen, Checkpoint: s.Checkpoint}
 	for _, d := range s.Documents {
-		in.Documents = append(in.Documents, exchange.Document{JWS: d.JWS, Attachments: resale.Attachments{Inputs: d.Inputs, InputsSalt: d.InputsSalt}})
+		in.Documents = append(in.Documents, exchange.Document{JWS: d.JWS, Attachments: resale.Attachments{Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow}})
 	}
 	reply, err := o.suppliers[partner].desk.Submit(ctx, in)
 	if err != nil {
