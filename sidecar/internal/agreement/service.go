@@ -2,6 +2,7 @@ package agreement
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -139,9 +140,13 @@ func readsOrders(p member.Partner) error {
 	return nil
 }
 
-// Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
-func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, error) {
+// Accept signs the offered bytes back, which are those that our operator was shown: digest is the lower-case hex SHA-256 of them. id ""
+// takes the only agreement that the supplier has offered. fault.Conflict agreement_differs where the digest is of other bytes.
+func (s *Service) Accept(ctx context.Context, supplier, id, digest string) (Agreement, error) {
 	a, err := s.Offered(ctx, supplier, id)
+	if err == nil {
+		err = a.shown(digest)
+	}
 	if err != nil {
 		return Agreement{}, err
 	}
@@ -158,6 +163,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		send.Begin()
 		have, err := tx.Agreements().Get(supplier, a.ID)
 		if err != nil {
+			return err
+		}
+		if err := have.shown(digest); err != nil {
 			return err
 		}
 		if accepted = have; have.State == Agreed || have.State == Active {
@@ -184,6 +192,15 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	}
 	send.Send()
 	return accepted, nil
+}
+
+// shown refuses a digest of other bytes than the agreement's.
+func (a Agreement) shown(digest string) error {
+	if hex.EncodeToString(a.Digest[:]) == digest {
+		return nil
+	}
+	return fault.New(fault.Conflict, "agreement_differs", "agreement %s is not the one that you saw", a.ID).At("digest").
+		Do("look at it again: hanse partner accept " + a.Supplier + " --agreement " + a.ID + " --dry-run")
 }
 
 // Offered finds what Accept would accept: the agreement of an id, or with id "" the only one that the supplier has offered.
