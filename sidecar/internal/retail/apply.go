@@ -17,6 +17,19 @@ type decision struct {
 	decides func(Item) (job string, digest []byte)
 	// taken: it is believed only about an item whose acceptance was applied before.
 	taken bool
+	// reasons: it may say why; of the others nothing is taken.
+	reasons bool
+}
+
+// reason is why an entry does what it does: a supplier's word where the entry is one that has a reason.
+func (d decision) reason(kind ledger.Kind, b order.Body) string {
+	switch {
+	case kind == ledger.CancelRefused:
+		return reasonTooLate
+	case d.reasons:
+		return cleanReason(b.Reason)
+	}
+	return ""
 }
 
 func theOrder(it Item) (string, []byte)  { return JobSubmit, it.PayloadDigest }
@@ -25,10 +38,10 @@ func theCancel(it Item) (string, []byte) { return JobCancel, it.CancelDigest }
 // decisions are the entries of a supplier's ledger about our items. A refused cancel moves an item to where it was.
 var decisions = map[ledger.Kind]decision{
 	ledger.OrderAccepted:  {to: order.InProgress, decides: theOrder},
-	ledger.OrderRejected:  {to: order.Rejected, decides: theOrder},
-	ledger.OrderHeld:      {to: order.HeldIndeterminate, taken: true},
+	ledger.OrderRejected:  {to: order.Rejected, decides: theOrder, reasons: true},
+	ledger.OrderHeld:      {to: order.HeldIndeterminate, taken: true, reasons: true},
 	ledger.OrderCompleted: {to: order.Completed, taken: true},
-	ledger.OrderFailed:    {to: order.Failed, taken: true},
+	ledger.OrderFailed:    {to: order.Failed, taken: true, reasons: true},
 	ledger.OrderCancelled: {to: order.Cancelled, decides: theCancel},
 	ledger.CancelRefused:  {decides: theCancel, taken: true},
 }
@@ -63,7 +76,7 @@ func (s *Service) Apply(tx Tx, e ledger.Entry) error {
 	if repeated || err != nil {
 		return err
 	}
-	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, cleanReason(b.Reason), order.Source(e)); err != nil {
+	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, d.reason(e.Kind, b), order.Source(e)); err != nil {
 		return err
 	}
 	if err := s.follow(tx, o.Items[i], b); err != nil {

@@ -334,6 +334,49 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 	}
 }
 
+// TestAReasonIsTakenOfWhatHasOne: a supplier cannot make a customer believe that nothing is charged for what goes on.
+func TestAReasonIsTakenOfWhatHasOne(t *testing.T) {
+	t.Parallel()
+	accepted := ledger.OrderAccepted
+	for name, c := range map[string]struct {
+		cancel bool
+		before []ledger.Kind
+		kind   ledger.Kind
+		want   string
+	}{
+		"held":             {false, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+		"failed":           {false, []ledger.Kind{accepted}, ledger.OrderFailed, "provisioning_quota"},
+		"rejected":         {false, nil, ledger.OrderRejected, "provisioning_quota"},
+		"too late":         {true, []ledger.Kind{accepted}, ledger.CancelRefused, "too_late"},
+		"held and waiting": {true, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, kind := range c.before {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.cancel {
+				shop.cancel()
+			}
+			if err := shop.apply(c.kind, `{"reason":"provisioning_quota"}`); err != nil {
+				t.Fatal(err)
+			}
+			o := shop.order()
+			if it := o.Telling(); it.PublicReason() != c.want || !it.State.Ended() && strings.Contains(it.Message, "charged") {
+				t.Errorf("the customer of what is %s reads %q: %q", it.State, it.PublicReason(), it.Message)
+			}
+			for _, e := range o.PublicTimeline() {
+				if !e.State.Ended() && (strings.Contains(e.Message, "charged") || e.Reason == "provisioning_quota") {
+					t.Errorf("the timeline says %q of %s: %q", e.Reason, e.State, e.Message)
+				}
+			}
+		})
+	}
+}
+
 func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)
