@@ -78,8 +78,8 @@ func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
 	if field, _, cause := checkTerritory(d.Territory); cause != "" {
 		return bad(field, cause)
 	}
-	if validFrom, err = time.Parse(time.RFC3339, d.ValidFrom); err != nil {
-		return bad("valid_from", "the beginning is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z")
+	if validFrom, err = signed.Time(d.ValidFrom); err != nil {
+		return bad("valid_from", "the beginning "+err.Error())
 	}
 	return Agreement{
 		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),

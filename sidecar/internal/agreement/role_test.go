@@ -121,7 +121,7 @@ func TestALaterBeginningSaysWhenToComeBack(t *testing.T) {
 func TestClocksMayDifferALittle(t *testing.T) {
 	t.Parallel()
 	s, b, _ := newMarket(t)
-	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T14:04:59+02:00"})
+	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T12:04:59Z"})
 	if state, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
 		t.Errorf("it is %s, %v", state, err)
 	}

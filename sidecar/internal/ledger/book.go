@@ -171,7 +171,7 @@ func (w wireEntry) hash() ([32]byte, error) {
 }
 
 func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {
-	at, err := time.Parse(time.RFC3339Nano, w.At)
+	at, err := signed.Time(w.At)
 	if err != nil || w.Life < 0 || w.Seq < 1 {
 		return Entry{}, errors.Join(err, fmt.Errorf("life %d, seq %d", w.Life, w.Seq))
 	}

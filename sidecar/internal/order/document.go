@@ -98,7 +98,7 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	bad := func(field string) (Document, time.Time, error) {
 		return d, time.Time{}, fault.New(fault.Invalid, "order_document_invalid", "the order document's %s is missing or out of bounds", field).At(field)
 	}
-	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
+	acceptBy, err = signed.Time(d.AcceptBy)
 	switch {
 	case !isDocumentID(d.ID):
 		return bad("jti")
@@ -134,7 +134,7 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 func isDocumentID(s string) bool { return len(s) >= 8 && len(s) <= 64 && ledger.PlainText(s) }
 
 func isTime(s string) bool {
-	_, err := time.Parse(time.RFC3339, s)
+	_, err := signed.Time(s)
 	return err == nil
 }
 

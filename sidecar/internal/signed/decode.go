@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -133,9 +132,9 @@ func (r *reader) value(first text.Token, s *shape, into reflect.Value) error {
 		}
 		into.SetBytes(append([]byte(nil), raw...))
 	case reflect.Func:
-		at, err := time.Parse(time.RFC3339, first.Text)
+		at, err := Time(first.Text)
 		if err != nil {
-			return &misfit{cause: "is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z"}
+			return &misfit{cause: err.Error()}
 		}
 		into.Set(reflect.ValueOf(at))
 	case reflect.Slice:
