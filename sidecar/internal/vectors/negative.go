@@ -179,6 +179,7 @@ func (m *story) badMembers() (out []negativeVector) {
 	add("the next key is the current one", `"next_key_digest":"`+s.next.thumbprint(), `"next_key_digest":"`+s.business.thumbprint())
 	add("another business key than the one that signed", `"business_key":"`+s.business.thumbprint(), `"business_key":"`+s.next.thumbprint())
 	add("a sealing key that is not published", `"sealing_key":"`+s.sealing.thumbprint(), `"sealing_key":"`+m.reseller.sealing.thumbprint())
+	add("an unknown member with 17 lists and objects in each other", `"name":"Nordic Cloud"`, `"later":`+strings.Repeat("[", 16)+strings.Repeat("]", 16)+`,"name":"Nordic Cloud"`)
 	add("a member twice", `"name":"Nordic Cloud"`, `"name":"Nordic Cloud","name":"Other"`)
 	return out
 }
