@@ -175,7 +175,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id, digest string) (Agre
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier, maySupply, readsOrders); err != nil {
+		if err := s.approve(tx, supplier, maySupply, readsOrders, func(p member.Partner) error { return s.checkPins(have.Payload, p) }); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()

@@ -410,6 +410,35 @@ func TestNothingIsSignedThatWasNotShown(t *testing.T) {
 	}
 }
 
+// TestAnOfferUnderOldKeysIsNotAccepted: what was offered before a member was refused and came back with other keys pins who is nobody now.
+func TestAnOfferUnderOldKeysIsNotAccepted(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*side, *member.Partner){
+		"the supplier's key":      func(_ *side, p *member.Partner) { p.Thumbprint = strings.Repeat("A", 43) },
+		"the supplier's next key": func(_ *side, p *member.Partner) { p.NextKeyDigest = strings.Repeat("A", 43) },
+		"our own": func(b *side, _ *member.Partner) {
+			b.service.OwnKeys = func() (string, string) { return "other", "next" }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, b, _ := newMarket(t)
+			a := s.delivered(buyer, terms)
+			p := b.partnership(seller)
+			p.State = member.Pending
+			change(b, &p)
+			b.Do(func(tx *store.Tx) error { _, err := tx.Partners().Put(p); return err })
+			before := b.books()
+			_, err := b.agree(seller, a.ID)
+			refusal{fault.Precondition, "agreement_pins", ""}.check(t, err)
+			b.unchanged(t, before)
+			if got := b.partnership(seller).State; got != member.Pending {
+				t.Errorf("the supplier is %s", got)
+			}
+		})
+	}
+}
+
 func TestNothingIsAcceptedFromAPartnerThatIsOut(t *testing.T) {
 	t.Parallel()
 	for _, state := range []member.State{member.Refused, member.Suspended, member.Ended} {
