@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 // decision is what an entry of a supplier's ledger does to an item.
@@ -73,8 +74,11 @@ func (s *Service) Apply(tx Tx, e ledger.Entry) error {
 		return err
 	}
 	repeated, err := d.repeats(it, e.Kind)
-	if repeated || err != nil {
+	if err != nil {
 		return err
+	}
+	if repeated {
+		return saidBefore(tx, it, e.Kind, b)
 	}
 	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, d.reason(e.Kind, b), order.Source(e)); err != nil {
 		return err
@@ -120,13 +124,31 @@ func (s *Service) sent(tx Tx, it Item, kind ledger.Kind) error {
 
 // repeats reports whether the item has heard an entry already, or what speaks against it.
 func (d decision) repeats(it Item, kind ledger.Kind) (repeated bool, err error) {
+	contradicts := func() (bool, error) {
+		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, kind)
+	}
+	waiting := it.State == order.AssessingCancel
 	switch {
+	case kind == ledger.CancelRefused && it.State == order.Cancelled:
+		return contradicts()
 	case kind == ledger.CancelRefused:
-		return it.State != order.AssessingCancel, nil
-	case it.State == d.to, d.to == order.InProgress && kind == ledger.OrderAccepted && it.taken():
+		return !waiting, nil
+	case it.State == d.to, kind == ledger.OrderAccepted && it.taken(), kind == ledger.OrderHeld && waiting && len(it.before()) > 1:
 		return true, nil
-	case it.State.Ended(), d.to == order.Rejected && it.taken():
-		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, d.to)
+	case it.State.Ended(), d.to == order.Rejected && it.taken(), kind == ledger.OrderCancelled && !waiting: // its cancel was refused
+		return contradicts()
 	}
 	return false, nil
+}
+
+// saidBefore refuses a completion with other access data than the first named: nobody could tell which are meant.
+func saidBefore(tx Tx, it Item, kind ledger.Kind, b order.Body) error {
+	if kind != ledger.OrderCompleted || it.Course().Done != subscription.Active {
+		return nil
+	}
+	sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
+	if err == nil && string(sub.AccessDigest) != b.AccessSHA256 {
+		err = fault.New(fault.Precondition, "order_contradiction", "order %s was completed with other access data before", b.Order)
+	}
+	return err
 }

@@ -377,6 +377,38 @@ func TestAReasonIsTakenOfWhatHasOne(t *testing.T) {
 	}
 }
 
+// TestACompletionNamesItsAccessDataOnce: a second one with others is no repetition.
+func TestACompletionNamesItsAccessDataOnce(t *testing.T) {
+	t.Parallel()
+	one, another := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	for name, c := range map[string]struct {
+		first, second string
+		reason        string
+	}{
+		"the same":  {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + one + `"}`, ""},
+		"none":      {`{}`, `{}`, ""},
+		"others":    {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + another + `"}`, "order_contradiction"},
+		"then none": {`{"access_sha256":"` + one + `"}`, `{}`, "order_contradiction"},
+		"some only": {`{}`, `{"access_sha256":"` + one + `"}`, "order_contradiction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, told := range []struct {
+				kind ledger.Kind
+				body string
+			}{{ledger.OrderAccepted, `{}`}, {ledger.OrderCompleted, c.first}} {
+				if err := shop.apply(told.kind, told.body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := shop.apply(ledger.OrderCompleted, c.second); fault.ReasonOf(err) != c.reason {
+				t.Errorf("error is %v, want %q", err, c.reason)
+			}
+		})
+	}
+}
+
 func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)
