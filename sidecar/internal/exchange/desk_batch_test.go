@@ -303,6 +303,16 @@ func TestAForkFencesNewBusinessAlone(t *testing.T) {
 	if _, err := b.desk.Compare(t.Context(), buyer, make([]byte, 16)); err != nil {
 		t.Errorf("no comparison: %v", err)
 	}
+	// What is decided is told, and which log is the one is not: the answer has no entries, and ends where the partner's copy does.
+	long := b.submit(exchange.Document{JWS: "no document"})
+	for name, r := range map[string]exchange.Reply{"decisions": reply, "nothing": long} {
+		if len(r.Page.Entries) > 0 || r.Page.More || r.Page.Last != (ledger.Position{}) {
+			t.Errorf("an answer with %s has %d entries, more: %v, to %s", name, len(r.Page.Entries), r.Page.More, r.Page.Last)
+		}
+		if c, err := ledger.VerifyCheckpoint(r.Page.Checkpoint, self, buyer, b.Key()); err != nil || c.Position() != (ledger.Position{}) {
+			t.Errorf("an answer with %s ends at %+v, %v", name, c, err)
+		}
+	}
 }
 
 func TestAcceptedWorkIsHandedOverHeld(t *testing.T) {

@@ -23,6 +23,8 @@ type LedgerPage struct {
 	News func()
 	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
 	Seen string
+	// Parked is told, after the commit, of each entry of the page that could not be applied now; nil is nobody.
+	Parked func(ledger.Parked)
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
@@ -151,9 +153,11 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 	if entries != nil {
 		r.Fail.Hit("retail.feed.after_commit")
 	}
-	if r.Parked != nil {
+	for _, tell := range []func(ledger.Parked){r.Parked, c.page.Parked} {
 		for _, p := range parked {
-			r.Parked(p)
+			if tell != nil {
+				tell(p)
+			}
 		}
 	}
 	return nil

@@ -104,7 +104,7 @@ func (a *applier) apply(tx federation.Tx, e ledger.Entry) error {
 func (a *applier) handlers() map[ledger.Kind]federation.Handler {
 	all := make(map[ledger.Kind]federation.Handler)
 	for _, kind := range ledger.Kinds() {
-		all[kind] = federation.Nothing
+		all[kind] = func(federation.Tx, ledger.Entry) error { return nil }
 	}
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld, ledger.OrderCompleted} {
 		all[kind] = a.apply

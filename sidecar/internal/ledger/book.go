@@ -141,6 +141,12 @@ var plainText = regexp.MustCompile(`^[A-Za-z0-9._:/+-]{1,128}$`)
 // PlainText reports whether a text may be an entry's subject; ids that become subjects are checked when they come in.
 func PlainText(s string) bool { return plainText.MatchString(s) }
 
+// MaxID bounds the ids that documents and bodies of entries hold, those that are made of others too.
+const MaxID = 64
+
+// IsID reports whether a text may be an id in a document or in the body of an entry.
+func IsID(s string) bool { return len(s) <= MaxID && PlainText(s) }
+
 // canonical is the RFC 8785 form (members sorted by name); Body must be canonical already. Without Hash it leaves the
 // member out, which is the form that is hashed.
 func (w wireEntry) canonical() []byte {
@@ -171,7 +177,7 @@ func (w wireEntry) hash() ([32]byte, error) {
 }
 
 func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {
-	at, err := signed.Time(w.At)
+	at, err := signed.ParseTime(w.At)
 	if err != nil || w.Life < 0 || w.Seq < 1 {
 		return Entry{}, errors.Join(err, fmt.Errorf("life %d, seq %d", w.Life, w.Seq))
 	}

@@ -92,7 +92,7 @@ func (s *Service) cancelled(o Order) ([]Item, error) {
 		}
 		found = true
 		payload, err := json.Marshal(order.Cancel{
-			Type: signed.CancelV1, Issuer: s.Self, Audience: it.Partner, ID: "cnl-" + it.CorrelationID,
+			Type: signed.CancelV1, Issuer: s.Self, Audience: it.Partner, ID: order.CancelID(it.CorrelationID),
 			PlacedAt: s.Now().UTC().Format(time.RFC3339), Agreement: it.AgreementID, Subscription: it.SubscriptionID,
 			Order: it.CorrelationID, OrderSHA256: hex.EncodeToString(it.PayloadDigest),
 		})

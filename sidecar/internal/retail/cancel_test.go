@@ -43,8 +43,8 @@ func TestTheStoryOfACancel(t *testing.T) {
 		"too late, held on the way":           {[]ledger.Kind{accepted}, []ledger.Kind{held, ledger.CancelRefused}, order.HeldIndeterminate, "too_late", subscription.PendingActive},
 		"too late, completed on the way":      {[]ledger.Kind{accepted}, []ledger.Kind{completed, ledger.CancelRefused}, order.Completed, "", subscription.Active},
 		"too late, then completed":            {[]ledger.Kind{accepted}, []ledger.Kind{ledger.CancelRefused, completed}, order.Completed, "", subscription.Active},
-		"failed on the way":                   {[]ledger.Kind{accepted}, []ledger.Kind{failed, ledger.CancelRefused}, order.Failed, "", subscription.Aborted},
-		"rejected on the way":                 {nil, []ledger.Kind{rejected, ledger.CancelRefused}, order.Rejected, "", subscription.Aborted},
+		"failed on the way":                   {[]ledger.Kind{accepted}, []ledger.Kind{failed, ledger.CancelRefused}, order.Failed, "order_refused", subscription.Aborted},
+		"rejected on the way":                 {nil, []ledger.Kind{rejected, ledger.CancelRefused}, order.Rejected, "order_refused", subscription.Aborted},
 		"cancelled, and told twice":           {nil, []ledger.Kind{ledger.OrderCancelled, ledger.OrderCancelled}, order.Cancelled, "", subscription.Aborted},
 		"too late, and told twice":            {[]ledger.Kind{accepted}, []ledger.Kind{ledger.CancelRefused, ledger.CancelRefused}, order.InProgress, "too_late", subscription.PendingActive},
 	} {
@@ -134,13 +134,13 @@ func TestWhatIsToldAgainWhileACancelIsOnItsWayIsNotKeptAgain(t *testing.T) {
 	shop := newOrder(t)
 	shop.cancel()
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld} {
-		if err := shop.apply(kind, `{"reason":null}`); err != nil {
+		if err := shop.apply(kind, `{}`); err != nil {
 			t.Fatal(err)
 		}
 	}
 	before := shop.order()
 	for _, kind := range []ledger.Kind{ledger.OrderHeld, ledger.OrderAccepted, ledger.OrderHeld} {
-		if err := shop.apply(kind, `{"reason":null}`); err != nil {
+		if err := shop.apply(kind, `{}`); err != nil {
 			t.Fatal(err)
 		}
 	}

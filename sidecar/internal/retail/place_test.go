@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,7 +124,9 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range ledger.Kinds() {
+	for _, kind := range []ledger.Kind{
+		ledger.OrderAccepted, ledger.OrderRejected, ledger.OrderHeld, ledger.OrderCompleted, ledger.OrderFailed, ledger.OrderCancelled, ledger.CancelRefused,
+	} {
 		if err := c.hear(vendor, o.Items[1].CorrelationID, kind, `{}`); fault.ReasonOf(err) != "order_not_found" {
 			t.Errorf("%s about another supplier's item: %v", kind, err)
 		}
@@ -314,7 +317,7 @@ func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
-		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, "00")); err != nil {
+		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, strings.Repeat("00", 32))); err != nil {
 			t.Fatal(err)
 		}
 	}

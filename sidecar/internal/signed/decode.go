@@ -137,9 +137,9 @@ func (r *reader) value(first text.Token, s *shape, into reflect.Value) error {
 		}
 		into.SetBytes(append([]byte(nil), raw...))
 	case reflect.Func:
-		at, err := Time(first.Text)
+		at, err := ParseTime(first.Text)
 		if err != nil {
-			return &misfit{cause: err.Error()}
+			return &misfit{cause: "is " + err.Error()}
 		}
 		into.Set(reflect.ValueOf(at))
 	case reflect.Slice:

@@ -7,25 +7,22 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
-func TestATimeHasOneSpelling(t *testing.T) {
+func TestATimeHasOneForm(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 11, 21, 12, 0, 5, 0, time.UTC)
-	for given, want := range map[string]time.Time{
-		"2026-11-21T12:00:05Z": at, "2026-11-21T12:00:05.5Z": at.Add(500 * time.Millisecond), "2026-11-21T12:00:05.000000001Z": at.Add(1),
+	for s, good := range map[string]bool{
+		"1970-01-01T00:00:00Z": true, "2026-11-21T12:00:00Z": true, "2026-11-21T12:00:00.123456789Z": true, "2261-12-31T23:59:59.999999999Z": true,
+		"2026-11-21T12:00:00.1234567891Z": false, "2026-11-21T12:00:00+00:00": false, "2026-11-21T14:00:00+02:00": false, "2026-11-21T12:00:00,5Z": false,
+		"2026-11-21T12:00:00": false, "2026-11-21": false, "": false, "1969-12-31T23:59:59Z": false, "2262-01-01T00:00:00Z": false, "0001-01-01T00:00:00Z": false,
+		"2026-02-30T12:00:00Z": false, "2026-11-21T1:00:00Z": false, "2026-11-21T12:00:00.Z": false, "2026-11-21T12:00:00+24:00": false,
+		"2026-11-21T12:00:00z": false, "2026-11-21t12:00:00Z": false, "2026-11-21 12:00:00Z": false, "2026-11-21T24:00:00Z": false,
+		"2026-12-31T23:59:60Z": false, "2026-11-21T12:00:00Z\n": false, "٢٠٢٦-11-21T12:00:00Z": false,
 	} {
-		if got, err := signed.Time(given); err != nil || !got.Equal(want) {
-			t.Errorf("%s is %s, %v", given, got, err)
+		at, err := signed.ParseTime(s)
+		if (err == nil) != good {
+			t.Errorf("%q: %v", s, err)
 		}
-	}
-	for name, given := range map[string]string{
-		"nothing": "", "a date": "2026-11-21", "an hour of one digit": "2026-11-21T1:00:05Z", "a comma": "2026-11-21T12:00:05,5Z",
-		"a point without places": "2026-11-21T12:00:05.Z", "ten places": "2026-11-21T12:00:05.0123456789Z", "an offset": "2026-11-21T12:00:05+01:00",
-		"an offset of a day": "2026-11-21T12:00:05+24:00", "an offset of nothing": "2026-11-21T12:00:05+00:00", "a small z": "2026-11-21T12:00:05z",
-		"a small t": "2026-11-21t12:00:05Z", "a space": "2026-11-21 12:00:05Z", "a day that is none": "2026-02-30T12:00:05Z", "an hour that is none": "2026-11-21T24:00:05Z",
-		"a leap second": "2026-12-31T23:59:60Z", "a line after it": "2026-11-21T12:00:05Z\n", "other digits": "٢٠٢٦-11-21T12:00:05Z",
-	} {
-		if got, err := signed.Time(given); err == nil {
-			t.Errorf("%s: %q is read as %s", name, given, got)
+		if good && !time.Unix(0, at.UnixNano()).Equal(at) {
+			t.Errorf("%q cannot be stored", s)
 		}
 	}
 }

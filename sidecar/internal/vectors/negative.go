@@ -175,6 +175,8 @@ func (m *story) badMembers() (out []negativeVector) {
 	add("expired", `"exp":`, `"exp":1,"was":`)
 	add("no protocol version that we speak", `"versions":["1"]`, `"versions":["2"]`)
 	add("no name", `"name":"Nordic Cloud"`, `"name":" "`)
+	add("a country that is there and empty", `"country":"`, `"country":"","seat":"`)
+	add("a country that is none", `"country":"`, `"country":"XX","seat":"`)
 	add("no next key", `"next_key_digest":"`+s.next.thumbprint()+`",`, ``)
 	add("the next key is the current one", `"next_key_digest":"`+s.next.thumbprint(), `"next_key_digest":"`+s.business.thumbprint())
 	add("another business key than the one that signed", `"business_key":"`+s.business.thumbprint(), `"business_key":"`+s.next.thumbprint())
