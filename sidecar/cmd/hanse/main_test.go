@@ -89,6 +89,10 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	switch m := m.(type) {
 	case *operatorv1.GetPartnerResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.RefusePartnerChangesResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.CancelOrderResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.AcceptPartnerChangesResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ListPartnersResponse:
@@ -356,6 +360,19 @@ func TestPartnerAcceptChanges_ShowsThemFirst(t *testing.T) {
 				t.Errorf("the last call is %T", w.request)
 			}
 		})
+	}
+}
+
+func TestOrderCancel_SaysWhatEachItemMetAndHowToGoOn(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.CancelOrderResponse{Order: &operatorv1.Order{Id: "order-1", State: "assessingCancellation", Items: []*operatorv1.OrderItem{
+		{Partner: "https://b.example", State: "assessingCancellation", Message: "job order.cancel is parked"},
+	}}}
+	got := w.run("", "order", "cancel", "order-1")
+	for _, text := range []string{"hanse order show order-1", "job order.cancel is parked"} {
+		if got.code != exitOK || !strings.Contains(got.stdout, text) {
+			t.Errorf("no %q in %+v", text, got)
+		}
 	}
 }
 

@@ -181,6 +181,9 @@ func (c *partnerRefuseChangesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.agree(true, changes, func(t *table) { describeChanges(t, changes) }, "", ""); err != nil {
+		return err
+	}
 	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.RefusePartnerChanges,
 		&operatorv1.RefusePartnerChangesRequest{Origin: c.Origin, Digest: changes.GetDigest()})
 	if err != nil {

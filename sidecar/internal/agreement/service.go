@@ -322,5 +322,6 @@ func maySign(p member.Partner) error {
 	case member.Pending, member.Qualified, member.Active:
 		return nil
 	}
-	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
+	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State).
+		Do("hanse partner show " + p.Origin + " tells since when and why")
 }

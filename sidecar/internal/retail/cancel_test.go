@@ -2,6 +2,10 @@ package retail_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -227,6 +231,11 @@ func TestCorrelationIdsAreDerived(t *testing.T) {
 		if len(order.SubscriptionID(id)) > 64 || len(id) < 8 || !ledger.PlainText(id) {
 			t.Errorf("%s: %q is no id", name, id)
 		}
+	}
+	mac := hmac.New(sha256.New, []byte("key one"))
+	mac.Write([]byte("\x06portal\x04shop\x07order-1\x00"))
+	if want := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil))); one("shop", "order-1", 0) != want {
+		t.Errorf("the id is %s, want that of the key's use in portals alone, %s", one("shop", "order-1", 0), want)
 	}
 	if one("shop", "order-1", 0) != retail.Correlate([]byte("key one"))("shop", "order-1", 0) {
 		t.Error("the same item has another id")
