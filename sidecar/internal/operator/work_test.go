@@ -27,7 +27,8 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 	}
 	m.Do(func(tx *store.Tx) error {
 		o := retail.Order{Portal: "shop", ID: "order-1", Items: []retail.Item{
-			{Item: item("1"), CorrelationID: "corr-1", Partner: supplier}, {Item: item("2"), CorrelationID: "corr-2", Partner: supplier},
+			{Item: item("1"), CorrelationID: "corr-1", Partner: supplier},
+			{Item: item("2"), CorrelationID: "corr-2", Partner: supplier},
 			{Item: item("3"), CorrelationID: "corr-3", Partner: supplier},
 		}}
 		if _, err := tx.RetailOrders().Put(o); err != nil {
