@@ -44,7 +44,7 @@ func TestOnlyASupplierSells(t *testing.T) {
 	}
 	b.is(seller)
 	before = b.books()
-	_, err = b.service.Accept(t.Context(), seller, a.ID)
+	_, err = b.agree(seller, a.ID)
 	role.check(t, err)
 	b.unchanged(t, before)
 }
@@ -62,7 +62,7 @@ func TestNothingIsSignedWithAnExpiredProposal(t *testing.T) {
 	nobody := refusal{fault.NotFound, "partner_not_found", ""}
 	_, err := b.receive(t.Context(), seller, sent.SupplierJWS)
 	nobody.check(t, err)
-	_, err = b.service.Accept(t.Context(), seller, waiting.ID)
+	_, err = b.agree(seller, waiting.ID)
 	nobody.check(t, err)
 	_, err = b.service.Offer(t.Context(), seller, terms)
 	nobody.check(t, err)

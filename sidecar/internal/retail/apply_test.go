@@ -347,6 +347,81 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 	}
 }
 
+// TestAReasonIsTakenOfWhatHasOne: a supplier cannot make a customer believe that nothing is charged for what goes on.
+func TestAReasonIsTakenOfWhatHasOne(t *testing.T) {
+	t.Parallel()
+	accepted := ledger.OrderAccepted
+	for name, c := range map[string]struct {
+		cancel bool
+		before []ledger.Kind
+		kind   ledger.Kind
+		want   string
+	}{
+		"held":             {false, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+		"failed":           {false, []ledger.Kind{accepted}, ledger.OrderFailed, "provisioning_quota"},
+		"rejected":         {false, nil, ledger.OrderRejected, "provisioning_quota"},
+		"too late":         {true, []ledger.Kind{accepted}, ledger.CancelRefused, "too_late"},
+		"held and waiting": {true, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, kind := range c.before {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.cancel {
+				shop.cancel()
+			}
+			if err := shop.apply(c.kind, `{"reason":"provisioning_quota"}`); err != nil {
+				t.Fatal(err)
+			}
+			o := shop.order()
+			if it := o.Telling(); it.PublicReason() != c.want || !it.State.Ended() && strings.Contains(it.Message, "charged") {
+				t.Errorf("the customer of what is %s reads %q: %q", it.State, it.PublicReason(), it.Message)
+			}
+			for _, e := range o.PublicTimeline() {
+				if !e.State.Ended() && (strings.Contains(e.Message, "charged") || e.Reason == "provisioning_quota") {
+					t.Errorf("the timeline says %q of %s: %q", e.Reason, e.State, e.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestACompletionNamesItsAccessDataOnce: a second one with others is no repetition.
+func TestACompletionNamesItsAccessDataOnce(t *testing.T) {
+	t.Parallel()
+	one, another := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	for name, c := range map[string]struct {
+		first, second string
+		reason        string
+	}{
+		"the same":  {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + one + `"}`, ""},
+		"none":      {`{}`, `{}`, ""},
+		"others":    {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + another + `"}`, "order_contradiction"},
+		"then none": {`{"access_sha256":"` + one + `"}`, `{}`, "order_contradiction"},
+		"some only": {`{}`, `{"access_sha256":"` + one + `"}`, "order_contradiction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, told := range []struct {
+				kind ledger.Kind
+				body string
+			}{{ledger.OrderAccepted, `{}`}, {ledger.OrderCompleted, c.first}} {
+				if err := shop.apply(told.kind, told.body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := shop.apply(ledger.OrderCompleted, c.second); fault.ReasonOf(err) != c.reason {
+				t.Errorf("error is %v, want %q", err, c.reason)
+			}
+		})
+	}
+}
+
 func TestARejectionGivesBackNothingAndErasesTheInputs(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)

@@ -82,7 +82,8 @@ func (o Order) cancelling() bool {
 // cancelled signs a cancel for every item that can have one; the others stay empty.
 func (s *Service) cancelled(o Order) ([]Item, error) {
 	if o.State().Ended() {
-		return nil, fault.New(fault.Precondition, "order_ended", "order %s is %s", o.ID, o.State())
+		return nil, fault.New(fault.Precondition, "order_ended", "order %s is %s", o.ID, o.State()).
+			Do("end the subscription of what was completed")
 	}
 	signedOff := make([]Item, len(o.Items))
 	found := false

@@ -81,7 +81,7 @@ func (s *Service) asNow(o Order) Order {
 		if it.State.Ended() || it.State == order.HeldIndeterminate || it.Reason == reasonCheck || s.Away == nil || !s.Away(it.Partner) {
 			continue
 		}
-		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explain(reasonUnreachable)
+		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explanations[reasonUnreachable]
 		if it.State == order.Acknowledged {
 			o.Items[i].State = order.PendingUnreachable
 		}
