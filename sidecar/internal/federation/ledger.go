@@ -56,7 +56,7 @@ type LedgerReader struct {
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
 	// start of a tail, so that one which never proves anything shows too; nil is nobody.
 	Tailed func(partner string)
-	// Parked is told of every entry that could not be applied; nil is nobody.
+	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
 	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
 	Skipped func(ledger.Parked)
@@ -214,26 +214,23 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	}
 }
 
-// apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
+// apply applies an entry or parks it, and then nothing of it stays. It returns the entry that parks its subject; those that queue behind
+// it are only written, and cost the same however many they are. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
-	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject)
+	first, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject, 1)
 	if err != nil {
 		return nil, err
 	}
-	reason := ""
-	if len(waiting) > 0 {
-		reason = fmt.Sprintf("queues behind entry %s", waiting[0].Position())
-	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
-		if again(err) {
-			return nil, err
-		}
-		reason = err.Error()
+	if len(first) > 0 {
+		_, err := r.park(tx, e, fmt.Sprintf("queues behind entry %s", first[0].Position()))
+		return nil, err
 	}
-	if reason == "" {
-		return nil, nil
+	err = tx.Savepoint(func() error { return r.dispatch(tx, e) })
+	if err == nil || again(err) {
+		return nil, err
 	}
-	p, err := r.park(tx, e, reason)
+	p, err := r.park(tx, e, err.Error())
 	return &p, err
 }
 

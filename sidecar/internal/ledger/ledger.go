@@ -124,8 +124,8 @@ type Store interface {
 	Park(Parked) error
 	// Unpark forgets one.
 	Unpark(partner, subject string, at Position) error
-	// ParkedSubject lists what is parked for one subject, ascending; ParkedAll for one partner.
-	ParkedSubject(partner, subject string) ([]Parked, error)
+	// ParkedSubject lists what is parked for one subject, ascending, at most limit; ParkedAll for one partner.
+	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
 	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
 	// nobody.

@@ -199,9 +199,9 @@ func (s books) Unpark(partner, subject string, at ledger.Position) error {
 	return err
 }
 
-func (s books) ParkedSubject(partner, subject string) ([]ledger.Parked, error) {
+func (s books) ParkedSubject(partner, subject string, limit int) ([]ledger.Parked, error) {
 	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry
-		WHERE partner = $1 AND subject = $2 ORDER BY life, seq`, partner, subject)
+		WHERE partner = $1 AND subject = $2 ORDER BY life, seq LIMIT $3`, partner, subject, orMost(limit))
 }
 
 func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {

@@ -285,7 +285,10 @@ func TestParkedEntries(t *testing.T) {
 			return nil
 		})
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Parked{a1, a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+			if diff := cmp.Diff([]ledger.Parked{a1}, must(tx.Ledger().ParkedSubject(them, "a", 1))); diff != "" {
+				t.Errorf("the first parked: %s", diff)
+			}
+			if diff := cmp.Diff([]ledger.Parked{a1, a2}, must(tx.Ledger().ParkedSubject(them, "a", 0))); diff != "" {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff([]ledger.Parked{a1, b, a2}, must(tx.Ledger().ParkedAll(them))); diff != "" {
@@ -295,7 +298,7 @@ func TestParkedEntries(t *testing.T) {
 		})
 		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", ledger.Position{Seq: 3}) })
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a", 0))); diff != "" {
 				t.Error(diff)
 			}
 			return nil
