@@ -93,6 +93,8 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	// What was accepted before the call failed begins now too.
+	defer d.handOver(v)
 	if err := d.open(ctx, v); err != nil {
 		return Reply{}, err
 	}
@@ -104,7 +106,6 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	if err := d.acceptSeen(ctx, v); err != nil {
 		return Reply{}, err
 	}
-	d.handOver(v)
 	reply, err := d.reply(ctx, v)
 	if err == nil {
 		d.Fail.Hit("resale.submit.before_reply")

@@ -58,7 +58,7 @@ type LedgerReader struct {
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
 	// start of a tail, so that one which never proves anything shows too; nil is nobody.
 	Tailed func(partner string)
-	// Parked is told of every entry that could not be applied; nil is nobody.
+	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
 	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
 	Skipped func(ledger.Parked)
@@ -236,8 +236,8 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	}
 }
 
-// apply applies an entry or parks its subject, and then nothing of it stays; it returns what parked the subject, and nothing for an
-// entry that queues behind that. It returns an error only where the whole
+// apply applies an entry or parks it, and then nothing of it stays. It returns the entry that parks its subject; those that queue behind
+// it are only written, and cost the same however many they are. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject, 1)
