@@ -153,11 +153,12 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 	if entries != nil {
 		r.Fail.Hit("retail.feed.after_commit")
 	}
-	for _, tell := range []func(ledger.Parked){r.Parked, c.page.Parked} {
-		for _, p := range parked {
-			if tell != nil {
-				tell(p)
-			}
+	for _, p := range parked {
+		if r.Parked != nil && !p.Behind {
+			r.Parked(p)
+		}
+		if c.page.Parked != nil {
+			c.page.Parked(p)
 		}
 	}
 	return nil
@@ -236,8 +237,8 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	}
 }
 
-// apply applies an entry or parks it, and then nothing of it stays. It returns the entry that parks its subject; those that queue behind
-// it are only written, and cost the same however many they are. It returns an error only where the whole
+// apply applies an entry or parks it, and then nothing of it stays; those that queue behind the one that parked their subject cost the same
+// however many they are. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject, 1)
@@ -245,8 +246,9 @@ func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
 		return nil, err
 	}
 	if len(waiting) > 0 {
-		_, err := r.park(tx, e, fmt.Sprintf("queues behind entry %s", waiting[0].Position()))
-		return nil, err
+		p, err := r.park(tx, e, fmt.Sprintf("queues behind entry %s", waiting[0].Position()))
+		p.Behind = true
+		return &p, err
 	}
 	err = tx.Savepoint(func() error { return r.dispatch(tx, e) })
 	if err == nil || again(err) {

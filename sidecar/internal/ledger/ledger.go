@@ -87,6 +87,8 @@ type Parked struct {
 	Seq     int64
 	Reason  string
 	At      time.Time
+	// Behind says, of one that was just parked, that it queues behind another of its subject; it is not kept.
+	Behind bool
 }
 
 // Position is the place of the entry that is parked.
