@@ -186,18 +186,18 @@ func isTime(s string) bool {
 // MaxItems bounds an order.
 const MaxItems = 50
 
-// Body is the body of an item's entries in both ledgers.
+// Body is the body of an item's entries in both ledgers; its members stand by name, as RFC 8785 has them, which saves the sorting.
 type Body struct {
-	Order          string `json:"order"`
-	DocumentSHA256 string `json:"document_sha256,omitempty"`
-	Agreement      string `json:"agreement,omitempty"`
-	Subscription   string `json:"subscription,omitempty"`
-	Action         Action `json:"action,omitempty"`
-	Intent         Intent `json:"intent,omitempty"`
-	Reason         string `json:"reason,omitempty"`
-	Message        string `json:"message,omitempty"`
 	// AccessSHA256 is the hex SHA-256 of the sealed access data, in order.completed of what has some.
-	AccessSHA256 string `json:"access_sha256,omitempty"`
+	AccessSHA256   string `json:"access_sha256,omitempty"`
+	Action         Action `json:"action,omitempty"`
+	Agreement      string `json:"agreement,omitempty"`
+	DocumentSHA256 string `json:"document_sha256,omitempty"`
+	Intent         Intent `json:"intent,omitempty"`
+	Message        string `json:"message,omitempty"`
+	Order          string `json:"order"`
+	Reason         string `json:"reason,omitempty"`
+	Subscription   string `json:"subscription,omitempty"`
 }
 
 // ParseBody reads the body of an entry about an order, as ledger.ReadBody does.
