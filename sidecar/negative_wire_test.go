@@ -36,6 +36,7 @@ import (
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -212,8 +213,11 @@ func (h *hand) document(typ string, payload any) map[string]any {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return map[string]any{"document": jws}
+	return map[string]any{"document": jws, "typ": typ}
 }
+
+// signedOrder is signed.Order where that name is taken.
+const signedOrder = signed.Order
 
 // submission is a call of Submit that carries what the member signed, with the checkpoint of a log that has not begun.
 func (h *hand) submission(to string, documents ...map[string]any) map[string]any {
@@ -222,7 +226,11 @@ func (h *hand) submission(to string, documents ...map[string]any) map[string]any
 	own := h.document(signed.Checkpoint, map[string]any{"iss": h.origin, "aud": to, "life": 0, "seq": 0, "hash": hex.EncodeToString(first[:]), "tick": 0})
 	var signed []map[string]any
 	for _, d := range documents {
-		signed = append(signed, map[string]any{"jws": d["document"]})
+		carried := map[string]any{"jws": d["document"]}
+		if d["typ"] == signedOrder {
+			carried["inputsSalt"] = make([]byte, order.MinSaltBytes)
+		}
+		signed = append(signed, carried)
 	}
 	return map[string]any{"documents": signed, "checkpoint": own["document"]}
 }
@@ -361,7 +369,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 			Type: signed.OrderV1, Issuer: rival.Origin, Audience: to, ID: "order-forged", PlacedAt: time.Now().UTC().Format(time.RFC3339),
 			AcceptBy: time.Now().Add(time.Hour).UTC().Format(time.RFC3339), Action: order.Add, Intent: order.Purchase,
 			Agreement: theirs.GetId(), AgreementSHA256: theirs.GetDigest(), Subscription: order.SubscriptionID("order-forged"), Customer: "cus-1",
-			Offering: "db", Revision: 1, Quantity: 1, Currency: "EUR",
+			Offering: "db", Revision: 1, OfferingSHA256: strings.Repeat("0", 64), Quantity: 1, InputsSHA256: strings.Repeat("0", 64), Currency: "EUR",
 		}
 		if change != nil {
 			change(&d)
@@ -520,10 +528,16 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 			message["checkpoint"] = owner.submission(to)["checkpoint"]
 			return other.call(to, submit, theirs.GetId(), submitting, message)
 		}, 401, "document_signature_invalid"},
-		{"a call without documents", func() heard { return other.submit(to, theirs.GetId(), submitting) }, 400, "invalid_field"},
+		{"a call without documents", func() heard { return other.submit(to, theirs.GetId(), submitting) }, 400, "documents_range"},
+		{"a document beyond its bound", func() heard {
+			return other.submit(to, theirs.GetId(), submitting, map[string]any{"document": strings.Repeat("x", exchange.MaxDocumentBytes+1)})
+		}, 200, "document_too_large"},
+		{"no document at all", func() heard {
+			return other.submit(to, theirs.GetId(), submitting, map[string]any{"document": ""})
+		}, 200, "document_type_unknown"},
 		{"a comparison over no nonce", func() heard {
 			return other.call(to, peerv1connect.ExchangeServiceCompareProcedure, "", []string{scope.LedgerRead}, map[string]any{})
-		}, 400, "invalid_field"},
+		}, 400, "nonce_range"},
 		{"an order with a forged checkpoint", func() heard {
 			message := other.submission(to, other.document(signed.Order, buy(nil)))
 			message["seenCheckpoint"] = "forged"

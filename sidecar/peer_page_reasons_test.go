@@ -190,6 +190,7 @@ var unheard = map[string]string{
 	"access_data_pending":    "a portal",
 	"agreement_ambiguous":    "our operator",
 	"agreement_not_offered":  "our operator",
+	"agreement_differs":      "our operator",
 	"changes_differ":         "our operator",
 	"changes_not_found":      "our operator",
 	"checkpoint_key":         "nobody: a member has a business key",

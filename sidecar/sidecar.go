@@ -46,6 +46,7 @@ type Sidecar struct {
 	listings  *listing.Service
 	indexer   *listing.Indexer
 	relations *agreement.Relations
+	offers    *listing.Memory
 	jobs      *job.Runner
 	feeds     *federation.Manager
 	platforms *platforms
@@ -142,16 +143,20 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	return group.Wait()
 }
 
-// forgetRelations drops what is remembered of partnerships as soon as one changes.
+// forgetRelations drops what is remembered of partnerships and listings as soon as one changes.
 func (s *Sidecar) forgetRelations(ctx context.Context) error {
-	wake, cancel := s.hot.Subscribe(unit.Partners)
-	defer cancel()
+	partners, partnersEnd := s.hot.Subscribe(unit.Partners)
+	defer partnersEnd()
+	listings, listingsEnd := s.hot.Subscribe(unit.Listings)
+	defer listingsEnd()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-wake:
+		case <-partners:
 			s.relations.Forget()
+		case <-listings:
+			s.offers.Forget()
 		}
 	}
 }

@@ -36,6 +36,13 @@ type document struct {
 func strictly[T any](payload []byte) error { var into T; return signed.Decode(payload, &into) }
 func openly[T any](payload []byte) error   { var into T; return signed.DecodeOpen(payload, &into) }
 
+func bodyOf(kind ledger.Kind, subject string) func(payload []byte) error {
+	return func(payload []byte) error {
+		_, err := ledger.ReadBody(ledger.Entry{Seq: 1, Kind: kind, Subject: subject, Body: payload})
+		return err
+	}
+}
+
 // documents are all kinds: by JWS type, and what is hashed or sealed in place of being signed by its name.
 func documents() map[string]document {
 	const (
@@ -76,10 +83,24 @@ func documents() map[string]document {
 		"access data": {subscription.AccessData{
 			Subscription: "sub-1", Fields: []subscription.AccessField{{Name: "n", Title: "t", Value: "v", Sensitive: true}},
 		}, strictly[subscription.AccessData], false},
-		"order entry body": {order.Body{
+		"body of a placed order": {order.Body{
 			Order: "order-0001", DocumentSHA256: digest, Agreement: "agr-1", Subscription: "sub-1", Action: order.Add, Intent: order.Purchase,
-			Reason: "r", Message: "m", AccessSHA256: digest,
-		}, func(payload []byte) error { _, err := order.ParseBody(ledger.Entry{Seq: 1, Body: payload}); return err }, false},
+		}, bodyOf(ledger.OrderPlaced, "sub-1"), false},
+		"body of a rejected order": {order.Body{
+			Order: "order-0001", DocumentSHA256: digest, Agreement: "agr-1", Subscription: "sub-1", Action: order.Add, Reason: "r", Message: "m",
+		}, bodyOf(ledger.OrderRejected, "sub-1"), false},
+		"body of a completed order": {order.Body{
+			Order: "order-0001", Subscription: "sub-1", Action: order.Add, AccessSHA256: digest,
+		}, bodyOf(ledger.OrderCompleted, "sub-1"), false},
+		"body of deleted access data": {
+			subscription.Body{Subscription: "sub-1", AccessSHA256: digest, DocumentSHA256: digest}, bodyOf(ledger.AccessDeleted, "sub-1"), false,
+		},
+		"body of an offered agreement": {
+			struct {
+				Agreement string `json:"agreement"`
+				Digest    string `json:"document_sha256"`
+			}{"agr-1", digest}, bodyOf(ledger.AgreementOffered, "agr-1"), false,
+		},
 		"offering": {catalog.Document{
 			ID: "db", Revision: 1, State: catalog.Orderable, Name: "DB", Summary: "s", Category: "c", Region: "r", Country: "SE", Currency: "EUR",
 			Prices: []price.Component{{ID: "p", Name: "P", Kind: price.OneOff, Amount: "1"}}, MaxQuantity: 2, Inputs: json.RawMessage(`{}`), Outputs: json.RawMessage(`{}`),

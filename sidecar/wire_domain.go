@@ -104,6 +104,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:   cfg.Now,
 	}
 	s.closers = append(s.closers, func() error { s.listings.Index.Close(); return nil })
+	s.offers = &listing.Memory{Service: s.listings}
 	s.indexer = &listing.Indexer{
 		Self:  cfg.Origin,
 		Work:  store.For[listing.Tx](st),
@@ -112,19 +113,20 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Log:   cfg.Logger,
 	}
 	d.retail = &retail.Service{
-		Self:      cfg.Origin,
-		Work:      store.For[retail.Tx](st),
-		Offers:    s.listings,
-		Schemas:   schemas,
-		Outbox:    s.outbox,
-		Book:      in.book,
-		Signer:    in.keys,
-		Pseudonym: pseudonyms(in.siteKey),
-		Away:      func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
-		Now:       cfg.Now,
-		Correlate: retail.Correlate(in.correlation),
-		Rand:      fillRandom,
-		Fail:      in.fail,
+		Self:       cfg.Origin,
+		Work:       store.For[retail.Tx](st),
+		Offers:     s.listings,
+		Remembered: s.offers,
+		Schemas:    schemas,
+		Outbox:     s.outbox,
+		Book:       in.book,
+		Signer:     in.keys,
+		Pseudonym:  pseudonyms(in.siteKey),
+		Away:       func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
+		Now:        cfg.Now,
+		Correlate:  retail.Correlate(in.correlation),
+		Rand:       fillRandom,
+		Fail:       in.fail,
 	}
 	d.resale = &resale.Service{
 		Self:    cfg.Origin,
@@ -231,25 +233,28 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		return err
 	}
 	order := func(tx federation.Tx, e ledger.Entry) error { return d.retail.Apply(tx, e) }
+	placed := func(tx federation.Tx, e ledger.Entry) error {
+		return resale.ApplyPlaced(e, func(agreementID string) error { return d.agreements.Sold(tx, e.Partner, agreementID) })
+	}
 	d.books = &federation.LedgerReader{
 		Self: cfg.Origin,
 		Work: store.For[federation.Tx](st),
 		Link: in.link,
 		Handlers: map[ledger.Kind]federation.Handler{
-			ledger.AgreementOffered:  federation.Nothing,
+			ledger.AgreementOffered:  func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyOffered(tx, e) },
 			ledger.AgreementReceived: func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyReceived(tx, e) },
-			ledger.AgreementAccepted: federation.Nothing,
+			ledger.AgreementAccepted: func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyAccepted(tx, e) },
 			ledger.AgreementActive:   func(tx federation.Tx, e ledger.Entry) error { return d.agreements.ApplyActive(tx, e) },
-			ledger.OrderPlaced:       federation.Nothing,
+			ledger.OrderPlaced:       placed,
 			ledger.OrderAccepted:     order,
 			ledger.OrderRejected:     order,
 			ledger.OrderHeld:         order,
 			ledger.OrderCompleted:    order,
 			ledger.OrderFailed:       order,
-			ledger.CancelPlaced:      federation.Nothing,
+			ledger.CancelPlaced:      placed,
 			ledger.OrderCancelled:    order,
 			ledger.CancelRefused:     order,
-			ledger.AccessConfirmed:   federation.Nothing,
+			ledger.AccessConfirmed:   func(tx federation.Tx, e ledger.Entry) error { return d.subscriptions.ApplyConfirmed(tx, e) },
 			ledger.AccessDeleted:     func(tx federation.Tx, e ledger.Entry) error { return d.subscriptions.ApplyDeleted(tx, e) },
 		},
 		Now:    cfg.Now,
@@ -299,19 +304,23 @@ func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	box.Work, box.Link, box.Reader, box.Book = store.For[federation.Tx](s.store), in.link, d.books, in.book
 	waits := func(tx federation.Tx, j job.Job, check bool) error { return d.retail.Waits(tx, j, check) }
 	box.Sources = map[string]exchange.Source{
-		agreement.JobOffer: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.agreements.OfferDocument(tx, j) }},
-		agreement.JobAccept: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+		agreement.JobOffer: {Command: ledger.Offer, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.agreements.OfferDocument(tx, j)
+		}},
+		agreement.JobAccept: {Command: ledger.Acceptance, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
 			return d.agreements.AcceptDocument(tx, j)
 		}},
 		retail.JobSubmit: {
+			Command:  ledger.OrderDoc,
 			Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.retail.OrderDocument(tx, j) },
 			Waits:    waits,
 		},
 		retail.JobCancel: {
+			Command:  ledger.CancelDoc,
 			Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return d.retail.CancelDocument(tx, j) },
 			Waits:    waits,
 		},
-		subscription.JobAccessConfirm: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+		subscription.JobAccessConfirm: {Command: ledger.Receipt, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
 			return d.subscriptions.ReceiptDocument(tx, j)
 		}},
 	}

@@ -6,7 +6,7 @@
 // A token request, in order; nothing is used up before the step that says so:
 //
 //	form     one value for each parameter, nothing in the query
-//	scope    at least one, all known; orders:* names an agreement
+//	scope    at least one, all known; what happens under an agreement names it
 //	proof    DPoP header, key, htm, htu, iat                                       (package dpop)
 //	client   client_id = https://origin/oauth2/client.json, read through the guard, cached
 //	assert   ES256, typ client-authentication+jwt, kid from the client's key set, iss = sub = client_id, aud = our issuer as

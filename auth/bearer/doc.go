@@ -6,7 +6,7 @@
 //	Authorization: DPoP <token>, exactly one
 //	token   ES256 by a published token key, typ at+jwt, iss, aud = our bare origin (one string), iat, exp, cnf.jkt
 //	proof   key = cnf.jkt, htm, htu, ath, iat                                      (package dpop)
-//	scope   procedure -> scope table, deny by default; orders:* names an agreement
+//	scope   procedure -> scope table, deny by default; what happens under an agreement names it
 //	revoked jti
 //	relation partnership and agreement as they are now, not as they were when the token was issued
 //	claim   the proof's jti into the replay cache

@@ -49,9 +49,6 @@ func (v *Verifier) writeError(w http.ResponseWriter, r *http.Request, err *refus
 		text = "internal error"
 	}
 	info := &typev1.ErrorInfo{Reason: err.Reason, Cause: text}
-	if err.Reason == dpop.ReasonClock {
-		info.ServerTimeMs = v.cfg.Now().UnixMilli()
-	}
 	body := connectError{Code: connectCode(err.Kind), Message: text, Details: []connectDetail{}}
 	if value, marshalErr := proto.Marshal(info); marshalErr == nil {
 		body.Details = append(body.Details, connectDetail{

@@ -27,5 +27,8 @@ func All() []string {
 	}
 }
 
-// NeedsAgreement reports whether a token with this scope must name an agreement.
-func NeedsAgreement(name string) bool { return strings.HasPrefix(name, "orders:") }
+// NeedsAgreement reports whether a token with this scope must name an agreement: what is done with it happens under one. A catalog and
+// the log that a member reads back are the partnership's.
+func NeedsAgreement(name string) bool {
+	return strings.HasPrefix(name, "orders:") || name == QuotesCreate || name == UsageRead || name == SettlementWrite
+}

@@ -71,7 +71,7 @@ func (d *demo) makePartners(ctx context.Context) error {
 		if err := d.until(ctx, time.Minute, "the offer of "+s.name+" arrives", d.offered(s)); err != nil {
 			return err
 		}
-		if _, err := d.alpenhost.run(ctx, d, "partner", "accept", s.origin); err != nil {
+		if _, err := d.alpenhost.run(ctx, d, "partner", "accept", s.origin, "--yes"); err != nil {
 			return err
 		}
 	}

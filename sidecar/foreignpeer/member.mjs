@@ -1,6 +1,6 @@
 // A member: its keys, what it publishes, what it reads of others (sections 2, 3 and 10), its partners.
 import { randomBytes } from 'node:crypto';
-import { forms, isOrigin, isThumbprint, kinds, readForm } from './forms.mjs';
+import { countries, forms, isOrigin, isThumbprint, kinds, readForm } from './forms.mjs';
 import { b64, keyOf, newKey, openDocument, signDocument, split } from './jws.mjs';
 import { Copy, Log, partnershipId } from './ledger.mjs';
 import { Feed, Shelf } from './catalog.mjs';
@@ -131,7 +131,8 @@ export function readMember(jws, keysBytes, origin, now) {
     const texts = (l) => Array.isArray(l) && l.every((x) => typeof x === 'string');
     const sealing = keys.sealing.find((k) => k.kid === d?.sealing_key);
     const ok = isObject(d) && d.iss === origin && Number.isInteger(d.iat) && Number.isInteger(d.exp) && d.iat <= now / 1000 + 300 && d.exp >= now / 1000 - 300
-      && texts(d.versions) && d.versions.includes('1') && visible(d.name) && [d.legal_name, d.country || undefined, d.registration_id, d.contact].every((x) => x === undefined || visible(x)) // W-9 refuses country "", but members that declare none send it
+      && texts(d.versions) && d.versions.includes('1') && visible(d.name) && [d.legal_name, d.registration_id, d.contact].every((x) => x === undefined || visible(x))
+      && (d.country === undefined || countries.has(d.country))
       && texts(d.roles) && d.business_key === key.kid && isThumbprint(d.next_key_digest) && d.next_key_digest !== key.kid && !keys.all.has(d.next_key_digest)
       && sealing && (sealing.alg ?? 'ECDH-ES+A256KW') === 'ECDH-ES+A256KW' && (sealing.use ?? 'enc') === 'enc' && sealing.kid !== key.kid
       && (d.documents === undefined || (texts(d.documents) && d.documents.length <= 64)) && isObject(d.limits);

@@ -312,7 +312,12 @@ func Connect(t testing.TB, reseller, supplier *Member, discountBP int32, currenc
 	}
 	agreements := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, reseller.OperatorURL, reseller.OperatorAuth())
 	Eventually(t, 20*time.Second, "the agreement is active on both sides", func() error {
-		res, err := agreements.AcceptAgreement(ctx, connect.NewRequest(&operatorv1.AcceptAgreementRequest{Supplier: supplier.Origin}))
+		res, err := agreements.AcceptAgreement(ctx, connect.NewRequest(&operatorv1.AcceptAgreementRequest{Supplier: supplier.Origin, DryRun: true}))
+		if err == nil {
+			res, err = agreements.AcceptAgreement(ctx, connect.NewRequest(&operatorv1.AcceptAgreementRequest{
+				Supplier: supplier.Origin, Digest: res.Msg.GetAgreement().GetDigest(),
+			}))
+		}
 		list, lerr := agreements.ListAgreements(ctx, connect.NewRequest(&operatorv1.ListAgreementsRequest{}))
 		if lerr != nil {
 			return lerr

@@ -45,6 +45,9 @@ func (c *agreementOfferCmd) Run(a *app) error {
 
 // describeEffects says what an agreement changes, and what it leaves unsold and why.
 func describeEffects(t *table, e *operatorv1.AgreementEffects, discount int32, currency string) {
+	if key := e.GetApprovesKey(); key != "" {
+		t.fact("Approves", "a member that waits for our word: compare its fingerprint over another channel: "+pinned(key))
+	}
 	t.fact("Sells", fmt.Sprintf("%d offerings in %s, once it is active", e.GetOfferings(), currency))
 	if before := e.GetReplaces(); before != nil {
 		t.fact("Instead of", fmt.Sprintf("agreement %s: new orders in %s are then at %s off, not %s", before.GetId(), currency,

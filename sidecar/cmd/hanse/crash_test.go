@@ -102,7 +102,7 @@ func newPairOn(t *testing.T, database func() string) *pair {
 	p.reseller.Must("partner", "add", p.supplier.Origin, "--as", "supplier", "--yes")
 	p.supplier.Must("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", "EUR")
 	sidecartest.Eventually(t, 20*time.Second, "the offer arrives and is accepted", func() error {
-		_, err := p.reseller.Run("partner", "accept", p.supplier.Origin)
+		_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 		return err
 	})
 	var added struct {
@@ -336,8 +336,10 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	for engine, database := range map[string]func(*testing.T) string{
-		"sqlite":   func(*testing.T) string { return "" },
-		"postgres": func(t *testing.T) string { return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t)) },
+		"sqlite": func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string {
+			return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t))
+		},
 	} {
 		t.Run(engine, func(t *testing.T) {
 			p := newPairOn(t, func() string { return database(t) })
@@ -467,7 +469,7 @@ func (p *pair) agrees() {
 	p.agreements++
 	p.supplier.Must("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", currencies[p.agreements-1])
 	sidecartest.Eventually(p.t, 30*time.Second, "the offer arrives, or somebody dies of it", func() error {
-		out, err := p.reseller.Run("partner", "accept", p.supplier.Origin)
+		out, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 		if err != nil && strings.Contains(out+err.Error(), "agreement_not_offered") {
 			return err
 		}
@@ -481,7 +483,7 @@ func (p *pair) haveAgreed() {
 	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
 		list := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, d.OperatorURL, sidecartest.Bearer(operatorToken(p.t, d)))
 		sidecartest.Eventually(p.t, time.Minute, "the agreements are active for "+d.Name, func() error {
-			_, accepting := p.reseller.Run("partner", "accept", p.supplier.Origin)
+			_, accepting := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 			res, err := list.ListAgreements(context.Background(), connect.NewRequest(&operatorv1.ListAgreementsRequest{}))
 			if err != nil {
 				return err

@@ -89,6 +89,10 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	switch m := m.(type) {
 	case *operatorv1.GetPartnerResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.RefusePartnerChangesResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.CancelOrderResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.AcceptPartnerChangesResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ListPartnersResponse:
@@ -359,6 +363,39 @@ func TestPartnerAcceptChanges_ShowsThemFirst(t *testing.T) {
 	}
 }
 
+func TestOrderCancel_SaysWhatEachItemMetAndHowToGoOn(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.CancelOrderResponse{Order: &operatorv1.Order{Id: "order-1", State: "assessingCancellation", Items: []*operatorv1.OrderItem{
+		{Partner: "https://b.example", State: "assessingCancellation", Message: "job order.cancel is parked"},
+	}}}
+	got := w.run("", "order", "cancel", "order-1")
+	for _, text := range []string{"hanse order show order-1", "job order.cancel is parked"} {
+		if got.code != exitOK || !strings.Contains(got.stdout, text) {
+			t.Errorf("no %q in %+v", text, got)
+		}
+	}
+}
+
+func TestPartnerAccept_SignsNothingThatWasNotShown(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.AcceptAgreementResponse{
+		Agreement: &operatorv1.Agreement{Id: "agr-1", Supplier: "https://b.example", WholesaleDiscountBp: 1250, Currency: "EUR", Digest: strings.Repeat("b", 64)},
+		Effects:   &operatorv1.AgreementEffects{ApprovesKey: member.GetBusinessKeyThumbprint()},
+	}
+	got := w.run("", "partner", "accept", "https://b.example")
+	if asked, ok := w.request.(*operatorv1.AcceptAgreementRequest); got.code != exitFailure || !ok || !asked.GetDryRun() {
+		t.Fatalf("without an answer: %+v after %v", got, w.request)
+	}
+	for _, text := range []string{"agr-1", "12.5%", strings.Repeat("b", 64), "waits for our word", member.GetBusinessKeyThumbprint(), "not_confirmed"} {
+		if !strings.Contains(got.stderr, text) {
+			t.Errorf("no %q in:\n%s", text, got.stderr)
+		}
+	}
+	if got := w.run("y\n", "partner", "accept", "https://b.example"); got.code != exitOK || w.request.(*operatorv1.AcceptAgreementRequest).GetDigest() != strings.Repeat("b", 64) {
+		t.Errorf("confirmed: %+v after %v", got, w.request)
+	}
+}
+
 func TestCommands_SendWhatTheirFlagsSay(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args   []string
@@ -371,9 +408,14 @@ func TestCommands_SendWhatTheirFlagsSay(t *testing.T) {
 			&operatorv1.OfferAgreementRequest{Reseller: "https://b.example", WholesaleDiscountBp: 1250, Currency: "EUR", Territory: []string{"DE", "AT"}},
 		},
 		"accept": {
-			[]string{"partner", "accept", "https://b.example"},
+			[]string{"partner", "accept", "https://b.example", "--digest", strings.Repeat("a", 64)},
 			&operatorv1.AcceptAgreementResponse{},
-			&operatorv1.AcceptAgreementRequest{Supplier: "https://b.example"},
+			&operatorv1.AcceptAgreementRequest{Supplier: "https://b.example", Digest: strings.Repeat("a", 64)},
+		},
+		"accept what was shown": {
+			[]string{"partner", "accept", "https://b.example", "--yes"},
+			&operatorv1.AcceptAgreementResponse{Agreement: &operatorv1.Agreement{Id: "agr-1", Digest: strings.Repeat("b", 64)}},
+			&operatorv1.AcceptAgreementRequest{Supplier: "https://b.example", AgreementId: "agr-1", Digest: strings.Repeat("b", 64)},
 		},
 		"accept changes": {
 			[]string{"partner", "accept-changes", "https://b.example", "--digest", strings.Repeat("a", 64)},

@@ -206,7 +206,7 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 		if list := reseller("agreement", "list"); !strings.Contains(list.stdout, "offered") {
 			t.Errorf("a dry run accepted something:\n%s", list.stdout)
 		}
-		p.reseller.Must("partner", "accept", p.supplier.Origin)
+		p.reseller.Must("partner", "accept", p.supplier.Origin, "--yes")
 		sidecartest.Eventually(t, 30*time.Second, "both currencies sell", func() error {
 			out := reseller("listing", "list").stdout
 			for _, text := range []string{"Notes S", "Notes USD", "2.45 USD"} {

@@ -145,9 +145,10 @@ func (c *orderCancelCmd) Run(a *app) error {
 	return a.show(res, func(t *table) {
 		t.fact("Order", res.GetOrder().GetId())
 		t.fact("State", res.GetOrder().GetState())
-		t.row("ITEM", "PARTNER", "STATE", "REASON")
+		t.fact("Next", "each supplier decides: hanse order show "+res.GetOrder().GetId())
+		t.row("ITEM", "PARTNER", "STATE", "REASON", "MESSAGE")
 		for i, it := range res.GetOrder().GetItems() {
-			t.row(number(int64(i+1)), it.GetPartner(), it.GetState(), it.GetReason())
+			t.row(number(int64(i+1)), it.GetPartner(), it.GetState(), it.GetReason(), it.GetMessage())
 		}
 	})
 }

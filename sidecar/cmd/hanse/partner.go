@@ -104,19 +104,32 @@ func roleNames(of []operatorv1.Role) string {
 type partnerAcceptCmd struct {
 	Origin    string `arg:"" help:"The supplier: https://sidecar.example."`
 	Agreement string `placeholder:"ID" help:"Which of several offered agreements."`
-	DryRun    bool   `help:"Show the agreement and what it would change; sign nothing."`
+	DryRun    bool   `xor:"confirm" help:"Show the agreement and what it would change; sign nothing."`
+	Yes       bool   `short:"y" xor:"confirm" help:"Sign it as it is shown."`
+	Digest    string `xor:"confirm" placeholder:"HEX" help:"The digest of the agreement as --dry-run gave it; another one is not signed."`
 }
 
 func (c *partnerAcceptCmd) Run(a *app) error {
-	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement,
-		&operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement, DryRun: c.DryRun})
+	ask := &operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: c.Agreement, Digest: c.Digest, DryRun: c.Digest == ""}
+	res, err := call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement, ask)
 	if err != nil {
 		return err
 	}
-	return a.show(res, func(t *table) {
+	describe := func(t *table) {
 		describeAgreement(t, res.GetAgreement())
 		describeEffects(t, res.GetEffects(), res.GetAgreement().GetWholesaleDiscountBp(), res.GetAgreement().GetCurrency())
-	})
+	}
+	if c.Digest != "" || c.DryRun {
+		return a.show(res, describe)
+	}
+	if err := a.agree(c.Yes, res, describe, "Compare the supplier's key over another channel. Sign this agreement?", "answer y, or give --digest HEX or --yes"); err != nil {
+		return err
+	}
+	ask = &operatorv1.AcceptAgreementRequest{Supplier: c.Origin, AgreementId: res.GetAgreement().GetId(), Digest: res.GetAgreement().GetDigest()}
+	if res, err = call(a, operatorv1connect.NewAgreementServiceClient, operatorv1connect.AgreementServiceClient.AcceptAgreement, ask); err != nil {
+		return err
+	}
+	return a.show(res, describe)
 }
 
 type partnerRefuseCmd struct {
@@ -166,6 +179,9 @@ type partnerRefuseChangesCmd struct {
 func (c *partnerRefuseChangesCmd) Run(a *app) error {
 	changes, err := changesOf(a, c.Origin)
 	if err != nil {
+		return err
+	}
+	if err := a.agree(true, changes, func(t *table) { describeChanges(t, changes) }, "", ""); err != nil {
 		return err
 	}
 	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.RefusePartnerChanges,

@@ -65,7 +65,7 @@ func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
 		return Agreement{}, time.Time{}, fault.New(fault.Invalid, "agreement_invalid", "%s", cause).At(field)
 	}
 	switch {
-	case len(d.ID) > 64 || !ledger.PlainText(d.ID):
+	case !ledger.IsID(d.ID):
 		return bad("id", "the agreement's id is missing or not plain text")
 	case d.Scope != scopeAll:
 		return bad("scope", "only agreements over all offerings are known")
@@ -78,8 +78,8 @@ func parse(payload []byte) (a Agreement, validFrom time.Time, err error) {
 	if field, _, cause := checkTerritory(d.Territory); cause != "" {
 		return bad(field, cause)
 	}
-	if validFrom, err = time.Parse(time.RFC3339, d.ValidFrom); err != nil {
-		return bad("valid_from", "the beginning is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z")
+	if validFrom, err = signed.ParseTime(d.ValidFrom); err != nil {
+		return bad("valid_from", "the beginning is not a date and time of RFC 3339 in UTC, like 2026-11-21T12:00:00Z")
 	}
 	return Agreement{
 		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: sha256.Sum256(payload),

@@ -3,6 +3,7 @@ package agreement_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,9 +157,18 @@ func (s *side) delivered(to string, terms agreement.Terms) agreement.Agreement {
 	return a
 }
 
+// agree accepts what is offered, as it is shown.
+func (s *side) agree(from, id string) (agreement.Agreement, error) {
+	a, err := s.service.Offered(s.t.Context(), from, id)
+	if err != nil {
+		return a, err
+	}
+	return s.service.Accept(s.t.Context(), from, id, hex.EncodeToString(a.Digest[:]))
+}
+
 func (s *side) accept(from, id string) agreement.Agreement {
 	s.t.Helper()
-	a, err := s.service.Accept(s.t.Context(), from, id)
+	a, err := s.agree(from, id)
 	if err != nil {
 		s.t.Fatal(err)
 	}

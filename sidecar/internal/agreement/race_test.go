@@ -24,7 +24,7 @@ func TestAllStepsOfAnAgreementMayHappenAtOnce(t *testing.T) {
 		var group errgroup.Group
 		for range 3 {
 			group.Go(func() error { _, err := b.receive(t.Context(), seller, a.SupplierJWS); return err })
-			group.Go(func() error { _, err := b.service.Accept(t.Context(), seller, a.ID); return err })
+			group.Go(func() error { _, err := b.agree(seller, a.ID); return err })
 			group.Go(func() error { _, err := s.receive(t.Context(), buyer, signature); return err })
 			group.Go(func() error {
 				return b.send(job.Job{Kind: agreement.JobAccept, Key: a.ID, Partner: seller})

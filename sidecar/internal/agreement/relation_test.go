@@ -59,3 +59,38 @@ func TestWhatChangesWhileARelationIsReadIsSeenByTheNextCall(t *testing.T) {
 		t.Errorf("read %d times more: nothing is kept", reads-before)
 	}
 }
+
+// TestAScopeIsGivenForTheAgreementThatItIsUnder: what happens under an agreement is given to a token that names it; the catalog, the
+// ledgers and the log that a member reads back are the partnership's.
+func TestAScopeIsGivenForTheAgreementThatItIsUnder(t *testing.T) {
+	t.Parallel()
+	us, them := markettest.NewMember(t, seller), markettest.NewMember(t, buyer)
+	us.Meet(them)
+	relations := &agreement.Relations{Self: seller, Now: us.Clock.Now, Work: store.For[agreement.Tx](us.Store)}
+	allowed := func(id string) []string {
+		t.Helper()
+		relations.Forget()
+		got, err := relations.Allowed(t.Context(), buyer, id, scope.All())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	of := []string{scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead}
+	if got := allowed(""); !slices.Equal(got, of) {
+		t.Errorf("before any agreement: %v, want %v", got, of)
+	}
+	markettest.Agree(us, them, "a", terms)
+	of = []string{scope.PeeringRequest, scope.AgreementSign, scope.CatalogRead, scope.LedgerRead, scope.ExportRead}
+	if got := allowed(""); !slices.Equal(got, of) {
+		t.Errorf("without an agreement in the token: %v, want %v", got, of)
+	}
+	if got := allowed("a"); !slices.Equal(got, scope.All()) {
+		t.Errorf("with it: %v", got)
+	}
+	for _, name := range scope.All() {
+		if under := !slices.Contains(of, name); scope.NeedsAgreement(name) != under {
+			t.Errorf("%s needs an agreement: %v", name, !under)
+		}
+	}
+}

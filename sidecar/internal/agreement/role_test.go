@@ -44,7 +44,7 @@ func TestOnlyASupplierSells(t *testing.T) {
 	}
 	b.is(seller)
 	before = b.books()
-	_, err = b.service.Accept(t.Context(), seller, a.ID)
+	_, err = b.agree(seller, a.ID)
 	role.check(t, err)
 	b.unchanged(t, before)
 }
@@ -62,7 +62,7 @@ func TestNothingIsSignedWithAnExpiredProposal(t *testing.T) {
 	nobody := refusal{fault.NotFound, "partner_not_found", ""}
 	_, err := b.receive(t.Context(), seller, sent.SupplierJWS)
 	nobody.check(t, err)
-	_, err = b.service.Accept(t.Context(), seller, waiting.ID)
+	_, err = b.agree(seller, waiting.ID)
 	nobody.check(t, err)
 	_, err = b.service.Offer(t.Context(), seller, terms)
 	nobody.check(t, err)
@@ -121,7 +121,7 @@ func TestALaterBeginningSaysWhenToComeBack(t *testing.T) {
 func TestClocksMayDifferALittle(t *testing.T) {
 	t.Parallel()
 	s, b, _ := newMarket(t)
-	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T14:04:59+02:00"})
+	payload := document(t, s.offer(buyer, terms).Payload, map[string]any{"valid_from": "2026-11-21T12:04:59Z"})
 	if state, err := b.receive(t.Context(), seller, s.sign(signed.Agreement, payload)); err != nil || state != agreement.Offered {
 		t.Errorf("it is %s, %v", state, err)
 	}

@@ -2,6 +2,7 @@ package agreement
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -139,9 +140,13 @@ func readsOrders(p member.Partner) error {
 	return nil
 }
 
-// Accept signs the offered bytes back; id "" takes the only agreement that the supplier has offered.
-func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, error) {
+// Accept signs the offered bytes back, which are those that our operator was shown: digest is the lower-case hex SHA-256 of them. id ""
+// takes the only agreement that the supplier has offered. fault.Conflict agreement_differs where the digest is of other bytes.
+func (s *Service) Accept(ctx context.Context, supplier, id, digest string) (Agreement, error) {
 	a, err := s.Offered(ctx, supplier, id)
+	if err == nil {
+		err = a.shown(digest)
+	}
 	if err != nil {
 		return Agreement{}, err
 	}
@@ -160,6 +165,9 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
+		if err := have.shown(digest); err != nil {
+			return err
+		}
 		if accepted = have; have.State == Agreed || have.State == Active {
 			return nil // another call was faster: it signed the same bytes
 		}
@@ -167,7 +175,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 		if err != nil {
 			return err
 		}
-		if err := s.approve(tx, supplier, maySupply, readsOrders); err != nil {
+		if err := s.approve(tx, supplier, maySupply, readsOrders, func(p member.Partner) error { return s.checkPins(have.Payload, p) }); err != nil {
 			return err
 		}
 		next.ResellerJWS, next.UpdatedAt = jws, s.Now()
@@ -184,6 +192,15 @@ func (s *Service) Accept(ctx context.Context, supplier, id string) (Agreement, e
 	}
 	send.Send()
 	return accepted, nil
+}
+
+// shown refuses a digest of other bytes than the agreement's.
+func (a Agreement) shown(digest string) error {
+	if hex.EncodeToString(a.Digest[:]) == digest {
+		return nil
+	}
+	return fault.New(fault.Conflict, "agreement_differs", "agreement %s is not the one that you saw", a.ID).At("digest").
+		Do("look at it again: hanse partner accept " + a.Supplier + " --agreement " + a.ID + " --dry-run")
 }
 
 // Offered finds what Accept would accept: the agreement of an id, or with id "" the only one that the supplier has offered.
@@ -305,5 +322,6 @@ func maySign(p member.Partner) error {
 	case member.Pending, member.Qualified, member.Active:
 		return nil
 	}
-	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State)
+	return fault.New(fault.Precondition, "partnership_state", "the partnership with %s is %s", p.Origin, p.State).
+		Do("hanse partner show " + p.Origin + " tells since when and why")
 }

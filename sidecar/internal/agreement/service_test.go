@@ -1,6 +1,7 @@
 package agreement_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,9 +53,9 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 			has{agreement.Offered, member.Qualified, []string{"agreement.received " + id}, nil},
 		},
 		{
-			"the buyer accepts", func() error { _, err := b.service.Accept(t.Context(), seller, ""); return err },
+			"the buyer accepts", func() error { _, err := b.agree(seller, ""); return err },
 			[]func() error{
-				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
+				func() error { _, err := b.agree(seller, id); return err },
 				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
 			},
 			has{agreement.Offered, member.Qualified, []string{"agreement.offered " + id}, nil},
@@ -64,7 +65,7 @@ func TestAnAgreementGoesFromOfferToBothSidesActive(t *testing.T) {
 			"the acceptance arrives", func() error { return b.work(agreement.JobAccept) },
 			[]func() error{
 				func() error { return s.submit(t.Context(), buyer, a.SupplierJWS) },
-				func() error { _, err := b.service.Accept(t.Context(), seller, id); return err },
+				func() error { _, err := b.agree(seller, id); return err },
 				func() error { return b.submit(t.Context(), seller, b.signature(id)) },
 				func() error { return b.hear(s, ledger.AgreementActive, id) },
 			},
@@ -354,7 +355,7 @@ func TestOnlyWhatWasOfferedCanBeAccepted(t *testing.T) {
 			o.delivered(buyer, terms)
 			b.delivered(seller, terms)
 			before := b.books()
-			_, err := b.service.Accept(t.Context(), c.from, c.id)
+			_, err := b.agree(c.from, c.id)
 			c.want.check(t, err)
 			b.unchanged(t, before)
 		})
@@ -379,7 +380,7 @@ func TestAnAcceptanceIsSignedOnce(t *testing.T) {
 	var group errgroup.Group
 	for range 16 {
 		group.Go(func() error {
-			_, err := b.service.Accept(t.Context(), seller, a.ID)
+			_, err := b.agree(seller, a.ID)
 			return err
 		})
 	}
@@ -394,6 +395,50 @@ func TestAnAcceptanceIsSignedOnce(t *testing.T) {
 	}
 }
 
+func TestNothingIsSignedThatWasNotShown(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	first, second := s.delivered(buyer, terms), s.delivered(buyer, terms)
+	for name, digest := range map[string]string{
+		"nothing was shown": "", "another agreement was": hex.EncodeToString(second.Digest[:]), "in capitals": strings.ToUpper(hex.EncodeToString(first.Digest[:])),
+	} {
+		before := b.books()
+		_, err := b.service.Accept(t.Context(), seller, first.ID, digest)
+		t.Log(name)
+		refusal{fault.Conflict, "agreement_differs", "digest"}.check(t, err)
+		b.unchanged(t, before)
+	}
+}
+
+// TestAnOfferUnderOldKeysIsNotAccepted: what was offered before a member was refused and came back with other keys pins who is nobody now.
+func TestAnOfferUnderOldKeysIsNotAccepted(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*side, *member.Partner){
+		"the supplier's key":      func(_ *side, p *member.Partner) { p.Thumbprint = strings.Repeat("A", 43) },
+		"the supplier's next key": func(_ *side, p *member.Partner) { p.NextKeyDigest = strings.Repeat("A", 43) },
+		"our own": func(b *side, _ *member.Partner) {
+			b.service.OwnKeys = func() (string, string) { return "other", "next" }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, b, _ := newMarket(t)
+			a := s.delivered(buyer, terms)
+			p := b.partnership(seller)
+			p.State = member.Pending
+			change(b, &p)
+			b.Do(func(tx *store.Tx) error { _, err := tx.Partners().Put(p); return err })
+			before := b.books()
+			_, err := b.agree(seller, a.ID)
+			refusal{fault.Precondition, "agreement_pins", ""}.check(t, err)
+			b.unchanged(t, before)
+			if got := b.partnership(seller).State; got != member.Pending {
+				t.Errorf("the supplier is %s", got)
+			}
+		})
+	}
+}
+
 func TestNothingIsAcceptedFromAPartnerThatIsOut(t *testing.T) {
 	t.Parallel()
 	for _, state := range []member.State{member.Refused, member.Suspended, member.Ended} {
@@ -403,7 +448,7 @@ func TestNothingIsAcceptedFromAPartnerThatIsOut(t *testing.T) {
 			a := s.delivered(buyer, terms)
 			b.become(seller, state)
 			before := b.books()
-			_, err := b.service.Accept(t.Context(), seller, a.ID)
+			_, err := b.agree(seller, a.ID)
 			refusal{fault.Precondition, "partnership_state", ""}.check(t, err)
 			b.unchanged(t, before)
 		})

@@ -38,12 +38,12 @@ func TestNothingIsSignedThatThePartnerCannotRead(t *testing.T) {
 	for _, missing := range []string{signed.OrderV1, signed.CancelV1, signed.AccessReceiptV1} {
 		b.announces(seller, slices.DeleteFunc(signed.Versions(), func(v string) bool { return v == missing })...)
 		before := b.books()
-		_, err := b.service.Accept(t.Context(), seller, offered.ID)
+		_, err := b.agree(seller, offered.ID)
 		unread.check(t, err)
 		b.unchanged(t, before)
 	}
 	b.announces(seller, signed.Versions()...)
-	if a, err := b.service.Accept(t.Context(), seller, offered.ID); err != nil || a.State != agreement.Agreed {
+	if a, err := b.agree(seller, offered.ID); err != nil || a.State != agreement.Agreed {
 		t.Errorf("with all versions it is %s, %v", a.State, err)
 	}
 }

@@ -75,7 +75,8 @@ type Foreign struct {
 	Listing  string
 	Revision int64
 	Document []byte
-	Digest   [32]byte
+	// Digest is that of the Revision's document; zero where a tombstone is all that was seen of the revision.
+	Digest [32]byte
 	// Tombstone marks an offering that is gone; Document is then the last one seen.
 	Tombstone bool
 	UpdatedAt time.Time

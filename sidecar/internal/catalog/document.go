@@ -38,7 +38,7 @@ func DecodeDocument(raw []byte) (doc Document, err error) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", "%s", err.Error())
 	}
 	var f *fault.Error
-	if errors.As(signed.Decode(raw, &doc), &f) {
+	if errors.As(signed.DecodeDeep(raw, &doc, lim.Depth), &f) {
 		return Document{}, fault.New(fault.Invalid, "document_invalid", "%s", f.Cause).At(f.Field)
 	}
 	return doc, nil

@@ -198,12 +198,15 @@ func (p *pageTx) item(it item) error {
 			p.applied.Removed++
 			p.count--
 		}
+		if it.Revision > old.Revision {
+			old.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
+		}
 		old.Tombstone, old.Revision = true, it.Revision
 		return p.put(old)
-	case known && !old.Tombstone && it.Revision == old.Revision:
-		if it.Digest != old.Digest {
-			refuse("revision_reused", "the same revision has another digest")
-		}
+	case known && it.Revision == old.Revision && it.Digest != old.Digest && old.Digest != [32]byte{}:
+		refuse("revision_reused", "the same revision has another digest")
+		return p.seen(old)
+	case known && it.Revision == old.Revision && !old.Tombstone:
 		return p.seen(old)
 	}
 	if !known || old.Tombstone {

@@ -487,6 +487,41 @@ func published(t testing.TB, docs ...map[string]any) catalog.Page {
 
 type fields = map[string]any
 
+// TestARevisionHasOneContentAlsoAfterATombstone: what was taken away comes back as it was, or as a later revision.
+func TestARevisionHasOneContentAlsoAfterATombstone(t *testing.T) {
+	t.Parallel()
+	gone := func(revision int64) catalog.Page {
+		return catalog.Page{Cursor: []byte("next"), Items: []catalog.Change{{OfferingID: "a", Revision: revision, Tombstone: true}}}
+	}
+	for name, tc := range map[string]struct {
+		tombstone catalog.Page
+		back      fields
+		refused   string
+		shown     string
+	}{
+		"the same":                         {gone(5), fields{"revision": 5}, "", "a@5"},
+		"other content":                    {gone(5), fields{"revision": 5, "name": "B"}, "revision_reused", ""},
+		"a later revision":                 {gone(5), fields{"revision": 6, "name": "B"}, "", "a@6"},
+		"the revision of the tombstone":    {gone(6), fields{"revision": 6, "name": "B"}, "", "a@6"},
+		"what was refused, in another way": {published(t, fields{"revision": 6, "currency": "XYZ"}), fields{"revision": 6}, "revision_reused", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMember(t)
+			m.take(t, nil, published(t, fields{"revision": 5}))
+			m.take(t, []byte("next"), tc.tombstone)
+			a := m.take(t, []byte("next"), published(t, tc.back))
+			reason := ""
+			if len(a.Refused) > 0 {
+				reason = a.Refused[0].Reason
+			}
+			if got := m.shown(t); reason != tc.refused || got != tc.shown {
+				t.Errorf("refused as %q, shown %q; want %q, %q", reason, got, tc.refused, tc.shown)
+			}
+		})
+	}
+}
+
 func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

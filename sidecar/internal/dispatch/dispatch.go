@@ -19,13 +19,14 @@ type Document struct {
 	// JWS is the document, Digest the hex SHA-256 of its payload, by which its decision is recognised.
 	JWS    string
 	Digest string
-	// Inputs and InputsSalt go with a purchase.
+	// Inputs and InputsSalt go with a purchase, and Escrow where the document names one.
 	Inputs     []byte
 	InputsSalt []byte
+	Escrow     []byte
 }
 
 // Size is how much it takes in memory and on the wire, about.
-func (d Document) Size() int { return len(d.JWS) + len(d.Inputs) + len(d.InputsSalt) }
+func (d Document) Size() int { return len(d.JWS) + len(d.Inputs) + len(d.InputsSalt) + len(d.Escrow) }
 
 // Parcel is a committed job with its document. Without one, as a job comes back from the store, the outbox reads it.
 type Parcel struct {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"encoding/hex"
 	"log/slog"
 	"time"
 
@@ -92,6 +93,8 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	// What was accepted before the call failed begins now too.
+	defer d.handOver(v)
 	if err := d.open(ctx, v); err != nil {
 		return Reply{}, err
 	}
@@ -103,7 +106,6 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	if err := d.acceptSeen(ctx, v); err != nil {
 		return Reply{}, err
 	}
-	d.handOver(v)
 	reply, err := d.reply(ctx, v)
 	if err == nil {
 		d.Fail.Hit("resale.submit.before_reply")
@@ -123,10 +125,35 @@ func (d *Desk) reply(ctx context.Context, v *visit) (r Reply, err error) {
 	if r.Seen, err = d.Book.SeenCheckpoint(ctx, v.call.Partner); err != nil {
 		return Reply{}, err
 	}
-	r.Page, err = d.Book.Tail(ctx, v.call.Partner, v.proof.Position(), maxPage)
+	if r.Page, err = d.page(ctx, v); err != nil {
+		return Reply{}, err
+	}
 	r.Outcomes = make([]Outcome, len(v.items))
 	for i, it := range v.items {
 		r.Outcomes[i] = d.outcome(v, it)
 	}
-	return r, err
+	return r, nil
+}
+
+// page is our ledger after what the partner has seen. While the books are forked it has no entries: which log is the one is what both
+// have to agree on.
+func (d *Desk) page(ctx context.Context, v *visit) (page ledger.Page, err error) {
+	books := v.books
+	if books == "" { // no document came as far as the facts
+		if err = d.Work.View(ctx, func(tx Tx) (err error) { books, err = tx.Ledger().Standing(v.call.Partner); return err }); err != nil {
+			return ledger.Page{}, err
+		}
+	}
+	if books != ledger.Forked {
+		return d.Book.Tail(ctx, v.call.Partner, v.proof.Position(), maxPage)
+	}
+	page.Last = v.proof.Position()
+	hash := ledger.Genesis(v.partner.PartnershipID)
+	if page.Last.Seq > 0 {
+		if _, err := hex.Decode(hash[:], []byte(v.proof.Hash)); err != nil {
+			return ledger.Page{}, err
+		}
+	}
+	page.Checkpoint, err = d.Book.Checkpoint(v.call.Partner, page.Last, hash)
+	return page, err
 }

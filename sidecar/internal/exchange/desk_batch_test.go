@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
@@ -17,6 +19,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 func (b *bench) jobs() (all []job.Job) {
@@ -303,6 +306,16 @@ func TestAForkFencesNewBusinessAlone(t *testing.T) {
 	if _, err := b.desk.Compare(t.Context(), buyer, make([]byte, 16)); err != nil {
 		t.Errorf("no comparison: %v", err)
 	}
+	// What is decided is told, and which log is the one is not: the answer has no entries, and ends where the partner's copy does.
+	long := b.submit(exchange.Document{JWS: "no document"})
+	for name, r := range map[string]exchange.Reply{"decisions": reply, "nothing": long} {
+		if len(r.Page.Entries) > 0 || r.Page.More || r.Page.Last != (ledger.Position{}) {
+			t.Errorf("an answer with %s has %d entries, more: %v, to %s", name, len(r.Page.Entries), r.Page.More, r.Page.Last)
+		}
+		if c, err := ledger.VerifyCheckpoint(r.Page.Checkpoint, self, buyer, b.Key()); err != nil || c.Position() != (ledger.Position{}) {
+			t.Errorf("an answer with %s ends at %+v, %v", name, c, err)
+		}
+	}
 }
 
 func TestAcceptedWorkIsHandedOverHeld(t *testing.T) {
@@ -481,5 +494,35 @@ func TestWhoMayPlaceWhat(t *testing.T) {
 				t.Errorf("undecided for %q", got)
 			}
 		})
+	}
+}
+
+// brokenWork fails the writes after the first good ones.
+type brokenWork struct {
+	unit.Work[exchange.Tx]
+	good int
+}
+
+func (w *brokenWork) Do(ctx context.Context, fn func(tx exchange.Tx) error) error {
+	if w.good--; w.good < 0 {
+		return fault.New(fault.Unavailable, "store_unavailable", "the database is away")
+	}
+	return w.Work.Do(ctx, fn)
+}
+
+// TestWhatWasAcceptedBeginsThoughTheCallFails: the store goes away between two waves, or before the answer.
+func TestWhatWasAcceptedBeginsThoughTheCallFails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var handed []job.Job
+	b.desk.Claim = func() (string, time.Time, bool) { return "here", b.Clock.Now().Add(time.Minute), true }
+	b.desk.Provision = func(jobs ...job.Job) { handed = append(handed, jobs...) }
+	b.desk.Work = &brokenWork{Work: b.desk.Work, good: 1}
+	_, err := b.desk.Submit(t.Context(), b.call(b.order(b.purchase("order-0001")), b.order(b.termination("end-0001", "order-0001"))))
+	if fault.ReasonOf(err) != "store_unavailable" {
+		t.Fatalf("the call ended with %v", err)
+	}
+	if all := b.jobs(); len(all) != 1 || len(handed) != 1 || handed[0].ID != all[0].ID {
+		t.Errorf("jobs %+v, handed over %+v", all, handed)
 	}
 }

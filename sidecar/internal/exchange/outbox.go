@@ -32,6 +32,8 @@ const (
 
 // Source is where the documents of one kind of job are kept.
 type Source struct {
+	// Command is what the documents are to the partner's ledger: only entries of kinds that decide it are decisions on them.
+	Command ledger.Command
 	// Document reads the document of a job; dispatch.ErrSettled where it need not be sent any more.
 	Document func(tx federation.Tx, j job.Job) (dispatch.Document, error)
 	// Waits is told, in the transaction that puts the job back, that the document was sent and is not decided. check says that

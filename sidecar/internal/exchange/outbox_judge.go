@@ -11,7 +11,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
 
@@ -30,8 +29,11 @@ type outcome struct {
 	waits bool
 }
 
-// judge says what becomes of each document, from what the partner said of it and from the partner's log as we have it up to a place.
-func (o *Outbox) judge(ctx context.Context, partner string, upTo ledger.Position, reply Answer, batch []*parcel) (over []outcome, err error) {
+// judge says what becomes of each document, from what the partner said of it and from the partner's log as we have it up to a place;
+// parked are the entries that came with the answer and were not applied.
+func (o *Outbox) judge(
+	ctx context.Context, partner string, upTo ledger.Position, reply Answer, parked map[ledger.Position]bool, batch []*parcel,
+) (over []outcome, err error) {
 	page := make(map[ledger.Position]ledger.Entry, len(reply.Page.Entries))
 	for _, raw := range reply.Page.Entries {
 		if e, err := ledger.Decode(raw); err == nil {
@@ -54,10 +56,12 @@ func (o *Outbox) judge(ctx context.Context, partner string, upTo ledger.Position
 				if e, err = o.entry(ctx, partner, said.At); err != nil {
 					return nil, err
 				}
-				// It was applied long ago and would have taken the job along.
+			}
+			if !here || parked[said.At] {
+				// Where it was applied, now or long ago, it took the job along.
 				decided = outcome{parcel: p, park: true, cause: fmt.Sprintf("decision_parked: entry %s of the partner's ledger decides the document and waits for an operator", said.At)}
 			}
-			if !decides(e, p) {
+			if !o.decides(e, p) {
 				decided = outcome{parcel: p, park: true, waits: true, cause: fmt.Sprintf("decision_mismatch: the partner names entry %s of its ledger, which decides another document", said.At)}
 			}
 			over = append(over, decided)
@@ -78,16 +82,18 @@ func (o *Outbox) entry(ctx context.Context, partner string, at ledger.Position) 
 	return e, err
 }
 
-// decides reports whether an entry is about the parcel's document. A cancel that was granted decides its order too.
-func decides(e ledger.Entry, p *parcel) bool {
-	var b struct {
-		Order    string `json:"order,omitempty"`
-		Document string `json:"document_sha256,omitempty"`
-	}
-	if len(e.Body) == 0 || signed.DecodeOpen(e.Body, &b) != nil {
+// decides reports whether an entry is the decision on the parcel's document: of a kind that decides such documents, and about this
+// one. A cancel that was granted decides its order too.
+func (o *Outbox) decides(e ledger.Entry, p *parcel) bool {
+	command := o.Sources[p.job.Kind].Command
+	if !e.Kind.Decides(command) {
 		return false
 	}
-	return b.Document == p.document.Digest || e.Kind == ledger.OrderCancelled && b.Order == p.job.Key
+	b, err := ledger.ReadBody(e)
+	if err != nil {
+		return false
+	}
+	return b.Document == p.document.Digest || e.Kind == ledger.OrderCancelled && command == ledger.OrderDoc && b.Order == p.job.Key
 }
 
 // reasonSubjectWaits is a partner's word for a document behind one of the same subject that it did not decide.

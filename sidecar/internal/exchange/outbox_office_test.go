@@ -125,14 +125,15 @@ func (o *office) start(owner string) {
 		},
 		Sources: map[string]exchange.Source{
 			retail.JobSubmit: {
+				Command:  ledger.OrderDoc,
 				Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return o.retail.OrderDocument(tx, j) },
 				Waits:    func(tx federation.Tx, j job.Job, check bool) error { return o.retail.Waits(tx, j, check) },
 			},
-			retail.JobCancel: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return o.retail.CancelDocument(tx, j) }},
+			retail.JobCancel: {Command: ledger.CancelDoc, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) { return o.retail.CancelDocument(tx, j) }},
 		},
 	}
 	for _, kind := range ledger.Kinds() {
-		o.box.Reader.Handlers[kind] = federation.Nothing
+		o.box.Reader.Handlers[kind] = func(federation.Tx, ledger.Entry) error { return nil }
 		if strings.HasPrefix(string(kind), "order.") || kind == ledger.CancelRefused {
 			o.box.Reader.Handlers[kind] = func(tx federation.Tx, e ledger.Entry) error { return o.retail.Apply(tx, e) }
 		}
@@ -186,7 +187,7 @@ func (o *office) Submit(ctx context.Context, partner string, s exchange.Submissi
 	}
 	in := exchange.Call{Partner: o.Origin, Agreement: s.Agreement, Scopes: s.Scopes, Seen: s.Seen, Checkpoint: s.Checkpoint}
 	for _, d := range s.Documents {
-		in.Documents = append(in.Documents, exchange.Document{JWS: d.JWS, Attachments: resale.Attachments{Inputs: d.Inputs, InputsSalt: d.InputsSalt}})
+		in.Documents = append(in.Documents, exchange.Document{JWS: d.JWS, Attachments: resale.Attachments{Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow}})
 	}
 	reply, err := o.suppliers[partner].desk.Submit(ctx, in)
 	if err != nil {

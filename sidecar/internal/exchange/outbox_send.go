@@ -131,6 +131,8 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 		return unusable(fault.New(fault.Invalid, "reply_malformed", "%s answers for %d documents of %d", partner, len(reply.Outcomes), len(batch)))
 	}
 	o.Fail.Hit("outbox.batch.before_apply")
+	parked := make(map[ledger.Position]bool)
+	reply.Page.Parked = func(p ledger.Parked) { parked[p.Position()] = true }
 	upTo, err := o.Reader.Read(ctx, from, after, reply.Page)
 	if err != nil {
 		if again(err) {
@@ -142,7 +144,7 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 	if reply.More {
 		o.Behind(partner)
 	}
-	over, err := o.judge(ctx, partner, upTo, reply, batch)
+	over, err := o.judge(ctx, partner, upTo, reply, parked, batch)
 	if err != nil {
 		return err
 	}

@@ -272,6 +272,76 @@ func TestADocumentThatAnotherEntryIsSaidToDecideIsParked(t *testing.T) {
 	})
 }
 
+// TestADecisionThatIsNoneOrCannotBeAppliedIsParkedAtOnce: the supplier says that a document is decided at an entry that it writes for
+// it. Nobody waits for a lease to end.
+func TestADecisionThatIsNoneOrCannotBeAppliedIsParkedAtOnce(t *testing.T) {
+	accepted := func(in map[string]any) ledger.Draft { return ledger.Draft{Kind: ledger.OrderAccepted, Body: in} }
+	for name, c := range map[string]struct {
+		writes func(in map[string]any) []ledger.Draft
+		want   string
+	}{
+		"an entry of the placing kind": {func(in map[string]any) []ledger.Draft {
+			in["intent"] = "purchase"
+			return []ledger.Draft{{Kind: ledger.OrderPlaced, Body: in}}
+		}, "decision_mismatch"},
+		"an entry that decides a cancel": {func(in map[string]any) []ledger.Draft {
+			delete(in, "agreement")
+			delete(in, "action")
+			in["reason"] = "too_late"
+			return []ledger.Draft{{Kind: ledger.CancelRefused, Body: in}}
+		}, "decision_mismatch"},
+		"a completion": {func(in map[string]any) []ledger.Draft {
+			delete(in, "agreement")
+			delete(in, "document_sha256")
+			return []ledger.Draft{{Kind: ledger.OrderCompleted, Body: in}}
+		}, "decision_mismatch"},
+		"a decision on another document": {func(in map[string]any) []ledger.Draft {
+			in["document_sha256"] = strings.Repeat("ab", 32)
+			return []ledger.Draft{accepted(in)}
+		}, "decision_mismatch"},
+		"a decision whose body is not of its kind": {func(in map[string]any) []ledger.Draft {
+			delete(in, "agreement")
+			return []ledger.Draft{accepted(in)}
+		}, "decision_mismatch"},
+		"a decision behind what contradicts it": {func(in map[string]any) []ledger.Draft {
+			return []ledger.Draft{{Kind: ledger.OrderHeld, Body: map[string]any{
+				"order": in["order"], "subscription": in["subscription"], "action": "add", "reason": "adapter_outcome_unknown",
+			}}, accepted(in)}
+		}, "decision_parked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				s := o.suppliers[firstOrigin]
+				o.script(func(sent call) (*exchange.Answer, error) {
+					const id = "corr-order-0001-0"
+					drafts := c.writes(map[string]any{
+						"order": id, "document_sha256": sent.Documents[0].Digest, "agreement": "agr-a", "subscription": order.SubscriptionID(id), "action": "add",
+					})
+					var last ledger.Position
+					s.Do(func(tx *store.Tx) error {
+						for i := range drafts {
+							drafts[i].Subject = order.SubscriptionID(id)
+						}
+						entries, err := s.Book.AppendAll(tx, o.Origin, drafts)
+						if err == nil {
+							last = entries[len(entries)-1].Position()
+						}
+						return err
+					})
+					page, err := s.Book.Tail(t.Context(), o.Origin, ledger.Position{}, 500)
+					return answer(page, exchange.Told{At: last}), err
+				})
+				o.place("first/a", "order-0001")
+				pass(0)
+				left := o.jobs()
+				if len(left) != 1 || left[0].State != job.Parked || !strings.Contains(left[0].LastError, c.want) {
+					t.Fatalf("left: %+v", left)
+				}
+			})
+		})
+	}
+}
+
 func TestOnlyOneDocumentIsTriedAtAPartnerThatIsAway(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })

@@ -52,6 +52,3 @@ func refused(err error) bool {
 
 // Handler applies a partner's entry within the transaction that stores it. It is idempotent.
 type Handler func(tx Tx, e ledger.Entry) error
-
-// Nothing is the handler of entries about the partner's own side, which change nothing here.
-func Nothing(Tx, ledger.Entry) error { return nil }

@@ -23,6 +23,8 @@ type LedgerPage struct {
 	News func()
 	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
 	Seen string
+	// Parked is told, after the commit, of each entry of the page that could not be applied now; nil is nobody.
+	Parked func(ledger.Parked)
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
@@ -56,7 +58,7 @@ type LedgerReader struct {
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
 	// start of a tail, so that one which never proves anything shows too; nil is nobody.
 	Tailed func(partner string)
-	// Parked is told of every entry that could not be applied; nil is nobody.
+	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
 	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
 	Skipped func(ledger.Parked)
@@ -151,9 +153,12 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 	if entries != nil {
 		r.Fail.Hit("retail.feed.after_commit")
 	}
-	if r.Parked != nil {
-		for _, p := range parked {
+	for _, p := range parked {
+		if r.Parked != nil && !p.Behind {
 			r.Parked(p)
+		}
+		if c.page.Parked != nil {
+			c.page.Parked(p)
 		}
 	}
 	return nil
@@ -180,6 +185,24 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 	})
 	if err != nil {
 		return nil, err
+	}
+	waiting, err := tx.Ledger().AnyParked(partner)
+	if err != nil {
+		return nil, err
+	}
+	if !waiting {
+		// Nearly always all of a page can be applied; only where something cannot is each entry looked at by itself.
+		err := tx.Savepoint(func() error {
+			for _, e := range entries {
+				if err := r.dispatch(tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil || again(err) {
+			return nil, err
+		}
 	}
 	for _, e := range entries {
 		p, err := r.apply(tx, e)
@@ -214,26 +237,24 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	}
 }
 
-// apply applies an entry or parks its subject, and then nothing of it stays. It returns an error only where the whole
+// apply applies an entry or parks it, and then nothing of it stays; those that queue behind the one that parked their subject cost the same
+// however many they are. It returns an error only where the whole
 // transaction may pass when it runs again; anything else, a damaged record of ours too, must not stop the other subjects.
 func (r *LedgerReader) apply(tx Tx, e ledger.Entry) (*ledger.Parked, error) {
-	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject)
+	waiting, err := tx.Ledger().ParkedSubject(e.Partner, e.Subject, 1)
 	if err != nil {
 		return nil, err
 	}
-	reason := ""
 	if len(waiting) > 0 {
-		reason = fmt.Sprintf("queues behind entry %s", waiting[0].Position())
-	} else if err := tx.Savepoint(func() error { return r.dispatch(tx, e) }); err != nil {
-		if again(err) {
-			return nil, err
-		}
-		reason = err.Error()
+		p, err := r.park(tx, e, fmt.Sprintf("queues behind entry %s", waiting[0].Position()))
+		p.Behind = true
+		return &p, err
 	}
-	if reason == "" {
-		return nil, nil
+	err = tx.Savepoint(func() error { return r.dispatch(tx, e) })
+	if err == nil || again(err) {
+		return nil, err
 	}
-	p, err := r.park(tx, e, reason)
+	p, err := r.park(tx, e, err.Error())
 	return &p, err
 }
 

@@ -104,7 +104,7 @@ func (a *applier) apply(tx federation.Tx, e ledger.Entry) error {
 func (a *applier) handlers() map[ledger.Kind]federation.Handler {
 	all := make(map[ledger.Kind]federation.Handler)
 	for _, kind := range ledger.Kinds() {
-		all[kind] = federation.Nothing
+		all[kind] = func(federation.Tx, ledger.Entry) error { return nil }
 	}
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld, ledger.OrderCompleted} {
 		all[kind] = a.apply
@@ -142,6 +142,8 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	t.Parallel()
 	s, r, a, reader, partner := setUp(t)
 	ctx := context.Background()
+	var told []int64
+	reader.Parked = func(p ledger.Parked) { told = append(told, p.Seq) }
 	a.refuse["order-1"] = fault.New(fault.NotFound, "order_not_found", "unknown here")
 	s.Append(reseller, ledger.OrderAccepted, "order-1")
 	s.Append(reseller, ledger.OrderAccepted, "order-2")
@@ -159,6 +161,9 @@ func TestAParkedSubjectNeverStopsTheOthers(t *testing.T) {
 	}
 	if want := []string{"order.accepted order-2", "order.completed order-2"}; !slices.Equal(a.applied, want) {
 		t.Fatalf("applied %v, want %v", a.applied, want)
+	}
+	if want := []int64{1, 3}; !slices.Equal(told, want) {
+		t.Errorf("told of the parked entries %v, want those that parked a subject, %v", told, want)
 	}
 	var parked, subjects []string
 	err := r.Store.View(ctx, func(tx *store.Tx) error {

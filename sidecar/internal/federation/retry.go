@@ -12,13 +12,13 @@ import (
 // Retry is an operator's way on for a parked subject: its entries are applied in their order, as many as a page has at most, up
 // to the first that still cannot be. Skip is the sequence number of the first of them, where the operator has it left aside for
 // good: it stays in the ledger as evidence and changes nothing here; 0 leaves none aside. It returns how many were applied and
-// what is still parked. fault.NotFound where nothing is, fault.Precondition where another entry than skip comes first.
+// what is still parked, of which it reads little more than a page. fault.NotFound where nothing is, fault.Precondition where another entry than skip comes first.
 func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error) {
 	var skipped *ledger.Parked
 	err = unit.Fresh(func() error {
 		return r.Work.Do(ctx, func(tx Tx) (err error) {
 			applied, skipped = 0, nil
-			parked, err := tx.Ledger().ParkedSubject(partner, subject)
+			parked, err := tx.Ledger().ParkedSubject(partner, subject, maxEntries+1)
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (r *LedgerReader) Retry(ctx context.Context, partner, subject string, skip 
 				}
 				applied++
 			}
-			left, err = tx.Ledger().ParkedSubject(partner, subject)
+			left, err = tx.Ledger().ParkedSubject(partner, subject, maxEntries+1)
 			return err
 		})
 	})

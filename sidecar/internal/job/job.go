@@ -42,6 +42,8 @@ type Sending struct {
 	Kind, Key, Partner string
 	// Subject is required.
 	Subject string
+	// First says that nothing was ever sent about the subject: it begins with this document.
+	First bool
 	// Overtakes sends it before those that were added earlier; they wait for it.
 	Overtakes bool
 }

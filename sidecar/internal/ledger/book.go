@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gowebpki/jcs"
 
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -113,10 +111,7 @@ func (d Draft) seal(partner string, place Position, at string, prev [32]byte) (E
 }
 
 func seal(partner string, w wireEntry) (Entry, error) {
-	if err := checkBody(w.Body); err != nil {
-		return Entry{}, err
-	}
-	body, err := jcs.Transform(w.Body)
+	body, err := canonicalBody(w.Body)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -135,11 +130,25 @@ func seal(partner string, w wireEntry) (Entry, error) {
 	return e, err
 }
 
-// plainText is what at, kind, subject and the hashes are made of, so that their RFC 8785 form is the text in quotes.
-var plainText = regexp.MustCompile(`^[A-Za-z0-9._:/+-]{1,128}$`)
+// PlainText reports whether a text has letters and digits of ASCII and . _ : / + - alone, 1 to 128 of them. at, kind and subject are
+// made of these, so that their RFC 8785 form is the text in quotes; ids that become subjects are checked when they come in.
+func PlainText(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte("._:/+-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
 
-// PlainText reports whether a text may be an entry's subject; ids that become subjects are checked when they come in.
-func PlainText(s string) bool { return plainText.MatchString(s) }
+// MaxID bounds the ids that documents and bodies of entries hold, those that are made of others too.
+const MaxID = 64
+
+// IsID reports whether a text may be an id in a document or in the body of an entry.
+func IsID(s string) bool { return len(s) <= MaxID && PlainText(s) }
 
 // canonical is the RFC 8785 form (members sorted by name); Body must be canonical already. Without Hash it leaves the
 // member out, which is the form that is hashed.
@@ -163,7 +172,7 @@ func (w wireEntry) hash() ([32]byte, error) {
 		return [32]byte{}, errors.New("prev is not a SHA-256 in lower-case hex")
 	}
 	for _, s := range []string{w.At, string(w.Kind), w.Subject} {
-		if !plainText.MatchString(s) {
+		if !PlainText(s) {
 			return [32]byte{}, fmt.Errorf("%q is not plain text", s)
 		}
 	}
@@ -171,7 +180,7 @@ func (w wireEntry) hash() ([32]byte, error) {
 }
 
 func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {
-	at, err := time.Parse(time.RFC3339Nano, w.At)
+	at, err := signed.ParseTime(w.At)
 	if err != nil || w.Life < 0 || w.Seq < 1 {
 		return Entry{}, errors.Join(err, fmt.Errorf("life %d, seq %d", w.Life, w.Seq))
 	}

@@ -31,20 +31,13 @@ func Decode(raw []byte) (Entry, error) {
 	if len(raw) > MaxEntryBytes {
 		return Entry{}, malformed.Because(fmt.Errorf("%d bytes", len(raw)))
 	}
-	var w wireEntry
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&w); err != nil {
-		return Entry{}, malformed.Because(err)
+	w, plain := scanPlain(raw)
+	if !plain {
+		var err error
+		if w, err = readAny(raw); err != nil {
+			return Entry{}, malformed.Because(err)
+		}
 	}
-	if err := checkBody(w.Body); err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	body, err := jcs.Transform(w.Body)
-	if err != nil {
-		return Entry{}, malformed.Because(err)
-	}
-	w.Body = body
 	want, err := w.hash()
 	if err != nil {
 		return Entry{}, malformed.Because(err)
@@ -61,6 +54,28 @@ func Decode(raw []byte) (Entry, error) {
 		return Entry{}, malformed.Because(err)
 	}
 	return e, nil
+}
+
+// readAny reads the members of an entry, and the RFC 8785 form of its body.
+func readAny(raw []byte) (w wireEntry, err error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&w); err != nil {
+		return wireEntry{}, err
+	}
+	w.Body, err = canonicalBody(w.Body)
+	return w, err
+}
+
+// canonicalBody is the RFC 8785 form of a body.
+func canonicalBody(body []byte) ([]byte, error) {
+	if isPlainObject(body) {
+		return body, nil
+	}
+	if err := checkBody(body); err != nil {
+		return nil, err
+	}
+	return jcs.Transform(body)
 }
 
 // checkBody refuses what is no object of I-JSON.

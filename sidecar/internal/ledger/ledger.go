@@ -87,6 +87,8 @@ type Parked struct {
 	Seq     int64
 	Reason  string
 	At      time.Time
+	// Behind says, of one that was just parked, that it queues behind another of its subject; it is not kept.
+	Behind bool
 }
 
 // Position is the place of the entry that is parked.
@@ -124,8 +126,10 @@ type Store interface {
 	Park(Parked) error
 	// Unpark forgets one.
 	Unpark(partner, subject string, at Position) error
-	// ParkedSubject lists what is parked for one subject, ascending; ParkedAll for one partner.
-	ParkedSubject(partner, subject string) ([]Parked, error)
+	// AnyParked reports whether anything of the partner is parked.
+	AnyParked(partner string) (bool, error)
+	// ParkedSubject lists the first of what is parked for one subject, ascending; ParkedAll all for one partner.
+	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
 	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
 	// nobody.

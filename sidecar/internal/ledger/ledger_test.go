@@ -110,7 +110,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(sealed(f, 1, Genesis("p"), "order-1", `{"a":1}`).Bytes)
 	f.Add(sealed(f, 2, Genesis("p"), "order-1", `{"n":[1.5,-0.25,{"ü":null}],"t":true}`).Bytes)
 	f.Add([]byte(`{"at":"2026-11-21T12:00:00Z","body":{},"hash":"","kind":"k","life":0,"prev":"","seq":1,"subject":"s"}`))
+	f.Add(sealed(f, 3, Genesis("p"), "order-1", orderBody).Bytes)
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		readsAlike(t, raw)
 		e, err := Decode(raw)
 		if err == nil && !bytes.Equal(e.Bytes, raw) {
 			t.Fatalf("accepted bytes were changed: %q", raw)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -64,7 +65,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 	}
 	reader := &federation.LedgerReader{
 		Self: p.Origin, Work: store.For[federation.Tx](p.Store), Now: p.Clock.Now,
-		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: federation.Nothing},
+		Handlers: map[ledger.Kind]federation.Handler{ledger.OrderAccepted: func(federation.Tx, ledger.Entry) error { return nil }},
 	}
 	partner := member.Partner{Origin: from.Origin, BusinessKey: from.Key()}
 	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}); err != nil {
@@ -308,5 +309,32 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 				t.Errorf("remembered %s %q", head.Seen, head.SeenCheckpoint)
 			}
 		})
+	}
+}
+
+// TestAnyTimeThatIsReadIsKept: the clock of who writes an entry may be anything, and is not what verify looks for.
+func TestAnyTimeThatIsReadIsKept(t *testing.T) {
+	t.Parallel()
+	writer, reader := newParty(t, them), newParty(t, us)
+	for _, at := range []string{"1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000001Z", "2261-12-31T23:59:59.999999999Z", "2026-11-21T12:00:00.5Z"} {
+		now, err := time.Parse(time.RFC3339Nano, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writer.Book.Now = func() time.Time { return now }
+		writer.append(us, "order-"+at[:4])
+	}
+	reader.read(t, writer)
+	for _, p := range []*party{writer, reader} {
+		other := map[string]*party{us: writer, them: reader}[p.Origin]
+		reports, err := p.Book.VerifyPartner(t.Context(), other.Origin, other.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range reports {
+			if len(v.Problems) > 0 {
+				t.Errorf("%s at %s: %v", v.Direction, p.Origin, v.Problems)
+			}
+		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 )
 
 // Effects is what an agreement changes once it is active, and what it leaves unsold.
@@ -19,6 +21,8 @@ type Effects struct {
 	Replaces *agreement.Agreement
 	// Unsold is what is not sold with it either, by currency. What is sold before stays sold: each currency has its own deal.
 	Unsold []Unsold
+	// ApprovesKey is the thumbprint of the other's business key where signing is our word for a member that waits for it; else "".
+	ApprovesKey string
 }
 
 // Unsold are offerings in one currency that are not sold, and why.
@@ -50,7 +54,11 @@ func (d *Desk) OfferEffects(ctx context.Context, reseller, currency string) (e E
 			}
 		}
 		pair, err := tx.Agreements().Between(d.Self, reseller)
+		if err != nil {
+			return err
+		}
 		e = effects(priced, agreement.DealsOf(pair), currency, reseller)
+		e.ApprovesKey, err = approves(tx, reseller)
 		return err
 	})
 	return e, err
@@ -65,10 +73,26 @@ func (d *Desk) AcceptEffects(ctx context.Context, supplier, currency string) (e 
 			return err
 		}
 		pair, err := tx.Agreements().Between(supplier, d.Self)
+		if err != nil {
+			return err
+		}
 		e = effects(priced, agreement.DealsOf(pair), currency, supplier)
+		e.ApprovesKey, err = approves(tx, supplier)
 		return err
 	})
 	return e, err
+}
+
+// approves is the key of a member that waits for our word.
+func approves(tx Tx, origin string) (string, error) {
+	p, err := tx.Partners().Get(origin)
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
+	}
+	if err != nil || p.State != member.Pending {
+		return "", err
+	}
+	return p.Thumbprint, nil
 }
 
 // known goes through what a supplier published for us and has for sale.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -75,6 +76,27 @@ func TestAnOperatorSeesWhatAnAgreementChangesBeforeItDoes(t *testing.T) {
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s:\n%s", c.name, d)
+		}
+	}
+}
+
+// TestAnOperatorReadsWhomASignatureApproves: signing is the word for a member that waits, so its key is shown before.
+func TestAnOperatorReadsWhomASignatureApproves(t *testing.T) {
+	t.Parallel()
+	m, desk := newDesk(t)
+	m.Do(func(tx *store.Tx) error {
+		for origin, state := range map[string]member.State{one: member.Pending, other: member.Active} {
+			if _, err := tx.Partners().Put(member.Partner{Origin: origin, PartnershipID: "pair " + origin, State: state, Thumbprint: "key of " + origin}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for origin, want := range map[string]string{one: "key of " + one, other: "", "https://stranger.localhost:4": ""} {
+		for side, effects := range map[string]func(with, currency string) (operator.Effects, error){"offer": offers(t, desk), "accept": accepts(t, desk)} {
+			if e, err := effects(origin, "EUR"); err != nil || e.ApprovesKey != want {
+				t.Errorf("%s, %s: approves %q, %v", side, origin, e.ApprovesKey, err)
+			}
 		}
 	}
 }

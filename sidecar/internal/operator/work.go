@@ -31,7 +31,7 @@ func (o *Order) explain(tx Tx) error {
 // troubles are the jobs of an item that failed last, in words.
 func (it Item) troubles(tx Tx, side Side) ([]string, error) {
 	work := map[string]string{
-		retail.JobSubmit: it.CorrelationID, subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID,
+		retail.JobSubmit: it.CorrelationID, retail.JobCancel: it.CorrelationID, subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID,
 	}
 	if side == Resale {
 		work = map[string]string{resale.JobProvision: it.CorrelationID}

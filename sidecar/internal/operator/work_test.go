@@ -27,7 +27,9 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 	}
 	m.Do(func(tx *store.Tx) error {
 		o := retail.Order{Portal: "shop", ID: "order-1", Items: []retail.Item{
-			{Item: item("1"), CorrelationID: "corr-1", Partner: supplier}, {Item: item("2"), CorrelationID: "corr-2", Partner: supplier},
+			{Item: item("1"), CorrelationID: "corr-1", Partner: supplier},
+			{Item: item("2"), CorrelationID: "corr-2", Partner: supplier},
+			{Item: item("3"), CorrelationID: "corr-3", Partner: supplier},
 		}}
 		if _, err := tx.RetailOrders().Put(o); err != nil {
 			return err
@@ -55,6 +57,7 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 		})
 	}
 	fails(subscription.JobAccessFetch, "sub-1", "access_data_gone: deleted", true)
+	fails(retail.JobCancel, "corr-3", "decision_mismatch: another document", true)
 	fails(resale.JobProvision, "corr-9", "the platform is down", false)
 	m.Do(func(tx *store.Tx) error { return tx.Jobs().At(retail.JobSubmit, "corr-2", supplier, m.Clock.Now()) })
 
@@ -71,6 +74,9 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 	}
 	if got := ours.Items[0].Message; !strings.HasPrefix(got, "job access.fetch is parked: access_data_gone: deleted; ") || !strings.Contains(got, "hanse job retry ") {
 		t.Errorf("the item says %q", got)
+	}
+	if got := ours.Items[2].Message; !strings.HasPrefix(got, "job order.cancel is parked: decision_mismatch") || !strings.Contains(got, "hanse job retry ") {
+		t.Errorf("the item whose cancel is parked says %q", got)
 	}
 	if ours.Items[1].Message != "" || ours.Message != "" {
 		t.Errorf("what goes on says %q, the order of two says %q", ours.Items[1].Message, ours.Message)

@@ -32,11 +32,11 @@ func ParseCancel(payload []byte) (c Cancel, err error) {
 		field string
 		good  bool
 	}{
-		{"jti", isDocumentID(c.ID)},
+		{"jti", c.ID == CancelID(c.Order)},
 		{"placed_at", isTime(c.PlacedAt)},
-		{"agreement", c.Agreement != "" && len(c.Agreement) <= 64},
-		{"subscription", len(c.Subscription) <= 80 && ledger.PlainText(c.Subscription)},
-		{"order", isDocumentID(c.Order)},
+		{"agreement", ledger.IsID(c.Agreement)},
+		{"subscription", ledger.IsID(c.Subscription)},
+		{"order", IsID(c.Order)},
 		{"order_sha256", signed.IsDigest(c.OrderSHA256)},
 	} {
 		if !m.good {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -45,6 +46,12 @@ type Document struct {
 // MaxInputsBytes bounds the inputs of one order.
 const MaxInputsBytes = 64 << 10
 
+// Bounds of the salt beside the inputs, in bytes.
+const (
+	MinSaltBytes = 16
+	MaxSaltBytes = 64
+)
+
 // InputsDigest is the hex SHA-256 of salt and inputs.
 func InputsDigest(salt, inputs []byte) string {
 	h := sha256.New()
@@ -55,6 +62,18 @@ func InputsDigest(salt, inputs []byte) string {
 
 // SubscriptionID is the id of the subscription that an order makes, the same on both sides.
 func SubscriptionID(correlationID string) string { return "sub-" + correlationID }
+
+// CancelID is the id of the one cancel that an order may have.
+func CancelID(order string) string { return "cnl-" + order }
+
+// Bounds of an order's id. An id that is made of it has four characters more, and travels wherever an id does.
+const (
+	MinID = 8
+	MaxID = ledger.MaxID - 4
+)
+
+// IsID reports whether a text may be an order's id.
+func IsID(s string) bool { return len(s) >= MinID && len(s) <= MaxID && ledger.PlainText(s) }
 
 // SetPrice writes what the item owes.
 func (d *Document) SetPrice(line price.Line, currency string) {
@@ -98,66 +117,94 @@ func ParseDocument(payload []byte) (d Document, acceptBy time.Time, err error) {
 	bad := func(field string) (Document, time.Time, error) {
 		return d, time.Time{}, fault.New(fault.Invalid, "order_document_invalid", "the order document's %s is missing or out of bounds", field).At(field)
 	}
-	acceptBy, err = time.Parse(time.RFC3339, d.AcceptBy)
+	acceptBy, err = signed.ParseTime(d.AcceptBy)
 	switch {
-	case !isDocumentID(d.ID):
+	case !IsID(d.ID):
 		return bad("jti")
 	case !isTime(d.PlacedAt):
 		return bad("placed_at")
 	case err != nil:
 		return bad("accept_by")
-	case d.Agreement == "" || len(d.Agreement) > 64:
+	case !ledger.IsID(d.Agreement):
 		return bad("agreement")
-	case len(d.Subscription) > 80 || !ledger.PlainText(d.Subscription):
+	case !ledger.IsID(d.Subscription):
 		return bad("subscription")
-	case len(d.Customer) > 128:
+	case !signed.IsDigest(d.AgreementSHA256):
+		return bad("agreement_sha256")
+	case d.Customer == "" || utf8.RuneCountInString(d.Customer) > maxCustomer:
 		return bad("customer")
-	case d.EscrowSHA256 != "" && !signed.IsDigest(d.EscrowSHA256):
-		return bad("escrow_sha256")
 	}
 	row, taken := RowOf(d.Action, d.Intent)
 	if !taken {
 		return d, acceptBy, fault.New(fault.Invalid, "order_action_unknown", "action %q with intent %q is not taken here", d.Action, d.Intent).At("action")
 	}
-	if row.Action == Add {
-		if len(d.Offering) > 64 || !ledger.PlainText(d.Offering) || d.Revision < 1 || d.Quantity < 1 || d.Quantity > price.MaxQuantity {
-			return bad("offering, revision or quantity")
-		}
-		if d.Subscription != SubscriptionID(d.ID) {
-			return bad("subscription")
+	if row.Action == Add && d.Subscription != SubscriptionID(d.ID) {
+		return bad("subscription")
+	}
+	for _, m := range d.purchased() {
+		switch {
+		case row.Action == Add && !m.good:
+			return bad(m.field)
+		case row.Action != Add && m.there:
+			return d, acceptBy, fault.New(fault.Invalid, "order_document_invalid", "%s belongs to a purchase alone", m.field).At(m.field)
 		}
 	}
 	return d, acceptBy, nil
 }
 
-// isDocumentID reports whether s can be the jti of a document.
-func isDocumentID(s string) bool { return len(s) >= 8 && len(s) <= 64 && ledger.PlainText(s) }
+// maxCustomer bounds the pseudonym of a customer, in characters.
+const maxCustomer = 128
+
+// purchased are the members that a purchase has and nothing else: whether each is there, and whether a purchase may have it so.
+func (d *Document) purchased() []struct {
+	field       string
+	there, good bool
+} {
+	_, unknown := money.MinorDigits(d.Currency)
+	return []struct {
+		field       string
+		there, good bool
+	}{
+		{"offering", d.Offering != "", ledger.IsID(d.Offering)},
+		{"revision", d.Revision != 0, d.Revision >= 1},
+		{"offering_sha256", d.OfferingSHA256 != "", signed.IsDigest(d.OfferingSHA256)},
+		{"quantity", d.Quantity != 0, d.Quantity >= 1 && d.Quantity <= price.MaxQuantity},
+		{"inputs_sha256", d.InputsSHA256 != "", signed.IsDigest(d.InputsSHA256)},
+		{"escrow_sha256", d.EscrowSHA256 != "", d.EscrowSHA256 == "" || signed.IsDigest(d.EscrowSHA256)},
+		{"one_off_minor", d.OneOffMinor != nil, d.OneOffMinor == nil || *d.OneOffMinor >= 0},
+		{"recurring_minor", d.RecurringMinor != nil, d.RecurringMinor == nil || *d.RecurringMinor >= 0},
+		{"period", d.Period != "", true}, // assessed with the price
+		{"currency", d.Currency != "", unknown == nil},
+	}
+}
 
 func isTime(s string) bool {
-	_, err := time.Parse(time.RFC3339, s)
+	_, err := signed.ParseTime(s)
 	return err == nil
 }
 
 // MaxItems bounds an order.
 const MaxItems = 50
 
-// Body is the body of an item's entries in both ledgers.
+// Body is the body of an item's entries in both ledgers; its members stand by name, as RFC 8785 has them, which saves the sorting.
 type Body struct {
-	Order          string `json:"order"`
-	DocumentSHA256 string `json:"document_sha256,omitempty"`
-	Agreement      string `json:"agreement,omitempty"`
-	Subscription   string `json:"subscription,omitempty"`
-	Action         Action `json:"action,omitempty"`
-	Intent         Intent `json:"intent,omitempty"`
-	Reason         string `json:"reason,omitempty"`
-	Message        string `json:"message,omitempty"`
 	// AccessSHA256 is the hex SHA-256 of the sealed access data, in order.completed of what has some.
-	AccessSHA256 string `json:"access_sha256,omitempty"`
+	AccessSHA256   string `json:"access_sha256,omitempty"`
+	Action         Action `json:"action,omitempty"`
+	Agreement      string `json:"agreement,omitempty"`
+	DocumentSHA256 string `json:"document_sha256,omitempty"`
+	Intent         Intent `json:"intent,omitempty"`
+	Message        string `json:"message,omitempty"`
+	Order          string `json:"order"`
+	Reason         string `json:"reason,omitempty"`
+	Subscription   string `json:"subscription,omitempty"`
 }
 
-// ParseBody reads the body of an entry; a member that no kind here has is refused, so that the subject is parked. fault.Invalid with reason ledger_body_malformed.
+// ParseBody reads the body of an entry about an order, as ledger.ReadBody does.
 func ParseBody(e ledger.Entry) (Body, error) {
-	var b Body
-	err := signed.DecodeBody(e.Seq, e.Body, &b)
-	return b, err
+	t, err := ledger.ReadBody(e)
+	return Body{
+		Order: t.Order, DocumentSHA256: t.Document, Agreement: t.Agreement, Subscription: t.Subscription, Action: Action(t.Action), Intent: Intent(t.Intent),
+		Reason: t.Reason, Message: t.Message, AccessSHA256: t.Access,
+	}, err
 }

@@ -18,7 +18,7 @@ import (
 func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Answer, err error) {
 	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint}
 	for _, d := range s.Documents {
-		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt})
+		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow})
 	}
 	err = l.call(ctx, partner, func(ctx context.Context) error {
 		c := peerv1connect.NewExchangeServiceClient(l.http(partner, s.Agreement, s.Scopes...), partner, options...)

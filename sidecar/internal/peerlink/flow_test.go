@@ -193,7 +193,7 @@ func market(t testing.TB, handler *flooder) (s *markettest.Member, l *Link, book
 	l = &Link{Transports: direct{rewrite{server}}, Book: nothing{}, Status: &Status{}, Now: r.Clock.Now}
 	books = &federation.LedgerReader{Self: reseller, Work: store.For[federation.Tx](r.Store), Link: l, Now: r.Clock.Now, Handlers: map[ledger.Kind]federation.Handler{}}
 	for _, kind := range ledger.Kinds() {
-		books.Handlers[kind] = federation.Nothing
+		books.Handlers[kind] = func(federation.Tx, ledger.Entry) error { return nil }
 	}
 	goods = &federation.CatalogReader{
 		Self: reseller, Work: store.For[federation.Tx](r.Store), Link: l,

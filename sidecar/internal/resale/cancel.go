@@ -14,9 +14,6 @@ import (
 // reasonTooLate refuses a cancel of what was begun, or has ended.
 const reasonTooLate = "too_late"
 
-// cancelID is the id of the one cancel that an order may have.
-func cancelID(order string) string { return "cnl-" + order }
-
 // Cancelling is a cancel that can be trusted.
 type Cancelling struct {
 	order.Cancel
@@ -39,9 +36,6 @@ func (s *Service) OpenCancel(partner string, payload []byte) (*Cancelling, error
 	}
 	if d.Issuer != partner || d.Audience != s.Self {
 		return nil, fault.New(fault.Denied, "document_parties", "the cancel is between other parties")
-	}
-	if d.ID != cancelID(d.Order) {
-		return nil, fault.New(fault.Invalid, "cancel_document_invalid", "the cancel of order %s has the id %s", d.Order, cancelID(d.Order)).At("jti")
 	}
 	sum := sha256.Sum256(payload)
 	return &Cancelling{Cancel: d, Partner: partner, Digest: sum[:]}, nil

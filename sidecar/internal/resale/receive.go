@@ -44,6 +44,10 @@ func (s *Service) Open(partner, jws string, payload []byte, a Attachments) (*Rec
 	switch {
 	case d.Issuer != partner || d.Audience != s.Self:
 		return nil, fault.New(fault.Denied, "document_parties", "the order is between other parties")
+	case d.Action != order.Add && len(a.Inputs)+len(a.InputsSalt)+len(a.Escrow) > 0:
+		return nil, fault.New(fault.Invalid, "attachment_unexpected", "something lies beside an order that is no purchase").At("inputs")
+	case d.Action == order.Add && (len(a.InputsSalt) < order.MinSaltBytes || len(a.InputsSalt) > order.MaxSaltBytes):
+		return nil, fault.New(fault.Invalid, "inputs_salt_range", "the salt of the inputs has %d to %d bytes", order.MinSaltBytes, order.MaxSaltBytes).At("inputs_salt")
 	case len(a.Inputs) > order.MaxInputsBytes:
 		return nil, fault.New(fault.Invalid, "inputs_too_large", "inputs take at most %d bytes", order.MaxInputsBytes).At("inputs")
 	case len(a.Escrow) > MaxEscrowBytes:

@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 // decision is what an entry of a supplier's ledger does to an item.
@@ -17,6 +18,19 @@ type decision struct {
 	decides func(Item) (job string, digest []byte)
 	// taken: it is believed only about an item whose acceptance was applied before.
 	taken bool
+	// reasons: it may say why; of the others nothing is taken.
+	reasons bool
+}
+
+// reason is why an entry does what it does: a supplier's word where the entry is one that has a reason.
+func (d decision) reason(kind ledger.Kind, b order.Body) string {
+	switch {
+	case kind == ledger.CancelRefused:
+		return reasonTooLate
+	case d.reasons:
+		return cleanReason(b.Reason)
+	}
+	return ""
 }
 
 func theOrder(it Item) (string, []byte)  { return JobSubmit, it.PayloadDigest }
@@ -25,10 +39,10 @@ func theCancel(it Item) (string, []byte) { return JobCancel, it.CancelDigest }
 // decisions are the entries of a supplier's ledger about our items. A refused cancel moves an item to where it was.
 var decisions = map[ledger.Kind]decision{
 	ledger.OrderAccepted:  {to: order.InProgress, decides: theOrder},
-	ledger.OrderRejected:  {to: order.Rejected, decides: theOrder},
-	ledger.OrderHeld:      {to: order.HeldIndeterminate, taken: true},
+	ledger.OrderRejected:  {to: order.Rejected, decides: theOrder, reasons: true},
+	ledger.OrderHeld:      {to: order.HeldIndeterminate, taken: true, reasons: true},
 	ledger.OrderCompleted: {to: order.Completed, taken: true},
-	ledger.OrderFailed:    {to: order.Failed, taken: true},
+	ledger.OrderFailed:    {to: order.Failed, taken: true, reasons: true},
 	ledger.OrderCancelled: {to: order.Cancelled, decides: theCancel},
 	ledger.CancelRefused:  {decides: theCancel, taken: true},
 }
@@ -60,10 +74,13 @@ func (s *Service) Apply(tx Tx, e ledger.Entry) error {
 		return err
 	}
 	repeated, err := d.repeats(it, e.Kind)
-	if repeated || err != nil {
+	if err != nil {
 		return err
 	}
-	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, cleanReason(b.Reason), order.Source(e)); err != nil {
+	if repeated {
+		return saidBefore(tx, it, e.Kind, b)
+	}
+	if o, err = o.hear(i, s.Now().UTC(), e.Kind, d, d.reason(e.Kind, b), order.Source(e)); err != nil {
 		return err
 	}
 	if err := s.follow(tx, o.Items[i], b); err != nil {
@@ -107,13 +124,31 @@ func (s *Service) sent(tx Tx, it Item, kind ledger.Kind) error {
 
 // repeats reports whether the item has heard an entry already, or what speaks against it.
 func (d decision) repeats(it Item, kind ledger.Kind) (repeated bool, err error) {
+	contradicts := func() (bool, error) {
+		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, kind)
+	}
+	waiting := it.State == order.AssessingCancel
 	switch {
+	case kind == ledger.CancelRefused && it.State == order.Cancelled:
+		return contradicts()
 	case kind == ledger.CancelRefused:
-		return it.State != order.AssessingCancel, nil
-	case it.State == d.to, d.to == order.InProgress && kind == ledger.OrderAccepted && it.taken():
+		return !waiting, nil
+	case it.State == d.to, kind == ledger.OrderAccepted && it.taken(), kind == ledger.OrderHeld && waiting && len(it.before()) > 1:
 		return true, nil
-	case it.State.Ended(), d.to == order.Rejected && it.taken():
-		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, d.to)
+	case it.State.Ended(), d.to == order.Rejected && it.taken(), kind == ledger.OrderCancelled && !waiting: // its cancel was refused
+		return contradicts()
 	}
 	return false, nil
+}
+
+// saidBefore refuses a completion with other access data than the first named: nobody could tell which are meant.
+func saidBefore(tx Tx, it Item, kind ledger.Kind, b order.Body) error {
+	if kind != ledger.OrderCompleted || it.Course().Done != subscription.Active {
+		return nil
+	}
+	sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
+	if err == nil && string(sub.AccessDigest) != b.AccessSHA256 {
+		err = fault.New(fault.Precondition, "order_contradiction", "order %s was completed with other access data before", b.Order)
+	}
+	return err
 }

@@ -81,7 +81,7 @@ func newCounter(t *testing.T) *counter {
 				return err
 			}
 			*into, err = tx.Agreements().Put(agreement.Agreement{
-				ID: "agr " + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
+				ID: "agr-" + origin, Supplier: origin, Reseller: buyer, State: agreement.Active, Payload: []byte(origin),
 				Terms: agreement.Terms{WholesaleDiscountBP: 1000, Currency: "EUR"},
 			})
 			if err != nil {
@@ -134,7 +134,7 @@ func (c *counter) apply(kind ledger.Kind, body string) error {
 }
 
 // hear applies an entry of a supplier's ledger about one item. Its body says what all entries about the item say, where the test does
-// not say otherwise: null takes a member out.
+// not say otherwise, as far as its kind has them: null takes a member out.
 func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
 	c.t.Helper()
 	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
@@ -146,12 +146,25 @@ func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string
 		b := map[string]any{"order": correlationID, "subscription": it.SubscriptionID, "action": it.Action}
 		switch kind {
 		case ledger.OrderAccepted, ledger.OrderRejected:
-			b["document_sha256"] = hex.EncodeToString(it.PayloadDigest)
+			b["document_sha256"], b["agreement"] = hex.EncodeToString(it.PayloadDigest), it.AgreementID
 		case ledger.OrderCancelled, ledger.CancelRefused:
-			b["document_sha256"] = hex.EncodeToString(it.CancelDigest)
+			b["document_sha256"], b["action"] = hex.EncodeToString(it.CancelDigest), nil
+			if len(it.CancelDigest) == 0 {
+				b["document_sha256"] = strings.Repeat("cd", 32) // of a cancel that nobody sent
+			}
+		}
+		switch kind {
+		case ledger.OrderRejected, ledger.OrderHeld, ledger.OrderFailed, ledger.CancelRefused:
+			b["reason"] = "a_reason"
 		}
 		if err := json.Unmarshal([]byte(body), &b); err != nil {
 			return err
+		}
+		if kind != ledger.OrderCompleted {
+			delete(b, "access_sha256")
+		}
+		if kind == ledger.OrderAccepted || kind == ledger.OrderCompleted || kind == ledger.OrderCancelled {
+			delete(b, "reason")
 		}
 		maps.DeleteFunc(b, func(_ string, v any) bool { return v == nil })
 		raw, err := json.Marshal(b)
@@ -230,10 +243,10 @@ func TestAnEntryIsBelievedAboutOurOwnDocumentAlone(t *testing.T) {
 		reason string
 	}{
 		"accepts another document":         {nil, ledger.OrderAccepted, `{"document_sha256":"` + another + `"}`, "document_mismatch"},
-		"accepts no document":              {nil, ledger.OrderAccepted, `{"document_sha256":null}`, "document_mismatch"},
+		"accepts no document":              {nil, ledger.OrderAccepted, `{"document_sha256":null}`, "ledger_body_malformed"},
 		"rejects another document":         {nil, ledger.OrderRejected, `{"document_sha256":"` + another + `"}`, "document_mismatch"},
 		"grants a cancel that nobody sent": {[]ledger.Kind{ledger.OrderAccepted}, ledger.OrderCancelled, `{}`, "document_mismatch"},
-		"refuses one that nobody sent":     {[]ledger.Kind{ledger.OrderAccepted}, ledger.CancelRefused, `{"document_sha256":""}`, "document_mismatch"},
+		"refuses one that nobody sent":     {[]ledger.Kind{ledger.OrderAccepted}, ledger.CancelRefused, `{}`, "document_mismatch"},
 		"completes what it never accepted": {nil, ledger.OrderCompleted, `{}`, "order_not_accepted"},
 		"holds what it never accepted":     {nil, ledger.OrderHeld, `{}`, "order_not_accepted"},
 		"fails what it never accepted":     {nil, ledger.OrderFailed, `{}`, "order_not_accepted"},
@@ -329,6 +342,81 @@ func TestASupplierThatContradictsItselfIsSeen(t *testing.T) {
 			}
 			if got := shop.order().Telling().PublicReason(); got != "" && got != "order_refused" {
 				t.Errorf("the customer's portal is told %q", got)
+			}
+		})
+	}
+}
+
+// TestAReasonIsTakenOfWhatHasOne: a supplier cannot make a customer believe that nothing is charged for what goes on.
+func TestAReasonIsTakenOfWhatHasOne(t *testing.T) {
+	t.Parallel()
+	accepted := ledger.OrderAccepted
+	for name, c := range map[string]struct {
+		cancel bool
+		before []ledger.Kind
+		kind   ledger.Kind
+		want   string
+	}{
+		"held":             {false, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+		"failed":           {false, []ledger.Kind{accepted}, ledger.OrderFailed, "provisioning_quota"},
+		"rejected":         {false, nil, ledger.OrderRejected, "provisioning_quota"},
+		"too late":         {true, []ledger.Kind{accepted}, ledger.CancelRefused, "too_late"},
+		"held and waiting": {true, []ledger.Kind{accepted}, ledger.OrderHeld, "order_check"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, kind := range c.before {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.cancel {
+				shop.cancel()
+			}
+			if err := shop.apply(c.kind, `{"reason":"provisioning_quota"}`); err != nil {
+				t.Fatal(err)
+			}
+			o := shop.order()
+			if it := o.Telling(); it.PublicReason() != c.want || !it.State.Ended() && strings.Contains(it.Message, "charged") {
+				t.Errorf("the customer of what is %s reads %q: %q", it.State, it.PublicReason(), it.Message)
+			}
+			for _, e := range o.PublicTimeline() {
+				if !e.State.Ended() && (strings.Contains(e.Message, "charged") || e.Reason == "provisioning_quota") {
+					t.Errorf("the timeline says %q of %s: %q", e.Reason, e.State, e.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestACompletionNamesItsAccessDataOnce: a second one with others is no repetition.
+func TestACompletionNamesItsAccessDataOnce(t *testing.T) {
+	t.Parallel()
+	one, another := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	for name, c := range map[string]struct {
+		first, second string
+		reason        string
+	}{
+		"the same":  {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + one + `"}`, ""},
+		"none":      {`{}`, `{}`, ""},
+		"others":    {`{"access_sha256":"` + one + `"}`, `{"access_sha256":"` + another + `"}`, "order_contradiction"},
+		"then none": {`{"access_sha256":"` + one + `"}`, `{}`, "order_contradiction"},
+		"some only": {`{}`, `{"access_sha256":"` + one + `"}`, "order_contradiction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			for _, told := range []struct {
+				kind ledger.Kind
+				body string
+			}{{ledger.OrderAccepted, `{}`}, {ledger.OrderCompleted, c.first}} {
+				if err := shop.apply(told.kind, told.body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := shop.apply(ledger.OrderCompleted, c.second); fault.ReasonOf(err) != c.reason {
+				t.Errorf("error is %v, want %q", err, c.reason)
 			}
 		})
 	}

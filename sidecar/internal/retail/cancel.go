@@ -82,7 +82,8 @@ func (o Order) cancelling() bool {
 // cancelled signs a cancel for every item that can have one; the others stay empty.
 func (s *Service) cancelled(o Order) ([]Item, error) {
 	if o.State().Ended() {
-		return nil, fault.New(fault.Precondition, "order_ended", "order %s is %s", o.ID, o.State())
+		return nil, fault.New(fault.Precondition, "order_ended", "order %s is %s", o.ID, o.State()).
+			Do("end the subscription of what was completed")
 	}
 	signedOff := make([]Item, len(o.Items))
 	found := false
@@ -92,7 +93,7 @@ func (s *Service) cancelled(o Order) ([]Item, error) {
 		}
 		found = true
 		payload, err := json.Marshal(order.Cancel{
-			Type: signed.CancelV1, Issuer: s.Self, Audience: it.Partner, ID: "cnl-" + it.CorrelationID,
+			Type: signed.CancelV1, Issuer: s.Self, Audience: it.Partner, ID: order.CancelID(it.CorrelationID),
 			PlacedAt: s.Now().UTC().Format(time.RFC3339), Agreement: it.AgreementID, Subscription: it.SubscriptionID,
 			Order: it.CorrelationID, OrderSHA256: hex.EncodeToString(it.PayloadDigest),
 		})

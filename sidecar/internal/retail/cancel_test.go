@@ -2,6 +2,10 @@ package retail_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -43,8 +47,8 @@ func TestTheStoryOfACancel(t *testing.T) {
 		"too late, held on the way":           {[]ledger.Kind{accepted}, []ledger.Kind{held, ledger.CancelRefused}, order.HeldIndeterminate, "too_late", subscription.PendingActive},
 		"too late, completed on the way":      {[]ledger.Kind{accepted}, []ledger.Kind{completed, ledger.CancelRefused}, order.Completed, "", subscription.Active},
 		"too late, then completed":            {[]ledger.Kind{accepted}, []ledger.Kind{ledger.CancelRefused, completed}, order.Completed, "", subscription.Active},
-		"failed on the way":                   {[]ledger.Kind{accepted}, []ledger.Kind{failed, ledger.CancelRefused}, order.Failed, "", subscription.Aborted},
-		"rejected on the way":                 {nil, []ledger.Kind{rejected, ledger.CancelRefused}, order.Rejected, "", subscription.Aborted},
+		"failed on the way":                   {[]ledger.Kind{accepted}, []ledger.Kind{failed, ledger.CancelRefused}, order.Failed, "order_refused", subscription.Aborted},
+		"rejected on the way":                 {nil, []ledger.Kind{rejected, ledger.CancelRefused}, order.Rejected, "order_refused", subscription.Aborted},
 		"cancelled, and told twice":           {nil, []ledger.Kind{ledger.OrderCancelled, ledger.OrderCancelled}, order.Cancelled, "", subscription.Aborted},
 		"too late, and told twice":            {[]ledger.Kind{accepted}, []ledger.Kind{ledger.CancelRefused, ledger.CancelRefused}, order.InProgress, "too_late", subscription.PendingActive},
 	} {
@@ -92,6 +96,60 @@ func TestASupplierCannotTakeACancelBack(t *testing.T) {
 		if err := shop.apply(kind, `{}`); fault.ReasonOf(err) != "order_contradiction" {
 			t.Errorf("%s of what was cancelled: %v", kind, err)
 		}
+	}
+}
+
+func TestACancelIsDecidedOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		hears  []ledger.Kind
+		second ledger.Kind
+	}{
+		"refused, then granted":                  {[]ledger.Kind{ledger.CancelRefused}, ledger.OrderCancelled},
+		"refused while it is held, then granted": {[]ledger.Kind{ledger.OrderHeld, ledger.CancelRefused}, ledger.OrderCancelled},
+		"granted, then refused":                  {[]ledger.Kind{ledger.OrderCancelled}, ledger.CancelRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newOrder(t)
+			if err := shop.apply(ledger.OrderAccepted, `{}`); err != nil {
+				t.Fatal(err)
+			}
+			shop.cancel()
+			for _, kind := range c.hears {
+				if err := shop.apply(kind, `{}`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := shop.order()
+			if err := shop.apply(c.second, `{}`); fault.ReasonOf(err) != "order_contradiction" {
+				t.Errorf("error is %v", err)
+			}
+			if after := shop.order(); after.Version != before.Version {
+				t.Errorf("the order went from %s to %s", before.State(), after.State())
+			}
+		})
+	}
+}
+
+// TestWhatIsToldAgainWhileACancelIsOnItsWayIsNotKeptAgain: a supplier cannot make the record of an order grow.
+func TestWhatIsToldAgainWhileACancelIsOnItsWayIsNotKeptAgain(t *testing.T) {
+	t.Parallel()
+	shop := newOrder(t)
+	shop.cancel()
+	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld} {
+		if err := shop.apply(kind, `{}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := shop.order()
+	for _, kind := range []ledger.Kind{ledger.OrderHeld, ledger.OrderAccepted, ledger.OrderHeld} {
+		if err := shop.apply(kind, `{}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := shop.order(); after.Version != before.Version || len(after.Items[0].Events) != len(before.Items[0].Events) {
+		t.Errorf("%d events became %d", len(before.Items[0].Events), len(after.Items[0].Events))
 	}
 }
 
@@ -173,6 +231,11 @@ func TestCorrelationIdsAreDerived(t *testing.T) {
 		if len(order.SubscriptionID(id)) > 64 || len(id) < 8 || !ledger.PlainText(id) {
 			t.Errorf("%s: %q is no id", name, id)
 		}
+	}
+	mac := hmac.New(sha256.New, []byte("key one"))
+	mac.Write([]byte("\x06portal\x04shop\x07order-1\x00"))
+	if want := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil))); one("shop", "order-1", 0) != want {
+		t.Errorf("the id is %s, want that of the key's use in portals alone, %s", one("shop", "order-1", 0), want)
 	}
 	if one("shop", "order-1", 0) != retail.Correlate([]byte("key one"))("shop", "order-1", 0) {
 		t.Error("the same item has another id")

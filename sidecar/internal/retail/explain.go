@@ -1,6 +1,9 @@
 package retail
 
-import "github.com/hanse-market/hanse/sidecar/internal/text"
+import (
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
+)
 
 // explanations is what a customer reads for an item's reason. A supplier's own text never reaches a customer.
 var explanations = map[string]string{
@@ -16,30 +19,65 @@ var explanations = map[string]string{
 	"provisioning_quota":         "There is no capacity for this service at the moment. Nothing is charged.",
 	"provisioning_permanent":     "The service could not be provided. Nothing is charged.",
 	"provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
-	"too_late":                   "The order could not be cancelled any more, because work on it had begun. It goes on.",
+	reasonNotEnded:               "The service could not be ended and goes on as before.",
+	reasonTooLate:                "The order could not be cancelled any more, because work on it had begun. It goes on.",
 	reasonCheck:                  "The order needs a check by hand. It goes on when that is done.",
 	reasonUnreachable:            "The order waits for the platform to become reachable and goes on by itself.",
 }
 
-// explain is our own text for a supplier's reason.
-func explain(reason string) string {
-	if ours, known := explanations[reason]; known {
-		return ours
+// goesOn are the reasons of an item that goes on; the others are of one that ended badly.
+var goesOn = map[string]bool{"adapter_outcome_unknown": true, reasonTooLate: true, reasonCheck: true, reasonUnreachable: true}
+
+// told is what a customer hears of a reason: one of our own codes, and our own text. What became of the item decides what may be said
+// of it, whatever a supplier wrote: that nothing is charged is said of no order that goes on, and of no service that does.
+func told(reason string, intent order.Intent, state order.State) (code, explained string) {
+	text, known := explanations[reason]
+	badly := state == order.Rejected || state == order.Failed
+	switch {
+	case reason == "", state.Ended() && !badly:
+		return "", ""
+	case !badly && !goesOn[reason]:
+		reason = reasonCheck
+	case !badly, known && intent == order.Terminate && alreadyEnding[reason]:
+	case intent == order.Terminate:
+		reason = reasonNotEnded
+	case !known || goesOn[reason] || reason == reasonNotEnded:
+		return "order_refused", "The order could not be carried out. Nothing is charged."
+	default:
+		return reason, text
 	}
-	return "The order could not be carried out. Nothing is charged."
+	return reason, explanations[reason]
 }
+
+// alreadyEnding are why a service cannot be ended that does not go on as before.
+var alreadyEnding = map[string]bool{"subscription_state": true, "subscription_unknown": true}
 
 // PublicReason is what a customer's portal sees of an item's reason: one of our own codes. A supplier could write anything into
 // its own.
-func (i Item) PublicReason() string { return PublicReason(i.Reason) }
-
-// PublicReason is what a customer's portal sees of a reason.
-func PublicReason(reason string) string {
-	if _, known := explanations[reason]; known {
-		return reason
-	}
-	return "order_refused"
+func (i Item) PublicReason() string {
+	code, _ := told(i.Reason, i.Intent, i.State)
+	return code
 }
+
+// PublicTimeline is the order's timeline as a customer's portal sees it.
+func (o Order) PublicTimeline() []order.Event {
+	items := make([]order.Item, len(o.Items))
+	for i, it := range o.Items {
+		items[i] = it.Item
+		items[i].Events = make([]order.Event, len(it.Events))
+		for n, e := range it.Events {
+			e.Reason, e.Message = told(e.Reason, it.Intent, e.State)
+			items[i].Events[n] = e
+		}
+	}
+	return order.Timeline(items)
+}
+
+// reasonTooLate is why a cancel was refused, whatever else the supplier says; reasonNotEnded why a subscription goes on.
+const (
+	reasonTooLate  = "too_late"
+	reasonNotEnded = "termination_refused"
+)
 
 // Why an item waits for its supplier.
 const (

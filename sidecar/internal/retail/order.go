@@ -86,7 +86,8 @@ func (o Order) Place() order.Place { return order.Place{At: o.PlacedAt, Key: o.P
 
 // move is the order with one item in its next state.
 func (o Order) move(i int, now time.Time, to order.State, reason, source string) (Order, error) {
-	it, err := o.Items[i].Move(now, to, reason, explain(reason), source)
+	_, message := told(reason, o.Items[i].Intent, to)
+	it, err := o.Items[i].Move(now, to, reason, message, source)
 	if err != nil {
 		return o, err
 	}
@@ -119,7 +120,8 @@ func (o Order) wait(i int, now time.Time, reason string) (Order, error) {
 // because is the order with one item that is where it is for another reason now.
 func (o Order) because(i int, now time.Time, reason string) Order {
 	o.Items = slices.Clone(o.Items)
-	o.Items[i].Reason, o.Items[i].Message, o.UpdatedAt = reason, explain(reason), now
+	o.Items[i].Reason, o.UpdatedAt = reason, now
+	_, o.Items[i].Message = told(reason, o.Items[i].Intent, o.Items[i].State)
 	return o
 }
 

@@ -106,29 +106,36 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
 	}
-	have, err := s.placed(ctx, c, digest)
-	if err == nil || !fault.Is(err, fault.NotFound) {
-		return have, err
-	}
-	if err := c.check(); err != nil {
-		return Order{}, err
-	}
 	var out Order
+	placed := false
 	send := dispatch.Sender{Outbox: s.Outbox}
+	offers := s.Remembered
 	err = unit.Fresh(func() error {
-		p, err := s.prepare(ctx, c, digest)
+		have, err := s.placed(ctx, c, digest)
+		if placed = err == nil; placed || !fault.Is(err, fault.NotFound) {
+			out = have
+			return err
+		}
+		if err := c.check(); err != nil {
+			return err
+		}
+		p, err := s.prepare(ctx, c, digest, offers)
+		offers = nil // a round that was lost was lost to a change
 		if err != nil {
 			return err
 		}
 		s.Fail.Hit("retail.place.before_commit")
 		return s.Work.Do(ctx, func(tx Tx) error {
 			send.Begin()
-			out, err = s.commit(tx, c, p, &send)
+			out, err = s.commit(tx, p, &send)
 			return err
 		})
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
+	}
+	if placed {
+		return out, nil
 	}
 	s.Fail.Hit("retail.place.after_commit")
 	send.Send()
@@ -168,7 +175,7 @@ type preparedItem struct {
 }
 
 // prepare reads what the items are about, checks and prices them and signs their documents; nothing is written.
-func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (prepared, error) {
+func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte, remembered Offers) (prepared, error) {
 	now := s.Now().UTC()
 	p := prepared{order: Order{Portal: c.Portal, ID: c.ID, Customer: c.Customer, RequestDigest: digest, PlacedAt: now, UpdatedAt: now}}
 	for i, wish := range c.Items {
@@ -178,7 +185,7 @@ func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (p
 		var made preparedItem
 		var err error
 		if row.Action == order.Add {
-			made, err = s.prepareAdd(ctx, wish, &it, &d)
+			made, err = s.prepareAdd(ctx, wish, &it, &d, remembered)
 		} else {
 			made, err = s.prepareChange(ctx, c, wish, &it, &d)
 		}
@@ -196,12 +203,8 @@ func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte) (p
 	return p, nil
 }
 
-func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d *order.Document) (preparedItem, error) {
-	offer, err := s.Offers.Offer(ctx, wish.ListingID)
-	if err != nil {
-		return preparedItem{}, err
-	}
-	inputs, err := s.checkAdd(wish, offer)
+func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d *order.Document, remembered Offers) (preparedItem, error) {
+	offer, inputs, err := s.offered(ctx, wish, remembered)
 	if err != nil {
 		return preparedItem{}, err
 	}
@@ -230,6 +233,22 @@ func (s *Service) prepareAdd(ctx context.Context, wish ItemCommand, it *Item, d 
 			OfferingID: it.OfferingID, Revision: it.Revision, ListingID: it.ListingID, Name: it.Name, Quantity: it.Quantity, Price: it.Retail,
 		},
 	}, nil
+}
+
+// offered is what the wish is about, and the inputs as they are ordered. What is remembered refuses nobody.
+func (s *Service) offered(ctx context.Context, wish ItemCommand, remembered Offers) (offer listing.Offer, inputs []byte, err error) {
+	for _, offers := range []Offers{remembered, s.Offers} {
+		if offers == nil {
+			continue
+		}
+		if offer, err = offers.Offer(ctx, wish.ListingID); err != nil {
+			continue
+		}
+		if inputs, err = s.checkAdd(wish, offer); err == nil {
+			break
+		}
+	}
+	return offer, inputs, err
 }
 
 // checkAdd returns the inputs as they are ordered: with the defaults of what the customer left out.
@@ -304,14 +323,8 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 
 // commit writes the order with its subscriptions, inputs, ledger entries and jobs, unless somebody was faster with the same id
 // or a fact changed.
-func (s *Service) commit(tx Tx, c PlaceCommand, p prepared, send *dispatch.Sender) (Order, error) {
-	have, err := tx.RetailOrders().Get(c.Portal, c.ID)
-	if err == nil {
-		return repeated(have, p.order.RequestDigest)
-	}
-	if !fault.Is(err, fault.NotFound) {
-		return Order{}, err
-	}
+// commit writes the order. Where one of its id is there by now, or what it is about, writing it fails with unit.ErrStale.
+func (s *Service) commit(tx Tx, p prepared, send *dispatch.Sender) (_ Order, err error) {
 	o := p.order
 	items := make([]Item, len(o.Items))
 	for i, it := range o.Items {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,7 +124,9 @@ func TestASupplierSpeaksForItsOwnItemsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range ledger.Kinds() {
+	for _, kind := range []ledger.Kind{
+		ledger.OrderAccepted, ledger.OrderRejected, ledger.OrderHeld, ledger.OrderCompleted, ledger.OrderFailed, ledger.OrderCancelled, ledger.CancelRefused,
+	} {
 		if err := c.hear(vendor, o.Items[1].CorrelationID, kind, `{}`); fault.ReasonOf(err) != "order_not_found" {
 			t.Errorf("%s about another supplier's item: %v", kind, err)
 		}
@@ -310,11 +313,40 @@ func (r restless) Offer(ctx context.Context, id string) (listing.Offer, error) {
 	return offer, err
 }
 
+// closed offers what cannot be ordered.
+type closed struct{ *counter }
+
+func (o closed) Offer(ctx context.Context, id string) (listing.Offer, error) {
+	offer, err := o.counter.Offer(ctx, id)
+	offer.Orderable = false
+	return offer, err
+}
+
+func TestWhatIsRememberedRefusesNobody(t *testing.T) {
+	t.Parallel()
+	for name, remembered := range map[string]func(*counter) retail.Offers{
+		"an agreement of before": func(c *counter) retail.Offers { return restless{c} },
+		"a listing on hold":      func(c *counter) retail.Offers { return closed{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCounter(t)
+			c.service.Remembered = remembered(c)
+			if _, err := c.place(add("lst")); err != nil {
+				t.Error(err)
+			}
+			if entries, jobs, subscriptions := c.traces(); entries != 1 || jobs != 1 || subscriptions != 1 {
+				t.Errorf("%d entries, %d jobs, %d subscriptions", entries, jobs, subscriptions)
+			}
+		})
+	}
+}
+
 func TestASubscriptionThatComesToNoEndRunsOn(t *testing.T) {
 	t.Parallel()
 	c := newOrder(t)
 	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
-		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, "00")); err != nil {
+		if err := c.apply(kind, fmt.Sprintf(`{"access_sha256":%q}`, strings.Repeat("00", 32))); err != nil {
 			t.Fatal(err)
 		}
 	}

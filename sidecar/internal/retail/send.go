@@ -13,7 +13,7 @@ import (
 
 // sending names the job of one of the item's documents: a subscription's orders go one after the other, a cancel goes first.
 func (i Item) sending(kind string) job.Sending {
-	return job.Sending{Kind: kind, Key: i.CorrelationID, Partner: i.Partner, Subject: i.SubscriptionID, Overtakes: kind == JobCancel}
+	return job.Sending{Kind: kind, Key: i.CorrelationID, Partner: i.Partner, Subject: i.SubscriptionID, First: kind == JobSubmit && i.Action == order.Add, Overtakes: kind == JobCancel}
 }
 
 func (i Item) orderDocument(inputs []byte) dispatch.Document {

@@ -44,10 +44,12 @@ const (
 
 // Service takes retail orders and follows them.
 type Service struct {
-	Self    string
-	Work    unit.Work[Tx]
-	Offers  Offers
-	Schemas *recipe.Schemas
+	Self   string
+	Work   unit.Work[Tx]
+	Offers Offers
+	// Remembered is Offers from memory, which may be a moment old; nil is none. Only an order that it lets pass rests on it.
+	Remembered Offers
+	Schemas    *recipe.Schemas
 	// Outbox sends what is placed at once; nil leaves it to the jobs.
 	Outbox dispatch.Outbox
 	Book   *ledger.Book
@@ -79,7 +81,7 @@ func (s *Service) asNow(o Order) Order {
 		if it.State.Ended() || it.State == order.HeldIndeterminate || it.Reason == reasonCheck || s.Away == nil || !s.Away(it.Partner) {
 			continue
 		}
-		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explain(reasonUnreachable)
+		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explanations[reasonUnreachable]
 		if it.State == order.Acknowledged {
 			o.Items[i].State = order.PendingUnreachable
 		}

@@ -102,7 +102,7 @@ func (fakeAgreements) Offered(_ context.Context, supplier, id string) (agreement
 	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Offered}, nil
 }
 
-func (fakeAgreements) Accept(_ context.Context, supplier, id string) (agreement.Agreement, error) {
+func (fakeAgreements) Accept(_ context.Context, supplier, id, _ string) (agreement.Agreement, error) {
 	return agreement.Agreement{ID: id, Supplier: supplier, State: agreement.Active}, nil
 }
 
@@ -232,7 +232,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
-		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      `{"supplier":"https://supplier.example"}`,
+		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      `{"supplier":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.AgreementServiceListAgreementsProcedure:       `{}`,
 		operatorv1connect.OfferingServiceApplyOfferingsProcedure:        `{"yaml":"YQ=="}`,
 		operatorv1connect.OfferingServiceListOfferingsProcedure:         `{}`,

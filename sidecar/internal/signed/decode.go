@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -17,7 +16,7 @@ import (
 // Limits of a payload. The largest are access data and sets of keys.
 const (
 	MaxPayloadBytes = 1 << 20
-	maxPayloadDepth = 64
+	maxPayloadDepth = 16
 )
 
 // Decode reads a verified payload so that no two readers see different things in it: one object of I-JSON (RFC 7493) whose
@@ -25,11 +24,16 @@ const (
 // folds it), each of its type and not null; whole numbers as such, within the range that a double keeps. A member is required
 // unless its tag says omitempty. On an error, fault.Invalid with reason document_malformed and the member's path, into is left
 // as it was.
-func Decode(payload []byte, into any) error { return decode(payload, into, false) }
+func Decode(payload []byte, into any) error { return decode(payload, into, maxPayloadDepth, false) }
+
+// DecodeDeep is Decode for a payload that holds what has a depth of its own, as an offering has a schema.
+func DecodeDeep(payload []byte, into any, depth int) error {
+	return decode(payload, into, depth, false)
+}
 
 // DecodeOpen is Decode for member documents and files of keys, to which later versions may add: members that are not known,
 // and they are known in their own case alone, are ignored once they are found to be I-JSON.
-func DecodeOpen(payload []byte, into any) error { return decode(payload, into, true) }
+func DecodeOpen(payload []byte, into any) error { return decode(payload, into, maxPayloadDepth, true) }
 
 // DecodeBody is Decode for the body of a ledger entry: fault.Invalid with reason ledger_body_malformed.
 func DecodeBody(seq int64, body []byte, into any) error {
@@ -42,10 +46,10 @@ func DecodeBody(seq int64, body []byte, into any) error {
 	return fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d is not of its kind: %s", seq, f.Cause).At(f.Field)
 }
 
-func decode(payload []byte, into any, open bool) error {
+func decode(payload []byte, into any, depth int, open bool) error {
 	target := reflect.ValueOf(into).Elem()
 	read := reflect.New(target.Type()).Elem()
-	if err := readPayload(payload, read, open); err != nil {
+	if err := readPayload(payload, read, depth, open); err != nil {
 		malformed := fault.New(fault.Invalid, "document_malformed", "%s", err.Error()).
 			Do("send the document as its version defines it, signed anew")
 		var at *misfit
@@ -58,11 +62,11 @@ func decode(payload []byte, into any, open bool) error {
 	return nil
 }
 
-func readPayload(payload []byte, into reflect.Value, open bool) error {
+func readPayload(payload []byte, into reflect.Value, depth int, open bool) error {
 	if len(payload) > MaxPayloadBytes {
 		return fmt.Errorf("%d bytes are more than %d", len(payload), MaxPayloadBytes)
 	}
-	r := reader{tokens: text.NewTokens(payload, maxPayloadDepth), open: open}
+	r := reader{tokens: text.NewTokens(payload, depth), open: open}
 	first, err := r.tokens.Next()
 	if err != nil {
 		return err
@@ -133,9 +137,9 @@ func (r *reader) value(first text.Token, s *shape, into reflect.Value) error {
 		}
 		into.SetBytes(append([]byte(nil), raw...))
 	case reflect.Func:
-		at, err := time.Parse(time.RFC3339, first.Text)
+		at, err := ParseTime(first.Text)
 		if err != nil {
-			return &misfit{cause: "is not a date and time of RFC 3339, like 2026-11-21T12:00:00Z"}
+			return &misfit{cause: "is " + err.Error()}
 		}
 		into.Set(reflect.ValueOf(at))
 	case reflect.Slice:

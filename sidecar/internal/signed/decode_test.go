@@ -50,7 +50,7 @@ func TestDecodeReadsWhatTheTypeSays(t *testing.T) {
 func TestDecodeRefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 	t.Parallel()
 	const rest = `"count":1,"places":[],"inner":{"name":"n"}}`
-	deep := strings.Repeat(`{"a":`, 64) + "1" + strings.Repeat("}", 64)
+	deep := strings.Repeat(`{"a":`, 16) + "1" + strings.Repeat("}", 16)
 	for _, c := range []struct {
 		name, payload, field, cause string
 		open                        bool // taken by DecodeOpen
@@ -96,7 +96,7 @@ func TestDecodeRefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 		{"a byte after the value", `{"iss":"a",` + rest + "\x00", "", "text after the JSON value", false},
 		{"a byte order mark", "\ufeff" + `{"iss":"a",` + rest, "", "not valid JSON", false},
 		{"a comment", `{"iss":"a", /* */ ` + rest, "", "not valid JSON", false},
-		{"raw bytes too deep", `{"iss":"a","raw":` + deep + `,` + rest, "raw", "nested deeper than 64", false},
+		{"raw bytes too deep", `{"iss":"a","raw":` + deep + `,` + rest, "raw", "nested deeper than 16", false},
 		{"an unknown member too deep", `{"iss":"a","later":` + strings.Repeat("[", 5000), "later", "", false},
 		{"too many bytes", `{"iss":"` + strings.Repeat("a", signed.MaxPayloadBytes) + `",` + rest, "", "are more than " + strconv.Itoa(signed.MaxPayloadBytes), false},
 	} {
@@ -119,6 +119,25 @@ func TestDecodeRefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 				t.Errorf("DecodeOpen: %v, read %+v", err, into)
 			}
 		})
+	}
+}
+
+func TestSixteenObjectsMayStandInEachOther(t *testing.T) {
+	t.Parallel()
+	payload := func(below int) []byte {
+		return []byte(`{"iss":"a","count":1,"places":[],"inner":{"name":"n"},"raw":` + strings.Repeat(`{"a":`, below) + "1" + strings.Repeat("}", below) + `}`)
+	}
+	var got sample
+	if err := signed.Decode(payload(15), &got); err != nil {
+		t.Error(err)
+	}
+	if err := signed.DecodeDeep(payload(19), &got, 20); err != nil {
+		t.Error(err)
+	}
+	for _, err := range []error{signed.Decode(payload(16), &got), signed.DecodeOpen(payload(16), &got), signed.DecodeDeep(payload(20), &got, 20)} {
+		if fault.ReasonOf(err) != "document_malformed" {
+			t.Errorf("one more: %v", err)
+		}
 	}
 }
 

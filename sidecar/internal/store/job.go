@@ -37,7 +37,10 @@ func (s jobs) AtLeased(kind, key, partner string, due time.Time, owner string, u
 func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) (job.Job, error) {
 	j := job.Job{Kind: d.Kind, Key: d.Key, Partner: d.Partner, Subject: d.Subject, State: job.Waiting, DueAt: due}
 	var last, before int64
-	if !d.Overtakes {
+	switch {
+	case d.First:
+		last = 1
+	case !d.Overtakes:
 		if _, err := s.tx.row(`SELECT coalesce(max(place), 0), count(CASE WHEN state <> 'parked' THEN 1 END) FROM job
 			WHERE partner = $1 AND subject = $2`, []any{d.Partner, d.Subject}, &last, &before); err != nil {
 			return job.Job{}, err

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -115,7 +116,7 @@ func (s books) insert(partner string, dir ledger.Direction, entries []ledger.Ent
 		args := append(make([]any, 0, 2+4*n), partner, string(dir))
 		for _, e := range entries[:n] {
 			raw, err := proto.Marshal(&storepb.LedgerEntry{
-				At: ns(e.At), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
+				At: e.At.UnixNano(), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
 			})
 			if err != nil {
 				return fmt.Errorf("write ledger entry: %w", err)
@@ -159,7 +160,7 @@ func (s books) list(partner string, dir ledger.Direction, query string, args ...
 			return err
 		}
 		all = append(all, ledger.Entry{
-			Partner: partner, Direction: dir, Life: life, Seq: seq, At: at(rec.At), Kind: ledger.Kind(rec.Kind), Subject: subject,
+			Partner: partner, Direction: dir, Life: life, Seq: seq, At: time.Unix(0, rec.At).UTC(), Kind: ledger.Kind(rec.Kind), Subject: subject,
 			Body: rec.Body, Prev: digest(rec.Prev), Hash: digest(rec.Hash), Bytes: rec.Exact,
 		})
 		return nil
@@ -199,9 +200,13 @@ func (s books) Unpark(partner, subject string, at ledger.Position) error {
 	return err
 }
 
-func (s books) ParkedSubject(partner, subject string) ([]ledger.Parked, error) {
+func (s books) AnyParked(partner string) (bool, error) {
+	return s.tx.row(`SELECT seq FROM parked_entry WHERE partner = $1 LIMIT 1`, []any{partner}, new(int64))
+}
+
+func (s books) ParkedSubject(partner, subject string, limit int) ([]ledger.Parked, error) {
 	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry
-		WHERE partner = $1 AND subject = $2 ORDER BY life, seq`, partner, subject)
+		WHERE partner = $1 AND subject = $2 ORDER BY life, seq LIMIT $3`, partner, subject, orMost(limit))
 }
 
 func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {

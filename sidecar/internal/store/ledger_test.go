@@ -285,8 +285,14 @@ func TestParkedEntries(t *testing.T) {
 			return nil
 		})
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Parked{a1, a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+			if diff := cmp.Diff([]ledger.Parked{a1, a2}, must(tx.Ledger().ParkedSubject(them, "a", 0))); diff != "" {
 				t.Error(diff)
+			}
+			if diff := cmp.Diff([]ledger.Parked{a1}, must(tx.Ledger().ParkedSubject(them, "a", 1))); diff != "" {
+				t.Error(diff)
+			}
+			if !must(tx.Ledger().AnyParked(them)) || must(tx.Ledger().AnyParked("https://nobody.example")) {
+				t.Error("it does not say where something is parked")
 			}
 			if diff := cmp.Diff([]ledger.Parked{a1, b, a2}, must(tx.Ledger().ParkedAll(them))); diff != "" {
 				t.Error(diff)
@@ -295,7 +301,7 @@ func TestParkedEntries(t *testing.T) {
 		})
 		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Unpark(them, "a", ledger.Position{Seq: 3}) })
 		view(t, s, func(tx *store.Tx) error {
-			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a"))); diff != "" {
+			if diff := cmp.Diff([]ledger.Parked{a2}, must(tx.Ledger().ParkedSubject(them, "a", 0))); diff != "" {
 				t.Error(diff)
 			}
 			return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // table is a versioned table: its key columns, the columns beside the record, and the three statements made of them.
 type table struct {
-	noun                string
+	name, noun          string
 	sel, insert, update string
 	// fixed is how many of the columns beside the record are written once.
 	fixed int
@@ -38,13 +39,44 @@ func newTable(noun, name string, keys, fixed, moving []string) table {
 	}
 	match := strings.Join(where, " AND ")
 	return table{
-		noun: noun, fixed: len(fixed),
+		name: name, noun: noun, fixed: len(fixed),
 		sel: "SELECT version, record FROM " + name + " WHERE " + match,
 		insert: "INSERT INTO " + name + " (" + strings.Join(all, ", ") + ") VALUES (" + strings.Join(marks, ", ") +
 			") ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING",
 		update: "UPDATE " + name + " SET " + strings.Join(set, ", ") + " WHERE " + match +
 			fmt.Sprintf(" AND version = $%d", len(keys)+len(moving)+3),
 	}
+}
+
+// stored is a record as it is at rest.
+type stored struct {
+	version int64
+	raw     []byte
+}
+
+// remember keeps what was read or written of a row: who changes a record in one transaction has just read it.
+func (tx *Tx) remember(t *table, keys []any, version int64, raw []byte) {
+	if tx.read == nil {
+		tx.read = make(map[string]stored)
+	}
+	tx.read[t.row(keys)] = stored{version, raw}
+}
+
+// row names a row among all.
+func (t *table) row(keys []any) string {
+	b := append(make([]byte, 0, 128), t.name...)
+	for _, k := range keys {
+		b = append(b, 0)
+		switch k := k.(type) {
+		case string:
+			b = append(b, k...)
+		case int64:
+			b = strconv.AppendInt(b, k, 10)
+		default:
+			b = fmt.Append(b, k)
+		}
+	}
+	return string(b)
 }
 
 // get reads one record into rec.
@@ -54,14 +86,24 @@ func (tx *Tx) get(t *table, keys []any, rec proto.Message) (version int64, found
 	if err != nil || !found {
 		return 0, false, err
 	}
+	tx.remember(t, keys, version, raw)
 	return version, true, decode(raw, rec)
+}
+
+// again is get for a record that this transaction may have read already. It may be out of date: only an update that names its version
+// may rest on it.
+func (tx *Tx) again(t *table, keys []any, rec proto.Message) (version int64, found bool, err error) {
+	if have, ok := tx.read[t.row(keys)]; ok {
+		return have.version, true, decode(have.raw, rec)
+	}
+	return tx.get(t, keys, rec)
 }
 
 // put inserts a record (version 0) or compares and swaps, and returns the new version. fill writes the known fields over the
 // stored record, so that fields of a newer version of us survive. cols are the fixed columns, then the moving ones.
 func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, fill func()) (int64, error) {
 	if version != 0 {
-		have, found, err := tx.get(t, keys, rec)
+		have, found, err := tx.again(t, keys, rec)
 		if err != nil {
 			return 0, err
 		}
@@ -79,11 +121,17 @@ func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, 
 		if err == nil && n == 0 {
 			err = conflict(t.noun, "exists", "there is one already")
 		}
+		if err == nil {
+			tx.remember(t, keys, 1, raw)
+		}
 		return 1, err
 	}
 	n, err := tx.exec(t.update, slices.Concat(keys, cols[t.fixed:], []any{version + 1, raw, version})...)
 	if err == nil && n == 0 {
 		err = conflict(t.noun, "changed", "it was changed by someone else in the meantime")
+	}
+	if err == nil {
+		tx.remember(t, keys, version+1, raw)
 	}
 	return version + 1, err
 }

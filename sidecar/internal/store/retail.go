@@ -46,8 +46,11 @@ func (s retailOrders) ByCorrelation(correlationID string) (retail.Order, int, er
 		return retail.Order{}, 0, orderNotFound(correlationID)
 	}
 	var rec storepb.RetailOrder
-	err = decode(raw, &rec)
-	return retailOf(&rec, version), position, err
+	if err := decode(raw, &rec); err != nil {
+		return retail.Order{}, 0, err
+	}
+	s.tx.remember(&retailTable, []any{rec.Portal, rec.Id}, version, raw)
+	return retailOf(&rec, version), position, nil
 }
 
 func (s retailOrders) Put(o retail.Order) (retail.Order, error) {

@@ -11,12 +11,12 @@ import (
 // PutSecret makes the subscription's data key with its first secret. After Erase it returns fault.Precondition: a late
 // message must not bring personal data back.
 func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) error {
-	key, found, err := s.dataKey(k)
+	key, made, err := s.newDataKey(k)
 	if err != nil {
 		return err
 	}
-	if !found {
-		if key, err = s.newDataKey(k); err != nil {
+	if !made {
+		if key, _, err = s.dataKey(k); err != nil {
 			return err
 		}
 	}
@@ -91,17 +91,18 @@ func (s subscriptions) dataKey(k subscription.Key) (key []byte, found bool, err 
 	return key, true, nil
 }
 
-func (s subscriptions) newDataKey(k subscription.Key) ([]byte, error) {
+// newDataKey makes the subscription's data key, unless it has had one: nearly always the first secret comes with the subscription.
+func (s subscriptions) newDataKey(k subscription.Key) (key []byte, made bool, err error) {
 	v := s.tx.s.vault
-	key := make([]byte, 32)
+	key = make([]byte, 32)
 	if _, err := io.ReadFull(v.rand, key); err != nil {
-		return nil, fmt.Errorf("make data key: %w", err)
+		return nil, false, fmt.Errorf("make data key: %w", err)
 	}
 	wrapped, err := v.seal(v.wrap, key, row("data_key", string(k.Side), k.Partner, k.ID))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	_, err = s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)`,
-		append(subscriptionKey(k), wrapped)...)
-	return key, err
+	n, err := s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (subscription_id, partner, side) DO NOTHING`, append(subscriptionKey(k), wrapped)...)
+	return key, n == 1, err
 }

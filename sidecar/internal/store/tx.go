@@ -31,6 +31,8 @@ type Tx struct {
 	topics []unit.Topic
 	// change and changeEnd are the rest of the block of change numbers that this transaction took.
 	change, changeEnd int64
+	// read is what this transaction last knew of rows, by table and key.
+	read map[string]stored
 	// wrote says that rows were changed.
 	wrote bool
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
@@ -96,6 +98,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 			return errors.Join(err, tx.fail(statement, back))
 		}
 	}
+	tx.read = nil
 	// Numbers of a block that was taken inside are others' now.
 	tx.failed, tx.topics, tx.change, tx.changeEnd, tx.wrote = nil, tx.topics[:topics], change, changeEnd, wrote
 	return err

@@ -9,11 +9,11 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Body is the body of access.confirmed and access.deleted.
+// Body is the body of access.confirmed and access.deleted; its members stand by name, as in order.Body.
 type Body struct {
-	Subscription   string `json:"subscription"`
 	AccessSHA256   string `json:"access_sha256"`
 	DocumentSHA256 string `json:"document_sha256"`
+	Subscription   string `json:"subscription"`
 }
 
 // Confirmed is a receipt that can be trusted.

@@ -31,9 +31,9 @@ func ParseReceipt(payload []byte) (r Receipt, err error) {
 		field string
 		good  bool
 	}{
-		{"jti", len(r.ID) >= 8 && len(r.ID) <= 64 && ledger.PlainText(r.ID)},
-		{"agreement", r.Agreement != "" && len(r.Agreement) <= 64},
-		{"subscription", len(r.Subscription) <= 80 && ledger.PlainText(r.Subscription)},
+		{"jti", len(r.ID) >= 8 && ledger.IsID(r.ID)},
+		{"agreement", ledger.IsID(r.Agreement)},
+		{"subscription", ledger.IsID(r.Subscription)},
 		{"access_sha256", signed.IsDigest(r.AccessSHA256)},
 	} {
 		if !m.good {

@@ -53,6 +53,16 @@ func (s *Service) ReceiptDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	return sub.receiptDocument(), err
 }
 
+// ApplyConfirmed reads the reseller's ledger entry access.confirmed: its receipt follows.
+func (*Service) ApplyConfirmed(tx Tx, e ledger.Entry) error {
+	b, err := ledger.ReadBody(e)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Subscriptions().Get(ResaleKey(e.Partner, b.Subscription))
+	return err
+}
+
 // ApplyDeleted applies the supplier's ledger entry access.deleted: it has our receipt.
 func (s *Service) ApplyDeleted(tx Tx, e ledger.Entry) error {
 	sub, err := tx.Subscriptions().Get(RetailKey(e.Subject))
@@ -62,11 +72,11 @@ func (s *Service) ApplyDeleted(tx Tx, e ledger.Entry) error {
 	if sub.Partner != e.Partner {
 		return fault.New(fault.NotFound, "subscription_not_found", "there is no subscription %s with %s", e.Subject, e.Partner)
 	}
-	var b Body
-	if err := signed.Decode(e.Body, &b); err != nil {
-		return fault.New(fault.Invalid, "ledger_body_malformed", "the body of entry %d cannot be read", e.Seq).Because(err)
+	b, err := ledger.ReadBody(e)
+	if err != nil {
+		return err
 	}
-	if sub.Receipt == "" || b != sub.confirmation() {
+	if sub.Receipt == "" || (Body{b.Subscription, b.Access, b.Document}) != sub.confirmation() {
 		return fault.New(fault.Precondition, "document_mismatch", "the entry is about another receipt than ours for %s", e.Subject)
 	}
 	return tx.Jobs().Drop(JobAccessConfirm, e.Subject, e.Partner)

@@ -33,10 +33,11 @@ type MemberDocument struct {
 	ExpiresAt int64    `json:"exp"`
 	Versions  []string `json:"versions"`
 	// Documents are the versions of business documents that the member reads; it is sent no other.
-	Documents      []string `json:"documents,omitempty"`
-	Name           string   `json:"name"`
-	LegalName      string   `json:"legal_name"`
-	Country        string   `json:"country"`
+	Documents []string `json:"documents,omitempty"`
+	Name      string   `json:"name"`
+	// What a member does not declare of itself is absent; it is never written as an empty text.
+	LegalName      string   `json:"legal_name,omitempty"`
+	Country        string   `json:"country,omitempty"`
 	RegistrationID string   `json:"registration_id,omitempty"`
 	Contact        string   `json:"contact,omitempty"`
 	Roles          []string `json:"roles"`
@@ -121,8 +122,11 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 		// Who has a key that is in use, or was, must not be able to follow it with itself.
 		return Info{}, memberFault("the next business key to which it commits is published already", nil)
 	}
-	if key := unseen(doc); key != "" {
+	if key := unseen(payload); key != "" {
 		return Info{}, memberFault(fmt.Sprintf("%s in its member document has no character that people can see", key), nil)
+	}
+	if doc.Country != "" && !text.IsCountry(doc.Country) {
+		return Info{}, memberFault("country in its member document is not an ISO 3166-1 alpha-2 code of a country, like DE", nil)
 	}
 	key, sealing, err := publicJWK(sealingKeys, doc.SealingKey)
 	if err != nil {
@@ -138,17 +142,27 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 }
 
 // unseen is the key of a text by which an operator is to know the member and which shows nothing; "" where there is none.
-// A member must have a name; the others may be left out.
-func unseen(d MemberDocument) string {
-	switch {
-	case !text.Visible(d.Name):
-		return "name"
-	case d.LegalName != "" && !text.Visible(d.LegalName):
-		return "legal_name"
-	case d.RegistrationID != "" && !text.Visible(d.RegistrationID):
-		return "registration_id"
-	case d.Contact != "" && !text.Visible(d.Contact):
-		return "contact"
+// A member must have a name; the others may be left out, which is not the same as being there without a character.
+func unseen(payload []byte) string {
+	var there struct {
+		Name           *string `json:"name"`
+		LegalName      *string `json:"legal_name,omitempty"`
+		Country        *string `json:"country,omitempty"`
+		RegistrationID *string `json:"registration_id,omitempty"`
+		Contact        *string `json:"contact,omitempty"`
+	}
+	if signed.DecodeOpen(payload, &there) != nil {
+		return "name" // it was read a moment ago
+	}
+	for _, t := range []struct {
+		key  string
+		text *string
+	}{
+		{"name", there.Name}, {"legal_name", there.LegalName}, {"country", there.Country}, {"registration_id", there.RegistrationID}, {"contact", there.Contact},
+	} {
+		if t.text != nil && !text.Visible(*t.text) {
+			return t.key
+		}
 	}
 	return ""
 }

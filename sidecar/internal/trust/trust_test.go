@@ -111,6 +111,16 @@ func TestVerifyMember(t *testing.T) {
 		}
 		s.document.SealingKey, s.published.Sealing = kid, []byte(`{"keys":[`+string(raw)+`]}`)
 	}
+	// declaring has the document say more of the member.
+	declaring := func(members string) func(*shown) {
+		return func(s *shown) {
+			raw, err := json.Marshal(s.document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.payload = append([]byte("{"+members+","), raw[1:]...)
+		}
+	}
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -137,13 +147,14 @@ func TestVerifyMember(t *testing.T) {
 		{"good", func(*shown) {}, ""},
 		{"a clock that runs five minutes ahead", func(s *shown) { s.document.IssuedAt = noon.Add(5 * time.Minute).Unix() }, ""},
 		{"a clock that runs five minutes behind", func(s *shown) { s.document.ExpiresAt = noon.Add(-5 * time.Minute).Unix() }, ""},
-		{"fields of a later version", func(s *shown) {
-			raw, err := json.Marshal(s.document)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.payload = append([]byte(`{"later":{"a":1},`), raw[1:]...)
-		}, ""},
+		{"fields of a later version", declaring(`"later":{"a":1}`), ""},
+		{"a country", declaring(`"country":"SE"`), ""},
+		{"a country that is there and empty", declaring(`"country":""`), "country in its member document"},
+		{"a country that is none", declaring(`"country":"XX"`), "country in its member document"},
+		{"a country in small letters", declaring(`"country":"se"`), "country in its member document"},
+		{"a legal name that is there and empty", declaring(`"legal_name":""`), "legal_name in its member document"},
+		{"a registration id that is there and empty", declaring(`"registration_id":""`), "registration_id in its member document"},
+		{"a contact that is there and empty", declaring(`"contact":""`), "contact in its member document"},
 		{"another issuer", func(s *shown) { s.document.Issuer = "https://victim.localhost:1" }, "speaks for"},
 		{"no issuer", func(s *shown) { s.document.Issuer = "" }, "speaks for"},
 		{"another port of the host", func(s *shown) { s.document.Issuer = origin + "2" }, "speaks for"},

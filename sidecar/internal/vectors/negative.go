@@ -123,6 +123,10 @@ func (m *story) badPayloads() (out []negativeVector) {
 	o("a subscription that is not the order's", orderInvalid, `"subscription":"sub-`, `"subscription":"sub-x`)
 	o("a jti that is not plain text", orderInvalid, `"jti":"ord-0001`, `"jti":"ord 0001`)
 	o("accept_by that is no time", orderInvalid, `"accept_by":"2026`, `"accept_by":"in 2026`)
+	o("accept_by with an hour of one digit", orderInvalid, `"accept_by":"2026-12-05T12:10:00Z"`, `"accept_by":"2026-12-05T9:10:00Z"`)
+	o("accept_by with a comma", orderInvalid, `"accept_by":"2026-12-05T12:10:00Z"`, `"accept_by":"2026-12-05T12:10:00,5Z"`)
+	o("accept_by with an offset", orderInvalid, `"accept_by":"2026-12-05T12:10:00Z"`, `"accept_by":"2026-12-05T12:10:00+00:00"`)
+	o("placed_at with an offset of a day", orderInvalid, `"placed_at":"2026-11-28T12:10:00Z"`, `"placed_at":"2026-11-28T12:10:00+24:00"`)
 	o("another version", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-order/2"`)
 	o("a later version with members of its own", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-order/2","later":{}`)
 	o("the type of another document", "document_version", `"type":"hanse-order/1"`, `"type":"hanse-cancel/1"`)
@@ -144,6 +148,7 @@ func (m *story) badPayloads() (out []negativeVector) {
 	g("a territory that is no country", "agreement_invalid", `"AT"`, `"UK"`)
 	g("another scope", "agreement_invalid", `"scope":"all"`, `"scope":"some"`)
 	g("valid_from that is no time", "agreement_invalid", `"valid_from":"2026-11-28T12:00:00Z"`, `"valid_from":"2026-11-28"`)
+	g("valid_from with an offset", "agreement_invalid", `"valid_from":"2026-11-28T12:00:00Z"`, `"valid_from":"2026-11-28T12:00:00+00:00"`)
 	g("an unknown member", malformed, `"scope":"all"`, `"scope":"all","credit":1`)
 
 	cp := m.supplierLog.checkpointVector("checkpoint", 6)
@@ -170,10 +175,13 @@ func (m *story) badMembers() (out []negativeVector) {
 	add("expired", `"exp":`, `"exp":1,"was":`)
 	add("no protocol version that we speak", `"versions":["1"]`, `"versions":["2"]`)
 	add("no name", `"name":"Nordic Cloud"`, `"name":" "`)
+	add("a country that is there and empty", `"country":"`, `"country":"","seat":"`)
+	add("a country that is none", `"country":"`, `"country":"XX","seat":"`)
 	add("no next key", `"next_key_digest":"`+s.next.thumbprint()+`",`, ``)
 	add("the next key is the current one", `"next_key_digest":"`+s.next.thumbprint(), `"next_key_digest":"`+s.business.thumbprint())
 	add("another business key than the one that signed", `"business_key":"`+s.business.thumbprint(), `"business_key":"`+s.next.thumbprint())
 	add("a sealing key that is not published", `"sealing_key":"`+s.sealing.thumbprint(), `"sealing_key":"`+m.reseller.sealing.thumbprint())
+	add("an unknown member with 17 lists and objects in each other", `"name":"Nordic Cloud"`, `"later":`+strings.Repeat("[", 16)+strings.Repeat("]", 16)+`,"name":"Nordic Cloud"`)
 	add("a member twice", `"name":"Nordic Cloud"`, `"name":"Nordic Cloud","name":"Other"`)
 	return out
 }
@@ -209,6 +217,9 @@ func (m *story) badEntries() (out []negativeVector) {
 	change("a body that is no object", form, `"body":{`, `"body":[{`)
 	add("a line break at the end", form, good+"\n")
 	add("seq 0", form, sealEntry(at(1), "order.accepted", "sub-ord-0001-test", object("order", "x"), 0, 0, digest(nil)).Entry)
+	for _, loose := range []string{"2026-11-28T1:00:00Z", "2026-11-28T12:00:00,5Z", "2026-11-28T12:00:00+24:00"} {
+		add("at "+loose, form, sealEntry(loose, "order.accepted", "sub-ord-0001-test", object("order", "x"), 0, 3, digest(nil)).Entry)
+	}
 	add("more than 32 KiB", form, sealEntry(at(1), "order.accepted", "sub-ord-0001-test", object("order", strings.Repeat("x", 32<<10)), 0, 1, digest(nil)).Entry)
 	return out
 }

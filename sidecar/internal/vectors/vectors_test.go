@@ -355,7 +355,7 @@ func TestEveryEntryIsReadBack(t *testing.T) {
 func follow(m *markettest.Member) *federation.LedgerReader {
 	handlers := map[ledger.Kind]federation.Handler{}
 	for _, k := range ledger.Kinds() {
-		handlers[k] = federation.Nothing
+		handlers[k] = func(federation.Tx, ledger.Entry) error { return nil }
 	}
 	return &federation.LedgerReader{Self: m.Origin, Work: store.For[federation.Tx](m.Store), Handlers: handlers, Now: now}
 }

@@ -256,6 +256,7 @@ export const de: Messages = {
   "order.reason.provisioning_permanent": "Der Dienst konnte nicht bereitgestellt werden. Es wird nichts berechnet.",
   "order.reason.provisioning_invalid_input": "Die Angaben passen nicht zu dem Dienst. Es wird nichts berechnet.",
   "order.reason.order_check": "Die Bestellung muss von Hand geprüft werden. Danach geht es weiter.",
+  "order.reason.termination_refused": "Der Dienst konnte nicht beendet werden und läuft weiter wie bisher.",
   "order.reason.too_late": "Die Bestellung konnte nicht mehr storniert werden, weil die Arbeit daran schon begonnen hatte. Sie läuft weiter.",
   "order.reason.platform_unreachable": "Die Bestellung wartet, bis die Plattform erreichbar ist, und geht von selbst weiter.",
   "order.reason.order_refused": "Die Bestellung konnte nicht ausgeführt werden. Es wird nichts berechnet.",

@@ -256,6 +256,7 @@ export const en = {
   "order.reason.provisioning_permanent": "The service could not be provided. Nothing is charged.",
   "order.reason.provisioning_invalid_input": "The details given do not fit the service. Nothing is charged.",
   "order.reason.order_check": "The order needs a check by hand. It goes on when that is done.",
+  "order.reason.termination_refused": "The service could not be ended and goes on as before.",
   "order.reason.too_late": "The order could not be cancelled any more, because work on it had begun. It goes on.",
   "order.reason.platform_unreachable": "The order waits for the platform to become reachable and goes on by itself.",
   "order.reason.order_refused": "The order could not be carried out. Nothing is charged.",

@@ -256,6 +256,7 @@ export const es: Messages = {
   "order.reason.provisioning_permanent": "No se ha podido proporcionar el servicio. No se cobra nada.",
   "order.reason.provisioning_invalid_input": "Los datos indicados no encajan con el servicio. No se cobra nada.",
   "order.reason.order_check": "El pedido necesita una comprobación manual. Después continúa.",
+  "order.reason.termination_refused": "No se ha podido finalizar el servicio; continúa como antes.",
   "order.reason.too_late": "El pedido ya no se pudo cancelar porque el trabajo había comenzado. Continúa.",
   "order.reason.platform_unreachable": "El pedido espera a que la plataforma esté accesible y continúa por sí solo.",
   "order.reason.order_refused": "No se ha podido realizar el pedido. No se cobra nada.",

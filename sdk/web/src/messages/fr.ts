@@ -256,6 +256,7 @@ export const fr: Messages = {
   "order.reason.provisioning_permanent": "Le service n’a pas pu être fourni. Rien n’est facturé.",
   "order.reason.provisioning_invalid_input": "Les indications ne conviennent pas au service. Rien n’est facturé.",
   "order.reason.order_check": "La commande doit être vérifiée à la main. Elle se poursuit ensuite.",
+  "order.reason.termination_refused": "Le service n’a pas pu être résilié et se poursuit comme avant.",
   "order.reason.too_late": "La commande ne pouvait plus être annulée, car son traitement avait commencé. Elle se poursuit.",
   "order.reason.platform_unreachable": "La commande attend que la plateforme soit accessible et se poursuit d’elle-même.",
   "order.reason.order_refused": "La commande n’a pas pu être exécutée. Rien n’est facturé.",

@@ -256,6 +256,7 @@ export const it: Messages = {
   "order.reason.provisioning_permanent": "Il servizio non ha potuto essere fornito. Non viene addebitato nulla.",
   "order.reason.provisioning_invalid_input": "I dati indicati non vanno bene per il servizio. Non viene addebitato nulla.",
   "order.reason.order_check": "L’ordine richiede una verifica manuale. Poi prosegue.",
+  "order.reason.termination_refused": "Il servizio non ha potuto essere terminato e prosegue come prima.",
   "order.reason.too_late": "L’ordine non poteva più essere annullato perché il lavoro era già iniziato. Prosegue.",
   "order.reason.platform_unreachable": "L’ordine attende che la piattaforma sia raggiungibile e prosegue da solo.",
   "order.reason.order_refused": "L’ordine non ha potuto essere eseguito. Non viene addebitato nulla.",

@@ -229,7 +229,7 @@ func (h *agreementService) AcceptAgreement(ctx context.Context, req *connect.Req
 		effects.Replaces = nil // it is accepted already
 	}
 	if !req.Msg.GetDryRun() {
-		if a, err = h.agreements.Accept(ctx, a.Supplier, a.ID); err != nil {
+		if a, err = h.agreements.Accept(ctx, a.Supplier, a.ID, req.Msg.GetDigest()); err != nil {
 			return nil, err
 		}
 	}
@@ -238,7 +238,7 @@ func (h *agreementService) AcceptAgreement(ctx context.Context, req *connect.Req
 
 func effectsOf(e desk.Effects) *operatorv1.AgreementEffects {
 	out := &operatorv1.AgreementEffects{
-		Offerings: e.Offerings, Unsold: gate.Each(e.Unsold, func(u desk.Unsold) *operatorv1.UnsoldOfferings {
+		ApprovesKey: e.ApprovesKey, Offerings: e.Offerings, Unsold: gate.Each(e.Unsold, func(u desk.Unsold) *operatorv1.UnsoldOfferings {
 			return &operatorv1.UnsoldOfferings{Currency: u.Currency, Offerings: u.Offerings, Reason: u.Reason, Cause: u.Cause}
 		}),
 	}

@@ -40,7 +40,7 @@ type (
 		MayOffer(ctx context.Context, reseller string, terms agreement.Terms) error
 		Offer(ctx context.Context, reseller string, terms agreement.Terms) (agreement.Agreement, error)
 		Offered(ctx context.Context, supplier, id string) (agreement.Agreement, error)
-		Accept(ctx context.Context, supplier, id string) (agreement.Agreement, error)
+		Accept(ctx context.Context, supplier, id, digest string) (agreement.Agreement, error)
 		List(ctx context.Context) ([]agreement.Agreement, error)
 	}
 

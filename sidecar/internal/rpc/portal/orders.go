@@ -192,8 +192,8 @@ func retailOrder(o retail.Order) *portalv1.Order {
 		Id: o.ID, Customer: o.Customer, State: string(state), Message: telling.Message, Reason: telling.PublicReason(),
 		Items:    gate.Each(o.Items, orderLine),
 		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Ended: state.Ended(),
-		Events: gate.Each(o.Timeline(), func(e order.Event) *portalv1.OrderEvent {
-			return &portalv1.OrderEvent{At: gate.Timestamp(e.At), State: string(e.State), Message: e.Message, Reason: retail.PublicReason(e.Reason)}
+		Events: gate.Each(o.PublicTimeline(), func(e order.Event) *portalv1.OrderEvent {
+			return &portalv1.OrderEvent{At: gate.Timestamp(e.At), State: string(e.State), Message: e.Message, Reason: e.Reason}
 		}),
 	}
 }

@@ -1483,7 +1483,10 @@ type AgreementEffects struct {
 	// The active agreement in the same currency whose place it takes for new orders; unset where there is none.
 	Replaces *Agreement `protobuf:"bytes,2,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	// What is not sold with it either, by currency, and why.
-	Unsold        []*UnsoldOfferings `protobuf:"bytes,3,rep,name=unsold,proto3" json:"unsold,omitempty"`
+	Unsold []*UnsoldOfferings `protobuf:"bytes,3,rep,name=unsold,proto3" json:"unsold,omitempty"`
+	// The other's business key where it waits for our word (pending): signing the agreement is that word, so its fingerprint is compared
+	// over another channel first.
+	ApprovesKey   string `protobuf:"bytes,4,opt,name=approves_key,json=approvesKey,proto3" json:"approves_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1537,6 +1540,13 @@ func (x *AgreementEffects) GetUnsold() []*UnsoldOfferings {
 		return x.Unsold
 	}
 	return nil
+}
+
+func (x *AgreementEffects) GetApprovesKey() string {
+	if x != nil {
+		return x.ApprovesKey
+	}
+	return ""
 }
 
 type UnsoldOfferings struct {
@@ -1613,7 +1623,9 @@ type AcceptAgreementRequest struct {
 	// Which of the offered ones; empty takes the only one.
 	AgreementId string `protobuf:"bytes,2,opt,name=agreement_id,json=agreementId,proto3" json:"agreement_id,omitempty"`
 	// Tell the agreement as it is offered and its effects only: nothing is signed.
-	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// The agreement's digest as a dry run told it: nobody signs what was not shown. Required unless dry_run.
+	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1667,6 +1679,13 @@ func (x *AcceptAgreementRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *AcceptAgreementRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 type AcceptAgreementResponse struct {
@@ -5722,21 +5741,24 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\x93\x01\n" +
 	"\x16OfferAgreementResponse\x12:\n" +
 	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\x12=\n" +
-	"\aeffects\x18\x02 \x01(\v2#.hanse.operator.v1.AgreementEffectsR\aeffects\"\xa6\x01\n" +
+	"\aeffects\x18\x02 \x01(\v2#.hanse.operator.v1.AgreementEffectsR\aeffects\"\xc9\x01\n" +
 	"\x10AgreementEffects\x12\x1c\n" +
 	"\tofferings\x18\x01 \x01(\x03R\tofferings\x128\n" +
 	"\breplaces\x18\x02 \x01(\v2\x1c.hanse.operator.v1.AgreementR\breplaces\x12:\n" +
-	"\x06unsold\x18\x03 \x03(\v2\".hanse.operator.v1.UnsoldOfferingsR\x06unsold\"y\n" +
+	"\x06unsold\x18\x03 \x03(\v2\".hanse.operator.v1.UnsoldOfferingsR\x06unsold\x12!\n" +
+	"\fapproves_key\x18\x04 \x01(\tR\vapprovesKey\"y\n" +
 	"\x0fUnsoldOfferings\x12\x1a\n" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x1c\n" +
 	"\tofferings\x18\x02 \x01(\x03R\tofferings\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05cause\x18\x04 \x01(\tR\x05cause\"\x85\x01\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\"\xbb\x02\n" +
 	"\x16AcceptAgreementRequest\x12&\n" +
 	"\bsupplier\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\bsupplier\x12*\n" +
 	"\fagreement_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\vagreementId\x12\x17\n" +
-	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x94\x01\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x120\n" +
+	"\x06digest\x18\x04 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06digest:\x81\x01\xbaH~\x1a|\n" +
+	"\x10agreement.digest\x12Ename the digest of the agreement that was shown, or ask for a dry run\x1a!this.dry_run || this.digest != ''\"\x94\x01\n" +
 	"\x17AcceptAgreementResponse\x12:\n" +
 	"\tagreement\x18\x01 \x01(\v2\x1c.hanse.operator.v1.AgreementR\tagreement\x12=\n" +
 	"\aeffects\x18\x02 \x01(\v2#.hanse.operator.v1.AgreementEffectsR\aeffects\"\x17\n" +

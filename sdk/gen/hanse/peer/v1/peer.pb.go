@@ -554,8 +554,9 @@ func (x *TailResponse) GetSeenCheckpoint() string {
 }
 
 type SubmitRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Documents []*Document            `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 64; documents_range otherwise.
+	Documents []*Document `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
 	// The caller's last verified checkpoint of the callee, countersigned; empty before the first. The answer goes on from there.
 	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
 	// The caller's own checkpoint towards the callee, at or after the entries that placed these documents; kept with the decision.
@@ -615,15 +616,18 @@ func (x *SubmitRequest) GetCheckpoint() string {
 	return ""
 }
 
-// Document is one signed document with what lies beside it.
+// Document is one signed document with what lies beside it. What is out of bounds here leaves this document undecided, and not the others:
+// the message as a whole is bounded before it is read.
 type Document struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt.
+	// Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt. At most
+	// 65,536 bytes; document_too_large otherwise.
 	Jws string `protobuf:"bytes,1,opt,name=jws,proto3" json:"jws,omitempty"`
-	// The inputs' bytes (JSON) of a purchase; SHA-256(salt ‖ inputs) stands in the document.
-	Inputs     []byte `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	// The inputs' bytes (JSON) of a purchase, at most 65,536; SHA-256(salt ‖ inputs) stands in the document.
+	Inputs []byte `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	// 16 to 64 bytes beside a purchase.
 	InputsSalt []byte `protobuf:"bytes,3,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
-	// The caller's escrow beside a purchase (compact JWE); its SHA-256 stands in the document.
+	// The caller's escrow beside a purchase (compact JWE), at most 4,096 bytes; its SHA-256 stands in the document.
 	Escrow        []byte `protobuf:"bytes,4,opt,name=escrow,proto3" json:"escrow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -979,7 +983,7 @@ func (x *Undecided) GetRetryAfterMs() int64 {
 
 type CompareRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 16 to 64 bytes that the caller has not used before.
+	// 16 to 64 bytes that the caller has not used before; nonce_range otherwise.
 	Nonce         []byte `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1110,21 +1114,20 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
 	"checkpoint\x12'\n" +
-	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xb1\x01\n" +
-	"\rSubmitRequest\x12A\n" +
-	"\tdocuments\x18\x01 \x03(\v2\x17.hanse.peer.v1.DocumentB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10@R\tdocuments\x121\n" +
+	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xa5\x01\n" +
+	"\rSubmitRequest\x125\n" +
+	"\tdocuments\x18\x01 \x03(\v2\x17.hanse.peer.v1.DocumentR\tdocuments\x121\n" +
 	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12*\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80@R\n" +
-	"checkpoint\"\x98\x01\n" +
-	"\bDocument\x12\x1d\n" +
-	"\x03jws\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01\x18\x80\x80\x04R\x03jws\x12!\n" +
-	"\x06inputs\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\x06inputs\x12(\n" +
-	"\vinputs_salt\x18\x03 \x01(\fB\a\xbaH\x04z\x02\x18@R\n" +
-	"inputsSalt\x12 \n" +
-	"\x06escrow\x18\x04 \x01(\fB\b\xbaH\x05z\x03\x18\x80 R\x06escrow\"\xbb\x01\n" +
+	"checkpoint\"m\n" +
+	"\bDocument\x12\x10\n" +
+	"\x03jws\x18\x01 \x01(\tR\x03jws\x12\x16\n" +
+	"\x06inputs\x18\x02 \x01(\fR\x06inputs\x12\x1f\n" +
+	"\vinputs_salt\x18\x03 \x01(\fR\n" +
+	"inputsSalt\x12\x16\n" +
+	"\x06escrow\x18\x04 \x01(\fR\x06escrow\"\xbb\x01\n" +
 	"\x0eSubmitResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
 	"\n" +
@@ -1144,9 +1147,9 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x14\n" +
 	"\x05final\x18\x03 \x01(\bR\x05final\x12$\n" +
-	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"1\n" +
-	"\x0eCompareRequest\x12\x1f\n" +
-	"\x05nonce\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x10\x10\x18@R\x05nonce\"-\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"&\n" +
+	"\x0eCompareRequest\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"-\n" +
 	"\x0fCompareResponse\x12\x1a\n" +
 	"\bdocument\x18\x01 \x01(\tR\bdocument2Z\n" +
 	"\x0ePeeringService\x12H\n" +

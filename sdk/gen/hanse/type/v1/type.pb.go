@@ -420,9 +420,7 @@ type ErrorInfo struct {
 	// What was wrong, for people.
 	Cause string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
 	// What to do about it, for people.
-	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	// The answering side's clock in Unix milliseconds, for reason clock_skew only.
-	ServerTimeMs  int64 `protobuf:"varint,5,opt,name=server_time_ms,json=serverTimeMs,proto3" json:"server_time_ms,omitempty"`
+	Action        string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,13 +483,6 @@ func (x *ErrorInfo) GetAction() string {
 	return ""
 }
 
-func (x *ErrorInfo) GetServerTimeMs() int64 {
-	if x != nil {
-		return x.ServerTimeMs
-	}
-	return 0
-}
-
 var File_hanse_type_v1_type_proto protoreflect.FileDescriptor
 
 const file_hanse_type_v1_type_proto_rawDesc = "" +
@@ -518,13 +509,12 @@ const file_hanse_type_v1_type_proto_rawDesc = "" +
 	"\x06period\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x06period\x12\x1b\n" +
 	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18 R\x04unit\x12.\n" +
 	"\x05price\x18\x06 \x01(\v2\x18.hanse.type.v1.UnitPriceR\x05price\x128\n" +
-	"\x05tiers\x18\a \x03(\v2\x18.hanse.type.v1.PriceTierB\b\xbaH\x05\x92\x01\x02\x10 R\x05tiers\"\x8d\x01\n" +
+	"\x05tiers\x18\a \x03(\v2\x18.hanse.type.v1.PriceTierB\b\xbaH\x05\x92\x01\x02\x10 R\x05tiers\"g\n" +
 	"\tErrorInfo\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06action\x18\x04 \x01(\tR\x06action\x12$\n" +
-	"\x0eserver_time_ms\x18\x05 \x01(\x03R\fserverTimeMs*o\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action*o\n" +
 	"\tPriceKind\x12\x1a\n" +
 	"\x16PRICE_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12PRICE_KIND_ONE_OFF\x10\x01\x12\x18\n" +

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hanse/peer/v1/peer.proto.
  */
 export const file_hanse_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSKKAQoNU3VibWl0UmVxdWVzdBI2Cglkb2N1bWVudHMYASADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50Qgq6SAeSAQQIARBAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASHgoKY2hlY2twb2ludBgDIAEoCUIKukgHcgUQARiAQCJ3CghEb2N1bWVudBIYCgNqd3MYASABKAlCC7pICHIGEAEYgIAEEhkKBmlucHV0cxgCIAEoDEIJukgGegQYgIAEEhwKC2lucHV0c19zYWx0GAMgASgMQge6SAR6AhhAEhgKBmVzY3JvdxgEIAEoDEIIukgFegMYgCAihgEKDlN1Ym1pdFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIMCgRtb3JlGAMgASgIEigKCG91dGNvbWVzGAQgAygLMhYuaGFuc2UucGVlci52MS5PdXRjb21lEhcKD3NlZW5fY2hlY2twb2ludBgFIAEoCSJtCgdPdXRjb21lEikKB2RlY2lkZWQYASABKAsyFi5oYW5zZS5wZWVyLnYxLkRlY2lkZWRIABItCgl1bmRlY2lkZWQYAiABKAsyGC5oYW5zZS5wZWVyLnYxLlVuZGVjaWRlZEgAQggKBnJlc3VsdCIkCgdEZWNpZGVkEgwKBGxpZmUYASABKAMSCwoDc2VxGAIgASgDIlEKCVVuZGVjaWRlZBIOCgZyZWFzb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFZmluYWwYAyABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAMiKgoOQ29tcGFyZVJlcXVlc3QSGAoFbm9uY2UYASABKAxCCbpIBnoEEBAYQCIjCg9Db21wYXJlUmVzcG9uc2USEAoIZG9jdW1lbnQYASABKAkyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTKiAQoPRXhjaGFuZ2VTZXJ2aWNlEkUKBlN1Ym1pdBIcLmhhbnNlLnBlZXIudjEuU3VibWl0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuU3VibWl0UmVzcG9uc2USSAoHQ29tcGFyZRIdLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXNwb25zZTJWCg5DYXRhbG9nU2VydmljZRJECgVXYXRjaBIbLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXF1ZXN0GhwuaGFuc2UucGVlci52MS5XYXRjaFJlc3BvbnNlMAEyagoMT3JkZXJTZXJ2aWNlEloKDUdldEFjY2Vzc0RhdGESIy5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXF1ZXN0GiQuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVzcG9uc2UyUgoNTGVkZ2VyU2VydmljZRJBCgRUYWlsEhouaGFuc2UucGVlci52MS5UYWlsUmVxdWVzdBobLmhhbnNlLnBlZXIudjEuVGFpbFJlc3BvbnNlMAFCsAEKEWNvbS5oYW5zZS5wZWVyLnYxQglQZWVyUHJvdG9QAVo6Z2l0aHViLmNvbS9oYW5zZS1tYXJrZXQvaGFuc2Uvc2RrL2dlbi9oYW5zZS9wZWVyL3YxO3BlZXJ2MaICA0hQWKoCDUhhbnNlLlBlZXIuVjHKAg1IYW5zZVxQZWVyXFYx4gIZSGFuc2VcUGVlclxWMVxHUEJNZXRhZGF0YeoCD0hhbnNlOjpQZWVyOjpWMWIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSJ+Cg1TdWJtaXRSZXF1ZXN0EioKCWRvY3VtZW50cxgBIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQBIeCgpjaGVja3BvaW50GAMgASgJQgq6SAdyBRABGIBAIkwKCERvY3VtZW50EgsKA2p3cxgBIAEoCRIOCgZpbnB1dHMYAiABKAwSEwoLaW5wdXRzX3NhbHQYAyABKAwSDgoGZXNjcm93GAQgASgMIoYBCg5TdWJtaXRSZXNwb25zZRIPCgdlbnRyaWVzGAEgAygMEhIKCmNoZWNrcG9pbnQYAiABKAkSDAoEbW9yZRgDIAEoCBIoCghvdXRjb21lcxgEIAMoCzIWLmhhbnNlLnBlZXIudjEuT3V0Y29tZRIXCg9zZWVuX2NoZWNrcG9pbnQYBSABKAkibQoHT3V0Y29tZRIpCgdkZWNpZGVkGAEgASgLMhYuaGFuc2UucGVlci52MS5EZWNpZGVkSAASLQoJdW5kZWNpZGVkGAIgASgLMhguaGFuc2UucGVlci52MS5VbmRlY2lkZWRIAEIICgZyZXN1bHQiJAoHRGVjaWRlZBIMCgRsaWZlGAEgASgDEgsKA3NlcRgCIAEoAyJRCglVbmRlY2lkZWQSDgoGcmVhc29uGAEgASgJEg0KBWNhdXNlGAIgASgJEg0KBWZpbmFsGAMgASgIEhYKDnJldHJ5X2FmdGVyX21zGAQgASgDIh8KDkNvbXBhcmVSZXF1ZXN0Eg0KBW5vbmNlGAEgASgMIiMKD0NvbXBhcmVSZXNwb25zZRIQCghkb2N1bWVudBgBIAEoCTJaCg5QZWVyaW5nU2VydmljZRJICgdQcm9wb3NlEh0uaGFuc2UucGVlci52MS5Qcm9wb3NlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlc3BvbnNlMqIBCg9FeGNoYW5nZVNlcnZpY2USRQoGU3VibWl0EhwuaGFuc2UucGVlci52MS5TdWJtaXRSZXF1ZXN0Gh0uaGFuc2UucGVlci52MS5TdWJtaXRSZXNwb25zZRJICgdDb21wYXJlEh0uaGFuc2UucGVlci52MS5Db21wYXJlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlc3BvbnNlMlYKDkNhdGFsb2dTZXJ2aWNlEkQKBVdhdGNoEhsuaGFuc2UucGVlci52MS5XYXRjaFJlcXVlc3QaHC5oYW5zZS5wZWVyLnYxLldhdGNoUmVzcG9uc2UwATJqCgxPcmRlclNlcnZpY2USWgoNR2V0QWNjZXNzRGF0YRIjLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlcXVlc3QaJC5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXNwb25zZTJSCg1MZWRnZXJTZXJ2aWNlEkEKBFRhaWwSGi5oYW5zZS5wZWVyLnYxLlRhaWxSZXF1ZXN0GhsuaGFuc2UucGVlci52MS5UYWlsUmVzcG9uc2UwAUKwAQoRY29tLmhhbnNlLnBlZXIudjFCCVBlZXJQcm90b1ABWjpnaXRodWIuY29tL2hhbnNlLW1hcmtldC9oYW5zZS9zZGsvZ2VuL2hhbnNlL3BlZXIvdjE7cGVlcnYxogIDSFBYqgINSGFuc2UuUGVlci5WMcoCDUhhbnNlXFBlZXJcVjHiAhlIYW5zZVxQZWVyXFYxXEdQQk1ldGFkYXRh6gIPSGFuc2U6OlBlZXI6OlYxYgZwcm90bzM", [file_buf_validate_validate]);
 
 /**
  * @generated from message hanse.peer.v1.ProposeRequest
@@ -283,6 +283,8 @@ export const TailResponseSchema: GenMessage<TailResponse> = /*@__PURE__*/
  */
 export type SubmitRequest = Message<"hanse.peer.v1.SubmitRequest"> & {
   /**
+   * 1 to 64; documents_range otherwise.
+   *
    * @generated from field: repeated hanse.peer.v1.Document documents = 1;
    */
   documents: Document[];
@@ -310,32 +312,36 @@ export const SubmitRequestSchema: GenMessage<SubmitRequest> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 9);
 
 /**
- * Document is one signed document with what lies beside it.
+ * Document is one signed document with what lies beside it. What is out of bounds here leaves this document undecided, and not the others:
+ * the message as a whole is bounded before it is read.
  *
  * @generated from message hanse.peer.v1.Document
  */
 export type Document = Message<"hanse.peer.v1.Document"> & {
   /**
-   * Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt.
+   * Compact JWS by the caller's business key: hanse-order+jwt, hanse-cancel+jwt, hanse-access-receipt+jwt, hanse-agreement+jwt. At most
+   * 65,536 bytes; document_too_large otherwise.
    *
    * @generated from field: string jws = 1;
    */
   jws: string;
 
   /**
-   * The inputs' bytes (JSON) of a purchase; SHA-256(salt ‖ inputs) stands in the document.
+   * The inputs' bytes (JSON) of a purchase, at most 65,536; SHA-256(salt ‖ inputs) stands in the document.
    *
    * @generated from field: bytes inputs = 2;
    */
   inputs: Uint8Array;
 
   /**
+   * 16 to 64 bytes beside a purchase.
+   *
    * @generated from field: bytes inputs_salt = 3;
    */
   inputsSalt: Uint8Array;
 
   /**
-   * The caller's escrow beside a purchase (compact JWE); its SHA-256 stands in the document.
+   * The caller's escrow beside a purchase (compact JWE), at most 4,096 bytes; its SHA-256 stands in the document.
    *
    * @generated from field: bytes escrow = 4;
    */
@@ -498,7 +504,7 @@ export const UndecidedSchema: GenMessage<Undecided> = /*@__PURE__*/
  */
 export type CompareRequest = Message<"hanse.peer.v1.CompareRequest"> & {
   /**
-   * 16 to 64 bytes that the caller has not used before.
+   * 16 to 64 bytes that the caller has not used before; nonce_range otherwise.
    *
    * @generated from field: bytes nonce = 1;
    */
