@@ -351,8 +351,12 @@ func TestOnlyOneDocumentIsTriedAtAPartnerThatIsAway(t *testing.T) {
 		if most := slices.Max(sizes[1:]); most != 1 || len(sizes) > 20 {
 			t.Fatalf("in an hour %v were tried", sizes)
 		}
-		if tried := o.states()[order.PendingUnreachable]; tried < 1 || tried > len(sizes) {
-			t.Errorf("%d orders say that they were tried", tried)
+		sent := 0 // the first call may have had more than one
+		for _, n := range sizes {
+			sent += n
+		}
+		if tried := o.states()[order.PendingUnreachable]; tried < 1 || tried > sent {
+			t.Errorf("%d orders say that they were tried, %d were sent", tried, sent)
 		}
 		o.script(nil)
 		begun := time.Now()
@@ -405,7 +409,10 @@ func TestWhatIsUnderWayForLongIsNotTakenOver(t *testing.T) {
 		g := newGate()
 		defer g.open()
 		o.script(func(call) (*exchange.Answer, error) { g.await(); return nil, nil })
-		o.place("first/a", ids("order", 3)...)
+		all := ids("order", 3)
+		o.place("first/a", all[0])
+		pass(0) // it is under way, and alone, before the others come
+		o.place("first/a", all[1:]...)
 		pass(10 * time.Minute)
 		if sizes := o.sent(); !slices.Equal(sizes, []int{1}) {
 			t.Fatalf("sent %v while one call lasts", sizes)
@@ -426,7 +433,10 @@ func TestWhoStopsGivesBackWhatWaits(t *testing.T) {
 		g := newGate()
 		defer g.open()
 		o.script(func(call) (*exchange.Answer, error) { g.await(); return nil, nil })
-		o.place("first/a", ids("order", 3)...)
+		all := ids("order", 3)
+		o.place("first/a", all[0])
+		pass(0) // it is under way, and alone, before the others come
+		o.place("first/a", all[1:]...)
 		pass(0)
 		stopped := make(chan struct{})
 		go func() { o.stop(); close(stopped) }()

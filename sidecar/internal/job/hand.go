@@ -89,7 +89,7 @@ func (r *Runner) giveBack(ctx context.Context, jobs []Job) {
 	}
 	err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error {
 		for _, j := range jobs {
-			if err := lost(tx.Jobs().Reschedule(j, j.DueAt, "", true)); err != nil {
+			if err := lost(tx.Jobs().Reschedule(j, j.DueAt, j.LastError, true)); err != nil {
 				return err
 			}
 		}

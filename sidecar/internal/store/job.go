@@ -129,7 +129,9 @@ func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 }
 
 func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
-	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND state = 'waiting' AND attempts = 0`,
+	// An operator's Retry and a step of progress count attempts anew and keep what stopped the run before, so that this run is known
+	// to have begun; one that is given back unbegun says nothing.
+	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND state = 'waiting' AND attempts = 0 AND last_error = ''`,
 		kind, partner, key)
 	return n > 0, err
 }

@@ -300,10 +300,21 @@ func TestOnlyAJobThatNeverRanIsWithdrawn(t *testing.T) {
 			must(tx.Jobs().AtLeased("order.provision", "leased", them, start, "me", start.Add(time.Hour)))
 			failed := must(tx.Jobs().Lease(the(tx, "failed"), "me", start.Add(time.Hour)))
 			must(0, tx.Jobs().Reschedule(failed, start, "why", false))
+			must(0, tx.Jobs().At("order.provision", "retried", them, start))
+			must(0, tx.Jobs().At("order.provision", "further", them, start))
+			parked := must(tx.Jobs().Lease(the(tx, "retried"), "me", start.Add(time.Hour)))
+			must(0, tx.Jobs().Park(parked, "the service runs, but its outputs do not give what the recipe promises"))
+			must(0, tx.Jobs().Retry(parked.ID, start))
+			further := must(tx.Jobs().Lease(the(tx, "further"), "me", start.Add(time.Hour)))
+			must(0, tx.Jobs().Reschedule(further, start, "the first step is done", true))
 			back := must(tx.Jobs().Lease(the(tx, "back"), "me", start.Add(time.Hour)))
 			return tx.Jobs().Reschedule(back, start, "", true)
 		})
-		for key, want := range map[string]bool{"waiting": true, "failed": false, "back": true, "leased": false, "none": false} {
+		for key, want := range map[string]bool{
+			"waiting": true, "failed": false, "back": true, "leased": false, "none": false,
+			// Whoever retries a job, or comes a step further, does not make undone what was done.
+			"retried": false, "further": false,
+		} {
 			do(t, s, func(tx *store.Tx) error {
 				if got := must(tx.Jobs().Withdraw("order.provision", key, them)); got != want {
 					t.Errorf("%s: withdrawn %v", key, got)
