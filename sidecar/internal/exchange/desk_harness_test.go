@@ -34,7 +34,7 @@ const (
 // bench is a supplier's desk, with one offering in two revisions, and two resellers with an agreement each.
 type bench struct {
 	*markettest.Member
-	t       *testing.T
+	t       testing.TB
 	desk    *exchange.Desk
 	members map[string]*markettest.Member
 	// agreed is what each reseller signed with us, current the offering.
@@ -42,9 +42,9 @@ type bench struct {
 	current catalog.Offering
 }
 
-func newBench(t *testing.T) *bench { t.Helper(); return openBench(t, markettest.Config{}) }
+func newBench(t testing.TB) *bench { t.Helper(); return openBench(t, markettest.Config{}) }
 
-func openBench(t *testing.T, cfg markettest.Config) *bench {
+func openBench(t testing.TB, cfg markettest.Config) *bench {
 	t.Helper()
 	b := &bench{t: t, Member: markettest.Open(t, self, cfg)}
 	b.members = map[string]*markettest.Member{self: b.Member}
@@ -114,7 +114,7 @@ func (m members) with(change members) members {
 	return all
 }
 
-func (m members) bytes(t *testing.T) []byte {
+func (m members) bytes(t testing.TB) []byte {
 	t.Helper()
 	raw, err := json.Marshal(m)
 	if err != nil {
