@@ -324,7 +324,13 @@ func accept(t *testing.T, reseller *sidecartest.Member, supplier, id string) {
 	t.Helper()
 	agreements := operatorv1connect.NewAgreementServiceClient(http.DefaultClient, reseller.OperatorURL, reseller.OperatorAuth())
 	sidecartest.Eventually(t, 20*time.Second, "the agreement is accepted", func() error {
-		_, err := agreements.AcceptAgreement(context.Background(), connect.NewRequest(&operatorv1.AcceptAgreementRequest{Supplier: supplier, AgreementId: id}))
+		shown, err := agreements.AcceptAgreement(context.Background(), connect.NewRequest(&operatorv1.AcceptAgreementRequest{Supplier: supplier, AgreementId: id, DryRun: true}))
+		if err != nil {
+			return err
+		}
+		_, err = agreements.AcceptAgreement(context.Background(), connect.NewRequest(&operatorv1.AcceptAgreementRequest{
+			Supplier: supplier, AgreementId: id, Digest: shown.Msg.GetAgreement().GetDigest(),
+		}))
 		return err
 	})
 }

@@ -98,7 +98,7 @@ export class Partner {
   }
 }
 
-const lenient = (bytes) => parse(bytes, { depth: 32 });
+const lenient = (bytes) => parse(bytes, { depth: 16 }); // D-14
 const visible = (s) => typeof s === 'string' && /[\p{L}\p{N}\p{P}\p{S}]/u.test(s); // W-9: a character that people see
 // readKeys reads hanse-keys.json (K-4 to K-6).
 export function readKeys(bytes) {

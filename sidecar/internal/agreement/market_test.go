@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ type side struct {
 	reaches map[string]*side
 	// before, if set, fails a call on its way; after fails its reply.
 	before, after error
-	calls         int
+	calls         atomic.Int64
 }
 
 // newMarket is a seller, a buyer and another one, who have qualified each other and agreed on nothing.
@@ -127,7 +128,7 @@ func (s *side) submit(ctx context.Context, partner, jws string) error {
 }
 
 func (s *side) call(there func() error) error {
-	s.calls++
+	s.calls.Add(1)
 	if s.before != nil {
 		return s.before
 	}

@@ -644,8 +644,8 @@ func TestAJobWithoutItsAgreementFails(t *testing.T) {
 		})
 	}
 	s.unchanged(t, before)
-	if s.calls != 0 {
-		t.Errorf("%d calls", s.calls)
+	if s.calls.Load() != 0 {
+		t.Errorf("%d calls", s.calls.Load())
 	}
 }
 
@@ -661,9 +661,9 @@ func TestAnOfferThatWasAcceptedIsNotSentAgain(t *testing.T) {
 	if err := b.work(agreement.JobAccept); err != nil {
 		t.Fatal(err)
 	}
-	calls := s.calls
-	if err := s.work(agreement.JobOffer); err != nil || s.calls != calls {
-		t.Errorf("the job ends with %v after %d calls more", err, s.calls-calls)
+	calls := s.calls.Load()
+	if err := s.work(agreement.JobOffer); err != nil || s.calls.Load() != calls {
+		t.Errorf("the job ends with %v after %d calls more", err, s.calls.Load()-calls)
 	}
 }
 
