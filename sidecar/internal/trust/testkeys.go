@@ -24,6 +24,3 @@ func (i Info) Secret() error {
 	}
 	return nil
 }
-
-// Everybodys reports whether a key's private part is published.
-func Everybodys(thumbprint string) bool { return everybodys[thumbprint] }
