@@ -24,6 +24,8 @@ type Tx interface {
 	Decisions() Store
 	// Savepoint runs fn and undoes what it wrote when it fails.
 	Savepoint(fn func() error) error
+	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.
+	Together(fn func() error) error
 }
 
 // Desk decides on the documents that partners submit. All fields but Claim, Provision and Fail are required.

@@ -191,7 +191,7 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 			return err
 		}
 		if !apart {
-			return b.write(ready, places)
+			return tx.Together(func() error { return b.write(ready, places) })
 		}
 		for i := range ready {
 			jobs := len(b.jobs)

@@ -111,25 +111,18 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	send := dispatch.Sender{Outbox: s.Outbox}
 	offers := s.Remembered
 	err = unit.Fresh(func() error {
-		have, err := s.placed(ctx, c, digest)
-		if placed = err == nil; placed || !fault.Is(err, fault.NotFound) {
-			out = have
-			return err
+		out, err = s.place(ctx, c, digest, offers, &send)
+		if err == nil {
+			return nil
 		}
-		if err := c.check(); err != nil {
-			return err
-		}
-		p, err := s.prepare(ctx, c, digest, offers)
 		offers = nil // a round that was lost was lost to a change
-		if err != nil {
+		// Whatever keeps it from being placed says nothing about an order that is placed already.
+		have, there := s.placed(ctx, c, digest)
+		if fault.Is(there, fault.NotFound) {
 			return err
 		}
-		s.Fail.Hit("retail.place.before_commit")
-		return s.Work.Do(ctx, func(tx Tx) error {
-			send.Begin()
-			out, err = s.commit(tx, p, &send)
-			return err
-		})
+		out, placed = have, there == nil
+		return there
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
@@ -140,6 +133,26 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	s.Fail.Hit("retail.place.after_commit")
 	send.Send()
 	return out, nil
+}
+
+// place makes a new order of the command.
+func (s *Service) place(ctx context.Context, c PlaceCommand, digest []byte, offers Offers, send *dispatch.Sender) (out Order, err error) {
+	if err := c.check(); err != nil {
+		return Order{}, err
+	}
+	p, err := s.prepare(ctx, c, digest, offers)
+	if err != nil {
+		return Order{}, err
+	}
+	s.Fail.Hit("retail.place.before_commit")
+	err = s.Work.Do(ctx, func(tx Tx) error {
+		send.Begin()
+		return tx.Together(func() error {
+			out, err = s.commit(tx, p, send)
+			return err
+		})
+	})
+	return out, err
 }
 
 func (s *Service) placed(ctx context.Context, c PlaceCommand, digest []byte) (have Order, err error) {
@@ -321,9 +334,8 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 	return err
 }
 
-// commit writes the order with its subscriptions, inputs, ledger entries and jobs, unless somebody was faster with the same id
-// or a fact changed.
-// commit writes the order. Where one of its id is there by now, or what it is about, writing it fails with unit.ErrStale.
+// commit writes the order with its subscriptions, inputs, ledger entries and jobs. Where one of its id is there by now, or a fact
+// changed, it fails with unit.ErrStale.
 func (s *Service) commit(tx Tx, p prepared, send *dispatch.Sender) (_ Order, err error) {
 	o := p.order
 	items := make([]Item, len(o.Items))
@@ -353,13 +365,15 @@ func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time, s
 			return it, unit.ErrStale
 		}
 	}
-	if _, err := subscription.Begin(tx, made.subscription, it.Course(), now); err != nil {
-		return it, err
-	}
 	if it.Action == order.Add {
 		if err := ledger.Fenced(tx, it.Partner); err != nil {
 			return it, notOrderable(it, err)
 		}
+	}
+	if _, err := subscription.Begin(tx, made.subscription, it.Course(), now); err != nil {
+		return it, err
+	}
+	if it.Action == order.Add {
 		if err := tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
 			return it, err
 		}

@@ -26,6 +26,8 @@ type Tx interface {
 	Partners() member.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
+	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.
+	Together(fn func() error) error
 }
 
 // Offers finds what a listing stands for now; fault.NotFound with reason listing_not_found or

@@ -6,6 +6,10 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
+var newDecision = newInsertion("decision", "peer_decision",
+	[]string{"partner", "type", "id", "digest", "life", "seq", "checkpoint", "held_life", "held_seq", "held_tick", "document", "escrow"},
+	[]string{"partner", "type", "id"})
+
 type decisions struct{ tx *Tx }
 
 func (s decisions) Decision(partner, typ, id string) (exchange.Decision, error) {
@@ -21,15 +25,8 @@ func (s decisions) Decision(partner, typ, id string) (exchange.Decision, error) 
 
 // PutDecision never changes one: what a partner was told stands.
 func (s decisions) PutDecision(d exchange.Decision) error {
-	n, err := s.tx.exec(`INSERT INTO peer_decision
-		(partner, type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (partner, type, id) DO NOTHING`,
-		d.Partner, d.Type, d.ID, bytesOf(d.Digest), d.At.Life, d.At.Seq, d.Checkpoint, d.Held.Life, d.Held.Seq, d.Held.Tick,
-		d.Document, bytesOf(d.Escrow))
-	if err == nil && n == 0 {
-		err = conflict("decision", "exists", "the document is decided already")
-	}
-	return err
+	return s.tx.insert(&newDecision, d.Partner, d.Type, d.ID, bytesOf(d.Digest), d.At.Life, d.At.Seq, d.Checkpoint, d.Held.Life, d.Held.Seq,
+		d.Held.Tick, d.Document, bytesOf(d.Escrow))
 }
 
 func (s decisions) Held(partner string) (c ledger.Checkpoint, jws string, err error) {

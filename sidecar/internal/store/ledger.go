@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -92,43 +91,24 @@ func (s books) Advance(partner string, dir ledger.Direction, build func(ledger.P
 	return entries, nil
 }
 
-// inserts are the statements for so many entries at once. They are few, because each connection keeps its own prepared.
-var inserts = map[int]string{1: insertEntries(1), 4: insertEntries(4), 16: insertEntries(16)}
-
-func insertEntries(n int) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ")
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "($1, $2, $%d, $%d, $%d, $%d)", 4*i+3, 4*i+4, 4*i+5, 4*i+6)
-	}
-	return b.String()
-}
+var ledgerEntry = newInsertion("ledger entry", "ledger_entry",
+	[]string{"partner", "direction", "life", "seq", "subject", "record"}, []string{"partner", "direction", "life", "seq"})
 
 func (s books) insert(partner string, dir ledger.Direction, entries []ledger.Entry) error {
-	for len(entries) > 0 {
-		n := 1
-		for inserts[4*n] != "" && len(entries) >= 4*n {
-			n *= 4
-		}
-		args := append(make([]any, 0, 2+4*n), partner, string(dir))
-		for _, e := range entries[:n] {
+	return s.tx.Together(func() error {
+		for _, e := range entries {
 			raw, err := proto.Marshal(&storepb.LedgerEntry{
 				At: e.At.UnixNano(), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
 			})
 			if err != nil {
 				return fmt.Errorf("write ledger entry: %w", err)
 			}
-			args = append(args, e.Life, e.Seq, e.Subject, raw)
+			if err := s.tx.insert(&ledgerEntry, partner, string(dir), e.Life, e.Seq, e.Subject, raw); err != nil {
+				return err
+			}
 		}
-		if _, err := s.tx.exec(inserts[n], args...); err != nil {
-			return err
-		}
-		entries = entries[n:]
-	}
-	return nil
+		return nil
+	})
 }
 
 func (s books) Entries(partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error) {

@@ -62,6 +62,7 @@ func (p partners) Remove(origin string) error {
 	if n == 0 {
 		return fault.New(fault.NotFound, "partner_not_found", "there is no partner %s", origin)
 	}
+	p.tx.forget()
 	p.tx.wake(unit.Partners)
 	_, err = p.tx.exec(`DELETE FROM agreement WHERE supplier = $1`, origin)
 	return err

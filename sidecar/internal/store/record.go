@@ -16,8 +16,9 @@ import (
 
 // table is a versioned table: its key columns, the columns beside the record, and the three statements made of them.
 type table struct {
-	name, noun          string
-	sel, insert, update string
+	name, noun  string
+	sel, update string
+	insert      insertion
 	// fixed is how many of the columns beside the record are written once.
 	fixed int
 }
@@ -33,34 +34,43 @@ func newTable(noun, name string, keys, fixed, moving []string) table {
 		set = append(set, fmt.Sprintf("%s = $%d", c, len(keys)+i+1))
 	}
 	all := slices.Concat(keys, fixed, moving, []string{"version", "record"})
-	marks := make([]string, len(all))
-	for i := range all {
-		marks[i] = fmt.Sprintf("$%d", i+1)
-	}
 	match := strings.Join(where, " AND ")
 	return table{
 		name: name, noun: noun, fixed: len(fixed),
-		sel: "SELECT version, record FROM " + name + " WHERE " + match,
-		insert: "INSERT INTO " + name + " (" + strings.Join(all, ", ") + ") VALUES (" + strings.Join(marks, ", ") +
-			") ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING",
+		sel:    "SELECT version, record FROM " + name + " WHERE " + match,
+		insert: newInsertion(noun, name, all, keys),
 		update: "UPDATE " + name + " SET " + strings.Join(set, ", ") + " WHERE " + match +
 			fmt.Sprintf(" AND version = $%d", len(keys)+len(moving)+3),
 	}
 }
 
-// stored is a record as it is at rest.
+// stored is a record as it is at rest. made says that this transaction inserted it.
 type stored struct {
 	version int64
 	raw     []byte
+	made    bool
 }
 
-// remember keeps what was read or written of a row: who changes a record in one transaction has just read it.
-func (tx *Tx) remember(t *table, keys []any, version int64, raw []byte) {
+// remember keeps what was read or written of a row. Within one transaction nobody else changes it.
+func (tx *Tx) remember(t *table, keys []any, row stored) {
 	if tx.read == nil {
 		tx.read = make(map[string]stored)
 	}
-	tx.read[t.row(keys)] = stored{version, raw}
+	tx.read[t.row(keys)] = row
 }
+
+// first reports, once, that this transaction made a row.
+func (tx *Tx) first(t *table, keys []any) bool {
+	name := t.row(keys)
+	have := tx.read[name]
+	if have.made {
+		tx.read[name] = stored{version: have.version, raw: have.raw}
+	}
+	return have.made
+}
+
+// forget is for who changes or deletes rows past put.
+func (tx *Tx) forget() { tx.read = nil }
 
 // row names a row among all.
 func (t *table) row(keys []any) string {
@@ -81,29 +91,23 @@ func (t *table) row(keys []any) string {
 
 // get reads one record into rec.
 func (tx *Tx) get(t *table, keys []any, rec proto.Message) (version int64, found bool, err error) {
+	if have, ok := tx.read[t.row(keys)]; ok && tx.failed == nil {
+		return have.version, true, decode(have.raw, rec)
+	}
 	var raw []byte
 	found, err = tx.row(t.sel, keys, &version, &raw)
 	if err != nil || !found {
 		return 0, false, err
 	}
-	tx.remember(t, keys, version, raw)
+	tx.remember(t, keys, stored{version: version, raw: raw})
 	return version, true, decode(raw, rec)
-}
-
-// again is get for a record that this transaction may have read already. It may be out of date: only an update that names its version
-// may rest on it.
-func (tx *Tx) again(t *table, keys []any, rec proto.Message) (version int64, found bool, err error) {
-	if have, ok := tx.read[t.row(keys)]; ok {
-		return have.version, true, decode(have.raw, rec)
-	}
-	return tx.get(t, keys, rec)
 }
 
 // put inserts a record (version 0) or compares and swaps, and returns the new version. fill writes the known fields over the
 // stored record, so that fields of a newer version of us survive. cols are the fixed columns, then the moving ones.
 func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, fill func()) (int64, error) {
 	if version != 0 {
-		have, found, err := tx.again(t, keys, rec)
+		have, found, err := tx.get(t, keys, rec)
 		if err != nil {
 			return 0, err
 		}
@@ -117,12 +121,9 @@ func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, 
 		return 0, fmt.Errorf("write %s: %w", t.noun, err)
 	}
 	if version == 0 {
-		n, err := tx.exec(t.insert, slices.Concat(keys, cols, []any{int64(1), raw})...)
-		if err == nil && n == 0 {
-			err = conflict(t.noun, "exists", "there is one already")
-		}
+		err := tx.insert(&t.insert, slices.Concat(keys, cols, []any{int64(1), raw})...)
 		if err == nil {
-			tx.remember(t, keys, 1, raw)
+			tx.remember(t, keys, stored{version: 1, raw: raw, made: true})
 		}
 		return 1, err
 	}
@@ -131,7 +132,7 @@ func (tx *Tx) put(t *table, keys, cols []any, version int64, rec proto.Message, 
 		err = conflict(t.noun, "changed", "it was changed by someone else in the meantime")
 	}
 	if err == nil {
-		tx.remember(t, keys, version+1, raw)
+		tx.remember(t, keys, stored{version: version + 1, raw: raw})
 	}
 	return version + 1, err
 }

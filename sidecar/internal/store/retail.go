@@ -14,6 +14,9 @@ import (
 
 var retailTable = newTable("order", "retail_order", []string{"portal", "id"}, []string{"customer", "placed_at"}, []string{"state", "ended"})
 
+// retailItem finds the order of an item by the id that its partner knows.
+var retailItem = newInsertion("order", "retail_item", []string{"correlation_id", "portal", "order_id", "position"}, []string{"correlation_id"})
+
 type retailOrders struct{ tx *Tx }
 
 func orderNotFound(id string) error {
@@ -49,7 +52,7 @@ func (s retailOrders) ByCorrelation(correlationID string) (retail.Order, int, er
 	if err := decode(raw, &rec); err != nil {
 		return retail.Order{}, 0, err
 	}
-	s.tx.remember(&retailTable, []any{rec.Portal, rec.Id}, version, raw)
+	s.tx.remember(&retailTable, []any{rec.Portal, rec.Id}, stored{version: version, raw: raw})
 	return retailOf(&rec, version), position, nil
 }
 
@@ -64,8 +67,7 @@ func (s retailOrders) Put(o retail.Order) (retail.Order, error) {
 	}
 	if o.Version == 0 {
 		for i, it := range o.Items {
-			if _, err := s.tx.exec(`INSERT INTO retail_item (correlation_id, portal, order_id, position) VALUES ($1, $2, $3, $4)`,
-				it.CorrelationID, o.Portal, o.ID, i); err != nil {
+			if err := s.tx.insert(&retailItem, it.CorrelationID, o.Portal, o.ID, i); err != nil {
 				return retail.Order{}, err
 			}
 		}

@@ -8,20 +8,25 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
+var (
+	secretColumns = []string{"subscription_id", "partner", "side", "name", "sealed"}
+	newSecret     = newInsertion("secret", "secret", secretColumns, secretColumns[:4])
+	newKey        = newInsertion("data key", "data_key", []string{"subscription_id", "partner", "side", "wrapped"}, secretColumns[:3]).
+			or(erased()) // one that is there before its subscription was destroyed
+)
+
+func erased() error {
+	return fault.New(fault.Precondition, "subscription_erased", "the data of the subscription were erased")
+}
+
 // PutSecret makes the subscription's data key with its first secret. After Erase it returns fault.Precondition: a late
 // message must not bring personal data back.
 func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) error {
-	key, made, err := s.newDataKey(k)
+	// Nearly always the first secret comes with the subscription.
+	first := s.tx.first(&subscriptionTable, subscriptionKey(k))
+	key, err := s.keyFor(k, first)
 	if err != nil {
 		return err
-	}
-	if !made {
-		if key, _, err = s.dataKey(k); err != nil {
-			return err
-		}
-	}
-	if len(key) == 0 {
-		return fault.New(fault.Precondition, "subscription_erased", "the data of subscription %s were erased", k.ID)
 	}
 	data, err := aead(key)
 	if err != nil {
@@ -31,24 +36,55 @@ func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) 
 	if err != nil {
 		return err
 	}
+	args := append(subscriptionKey(k), name, sealed)
+	if first {
+		return s.tx.insert(&newSecret, args...)
+	}
 	_, err = s.tx.exec(`INSERT INTO secret (subscription_id, partner, side, name, sealed) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (subscription_id, partner, side, name) DO UPDATE SET sealed = excluded.sealed`, append(subscriptionKey(k), name, sealed)...)
+		ON CONFLICT (subscription_id, partner, side, name) DO UPDATE SET sealed = excluded.sealed`, args...)
 	return err
 }
 
+// keyFor is the data key for a secret of a subscription, made where there was none; the first needs no look.
+func (s subscriptions) keyFor(k subscription.Key, first bool) ([]byte, error) {
+	if !first {
+		key, found, err := s.dataKey(k)
+		if err != nil {
+			return nil, err
+		}
+		if found && len(key) == 0 {
+			return nil, erased()
+		}
+		if found {
+			return key, nil
+		}
+	}
+	v := s.tx.s.vault
+	key := make([]byte, 32)
+	if _, err := io.ReadFull(v.rand, key); err != nil {
+		return nil, fmt.Errorf("make data key: %w", err)
+	}
+	wrapped, err := v.seal(v.wrap, key, row("data_key", string(k.Side), k.Partner, k.ID))
+	if err != nil {
+		return nil, err
+	}
+	return key, s.tx.insert(&newKey, append(subscriptionKey(k), wrapped)...)
+}
+
 func (s subscriptions) Secret(k subscription.Key, name string) ([]byte, error) {
-	var sealed []byte
-	found, err := s.tx.row(`SELECT sealed FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3 AND name = $4`,
-		append(subscriptionKey(k), name), &sealed)
+	var sealed, wrapped []byte
+	found, err := s.tx.row(`SELECT s.sealed, k.wrapped FROM secret s JOIN data_key k
+		ON k.subscription_id = s.subscription_id AND k.partner = s.partner AND k.side = s.side
+		WHERE s.subscription_id = $1 AND s.partner = $2 AND s.side = $3 AND s.name = $4`, append(subscriptionKey(k), name), &sealed, &wrapped)
 	if err != nil {
 		return nil, err
 	}
-	key, _, err := s.dataKey(k)
-	if err != nil {
-		return nil, err
-	}
-	if !found || len(key) == 0 {
+	if !found || len(wrapped) == 0 {
 		return nil, fault.New(fault.NotFound, "secret_not_found", "subscription %s keeps no %s", k.ID, name)
+	}
+	key, err := s.unwrap(k, wrapped)
+	if err != nil {
+		return nil, err
 	}
 	data, err := aead(key)
 	if err != nil {
@@ -84,25 +120,14 @@ func (s subscriptions) dataKey(k subscription.Key) (key []byte, found bool, err 
 	if err != nil || !found || len(wrapped) == 0 {
 		return nil, found, err
 	}
-	key, err = open(s.tx.s.vault.wrap, wrapped, row("data_key", string(k.Side), k.Partner, k.ID))
-	if err != nil {
-		return nil, true, fmt.Errorf("data key of subscription %s: %w", k.ID, err)
-	}
-	return key, true, nil
+	key, err = s.unwrap(k, wrapped)
+	return key, true, err
 }
 
-// newDataKey makes the subscription's data key, unless it has had one: nearly always the first secret comes with the subscription.
-func (s subscriptions) newDataKey(k subscription.Key) (key []byte, made bool, err error) {
-	v := s.tx.s.vault
-	key = make([]byte, 32)
-	if _, err := io.ReadFull(v.rand, key); err != nil {
-		return nil, false, fmt.Errorf("make data key: %w", err)
-	}
-	wrapped, err := v.seal(v.wrap, key, row("data_key", string(k.Side), k.Partner, k.ID))
+func (s subscriptions) unwrap(k subscription.Key, wrapped []byte) ([]byte, error) {
+	key, err := open(s.tx.s.vault.wrap, wrapped, row("data_key", string(k.Side), k.Partner, k.ID))
 	if err != nil {
-		return nil, false, err
+		return nil, fmt.Errorf("data key of subscription %s: %w", k.ID, err)
 	}
-	n, err := s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (subscription_id, partner, side) DO NOTHING`, append(subscriptionKey(k), wrapped)...)
-	return key, n == 1, err
+	return key, nil
 }

@@ -31,8 +31,11 @@ type Tx struct {
 	topics []unit.Topic
 	// change and changeEnd are the rest of the block of change numbers that this transaction took.
 	change, changeEnd int64
-	// read is what this transaction last knew of rows, by table and key.
+	// read is what this transaction knows of rows, by table and key.
 	read map[string]stored
+	// together says that new rows wait in pending for others of their table.
+	together bool
+	pending  []pending
 	// wrote says that rows were changed.
 	wrote bool
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
@@ -83,6 +86,9 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	}
 	topics, change, changeEnd, wrote := len(tx.topics), tx.change, tx.changeEnd, tx.wrote
 	err := fn()
+	if err == nil {
+		err = tx.flush()
+	}
 	if tx.failed != nil {
 		err = tx.failed
 	}
@@ -93,12 +99,13 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if fault.Is(tx.failed, fault.Unavailable) {
 		return err
 	}
+	tx.pending = nil
 	for _, statement := range []string{"ROLLBACK TO SAVEPOINT part", "RELEASE SAVEPOINT part"} {
 		if _, back := tx.on.exec(tx.ctx, statement, nil); back != nil {
 			return errors.Join(err, tx.fail(statement, back))
 		}
 	}
-	tx.read = nil
+	tx.forget()
 	// Numbers of a block that was taken inside are others' now.
 	tx.failed, tx.topics, tx.change, tx.changeEnd, tx.wrote = nil, tx.topics[:topics], change, changeEnd, wrote
 	return err
@@ -110,6 +117,13 @@ func (tx *Tx) end() { tx.on = ended{} }
 
 // exec runs a statement and returns the number of rows it changed.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	if err := tx.flush(); err != nil {
+		return 0, err
+	}
+	return tx.run(query, args)
+}
+
+func (tx *Tx) run(query string, args []any) (int64, error) {
 	if tx.failed != nil {
 		return 0, tx.failed
 	}
@@ -126,6 +140,9 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 
 // rows scans each row into dest and calls use, which must not run another statement: the row's one is still open.
 func (tx *Tx) rows(query string, args []any, dest func() []any, use func() error) error {
+	if err := tx.flush(); err != nil {
+		return err
+	}
 	if tx.failed != nil {
 		return tx.failed
 	}
