@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -98,9 +99,14 @@ func (s *Service) complete(ctx context.Context, w *work, result adapters.Result)
 	if err != nil {
 		return &job.ParkError{Err: fmt.Errorf("the service runs, but its outputs do not give the access data of the offering: %w", err)}
 	}
-	jwe, err := s.Seal(w.partner.SealingKey, access)
+	var partner member.Partner
+	err = s.Work.View(ctx, func(tx Tx) (err error) { partner, err = tx.Partners().Get(w.job.Partner); return err })
 	if err != nil {
-		return &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", w.partner.Origin, err)}
+		return err
+	}
+	jwe, err := s.Seal(partner.SealingKey, access)
+	if err != nil {
+		return &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", partner.Origin, err)}
 	}
 	w.step.State, w.step.Outputs, w.step.Sensitive = result.State, result.Outputs, result.Sensitive
 	err = s.done(ctx, w, Applied, func(tx Tx) error {

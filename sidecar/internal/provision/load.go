@@ -2,14 +2,12 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -24,7 +22,6 @@ type work struct {
 	job     job.Job
 	order   resale.Order
 	sub     subscription.Subscription
-	partner member.Partner
 	doc     catalog.Document
 	inputs  []byte
 	binding recipe.Binding
@@ -84,15 +81,11 @@ func (s *Service) read(ctx context.Context, j job.Job) (*work, error) {
 		if w.sub, err = tx.Subscriptions().Get(w.order.Subscription()); err != nil {
 			return err
 		}
-		if w.partner, err = tx.Partners().Get(j.Partner); err != nil {
-			return err
-		}
-		offering, err := tx.Catalog().Revision(w.sub.OfferingID, w.sub.Revision)
+		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (catalog.Offering, error) {
+			return tx.Catalog().Revision(w.sub.OfferingID, w.sub.Revision)
+		})
 		if err != nil {
 			return err
-		}
-		if err := json.Unmarshal(offering.Document, &w.doc); err != nil {
-			return fmt.Errorf("offering %s revision %d: %w", w.sub.OfferingID, w.sub.Revision, err)
 		}
 		steps, err := tx.Steps().Of(w.sub.Key())
 		if err != nil {

@@ -2,7 +2,6 @@ package resale
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -86,9 +85,9 @@ func (s *Service) assessAdd(r *Received, f facts) (verdict, error) {
 	if f.offering.ID == "" || f.current.ID == "" {
 		return refuse("offering_unknown", "the offering or its revision is not known"), nil
 	}
-	var doc catalog.Document
-	if err := json.Unmarshal(f.offering.Document, &doc); err != nil {
-		return verdict{}, fmt.Errorf("offering %s revision %d: %w", d.Offering, d.Revision, err)
+	doc, err := s.Documents.Of(d.Offering, d.Revision, func() (catalog.Offering, error) { return f.offering, nil })
+	if err != nil {
+		return verdict{}, err
 	}
 	if d.Quantity > doc.Most() {
 		return refuse("quantity_range", fmt.Sprintf("the offering is sold in orders of up to %d", doc.Most())), nil

@@ -36,4 +36,6 @@ type Service struct {
 	Book    *ledger.Book
 	Now     func() time.Time
 	Fail    *failpoint.Points
+	// Documents are those of our offerings.
+	Documents catalog.Documents
 }
