@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -145,13 +146,7 @@ func (s *Service) place(ctx context.Context, c PlaceCommand, digest []byte, offe
 		return Order{}, err
 	}
 	s.Fail.Hit("retail.place.before_commit")
-	err = s.Work.Do(ctx, func(tx Tx) error {
-		send.Begin()
-		return tx.Together(func() error {
-			out, err = s.commit(tx, p, send)
-			return err
-		})
-	})
+	err = s.placing.Do(ctx, placedTogether, &placing{prepared: p, send: send, out: &out}, s.commit)
 	return out, err
 }
 
@@ -334,61 +329,139 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 	return err
 }
 
-// commit writes the order with its subscriptions, inputs, ledger entries and jobs. Where one of its id is there by now, or a fact
-// changed, it fails with unit.ErrStale.
-func (s *Service) commit(tx Tx, p prepared, send *dispatch.Sender) (_ Order, err error) {
-	o := p.order
-	items := make([]Item, len(o.Items))
-	for i, it := range o.Items {
-		if items[i], err = s.commitItem(tx, it, p.items[i], o.PlacedAt, send); err != nil {
-			return Order{}, fault.Under(field(i), err)
-		}
-	}
-	o.Items = items
-	return tx.RetailOrders().Put(o)
+// placing is a prepared order on its way into the store.
+type placing struct {
+	prepared
+	send *dispatch.Sender
+	out  *Order
 }
 
-func (s *Service) commitItem(tx Tx, it Item, made preparedItem, now time.Time, send *dispatch.Sender) (Item, error) {
-	a, err := tx.Agreements().Get(it.Partner, made.agreement.ID)
+// placedTogether bounds how many orders are committed at once.
+const placedTogether = 64
+
+// commit writes orders with their subscriptions, inputs, ledger entries and jobs, all of them or none. Where one of an id is there
+// by now, or a fact changed, it fails with unit.ErrStale.
+func (s *Service) commit(ctx context.Context, all []*placing) error {
+	return s.Work.Do(ctx, func(tx Tx) error {
+		return tx.Together(func() error {
+			c := commitment{Service: s, tx: tx, drafts: make(map[string][]ledger.Draft)}
+			for _, step := range []func(*placing, int) error{c.still, c.begin} {
+				if err := each(all, step); err != nil {
+					return err
+				}
+			}
+			if err := c.append(); err != nil {
+				return err
+			}
+			for _, p := range all {
+				p.send.Begin()
+				*p.out = p.order
+				p.out.Items = slices.Clone(p.order.Items)
+			}
+			if err := each(all, c.dispatch); err != nil {
+				return err
+			}
+			for _, p := range all {
+				put, err := tx.RetailOrders().Put(*p.out)
+				if err != nil {
+					return err
+				}
+				*p.out = put
+			}
+			return nil
+		})
+	})
+}
+
+// each calls fn for the items of all orders.
+func each(all []*placing, fn func(p *placing, i int) error) error {
+	for _, p := range all {
+		for i := range p.items {
+			if err := fn(p, i); err != nil {
+				return fault.Under(field(i), err)
+			}
+		}
+	}
+	return nil
+}
+
+// commitment is one transaction that places orders. Of each step all items go first, so that what is written of them goes together.
+type commitment struct {
+	*Service
+	tx Tx
+	// partners have drafts of entries, which become entries in the order of their drafts.
+	partners []string
+	drafts   map[string][]ledger.Draft
+	entries  map[string][]ledger.Entry
+}
+
+// still is unit.ErrStale where a fact is no longer what the item was made of.
+func (c *commitment) still(p *placing, i int) error {
+	it, made := p.order.Items[i], p.items[i]
+	a, err := c.tx.Agreements().Get(it.Partner, made.agreement.ID)
 	if err != nil {
-		return it, err
+		return err
 	}
 	if a.Version != made.agreement.Version {
-		return it, unit.ErrStale
+		return unit.ErrStale
 	}
 	if made.subscription.Version != 0 {
-		sub, err := tx.Subscriptions().Get(made.subscription.Key())
+		sub, err := c.tx.Subscriptions().Get(made.subscription.Key())
 		if err != nil {
-			return it, err
+			return err
 		}
 		if sub.Version != made.subscription.Version {
-			return it, unit.ErrStale
+			return unit.ErrStale
 		}
 	}
 	if it.Action == order.Add {
-		if err := ledger.Fenced(tx, it.Partner); err != nil {
-			return it, notOrderable(it, err)
-		}
+		return notOrderable(it, ledger.Fenced(c.tx, it.Partner))
 	}
-	if _, err := subscription.Begin(tx, made.subscription, it.Course(), now); err != nil {
-		return it, err
+	return nil
+}
+
+// begin writes the subscription and what the customer gave, and drafts the entry.
+func (c *commitment) begin(p *placing, i int) error {
+	it, made := p.order.Items[i], p.items[i]
+	if _, err := subscription.Begin(c.tx, made.subscription, it.Course(), p.order.PlacedAt); err != nil {
+		return err
 	}
 	if it.Action == order.Add {
-		if err := tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
-			return it, err
+		if err := c.tx.Subscriptions().PutSecret(made.subscription.Key(), subscription.SecretInputs, made.inputs); err != nil {
+			return err
 		}
 	}
-	entry, err := s.Book.Append(tx, it.Partner, ledger.OrderPlaced, it.SubscriptionID, order.Body{
+	if !slices.Contains(c.partners, it.Partner) {
+		c.partners = append(c.partners, it.Partner)
+	}
+	c.drafts[it.Partner] = append(c.drafts[it.Partner], ledger.Draft{Kind: ledger.OrderPlaced, Subject: it.SubscriptionID, Body: order.Body{
 		Order: it.CorrelationID, DocumentSHA256: hex.EncodeToString(it.PayloadDigest), Agreement: it.AgreementID,
 		Subscription: it.SubscriptionID, Action: it.Action, Intent: it.Intent,
-	})
-	if err != nil {
-		return it, err
+	}})
+	return nil
+}
+
+func (c *commitment) append() (err error) {
+	slices.Sort(c.partners) // whoever locks several heads locks them in one order
+	c.entries = make(map[string][]ledger.Entry, len(c.partners))
+	for _, partner := range c.partners {
+		if c.entries[partner], err = c.Book.AppendAll(c.tx, partner, c.drafts[partner]); err != nil {
+			return err
+		}
 	}
-	if it.Item, err = it.Move(now, order.Acknowledged, "", "", order.Source(entry)); err != nil {
-		return it, err
+	return nil
+}
+
+// dispatch moves the item to where its entry puts it, and adds the job that sends its document.
+func (c *commitment) dispatch(p *placing, i int) (err error) {
+	it := p.order.Items[i]
+	entry := c.entries[it.Partner][0]
+	c.entries[it.Partner] = c.entries[it.Partner][1:]
+	if it.Item, err = it.Move(p.order.PlacedAt, order.Acknowledged, "", "", order.Source(entry)); err != nil {
+		return err
 	}
-	return it, send.Add(tx, it.sending(JobSubmit), it.orderDocument(made.inputs), now)
+	p.out.Items[i] = it
+	return p.send.Add(c.tx, it.sending(JobSubmit), it.orderDocument(p.items[i].inputs), p.order.PlacedAt)
 }
 
 // notOrderable tells the customer of an item that our side cannot sell now; what is an outage stays one.

@@ -68,6 +68,8 @@ type Service struct {
 	Correlate func(portal, orderID string, position int) string
 	Rand      func([]byte)
 	Fail      *failpoint.Points
+
+	placing unit.Gather[*placing]
 }
 
 // Get reads a portal's order; with a customer, only that customer's. fault.NotFound.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -9,30 +10,25 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-var booksTable = newTable("books", "books", []string{"partner"}, nil, []string{"state"})
+var booksTable = newTable("books", "books", []string{"partner"}, nil, nil)
 
 func (s books) Standing(partner string) (ledger.BooksState, error) {
-	state := string(ledger.Level)
-	_, err := s.tx.row(`SELECT state FROM books WHERE partner = $1`, []any{partner}, &state)
-	return ledger.BooksState(state), err
+	b, err := s.Books(partner)
+	return b.State, err
 }
 
 func (s books) Books(partner string) (ledger.Books, error) {
-	state, err := s.Standing(partner)
-	if err != nil {
-		return ledger.Books{}, err
-	}
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
-		Partner: partner, State: state, Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Evidence: rec.Evidence, Version: version,
+		Partner: partner, State: ledger.BooksState(cmp.Or(rec.State, string(ledger.Level))), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Evidence: rec.Evidence, Version: version,
 	}, err
 }
 
 func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	var rec storepb.Books
-	version, err := s.tx.put(&booksTable, []any{b.Partner}, []any{string(b.State)}, b.Version, &rec, func() {
-		rec.Epoch, rec.Since, rec.Reason, rec.Evidence = b.Epoch, ns(b.Since), b.Reason, b.Evidence
+	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
+		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Evidence = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Evidence
 	})
 	if err != nil {
 		return ledger.Books{}, err

@@ -44,7 +44,7 @@ func newTable(noun, name string, keys, fixed, moving []string) table {
 	}
 }
 
-// stored is a record as it is at rest. made says that this transaction inserted it.
+// stored is a record as it is at rest, version 0 where there is none. made says that this transaction inserted it.
 type stored struct {
 	version int64
 	raw     []byte
@@ -91,16 +91,17 @@ func (t *table) row(keys []any) string {
 
 // get reads one record into rec.
 func (tx *Tx) get(t *table, keys []any, rec proto.Message) (version int64, found bool, err error) {
-	if have, ok := tx.read[t.row(keys)]; ok && tx.failed == nil {
-		return have.version, true, decode(have.raw, rec)
+	have, known := tx.read[t.row(keys)]
+	if !known || tx.failed != nil {
+		if _, err := tx.row(t.sel, keys, &have.version, &have.raw); err != nil {
+			return 0, false, err
+		}
+		tx.remember(t, keys, have)
 	}
-	var raw []byte
-	found, err = tx.row(t.sel, keys, &version, &raw)
-	if err != nil || !found {
-		return 0, false, err
+	if have.version == 0 {
+		return 0, false, nil
 	}
-	tx.remember(t, keys, stored{version: version, raw: raw})
-	return version, true, decode(raw, rec)
+	return have.version, true, decode(have.raw, rec)
 }
 
 // put inserts a record (version 0) or compares and swaps, and returns the new version. fill writes the known fields over the

@@ -231,7 +231,6 @@ CREATE TABLE parked_entry (
 -- What is known about both logs of a partnership; no row is level.
 CREATE TABLE books (
   partner text PRIMARY KEY,
-  state text NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL
 );

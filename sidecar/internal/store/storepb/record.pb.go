@@ -1949,6 +1949,7 @@ type Books struct {
 	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	Evidence      []byte                 `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	State         string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2009,6 +2010,13 @@ func (x *Books) GetEvidence() []byte {
 		return x.Evidence
 	}
 	return nil
+}
+
+func (x *Books) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
 }
 
 type PortalClient struct {
@@ -2315,12 +2323,13 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04prev\x18\x04 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\fR\x05exact\"g\n" +
+	"\x05exact\x18\x06 \x01(\fR\x05exact\"}\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bevidence\x18\x04 \x01(\fR\bevidence\"\xbb\x01\n" +
+	"\bevidence\x18\x04 \x01(\fR\bevidence\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
