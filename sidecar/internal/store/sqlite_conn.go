@@ -29,7 +29,8 @@ func (c *conn) prepared(query string) (*statement, error) {
 	if st := c.stmts[query]; st != nil {
 		return st, nil
 	}
-	raw, trailing, err := c.c.PrepareTransient(query)
+	// The planner looks at what a plain parameter of LIMIT holds, and plans anew whenever it is bound.
+	raw, trailing, err := c.c.PrepareTransient(strings.ReplaceAll(query, "LIMIT $", "LIMIT +$"))
 	if err != nil {
 		return nil, err
 	}
