@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -80,6 +81,9 @@ func (r *Runner) short(until time.Time) bool { return until.Sub(r.cfg.Now()) < r
 // begin makes durable that the picked jobs begin, all in one transaction, and returns those that may run. One that does not come back
 // was withdrawn, or its lease has ended and another has it. While the store is away it goes on asking.
 func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
+	if len(picked) == 0 {
+		return nil
+	}
 	until := r.cfg.Now().Add(r.cfg.Lease)
 	r.cfg.Fail.Hit("job.begin.before_commit")
 	for {
@@ -110,6 +114,13 @@ func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
 			until = r.cfg.Now().Add(r.cfg.Lease)
 		}
 	}
+}
+
+// without are the jobs that are not among others.
+func without(jobs, others []Job) []Job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool {
+		return slices.ContainsFunc(others, func(o Job) bool { return o.ID == j.ID })
+	})
 }
 
 // rest empties what was handed over.

@@ -335,6 +335,37 @@ func TestAJobWhoseBeginningWasNotAnsweredRunsOnce(t *testing.T) {
 	})
 }
 
+// TestASlowStoreMakesNoHandlerOutliveItsLease: whether the job was handed over or taken from the store.
+func TestASlowStoreMakesNoHandlerOutliveItsLease(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		ran := make(chan string, 2)
+		r := b.runner(func(ctx context.Context, j job.Job) error {
+			if deadline, _ := ctx.Deadline(); !deadline.Before(j.LeaseUntil) || !time.Now().Before(deadline) {
+				t.Errorf("%s: the lease ends at %v, the handler at %v", j.Key, j.LeaseUntil, deadline)
+			}
+			ran <- j.Key
+			return nil
+		}, func(cfg *job.Config) { cfg.Work = slow{store.For[job.Tx](b.store)} })
+		after(time.Minute)
+		r.Take(b.hand(r, "p", "handed")...)
+		after(2 * time.Minute)
+		b.enqueue("taken", "p")
+		after(2 * time.Minute)
+		if got := []string{<-ran, <-ran}; !slices.Equal(got, []string{"handed", "taken"}) {
+			t.Errorf("ran %v", got)
+		}
+	})
+}
+
+// slow answers late.
+type slow struct{ store.Unit[job.Tx] }
+
+func (s slow) Do(ctx context.Context, fn func(job.Tx) error) error {
+	defer time.Sleep(40 * time.Second)
+	return s.Unit.Do(ctx, fn)
+}
+
 // TestAProcessThatDiedBeforeItsJobsBegan: they run when another takes over, as if for the first time; those that had begun count a crash.
 func TestAProcessThatDiedBeforeItsJobsBegan(t *testing.T) {
 	t.Parallel()

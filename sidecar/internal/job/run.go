@@ -40,7 +40,8 @@ func (r *Runner) run(ctx context.Context, j Job) {
 	handler, known := r.cfg.Handlers[j.Kind]
 	out, unfit := r.unfit(j, known)
 	if !unfit {
-		bounded, cancel := context.WithTimeout(ctx, r.cfg.Lease*3/4)
+		// The lease began before it was written, which may have taken long.
+		bounded, cancel := context.WithTimeout(ctx, j.LeaseUntil.Sub(begun)-r.cfg.Lease/4)
 		err := call(bounded, handler, j)
 		cancel()
 		out = r.judge(ctx, j, err)

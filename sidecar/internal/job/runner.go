@@ -151,18 +151,12 @@ func (r *Runner) Run(ctx context.Context) error {
 		beginning = true
 		c.take(picked)
 		running.Go(func() {
-			begun := make(map[int64]Job, len(picked))
-			if len(picked) > 0 {
-				for _, j := range r.begin(ctx, picked) {
-					begun[j.ID] = j
-				}
+			begun := r.begin(ctx, picked)
+			for _, j := range begun {
+				run(j)
 			}
-			for _, j := range picked {
-				if mine, is := begun[j.ID]; is {
-					run(mine)
-				} else {
-					c.freed <- j.Partner
-				}
+			for _, j := range without(picked, begun) {
+				c.freed <- j.Partner
 			}
 			r.giveBack(ctx, late)
 			began <- struct{}{}
