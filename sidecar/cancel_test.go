@@ -92,6 +92,43 @@ func TestACancelEndsWhatHasNotBegun(t *testing.T) {
 	}
 }
 
+// TestACancelEndsWhatWaitsForAWorker: over the wire, an accepted order that stands behind slow ones of the same reseller is cancelled,
+// and never begins.
+func TestACancelEndsWhatWaitsForAWorker(t *testing.T) {
+	const atOnce = 16 // of one partner, as the sidecar sets up its runner
+	working, release := make(chan struct{}, atOnce+1), make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
+	m := newMarket(t, func(r adapters.Request) (adapters.Result, error) {
+		working <- struct{}{}
+		<-release
+		return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag}}, nil
+	})
+	t.Cleanup(open) // before the sidecars end, which wait for their adapters
+	for i := range atOnce {
+		if _, err := m.order(fmt.Sprintf("order-slow-%02d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+		<-working
+	}
+	if _, err := m.order("order-waits", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.reaches("order-waits", "inProgress")
+	if _, err := m.cancel("order-waits"); err != nil {
+		t.Fatal(err)
+	}
+	m.reaches("order-waits", "cancelled")
+	open()
+	for i := range atOnce {
+		m.reaches(fmt.Sprintf("order-slow-%02d", i), "completed")
+	}
+	m.idle()
+	m.verified()
+	if len(working) != 0 {
+		t.Error("what was cancelled has begun")
+	}
+}
+
 // TestAnOutageHealsWithinSeconds: orders that wait for a supplier, those that stand behind them, and completions that it could not tell,
 // are all there soon after it is back, however long its absence let the pauses grow.
 func TestAnOutageHealsWithinSeconds(t *testing.T) {

@@ -222,6 +222,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Now:        cfg.Now,
 		Observe:    in.meters.JobRun,
 		Logger:     cfg.Logger,
+		Fail:       in.fail,
 		Documents:  s.outbox,
 		Handlers: map[string]job.Handler{
 			agreement.JobPublish:        d.offerings.Publish,

@@ -287,7 +287,7 @@ const (
 func crashes() []crash {
 	var all []crash
 	for _, point := range failpoint.Names {
-		supplier := strings.HasPrefix(point, "resale.")
+		supplier := strings.HasPrefix(point, "resale.") || strings.HasPrefix(point, "job.begin.") // what is handed over is accepted work
 		add := func(stories ...string) {
 			for _, story := range stories {
 				all = append(all, crash{point, story, supplier})

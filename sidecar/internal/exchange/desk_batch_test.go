@@ -133,9 +133,21 @@ var begun = map[string]struct {
 }{
 	"nothing yet": {func(*bench, job.Job) {}, true},
 	"a runner gave it back unbegun": {func(b *bench, j job.Job) {
-		b.lease(j, func(tx *store.Tx, j job.Job) error { return tx.Jobs().Reschedule(j, j.DueAt, "", true) })
+		b.Do(func(tx *store.Tx) error {
+			j, err := tx.Jobs().Hold(j, "runner", b.Clock.Now().Add(time.Minute))
+			if err != nil {
+				return err
+			}
+			return tx.Jobs().Reschedule(j, j.DueAt, "", true)
+		})
 	}, true},
-	"a runner holds it": {func(b *bench, j job.Job) { b.lease(j, nil) }, false},
+	"a runner keeps it until it has a worker": {func(b *bench, j job.Job) {
+		b.Do(func(tx *store.Tx) error {
+			_, err := tx.Jobs().Hold(j, "runner", b.Clock.Now().Add(time.Minute))
+			return err
+		})
+	}, true},
+	"a runner runs it": {func(b *bench, j job.Job) { b.lease(j, nil) }, false},
 	"a run failed": {func(b *bench, j job.Job) {
 		b.lease(j, func(tx *store.Tx, j job.Job) error { return tx.Jobs().Reschedule(j, j.DueAt, "down", false) })
 	}, false},
@@ -324,14 +336,30 @@ func TestAcceptedWorkIsHandedOverHeld(t *testing.T) {
 	var handed []job.Job
 	b.desk.Claim = func() (string, time.Time, bool) { return "here", b.Clock.Now().Add(time.Minute), true }
 	b.desk.Provision = func(jobs ...job.Job) { handed = append(handed, jobs...) }
-	document := b.purchase("order-0001")
-	b.submit(b.order(document), b.order(b.purchase("order-0002")), b.order(b.purchase("order-0003").with(members{"one_off_minor": 1})))
+	document, second := b.purchase("order-0001"), b.purchase("order-0002")
+	b.submit(b.order(document), b.order(second), b.order(b.purchase("order-0003").with(members{"one_off_minor": 1})))
 	b.submit(b.order(document)) // decided before: nothing begins again
 	if len(handed) != 2 || handed[0].Kind != resale.JobProvision || handed[0].LeaseOwner != "here" || handed[0].State != job.Running {
 		t.Fatalf("handed over %+v", handed)
 	}
-	if e := b.decided(b.submit(b.cancelling(document)), 0); e.Kind != ledger.CancelRefused {
-		t.Errorf("what was handed over has begun, and was cancelled: %s", e.Bytes)
+	begin := func(j job.Job) (begun []job.Job) {
+		b.Do(func(tx *store.Tx) (err error) {
+			begun, err = tx.Jobs().Begin([]job.Job{j}, "here", b.Clock.Now().Add(time.Minute))
+			return err
+		})
+		return begun
+	}
+	if e := b.decided(b.submit(b.cancelling(document)), 0); e.Kind != ledger.OrderCancelled {
+		t.Errorf("what was handed over and has not begun was not cancelled: %s", e.Bytes)
+	}
+	if begun := begin(handed[0]); len(begun) != 0 {
+		t.Errorf("what was cancelled begins: %+v", begun)
+	}
+	if begun := begin(handed[1]); len(begun) != 1 {
+		t.Error("what was not cancelled does not begin")
+	}
+	if e := b.decided(b.submit(b.cancelling(second)), 0); e.Kind != ledger.CancelRefused {
+		t.Errorf("what has begun was cancelled: %s", e.Bytes)
 	}
 }
 

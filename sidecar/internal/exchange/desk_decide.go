@@ -122,7 +122,8 @@ type batch struct {
 	v    *visit
 	tx   Tx
 	look *resale.Look
-	jobs []job.Job
+	// accepted are jobs that are not written yet, jobs those that are held by this process.
+	accepted, jobs []job.Job
 }
 
 func (d *Desk) batch(v *visit, tx Tx) *batch {
@@ -267,6 +268,7 @@ func part(err error) error {
 
 // write writes documents with one lock of our ledger's head, held as short as can be: it comes last.
 func (b *batch) write(items []*item, places []ledger.Position) error {
+	b.accepted = b.accepted[:0]
 	for _, it := range items {
 		if err := it.matter.still(b); err != nil {
 			return part(err)
@@ -280,6 +282,9 @@ func (b *batch) write(items []*item, places []ledger.Position) error {
 			return part(err)
 		}
 		drafts[i] = decided[i].Draft
+	}
+	if err := b.lease(); err != nil {
+		return part(err)
 	}
 	entries, err := b.desk.Book.AppendAll(b.tx, b.v.call.Partner, drafts)
 	if err != nil {
@@ -316,19 +321,30 @@ func (b *batch) record(it *item, at ledger.Position) error {
 	return nil
 }
 
-// enqueue adds a job of an accepted document, held leased where this process can begin it at once.
-func (b *batch) enqueue(jobs job.Store, kind, key, partner string) error {
-	now := b.desk.Now().UTC()
+// enqueue takes a job of an accepted document; lease writes it.
+func (b *batch) enqueue(_ job.Store, kind, key, partner string) error {
+	b.accepted = append(b.accepted, job.Job{Kind: kind, Key: key, Partner: partner, DueAt: b.desk.Now().UTC()})
+	return nil
+}
+
+// lease adds the jobs of accepted documents, held where this process can begin them at once.
+func (b *batch) lease() error {
+	if len(b.accepted) == 0 {
+		return nil
+	}
 	if b.desk.Claim != nil && b.desk.Provision != nil {
 		if owner, until, ok := b.desk.Claim(); ok {
-			j, err := jobs.AtLeased(kind, key, partner, now, owner, until)
-			if err == nil && j.ID != 0 {
-				b.jobs = append(b.jobs, j)
-			}
+			added, err := b.tx.Jobs().AllLeased(b.accepted, owner, until)
+			b.jobs = append(b.jobs, added...)
 			return err
 		}
 	}
-	return jobs.At(kind, key, partner, now)
+	for _, j := range b.accepted {
+		if err := b.tx.Jobs().At(j.Kind, j.Key, j.Partner, j.DueAt); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // acceptSeen takes over what the partner has read, where no decision did.

@@ -45,6 +45,10 @@ var Names = []string{
 	"resale.cancel.before_commit",
 	"resale.cancel.after_commit",
 
+	// whoever runs a job that was handed over
+	"job.begin.before_commit",
+	"job.begin.after_commit",
+
 	"exchange.agreement.before_commit",
 	"exchange.agreement.after_commit",
 	"resale.submit.before_hand_over",

@@ -2,7 +2,10 @@ package job
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 // handedPerWorker bounds what waits in memory for a worker; the rest waits in the store.
@@ -27,15 +30,17 @@ func (r *Runner) Take(jobs ...Job) {
 	}
 	r.mu.Unlock()
 	if kept > 0 {
-		r.Look()
+		rouse(r.knock)
 	}
 	r.giveBack(context.Background(), jobs[kept:])
 }
 
-// Look has the runner look for due jobs at once.
-func (r *Runner) Look() {
+// Look has the runner look for due jobs in the store at once.
+func (r *Runner) Look() { rouse(r.ask) }
+
+func rouse(sleeper chan<- struct{}) {
 	select {
-	case r.knock <- struct{}{}:
+	case sleeper <- struct{}{}:
 	default:
 	}
 }
@@ -48,28 +53,74 @@ func (r *Runner) admit(open bool) {
 }
 
 // pick takes of what was handed over as much as there are workers for, and of no partner more than may run at once. What has used
-// up a quarter of its lease waiting goes back to the store: a handler is promised the other three.
-func (r *Runner) pick(ctx context.Context, free int, busy map[string]int) (now []Job) {
-	var late []Job
-	picked := make(map[string]int)
+// up a quarter of its lease waiting is late: another runner may have a worker for it.
+func (r *Runner) pick(c *crew) (picked, late []Job) {
+	of := make(map[string]int)
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	rest := r.handed[:0]
 	for _, j := range r.handed {
 		switch {
-		case j.LeaseUntil.Sub(r.cfg.Now()) < r.cfg.Lease*3/4:
+		case r.short(j.LeaseUntil):
 			late = append(late, j)
-		case len(now) < free && busy[j.Partner]+picked[j.Partner] < r.cfg.PerPartner:
-			picked[j.Partner]++
-			now = append(now, j)
+		case len(picked) < c.free && c.busy[j.Partner]+of[j.Partner] < r.cfg.PerPartner:
+			of[j.Partner]++
+			picked = append(picked, j)
 		default:
 			rest = append(rest, j)
 		}
 	}
 	clear(r.handed[len(rest):])
 	r.handed = rest
-	r.mu.Unlock()
-	r.giveBack(ctx, late)
-	return now
+	return picked, late
+}
+
+// short reports whether a lease is too short to begin under: a handler is promised three quarters of one.
+func (r *Runner) short(until time.Time) bool { return until.Sub(r.cfg.Now()) < r.cfg.Lease*3/4 }
+
+// begin makes durable that the picked jobs begin, all in one transaction, and returns those that may run. One that does not come back
+// was withdrawn, or its lease has ended and another has it. While the store is away it goes on asking.
+func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
+	if len(picked) == 0 {
+		return nil
+	}
+	until := r.cfg.Now().Add(r.cfg.Lease)
+	r.cfg.Fail.Hit("job.begin.before_commit")
+	for {
+		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) (err error) {
+			begun, err = tx.Jobs().Begin(picked, r.cfg.Owner, until)
+			return err
+		})
+		switch {
+		case err == nil:
+			r.cfg.Fail.Hit("job.begin.after_commit")
+			return begun
+		case !fault.Is(err, fault.Unavailable):
+			r.cfg.Logger.Error("jobs that were handed over cannot begin, they run when their leases end", "jobs", len(picked), "error", err)
+			return nil
+		}
+		r.cfg.Logger.Warn("jobs that were handed over cannot begin yet", "jobs", len(picked), "error", err)
+		fires, stop := r.cfg.After(settleWait)
+		select {
+		case <-fires:
+		case <-ctx.Done():
+		}
+		stop()
+		if ctx.Err() != nil {
+			r.giveBack(ctx, picked)
+			return nil
+		}
+		if r.short(until) {
+			until = r.cfg.Now().Add(r.cfg.Lease)
+		}
+	}
+}
+
+// without are the jobs that are not among others.
+func without(jobs, others []Job) []Job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool {
+		return slices.ContainsFunc(others, func(o Job) bool { return o.ID == j.ID })
+	})
 }
 
 // rest empties what was handed over.

@@ -30,7 +30,9 @@ type Job struct {
 	LeaseOwner string
 	LeaseUntil time.Time
 	// Crashes counts the runs in a row that panicked or never reported: a poisonous job takes its process along.
-	Crashes   int
+	Crashes int
+	// Begun says that a handler has run, or may have: it never becomes false again. It says nothing of jobs that send documents.
+	Begun     bool
 	LastError string
 	CreatedAt time.Time
 }
@@ -52,11 +54,17 @@ type Sending struct {
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
 	At(kind, key, partner string, due time.Time) error
-	// AtLeased adds a job that its owner holds already, so that the owner can begin once the transaction is committed, without
+	// AtLeased adds a job that its owner holds already, so that the owner can Begin it once the transaction is committed, without
 	// taking it first: its first run is counted. One with the same kind, partner and key stays as it is; the ID returned is 0 then.
 	AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (Job, error)
-	// Withdraw deletes a job that waits and has never run, and reports whether there was one: whatever it was to do was not
-	// begun by anybody.
+	// AllLeased is AtLeased for many at once, given by Kind, Key, Partner and DueAt. It returns those that it added.
+	AllLeased(all []Job, owner string, until time.Time) ([]Job, error)
+	// Begin says of jobs that were added leased that their handlers run now, gives their leases a new end and returns those that are
+	// still the owner's. The others were withdrawn or taken over, and must not run. With the same end it may be repeated when it is not
+	// known whether it was committed.
+	Begin(all []Job, owner string, until time.Time) ([]Job, error)
+	// Withdraw deletes a job that has not begun, and reports whether there was one: whoever holds it will not run it. Those that send
+	// documents are not withdrawn.
 	Withdraw(kind, key, partner string) (bool, error)
 	// Send adds a job that sends a document; one of its name stays as it is, and the ID returned is 0 then. It is the owner's at once,
 	// as with AtLeased, where it is its turn; else, and with owner "", it waits, and State tells.
@@ -69,11 +77,13 @@ type Store interface {
 	// Drop deletes a job whatever became of it: what it was for is done. One that is not there is no error.
 	Drop(kind, key, partner string) error
 	// Due lists jobs that send no documents and may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
-	// of one partner (those it already has running counted in), ascending by due time.
-	Due(now time.Time, perPartner, limit int) ([]Job, error)
-	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Both attempts and,
-	// for a job whose last run never reported, crashes are counted here, before the work.
+	// of one partner (those it already has running counted in), ascending by due time. Of the partners in full there may be more.
+	Due(now time.Time, perPartner, limit int) (due []Job, full []string, err error)
+	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Attempts and, for a job
+	// whose last run began and never reported, crashes are counted here, before the work. The job has begun, unless it sends a document.
 	Lease(j Job, owner string, until time.Time) (Job, error)
+	// Hold is Lease of a job that will not run: it does not begin.
+	Hold(j Job, owner string, until time.Time) (Job, error)
 	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
 	Finish(j Job) error
 	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made. Of lastError, here and in Park, as
@@ -81,7 +91,8 @@ type Store interface {
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
 	// Park stops it until Retry.
 	Park(j Job, lastError string) error
-	// Retry makes a waiting or parked job due now; fault.NotFound.
+	// Retry makes a waiting or parked job due now; fault.NotFound. A document that was parked has its turn after those about its
+	// subject that are there.
 	Retry(id int64, now time.Time) error
 	// Expedite makes all jobs due now that failed before and wait for a partner: those of the kinds and all that send documents.
 	// What is set for a later time and was never tried keeps it.

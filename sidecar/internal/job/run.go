@@ -37,21 +37,34 @@ type outcome struct {
 // run does one run of a leased job and records what came of it.
 func (r *Runner) run(ctx context.Context, j Job) {
 	begun := r.cfg.Now()
-	var out outcome
 	handler, known := r.cfg.Handlers[j.Kind]
-	switch {
-	case j.Crashes >= r.cfg.Poison:
-		out = r.park(j, fmt.Errorf("it ended %d runs in a row without an outcome", j.Crashes))
-	case !known:
-		j.Crashes = 0
-		out = r.again(j, errors.New("this version does not know the kind"), begun.Add(unknownWait), true)
-	default:
-		bounded, cancel := context.WithTimeout(ctx, r.cfg.Lease*3/4)
+	out, unfit := r.unfit(j, known)
+	if !unfit {
+		// The lease began before it was written, which may have taken long.
+		bounded, cancel := context.WithTimeout(ctx, j.LeaseUntil.Sub(begun)-r.cfg.Lease/4)
 		err := call(bounded, handler, j)
 		cancel()
 		out = r.judge(ctx, j, err)
 	}
-	r.settle(ctx, j, out)
+	if r.settle(ctx, j, out) {
+		r.tell(j, out)
+	}
+	r.observe(j, out, begun)
+}
+
+// unfit is what becomes of a leased job that does not run, if it is one.
+func (r *Runner) unfit(j Job, known bool) (out outcome, unfit bool) {
+	switch {
+	case j.Crashes >= r.cfg.Poison:
+		return r.park(j, fmt.Errorf("it ended %d runs in a row without an outcome", j.Crashes)), true
+	case !known:
+		j.Crashes = 0
+		return r.again(j, errors.New("this version does not know the kind"), r.cfg.Now().Add(unknownWait), true), true
+	}
+	return outcome{}, false
+}
+
+func (r *Runner) observe(j Job, out outcome, begun time.Time) {
 	if r.cfg.Observe != nil {
 		r.cfg.Observe(j.Kind, out.result, r.cfg.Now().Sub(begun))
 	}
@@ -129,8 +142,8 @@ func (r *Runner) park(j Job, err error) outcome {
 }
 
 // settle writes the outcome, as long as the lease lasts: a run whose outcome is lost would count as a crash. That the job is
-// not ours any more is no error: the handler finished it, or the lease ended.
-func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
+// not ours any more is no error: the handler finished it, or the lease ended. False where it could not be written.
+func (r *Runner) settle(ctx context.Context, j Job, out outcome) bool {
 	for out.write != nil {
 		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error { return out.write(tx.Jobs()) })
 		if err == nil || fault.Is(err, fault.Conflict) {
@@ -139,7 +152,7 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 		log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "error", err)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || r.cfg.Now().Add(settleWait).After(j.LeaseUntil) {
 			log.Error("outcome of a job cannot be written, it will run again")
-			return
+			return false
 		}
 		log.Warn("outcome of a job cannot be written yet")
 		fires, stop := r.cfg.After(settleWait)
@@ -149,6 +162,11 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) {
 		}
 		stop()
 	}
+	return true
+}
+
+// tell says what was written.
+func (r *Runner) tell(j Job, out outcome) {
 	log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts)
 	switch out.result {
 	case "parked":

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -71,6 +72,7 @@ type Config struct {
 	Observe func(kind, result string, took time.Duration)
 	// Logger; default discards.
 	Logger *slog.Logger
+	Fail   *failpoint.Points
 }
 
 // maxBackOff caps the wait between two tries.
@@ -84,9 +86,10 @@ type Runner struct {
 	next time.Time
 	// open says that leases may be given out in this runner's name: it has ended those of the process before it and runs.
 	open bool
-	// handed are the leased jobs that were handed over and wait for a worker; knock tells the loop of them.
-	handed []Job
-	knock  chan struct{}
+	// handed are the leased jobs that were handed over and wait for a worker; knock tells the loop of them. ask has it look into the
+	// store, which costs statements that what was handed over does not need.
+	handed     []Job
+	knock, ask chan struct{}
 }
 
 // New checks the configuration and starts nothing.
@@ -117,7 +120,7 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg, knock: make(chan struct{}, 1)}, nil
+	return &Runner{cfg: cfg, knock: make(chan struct{}, 1), ask: make(chan struct{}, 1)}, nil
 }
 
 // Run runs jobs until ctx ends, then takes no more, waits for the running ones and returns nil.
@@ -132,62 +135,75 @@ func (r *Runner) Run(ctx context.Context) error {
 		wake, unsubscribe = r.cfg.Subscribe(unit.Jobs)
 		defer unsubscribe()
 	}
-	orphaned := true
 	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var running sync.WaitGroup
-	freed := make(chan string, r.cfg.Workers)
-	busy := make(map[string]int)
-	free := r.cfg.Workers
-	start := func(j Job) {
-		free--
-		busy[j.Partner]++
+	c := newCrew(r.cfg.Workers)
+	run := func(j Job) {
 		running.Go(func() {
 			r.run(handling, j)
-			freed <- j.Partner
+			c.freed <- j.Partner
 		})
 	}
-	ended := func(partner string) {
-		free++
-		if busy[partner]--; busy[partner] == 0 {
-			delete(busy, partner)
-		}
+	began := make(chan struct{}, 1)
+	beginning := false
+	begin := func(picked, late []Job) {
+		beginning = true
+		c.take(picked)
+		running.Go(func() {
+			begun := r.begin(ctx, picked)
+			for _, j := range begun {
+				run(j)
+			}
+			for _, j := range without(picked, begun) {
+				c.freed <- j.Partner
+			}
+			r.giveBack(ctx, late)
+			began <- struct{}{}
+		})
 	}
+	orphaned, look := true, true
+	var alarm alarm
 	for ctx.Err() == nil {
-		if orphaned {
+		if orphaned && look {
 			orphaned = !r.adopt(ctx, owner)
 			r.admit(!orphaned)
 		}
-		if !orphaned {
-			for _, j := range r.pick(ctx, free, busy) {
-				start(j)
+		if !orphaned && !beginning {
+			if picked, late := r.pick(c); len(picked)+len(late) > 0 {
+				begin(picked, late)
 			}
-			for _, j := range r.take(ctx, free) {
-				start(j)
-			}
-			for _, j := range r.takeDocuments(ctx, free) {
-				start(j)
-			}
+			look = c.wanted(r.cfg.PerPartner) || look
 		}
-		fires, stop := r.cfg.After(r.pause())
+		if look {
+			r.past()
+			if !orphaned {
+				for _, j := range r.take(ctx, c) {
+					run(j)
+				}
+				r.takeDocuments(ctx)
+			}
+			alarm.stop()
+			look = false
+		}
+		alarm.within(r, r.pause())
 		select {
 		case <-ctx.Done():
 		case <-wake:
+			look = true
+		case <-r.ask:
+			look = true
+		case <-alarm.fires:
+			look = true
 		case <-r.knock:
-		case <-fires:
-		case partner := <-freed:
-			ended(partner)
+		case <-began:
+			beginning = false
+		case partner := <-c.freed:
+			c.ended(partner)
 		}
-		stop()
-		for drained := false; !drained; {
-			select {
-			case partner := <-freed:
-				ended(partner)
-			default:
-				drained = true
-			}
-		}
+		c.drain()
 	}
+	alarm.stop()
 	r.admit(false)
 	r.giveBack(ctx, r.rest())
 	r.drain(&running, cancel)
@@ -217,20 +233,23 @@ func (r *Runner) adopt(ctx context.Context, owner string) bool {
 	return err == nil
 }
 
-// pause is how long to wait: the poll, or less when a job of ours is due before.
+// pause is how long to wait for the next look into the store: the poll, or less when a job of ours is due before.
 func (r *Runner) pause() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next.IsZero() {
 		return r.cfg.Poll
 	}
-	wait := r.next.Sub(r.cfg.Now())
-	if wait <= 0 {
-		// It has been looked for by now; what was not found is another runner's.
+	return max(0, min(r.next.Sub(r.cfg.Now()), r.cfg.Poll))
+}
+
+// past forgets what is looked for now; what is not found is another runner's.
+func (r *Runner) past() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.next.After(r.cfg.Now()) {
 		r.next = time.Time{}
-		return r.cfg.Poll
 	}
-	return min(wait, r.cfg.Poll)
 }
 
 func (r *Runner) expect(due time.Time) {
@@ -241,54 +260,73 @@ func (r *Runner) expect(due time.Time) {
 	}
 }
 
-// take leases up to free due jobs in one transaction.
-func (r *Runner) take(ctx context.Context, free int) []Job {
-	if free == 0 {
+// take leases due jobs for the free workers in one transaction.
+func (r *Runner) take(ctx context.Context, c *crew) []Job {
+	c.short, c.full = c.free == 0, nil
+	if c.free == 0 {
 		return nil
 	}
-	return r.lease(ctx, r.cfg.Lease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.Due(now, r.cfg.PerPartner, free) })
+	mine := r.lease(ctx, r.cfg.Lease, r.handles, func(jobs Store, now time.Time) (due []Job, err error) {
+		due, c.full, err = jobs.Due(now, r.cfg.PerPartner, c.free)
+		c.short = len(due) == c.free
+		return due, err
+	})
+	c.take(mine)
+	return mine
 }
 
-// takeDocuments leases the jobs whose documents can be sent now and hands them over. It returns those that are the runner's own: the
-// ones that took their process along too often, and those of a kind that this version does not know.
-func (r *Runner) takeDocuments(ctx context.Context, free int) (own []Job) {
-	if r.cfg.Documents == nil || free == 0 {
-		return nil
+func (r *Runner) handles(kind string) bool {
+	_, known := r.cfg.Handlers[kind]
+	return known
+}
+
+// takeDocuments leases the jobs whose documents can be sent now and hands them over. They need no worker.
+func (r *Runner) takeDocuments(ctx context.Context) {
+	if r.cfg.Documents == nil {
+		return
 	}
-	var sent []Job
-	for _, j := range r.lease(ctx, SendingLease, func(jobs Store, now time.Time) ([]Job, error) { return jobs.DueToSend(now, r.cfg.Documents.Room) }) {
-		if j.Crashes < r.cfg.Poison && r.cfg.Documents.Knows(j.Kind) {
-			sent = append(sent, j)
-		} else if len(own) < free {
-			own = append(own, j)
-		}
-	}
+	sent := r.lease(ctx, SendingLease, r.cfg.Documents.Knows, func(jobs Store, now time.Time) ([]Job, error) {
+		return jobs.DueToSend(now, r.cfg.Documents.Room)
+	})
 	if len(sent) > 0 {
 		r.cfg.Documents.Take(sent...)
 	}
-	return own
 }
 
-// lease takes those of the due jobs that no other runner was faster with.
-func (r *Runner) lease(ctx context.Context, long time.Duration, due func(jobs Store, now time.Time) ([]Job, error)) []Job {
+// lease takes those of the due jobs that no other runner was faster with. Those that cannot run here, because they took their process
+// along too often or this version does not know their kind, take nobody's place: what becomes of them is written with the leases.
+func (r *Runner) lease(ctx context.Context, long time.Duration, known func(kind string) bool, due func(jobs Store, now time.Time) ([]Job, error)) []Job {
 	now := r.cfg.Now()
-	var found, mine []Job
+	var found, mine, unfit []Job
+	var outs []outcome
 	err := r.cfg.Work.View(ctx, func(tx Tx) (err error) {
 		found, err = due(tx.Jobs(), now)
 		return err
 	})
 	if err == nil && len(found) > 0 {
 		err = r.cfg.Work.Do(ctx, func(tx Tx) error {
-			mine = mine[:0]
+			mine, unfit, outs = mine[:0], unfit[:0], outs[:0]
 			for _, j := range found {
-				leased, err := tx.Jobs().Lease(j, r.cfg.Owner, now.Add(long))
+				take := tx.Jobs().Lease
+				if !known(j.Kind) {
+					take = tx.Jobs().Hold
+				}
+				leased, err := take(j, r.cfg.Owner, now.Add(long))
 				if fault.Is(err, fault.Conflict) {
 					continue
 				}
 				if err != nil {
 					return err
 				}
-				mine = append(mine, leased)
+				out, is := r.unfit(leased, known(j.Kind))
+				if !is {
+					mine = append(mine, leased)
+					continue
+				}
+				if err := out.write(tx.Jobs()); err != nil {
+					return err
+				}
+				unfit, outs = append(unfit, leased), append(outs, out)
 			}
 			return nil
 		})
@@ -298,6 +336,13 @@ func (r *Runner) lease(ctx context.Context, long time.Duration, due func(jobs St
 			r.cfg.Logger.Warn("jobs cannot be taken now", "error", err)
 		}
 		return nil
+	}
+	for i, j := range unfit {
+		r.tell(j, outs[i])
+		r.observe(j, outs[i], now)
+	}
+	if len(unfit) > 0 {
+		r.Look() // they stood before others
 	}
 	return mine
 }

@@ -154,7 +154,7 @@ func (s *site) lease() job.Job {
 	s.t.Helper()
 	var j job.Job
 	s.Do(func(tx *store.Tx) error {
-		due, err := tx.Jobs().Due(s.Clock.Now(), 9, 9)
+		due, _, err := tx.Jobs().Due(s.Clock.Now(), 9, 9)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -121,4 +122,42 @@ func (s *Store) MeetWithin(ctx context.Context, another string) error {
 // Migrate brings the schema to where other files are, as a later version does when it starts.
 func (s *Store) Migrate(ctx context.Context, files fs.FS) error {
 	return s.eng.(*postgresEngine).apply(ctx, files)
+}
+
+// Plans tells how the engine finds the rows of each statement that follows; SQLite's alone.
+func (tx *Tx) Plans(tell func(query, step string)) { tx.on = planning{tx.on, tell} }
+
+type planning struct {
+	session
+	tell func(query, step string)
+}
+
+func (p planning) explain(ctx context.Context, query string, args []any) error {
+	steps, err := p.session.query(ctx, "EXPLAIN QUERY PLAN "+query, args)
+	if err != nil {
+		return err
+	}
+	var id, parent, unused int64
+	var step string
+	for steps.Next() {
+		if err := steps.Scan(&id, &parent, &unused, &step); err != nil {
+			return errors.Join(err, steps.Close())
+		}
+		p.tell(query, step)
+	}
+	return errors.Join(steps.Err(), steps.Close())
+}
+
+func (p planning) exec(ctx context.Context, query string, args []any) (int64, error) {
+	if err := p.explain(ctx, query, args); err != nil {
+		return 0, err
+	}
+	return p.session.exec(ctx, query, args)
+}
+
+func (p planning) query(ctx context.Context, query string, args []any) (rows, error) {
+	if err := p.explain(ctx, query, args); err != nil {
+		return nil, err
+	}
+	return p.session.query(ctx, query, args)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -14,7 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-const jobColumns = `id, kind, key, partner, subject, state, attempts, due_at, lease_owner, lease_until, crashes, last_error, created_at`
+const jobColumns = `id, kind, key, partner, subject, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at`
 
 type jobs struct{ tx *Tx }
 
@@ -42,7 +43,7 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 		last = 1
 	case !d.Overtakes:
 		if _, err := s.tx.row(`SELECT coalesce(max(place), 0), count(CASE WHEN state <> 'parked' THEN 1 END) FROM job
-			WHERE partner = $1 AND subject = $2`, []any{d.Partner, d.Subject}, &last, &before); err != nil {
+			WHERE subject <> '' AND partner = $1 AND subject = $2`, []any{d.Partner, d.Subject}, &last, &before); err != nil {
 			return job.Job{}, err
 		}
 		last++
@@ -72,7 +73,7 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 		}
 		ready, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject <> '' AND partner = $1
 			AND (state = 'waiting' AND due_at <= $2 OR state = 'running' AND lease_until <= $2)
-			AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.partner = job.partner AND earlier.subject = job.subject
+			AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.subject <> '' AND earlier.partner = job.partner AND earlier.subject = job.subject
 				AND earlier.place < job.place AND earlier.state <> 'parked')
 			ORDER BY due_at, id LIMIT $3`, partner, ns(now), most)
 		if err != nil {
@@ -91,18 +92,20 @@ func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
 }
 
 func (s jobs) Drop(kind, key, partner string) error {
-	var subject string
-	found, err := s.tx.row(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 RETURNING subject`, []any{kind, partner, key}, &subject)
-	if err != nil || !found || subject == "" {
-		return err
+	var next int64
+	_, err := s.tx.row(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 RETURNING (SELECT count(*) FROM job AS next
+		WHERE job.subject <> '' AND next.subject <> '' AND next.partner = job.partner AND next.subject = job.subject AND next.id <> job.id
+		AND next.state = 'waiting')`, []any{kind, partner, key}, &next)
+	if err == nil && next > 0 {
+		s.tx.wake(unit.Jobs)
 	}
-	return s.passTurn(partner, subject)
+	return err
 }
 
 // passTurn wakes the runners where a document waits for the one before it about the same subject.
 func (s jobs) passTurn(partner, subject string) error {
 	var place int64
-	waits, err := s.tx.row(`SELECT place FROM job WHERE partner = $1 AND subject = $2 AND state = 'waiting' LIMIT 1`,
+	waits, err := s.tx.row(`SELECT place FROM job WHERE subject <> '' AND partner = $1 AND subject = $2 AND state = 'waiting' LIMIT 1`,
 		[]any{partner, subject}, &place)
 	if err == nil && waits {
 		s.tx.wake(unit.Jobs)
@@ -112,14 +115,10 @@ func (s jobs) passTurn(partner, subject string) error {
 
 // add inserts a job under an id of its own; where one of its name is there already, the id stays 0.
 func (s jobs) add(j job.Job, place int64) (job.Job, error) {
-	// A random id never returns, so that a late Finish cannot hit a later job of the same key. A sequence would be a row that
-	// all orders wait for.
-	var id [8]byte
-	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
-		return j, fmt.Errorf("add job %s: %w", j.Kind, err)
+	if err := s.name(&j); err != nil {
+		return j, err
 	}
-	j.ID, j.CreatedAt = int64(binary.BigEndian.Uint64(id[:])>>2|1), s.tx.s.cfg.Now()
-	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '', $11, $12)
+	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, '', $11, $12)
 		ON CONFLICT (kind, partner, key) DO NOTHING`,
 		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), ns(j.CreatedAt), place)
 	if err != nil || n == 0 {
@@ -128,55 +127,148 @@ func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	return j, nil
 }
 
+// name gives a new job its id. A random one never returns, so that a late Finish cannot hit a later job of the same key. A sequence
+// would be a row that all orders wait for.
+func (s jobs) name(j *job.Job) error {
+	var id [8]byte
+	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
+		return fmt.Errorf("add job %s: %w", j.Kind, err)
+	}
+	j.ID, j.CreatedAt = int64(binary.BigEndian.Uint64(id[:])>>2|1), s.tx.s.cfg.Now()
+	return nil
+}
+
+// insertLeased are the statements for so many leased jobs at once. They are few, because each connection keeps its own prepared.
+var insertLeased = map[int]string{1: insertLeasedJobs(1), 4: insertLeasedJobs(4), 16: insertLeasedJobs(16)}
+
+func insertLeasedJobs(n int) string {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, '', $3, 0)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
+	}
+	return `INSERT INTO job (` + jobColumns + `, place) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
+}
+
+func (s jobs) AllLeased(all []job.Job, owner string, until time.Time) (added []job.Job, err error) {
+	for len(all) > 0 {
+		n := 1
+		for insertLeased[4*n] != "" && len(all) >= 4*n {
+			n *= 4
+		}
+		some := slices.Clone(all[:n])
+		args := append(make([]any, 0, 3+5*n), owner, ns(until), ns(s.tx.s.cfg.Now()))
+		for i := range some {
+			j := &some[i]
+			if err := s.name(j); err != nil {
+				return nil, err
+			}
+			j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, 1, owner, until
+			args = append(args, j.ID, j.Kind, j.Key, j.Partner, ns(j.DueAt))
+		}
+		inserted, err := s.ids(insertLeased[n], args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range some {
+			if inserted[j.ID] {
+				added = append(added, j)
+			}
+		}
+		all = all[n:]
+	}
+	return added, nil
+}
+
+// ids runs a statement and returns the ids of the rows that it changed.
+func (s jobs) ids(query string, args ...any) (map[int64]bool, error) {
+	found := make(map[int64]bool)
+	var id int64
+	err := s.tx.rows(query, args, func() []any { return []any{&id} }, func() error { found[id] = true; return nil })
+	return found, err
+}
+
 func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
-	// An operator's Retry and a step of progress count attempts anew and keep what stopped the run before, so that this run is known
-	// to have begun; one that is given back unbegun says nothing.
-	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND state = 'waiting' AND attempts = 0 AND last_error = ''`,
-		kind, partner, key)
+	n, err := s.tx.exec(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 AND subject = '' AND begun = 0`, kind, partner, key)
 	return n > 0, err
 }
 
+// Begin knows a job that was handed over by its owner and by being unbegun: taken from the store by the same owner it is begun. What
+// a commit began whose answer was lost has the new end of the lease, and is in its first attempt.
+func (s jobs) Begin(all []job.Job, owner string, until time.Time) (begun []job.Job, err error) {
+	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
+	for some := range slices.Chunk(all, most) {
+		width := 1
+		for width < len(some) {
+			width *= 2
+		}
+		marks, args := make([]string, width), append(make([]any, 0, 2+width), owner, ns(until))
+		for i := range width {
+			marks[i], args = fmt.Sprintf("$%d", i+3), append(args, some[min(i, len(some)-1)].ID)
+		}
+		ours, err := s.ids(`UPDATE job SET begun = 1, lease_until = $2 WHERE id IN (`+strings.Join(marks, ", ")+`)
+			AND state = 'running' AND lease_owner = $1 AND attempts = 1 AND (begun = 0 OR lease_until = $2) RETURNING id`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range some {
+			if ours[j.ID] {
+				j.Begun, j.LeaseUntil = true, until
+				begun = append(begun, j)
+			}
+		}
+	}
+	return begun, nil
+}
+
 // Due asks partner by partner, so that its cost follows the number of partners and not of the jobs that wait.
-func (s jobs) Due(now time.Time, perPartner, limit int) ([]job.Job, error) {
+func (s jobs) Due(now time.Time, perPartner, limit int) (list []job.Job, full []string, err error) {
 	taken, err := s.busy(now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	due, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject = '' AND state = 'running' AND lease_until <= $1 ORDER BY due_at, id LIMIT $2`,
 		ns(now), orMost(limit))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fair := due[:0]
 	for _, j := range due {
 		if taken[j.Partner] < perPartner {
 			taken[j.Partner]++
 			fair = append(fair, j)
+		} else if !slices.Contains(full, j.Partner) {
+			full = append(full, j.Partner)
 		}
 	}
 	for after, partner := ">=", ""; ; after = ">" {
 		found, err := s.tx.row(`SELECT partner FROM job WHERE subject = '' AND state = 'waiting' AND partner `+after+` $1 ORDER BY partner LIMIT 1`,
 			[]any{partner}, &partner)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !found {
 			break
 		}
 		if taken[partner] >= perPartner {
+			if !slices.Contains(full, partner) {
+				full = append(full, partner)
+			}
 			continue
 		}
 		waiting, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject = '' AND state = 'waiting' AND partner = $1 AND due_at <= $2
 			ORDER BY due_at, id LIMIT $3`, partner, ns(now), perPartner-taken[partner])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if len(waiting) == perPartner-taken[partner] {
+			full = append(full, partner)
 		}
 		fair = append(fair, waiting...)
 	}
 	slices.SortFunc(fair, func(a, b job.Job) int {
 		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID))
 	})
-	return fair[:min(len(fair), orMost(limit))], nil
+	return fair[:min(len(fair), orMost(limit))], full, nil
 }
 
 // busy counts the jobs under way by partner.
@@ -190,20 +282,29 @@ func (s jobs) busy(now time.Time) (map[string]int, error) {
 }
 
 func (s jobs) Lease(j job.Job, owner string, until time.Time) (job.Job, error) {
-	crashes := j.Crashes
-	if j.State == job.Running {
-		crashes++
+	return s.take(j, owner, until, j.Subject == "")
+}
+
+func (s jobs) Hold(j job.Job, owner string, until time.Time) (job.Job, error) {
+	return s.take(j, owner, until, false)
+}
+
+func (s jobs) take(j job.Job, owner string, until time.Time, begins bool) (job.Job, error) {
+	seen := j
+	if j.State == job.Running && (j.Begun || j.Subject != "") {
+		j.Crashes++
 	}
-	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = $2, lease_until = $3, crashes = $9
-		WHERE id = $1 AND state = $4 AND attempts = $5 AND due_at = $6 AND lease_owner = $7 AND lease_until = $8`,
-		j.ID, owner, ns(until), string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), crashes)
+	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, j.Begun || begins, owner, until
+	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = $6, crashes = $7, begun = $8, lease_owner = $9, lease_until = $10
+		WHERE id = $1 AND state = $2 AND attempts = $3 AND due_at = $4 AND lease_owner = $11 AND lease_until = $5`,
+		j.ID, string(seen.State), seen.Attempts, ns(seen.DueAt), ns(seen.LeaseUntil),
+		j.Attempts, j.Crashes, flag(j.Begun), owner, ns(until), seen.LeaseOwner)
 	if err != nil {
 		return job.Job{}, err
 	}
 	if n == 0 {
 		return job.Job{}, conflict("job", "taken", "another runner was faster")
 	}
-	j.State, j.Attempts, j.Crashes, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, crashes, owner, until
 	return j, nil
 }
 
@@ -252,9 +353,13 @@ func (s jobs) Park(j job.Job, lastError string) error {
 	return s.passTurn(j.Partner, j.Subject)
 }
 
+// Retry gives a parked document the place after those about its subject: another's turn may have come, and it may be on its way. What
+// overtakes keeps its place.
 func (s jobs) Retry(id int64, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0 WHERE id = $1 AND state IN ('waiting', 'parked')`,
-		id, ns(now))
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0,
+		place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
+			WHERE other.subject <> '' AND other.partner = job.partner AND other.subject = job.subject) ELSE place END
+		WHERE id = $1 AND state IN ('waiting', 'parked')`, id, ns(now))
 	if err != nil {
 		return err
 	}
@@ -320,14 +425,16 @@ func (s jobs) list(query string, args ...any) ([]job.Job, error) {
 	var all []job.Job
 	var j job.Job
 	var state string
-	var due, until, created int64
+	var due, until, begun, created int64
 	err := s.tx.rows(query, args,
 		func() []any {
 			return []any{
-				&j.ID, &j.Kind, &j.Key, &j.Partner, &j.Subject, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &j.LastError, &created,
+				&j.ID, &j.Kind, &j.Key, &j.Partner, &j.Subject, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &begun, &j.LastError,
+				&created,
 			}
 		},
 		func() error {
+			j.Begun = begun != 0
 			j.State, j.DueAt, j.LeaseUntil, j.CreatedAt = job.State(state), at(due), at(until), at(created)
 			all = append(all, j)
 			return nil

@@ -20,7 +20,8 @@ func due(t *testing.T, s *store.Store, now time.Time, perPartner, limit int) (ke
 	t.Helper()
 	view(t, s, func(tx *store.Tx) error {
 		keys = nil
-		for _, j := range must(tx.Jobs().Due(now, perPartner, limit)) {
+		found, _, err := tx.Jobs().Due(now, perPartner, limit)
+		for _, j := range must(found, err) {
 			keys = append(keys, j.Key)
 		}
 		return nil
@@ -65,7 +66,7 @@ func TestLifeOfAJob(t *testing.T) {
 		})
 		want := job.Job{
 			ID: a.ID, Kind: "order.submit", Key: "a", Partner: them, State: job.Running, Attempts: 1, DueAt: start,
-			LeaseOwner: "me", LeaseUntil: lease, CreatedAt: start,
+			LeaseOwner: "me", LeaseUntil: lease, Begun: true, CreatedAt: start,
 		}
 		view(t, s, func(tx *store.Tx) error {
 			if diff := cmp.Diff(want, the(tx, "a")); diff != "" {
@@ -201,7 +202,7 @@ func TestALeaseIsExclusive(t *testing.T) {
 		var holders [n]atomic.Int64
 		together(64, func(runner int) {
 			var seen []job.Job
-			must(0, s.View(t.Context(), func(tx *store.Tx) (err error) { seen, err = tx.Jobs().Due(start, n, n); return err }))
+			must(0, s.View(t.Context(), func(tx *store.Tx) (err error) { seen, _, err = tx.Jobs().Due(start, n, n); return err }))
 			for _, j := range seen {
 				err := s.Do(t.Context(), func(tx *store.Tx) error {
 					_, err := tx.Jobs().Lease(j, fmt.Sprint(runner), start.Add(time.Minute))
@@ -287,40 +288,5 @@ func TestAJobIsAddedLeased(t *testing.T) {
 			t.Error(diff)
 		}
 		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Finish(the(tx, "a")) })
-	})
-}
-
-func TestOnlyAJobThatNeverRanIsWithdrawn(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
-		do(t, s, func(tx *store.Tx) error {
-			must(0, tx.Jobs().At("order.provision", "waiting", them, start))
-			must(0, tx.Jobs().At("order.provision", "failed", them, start))
-			must(0, tx.Jobs().At("order.provision", "back", them, start))
-			must(tx.Jobs().AtLeased("order.provision", "leased", them, start, "me", start.Add(time.Hour)))
-			failed := must(tx.Jobs().Lease(the(tx, "failed"), "me", start.Add(time.Hour)))
-			must(0, tx.Jobs().Reschedule(failed, start, "why", false))
-			must(0, tx.Jobs().At("order.provision", "retried", them, start))
-			must(0, tx.Jobs().At("order.provision", "further", them, start))
-			parked := must(tx.Jobs().Lease(the(tx, "retried"), "me", start.Add(time.Hour)))
-			must(0, tx.Jobs().Park(parked, "the service runs, but its outputs do not give what the recipe promises"))
-			must(0, tx.Jobs().Retry(parked.ID, start))
-			further := must(tx.Jobs().Lease(the(tx, "further"), "me", start.Add(time.Hour)))
-			must(0, tx.Jobs().Reschedule(further, start, "the first step is done", true))
-			back := must(tx.Jobs().Lease(the(tx, "back"), "me", start.Add(time.Hour)))
-			return tx.Jobs().Reschedule(back, start, "", true)
-		})
-		for key, want := range map[string]bool{
-			"waiting": true, "failed": false, "back": true, "leased": false, "none": false,
-			// Whoever retries a job, or comes a step further, does not make undone what was done.
-			"retried": false, "further": false,
-		} {
-			do(t, s, func(tx *store.Tx) error {
-				if got := must(tx.Jobs().Withdraw("order.provision", key, them)); got != want {
-					t.Errorf("%s: withdrawn %v", key, got)
-				}
-				return nil
-			})
-		}
 	})
 }

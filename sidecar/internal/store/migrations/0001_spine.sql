@@ -268,6 +268,7 @@ CREATE TABLE job (
   lease_owner text NOT NULL,
   lease_until bigint NOT NULL,
   crashes bigint NOT NULL,
+  begun bigint NOT NULL,
   last_error text NOT NULL,
   created_at bigint NOT NULL,
   UNIQUE (kind, partner, key)

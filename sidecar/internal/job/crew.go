@@ -1,0 +1,83 @@
+package job
+
+import (
+	"slices"
+	"time"
+)
+
+// crew counts who works. It belongs to the runner's loop, but for freed, where each worker that was taken reports its end once.
+type crew struct {
+	free  int
+	busy  map[string]int
+	freed chan string
+	// short says that the last look into the store found work for every free worker, full of which partners it found as much as may
+	// run at once: when one is freed, there may be more. left are the partners of those freed since.
+	short bool
+	full  []string
+	left  []string
+}
+
+func newCrew(workers int) *crew {
+	return &crew{free: workers, busy: make(map[string]int), freed: make(chan string, workers)}
+}
+
+func (c *crew) take(jobs []Job) {
+	for _, j := range jobs {
+		c.free--
+		c.busy[j.Partner]++
+	}
+}
+
+func (c *crew) ended(partner string) {
+	c.free++
+	if c.busy[partner]--; c.busy[partner] == 0 {
+		delete(c.busy, partner)
+	}
+	c.left = append(c.left, partner)
+}
+
+// drain counts all who have ended by now.
+func (c *crew) drain() {
+	for {
+		select {
+		case partner := <-c.freed:
+			c.ended(partner)
+		default:
+			return
+		}
+	}
+}
+
+// wanted reports whether a worker was freed, and not taken again by what was handed over, that the store may have work for.
+func (c *crew) wanted(perPartner int) bool {
+	wanted := slices.ContainsFunc(c.left, func(partner string) bool {
+		return c.free > 0 && (c.short || c.busy[partner] < perPartner && slices.Contains(c.full, partner))
+	})
+	c.left = c.left[:0]
+	return wanted
+}
+
+// alarm is when the runner looks into the store by itself.
+type alarm struct {
+	fires <-chan time.Time
+	end   func() bool
+	at    time.Time
+}
+
+// within sets the alarm where it is not set, or set for later than that. What goes on meanwhile does not put it off.
+func (a *alarm) within(r *Runner, wait time.Duration) {
+	at := r.cfg.Now().Add(wait)
+	if a.fires != nil && !at.Before(a.at) {
+		return
+	}
+	a.stop()
+	a.at = at
+	a.fires, a.end = r.cfg.After(wait)
+}
+
+func (a *alarm) stop() {
+	if a.fires != nil {
+		a.end()
+		a.fires = nil
+	}
+}
