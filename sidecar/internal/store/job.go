@@ -51,7 +51,14 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	if owner != "" && before == 0 {
 		j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, 1, owner, until
 	}
-	j, err := s.add(j, last)
+	var err error
+	if d.First {
+		if err = s.name(&j); err == nil {
+			err = s.tx.insert(&newJob, jobRow(j, last)...)
+		}
+	} else {
+		j, err = s.add(j, last)
+	}
 	if err == nil && j.ID != 0 && j.State == job.Waiting {
 		s.tx.wake(unit.Jobs)
 	}
@@ -118,13 +125,21 @@ func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	if err := s.name(&j); err != nil {
 		return j, err
 	}
-	n, err := s.tx.exec(`INSERT INTO job (`+jobColumns+`, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, '', $11, $12)
-		ON CONFLICT (kind, partner, key) DO NOTHING`,
-		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), ns(j.CreatedAt), place)
+	n, err := s.tx.exec(newJob.texts[0], jobRow(j, place)...)
 	if err != nil || n == 0 {
 		return job.Job{}, err
 	}
 	return j, nil
+}
+
+var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place"), []string{"kind", "partner", "key"})
+
+// jobRow are the columns of a new job.
+func jobRow(j job.Job, place int64) []any {
+	return []any{
+		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), 0, 0, "",
+		ns(j.CreatedAt), place,
+	}
 }
 
 // name gives a new job its id. A random one never returns, so that a late Finish cannot hit a later job of the same key. A sequence
