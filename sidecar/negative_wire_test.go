@@ -346,7 +346,8 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		t.Fatalf("the owner gets %+v, %v", mine, err)
 	}
 	receipt := func(iss string) map[string]any {
-		return map[string]any{"type": signed.AccessReceiptV1, "iss": iss, "aud": to, "jti": "rcp-forged", "agreement": theirs.GetId(), "subscription": subscription, "access_sha256": signed.Digest([]byte(sealed.JWE))}
+		access := signed.Digest([]byte(sealed.JWE))
+		return map[string]any{"type": signed.AccessReceiptV1, "iss": iss, "aud": to, "jti": "rcp-" + access[:60], "agreement": theirs.GetId(), "subscription": subscription, "access_sha256": access}
 	}
 	// What the rival sent with a call of its own, token and proof.
 	used := other.call(to, access, theirs.GetId(), ordering, map[string]any{"subscriptionId": "sub-unknown"})
