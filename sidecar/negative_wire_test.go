@@ -535,7 +535,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		}, 200, "document_too_large"},
 		{"no document at all", func() heard {
 			return other.submit(to, theirs.GetId(), submitting, map[string]any{"document": ""})
-		}, 200, "document_type_unknown"},
+		}, 200, "document_signature_invalid"},
 		{"a comparison over no nonce", func() heard {
 			return other.call(to, peerv1connect.ExchangeServiceCompareProcedure, "", []string{scope.LedgerRead}, map[string]any{})
 		}, 400, "nonce_range"},
