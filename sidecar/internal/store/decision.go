@@ -18,8 +18,10 @@ var (
 )
 
 func lookup(n int) string {
-	return `SELECT type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow FROM peer_decision
-		WHERE partner = $1 AND (type, id) IN (VALUES ` + tuples(n, 2, 2) + `)`
+	// Joined in this order each is found by the primary key; of an IN over the list SQLite makes a walk through all of the partner's.
+	return `WITH wanted (type, id) AS (VALUES ` + tuples(n, 2, 2) + `)
+		SELECT d.type, d.id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow
+		FROM wanted CROSS JOIN peer_decision d WHERE d.partner = $1 AND d.type = wanted.type AND d.id = wanted.id`
 }
 
 func decide(n int) string {

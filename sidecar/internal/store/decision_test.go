@@ -3,6 +3,8 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,6 +121,21 @@ func must2[A, B any](a A, b B, err error) (A, B) {
 		panic(err)
 	}
 	return a, b
+}
+
+// TestDecisionsAreFoundByTheirKeys: a partner has as many as it ever had documents, and none of the others is walked through.
+func TestDecisionsAreFoundByTheirKeys(t *testing.T) {
+	t.Parallel()
+	s := open(t, engines["sqlite"](t))
+	view(t, s, func(tx *store.Tx) error {
+		for _, n := range []int{1, 4, 16, 64} {
+			plan := must(tx.LookupPlan(n))
+			if !slices.ContainsFunc(plan, func(step string) bool { return strings.HasSuffix(step, "(partner=? AND type=? AND id=?)") }) {
+				t.Errorf("%d at once: %q", n, plan)
+			}
+		}
+		return nil
+	})
 }
 
 func TestCancelsBeforeTheirOrdersAreCounted(t *testing.T) {

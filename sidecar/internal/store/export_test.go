@@ -122,3 +122,15 @@ func (s *Store) MeetWithin(ctx context.Context, another string) error {
 func (s *Store) Migrate(ctx context.Context, files fs.FS) error {
 	return s.eng.(*postgresEngine).apply(ctx, files)
 }
+
+// LookupPlan is how SQLite finds so many decisions.
+func (tx *Tx) LookupPlan(n int) (steps []string, err error) {
+	args := make([]any, 1+2*n)
+	for i := range args {
+		args[i] = ""
+	}
+	var step string
+	err = tx.rows("EXPLAIN QUERY PLAN "+lookups[n], args, func() []any { return []any{new(int64), new(int64), new(int64), &step} },
+		func() error { steps = append(steps, step); return nil })
+	return steps, err
+}
