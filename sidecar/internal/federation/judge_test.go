@@ -420,6 +420,12 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 			if c.books == ledger.Forked {
 				read = 1
 			}
+			// A tail that begins with it is served where it proves a fork: our log is still what the partner has to see.
+			r.Know(s.Member, func(p *member.Partner) { p.Version = 1 })
+			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
+			if err := feed.Begin(t.Context(), supplier, seen, ""); (err != nil) != (c.told == "ledger_recovering") {
+				t.Errorf("begin: %v", err)
+			}
 			var want []string
 			if c.told != "" {
 				want = []string{c.told}
