@@ -346,7 +346,8 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		t.Fatalf("the owner gets %+v, %v", mine, err)
 	}
 	receipt := func(iss string) map[string]any {
-		return map[string]any{"type": signed.AccessReceiptV1, "iss": iss, "aud": to, "jti": "rcp-forged", "agreement": theirs.GetId(), "subscription": subscription, "access_sha256": signed.Digest([]byte(sealed.JWE))}
+		access := signed.Digest([]byte(sealed.JWE))
+		return map[string]any{"type": signed.AccessReceiptV1, "iss": iss, "aud": to, "jti": "rcp-" + access[:60], "agreement": theirs.GetId(), "subscription": subscription, "access_sha256": access}
 	}
 	// What the rival sent with a call of its own, token and proof.
 	used := other.call(to, access, theirs.GetId(), ordering, map[string]any{"subscriptionId": "sub-unknown"})
@@ -534,7 +535,7 @@ func TestAttacksOverTheWireHaveNoEffect(t *testing.T) {
 		}, 200, "document_too_large"},
 		{"no document at all", func() heard {
 			return other.submit(to, theirs.GetId(), submitting, map[string]any{"document": ""})
-		}, 200, "document_type_unknown"},
+		}, 200, "document_signature_invalid"},
 		{"a comparison over no nonce", func() heard {
 			return other.call(to, peerv1connect.ExchangeServiceCompareProcedure, "", []string{scope.LedgerRead}, map[string]any{})
 		}, 400, "nonce_range"},

@@ -81,6 +81,10 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		Signer:  in.keys,
 		OwnKeys: func() [][]byte { return publicJWKs(in.keys, keys.Business) },
 		Now:     cfg.Now,
+		Forked: func(partner string, err error) {
+			cfg.Logger.Error("partner holds another ledger under our own signature: books are forked, no new business until both operators agree",
+				"partner", partner, "error", err)
+		},
 	}
 	if err := in.book.LoadTick(ctx); err != nil {
 		return nil, err

@@ -48,11 +48,15 @@ function noteCheckpoint(p, jws) {
   return undefined;
 }
 const coded = (e) => Object.assign(e, { code: e.code ?? (e.reason === 'document_signature_invalid' ? 'unauthenticated' : 'invalid_argument') }); // S-15
-// noteSeen takes what the partner says it has read of our log (L-18). It gives the place.
+// noteSeen takes what the partner says it has read of our log (L-18). It gives that checkpoint; one that another store of ours signed is a fork.
 function noteSeen(p, seen) {
-  try { return checkSeen(p.own, seen, p.pinned.business, [p.member.keys.business]).seq ?? 0; } catch (e) {
+  try {
+    const cp = checkSeen(p.own, seen, p.pinned.business, [p.member.keys.business]);
+    if (cp.hash !== p.own.hashAt(cp.seq)) p.fault(new Refusal('ledger_fork', `place ${cp.seq}`, { evidence: [seen, ...p.own.entries.slice(Math.max(0, cp.seq - 1)).map((e) => e.bytes.toString())] }));
+    return cp;
+  } catch (e) {
     if (e.reason === 'ledger_recovering') p.books = 'behind';
-    if (e.reason === 'ledger_fork' || e.reason === 'ledger_recovering') p.fault(e);
+    if (e.reason === 'ledger_recovering') p.fault(e);
     throw coded(e);
   }
 }
@@ -143,7 +147,7 @@ export async function askCompare(member, p) {
 
 // ---- Submit, the callee ----
 
-const passing = new Set(['document_signature_invalid', 'subject_waits', 'agreement_missing', 'agreement_unexpected', 'agreement_begins_later', 'offers_limit', 'scope_missing', 'scope_not_granted',
+const passing = new Set(['document_signature_invalid', 'subject_waits', 'agreement_missing', 'agreement_unexpected', 'agreement_begins_later', 'offers_limit', 'scope_missing', 'scope_not_granted', 'contention', 'cancels_limit',
   'books_unproven', 'books_behind', 'books_forked', 'internal']); // S-16: not final
 const deciders = { 'hanse-agreement+jwt': decideAgreement, 'hanse-order+jwt': decideOrder, 'hanse-cancel+jwt': decideCancel, 'hanse-access-receipt+jwt': decideReceipt };
 
@@ -170,42 +174,47 @@ export function submit(member, ctx, request) {
   });
   hurry(p); // I-6
   member.changed();
-  const page = p.own.page(seen);
-  return { ...tellPage(p, seen, page, 'submit'), more: page.more, outcomes, seenCheckpoint: mySeen(p) }; // S-12, signed after the commit (S-11)
+  const seenCheckpoint = mySeen(p);
+  if (p.books === 'forked') return { entries: [], checkpoint: seen.jws ?? myCheckpoint(p, 0), more: false, outcomes, seenCheckpoint }; // B-8
+  const page = p.own.page(seen.seq);
+  return { ...tellPage(p, seen.seq, page, 'submit'), more: page.more, outcomes, seenCheckpoint }; // S-12, signed after the commit (S-11)
 }
 // openSubmitted is S-6, in its order.
 function openSubmitted(member, p, ctx, d) {
   if (d.jws.length > 65536) refuse('document_too_large');
   const typ = typOf(d.jws);
-  if (typ === undefined) refuse('document_signature_invalid');
-  if (!(typ in deciders)) refuse('document_type_unknown', `${typ}`);
   const payload = openDocument(d.jws, typ, p.pinned.business);
+  if (!Object.hasOwn(deciders, typ)) refuse('document_type_unknown', `${typ}`);
+  if (typ !== 'hanse-order+jwt' && d.inputs.length + d.inputsSalt.length + d.escrow.length) refuse('attachment_unexpected');
   const doc = readForm(payload, typ, forms[typ]);
   const sha = digest(payload);
   if (typ === 'hanse-agreement+jwt') {
     const pair = [doc.supplier, doc.reseller];
     if (!pair.includes(p.origin) || !pair.includes(member.origin)) refuse('document_parties');
-    if (ctx.agreement) refuse('agreement_unexpected');
     const we = doc.reseller === member.origin ? 'reseller' : 'supplier';
     return { typ, doc, sha, payload, d, we, subject: doc.id, scope: 'agreement:sign', key: `${typ} ${we} ${doc.id}` };
   }
   if (doc.iss !== p.origin || doc.aud !== member.origin) refuse('document_parties');
+  return { typ, doc, sha, payload, d, subject: doc.subscription, scope: doc.intent === 'purchase' ? 'orders:write' : 'orders:cancel', key: `${typ} ${doc.jti}` }; // Z-2
+}
+// mayName holds a document against the agreement that the token names (Z-2).
+function mayName(p, ctx, { typ, doc }) {
+  if (typ === 'hanse-agreement+jwt') { if (ctx.agreement) refuse('agreement_unexpected'); return; }
   if (!ctx.agreement) refuse('agreement_missing');
   if (doc.agreement !== ctx.agreement) refuse('agreement_mismatch');
   if (p.agreements.get(doc.agreement)?.we !== 'supplier') refuse('agreement_not_yours');
-  return { typ, doc, sha, payload, d, subject: doc.subscription, scope: doc.intent === 'purchase' ? 'orders:write' : 'orders:cancel', key: `${typ} ${doc.jti}` }; // Z-2
 }
 function decideOnce(member, p, ctx, item, stuck) {
-  const known = p.decided.get(item.key); // S-7: whatever became of the state since, so before scopes
+  const known = p.decided.get(item.key); // S-7: whatever became of the state since, so before the token and scopes
   if (known) {
     if (known.sha !== undefined && known.sha !== item.sha) refuse('document_conflict'); // S-8: a cancel decided the order with any digest
     return known.seq;
   }
+  mayName(p, ctx, item);
   if (!ctx.scopes.has(item.scope)) refuse('scope_missing', item.scope);
   if (!ctx.allowed(item.scope)) refuse('scope_not_granted', item.scope); // S-3
   if (p.books !== 'level' && ['orders:write', 'agreement:sign'].includes(item.scope)) refuse(`books_${p.books}`); // Z-6
   if (stuck.has(item.subject) && item.typ !== 'hanse-cancel+jwt') refuse('subject_waits'); // S-9
-  if (item.typ !== 'hanse-order+jwt' && item.d.inputs.length + item.d.inputsSalt.length + item.d.escrow.length) refuse('attachment_unexpected');
   const seq = deciders[item.typ](member, p, item);
   p.decided.set(item.key, { sha: item.sha, seq });
   return seq;

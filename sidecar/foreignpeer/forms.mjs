@@ -86,7 +86,7 @@ export const forms = {
   'hanse-access-receipt+jwt': { // X-6
     type: 'hanse-access-receipt/1', invalid: 'receipt_document_invalid',
     rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(8, 64), agreement: id(), subscription: id(1, 80), access_sha256: digest },
-    rule: (d) => d.jti.startsWith('rcp-'),
+    rule: (d) => d.jti === `rcp-${d.access_sha256.slice(0, 60)}`,
   },
   'hanse-checkpoint+jwt': { // L-12
     invalid: 'checkpoint_malformed',

@@ -112,7 +112,7 @@ async function fetchAccess(p, o, sha) {
       const { jwe } = await member.client.call(p, 'OrderService/GetAccessData', { subscriptionId: o.subscription }, ['orders:read'], o.agreement);
       if (digest(jwe) !== sha) refuse('access_digest');
       const data = readAccess(await unseal(member.keys.sealing, jwe), o.subscription);
-      const doc = { type: 'hanse-access-receipt/1', iss: member.origin, aud: p.origin, jti: `rcp-${digest(o.subscription, sha).slice(0, 32)}`, agreement: o.agreement, subscription: o.subscription, access_sha256: sha }; // X-6: the same for the same
+      const doc = { type: 'hanse-access-receipt/1', iss: member.origin, aud: p.origin, jti: `rcp-${sha.slice(0, 60)}`, agreement: o.agreement, subscription: o.subscription, access_sha256: sha }; // X-6
       const payload = Buffer.from(JSON.stringify(doc));
       p.access.set(o.subscription, { fields: data.fields, sha, receipt: digest(payload) });
       p.append('access.confirmed', o.subscription, { document_sha256: digest(payload), subscription: o.subscription, access_sha256: sha }); // X-5

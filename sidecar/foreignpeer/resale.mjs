@@ -40,6 +40,7 @@ function judgePurchase(member, p, doc, d) {
   const a = p.agreements.get(doc.agreement);
   judgeCommon(member, p, doc, a);
   if (a.state !== 'active' || p.state !== 'active') no('agreement_inactive');
+  if (p.subscriptions.has(`of ${doc.subscription}`)) no('subscription_exists');
   const revisions = member.offerings.get(doc.offering) ?? no('offering_unknown');
   const of = revisions.find((r) => r.offering.revision === doc.revision) ?? no('offering_unknown');
   if (of.offering.state !== 'orderable') no('offering_not_orderable');

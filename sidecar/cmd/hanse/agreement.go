@@ -102,6 +102,9 @@ func describeAgreement(t *table, g *operatorv1.Agreement) {
 	t.fact("Supplier", g.GetSupplier())
 	t.fact("Reseller", g.GetReseller())
 	t.fact("State", g.GetState())
+	if why := g.GetRefusal(); why != "" {
+		t.fact("Refused", why)
+	}
 	t.fact("Scope", g.GetScope())
 	t.fact("Discount", percent(g.GetWholesaleDiscountBp()))
 	t.fact("Currency", g.GetCurrency())

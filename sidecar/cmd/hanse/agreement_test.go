@@ -20,7 +20,7 @@ func TestAnAgreementIsDescribedInFull(t *testing.T) {
 		Id: "agr-1", Type: "hanse-agreement/1", Supplier: "https://one.example", Reseller: "https://two.example", State: "offered", Scope: "all",
 		WholesaleDiscountBp: 4711, Currency: "SEK", Territory: []string{"FI", "AX"}, ValidFrom: "2026-11-21T12:00:00Z",
 		SupplierKey: "key-of-one", SupplierNextKey: "next-of-one", ResellerKey: "key-of-two", ResellerNextKey: "next-of-two",
-		Digest: "abcd", ActiveSince: &timestamppb.Timestamp{Seconds: 1},
+		Digest: "abcd", ActiveSince: &timestamppb.Timestamp{Seconds: 1}, Refusal: "not yours",
 	}
 	var out bytes.Buffer
 	table := &table{w: tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)}

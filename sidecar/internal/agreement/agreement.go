@@ -26,6 +26,8 @@ type Agreement struct {
 	// SupplierJWS and ResellerJWS are the signatures over Payload (compact JWS, typ hanse-agreement+jwt).
 	SupplierJWS string
 	ResellerJWS string
+	// Refusal says why it is Refused.
+	Refusal     string
 	ActiveSince time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
@@ -46,6 +48,8 @@ type Store interface {
 	Get(supplier, id string) (Agreement, error)
 	// Between lists the agreements of a pair, newest first.
 	Between(supplier, reseller string) ([]Agreement, error)
+	// With lists those with a partner, on whichever side it is.
+	With(partner string) ([]Agreement, error)
 	List() ([]Agreement, error)
 	// Put inserts (Version 0) or compares and swaps; fault.Conflict.
 	Put(Agreement) (Agreement, error)

@@ -237,7 +237,7 @@ func TestAnOfferThatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		{"signed by another member", o.sign(signed.Agreement, payload), seller, "", unsigned},
 		{"signed as another kind of document", s.sign(signed.Order, payload), seller, "", refusal{fault.Invalid, "document_version", "type"}},
 		{"signed by us", b.sign(signed.Agreement, payload), seller, "", unsigned},
-		{"nothing", "", seller, "", refusal{fault.Invalid, "document_type_unknown", "jws"}},
+		{"nothing", "", seller, "", refusal{fault.Unauthenticated, "document_signature_invalid", "jws"}},
 		{"no JSON", s.sign(signed.Agreement, []byte("agreed")), seller, "", malformed},
 		{"null", s.sign(signed.Agreement, []byte("null")), seller, "", malformed},
 		{"a number of another kind", s.sign(signed.Agreement, document(t, payload, change("wholesale_discount_bp", 0.5))), seller, "", refusal{fault.Invalid, "document_malformed", "wholesale_discount_bp"}},

@@ -10,6 +10,7 @@ const (
 	Offered    State = "offered"
 	Countered  State = "countered"
 	Agreed     State = "agreed"
+	Refused    State = "refused"
 	Active     State = "active"
 	Suspended  State = "suspended"
 	InNotice   State = "inNotice"
@@ -22,9 +23,10 @@ const (
 var transitions = map[State][]State{
 	"":         {Draft, Offered},
 	Draft:      {Offered},
-	Offered:    {Countered, Agreed, Superseded},
-	Countered:  {Offered, Agreed, Superseded},
+	Offered:    {Countered, Agreed, Refused, Superseded},
+	Countered:  {Offered, Agreed, Refused, Superseded},
 	Agreed:     {Active},
+	Refused:    {},
 	Active:     {Suspended, InNotice, Superseded, Expired, Terminated},
 	Suspended:  {Active, InNotice, Terminated},
 	InNotice:   {Terminated, Expired, Superseded},

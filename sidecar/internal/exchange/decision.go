@@ -1,11 +1,19 @@
 package exchange
 
-import "github.com/hanse-market/hanse/sidecar/internal/ledger"
+import (
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+)
+
+// Key names a document of a partner: its JWS type, and its id within partner and type.
+type Key struct{ Type, ID string }
 
 // Decision is what became of a document, for ever. The table of them is what makes every document safe to repeat.
 type Decision struct {
-	// Partner signed the document; Type is its JWS type and ID its id within partner and type.
-	Partner, Type, ID string
+	// Partner signed the document.
+	Partner string
+	Key
 	// Digest is the SHA-256 of its payload. It is empty where a cancel came before its order did: whatever comes under that id then
 	// was decided by the cancel.
 	Digest []byte
@@ -23,10 +31,14 @@ type Decision struct {
 
 // Store keeps decisions. All methods belong to one transaction.
 type Store interface {
-	// Decision reads one; fault.NotFound with reason decision_not_found.
-	Decision(partner, typ, id string) (Decision, error)
-	// PutDecision writes one; fault.Conflict with unit.ErrStale if there is one.
-	PutDecision(Decision) error
+	// Decisions reads those of a partner that there are among the keys, with one statement for a call's documents.
+	Decisions(partner string, keys []Key) (map[Key]Decision, error)
+	// PutDecisions writes them; fault.Conflict with unit.ErrStale where there is one already.
+	PutDecisions([]Decision) error
+	// Early is how many cancels came before their orders; zero where none did. CountEarly counts one more, anew from now where counting
+	// began before after.
+	Early(partner string) (Early, error)
+	CountEarly(partner string, now, after time.Time) (Early, error)
 	// Held is the newest of the partner's own checkpoints among its decisions, by life, seq and tick; "" where there is none.
 	Held(partner string) (ledger.Checkpoint, string, error)
 }

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"time"
 
@@ -149,13 +148,10 @@ func (d *Desk) page(ctx context.Context, v *visit) (page ledger.Page, err error)
 	if books != ledger.Forked {
 		return d.Book.Tail(ctx, v.call.Partner, v.proof.Position(), maxPage)
 	}
-	page.Last = v.proof.Position()
-	hash := ledger.Genesis(v.partner.PartnershipID)
-	if page.Last.Seq > 0 {
-		if _, err := hex.Decode(hash[:], []byte(v.proof.Hash)); err != nil {
-			return ledger.Page{}, err
-		}
+	// The end that the partner showed, in the words that it has: nothing is signed anew of a log that both do not have.
+	if page.Last, page.Checkpoint = v.proof.Position(), v.proof.JWS; page.Last.Seq > 0 {
+		return page, nil
 	}
-	page.Checkpoint, err = d.Book.Checkpoint(v.call.Partner, page.Last, hash)
+	page.Checkpoint, err = d.Book.Checkpoint(v.call.Partner, page.Last, ledger.Genesis(v.partner.PartnershipID))
 	return page, err
 }

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -363,23 +364,126 @@ func TestAcceptedWorkIsHandedOverHeld(t *testing.T) {
 	}
 }
 
-func TestWhatWasHeldIsNotHandedOverWithoutItsDecision(t *testing.T) {
+// TestADocumentThatCanNeverBeWrittenFailsAlone: what is in its way is nothing that an assessment looks at. Its neighbours are decided, once,
+// and no more is handed over than was decided.
+func TestADocumentThatCanNeverBeWrittenFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.completed("order-0001")
 	var handed []job.Job
 	b.desk.Claim = func() (string, time.Time, bool) { return "here", b.Clock.Now().Add(time.Minute), true }
 	b.desk.Provision = func(jobs ...job.Job) { handed = append(handed, jobs...) }
-	// A subscription that is there already makes the order stale for ever, and with it the call fails.
+	b.Do(func(tx *store.Tx) error {
+		_, err := tx.ResaleOrders().Put(resale.Order{Partner: buyer, ID: "order-0003", Item: order.Item{State: order.InProgress}})
+		return err
+	})
+	before := b.traces()
+	reply := b.submit(
+		b.order(b.purchase("order-0002")), b.order(b.purchase("order-0003")), b.order(b.termination("end-0001", "order-0001")), b.order(b.purchase("order-0004")),
+	)
+	wantUndecided(t, reply.Outcomes[1], "contention", false)
+	for _, i := range []int{0, 2, 3} {
+		if e := b.decided(reply, i); e.Kind != ledger.OrderAccepted {
+			t.Errorf("document %d was decided as %s", i, e.Bytes)
+		}
+	}
+	after := b.traces()
+	if after.orders != before.orders+3 || after.entries != before.entries+3 || len(handed) != 3 {
+		t.Errorf("left %+v after %+v; handed over %d jobs", after, before, len(handed))
+	}
+}
+
+// TestTwoDocumentsThatAreDecidedUnderOneId: the second one meets what the first became, whatever each is about.
+func TestTwoDocumentsThatAreDecidedUnderOneId(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.completed("order-0001")
+	b.completed("order-0002")
+	stray := b.cancel(b.purchase("order-0009")).with(members{"subscription": "sub-order-0001"})
+	for _, c := range []struct {
+		name          string
+		first, second exchange.Document
+		reason        string
+	}{
+		{"two ends", b.order(b.termination("end-00001", "order-0001")), b.order(b.termination("end-00001", "order-0002")), "document_conflict"},
+		{"a purchase and an end", b.order(b.purchase("order-0003")), b.order(b.termination("order-0003", "order-0002")), "document_conflict"},
+		{"a cancel about another subscription and its order", exchange.Document{JWS: b.sign(buyer, signed.Cancel, stray)}, b.order(b.purchase("order-0009")), ""},
+	} {
+		reply := b.submit(c.first, c.second)
+		b.decided(reply, 0)
+		if got := reasonOf(reply.Outcomes[1]); got != c.reason {
+			t.Errorf("%s: the second is undecided for %q, want %q", c.name, got, c.reason)
+		}
+	}
+}
+
+// TestAPurchaseOfWhatThereIsAlready is a decision about that document: others do not wait for it.
+func TestAPurchaseOfWhatThereIsAlready(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
 	b.Do(func(tx *store.Tx) error {
 		_, err := tx.Subscriptions().Put(subscription.Subscription{ID: "sub-order-0002", Side: subscription.Resale, Partner: buyer, State: subscription.Active})
 		return err
 	})
-	if _, err := b.desk.Submit(t.Context(), b.call(b.order(b.purchase("order-0001")), b.order(b.purchase("order-0002")))); err == nil {
-		t.Fatal("no error")
+	reply := b.submit(b.order(b.purchase("order-0001")), b.order(b.purchase("order-0002")))
+	if e := b.decided(reply, 0); e.Kind != ledger.OrderAccepted {
+		t.Errorf("the other was decided as %s", e.Bytes)
 	}
-	if len(handed) != 0 || b.traces().orders != 0 {
-		t.Errorf("handed over %+v, left %+v", handed, b.traces())
+	e := b.decided(reply, 1)
+	if body, err := ledger.ReadBody(e); err != nil || e.Kind != ledger.OrderRejected || body.Reason != "subscription_exists" {
+		t.Errorf("decided %s, %v", e.Bytes, err)
 	}
+	if s := b.bought("order-0002"); s.State != subscription.Active || s.Version != 1 {
+		t.Errorf("what was there became %+v", s)
+	}
+}
+
+// TestADecisionIsRememberedWhateverTheCallerMayNow: what it may is asked about what is not decided yet.
+func TestADecisionIsRememberedWhateverTheCallerMayNow(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(b *bench, c *exchange.Call){
+		"the token has another scope":  func(_ *bench, c *exchange.Call) { c.Scopes = []string{scope.LedgerRead, scope.OrdersCancel} },
+		"the token names no agreement": func(_ *bench, c *exchange.Call) { c.Agreement = "" },
+		"the token names another":      func(_ *bench, c *exchange.Call) { c.Agreement = "agr-other" },
+		"the partner is suspended":     func(b *bench, _ *exchange.Call) { b.setPartner(member.Suspended) },
+		"an earlier document is blocked": func(b *bench, c *exchange.Call) {
+			c.Documents = slices.Insert(c.Documents, 0, b.order(b.termination("end-0001", "order-0001").with(members{"agreement": "agr-other"})))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			document, fresh := b.order(b.purchase("order-0001")), b.order(b.purchase("order-0002"))
+			at := b.submit(document).Outcomes[0].At
+			call := b.call(document, b.order(b.purchase("order-0001").with(members{"customer": "cus-2"})), fresh)
+			lose(b, &call)
+			b.desk = deskOf(b.Member) // which remembers nothing
+			reply, err := b.desk.Submit(t.Context(), call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := reply.Outcomes[len(reply.Outcomes)-3:]
+			if all[0].Undecided != nil || all[0].At != at {
+				t.Errorf("what was decided is %+v now", all[0])
+			}
+			wantUndecided(t, all[1], "document_conflict", true)
+			if blocked := len(reply.Outcomes) > 3; (all[2].Undecided == nil) != blocked {
+				t.Errorf("what was not decided is %+v", all[2])
+			}
+		})
+	}
+}
+
+func (b *bench) setPartner(state member.State) {
+	b.t.Helper()
+	b.Do(func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(buyer)
+		if err == nil {
+			p.State = state
+			_, err = tx.Partners().Put(p)
+		}
+		return err
+	})
 }
 
 // TestACallerFarBehindIsServed: its cursor is a hundred pages back, and what it wants is decided at once.

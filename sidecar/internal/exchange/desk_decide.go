@@ -17,21 +17,30 @@ import (
 )
 
 // waves puts the documents into the order in which they are decided: of each subject the first together, then the second, and so
-// on, because what a document meets depends on the one before. A cancel overtakes.
+// on, because what a document meets depends on the one before. So it does for two that are decided under one id. A cancel overtakes.
 func waves(items []*item) (all [][]*item) {
 	order := slices.Clone(items)
 	slices.SortStableFunc(order, func(a, b *item) int { return cmp.Compare(rank(a), rank(b)) })
-	turn := make(map[string]int)
+	turns := make(map[any]int)
 	for _, it := range order {
 		if it.done {
 			continue
 		}
-		n := turn[it.subject]
-		turn[it.subject]++
-		if n == len(all) {
+		meets := []any{it.subject, it.key}
+		if it.ends != (Key{}) {
+			meets = append(meets, it.ends)
+		}
+		turn := 0
+		for _, m := range meets {
+			turn = max(turn, turns[m])
+		}
+		for _, m := range meets {
+			turns[m] = turn + 1
+		}
+		if turn == len(all) {
 			all = append(all, nil)
 		}
-		all[n] = append(all[n], it)
+		all[turn] = append(all[turn], it)
 	}
 	return all
 }
@@ -54,10 +63,14 @@ func (v *visit) unblocked(wave []*item) []*item {
 	}
 	return slices.DeleteFunc(wave, func(it *item) bool {
 		first, blocked := v.blocked[it.subject]
-		if !blocked || first > it.place || it.typ == signed.Cancel {
+		switch {
+		case it.done, !blocked, first > it.place, it.typ == signed.Cancel:
 			return false
+		case it.refusal != nil:
+			it.undecided(it.refusal)
+		default:
+			it.undecided(fault.New(fault.Unavailable, reasonWaits, "an earlier document about %s is undecided", it.subject))
 		}
-		it.undecided(fault.New(fault.Unavailable, reasonWaits, "an earlier document about %s is undecided", it.subject))
 		return true
 	})
 }
@@ -65,11 +78,16 @@ func (v *visit) unblocked(wave []*item) []*item {
 // errPart says that one document of a batch cannot be written.
 var errPart = errors.New("a document of the batch cannot be written")
 
+// together is how many rounds in a row the documents of a wave lose as one. What loses more often may be one that can never be written.
+const together = 3
+
 // decide decides on a wave. What changed since it was read has the wave read and assessed again; where one document cannot be
-// written, each is written by itself from then on, and only that one fails.
+// written, or keeps the others from it, each is written by itself from then on, and only that one stays undecided.
 func (d *Desk) decide(ctx context.Context, v *visit, wave []*item) error {
-	apart := false
-	return unit.Fresh(func() error {
+	apart, round := false, 0
+	err := unit.Fresh(func() error {
+		round++
+		apart = apart || round > together
 		wave = slices.DeleteFunc(wave, func(it *item) bool { return it.done })
 		if len(wave) == 0 {
 			return nil
@@ -101,6 +119,17 @@ func (d *Desk) decide(ctx context.Context, v *visit, wave []*item) error {
 		}
 		return err
 	})
+	if !errors.Is(err, unit.ErrStale) {
+		return err
+	}
+	for _, it := range wave {
+		if !it.done {
+			d.Logger.Warn("a submitted document loses every race about what it depends on; the partner sends it again",
+				"partner", v.call.Partner, "type", it.key.Type, "id", it.key.ID, "error", err)
+			it.undecided(err)
+		}
+	}
+	return nil
 }
 
 // points names the failpoints of each type.
@@ -130,25 +159,43 @@ func (d *Desk) batch(v *visit, tx Tx) *batch {
 	return &batch{desk: d, v: v, tx: tx, look: d.Orders.Look(tx, v.call.Partner)}
 }
 
-// read finds what was decided before, and the facts of the rest.
+// read finds what was decided before, of all documents of the call that are left, and reads the facts of the wave.
 func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
-	results := make([]func(), 0, len(wave))
+	var left []*item
+	var keys []Key
+	for _, it := range v.items {
+		if !it.done {
+			left, keys = append(left, it), append(keys, it.key)
+		}
+	}
+	results := make([]func(), 0, len(left))
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
 		results = results[:0]
 		if v.books, err = tx.Ledger().Standing(v.call.Partner); err != nil {
 			return err
 		}
+		known, err := tx.Decisions().Decisions(v.call.Partner, keys)
+		if err != nil {
+			return err
+		}
 		b := d.batch(v, tx)
-		for _, it := range wave {
-			result, err := b.readOne(it)
-			if fault.Is(err, fault.Unavailable) {
-				return err
+		for _, it := range left {
+			before, decided := known[it.key]
+			if decided {
+				results = append(results, func() { it.recall(before) })
 			}
-			if err != nil {
-				result = func() { it.undecided(err) }
+			if decided || !slices.Contains(wave, it) {
+				continue
 			}
-			if result != nil {
-				results = append(results, result)
+			refusal := v.bars(it)
+			if refusal == nil {
+				refusal = it.matter.read(b)
+				if fault.Is(refusal, fault.Unavailable) {
+					return refusal
+				}
+			}
+			if refusal != nil {
+				results = append(results, func() { it.undecided(refusal) })
 			}
 		}
 		return nil
@@ -162,21 +209,21 @@ func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
 	return nil
 }
 
-func (b *batch) readOne(it *item) (result func(), err error) {
-	before, err := b.tx.Decisions().Decision(b.v.call.Partner, it.typ, it.id)
-	switch {
-	case err == nil && len(before.Digest) > 0 && !bytes.Equal(before.Digest, it.digest):
-		return nil, fault.New(fault.Conflict, reasonConflict, "a document %s with other content was decided in entry %s", it.id, before.At)
-	case err == nil:
-		return func() { it.decided(before.At) }, nil
-	case !fault.Is(err, fault.NotFound):
-		return nil, err
+// recall takes what was decided about a document before, whoever may submit it now.
+func (it *item) recall(before Decision) {
+	if len(before.Digest) > 0 && !bytes.Equal(before.Digest, it.digest) {
+		it.undecided(fault.New(fault.Conflict, reasonConflict, "a document %s with other content was decided in entry %s", it.key.ID, before.At))
+		return
 	}
-	if fenced(it) && b.v.books != ledger.Level {
-		refusal := fault.New(fault.Unavailable, "books_"+string(b.v.books), "our books with the partner are %s; no new business until they are level", b.v.books)
-		return func() { it.undecided(refusal) }, nil
+	it.decided(before.At)
+}
+
+// bars is why a document that is not decided yet waits, whatever it says.
+func (v *visit) bars(it *item) error {
+	if it.refusal == nil && fenced(it) && v.books != ledger.Level {
+		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; no new business until they are level", v.books)
 	}
-	return nil, it.matter.read(b)
+	return it.refusal
 }
 
 // fenced reports whether a document is new business, which waits while the books are not level.
@@ -230,8 +277,8 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 
 // overtaken remembers the order that a cancel ended before it was decided.
 func (v *visit) overtaken(it *item) {
-	if c, is := it.matter.(*cancelMatter); is && c.cancel.Unseen() {
-		v.cancelled[c.cancel.Order] = it.at
+	if it.unseen() {
+		v.cancelled[it.ends.ID] = it.at
 	}
 }
 
@@ -246,7 +293,7 @@ func (b *batch) still() error {
 		return unit.ErrStale
 	}
 	if b.v.news {
-		return ledger.AcceptSeen(b.tx, b.v.call.Partner, b.v.proof)
+		return b.tx.Ledger().SetSeen(b.v.call.Partner, b.v.proof.Checkpoint, b.v.proof.JWS)
 	}
 	return nil
 }
@@ -290,35 +337,32 @@ func (b *batch) write(items []*item, places []ledger.Position) error {
 	if err != nil {
 		return part(err)
 	}
+	made := make([]Decision, 0, len(items))
 	for i, it := range items {
 		places[i] = entries[i].Position()
 		if err := decided[i].Settle(entries[i]); err != nil {
 			return part(err)
 		}
-		if err := b.record(it, places[i]); err != nil {
-			return part(err)
-		}
+		made = append(made, b.made(it, places[i])...)
 	}
-	return nil
+	return part(b.tx.Decisions().PutDecisions(made))
 }
 
-// record writes the decision, and for a cancel that came before its order that on the order too.
-func (b *batch) record(it *item, at ledger.Position) error {
+// made is the decision, and for a cancel that came before its order that on the order too.
+func (b *batch) made(it *item, at ledger.Position) []Decision {
 	made := Decision{
-		Partner: b.v.call.Partner, Type: it.typ, ID: it.id, Digest: it.digest, At: at,
+		Partner: b.v.call.Partner, Key: it.key, Digest: it.digest, At: at,
 		Checkpoint: b.v.call.Checkpoint, Held: b.v.held, Escrow: it.Escrow,
 	}
 	if it.typ == signed.Cancel || it.typ == signed.AccessReceipt {
 		made.Document = it.JWS
 	}
-	if err := b.tx.Decisions().PutDecision(made); err != nil {
-		return err
+	if !it.unseen() {
+		return []Decision{made}
 	}
-	if c, is := it.matter.(*cancelMatter); is && c.cancel.Unseen() {
-		made.Type, made.ID, made.Digest, made.Document = signed.Order, c.cancel.Order, nil, ""
-		return b.tx.Decisions().PutDecision(made)
-	}
-	return nil
+	order := made
+	order.Key, order.Digest, order.Document = it.ends, nil, ""
+	return []Decision{made, order}
 }
 
 // enqueue takes a job of an accepted document; lease writes it.
@@ -352,5 +396,5 @@ func (d *Desk) acceptSeen(ctx context.Context, v *visit) error {
 	if !v.news {
 		return nil
 	}
-	return d.Work.Do(ctx, func(tx Tx) error { return ledger.AcceptSeen(tx, v.call.Partner, v.proof) })
+	return d.Work.Do(ctx, func(tx Tx) error { return tx.Ledger().SetSeen(v.call.Partner, v.proof.Checkpoint, v.proof.JWS) })
 }

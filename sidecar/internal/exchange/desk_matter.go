@@ -56,7 +56,7 @@ func openOrder(d *Desk, partner string, doc Document, payload []byte) (opened, e
 		return opened{}, err
 	}
 	return scoped(opened{
-		matter: &orderMatter{d, r}, id: r.Document.ID, digest: r.Digest, subject: r.Document.Subscription, agreement: r.Document.Agreement,
+		matter: &orderMatter{d, r}, key: Key{signed.Order, r.Document.ID}, digest: r.Digest, subject: r.Document.Subscription, agreement: r.Document.Agreement,
 	}, signed.Order, string(r.Document.Intent))
 }
 
@@ -78,15 +78,25 @@ func openCancel(d *Desk, partner string, _ Document, payload []byte) (opened, er
 		return opened{}, err
 	}
 	return scoped(opened{
-		matter: &cancelMatter{d, c}, id: c.ID, digest: c.Digest, subject: c.Subscription, agreement: c.Agreement,
+		matter: &cancelMatter{d, c}, key: Key{signed.Cancel, c.ID}, ends: Key{signed.Order, c.Order}, digest: c.Digest,
+		subject: c.Subscription, agreement: c.Agreement,
 	}, signed.Cancel, "")
 }
 
-func (m *cancelMatter) read(b *batch) error { return m.desk.Orders.ReadCancel(b.tx, m.cancel) }
-func (*cancelMatter) assess() error         { return nil }
-func (*cancelMatter) still(*batch) error    { return nil } // commit compares the order that it ends
+func (m *cancelMatter) read(b *batch) error {
+	if err := m.desk.Orders.ReadCancel(b.tx, m.cancel); err != nil || !m.cancel.Unseen() {
+		return err
+	}
+	return b.roomForEarly()
+}
+func (*cancelMatter) assess() error      { return nil }
+func (*cancelMatter) still(*batch) error { return nil } // commit compares the order that it ends
 func (m *cancelMatter) commit(b *batch) (resale.Decided, error) {
-	return m.desk.Orders.CommitCancel(b.tx, m.cancel, func(o resale.Order) (bool, error) { return provision.Withdraw(b.tx, o) })
+	decided, err := m.desk.Orders.CommitCancel(b.tx, m.cancel, func(o resale.Order) (bool, error) { return provision.Withdraw(b.tx, o) })
+	if err == nil && m.cancel.Unseen() {
+		err = b.countEarly()
+	}
+	return decided, err
 }
 
 type receiptMatter struct {
@@ -100,7 +110,7 @@ func openReceipt(d *Desk, partner string, _ Document, payload []byte) (opened, e
 		return opened{}, err
 	}
 	return scoped(opened{
-		matter: &receiptMatter{d, c}, id: c.ID, digest: c.Digest, subject: c.Subscription, agreement: c.Agreement,
+		matter: &receiptMatter{d, c}, key: Key{signed.AccessReceipt, c.ID}, digest: c.Digest, subject: c.Subscription, agreement: c.Agreement,
 	}, signed.AccessReceipt, "")
 }
 
@@ -129,7 +139,7 @@ func openAgreement(d *Desk, partner string, doc Document, payload []byte) (opene
 	if r.Offer() {
 		id = "offer/" + r.ID
 	}
-	return scoped(opened{matter: &agreementMatter{d, r}, id: id, digest: r.Digest[:], subject: r.ID}, signed.Agreement, "")
+	return scoped(opened{matter: &agreementMatter{d, r}, key: Key{signed.Agreement, id}, digest: r.Digest[:], subject: r.ID}, signed.Agreement, "")
 }
 
 func (m *agreementMatter) read(b *batch) error  { return m.desk.Agreements.Read(b.tx, m.agreement) }

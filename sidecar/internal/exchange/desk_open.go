@@ -29,7 +29,7 @@ type visit struct {
 	partner member.Partner
 	// books is the state of the books when the visit was last looked at.
 	books ledger.BooksState
-	// proof is what the partner has read of our ledger; news says that it is more than we knew.
+	// proof is what the partner has read of our ledger; news says that it is more than is stored.
 	proof ledger.Proof
 	news  bool
 	// held is what the partner's own checkpoint says.
@@ -49,6 +49,8 @@ type item struct {
 	place int
 	typ   string
 	opened
+	// refusal is why the caller may not submit it now; nil where it may.
+	refusal error
 	// at is where it is decided, err why it is not; exactly one of them is set in the end.
 	at  ledger.Position
 	err error
@@ -59,13 +61,21 @@ type item struct {
 // opened is what is known about a document that can be trusted.
 type opened struct {
 	matter matter
-	// id names it within partner and type, digest is the SHA-256 of its payload, subject what it is about.
-	id      string
+	// key names it among the partner's documents, digest is the SHA-256 of its payload, subject what it is about.
+	key     Key
 	digest  []byte
 	subject string
+	// ends names the order that a cancel decides too; the zero Key of other documents.
+	ends Key
 	// agreement that it names, and the scope that it needs.
 	agreement string
 	scope     string
+}
+
+// unseen reports whether it is a cancel whose order had not arrived when it was looked at.
+func (it *item) unseen() bool {
+	c, is := it.matter.(*cancelMatter)
+	return is && c.cancel.Unseen()
 }
 
 func (it *item) undecided(err error) { it.err, it.done = err, true }
@@ -78,12 +88,8 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 	if err := within(c); err != nil {
 		return nil, err
 	}
-	var own ledger.Head
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
-		if v.partner, err = tx.Partners().Get(c.Partner); err != nil {
-			return err
-		}
-		own, err = tx.Ledger().Head(c.Partner, ledger.Own)
+		v.partner, err = tx.Partners().Get(c.Partner)
 		return err
 	})
 	if err != nil {
@@ -93,7 +99,10 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
 			return nil, fault.Under("seen_checkpoint", err)
 		}
-		v.news = v.proof.JWS != own.SeenCheckpoint
+		// Where we signed two logs the books are forked now, and what winds down goes on.
+		if v.news, err = d.Book.Weigh(ctx, c.Partner, v.proof); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+			return nil, err
+		}
 	}
 	// Who signed two logs is heard all the same: the fence is for new business.
 	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
@@ -118,7 +127,8 @@ func within(c Call) error {
 	return nil
 }
 
-// open proves of each document who signed it, what it says, and that the caller may say it. What fails is that document's alone.
+// open proves of each document who signed it and what it says, and looks whether the caller may say it now, which counts for what is not
+// decided yet. What fails is that document's alone.
 func (d *Desk) open(ctx context.Context, v *visit) error {
 	var needed []string
 	for i, doc := range v.call.Documents {
@@ -142,9 +152,7 @@ func (d *Desk) open(ctx context.Context, v *visit) error {
 	}
 	for _, it := range v.items {
 		if !it.done {
-			if refusal := v.may(it, allowed, err); refusal != nil {
-				it.undecided(refusal)
-			}
+			it.refusal = v.may(it, allowed, err)
 		}
 	}
 	return nil
@@ -154,14 +162,17 @@ func (d *Desk) openItem(v *visit, it *item) error {
 	if len(it.JWS) > MaxDocumentBytes {
 		return fault.New(fault.Invalid, "document_too_large", "a document takes at most %d bytes", MaxDocumentBytes).At("jws")
 	}
-	it.typ = claimedType(it.JWS)
-	open, known := openers[it.typ]
-	if !known {
-		return fault.New(fault.Invalid, "document_type_unknown", "the document is of no type that is submitted here").At("jws")
+	if it.typ = claimedType(it.JWS); it.typ == "" {
+		return fault.New(fault.Unauthenticated, "document_signature_invalid", "the document has no header that says its type").At("jws")
 	}
+	// A type that nobody knows is refused for ever only where it was the partner who said it.
 	payload, err := signed.Open(it.JWS, it.typ, v.partner.BusinessKey)
 	if err != nil {
 		return err
+	}
+	open, known := openers[it.typ]
+	if !known {
+		return fault.New(fault.Invalid, "document_type_unknown", "the document is of no type that is submitted here").At("jws")
 	}
 	if it.typ != signed.Order && len(it.Inputs)+len(it.InputsSalt)+len(it.Escrow) > 0 {
 		return fault.New(fault.Invalid, "attachment_unexpected", "nothing lies beside a document of this type").At("jws")

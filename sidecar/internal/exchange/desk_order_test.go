@@ -32,8 +32,10 @@ func TestWhatCannotBeTrustedLeavesNoTrace(t *testing.T) {
 		call         func(b *bench, m members, c *exchange.Call)
 	}{
 		{"signed by another reseller inside the buyer's token", "document_signature_invalid", false, nil, resign(other, signed.Order)},
-		{"a document that is none", "document_type_unknown", true, nil, func(_ *bench, _ members, c *exchange.Call) { c.Documents[0].JWS = "x.y.z" }},
-		{"no document at all", "document_type_unknown", true, nil, func(_ *bench, _ members, c *exchange.Call) { c.Documents[0].JWS = "" }},
+		{"a document that is none", "document_signature_invalid", false, nil, func(_ *bench, _ members, c *exchange.Call) { c.Documents[0].JWS = "x.y.z" }},
+		{"a header without a type", "document_signature_invalid", false, nil, func(_ *bench, _ members, c *exchange.Call) { c.Documents[0].JWS = "e30.e30.e30" }},
+		{"a type that nobody knows, signed by another", "document_signature_invalid", false, nil, resign(other, "hanse-order2+jwt")},
+		{"no document at all", "document_signature_invalid", false, nil, func(_ *bench, _ members, c *exchange.Call) { c.Documents[0].JWS = "" }},
 		{"a header of another document than was signed", "document_signature_invalid", false, nil, func(b *bench, m members, c *exchange.Call) {
 			head, _, _ := strings.Cut(b.sign(buyer, signed.Cancel, m), ".")
 			_, rest, _ := strings.Cut(c.Documents[0].JWS, ".")
@@ -261,11 +263,12 @@ func TestWhatIsKeptWithADecision(t *testing.T) {
 	}
 	entry := b.decided(reply, 0)
 	b.View(func(tx *store.Tx) error {
-		d, err := tx.Decisions().Decision(buyer, signed.Order, "order-0001")
+		key := exchange.Key{Type: signed.Order, ID: "order-0001"}
+		all, err := tx.Decisions().Decisions(buyer, []exchange.Key{key})
 		if err != nil {
 			return err
 		}
-		if string(d.Escrow) != "sealed" || d.Checkpoint != call.Checkpoint || d.Held.Seq != 1 || d.At != entry.Position() {
+		if d := all[key]; string(d.Escrow) != "sealed" || d.Checkpoint != call.Checkpoint || d.Held.Seq != 1 || d.At != entry.Position() {
 			t.Errorf("kept %+v", d)
 		}
 		return nil
@@ -286,9 +289,10 @@ func (b *bench) completed(id string) {
 
 // receipt is a good receipt for the access data of an order.
 func (b *bench) receipt(id string) members {
+	access := signed.Digest([]byte("sealed " + id))
 	return members{
-		"type": signed.AccessReceiptV1, "iss": buyer, "aud": self, "jti": "rcp-" + id, "agreement": "agr-buyer",
-		"subscription": order.SubscriptionID(id), "access_sha256": signed.Digest([]byte("sealed " + id)),
+		"type": signed.AccessReceiptV1, "iss": buyer, "aud": self, "jti": subscription.ReceiptID(access), "agreement": "agr-buyer",
+		"subscription": order.SubscriptionID(id), "access_sha256": access,
 	}
 }
 
@@ -320,7 +324,8 @@ func TestAReceiptForSomethingElseLeavesNoTrace(t *testing.T) {
 		reason string
 		change members
 	}{
-		"other access data":        {"access_digest", members{"access_sha256": strings.Repeat("0", 64)}},
+		"other access data":        {"access_digest", members{"jti": "rcp-" + strings.Repeat("0", 60), "access_sha256": strings.Repeat("0", 64)}},
+		"the id of others":         {"receipt_document_invalid", members{"jti": "rcp-" + strings.Repeat("0", 60)}},
 		"no such subscription":     {"subscription_not_found", members{"subscription": "sub-none"}},
 		"another agreement":        {"agreement_mismatch", members{"agreement": "agr-other"}},
 		"issued in another's name": {"document_parties", members{"iss": other}},

@@ -38,7 +38,7 @@ func (d *Desk) outcome(v *visit, it *item) Outcome {
 	if it.err == nil {
 		return Outcome{At: it.at}
 	}
-	if at, overtaken := v.cancelled[it.id]; overtaken && it.typ == signed.Order && it.matter != nil {
+	if at, overtaken := v.cancelled[it.key.ID]; overtaken && it.typ == signed.Order && it.matter != nil {
 		return Outcome{At: at}
 	}
 	var f *fault.Error

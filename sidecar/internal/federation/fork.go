@@ -2,7 +2,6 @@ package federation
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -20,18 +19,10 @@ func (r *LedgerReader) forked(ctx context.Context, partner string, c chain, comm
 	first := false
 	err := unit.Fresh(func() error {
 		return r.Work.Do(ctx, func(tx Tx) error {
-			first = false
-			books, err := tx.Ledger().Books(partner)
-			if err != nil || books.State == ledger.Forked {
-				return err
+			proof, err := evidence(tx, partner, c, at)
+			if err == nil {
+				first, err = ledger.Fork(tx, partner, fork.Reason, r.Now(), proof)
 			}
-			if books.Evidence, err = evidence(tx, partner, c, at); err != nil {
-				return err
-			}
-			books.State, books.Reason, books.Since = ledger.Forked, fork.Reason, r.Now()
-			books.Epoch++
-			_, err = tx.Ledger().PutBooks(books)
-			first = err == nil
 			return err
 		})
 	})
@@ -45,27 +36,17 @@ func (r *LedgerReader) forked(ctx context.Context, partner string, c chain, comm
 }
 
 // evidence is bounded by two pages; where our copy has more entries they stay in it.
-func evidence(tx Tx, partner string, c chain, at ledger.Position) ([]byte, error) {
+func evidence(tx Tx, partner string, c chain, at ledger.Position) (proof ledger.Evidence, err error) {
 	head, err := tx.Ledger().Head(partner, ledger.Theirs)
 	if err != nil {
-		return nil, err
+		return proof, err
 	}
-	ours, err := tx.Ledger().Entries(partner, ledger.Theirs, ledger.Position{Life: at.Life, Seq: at.Seq - 1}, maxEntries)
-	if err != nil {
-		return nil, err
-	}
-	proof := ledger.Evidence{At: at, Ours: ledger.Signed{Checkpoint: head.Checkpoint}, Theirs: ledger.Signed{Checkpoint: c.page.Checkpoint}}
-	size := 0
-	for _, e := range ours {
-		if size += len(e.Bytes); size > maxPageBytes {
-			break
-		}
-		proof.Ours.Entries = append(proof.Ours.Entries, string(e.Bytes))
-	}
+	proof = ledger.Evidence{At: at, Ours: ledger.Signed{Checkpoint: head.Checkpoint}, Theirs: ledger.Signed{Checkpoint: c.page.Checkpoint}}
 	for _, raw := range c.page.Entries {
 		proof.Theirs.Entries = append(proof.Theirs.Entries, string(raw))
 	}
-	return json.Marshal(proof)
+	proof.Ours.Entries, err = ledger.EvidenceFrom(tx, partner, ledger.Theirs, at)
+	return proof, err
 }
 
 // Judge takes a checkpoint of the partner's log alone, as calls of the partner carry one, and returns it verified. It may be

@@ -2,6 +2,7 @@ package federation_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // book is what the judged pages come from: the supplier's log of five entries, of which our copy has three.
@@ -366,7 +368,8 @@ func TestAHeartbeatBringsTheLaterTick(t *testing.T) {
 	}
 }
 
-// What a partner countersigned of ours speaks about our store: it keeps nothing of the partner's log from being read.
+// What a partner countersigned of ours speaks about our store: it keeps nothing of the page that it came with from being read. Where it
+// shows that we signed two logs, nothing is read after that.
 func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -374,10 +377,11 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 		// seq and the entry whose hash the checkpoint of ours has that the partner countersigned
 		seq, hashOf int64
 		told        string
+		books       ledger.BooksState
 	}{
-		{"the end of our log", 2, 2, ""},
-		{"beyond our log", 3, 2, "ledger_recovering"},
-		{"another hash", 2, 1, "ledger_fork"},
+		{"the end of our log", 2, 2, "", ledger.Level},
+		{"beyond our log", 3, 2, "ledger_recovering", ledger.Level},
+		{"another hash", 2, 1, "ledger_fork", ledger.Forked},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -386,6 +390,7 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 			reader.Book = r.Book
 			var told []string
 			reader.Contradicted = func(_ string, err error) { told = append(told, fault.ReasonOf(err)) }
+			r.Book.Forked = reader.Contradicted
 			var e ledger.Entry
 			for _, subject := range book[:2] {
 				s.Append(reseller, ledger.OrderAccepted, subject)
@@ -406,15 +411,26 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 			for after := range int64(2) { // a page and the same word again
 				page := s.page(t, reseller, after, 1)
 				page.Seen = seen
-				if _, err := reader.Read(t.Context(), partner, ledger.Position{Seq: after}, page); err != nil {
+				_, err := reader.Read(t.Context(), partner, ledger.Position{Seq: after}, page)
+				if fenced := c.books == ledger.Forked && after > 0; err != nil && !fenced || fenced && fault.ReasonOf(err) != "books_forked" {
 					t.Fatal(err)
 				}
+			}
+			read := 2
+			if c.books == ledger.Forked {
+				read = 1
+			}
+			// A tail that begins with it is served where it proves a fork: our log is still what the partner has to see.
+			r.Know(s.Member, func(p *member.Partner) { p.Version = 1 })
+			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
+			if err := feed.Begin(t.Context(), supplier, seen, ""); (err != nil) != (c.told == "ledger_recovering") {
+				t.Errorf("begin: %v", err)
 			}
 			var want []string
 			if c.told != "" {
 				want = []string{c.told}
 			}
-			if !slices.Equal(told, want) || len(a.applied) != 2 {
+			if !slices.Equal(told, want) || len(a.applied) != read {
 				t.Errorf("told %v, want %v; applied %v", told, want, a.applied)
 			}
 			r.View(func(tx *store.Tx) error {
@@ -422,8 +438,56 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 				if (head.SeenCheckpoint == ours) != (c.told == "") {
 					t.Errorf("kept %s %q", head.Seen, head.SeenCheckpoint)
 				}
+				if books, err := tx.Ledger().Standing(supplier); err != nil || books != c.books {
+					t.Errorf("the books are %s, %v", books, err)
+				}
 				return err
 			})
 		})
 	}
+}
+
+// overtaken has something else happen before each write.
+type overtaken struct {
+	unit.Work[federation.Tx]
+	first func()
+}
+
+func (w overtaken) Do(ctx context.Context, fn func(tx federation.Tx) error) error {
+	w.first()
+	return w.Work.Do(ctx, fn)
+}
+
+// TestAHeartbeatNeverTakesATickBack: a later one was stored since this one was read.
+func TestAHeartbeatNeverTakesATickBack(t *testing.T) {
+	t.Parallel()
+	s, r, _, reader, partner := setUp(t)
+	s.Append(reseller, ledger.OrderAccepted, book[0])
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	beat := func() federation.LedgerPage {
+		if _, err := s.Book.Beat(t.Context(), s.Book.Tick()); err != nil {
+			t.Fatal(err)
+		}
+		return s.page(t, reseller, 1, 1)
+	}
+	early, late := beat(), beat()
+	work := reader.Work
+	reader.Work = overtaken{work, func() {
+		reader.Work = work
+		if _, err := reader.Read(t.Context(), partner, ledger.Position{Seq: 1}, late); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{Seq: 1}, early); err != nil {
+		t.Fatal(err)
+	}
+	r.View(func(tx *store.Tx) error {
+		head, err := tx.Ledger().Head(supplier, ledger.Theirs)
+		if head.Checkpoint != late.Checkpoint {
+			t.Errorf("held is the one of tick %d", head.Tick)
+		}
+		return err
+	})
 }

@@ -136,7 +136,7 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 			return err
 		}
 		if entries != nil || later {
-			if err := tx.Ledger().SetCheckpoint(partner, c.cp, c.page.Checkpoint); err != nil {
+			if err := r.keep(tx, partner, c, entries == nil); err != nil {
 				return err
 			}
 		}
@@ -162,6 +162,17 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 		}
 	}
 	return nil
+}
+
+// keep keeps the checkpoint of a page. A heartbeat may have been overtaken by a later one since it was read: a tick never goes back.
+func (r *LedgerReader) keep(tx Tx, partner string, c chain, heartbeat bool) error {
+	if heartbeat {
+		head, err := tx.Ledger().Head(partner, ledger.Theirs)
+		if err != nil || head.Position() == c.cp.Position() && head.Tick >= c.cp.Tick {
+			return err
+		}
+	}
+	return tx.Ledger().SetCheckpoint(partner, c.cp, c.page.Checkpoint)
 }
 
 // refuse counts a page that is not taken.
@@ -223,13 +234,13 @@ func (r *LedgerReader) lag(partner string, entries int) {
 }
 
 // hear takes what the partner verified last of ours. It speaks about this store and not about the partner's log: what contradicts
-// it is told once and keeps nothing from being read.
+// it is told once and keeps nothing of the page from being read. A fork the book tells of itself.
 func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen string) {
 	if r.Book == nil || seen == "" {
 		return
 	}
 	err := r.Book.Hear(ctx, partner.Origin, partner.BusinessKey, seen)
-	if err == nil || ctx.Err() != nil || r.Contradicted == nil {
+	if err == nil || fault.ReasonOf(err) == "ledger_fork" || ctx.Err() != nil || r.Contradicted == nil {
 		return
 	}
 	if told, _ := r.told.Swap(partner.Origin, seen); told != seen {

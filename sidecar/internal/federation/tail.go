@@ -18,7 +18,7 @@ type LedgerFeed struct {
 }
 
 // Begin takes what a partner brings when it begins to tail: a checkpoint of ours that it countersigned, and one of its own log;
-// "" is none. A partner that signed two logs still reads ours.
+// "" is none. Where it or we signed two logs, it still reads ours.
 func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string) error {
 	if seen == "" && checkpoint == "" {
 		return nil
@@ -39,7 +39,10 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string)
 	if seen == "" {
 		return nil
 	}
-	return f.Book.Hear(ctx, origin, partner.BusinessKey, seen)
+	if err := f.Book.Hear(ctx, origin, partner.BusinessKey, seen); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+		return err
+	}
+	return nil
 }
 
 // Page reads our entries towards a partner after a place.

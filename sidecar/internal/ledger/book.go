@@ -32,13 +32,14 @@ type Book struct {
 
 	// OwnKeys are our published business keys as JWKs, the present one and those before it.
 	OwnKeys func() [][]byte
+	// Forked is told once of a partner that holds another log of ours than this store has, under our signature; nil is nobody.
+	Forked func(partner string, err error)
 
-	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did, heard the
-	// last one that was taken by itself: they stay the same until there is something new to read.
+	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: they stay the
+	// same until there is something new to read.
 	mu            sync.Mutex
 	countersigned map[string]countersigned
 	opened        map[string]opened
-	heard         map[string]string
 
 	// tick goes into every checkpoint.
 	tick atomic.Int64

@@ -39,10 +39,12 @@ type Evidence struct {
 	// At is the place where the two have other hashes.
 	At Position `json:"at"`
 	// Ours is the checkpoint that the partner signed before and the entries of our copy from At on, which lead to it, as many as a
-	// page has.
+	// page has. Where Seen is there, they are entries of our own log.
 	Ours Signed `json:"ours"`
 	// Theirs is the page that contradicts it.
 	Theirs Signed `json:"theirs"`
+	// Seen is what the partner countersigned, where Theirs is a checkpoint of ours in it: then it was us who signed two logs.
+	Seen string `json:"seen,omitempty"`
 }
 
 // Signed are entries and the signature over them.

@@ -67,7 +67,7 @@ type Head struct {
 	Life      int64
 	Seq       int64
 	Hash      [32]byte
-	// Tick is that of Checkpoint for Theirs, of SeenCheckpoint for Own.
+	// Tick is that of Checkpoint for Theirs; for Own the highest that came back in a SeenCheckpoint.
 	Tick int64
 	// Checkpoint is the compact JWS at the head that we verified, for Theirs; "" for Own, where it is signed when asked for.
 	Checkpoint string

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -78,22 +79,22 @@ func (b *Book) SeenCheckpoint(ctx context.Context, partner string) (string, erro
 // Proof is a checkpoint of ours that a partner countersigned: it proves how far the partner has read.
 type Proof struct {
 	Checkpoint
-	// JWS is our own checkpoint as we signed it.
-	JWS string
+	// JWS is our own checkpoint as we signed it, Seen what the partner signed over it.
+	JWS, Seen string
 }
 
+// opened is a proof with the key that verified it: another key has to verify it again.
 type opened struct {
-	jws   string
+	key   []byte
 	proof Proof
+	// kept says that it was held against our log and says nothing that is not kept.
+	kept bool
 }
 
 // OpenSeen verifies what a partner countersigned: its signature with its pinned key, and ours below it. Our tick goes on above the
 // one that comes back in it. fault.Unauthenticated or fault.Invalid.
 func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws string) (Proof, error) {
-	b.mu.Lock()
-	last := b.opened[partner]
-	b.mu.Unlock()
-	if last.jws == jws {
+	if last, known := b.lastSeen(partner, key, jws); known {
 		return last.proof, nil
 	}
 	payload, err := signed.Open(jws, signed.Seen, key)
@@ -114,65 +115,78 @@ func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws str
 	if err := b.surpass(ctx, c.Tick); err != nil {
 		return Proof{}, err
 	}
-	p := Proof{Checkpoint: c, JWS: s.Checkpoint}
+	p := Proof{Checkpoint: c, JWS: s.Checkpoint, Seen: jws}
+	b.keepSeen(partner, opened{key: key, proof: p})
+	return p, nil
+}
+
+func (b *Book) lastSeen(partner string, key []byte, jws string) (opened, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := b.opened[partner]
+	return last, jws != "" && last.proof.Seen == jws && bytes.Equal(last.key, key)
+}
+
+func (b *Book) keepSeen(partner string, o opened) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.opened == nil {
 		b.opened = make(map[string]opened)
 	}
-	b.opened[partner] = opened{jws: jws, proof: p}
-	return p, nil
+	b.opened[partner] = o
 }
 
 // ErrRecovering says that our log is behind what the partner holds: this store was restored from an old copy.
 var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
 	"this sidecar's ledger is behind a checkpoint that it signed itself; it takes no new business until it has caught up")
 
-// AcceptSeen checks a proof against our own log and remembers it.
-func AcceptSeen(tx Tx, partner string, p Proof) error {
+// Weigh holds a proof against our own log, and reports whether it goes beyond what the partner had proved before: only that is worth
+// a write, SetSeen; a later tick alone is not. ErrRecovering; fault.Conflict with reason ledger_fork where we signed another log than
+// we have, which is on record then.
+func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, err error) {
 	if p.Seq == 0 {
+		return false, nil
+	}
+	fork := false
+	err = b.Work.View(ctx, func(tx Tx) error {
+		news, fork = false, false
+		head, err := tx.Ledger().Head(partner, Own)
+		if err != nil || head.SeenCheckpoint == p.JWS {
+			return err
+		}
+		e, err := tx.Ledger().Entry(partner, Own, p.Position())
+		if fault.Is(err, fault.NotFound) {
+			return ErrRecovering
+		}
+		if err != nil {
+			return err
+		}
+		fork = hex.EncodeToString(e.Hash[:]) != p.Hash
+		news = !fork && p.Position().Compare(head.Seen) > 0
 		return nil
+	})
+	if err == nil && fork {
+		err = b.forked(ctx, partner, p)
 	}
-	head, err := tx.Ledger().Head(partner, Own)
-	if err != nil || head.SeenCheckpoint == p.JWS {
-		return err
-	}
-	e, err := tx.Ledger().Entry(partner, Own, p.Position())
-	if fault.Is(err, fault.NotFound) {
-		return ErrRecovering
-	}
-	if err != nil {
-		return err
-	}
-	if hex.EncodeToString(e.Hash[:]) != p.Hash {
-		return fault.New(fault.Precondition, "ledger_fork", "sequence number %s has another hash here; no new business until both operators close the fork", p.Position())
-	}
-	if p.Position() == head.Seen { // a later tick alone
-		return nil
-	}
-	return tx.Ledger().SetSeen(partner, p.Checkpoint, p.JWS)
+	return news, err
 }
 
-// Hear takes what a partner countersigned of ours outside a command: OpenSeen and AcceptSeen. What was taken last costs nothing.
+// Hear takes what a partner countersigned of ours outside a command: it is opened, weighed and kept. What was taken last costs nothing.
 func (b *Book) Hear(ctx context.Context, partner string, key []byte, jws string) error {
-	b.mu.Lock()
-	last := b.heard[partner]
-	b.mu.Unlock()
-	if last == jws {
+	if last, known := b.lastSeen(partner, key, jws); known && last.kept {
 		return nil
 	}
 	proof, err := b.OpenSeen(ctx, partner, key, jws)
 	if err != nil {
 		return err
 	}
-	if err := b.Work.Do(ctx, func(tx Tx) error { return AcceptSeen(tx, partner, proof) }); err != nil {
+	news, err := b.Weigh(ctx, partner, proof)
+	if err == nil && news {
+		err = b.Work.Do(ctx, func(tx Tx) error { return tx.Ledger().SetSeen(partner, proof.Checkpoint, proof.JWS) })
+	}
+	if err != nil {
 		return fmt.Errorf("countersigned checkpoint of %s: %w", partner, err)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.heard == nil {
-		b.heard = make(map[string]string)
-	}
-	b.heard[partner] = jws
+	b.keepSeen(partner, opened{key: key, proof: proof, kept: true})
 	return nil
 }

@@ -80,11 +80,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	proof, err := p.Book.OpenSeen(t.Context(), caller.Origin, caller.Key(), seen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.Store.Do(t.Context(), func(tx *store.Tx) error { return ledger.AcceptSeen(tx, caller.Origin, proof) })
+	return p.Book.Hear(t.Context(), caller.Origin, caller.Key(), seen)
 }
 
 // hand is somebody at the database file, behind the store's back. It works on the log of one direction towards them.
@@ -309,6 +305,25 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 				t.Errorf("remembered %s %q", head.Seen, head.SeenCheckpoint)
 			}
 		})
+	}
+}
+
+// TestAProofHoldsForTheKeyThatVerifiedIt: another key has to verify it itself, though it was opened and kept before.
+func TestAProofHoldsForTheKeyThatVerifiedIt(t *testing.T) {
+	t.Parallel()
+	p, partner, other := newParty(t, us), newParty(t, them), newParty(t, "https://other.example")
+	p.append(them, "order-1")
+	seen := partner.read(t, p)
+	if err := p.accept(t, partner, seen); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := p.Book.OpenSeen(t.Context(), them, other.Key(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
+			t.Errorf("opened with another key: %v", err)
+		}
+		if err := p.Book.Hear(t.Context(), them, other.Key(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
+			t.Errorf("heard with another key: %v", err)
+		}
 	}
 }
 

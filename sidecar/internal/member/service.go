@@ -19,7 +19,20 @@ import (
 
 // Tx is what this package needs of a transaction.
 type Tx interface {
+	Reader
+	// Offers are the agreements with partners that wait for a signature.
+	Offers() Offers
+}
+
+// Reader is what looking at a partner needs of a transaction.
+type Reader interface {
 	Partners() Store
+}
+
+// Offers wait on the word of a partnership that may never come.
+type Offers interface {
+	// Refuse ends those with a partner, whoever made them, for a reason.
+	Refuse(partner, reason string, now time.Time) error
 }
 
 // Directory reads a member's well-known documents and verifies them. fault.Unavailable when it cannot be reached,
@@ -281,8 +294,10 @@ func (s *Service) settle(ctx context.Context, origin string, answer Answer) (Par
 		}
 		p.Refusal = refusal
 		p.UpdatedAt = s.Now()
-		out, err = tx.Partners().Put(p)
-		return err
+		if out, err = tx.Partners().Put(p); err != nil || p.State != Refused {
+			return err
+		}
+		return tx.Offers().Refuse(origin, "the partner refused the partnership", p.UpdatedAt)
 	})
 	if err != nil {
 		return Partner{}, fmt.Errorf("settle partnership with %s: %w", origin, err)

@@ -46,7 +46,7 @@ func (p Partner) expired(now time.Time) bool {
 }
 
 // Read is a partner of ours now; fault.NotFound, for one whose proposal has expired too.
-func Read(tx Tx, origin string, now time.Time) (Partner, error) {
+func Read(tx Reader, origin string, now time.Time) (Partner, error) {
 	p, err := tx.Partners().Get(origin)
 	if err == nil && p.expired(now) {
 		return Partner{}, fault.New(fault.NotFound, "partner_not_found", "there is no partner %s: its proposal waited for %d days and is forgotten",
@@ -131,8 +131,10 @@ func (s *Service) Refuse(ctx context.Context, origin, reason string) (Partner, e
 		}
 		now := s.Now()
 		p.Refusal, p.RefusedUntil, p.UpdatedAt, p.Changes = clean, now.Add(RefusalLife), now, nil
-		out, err = tx.Partners().Put(p)
-		return err
+		if out, err = tx.Partners().Put(p); err != nil {
+			return err
+		}
+		return tx.Offers().Refuse(origin, "the partnership was refused", now)
 	})
 	if err != nil {
 		return Partner{}, fmt.Errorf("refuse %s: %w", origin, err)

@@ -35,9 +35,15 @@ func (s *Service) Read(l *Look, r *Received) (err error) {
 	if f.agreement.Reseller != r.Partner || f.agreement.Supplier != s.Self {
 		return fault.New(fault.Denied, "agreement_not_yours", "there is no agreement %s between us", d.Agreement)
 	}
-	if d.Action != order.Add {
-		f.subscription, err = l.subscription(d.Subscription)
-	} else if f.offering, err = l.revision(d.Offering, d.Revision); err == nil {
+	if d.Action != order.Add || r.taken {
+		if f.subscription, err = l.subscription(d.Subscription); err != nil {
+			return err
+		}
+	}
+	if d.Action == order.Add {
+		if f.offering, err = l.revision(d.Offering, d.Revision); err != nil {
+			return err
+		}
 		f.current, err = l.currentOf(d.Offering)
 	}
 	r.facts = f
@@ -76,6 +82,8 @@ func (s *Service) assess(r *Received, f facts) (verdict, error) {
 		return refuse("agreement_inactive", "the agreement is "+string(f.agreement.State)), nil
 	case f.partner.State != member.Active:
 		return refuse("agreement_inactive", "the partnership is not active"), nil
+	case f.subscription.ID != "":
+		return refuse("subscription_exists", "there is such a subscription already"), nil
 	}
 	return s.assessAdd(r, f)
 }

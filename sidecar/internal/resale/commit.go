@@ -3,6 +3,7 @@ package resale
 import (
 	"encoding/hex"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -47,6 +48,7 @@ func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
 		o.OfferingID, o.Revision = sub.OfferingID, sub.Revision
 	}
 	if _, err := subscription.Begin(tx, sub, o.Course(), now); err != nil {
+		r.taken = d.Action == order.Add && fault.Is(err, fault.Conflict)
 		return Decided{}, err
 	}
 	if d.Action == order.Add {

@@ -31,6 +31,8 @@ type Received struct {
 	acceptBy time.Time
 	facts    facts
 	verdict  verdict
+	// taken says that a purchase met a subscription where it makes its own. Hardly any does, so only then one is looked for.
+	taken bool
 }
 
 // Open reads the payload of an order that a partner signed. Everything that it may say is a fault without a decision.

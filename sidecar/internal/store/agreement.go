@@ -28,6 +28,10 @@ func (s agreements) Between(supplier, reseller string) ([]agreement.Agreement, e
 		supplier, reseller)
 }
 
+func (s agreements) With(partner string) ([]agreement.Agreement, error) {
+	return s.list(`SELECT version, record FROM agreement WHERE supplier = $1 OR reseller = $1`, partner)
+}
+
 func (s agreements) List() ([]agreement.Agreement, error) {
 	return s.list(`SELECT version, record FROM agreement ORDER BY created_at DESC, supplier DESC, id DESC`)
 }
@@ -68,7 +72,7 @@ func fillAgreement(rec *storepb.Agreement, a agreement.Agreement) {
 	rec.Terms.WholesaleDiscountBp, rec.Terms.Currency = a.Terms.WholesaleDiscountBP, a.Terms.Currency
 	rec.Terms.Territory = a.Terms.Territory
 	rec.Payload, rec.Digest = a.Payload, a.Digest[:]
-	rec.SupplierJws, rec.ResellerJws = a.SupplierJWS, a.ResellerJWS
+	rec.SupplierJws, rec.ResellerJws, rec.Refusal = a.SupplierJWS, a.ResellerJWS, a.Refusal
 	rec.ActiveSince, rec.CreatedAt, rec.UpdatedAt = ns(a.ActiveSince), ns(a.CreatedAt), ns(a.UpdatedAt)
 }
 
@@ -81,7 +85,7 @@ func agreementOf(rec *storepb.Agreement, version int64) agreement.Agreement {
 			Territory:           rec.GetTerms().GetTerritory(),
 		},
 		Payload: rec.Payload, Digest: digest(rec.Digest),
-		SupplierJWS: rec.SupplierJws, ResellerJWS: rec.ResellerJws,
+		SupplierJWS: rec.SupplierJws, ResellerJWS: rec.ResellerJws, Refusal: rec.Refusal,
 		ActiveSince: at(rec.ActiveSince), CreatedAt: at(rec.CreatedAt), UpdatedAt: at(rec.UpdatedAt),
 		Version: version,
 	}

@@ -20,23 +20,27 @@ var together = []int{1, 4, 16, 64}
 func newInsertion(noun, table string, columns, keys []string) insertion {
 	ins := insertion{columns: len(columns), taken: conflict(noun, "exists", "there is one already")}
 	for _, rows := range together {
-		var b strings.Builder
-		b.WriteString("INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES ")
-		for i := range rows * len(columns) {
-			switch {
-			case i == 0:
-				b.WriteString("(")
-			case i%len(columns) == 0:
-				b.WriteString("), (")
-			default:
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "$%d", i+1)
-		}
-		b.WriteString(") ON CONFLICT (" + strings.Join(keys, ", ") + ") DO NOTHING")
-		ins.texts = append(ins.texts, b.String())
+		ins.texts = append(ins.texts, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") VALUES "+tuples(rows, len(columns), 1)+
+			" ON CONFLICT ("+strings.Join(keys, ", ")+") DO NOTHING")
 	}
 	return ins
+}
+
+// tuples are n tuples of parameters, counted from first on.
+func tuples(n, width, first int) string {
+	var b strings.Builder
+	for i := range n * width {
+		switch {
+		case i == 0:
+			b.WriteString("(")
+		case i%width == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String() + ")"
 }
 
 // or has the insertion say something else where there is a row of the key.

@@ -158,10 +158,7 @@ func (s books) SetCheckpoint(partner string, c ledger.Checkpoint, jws string) er
 }
 
 func (s books) SetSeen(partner string, c ledger.Checkpoint, jws string) error {
-	if _, _, err := s.lock(partner, ledger.Own); err != nil {
-		return err
-	}
-	_, err := s.tx.exec(`UPDATE ledger_head SET seen_life = $3, seen_seq = $4, tick = $5, seen_checkpoint = $6
+	_, err := s.tx.exec(`UPDATE ledger_head SET seen_life = $3, seen_seq = $4, tick = CASE WHEN tick < $5 THEN $5 ELSE tick END, seen_checkpoint = $6
 		WHERE partner = $1 AND direction = $2 AND (seen_life, seen_seq) < ($3, $4)`,
 		partner, string(ledger.Own), c.Life, c.Seq, c.Tick, jws)
 	return err

@@ -70,7 +70,7 @@ func (p partners) Remove(origin string) error {
 
 // unsigned refuses a partner to whom we signed something: what we offered, or accepted, is not ours to forget.
 func (p partners) unsigned(origin string) error {
-	list, err := agreements(p).list(`SELECT version, record FROM agreement WHERE supplier = $1 OR reseller = $1`, origin)
+	list, err := agreements(p).With(origin)
 	if err != nil {
 		return err
 	}

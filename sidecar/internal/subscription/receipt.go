@@ -18,7 +18,7 @@ type Receipt struct {
 	AccessSHA256 string `json:"access_sha256"`
 }
 
-// ReceiptID is the jti of the receipt for a subscription's access data: there is one for each.
+// ReceiptID is the jti of the receipt for access data: there is one for each.
 func ReceiptID(accessSHA256 string) string { return "rcp-" + accessSHA256[:min(len(accessSHA256), 60)] }
 
 // ParseReceipt reads a verified payload. Errors: fault.Invalid with reason document_malformed, document_version or
@@ -31,10 +31,10 @@ func ParseReceipt(payload []byte) (r Receipt, err error) {
 		field string
 		good  bool
 	}{
-		{"jti", len(r.ID) >= 8 && ledger.IsID(r.ID)},
 		{"agreement", ledger.IsID(r.Agreement)},
 		{"subscription", ledger.IsID(r.Subscription)},
 		{"access_sha256", signed.IsDigest(r.AccessSHA256)},
+		{"jti", r.ID == ReceiptID(r.AccessSHA256)},
 	} {
 		if !m.good {
 			return r, fault.New(fault.Invalid, "receipt_document_invalid", "the receipt's %s is missing or out of bounds", m.field).At(m.field)

@@ -112,9 +112,10 @@ func market() *story {
 		object("name", "url", "title", "Address", "value", "https://db.supplier.example/1"), object("name", "password", "value", "swordfish", "sensitive", true),
 	})
 	m.jwe = r.sealing.seal(m.accessPlain)
+	access := digest([]byte(m.jwe))
 	m.receipt = signedBy(r.business, "access-receipt", "hanse-access-receipt+jwt", object(
-		"type", "hanse-access-receipt/1", "iss", r.origin, "aud", s.origin, "jti", "rcp-0001-test", "agreement", agreementID,
-		"subscription", "sub-"+order("1"), "access_sha256", digest([]byte(m.jwe))), "the reseller has the access data, X-6")
+		"type", "hanse-access-receipt/1", "iss", r.origin, "aud", s.origin, "jti", "rcp-"+access[:60], "agreement", agreementID,
+		"subscription", "sub-"+order("1"), "access_sha256", access), "the reseller has the access data, X-6")
 	m.write()
 	return m
 }

@@ -27,7 +27,8 @@ func TestEveryMemberOfAnAgreementIsShown(t *testing.T) {
 	}
 	a := agreement.Agreement{
 		ID: d.ID, Supplier: d.Supplier, Reseller: d.Reseller, Payload: payload, Digest: [32]byte{0xab},
-		Terms: agreement.Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
+		Terms:   agreement.Terms{WholesaleDiscountBP: d.WholesaleDiscountBP, Currency: d.Currency, Territory: d.Territory},
+		Refusal: "why-not",
 	}
 	shown, err := protojson.Marshal(agreementOf(a))
 	if err != nil {
@@ -43,7 +44,9 @@ func TestEveryMemberOfAnAgreementIsShown(t *testing.T) {
 			t.Errorf("%s is not shown, or not set in this test: %s", reflect.TypeOf(d).Field(i).Name, said)
 		}
 	}
-	if !strings.Contains(said, `"digest":"ab00`) {
-		t.Errorf("the digest is not shown: %s", said)
+	for _, want := range []string{`"digest":"ab00`, `"refusal":"why-not"`} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%s is not shown: %s", want, said)
+		}
 	}
 }

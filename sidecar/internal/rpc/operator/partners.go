@@ -265,6 +265,6 @@ func agreementOf(a agreement.Agreement) *operatorv1.Agreement {
 		WholesaleDiscountBp: a.Terms.WholesaleDiscountBP, Currency: a.Terms.Currency, Territory: slices.Clone(a.Terms.Territory),
 		Scope: d.Scope, ValidFrom: d.ValidFrom, SupplierKey: d.SupplierKey, SupplierNextKey: d.SupplierNextKey,
 		ResellerKey: d.ResellerKey, ResellerNextKey: d.ResellerNextKey,
-		Digest: hex.EncodeToString(a.Digest[:]), ActiveSince: gate.Timestamp(a.ActiveSince),
+		Digest: hex.EncodeToString(a.Digest[:]), ActiveSince: gate.Timestamp(a.ActiveSince), Refusal: a.Refusal,
 	}
 }

@@ -254,6 +254,13 @@ CREATE TABLE peer_decision (
 );
 CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
 
+-- How many cancels of a partner came before their orders, since a time.
+CREATE TABLE early_cancel (
+  partner text PRIMARY KEY,
+  since bigint NOT NULL,
+  count bigint NOT NULL
+);
+
 -- Jobs that send documents name the subject, of which one is on its way at a time by ascending place; the others have ''.
 CREATE TABLE job (
   id bigint PRIMARY KEY,

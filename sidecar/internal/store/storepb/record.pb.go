@@ -449,6 +449,7 @@ type Agreement struct {
 	ActiveSince   int64                  `protobuf:"varint,10,opt,name=active_since,json=activeSince,proto3" json:"active_since,omitempty"`
 	CreatedAt     int64                  `protobuf:"varint,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt     int64                  `protobuf:"varint,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	Refusal       string                 `protobuf:"bytes,13,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +566,13 @@ func (x *Agreement) GetUpdatedAt() int64 {
 		return x.UpdatedAt
 	}
 	return 0
+}
+
+func (x *Agreement) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
 }
 
 type Offering struct {
@@ -2152,7 +2160,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05Terms\x122\n" +
 	"\x15wholesale_discount_bp\x18\x01 \x01(\x05R\x13wholesaleDiscountBp\x12\x1a\n" +
 	"\bcurrency\x18\x02 \x01(\tR\bcurrency\x12\x1c\n" +
-	"\tterritory\x18\x03 \x03(\tR\tterritory\"\xef\x02\n" +
+	"\tterritory\x18\x03 \x03(\tR\tterritory\"\x89\x03\n" +
 	"\tAgreement\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsupplier\x18\x02 \x01(\tR\bsupplier\x12\x1a\n" +
@@ -2168,7 +2176,8 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\v \x01(\x03R\tcreatedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\f \x01(\x03R\tupdatedAt\"\x9d\x02\n" +
+	"updated_at\x18\f \x01(\x03R\tupdatedAt\x12\x18\n" +
+	"\arefusal\x18\r \x01(\tR\arefusal\"\x9d\x02\n" +
 	"\bOffering\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +

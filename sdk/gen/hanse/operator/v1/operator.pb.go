@@ -1178,7 +1178,7 @@ type Agreement struct {
 	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Supplier string                 `protobuf:"bytes,2,opt,name=supplier,proto3" json:"supplier,omitempty"`
 	Reseller string                 `protobuf:"bytes,3,opt,name=reseller,proto3" json:"reseller,omitempty"`
-	// draft, offered, agreed, active, ...
+	// offered, agreed, active, refused, ...
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	// Hundredths of a percent off the list price: 2000 is 20 %.
 	WholesaleDiscountBp int32  `protobuf:"varint,5,opt,name=wholesale_discount_bp,json=wholesaleDiscountBp,proto3" json:"wholesale_discount_bp,omitempty"`
@@ -1198,7 +1198,9 @@ type Agreement struct {
 	ResellerKey     string `protobuf:"bytes,14,opt,name=reseller_key,json=resellerKey,proto3" json:"reseller_key,omitempty"`
 	ResellerNextKey string `protobuf:"bytes,15,opt,name=reseller_next_key,json=resellerNextKey,proto3" json:"reseller_next_key,omitempty"`
 	// The version of the document: hanse-agreement/1.
-	Type          string `protobuf:"bytes,16,opt,name=type,proto3" json:"type,omitempty"`
+	Type string `protobuf:"bytes,16,opt,name=type,proto3" json:"type,omitempty"`
+	// Why it was refused; "" in other states.
+	Refusal       string `protobuf:"bytes,17,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1341,6 +1343,13 @@ func (x *Agreement) GetResellerNextKey() string {
 func (x *Agreement) GetType() string {
 	if x != nil {
 		return x.Type
+	}
+	return ""
+}
+
+func (x *Agreement) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
 	}
 	return ""
 }
@@ -5709,7 +5718,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06origin\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"J\n" +
 	"\x12GetPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x95\x04\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xaf\x04\n" +
 	"\tAgreement\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsupplier\x18\x02 \x01(\tR\bsupplier\x12\x1a\n" +
@@ -5728,7 +5737,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x11supplier_next_key\x18\r \x01(\tR\x0fsupplierNextKey\x12!\n" +
 	"\freseller_key\x18\x0e \x01(\tR\vresellerKey\x12*\n" +
 	"\x11reseller_next_key\x18\x0f \x01(\tR\x0fresellerNextKey\x12\x12\n" +
-	"\x04type\x18\x10 \x01(\tR\x04type\"\x80\x02\n" +
+	"\x04type\x18\x10 \x01(\tR\x04type\x12\x18\n" +
+	"\arefusal\x18\x11 \x01(\tR\arefusal\"\x80\x02\n" +
 	"\x15OfferAgreementRequest\x12&\n" +
 	"\breseller\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\breseller\x12>\n" +
