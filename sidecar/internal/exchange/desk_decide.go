@@ -366,8 +366,9 @@ func (b *batch) made(it *item, at ledger.Position) []Decision {
 }
 
 // enqueue takes a job of an accepted document; lease writes it.
-func (b *batch) enqueue(_ job.Store, kind, key, partner string) error {
-	b.accepted = append(b.accepted, job.Job{Kind: kind, Key: key, Partner: partner, DueAt: b.desk.Now().UTC()})
+func (b *batch) enqueue(j job.Job) error {
+	j.DueAt = b.desk.Now().UTC()
+	b.accepted = append(b.accepted, j)
 	return nil
 }
 

@@ -35,6 +35,8 @@ type Job struct {
 	Begun     bool
 	LastError string
 	CreatedAt time.Time
+	// Carry is what the process that added the job knows of it, for the first run alone; nil for a job that was read from the store.
+	Carry any
 }
 
 // Sending names a job that sends a signed document to a partner. Of all documents to one partner about one subject one is on its

@@ -72,9 +72,20 @@ func (w *work) ask() (err error) {
 	return nil
 }
 
-func (s *Service) read(ctx context.Context, j job.Job) (*work, error) {
+func (s *Service) read(ctx context.Context, j job.Job) (_ *work, err error) {
 	w := &work{job: j}
-	err := s.Work.View(ctx, func(tx Tx) (err error) {
+	if known, is := j.Carry.(*resale.Accepted); is {
+		w.order, w.sub, w.inputs = known.Order, known.Subscription, known.Inputs
+		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (o catalog.Offering, err error) {
+			err = s.Work.View(ctx, func(tx Tx) error {
+				o, err = tx.Catalog().Revision(w.sub.OfferingID, w.sub.Revision)
+				return err
+			})
+			return o, err
+		})
+		return w, err
+	}
+	err = s.Work.View(ctx, func(tx Tx) (err error) {
 		if w.order, err = tx.ResaleOrders().Get(j.Partner, j.Key); err != nil || w.order.State.Ended() {
 			return err
 		}

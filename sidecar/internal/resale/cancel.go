@@ -87,7 +87,7 @@ func (s *Service) CommitCancel(tx Tx, c *Cancelling, withdraw func(Order) (bool,
 	if _, err := subscription.Undo(tx, o.Subscription(), o.Course(), s.Now().UTC()); err != nil {
 		return Decided{}, err
 	}
-	return s.moving(tx, o, order.Cancelled, body), nil
+	return s.moving(tx, &o, order.Cancelled, body), nil
 }
 
 func settled(ledger.Entry) error { return nil }

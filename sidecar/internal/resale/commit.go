@@ -18,8 +18,16 @@ type Decided struct {
 	Settle func(e ledger.Entry) error
 }
 
-// Enqueue adds a job in the transaction of a decision; whoever decides may hold it leased already.
-type Enqueue func(jobs job.Store, kind, key, partner string) error
+// Enqueue adds a job in the transaction of a decision, by kind, key, partner and what it carries; whoever decides may hold it leased
+// already.
+type Enqueue func(j job.Job) error
+
+// Accepted is what the job of a purchase carries: all that its first run needs, as it was committed.
+type Accepted struct {
+	Order        Order
+	Subscription subscription.Subscription
+	Inputs       []byte
+}
 
 // Commit writes a decision with its consequences; Still comes first. Credit and capacity are steps of it that pass for now.
 func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
@@ -35,7 +43,7 @@ func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
 	body := order.Body{DocumentSHA256: hex.EncodeToString(r.Digest), Agreement: d.Agreement}
 	if v.refusal != nil {
 		body.Reason, body.Message = v.refusal.Reason, v.refusal.Cause
-		return s.decide(tx, o, order.Rejected, body), nil
+		return s.decide(tx, &o, order.Rejected, body), nil
 	}
 	sub := r.facts.subscription
 	if d.Action == order.Add {
@@ -47,19 +55,23 @@ func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
 	} else {
 		o.OfferingID, o.Revision = sub.OfferingID, sub.Revision
 	}
-	if _, err := subscription.Begin(tx, sub, o.Course(), now); err != nil {
+	sub, err := subscription.Begin(tx, sub, o.Course(), now)
+	if err != nil {
 		r.taken = d.Action == order.Add && fault.Is(err, fault.Conflict)
 		return Decided{}, err
 	}
+	work := job.Job{Kind: JobProvision, Key: d.ID, Partner: o.Partner}
+	accepted := &Accepted{Order: o, Subscription: sub, Inputs: r.Inputs}
 	if d.Action == order.Add {
 		if err := tx.Subscriptions().PutSecret(sub.Key(), subscription.SecretInputs, r.Inputs); err != nil {
 			return Decided{}, err
 		}
+		work.Carry = accepted
 	}
-	if err := enqueue(tx.Jobs(), JobProvision, d.ID, o.Partner); err != nil {
+	if err := enqueue(work); err != nil {
 		return Decided{}, err
 	}
-	return s.decide(tx, o, order.InProgress, body), nil
+	return s.decide(tx, &accepted.Order, order.InProgress, body), nil
 }
 
 // Still is unit.ErrStale where a fact is no longer what the decision is taken on.

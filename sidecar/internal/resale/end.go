@@ -69,7 +69,7 @@ func (s *Service) record(tx Tx, o Order, to order.State, b order.Body) error {
 	if err := s.Unchanged(tx, o); err != nil {
 		return err
 	}
-	decided := s.decide(tx, o, to, b)
+	decided := s.decide(tx, &o, to, b)
 	entry, err := s.Book.Append(tx, o.Partner, decided.Draft.Kind, decided.Draft.Subject, decided.Draft.Body)
 	if err != nil {
 		return err
@@ -78,12 +78,12 @@ func (s *Service) record(tx Tx, o Order, to order.State, b order.Body) error {
 }
 
 // decide drafts the entry that tells the reseller of an order's next state; settling it moves the order.
-func (s *Service) decide(tx Tx, o Order, to order.State, b order.Body) Decided {
+func (s *Service) decide(tx Tx, o *Order, to order.State, b order.Body) Decided {
 	b.Order, b.Subscription, b.Action = o.ID, o.SubscriptionID, o.Action
 	return s.moving(tx, o, to, b)
 }
 
-func (s *Service) moving(tx Tx, o Order, to order.State, b order.Body) Decided {
+func (s *Service) moving(tx Tx, o *Order, to order.State, b order.Body) Decided {
 	return Decided{
 		Draft: ledger.Draft{Kind: kinds[to], Subject: o.SubscriptionID, Body: b},
 		Settle: func(e ledger.Entry) error {
@@ -91,7 +91,7 @@ func (s *Service) moving(tx Tx, o Order, to order.State, b order.Body) Decided {
 			if err != nil {
 				return err
 			}
-			_, err = tx.ResaleOrders().Put(moved)
+			*o, err = tx.ResaleOrders().Put(moved)
 			return err
 		},
 	}
