@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
@@ -343,6 +345,22 @@ func TestAcceptedWorkIsHandedOverHeld(t *testing.T) {
 	if len(handed) != 2 || handed[0].Kind != resale.JobProvision || handed[0].LeaseOwner != "here" || handed[0].State != job.Running {
 		t.Fatalf("handed over %+v", handed)
 	}
+	b.View(func(tx *store.Tx) error {
+		carried := handed[0].Carry.(*resale.Accepted)
+		order, err := tx.ResaleOrders().Get(buyer, handed[0].Key)
+		if d := cmp.Diff(order, carried.Order); d != "" || err != nil {
+			t.Error("the first run knows another order than was committed", d, err)
+		}
+		sub, err := tx.Subscriptions().Get(order.Subscription())
+		if d := cmp.Diff(sub, carried.Subscription); d != "" || err != nil {
+			t.Error("the first run knows another subscription than was committed", d, err)
+		}
+		inputs, err := tx.Subscriptions().Secret(order.Subscription(), subscription.SecretInputs)
+		if string(inputs) != string(carried.Inputs) || err != nil {
+			t.Errorf("the first run knows %s of %s, %v", carried.Inputs, inputs, err)
+		}
+		return nil
+	})
 	begin := func(j job.Job) (begun []job.Job) {
 		b.Do(func(tx *store.Tx) (err error) {
 			begun, err = tx.Jobs().Begin([]job.Job{j}, "here", b.Clock.Now().Add(time.Minute))
