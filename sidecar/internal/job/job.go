@@ -79,9 +79,12 @@ type Store interface {
 	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made. Of lastError, here and in Park, as
 	// much is kept as fits one line that operators read.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
+	// GiveBack ends the lease of a job whose run did not begin: it waits as it did before, and the run does not count.
+	GiveBack(j Job) error
 	// Park stops it until Retry.
 	Park(j Job, lastError string) error
-	// Retry makes a waiting or parked job due now; fault.NotFound.
+	// Retry makes a waiting or parked job due now; fault.NotFound. A document that was parked has its turn after those about its
+	// subject that are there.
 	Retry(id int64, now time.Time) error
 	// Expedite makes all jobs due now that failed before and wait for a partner: those of the kinds and all that send documents.
 	// What is set for a later time and was never tried keeps it.

@@ -244,6 +244,14 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 	return err
 }
 
+func (s jobs) GiveBack(j job.Job) error {
+	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, attempts = attempts - 1`)
+	if err == nil {
+		s.tx.wake(unit.Jobs)
+	}
+	return err
+}
+
 func (s jobs) Park(j job.Job, lastError string) error {
 	err := s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
 	if err != nil || j.Subject == "" {
@@ -252,9 +260,13 @@ func (s jobs) Park(j job.Job, lastError string) error {
 	return s.passTurn(j.Partner, j.Subject)
 }
 
+// Retry gives a parked document the place after those about its subject: another's turn may have come, and it may be on its way. What
+// overtakes keeps its place.
 func (s jobs) Retry(id int64, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0 WHERE id = $1 AND state IN ('waiting', 'parked')`,
-		id, ns(now))
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0,
+		place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
+			WHERE other.subject <> '' AND other.partner = job.partner AND other.subject = job.subject) ELSE place END
+		WHERE id = $1 AND state IN ('waiting', 'parked')`, id, ns(now))
 	if err != nil {
 		return err
 	}
