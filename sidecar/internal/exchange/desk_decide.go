@@ -227,7 +227,10 @@ func (v *visit) bars(it *item) error {
 }
 
 // fenced reports whether a document is new business, which waits while the books are not level.
-func fenced(it *item) bool { return it.scope == scope.OrdersWrite || it.scope == scope.AgreementSign }
+func fenced(it *item) bool { return newBusiness(it.scope) }
+
+// newBusiness reports whether documents that need a scope begin something.
+func newBusiness(name string) bool { return name == scope.OrdersWrite || name == scope.AgreementSign }
 
 // commit writes the decisions on documents that were assessed: all or none of them, or with apart each by itself.
 func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) error {

@@ -28,6 +28,12 @@ const (
 	renewEvery = job.SendingLease / 3
 	// heardEvery is how often a partner that calls us, but cannot be called, makes us try.
 	heardEvery = 10 * time.Second
+	// laneKept is longer than any pause that is ours.
+	laneKept = 30 * time.Minute
+	// patience is how often something is tried, for some minutes, before an operator is told that it is of no use.
+	patience = 10
+	// poison is how many crashes in a row park a document.
+	poison = 3
 )
 
 // Source is where the documents of one kind of job are kept.
@@ -36,8 +42,8 @@ type Source struct {
 	Command ledger.Command
 	// Document reads the document of a job; dispatch.ErrSettled where it need not be sent any more.
 	Document func(tx federation.Tx, j job.Job) (dispatch.Document, error)
-	// Waits is told, in the transaction that puts the job back, that the document was sent and is not decided. check says that
-	// sending it again mends nothing. nil is told nothing.
+	// Waits is told, in the transaction that puts the job back, that the document is not decided. check says that waiting mends
+	// nothing, and an operator must look. nil is told nothing.
 	Waits func(tx federation.Tx, j job.Job, check bool) error
 }
 
@@ -50,6 +56,9 @@ type Source struct {
 //	         no room, what is tried again                         ┘                              │
 //	                          applying the decision drops the job in the same transaction ◄──────┤
 //	                          undecided, not heard: back into the store, for later or for ever ◄──┘
+//
+// What fails is the partner's where a callError says so, else ours. While the books are forked new business stays in the store, and
+// of what winds down what there is nothing that the partner says is applied; a change of the books makes both due.
 //
 // All that it holds is in the store as leased jobs; it extends the leases, and a process that dies leaves them to others within
 // seconds. A partner that gives no usable answer is away: one document is tried, after a back-off, and the others wait in the store.
@@ -109,6 +118,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-fires:
 			o.renew(ctx)
+			o.tidy()
 		}
 		stop()
 	}
@@ -188,26 +198,33 @@ func (o *Outbox) Room(partner string) int {
 		return 0
 	case l == nil:
 		return readMost
-	case l.closed(o.Now()), l.bytes >= laneBytes:
+	case l.closed(o.Now()):
 		return 0
 	case l.away():
 		return 1
+	case l.count >= o.most(), l.bytes >= laneBytes:
+		l.overflow = true
+		return 0
 	}
-	l.overflow = true // there may be more than is asked for
 	return min(readMost, o.most()-l.count)
 }
 
 // Post implements dispatch.Outbox.
-func (o *Outbox) Post(parcels ...dispatch.Parcel) {
+func (o *Outbox) Post(parcels ...dispatch.Parcel) { o.post(parcels, false) }
+
+// post queues what has a lease to be sent under; more says that the store may have more for the same partners.
+func (o *Outbox) post(parcels []dispatch.Parcel, more bool) {
 	var late []*parcel
 	o.mu.Lock()
+	now := o.Now()
 	for _, p := range parcels {
-		mine := o.parcel(p.Job, p.Document)
-		if l := o.lanes[p.Job.Partner]; !o.open() || l != nil && l.closed(o.Now()) {
+		mine, l := o.parcel(p.Job, p.Document), o.lanes[p.Job.Partner]
+		if !o.open() || l != nil && l.closed(now) || mine.lapsed(now) {
 			late = append(late, mine)
 			continue
 		}
 		o.queue(mine)
+		o.lanes[p.Job.Partner].overflow = more || l != nil && l.overflow
 	}
 	o.mu.Unlock()
 	o.Fail.Hit("outbox.queue.after_take")
@@ -219,14 +236,12 @@ func (o *Outbox) Take(jobs ...job.Job) {
 	ctx := context.Background() // the runner that hands them over may be ending; its jobs must not be lost on the way
 	parcels, over, err := o.load(ctx, jobs)
 	if err != nil {
-		o.Logger.Warn("documents cannot be read now", "error", err)
-		later := o.Now().Add(job.BackOff(time.Second, 1, o.Rand()))
 		for _, j := range jobs {
-			over = append(over, outcome{parcel: o.parcel(j, nil), due: later, cause: err.Error(), untried: true})
+			over = append(over, o.ours(o.parcel(j, nil), err))
 		}
 	}
 	o.settle(ctx, over)
-	o.Post(parcels...)
+	o.post(parcels, true)
 }
 
 // load reads the documents of jobs that come from the store, and says what becomes of those that have none to send.
@@ -234,7 +249,8 @@ func (o *Outbox) load(ctx context.Context, jobs []job.Job) (parcels []dispatch.P
 	err = o.Work.View(ctx, func(tx federation.Tx) error {
 		parcels, over = nil, nil
 		for _, j := range jobs {
-			d, err := o.Sources[j.Kind].Document(tx, j)
+			var d dispatch.Document
+			err := guarded(func() (err error) { d, err = o.Sources[j.Kind].Document(tx, j); return err })
 			if err == nil {
 				parcels = append(parcels, dispatch.Parcel{Job: j, Document: &d})
 				continue

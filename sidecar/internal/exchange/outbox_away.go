@@ -21,8 +21,11 @@ func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, ca
 		pause = min(asked, maxPause)
 	}
 	l.probe = o.Now().Add(pause)
-	probe, behind := l.probe, l.empty()
+	probe, behind, long := l.probe, l.empty(), l.failures == patience
 	o.mu.Unlock()
+	if long {
+		o.Logger.Error("partner has given no usable answer for long", "partner", partner, "error", cause)
+	}
 	o.putBack(ctx, batch, probe, cause)
 	o.giveBack(ctx, behind)
 }
@@ -48,7 +51,7 @@ func (o *Outbox) putBack(ctx context.Context, batch []*parcel, due time.Time, ca
 func (o *Outbox) giveBack(ctx context.Context, parcels []*parcel) {
 	over := make([]outcome, 0, len(parcels))
 	for _, p := range parcels {
-		over = append(over, outcome{parcel: p, due: p.job.DueAt, untried: true})
+		over = append(over, outcome{parcel: p, untried: true})
 	}
 	for len(over) > 0 {
 		n := min(len(over), batchMost)
@@ -62,13 +65,6 @@ func (o *Outbox) isAway(partner string) bool {
 	defer o.mu.Unlock()
 	l := o.lanes[partner]
 	return l != nil && l.away()
-}
-
-// succeeded notes that the partner answered as it should.
-func (o *Outbox) succeeded(partner string) {
-	if o.isAway(partner) {
-		o.Back(partner)
-	}
 }
 
 // Back is told when something reached a partner that was away: all that waits for it goes on now, and its feeds are read.
@@ -87,13 +83,13 @@ func (o *Outbox) Back(partner string) {
 func (o *Outbox) Heard(partner string) {
 	now := o.Now()
 	o.mu.Lock()
-	l := o.lane(partner)
-	due := now.Sub(l.heard) >= heardEvery
-	if due {
-		l.heard = now
-		l.probe = now
+	due := false
+	if o.open() {
+		l := o.lane(partner)
+		if due = now.Sub(l.heard) >= heardEvery; due {
+			l.heard, l.probe = now, now
+		}
 	}
-	o.forget(partner, l)
 	o.mu.Unlock()
 	if due {
 		o.expedite(partner)
@@ -109,6 +105,15 @@ func (o *Outbox) expedite(partner string) {
 		o.Logger.Warn("jobs not made due", "partner", partner, "error", err)
 	}
 	o.Look()
+}
+
+// tidy forgets the partners about whom there is nothing to know any more.
+func (o *Outbox) tidy() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for partner, l := range o.lanes {
+		o.forget(partner, l)
+	}
 }
 
 // renew extends the leases that end soon. A lease that is lost is another's now, or its job is done.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
@@ -25,15 +26,27 @@ type outcome struct {
 	cause        string
 	// untried: the run does not count.
 	untried bool
-	// waits: the business is told that the document is not decided.
-	waits bool
+	// crashes in a row, this one counted in.
+	crashes int
+	// waits: the business is told that the document is not decided; check that waiting mends nothing, as where it is parked.
+	waits, check bool
+	// own: the cause is ours.
+	own bool
 }
 
-// judge says what becomes of each document, from what the partner said of it and from the partner's log as we have it up to a place;
-// parked are the entries that came with the answer and were not applied.
-func (o *Outbox) judge(
-	ctx context.Context, partner string, upTo ledger.Position, reply Answer, parked map[ledger.Position]bool, batch []*parcel,
-) (over []outcome, err error) {
+// reasonForked is our word, and a partner's, for what waits until people have ended a fork.
+const reasonForked = "books_forked"
+
+// copied is what of a partner's log an answer is judged by: our copy up to a place, without the entries that came with the answer and
+// were not applied; or nothing, because the books are forked.
+type copied struct {
+	upTo   ledger.Position
+	parked map[ledger.Position]bool
+	forked bool
+}
+
+// judge says what becomes of each document, from what the partner said of it and from its log.
+func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch []*parcel, have copied) (over []outcome) {
 	page := make(map[ledger.Position]ledger.Entry, len(reply.Page.Entries))
 	for _, raw := range reply.Page.Entries {
 		if e, err := ledger.Decode(raw); err == nil {
@@ -45,19 +58,22 @@ func (o *Outbox) judge(
 		switch {
 		case said.Undecided != nil:
 			over = append(over, o.undecided(p, *said.Undecided))
-		case said.At.Compare(upTo) > 0:
-			// The feed, or the answer to the same document in a moment, brings the decision.
+		case have.forked:
+			over = append(over, o.fenced(p, "the partner says that "+said.At.String()+" of its ledger decides the document"))
+		case said.At.Compare(have.upTo) > 0:
 			o.Behind(partner)
-			over = append(over, outcome{parcel: p, due: o.later(p.job), cause: "decided at " + said.At.String() + " of the partner's ledger, which is not read that far"})
+			over = append(over, o.beyond(p, said.At, reply.More))
 		default:
 			e, here := page[said.At]
-			decided := outcome{parcel: p, over: true}
 			if !here {
+				var err error
 				if e, err = o.entry(ctx, partner, said.At); err != nil {
-					return nil, err
+					over = append(over, o.ours(p, err))
+					continue
 				}
 			}
-			if !here || parked[said.At] {
+			decided := outcome{parcel: p, over: true}
+			if !here || have.parked[said.At] {
 				// Where it was applied, now or long ago, it took the job along.
 				decided = outcome{parcel: p, park: true, cause: fmt.Sprintf("decision_parked: entry %s of the partner's ledger decides the document and waits for an operator", said.At)}
 			}
@@ -67,10 +83,36 @@ func (o *Outbox) judge(
 			over = append(over, decided)
 		}
 	}
-	return over, nil
+	return over
 }
 
-// entry reads one of the partner's; the zero Entry, which decides nothing, where there is none.
+// beyond is what becomes of a document that is said to be decided beyond our copy: the feed, or the answer to the same document in a
+// moment, brings the decision. A partner that goes on saying so while it says that its log ends before is not believed.
+func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
+	if !more && p.job.Attempts >= patience && strings.HasPrefix(p.job.LastError, causeBeyond) {
+		return outcome{parcel: p, park: true, waits: true, cause: fmt.Sprintf("decision_missing: the partner names entry %s, which its ledger does not have", at)}
+	}
+	return outcome{parcel: p, due: o.later(p.job), cause: fmt.Sprintf(causeBeyond+"entry %s of the partner's ledger, which is not read that far", at)}
+}
+
+const causeBeyond = "decided beyond our copy: "
+
+// fenced is what becomes of a document while the books are forked.
+func (o *Outbox) fenced(p *parcel, why string) outcome {
+	return outcome{parcel: p, due: o.later(p.job), cause: reasonForked + ": " + why, waits: true, check: true}
+}
+
+// ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.
+func (o *Outbox) ours(p *parcel, err error) outcome {
+	out := outcome{parcel: p, due: o.later(p.job), cause: err.Error(), own: true}
+	if errors.As(err, new(*panicError)) {
+		out.crashes = p.job.Crashes + 1
+		out.park = out.crashes >= poison
+	}
+	return out
+}
+
+// entry reads one of the partner's; the zero Entry, which decides nothing, where there is none. One that is damaged here is an error.
 func (o *Outbox) entry(ctx context.Context, partner string, at ledger.Position) (e ledger.Entry, err error) {
 	err = o.Work.View(ctx, func(tx federation.Tx) error {
 		e, err = tx.Ledger().Entry(partner, ledger.Theirs, at)
@@ -79,7 +121,13 @@ func (o *Outbox) entry(ctx context.Context, partner string, at ledger.Position) 
 	if fault.Is(err, fault.NotFound) {
 		return ledger.Entry{}, nil
 	}
-	return e, err
+	if err == nil {
+		_, err = ledger.Decode(e.Bytes)
+	}
+	if err != nil {
+		return e, fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err)
+	}
+	return e, nil
 }
 
 // decides reports whether an entry is the decision on the parcel's document: of a kind that decides such documents, and about this
@@ -102,7 +150,7 @@ const reasonSubjectWaits = "subject_waits"
 // undecided is what becomes of a document that the partner did not decide.
 func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	reason := text.Reason(n.Reason, "unknown_reason")
-	out := outcome{parcel: p, cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, park: n.Final}
+	out := outcome{parcel: p, cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, park: n.Final, check: reason == reasonForked}
 	out.due = o.later(p.job)
 	if after := o.Now().Add(min(n.RetryAfter, maxPause)); after.After(out.due) {
 		out.due = after
@@ -118,10 +166,12 @@ func (o *Outbox) refused(p *parcel, err error) outcome {
 
 // withoutDocument is what becomes of a job whose document cannot be read.
 func (o *Outbox) withoutDocument(j job.Job, err error) outcome {
-	out := outcome{parcel: o.parcel(j, nil), cause: err.Error()}
-	out.finish = errors.Is(err, dispatch.ErrSettled)
-	out.park = !out.finish
-	return out
+	p := o.parcel(j, nil)
+	if o.panicked(j.Partner, nil, err) {
+		return o.ours(p, err)
+	}
+	settled := errors.Is(err, dispatch.ErrSettled)
+	return outcome{parcel: p, cause: err.Error(), finish: settled, park: !settled}
 }
 
 // maxPause caps every pause that a partner asks for.
@@ -138,61 +188,68 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 	}
 	o.leases.RLock()
 	defer o.leases.RUnlock()
-	var write []outcome
-	var leased []job.Job
+	var write []int
+	leased, gone := make([]job.Job, len(over)), make([]bool, len(over))
 	parcels := make([]*parcel, 0, len(over))
 	o.mu.Lock()
-	for _, out := range over {
-		parcels = append(parcels, out.parcel)
+	for i, out := range over {
+		parcels, leased[i] = append(parcels, out.parcel), out.leased
 		if !out.over {
-			write, leased = append(write, out), append(leased, out.leased)
+			write = append(write, i)
 		}
 	}
 	o.mu.Unlock()
+	var err error
 	if len(write) > 0 {
 		o.Fail.Hit("outbox.settle.before_commit")
-		err := o.Work.Do(context.WithoutCancel(ctx), func(tx federation.Tx) error {
-			for i, out := range write {
-				if err := o.write(tx, out, leased[i]); err != nil {
+		err = o.Work.Do(context.WithoutCancel(ctx), func(tx federation.Tx) (err error) {
+			for _, i := range write {
+				if gone[i], err = o.write(tx, over[i], leased[i]); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		if err != nil {
-			o.Logger.Warn("outcomes of documents cannot be written, they are sent again", "documents", len(write), "error", err)
-		}
 	}
 	o.release(parcels...)
-	o.tell(over)
+	if err != nil {
+		o.Logger.Warn("outcomes of documents cannot be written, they are sent again", "documents", len(write), "error", err)
+		return
+	}
+	for i, out := range over {
+		if !gone[i] {
+			o.tell(out)
+		}
+	}
 }
 
 // write writes one outcome. A job that is gone was finished by what the partner said, or is another's now.
-func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) error {
-	j.Crashes = 0
-	var err error
+func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (gone bool, err error) {
+	j.Crashes = out.crashes
 	switch {
 	case out.finish:
 		err = tx.Jobs().Finish(j)
+	case out.untried:
+		err = tx.Jobs().GiveBack(j)
 	case out.park:
 		err = tx.Jobs().Park(j, out.cause)
 	default:
-		err = tx.Jobs().Reschedule(j, out.due, out.cause, out.untried)
+		err = tx.Jobs().Reschedule(j, out.due, out.cause, false)
 	}
 	if fault.Is(err, fault.Conflict) {
-		return nil
+		return true, nil
 	}
 	source := o.Sources[j.Kind]
 	if err != nil || !out.waits || source.Waits == nil {
-		return err
+		return false, err
 	}
 	// What cannot be noted keeps no job from being put back.
-	err = tx.Savepoint(func() error { return source.Waits(tx, j, out.park) })
+	err = tx.Savepoint(func() error { return guarded(func() error { return source.Waits(tx, j, out.check || out.park) }) })
 	if err != nil && !again(err) {
 		o.Logger.Warn("an order cannot say that it waits", "kind", j.Kind, "key", j.Key, "error", err)
-		return nil
+		return false, nil
 	}
-	return err
+	return false, err
 }
 
 func (out outcome) result() string {
@@ -205,18 +262,42 @@ func (out outcome) result() string {
 	return "again"
 }
 
-// tell logs what an operator should know.
-func (o *Outbox) tell(over []outcome) {
-	for _, out := range over {
-		if o.Observe != nil && !out.untried {
-			o.Observe(out.job.Kind, out.result(), o.Now().Sub(out.since))
-		}
-		log := o.Logger.With("kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts)
-		switch {
-		case out.park:
-			log.Error("document parked, an operator must look at it", "error", out.cause)
-		case out.waits && out.job.Attempts == 1:
-			log.Warn("document is not decided yet", "error", out.cause, "due", out.due)
-		}
+// tell logs what an operator should know: of what is parked each; of what waits each cause towards a partner, first and when it has
+// lasted, and no more until something is decided there.
+func (o *Outbox) tell(out outcome) {
+	if out.untried {
+		return
 	}
+	if o.Observe != nil {
+		o.Observe(out.job.Kind, out.result(), o.Now().Sub(out.since))
+	}
+	if out.over || out.finish {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if l := o.lanes[out.job.Partner]; l != nil {
+			l.warned, l.raised = "", ""
+			o.forget(out.job.Partner, l)
+		}
+		return
+	}
+	log := o.Logger.With("kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts, "error", out.cause)
+	switch {
+	case out.park:
+		log.Error("document parked, an operator must look at it")
+	case out.job.Attempts == 1 && (out.waits || out.own) && o.news(out, func(l *lane) *string { return &l.warned }):
+		log.Warn("document is not decided yet, others may wait for the same", "due", out.due)
+	case out.job.Attempts%patience == 0 && o.news(out, func(l *lane) *string { return &l.raised }):
+		log.Error("document waits for long, an operator must look: hanse job list shows it, and what else waits", "due", out.due)
+	}
+}
+
+// news notes the cause of a wait as told, and reports whether it was not.
+func (o *Outbox) news(out outcome, told func(*lane) *string) bool {
+	reason, _, _ := strings.Cut(out.cause, ":")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	have := told(o.lane(out.job.Partner))
+	isNews := *have != reason
+	*have = reason
+	return isNews
 }

@@ -20,6 +20,9 @@ func (o *Outbox) parcel(j job.Job, d *dispatch.Document) *parcel {
 	return &parcel{job: j, leased: j, document: d, since: o.Now()}
 }
 
+// lapsed reports whether the lease has ended, so that others may have the job. Under the outbox's lock.
+func (p *parcel) lapsed(now time.Time) bool { return !p.leased.LeaseUntil.After(now) }
+
 func (p *parcel) size() int {
 	if p.document == nil {
 		return 0
@@ -42,17 +45,30 @@ type lane struct {
 	// failures in a row make the partner away; probe is when it is tried again, heard when its call made us try last.
 	failures     int
 	probe, heard time.Time
+	// warned and raised are what operators were told last of documents that wait for it; see tell.
+	warned, raised string
+	// used is when something came here or was learned.
+	used time.Time
 }
 
 func (l *lane) away() bool { return l.failures > 0 }
 
+// idle reports whether there is nothing to know about the partner: after laneKept nothing waits here that would be tried again.
+func (l *lane) idle(now time.Time) bool {
+	known := l.away() || l.warned != "" || l.raised != "" || now.Sub(l.heard) < heardEvery
+	return l.count == 0 && !l.sending && (!known || now.Sub(l.used) > laneKept)
+}
+
 // closed reports whether nothing more is tried now: the partner is away, and its next try is not due or under way.
 func (l *lane) closed(now time.Time) bool { return l.away() && (l.count > 0 || now.Before(l.probe)) }
 
-// queue adds a parcel to its partner's lane, which begins to move. One whose job is here already brings a newer lease for it.
+// queue adds a parcel to its partner's lane, which begins to move. One whose job is here already brings another lease for it, of
+// which the later one is held.
 func (o *Outbox) queue(p *parcel) {
 	if have := o.held[p.job.ID]; have != nil {
-		have.leased = p.leased
+		if p.leased.LeaseUntil.After(have.leased.LeaseUntil) {
+			have.leased = p.leased
+		}
 		return
 	}
 	l := o.lane(p.job.Partner)
@@ -79,12 +95,13 @@ func (o *Outbox) lane(partner string) *lane {
 		l = &lane{waiting: make(map[string][]*parcel)}
 		o.lanes[partner] = l
 	}
+	l.used = o.Now()
 	return l
 }
 
 // forget drops the lane of a partner about whom there is nothing to know. Under mu.
 func (o *Outbox) forget(partner string, l *lane) {
-	if l.count == 0 && !l.sending && !l.away() && o.Now().Sub(l.heard) >= heardEvery && o.lanes[partner] == l {
+	if l.idle(o.Now()) && o.lanes[partner] == l {
 		delete(o.lanes, partner)
 	}
 }

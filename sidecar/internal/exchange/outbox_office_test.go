@@ -22,6 +22,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
@@ -53,6 +54,8 @@ type office struct {
 	on     func(c call) (*exchange.Answer, error)
 	after  func(c call, a *exchange.Answer)
 	behind []string
+	// errors are what operators were told as errors.
+	errors []string
 }
 
 type supplier struct {
@@ -118,7 +121,7 @@ func (o *office) newSupplier(origin string) *supplier {
 func (o *office) start(owner string) {
 	o.box = &exchange.Outbox{
 		Work: store.For[federation.Tx](o.Store), Link: o, Book: o.Book, Now: time.Now, Rand: func() float64 { return 0.5 },
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(telling{slog.DiscardHandler, o}),
 		Behind: func(partner string) { o.mu.Lock(); defer o.mu.Unlock(); o.behind = append(o.behind, partner) },
 		Reader: &federation.LedgerReader{
 			Self: o.Origin, Work: store.For[federation.Tx](o.Store), Now: o.Clock.Now, Handlers: map[ledger.Kind]federation.Handler{},
@@ -153,6 +156,57 @@ func (o *office) start(owner string) {
 	running.Go(func() { _ = o.box.Run(ctx) })
 	o.stop = func() { cancel(); running.Wait() }
 	synctest.Wait()
+}
+
+// telling keeps the errors of a log.
+type telling struct {
+	slog.Handler
+	o *office
+}
+
+func (h telling) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (h telling) WithAttrs([]slog.Attr) slog.Handler               { return h }
+
+func (h telling) Handle(_ context.Context, r slog.Record) error {
+	h.o.mu.Lock()
+	defer h.o.mu.Unlock()
+	h.o.errors = append(h.o.errors, r.Message)
+	return nil
+}
+
+// told are the errors that operators were told, of those with some words in them.
+func (o *office) told(words string) (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.errors {
+		if strings.Contains(e, words) {
+			n++
+		}
+	}
+	return n
+}
+
+// books are set as people or evidence would, at our side with the first supplier or at its with us.
+func books(m *markettest.Member, partner string, state ledger.BooksState) {
+	m.Do(func(tx *store.Tx) error {
+		b, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return err
+		}
+		b.State = state
+		_, err = tx.Ledger().PutBooks(b)
+		return err
+	})
+}
+
+// public is what a customer reads of why an order waits.
+func (o *office) public(id string) string {
+	o.t.Helper()
+	seen, err := o.retail.Get(o.t.Context(), "shop", "c", id)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return seen.Telling().PublicReason()
 }
 
 // Offer implements retail.Offers.
@@ -287,3 +341,35 @@ type dying struct{}
 
 func (dying) Claim(string, int) (string, time.Time) { return "gone", time.Now().Add(job.SendingLease) }
 func (dying) Post(...dispatch.Parcel)               {}
+
+// partner is as our store has it.
+func (o *office) partner(origin string) (p member.Partner) {
+	o.t.Helper()
+	o.View(func(tx *store.Tx) (err error) { p, err = tx.Partners().Get(origin); return err })
+	return p
+}
+
+// damage adds to our copy of the first supplier's log an entry that it never wrote, as a bad disk might.
+func (o *office) damage() {
+	o.t.Helper()
+	o.Do(func(tx *store.Tx) error {
+		_, err := tx.Ledger().Advance(firstOrigin, ledger.Theirs, func(at ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+			return []ledger.Entry{{Life: at.Life, Seq: at.Seq + 1, Prev: prev, Hash: [32]byte{1}, Bytes: []byte("damaged")}}, nil
+		})
+		return err
+	})
+}
+
+// keyOf is the key of the job that sends a document.
+func (o *office) keyOf(jws string) (key string) {
+	o.View(func(tx *store.Tx) error {
+		jobs, err := tx.Jobs().List(10_000)
+		for _, j := range jobs {
+			if d, err := o.retail.OrderDocument(tx, j); err == nil && d.JWS == jws {
+				key = j.Key
+			}
+		}
+		return err
+	})
+	return key
+}

@@ -3,6 +3,8 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -10,7 +12,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
-	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 )
@@ -54,10 +55,45 @@ type NotYet struct {
 	RetryAfter time.Duration
 }
 
-// callError is a failure of the call itself, or of what the partner answered.
-type callError struct{ error }
+// callError is the partner's: the call failed, or its answer cannot be used. Any other error of sending is our own trouble or defect,
+// and says nothing about the partner.
+type callError struct {
+	error
+	// away: it is about the partner and not about what was sent, so that nothing else would fare better now.
+	away bool
+}
 
 func (e callError) Unwrap() error { return e.error }
+
+func failedCall(err error) error {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied:
+		return callError{err, false}
+	}
+	return callError{err, true}
+}
+
+func unusable(err error) error {
+	return callError{fmt.Errorf("the answer cannot be used: %w", err), true}
+}
+
+// panicError is ours.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guarded has a panic end fn alone.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+	return fn()
+}
 
 // move sends batch after batch until nothing waits in the lane.
 func (o *Outbox) move(partner string, l *lane) {
@@ -72,25 +108,46 @@ func (o *Outbox) move(partner string, l *lane) {
 		if batch == nil {
 			return
 		}
-		o.send(ctx, partner, batch)
+		if err := guarded(func() error { o.send(ctx, partner, batch); return nil }); err != nil {
+			o.panicked(partner, batch, err)
+			o.release(batch...) // what is left of it comes back when its leases end
+		}
 	}
 }
 
-// send submits a batch and settles what came of it. A call that is refused for what is in it is taken apart, so that one document does
-// not stop the others.
+// mine are those of a batch that are not settled and whose leases hold. Others may be sending the rest by now: it is given back.
+func (o *Outbox) mine(ctx context.Context, batch []*parcel) (left []*parcel) {
+	var lapsed []*parcel
+	o.mu.Lock()
+	now := o.Now()
+	for _, p := range batch {
+		switch {
+		case o.held[p.job.ID] != p:
+		case p.lapsed(now):
+			lapsed = append(lapsed, p)
+		default:
+			left = append(left, p)
+		}
+	}
+	o.mu.Unlock()
+	o.giveBack(ctx, lapsed)
+	return left
+}
+
+// send submits a batch and settles what came of it. A call that is refused for what is in it, or that panics, is taken apart, so that
+// one document does not stop the others.
 func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
-	err := o.submit(ctx, partner, batch)
-	var refused callError
+	if batch = o.mine(ctx, batch); len(batch) == 0 {
+		return
+	}
+	err := guarded(func() error { return o.submit(ctx, partner, batch) })
+	var theirs callError
+	refused, panicked := errors.As(err, &theirs) && !theirs.away, o.panicked(partner, batch, err)
 	switch {
 	case err == nil:
-		o.succeeded(partner)
-	case !errors.As(err, &refused): // our own trouble says nothing about the partner
-		o.putBack(ctx, batch, o.Now().Add(job.BackOff(time.Second, 1, o.Rand())), err)
-	case stops(err):
+	case theirs.away:
 		o.failed(ctx, partner, batch, err)
-	case len(batch) == 1:
-		o.settle(ctx, []outcome{o.refused(batch[0], err)})
-	default:
+	case len(batch) > 1 && (refused || panicked):
 		for i, p := range batch {
 			if o.isAway(partner) {
 				o.giveBack(ctx, batch[i:])
@@ -98,76 +155,135 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 			}
 			o.send(ctx, partner, []*parcel{p})
 		}
+	case refused:
+		o.settle(ctx, []outcome{o.refused(batch[0], err)})
+	default:
+		over := make([]outcome, 0, len(batch))
+		for _, p := range batch {
+			out := o.ours(p, err)
+			if ctx.Err() != nil { // we are stopping; the next process goes on at once
+				out.due = o.Now()
+			}
+			over = append(over, out)
+		}
+		o.settle(ctx, over)
 	}
 }
 
-// stops reports whether an error is about the partner and not about what was sent: nothing else would fare better now.
-func stops(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied:
-		return errors.Is(err, errUnusable)
+// panicked reports whether an error is a panic, and logs it.
+func (o *Outbox) panicked(partner string, batch []*parcel, err error) bool {
+	var crash *panicError
+	if !errors.As(err, &crash) {
+		return false
 	}
+	o.Logger.Error("sending documents panicked", "partner", partner, "documents", len(batch), "panic", crash.value, "stack", string(crash.stack))
 	return true
 }
 
-// errUnusable marks an answer that cannot be the partner's as it should be.
-var errUnusable = errors.New("the answer cannot be used")
-
-func unusable(err error) error { return callError{errors.Join(err, errUnusable)} }
+// standing is what a call needs of the store, once its documents are committed.
+type standing struct {
+	from        member.Partner
+	own, theirs ledger.Head
+	forked      bool
+}
 
 // submit makes the call and has the answer applied; what it leaves of the documents is settled.
 func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) error {
-	from, after, call, err := o.call(ctx, partner, batch)
+	v, err := o.look(ctx, partner)
+	if err != nil {
+		return err
+	}
+	if v.forked {
+		if batch = o.fence(ctx, batch); len(batch) == 0 {
+			return nil
+		}
+	}
+	s, err := o.submission(v, batch)
 	if err != nil {
 		return err
 	}
 	o.Fail.Hit("outbox.batch.before_send")
-	reply, err := o.Link.Submit(ctx, partner, call)
+	reply, err := o.Link.Submit(ctx, partner, s)
 	o.Fail.Hit("outbox.batch.after_send")
+	if err != nil && ctx.Err() != nil {
+		return err // we ended it
+	}
 	if err != nil {
-		return callError{err}
+		return failedCall(err)
 	}
 	if len(reply.Outcomes) != len(batch) {
 		return unusable(fault.New(fault.Invalid, "reply_malformed", "%s answers for %d documents of %d", partner, len(reply.Outcomes), len(batch)))
 	}
-	o.Fail.Hit("outbox.batch.before_apply")
-	parked := make(map[ledger.Position]bool)
-	reply.Page.Parked = func(p ledger.Parked) { parked[p.Position()] = true }
-	upTo, err := o.Reader.Read(ctx, from, after, reply.Page)
-	if err != nil {
-		if again(err) {
-			return err
-		}
-		return unusable(err)
-	}
-	o.Fail.Hit("outbox.batch.after_apply")
-	if reply.More {
-		o.Behind(partner)
-	}
-	over, err := o.judge(ctx, partner, upTo, reply, parked, batch)
+	over, err := o.read(ctx, v, reply, batch)
 	if err != nil {
 		return err
 	}
 	o.settle(ctx, over)
+	if o.isAway(partner) {
+		o.Back(partner)
+	}
 	return nil
 }
 
-// call reads what goes with the documents, once they are committed.
-func (o *Outbox) call(ctx context.Context, partner string, batch []*parcel) (from member.Partner, after ledger.Position, s Submission, err error) {
-	var own, theirs ledger.Head
+// read applies the page of an answer and judges its outcomes. While the books are forked nothing of the page is taken, and what it
+// decides cannot be looked at.
+func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*parcel) (over []outcome, err error) {
+	if v.forked {
+		return o.judge(ctx, v.from.Origin, reply, batch, copied{forked: true}), nil
+	}
+	o.Fail.Hit("outbox.batch.before_apply")
+	have := copied{parked: make(map[ledger.Position]bool)}
+	reply.Page.Parked = func(p ledger.Parked) { have.parked[p.Position()] = true }
+	have.upTo, err = o.Reader.Read(ctx, v.from, v.theirs.Position(), reply.Page)
+	switch reason := fault.ReasonOf(err); {
+	case reason == reasonForked || reason == "ledger_fork":
+		have.forked = true
+	case federation.Refused(err):
+		return nil, unusable(err)
+	case err != nil:
+		return nil, err
+	}
+	o.Fail.Hit("outbox.batch.after_apply")
+	if reply.More {
+		o.Behind(v.from.Origin)
+	}
+	return o.judge(ctx, v.from.Origin, reply, batch, have), nil
+}
+
+func (o *Outbox) look(ctx context.Context, partner string) (v standing, err error) {
 	err = o.Work.View(ctx, func(tx federation.Tx) error {
-		if from, err = tx.Partners().Get(partner); err != nil {
+		if v.from, err = tx.Partners().Get(partner); err != nil {
 			return err
 		}
-		if own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
+		books, err := tx.Ledger().Standing(partner)
+		if err != nil {
 			return err
 		}
-		theirs, err = tx.Ledger().Head(partner, ledger.Theirs)
+		v.forked = books == ledger.Forked
+		if v.own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
+			return err
+		}
+		v.theirs, err = tx.Ledger().Head(partner, ledger.Theirs)
 		return err
 	})
-	if err != nil {
-		return from, after, s, err
+	return v, err
+}
+
+// fence puts back what begins something, and returns what winds down what there is.
+func (o *Outbox) fence(ctx context.Context, batch []*parcel) (left []*parcel) {
+	var over []outcome
+	for _, p := range batch {
+		if newBusiness(p.document.Scope) {
+			over = append(over, o.fenced(p, "there is no new business until both operators agree"))
+		} else {
+			left = append(left, p)
+		}
 	}
+	o.settle(ctx, over)
+	return left
+}
+
+func (o *Outbox) submission(v standing, batch []*parcel) (s Submission, err error) {
 	s = Submission{Agreement: batch[0].document.Agreement, Scopes: []string{scope.LedgerRead}}
 	for _, p := range batch {
 		s.Documents = append(s.Documents, *p.document)
@@ -176,13 +292,13 @@ func (o *Outbox) call(ctx context.Context, partner string, batch []*parcel) (fro
 		}
 	}
 	slices.Sort(s.Scopes) // a token is kept for a set of scopes
-	if s.Checkpoint, err = o.Book.Checkpoint(partner, own.Position(), own.Hash); err != nil {
-		return from, after, s, err
+	if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, v.own.Position(), v.own.Hash); err != nil {
+		return s, err
 	}
-	if theirs.Checkpoint != "" {
-		s.Seen, err = o.Book.Countersign(partner, theirs.Checkpoint)
+	if v.theirs.Checkpoint != "" {
+		s.Seen, err = o.Book.Countersign(v.from.Origin, v.theirs.Checkpoint)
 	}
-	return from, theirs.Position(), s, err
+	return s, err
 }
 
 // again reports whether what failed may pass when it is done again.

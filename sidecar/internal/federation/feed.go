@@ -45,9 +45,9 @@ type Outcome struct {
 	Err error
 }
 
-// refused reports whether err says that what came cannot be the partner's, or that nothing of it is taken any more.
+// refused reports whether err says that a page of a catalog cannot be the partner's.
 func refused(err error) bool {
-	return fault.ReasonOf(err) == "books_forked" || fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Unauthenticated)
+	return fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Unauthenticated)
 }
 
 // Handler applies a partner's entry within the transaction that stores it. It is idempotent.

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -32,6 +33,22 @@ func bad(reason, cause string, args ...any) *fault.Error {
 	return fault.New(fault.Invalid, reason, cause, args...)
 }
 
+// theirs marks what is wrong with what a partner wrote.
+type theirs struct{ error }
+
+func (e theirs) Unwrap() error { return e.error }
+
+// Refused reports whether an error of a reader is about what the partner wrote. Any other is our own trouble or defect, whatever its
+// kind, and says nothing about the partner.
+func Refused(err error) bool { return errors.As(err, new(theirs)) }
+
+func blame(err error) error {
+	if err == nil {
+		return nil
+	}
+	return theirs{err}
+}
+
 // chain is a page that is chained in itself, up to its checkpoint, whose signature was verified.
 type chain struct {
 	page LedgerPage
@@ -44,6 +61,11 @@ type chain struct {
 
 // open verifies all of a page that can be verified without our copy.
 func (r *LedgerReader) open(partner member.Partner, page LedgerPage) (chain, error) {
+	c, err := r.verify(partner, page)
+	return c, blame(err)
+}
+
+func (r *LedgerReader) verify(partner member.Partner, page LedgerPage) (chain, error) {
 	size := 0
 	for _, raw := range page.Entries {
 		size += len(raw)
@@ -110,6 +132,9 @@ func (r *LedgerReader) place(tx Tx, partner string, c chain) (place, error) {
 		p.hash = ledger.Genesis(trust.PartnershipID(r.Self, partner))
 	default:
 		e, err := tx.Ledger().Entry(partner, ledger.Theirs, ledger.Position{Life: head.Life, Seq: p.common})
+		if fault.Is(err, fault.NotFound) {
+			err = errors.New(err.Error()) // nobody asked for it: it is missing here
+		}
 		if err != nil {
 			return place{}, fmt.Errorf("our copy of the ledger of %s: %w", partner, err)
 		}
@@ -120,6 +145,11 @@ func (r *LedgerReader) place(tx Tx, partner string, c chain) (place, error) {
 
 // judge says whether a chain is good from our place, and whether it proves a fork. after is what was asked for.
 func (c chain) judge(partner string, from place, after ledger.Position) (fork bool, err error) {
+	fork, err = c.compare(partner, from, after)
+	return fork, blame(err)
+}
+
+func (c chain) compare(partner string, from place, after ledger.Position) (fork bool, err error) {
 	switch {
 	case c.cp.Life != from.Life:
 		return false, bad("page_broken", "%s signs life %d; its log is in life %d here", partner, c.cp.Life, from.Life)

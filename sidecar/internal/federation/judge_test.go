@@ -153,6 +153,9 @@ func TestAPageIsGoodOrBadOrAFork(t *testing.T) {
 			if fault.ReasonOf(err) != c.reason || (c.reason == "") != (err == nil) || err != nil && !fault.Is(err, kind) {
 				t.Fatalf("error is %v, want reason %q", err, c.reason)
 			}
+			if federation.Refused(err) != (err != nil) {
+				t.Errorf("it is not the partner's: %v", err)
+			}
 			if taken := err == nil; taken != (wrote == 1) || !taken && (wrote != 0 || upTo != asked) || taken != (len(counted) == 0) {
 				t.Errorf("wrote %d times what came with it, proved up to %s, counted %v", wrote, upTo, counted)
 			}
@@ -490,4 +493,73 @@ func TestAHeartbeatNeverTakesATickBack(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestADamagedCopyOfOursProvesNoFork: what contradicts it is no evidence against the partner, and no page of its is refused for it.
+func TestADamagedCopyOfOursProvesNoFork(t *testing.T) {
+	t.Parallel()
+	// alter adds to our copy an entry that the supplier never wrote.
+	alter := func(r *party, raw string) {
+		r.Do(func(tx *store.Tx) error {
+			_, err := tx.Ledger().Advance(supplier, ledger.Theirs, func(at ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+				return []ledger.Entry{{Life: at.Life, Seq: at.Seq + 1, Prev: prev, Hash: [32]byte{1}, Bytes: []byte(raw)}}, nil
+			})
+			return err
+		})
+	}
+	cases := []struct {
+		name   string
+		damage func(t *testing.T, s, r *party)
+		// cp is the place of the checkpoint that a call carries, and whose hash it has.
+		at, hashOf int64
+	}{
+		{"an entry beyond what was signed", func(_ *testing.T, _, r *party) { alter(r, "damaged") }, 4, 4},
+		{"what was signed is unreadable", func(_ *testing.T, _, r *party) {
+			r.Do(func(tx *store.Tx) error {
+				return tx.Ledger().SetCheckpoint(supplier, ledger.Checkpoint{Seq: 3}, "damaged")
+			})
+		}, 3, 2},
+		{"what was signed is of another place", func(t *testing.T, s, r *party) {
+			jws := s.signs(t, ledger.Position{Seq: 2}, 2)
+			r.Do(func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(supplier, ledger.Checkpoint{Seq: 3}, jws) })
+		}, 3, 2},
+		{"an entry before what was signed", func(t *testing.T, s, r *party) {
+			alter(r, "damaged")
+			jws := s.signs(t, ledger.Position{Seq: 4}, 4)
+			r.Do(func(tx *store.Tx) error { return tx.Ledger().SetCheckpoint(supplier, ledger.Checkpoint{Seq: 4}, jws) })
+		}, 4, 4},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, r, a, reader, partner := setUp(t)
+			for _, subject := range book {
+				s.Append(reseller, ledger.OrderAccepted, subject)
+			}
+			if _, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 3)); err != nil {
+				t.Fatal(err)
+			}
+			c.damage(t, s, r)
+			reader.Refused = func(_, reason string) { t.Errorf("a page of the partner's was refused: %s", reason) }
+			reader.Forked = func(string, error) { t.Error("a fork was told") }
+			cp := s.signs(t, ledger.Position{Seq: c.at}, c.hashOf)
+			_, read := reader.Read(t.Context(), partner, ledger.Position{Seq: 3}, federation.LedgerPage{Checkpoint: cp})
+			_, judged := reader.Judge(t.Context(), partner, cp)
+			for _, err := range []error{read, judged} {
+				if !fault.Is(err, fault.Internal) || federation.Refused(err) {
+					t.Errorf("error is %v", err)
+				}
+			}
+			r.View(func(tx *store.Tx) error {
+				state, err := tx.Ledger().Standing(supplier)
+				if state != ledger.Level {
+					t.Errorf("the books are %s", state)
+				}
+				return err
+			})
+			if len(a.applied) != 3 {
+				t.Errorf("applied %v", a.applied)
+			}
+		})
+	}
 }

@@ -75,10 +75,10 @@ type LedgerReader struct {
 
 // Read takes one page of a tail that proved the partner's log up to a place, or the page of an answer to a call that carried it,
 // and returns how far it is proved and applied now. What else is given is written in the transaction that applies the page, in one
-// of its own where nothing of the page is new. An error means that nothing was applied or written: fault.Invalid with reason
-// page_broken, page_gap, page_old or page_too_large says that the page is bad, which proves nothing; fault.Conflict with reason
-// ledger_fork that the partner signed two logs, which is on record then; fault.Unavailable with reason books_forked that it did
-// before.
+// of its own where nothing of the page is new. An error means that nothing was applied or written. One that is Refused is the
+// partner's: fault.Invalid with reason page_broken, page_gap, page_old or page_too_large says that the page is bad, which proves
+// nothing; fault.Conflict with reason ledger_fork that the partner signed two logs, which is on record then. fault.Unavailable with
+// reason books_forked says that it did before; any other is our own.
 func (r *LedgerReader) Read(
 	ctx context.Context, partner member.Partner, after ledger.Position, page LedgerPage, also ...func(tx Tx) error,
 ) (ledger.Position, error) {
@@ -86,7 +86,7 @@ func (r *LedgerReader) Read(
 	if err != nil {
 		return after, r.refuse(partner.Origin, err)
 	}
-	if err := unit.Fresh(func() error { return r.read(ctx, partner.Origin, c, after, also) }); err != nil {
+	if err := unit.Fresh(func() error { return r.read(ctx, partner, c, after, also) }); err != nil {
 		return after, err
 	}
 	r.lag(partner.Origin, 0)
@@ -99,27 +99,28 @@ func (r *LedgerReader) Read(
 
 // read judges a page from where our copy stands and applies what is new; unit.ErrStale where another replica applied entries
 // since.
-func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after ledger.Position, also []func(tx Tx) error) error {
-	var from place
+func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, after ledger.Position, also []func(tx Tx) error) error {
+	partner := from.Origin
+	var at place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
 		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
 		}
-		from, err = r.place(tx, partner, c)
+		at, err = r.place(tx, partner, c)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	fork, err := c.judge(partner, from, after)
+	fork, err := c.judge(partner, at, after)
 	if fork {
-		err = r.forked(ctx, partner, c, from.common)
+		err = r.forked(ctx, from, c, at.common)
 	}
 	if err != nil {
 		return r.refuse(partner, err)
 	}
-	entries := c.news(from)
-	later := c.cp.Seq > 0 && c.cp.Position() == from.Position() && c.cp.Tick > from.Tick
+	entries := c.news(at)
+	later := c.cp.Seq > 0 && c.cp.Position() == at.Position() && c.cp.Tick > at.Tick
 	if entries == nil && !later && len(also) == 0 {
 		return nil
 	}
@@ -132,7 +133,7 @@ func (r *LedgerReader) read(ctx context.Context, partner string, c chain, after 
 		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
 		}
-		if parked, err = r.write(tx, partner, from, entries); err != nil {
+		if parked, err = r.write(tx, partner, at, entries); err != nil {
 			return err
 		}
 		if entries != nil || later {
@@ -177,7 +178,7 @@ func (r *LedgerReader) keep(tx Tx, partner string, c chain, heartbeat bool) erro
 
 // refuse counts a page that is not taken.
 func (r *LedgerReader) refuse(partner string, err error) error {
-	if r.Refused != nil && refused(err) {
+	if r.Refused != nil && Refused(err) {
 		r.Refused(partner, fault.ReasonOf(err))
 	}
 	return err
@@ -325,7 +326,7 @@ func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome
 	got.Err = r.Link.TailLedger(ctx, partner.Origin, after, func(p LedgerPage) error {
 		upTo, err := r.Read(ctx, partner, after, p)
 		got.News = got.News || upTo.Compare(after) > 0
-		got.Refused = refused(err)
+		got.Refused = Refused(err) || fault.ReasonOf(err) == "books_forked"
 		if p.News != nil && upTo.Compare(after) > 0 {
 			p.News()
 		}

@@ -91,6 +91,8 @@ type Store interface {
 	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made. Of lastError, here and in Park, as
 	// much is kept as fits one line that operators read.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
+	// GiveBack ends the lease of a job whose run did not begin: it waits as it did before, and the run does not count.
+	GiveBack(j Job) error
 	// Park stops it until Retry.
 	Park(j Job, lastError string) error
 	// Retry makes a waiting or parked job due now; fault.NotFound. A document that was parked has its turn after those about its

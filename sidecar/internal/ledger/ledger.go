@@ -139,6 +139,7 @@ type Store interface {
 	Standing(partner string) (BooksState, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
 	Books(partner string) (Books, error)
-	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now.
+	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. What
+	// failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)
 }

@@ -35,7 +35,7 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	}
 	s.tx.wake(unit.Partners)
 	b.Version = version
-	return b, nil
+	return b, jobs(s).Expedite(b.Partner, s.tx.s.cfg.Now())
 }
 
 // The tick is a fact about this store, in decimal digits.

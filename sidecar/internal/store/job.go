@@ -360,6 +360,14 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 	return err
 }
 
+func (s jobs) GiveBack(j job.Job) error {
+	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, attempts = attempts - 1`)
+	if err == nil {
+		s.tx.wake(unit.Jobs)
+	}
+	return err
+}
+
 func (s jobs) Park(j job.Job, lastError string) error {
 	err := s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
 	if err != nil || j.Subject == "" {

@@ -1,0 +1,516 @@
+package exchange_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// anHour is how many tries a back-off that grows to a quarter of an hour leaves room for in one, and more: once a second they were
+// thousands.
+const anHour = 20
+
+const (
+	waitsForLong = "waits for long"
+	parked       = "parked"
+)
+
+// only is the one job that is left.
+func (o *office) only() job.Job {
+	o.t.Helper()
+	left := o.jobs()
+	if len(left) != 1 {
+		o.t.Fatalf("left: %+v", left)
+	}
+	return left[0]
+}
+
+func TestNewBusinessIsNotSentWhileTheBooksAreForked(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.place("first/a", ids("order", 3)...)
+		pass(0)
+		o.script(nil)
+		books(o.Member, firstOrigin, ledger.Forked)
+		before := len(o.sent())
+		pass(2 * time.Hour)
+		if n := len(o.sent()) - before; n != 0 {
+			t.Errorf("it was sent %d times", n)
+		}
+		for _, j := range o.jobs() {
+			if j.State != job.Waiting || !strings.HasPrefix(j.LastError, "books_forked") || j.Attempts > 2*anHour {
+				t.Errorf("left: %+v", j)
+			}
+		}
+		if n := o.told(waitsForLong); n != 1 {
+			t.Errorf("operators were told %d times", n)
+		}
+		if reason := o.public("order-000000"); reason != "order_check" {
+			t.Errorf("the customer reads %q", reason)
+		}
+		books(o.Member, firstOrigin, ledger.Level)
+		pass(2 * time.Second)
+		o.decided(3)
+	})
+}
+
+// TestWhatWindsDownGoesOnUnderAFork: the partner decides it, and nothing that it says is applied until the books are level again.
+func TestWhatWindsDownGoesOnUnderAFork(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.place("first/a", "order-0001")
+		pass(0)
+		books(o.Member, firstOrigin, ledger.Forked)
+		if _, err := o.retail.Cancel(t.Context(), "shop", "c", "order-0001"); err != nil {
+			t.Fatal(err)
+		}
+		before := len(o.sent())
+		pass(time.Hour)
+		if n := len(o.sent()) - before; n < 1 || n > anHour {
+			t.Errorf("it was sent %d times", n)
+		}
+		if j := o.only(); j.State != job.Waiting || !strings.Contains(j.LastError, "decides the document") {
+			t.Errorf("left: %+v", j)
+		}
+		if o.told(waitsForLong) != 1 || o.told("no usable answer") != 0 {
+			t.Errorf("operators were told %v", o.errors)
+		}
+		books(o.Member, firstOrigin, ledger.Level)
+		pass(2 * time.Second)
+		if left := o.jobs(); len(left) != 0 {
+			t.Fatalf("left: %+v", left)
+		}
+	})
+}
+
+// TestAPartnerWhoseBooksAreForkedIsAskedSeldom: ours are level; it decides no new business, and its answers have no page.
+func TestAPartnerWhoseBooksAreForkedIsAskedSeldom(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.place("first/a", "order-0001")
+		pass(0)
+		s := o.suppliers[firstOrigin]
+		books(s.Member, o.Origin, ledger.Forked)
+		o.place("first/a", "order-0002")
+		before := len(o.sent())
+		pass(time.Hour)
+		if n := len(o.sent()) - before; n > anHour || o.told(waitsForLong) != 1 {
+			t.Errorf("it was sent %d times, operators were told %v", n, o.errors)
+		}
+		if j := o.only(); !strings.HasPrefix(j.LastError, "books_forked") || o.public("order-0002") != "order_check" {
+			t.Errorf("left: %+v, the customer reads %q", j, o.public("order-0002"))
+		}
+		// What winds down is decided beyond our copy, and the feed brings it.
+		if _, err := o.retail.Cancel(t.Context(), "shop", "c", "order-0001"); err != nil {
+			t.Fatal(err)
+		}
+		pass(0)
+		page, err := s.Book.Tail(t.Context(), o.Origin, ledger.Position{Seq: 1}, 500)
+		if err != nil || len(page.Entries) != 1 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		o.reads(federation.LedgerPage{Entries: page.Entries, Checkpoint: page.Checkpoint}, ledger.Position{Seq: 1})
+		if j := o.only(); j.Kind != retail.JobSubmit {
+			t.Errorf("the cancel is decided: %+v", j)
+		}
+		books(s.Member, o.Origin, ledger.Level)
+		pass(16 * time.Minute)
+		if left := o.jobs(); len(left) != 0 {
+			t.Errorf("left: %+v", left)
+		}
+	})
+}
+
+// reads is what the feed does.
+func (o *office) reads(page federation.LedgerPage, after ledger.Position) {
+	o.t.Helper()
+	if _, err := o.box.Reader.Read(o.t.Context(), o.partner(firstOrigin), after, page); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// TestADecisionThatIsNowhereIsParked: the supplier says for ever that a document is decided where its ledger has no entry.
+func TestADecisionThatIsNowhereIsParked(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) {
+			page, err := o.suppliers[firstOrigin].Book.Tail(t.Context(), o.Origin, ledger.Position{}, 500)
+			return answer(page, exchange.Told{At: ledger.Position{Seq: 99}}), err
+		})
+		o.place("first/a", "order-0001")
+		pass(2 * time.Hour)
+		if j := o.only(); j.State != job.Parked || !strings.HasPrefix(j.LastError, "decision_missing: ") {
+			t.Errorf("left: %+v", j)
+		}
+		if n := len(o.sent()); n > anHour || n < 3 || !slices.Contains(o.behind, firstOrigin) {
+			t.Errorf("it was sent %d times, feeds of %v were woken", n, o.behind)
+		}
+		if o.told(parked) != 1 || o.public("order-0001") != "order_check" {
+			t.Errorf("operators were told %v, the customer reads %q", o.errors, o.public("order-0001"))
+		}
+	})
+}
+
+// TestWhatMayBeAllowedLaterWaitsAndIsShown: a call is denied, for a scope that is not granted now or an agreement that is suspended.
+func TestWhatMayBeAllowedLaterWaitsAndIsShown(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) {
+			return nil, fault.New(fault.Denied, "scope_not_granted", "not now")
+		})
+		o.place("first/a", ids("order", 3)...)
+		pass(2 * time.Hour)
+		for _, j := range o.jobs() {
+			if j.State != job.Waiting || !strings.HasPrefix(j.LastError, "scope_not_granted") || j.Attempts < 10 || j.Attempts > 2*anHour {
+				t.Errorf("left: %+v", j)
+			}
+		}
+		if o.told(waitsForLong) != 1 || o.states()[order.PendingUnreachable] != 3 {
+			t.Errorf("operators were told %v, the orders are %v", o.errors, o.states())
+		}
+		o.script(nil)
+		pass(16 * time.Minute)
+		o.decided(3)
+	})
+}
+
+// TestAPartnerThatIsAwayForLongIsTold: once, however many documents wait for it.
+func TestAPartnerThatIsAwayForLongIsTold(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.place("first/a", ids("order", 30)...)
+		pass(3 * time.Hour)
+		if n := o.told("no usable answer"); n != 1 {
+			t.Errorf("operators were told %v", o.errors)
+		}
+	})
+}
+
+// failing signs nothing until it is mended.
+type failing struct {
+	signed.Signer
+	mended atomic.Bool
+}
+
+func (f *failing) Sign(purpose keys.Purpose, typ string, payload []byte) (string, error) {
+	if !f.mended.Load() {
+		return "", errors.New("the key cannot be read")
+	}
+	return f.Signer.Sign(purpose, typ, payload)
+}
+
+// TestOurOwnTroubleIsNotThePartners: what fails on our side makes no partner away, is no bad answer of it and is not told to customers as
+// its silence.
+func TestOurOwnTroubleIsNotThePartners(t *testing.T) {
+	for name, c := range map[string]struct {
+		breaks, mends func(o *office)
+	}{
+		"we cannot sign": {
+			func(o *office) { o.box.Book = &ledger.Book{Self: o.Origin, Signer: &failing{Signer: o.Keys}} },
+			func(o *office) { o.box.Book.Signer.(*failing).mended.Store(true) },
+		},
+		"our copy of its ledger is damaged": {
+			func(o *office) {
+				o.place("first/a", "order-before")
+				pass(0)
+				o.damage()
+			}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				c.breaks(o)
+				o.place("first/a", "order-0001")
+				pass(time.Hour)
+				j := o.only()
+				if j.State != job.Waiting || j.Attempts < 10 || j.Attempts > anHour {
+					t.Errorf("left: %+v", j)
+				}
+				if o.told(waitsForLong) != 1 || o.told("no usable answer") != 0 || o.states()[order.Acknowledged] != 1 {
+					t.Errorf("operators were told %v, the orders are %v", o.errors, o.states())
+				}
+				o.View(func(tx *store.Tx) error {
+					state, err := tx.Ledger().Standing(firstOrigin)
+					if state != ledger.Level {
+						t.Errorf("the books are %s", state)
+					}
+					return err
+				})
+				if c.mends != nil {
+					c.mends(o)
+					pass(16 * time.Minute)
+					o.decided(1)
+				}
+			})
+		})
+	}
+}
+
+// TestAnEarlierLeaseDoesNotReplaceALaterOne: the post of a job comes after its lease was extended, and after it was lost.
+func TestAnEarlierLeaseDoesNotReplaceALaterOne(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		g := newGate()
+		defer g.open()
+		o.script(func(c call) (*exchange.Answer, error) {
+			g.await()
+			page, err := o.suppliers[firstOrigin].Book.Tail(t.Context(), o.Origin, ledger.Position{}, 500)
+			return answer(page, exchange.Told{Undecided: &exchange.NotYet{Reason: "busy", RetryAfter: time.Hour}}), err
+		})
+		o.place("first/a", "order-0001")
+		pass(0)
+		early := o.only()
+		pass(12 * time.Second)
+		if late := o.only(); !late.LeaseUntil.After(early.LeaseUntil) {
+			t.Fatalf("the lease was not extended: %+v", late)
+		}
+		o.box.Post(dispatch.Parcel{Job: early, Document: &dispatch.Document{Agreement: "agr-a"}})
+		g.open()
+		pass(0)
+		if j := o.only(); j.State != job.Waiting {
+			t.Fatalf("the outcome was written under the earlier lease: %+v", j)
+		}
+		pass(time.Minute)
+		o.box.Post(dispatch.Parcel{Job: early, Document: &dispatch.Document{Agreement: "agr-a"}})
+		pass(0)
+		if n := len(o.sent()); n != 1 {
+			t.Errorf("it was sent %d times", n)
+		}
+	})
+}
+
+func TestAThousandPartnersThatCallAreForgotten(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		for _, origin := range ids("https://partner", 1000) {
+			o.box.Heard(origin)
+		}
+		pass(time.Minute)
+		if n := o.box.Lanes(); n != 0 {
+			t.Errorf("%d partners are remembered", n)
+		}
+		o.stop()
+		o.box.Heard(firstOrigin)
+		if n := o.box.Lanes(); n != 0 {
+			t.Errorf("%d partners are remembered by an outbox that does not run", n)
+		}
+	})
+}
+
+func TestAPartnerThatIsAwayAndForWhomNothingWaitsIsForgotten(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.place("first/a", "order-0001")
+		pass(time.Minute)
+		j := o.only()
+		o.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(j.Kind, j.Key, j.Partner) })
+		pass(time.Hour)
+		if n := o.box.Lanes(); n != 0 {
+			t.Errorf("%d partners are remembered", n)
+		}
+	})
+}
+
+// TestAPanicIsOneDocuments: wherever it comes from, the others go on, and what panics is parked after three times.
+func TestAPanicIsOneDocuments(t *testing.T) {
+	for name, breaks := range map[string]func(o *office, bad string){
+		"in the call": func(o *office, bad string) {
+			o.script(func(c call) (*exchange.Answer, error) {
+				for _, d := range c.Documents {
+					if strings.Contains(o.keyOf(d.JWS), bad) {
+						panic("in the call")
+					}
+				}
+				return nil, nil
+			})
+		},
+		"in the reading of the document": func(o *office, bad string) {
+			source := o.box.Sources[retail.JobSubmit]
+			read := source.Document
+			source.Document = func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+				if strings.Contains(j.Key, bad) {
+					panic("in the reading")
+				}
+				return read(tx, j)
+			}
+			o.box.Sources[retail.JobSubmit] = source
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				living := o.retail.Outbox
+				o.retail.Outbox = nil // they come from the store, together
+				breaks(o, "order-000003")
+				o.place("first/a", ids("order", 10)...)
+				o.retail.Outbox = living
+				pass(time.Minute)
+				if j := o.only(); j.State != job.Parked || !strings.Contains(j.Key, "order-000003") || !strings.HasPrefix(j.LastError, "panic") {
+					t.Errorf("left: %+v", j)
+				}
+				if o.told("panicked") == 0 || o.told(parked) != 1 {
+					t.Errorf("operators were told %v", o.errors)
+				}
+				o.place("first/a", "order-later")
+				pass(0)
+				if got := o.states(); got[order.InProgress] != 10 {
+					t.Errorf("orders are %v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestABusinessThatPanicsKeepsNothingFromBeingPutBack: it is told that its document waits.
+func TestABusinessThatPanicsKeepsNothingFromBeingPutBack(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		source := o.box.Sources[retail.JobSubmit]
+		source.Waits = func(federation.Tx, job.Job, bool) error { panic("in the business") }
+		o.box.Sources[retail.JobSubmit] = source
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.place("first/a", "order-0001")
+		pass(0)
+		if j := o.only(); j.State != job.Waiting {
+			t.Errorf("left: %+v", j)
+		}
+	})
+}
+
+func TestWhatStayedInTheStoreIsTakenAsSoonAsThereIsRoom(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		living := o.retail.Outbox
+		o.retail.Outbox = nil // all of them wait in the store, and nothing is in memory
+		o.place("first/a", ids("order", 400)...)
+		o.retail.Outbox = living
+		pass(3 * time.Second)
+		o.decided(400)
+		if first, last := o.calls[0].at, o.calls[len(o.calls)-1].at; !first.Equal(last) {
+			t.Errorf("the last went %v after the first: nobody looked when there was room", last.Sub(first))
+		}
+	})
+}
+
+// TestWhatIsGivenBackKeepsItsPast: how often a document was tried, and what came of it, stands after it was taken and not sent.
+func TestWhatIsGivenBackKeepsItsPast(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) {
+			return nil, fault.New(fault.Denied, "scope_not_granted", "not now")
+		})
+		o.place("first/a", "order-0001", "order-0002")
+		pass(5 * time.Second)
+		g := newGate()
+		defer g.open()
+		o.script(func(call) (*exchange.Answer, error) { g.await(); return nil, errAway })
+		before := make(map[string]job.Job)
+		for _, j := range o.jobs() {
+			before[j.Key] = j
+		}
+		o.place("first/a", "order-0003") // under way, while the others are taken from the store
+		pass(time.Minute)
+		g.open()
+		pass(0)
+		for _, j := range o.jobs() {
+			was, known := before[j.Key]
+			if known && (j.Attempts != was.Attempts || j.LastError != was.LastError) {
+				t.Errorf("it was %+v and is %+v", was, j)
+			}
+		}
+	})
+}
+
+// TestAForkThatAnAnswerShowsMakesNoPartnerAway: it answers, and what it was sent waits for people.
+func TestAForkThatAnAnswerShowsMakesNoPartnerAway(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.place("first/a", "order-0001")
+		pass(0)
+		o.script(func(call) (*exchange.Answer, error) {
+			other, err := o.suppliers[firstOrigin].Book.Checkpoint(o.Origin, ledger.Position{Seq: 1}, [32]byte{9})
+			return answer(ledger.Page{Checkpoint: other}, exchange.Told{At: ledger.Position{Seq: 1}}), err
+		})
+		o.place("first/a", "order-0002")
+		pass(0)
+		if j := o.only(); !strings.HasPrefix(j.LastError, "books_forked") || o.public("order-0002") != "order_check" {
+			t.Errorf("left: %+v, the customer reads %q", j, o.public("order-0002"))
+		}
+		pass(time.Hour)
+		if j := o.only(); j.State != job.Waiting || !strings.HasPrefix(j.LastError, "books_forked") || len(o.sent()) != 2 {
+			t.Errorf("sent %v, left: %+v", o.sent(), j)
+		}
+		if o.told("no usable answer") != 0 || o.told(waitsForLong) != 1 {
+			t.Errorf("operators were told %v", o.errors)
+		}
+	})
+}
+
+// TestAPanicOutsideTheCallStopsNoLane: what was being settled comes back when its lease ends.
+func TestAPanicOutsideTheCallStopsNoLane(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.box.Observe = func(string, string, time.Duration) {
+			o.box.Observe = nil
+			panic("in what counts")
+		}
+		o.place("first/a", "order-0001")
+		pass(0)
+		o.script(nil)
+		pass(time.Minute)
+		o.decided(1)
+		if o.told("panicked") == 0 {
+			t.Errorf("operators were told %v", o.errors)
+		}
+	})
+}
+
+// TestADecisionThatTheFeedBroughtFirstIsNotTold: the answer names it, and has nothing new.
+func TestADecisionThatTheFeedBroughtFirstIsNotTold(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.after = func(_ call, a *exchange.Answer) {
+			o.reads(a.Page, ledger.Position{})
+			a.Page = federation.LedgerPage{Checkpoint: a.Page.Checkpoint}
+		}
+		o.place("first/a", "order-0001")
+		pass(time.Minute)
+		o.decided(1)
+		if len(o.errors) != 0 {
+			t.Errorf("operators were told %v", o.errors)
+		}
+	})
+}
+
+// TestAnHonestDecisionBeyondOurCopyIsWaitedFor: however often the document was tried before for other reasons.
+func TestAnHonestDecisionBeyondOurCopyIsWaitedFor(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) {
+			return nil, fault.New(fault.Denied, "scope_not_granted", "not now")
+		})
+		o.place("first/a", "order-0001")
+		pass(2 * time.Hour)
+		o.script(nil)
+		pages := make(chan federation.LedgerPage, 1)
+		o.mu.Lock()
+		o.after = func(_ call, a *exchange.Answer) {
+			pages <- a.Page
+			empty, err := o.suppliers[firstOrigin].Book.Checkpoint(o.Origin, ledger.Position{}, ledger.Genesis(o.partner(firstOrigin).PartnershipID))
+			if err != nil {
+				t.Error(err)
+			}
+			a.Page = federation.LedgerPage{Checkpoint: empty}
+		}
+		o.mu.Unlock()
+		page := <-pages
+		pass(0)
+		if j := o.only(); j.State != job.Waiting || !strings.Contains(j.LastError, "not read that far") {
+			t.Errorf("left: %+v", j)
+		}
+		o.reads(page, ledger.Position{})
+		o.decided(1)
+	})
+}
