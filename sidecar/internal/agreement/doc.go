@@ -7,6 +7,8 @@
 //	active ◄───────── command Accept ────
 //	ledger agreement.active ── feed ────► active
 //
+// What is offered when either of the two refuses the partnership is refused with it, at both.
+//
 // A pair may have several active agreements: each currency has its own (see Deals), and the last that became active in a currency is
 // the one that new orders are placed under.
 //
