@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -151,33 +150,45 @@ const MaxID = 64
 // IsID reports whether a text may be an id in a document or in the body of an entry.
 func IsID(s string) bool { return len(s) <= MaxID && PlainText(s) }
 
-// canonical is the RFC 8785 form (members sorted by name); Body must be canonical already. Without Hash it leaves the
-// member out, which is the form that is hashed.
-func (w wireEntry) canonical() []byte {
-	var b bytes.Buffer
-	b.Grow(len(w.Body) + 320)
-	b.WriteString(`{"at":"` + w.At + `","body":`)
-	b.Write(w.Body)
+// canonical is the RFC 8785 form (members sorted by name); Body must be canonical already.
+func (w wireEntry) canonical() []byte { return w.append(make([]byte, 0, len(w.Body)+420)) }
+
+// append writes the canonical form; without Hash it leaves the member out, which is the form that is hashed.
+func (w wireEntry) append(b []byte) []byte {
+	b = append(append(append(b, `{"at":"`...), w.At...), `","body":`...)
+	b = append(b, w.Body...)
 	if w.Hash != "" {
-		b.WriteString(`,"hash":"` + w.Hash + `"`)
+		b = append(append(append(b, `,"hash":"`...), w.Hash...), '"')
 	}
-	b.WriteString(`,"kind":"` + string(w.Kind) + `","life":` + strconv.FormatInt(w.Life, 10) + `,"prev":"` + w.Prev +
-		`","seq":` + strconv.FormatInt(w.Seq, 10) + `,"subject":"` + w.Subject + `"}`)
-	return b.Bytes()
+	b = append(append(append(b, `,"kind":"`...), w.Kind...), `","life":`...)
+	b = strconv.AppendInt(b, w.Life, 10)
+	b = append(append(append(b, `,"prev":"`...), w.Prev...), `","seq":`...)
+	b = strconv.AppendInt(b, w.Seq, 10)
+	return append(append(append(b, `,"subject":"`...), w.Subject...), `"}`...)
 }
 
-func (w wireEntry) hash() ([32]byte, error) {
-	w.Hash = ""
-	prev, err := hex.DecodeString(w.Prev)
-	if err != nil || len(prev) != sha256.Size || hex.EncodeToString(prev) != w.Prev {
-		return [32]byte{}, errors.New("prev is not a SHA-256 in lower-case hex")
+// hashed checks what goes into the hash and begins the bytes that are hashed: prev, then room for the entry.
+func (w wireEntry) hashed() ([]byte, error) {
+	b := make([]byte, sha256.Size, sha256.Size+len(w.Body)+420)
+	n, err := hex.Decode(b, []byte(w.Prev[:min(len(w.Prev), 2*sha256.Size)]))
+	if err != nil || n != sha256.Size || len(w.Prev) != 2*sha256.Size || strings.ContainsAny(w.Prev, "ABCDEF") {
+		return nil, errors.New("prev is not a SHA-256 in lower-case hex")
 	}
 	for _, s := range []string{w.At, string(w.Kind), w.Subject} {
 		if !PlainText(s) {
-			return [32]byte{}, fmt.Errorf("%q is not plain text", s)
+			return nil, fmt.Errorf("%q is not plain text", s)
 		}
 	}
-	return sha256.Sum256(append(prev, w.canonical()...)), nil
+	return b, nil
+}
+
+func (w wireEntry) hash() ([32]byte, error) {
+	b, err := w.hashed()
+	if err != nil {
+		return [32]byte{}, err
+	}
+	w.Hash = ""
+	return sha256.Sum256(w.append(b)), nil
 }
 
 func (w wireEntry) entry(raw []byte, hash [32]byte) (Entry, error) {

@@ -31,19 +31,18 @@ func Decode(raw []byte) (Entry, error) {
 	if len(raw) > MaxEntryBytes {
 		return Entry{}, malformed.Because(fmt.Errorf("%d bytes", len(raw)))
 	}
-	w, plain := scanPlain(raw)
+	w, want, plain, err := scanPlain(raw)
 	if !plain {
-		var err error
 		if w, err = readAny(raw); err != nil {
 			return Entry{}, malformed.Because(err)
 		}
+		want, err = w.hash()
 	}
-	want, err := w.hash()
 	if err != nil {
 		return Entry{}, malformed.Because(err)
 	}
 	// What encoding/json is lenient in, names in another case, twice, or unknown, is not in these bytes.
-	if !bytes.Equal(w.canonical(), raw) {
+	if !plain && !bytes.Equal(w.canonical(), raw) {
 		return Entry{}, malformed
 	}
 	if w.Hash != hex.EncodeToString(want[:]) {

@@ -2,33 +2,36 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"strconv"
 	"strings"
 )
 
-// scanPlain reads an entry as nearly all are: members in their order, numbers short, a plain body. It is a reading, not a check:
-// false means that Decode must read in the general way, and true that the general way reads the same members, once the bytes
-// are found to be the RFC 8785 form of them.
-func scanPlain(raw []byte) (w wireEntry, ok bool) {
+// scanPlain reads an entry as nearly all are: members in their order, numbers short, a plain body. False means that Decode must read
+// in the general way; true that these bytes are the RFC 8785 form of what was read. With it comes the hash of the entry.
+func scanPlain(raw []byte) (w wireEntry, hash [32]byte, ok bool, err error) {
 	s := scanner{rest: string(raw), ok: true}
+	at := func() int { return len(raw) - len(s.rest) }
 	w.At = s.text(`{"at":`)
-	begin := len(raw) - len(s.rest) + len(`,"body":`)
+	body := at() + len(`,"body":`)
 	s.skip(`,"body":`)
 	s.plainObject()
-	end := len(raw) - len(s.rest)
+	before := at()
 	w.Hash = s.text(`,"hash":`)
+	after := at()
 	w.Kind = Kind(s.text(`,"kind":`))
 	w.Life = s.number(`,"life":`)
 	w.Prev = s.text(`,"prev":`)
 	w.Seq = s.number(`,"seq":`)
 	w.Subject = s.text(`,"subject":`)
 	s.skip(`}`)
-	if !s.ok || s.rest != "" {
-		return wireEntry{}, false
+	if !s.ok || s.rest != "" || w.Hash == "" {
+		return wireEntry{}, hash, false, nil
 	}
-	w.Body = json.RawMessage(bytes.Clone(raw[begin:end]))
-	return w, true
+	w.Body = json.RawMessage(bytes.Clone(raw[body:before]))
+	b, err := w.hashed()
+	return w, sha256.Sum256(append(append(b, raw[:before]...), raw[after:]...)), true, err
 }
 
 // isPlainObject reports whether body is one flat object of plain texts with its members in order. That is its own RFC 8785 form,

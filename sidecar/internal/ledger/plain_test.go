@@ -65,7 +65,7 @@ func TestEveryPieceOfAPlainEntryIsNoEntry(t *testing.T) {
 	t.Parallel()
 	good := sealed(t, 7, Genesis("p"), "order-1", orderBody).Bytes
 	for n := range good {
-		if _, ok := scanPlain(good[:n]); ok {
+		if _, _, ok, _ := scanPlain(good[:n]); ok {
 			t.Errorf("took %s", good[:n])
 		}
 		if _, err := Decode(good[:n]); err == nil {
@@ -78,18 +78,21 @@ func TestEveryPieceOfAPlainEntryIsNoEntry(t *testing.T) {
 // that is taken.
 func readsAlike(t testing.TB, raw []byte) bool {
 	t.Helper()
-	plain, ok := scanPlain(raw)
+	plain, hash, ok, err := scanPlain(raw)
 	if !ok {
 		return false
 	}
 	if !bytes.Equal(plain.canonical(), raw) {
-		return true // Decode refuses it whoever read it
+		t.Errorf("took %s, whose form is %s", raw, plain.canonical())
+	}
+	if want, other := plain.hash(); want != hash && other == nil || (err == nil) != (other == nil) {
+		t.Errorf("of %s the hash is %x, %v; another way %x, %v", raw, hash, err, want, other)
 	}
 	if err := checkBody(plain.Body); err != nil {
 		t.Errorf("took %s: %v", raw, err)
 	}
-	if _, err := plain.hash(); err != nil {
-		return true // so does it this
+	if err != nil {
+		return true // Decode refuses it whoever read it
 	}
 	other, err := readAny(raw)
 	if err != nil || !reflect.DeepEqual(other, plain) {
