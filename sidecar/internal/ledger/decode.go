@@ -80,6 +80,7 @@ func canonicalBody(body []byte) ([]byte, error) {
 // checkBody refuses what is no object of I-JSON.
 func checkBody(body []byte) error {
 	tokens := text.NewTokens(body, maxBodyDepth)
+	defer tokens.Close()
 	open := 0
 	for first := true; first || open > 0; first = false {
 		token, err := tokens.Next()

@@ -344,7 +344,7 @@ const placedTogether = 64
 func (s *Service) commit(ctx context.Context, all []*placing) error {
 	return s.Work.Do(ctx, func(tx Tx) error {
 		return tx.Together(func() error {
-			c := commitment{Service: s, tx: tx, drafts: make(map[string][]ledger.Draft)}
+			c := commitment{Service: s, tx: tx, drafts: make(map[string][]ledger.Draft), agreements: make(map[agreementKey]int64)}
 			for _, step := range []func(*placing, int) error{c.still, c.begin} {
 				if err := each(all, step); err != nil {
 					return err
@@ -393,16 +393,25 @@ type commitment struct {
 	partners []string
 	drafts   map[string][]ledger.Draft
 	entries  map[string][]ledger.Entry
+	// agreements are the versions of those that were looked at.
+	agreements map[agreementKey]int64
 }
+
+type agreementKey struct{ partner, id string }
 
 // still is unit.ErrStale where a fact is no longer what the item was made of.
 func (c *commitment) still(p *placing, i int) error {
 	it, made := p.order.Items[i], p.items[i]
-	a, err := c.tx.Agreements().Get(it.Partner, made.agreement.ID)
-	if err != nil {
-		return err
+	key := agreementKey{it.Partner, made.agreement.ID}
+	version, known := c.agreements[key]
+	if !known {
+		a, err := c.tx.Agreements().Get(it.Partner, made.agreement.ID)
+		if err != nil {
+			return err
+		}
+		version, c.agreements[key] = a.Version, a.Version
 	}
-	if a.Version != made.agreement.Version {
+	if version != made.agreement.Version {
 		return unit.ErrStale
 	}
 	if made.subscription.Version != 0 {

@@ -67,6 +67,7 @@ func readPayload(payload []byte, into reflect.Value, depth int, open bool) error
 		return fmt.Errorf("%d bytes are more than %d", len(payload), MaxPayloadBytes)
 	}
 	r := reader{tokens: text.NewTokens(payload, depth), open: open}
+	defer r.tokens.Close()
 	first, err := r.tokens.Next()
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ func (r *reader) read(raw []byte) (any, error) {
 		return nil, fmt.Errorf("%d bytes are more than %d", len(raw), r.lim.Bytes)
 	}
 	r.tokens = NewTokens(raw, r.lim.Depth)
+	defer r.tokens.Close()
 	tok, err := r.tokens.Next()
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -37,9 +38,21 @@ type Tokens struct {
 	depth int
 }
 
-// NewTokens reads raw, which must not change meanwhile, with at most depth objects and arrays in each other.
+// decoders are those that nobody reads with now: each is several kilobytes.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(bytes.NewReader(nil)) }}
+
+// NewTokens reads raw, which must not change meanwhile, with at most depth objects and arrays in each other. Close it when it is read.
 func NewTokens(raw []byte, depth int) *Tokens {
-	return &Tokens{dec: jsontext.NewDecoder(bytes.NewBuffer(raw)), raw: raw, text: string(raw), depth: depth}
+	dec := decoders.Get().(*jsontext.Decoder)
+	dec.Reset(bytes.NewBuffer(raw))
+	return &Tokens{dec: dec, raw: raw, text: string(raw), depth: depth}
+}
+
+// Close ends the reading.
+func (t *Tokens) Close() {
+	t.dec.Reset(bytes.NewReader(nil))
+	decoders.Put(t.dec)
+	t.dec = nil
 }
 
 // Next is the next token.
