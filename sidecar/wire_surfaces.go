@@ -30,6 +30,8 @@ func (s *Sidecar) surface(name string, in *infra) gate.Config {
 		Allow:   s.allow(name),
 		Observe: func(procedure, code string, took time.Duration) { in.meters.RPC(name, procedure, code, took) },
 		Refused: func(reason string) { in.meters.AuthFailure(name, reason) },
+
+		TailPace: 50 * time.Millisecond,
 	}
 }
 

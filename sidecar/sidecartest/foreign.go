@@ -40,7 +40,7 @@ func NewForeign(t testing.TB, devCA, name, encoding string) *Foreign {
 	}
 	f := &Foreign{t: t, log: &lockedBuffer{}}
 	dir := t.TempDir()
-	listen := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	listen := fmt.Sprintf("127.0.0.1:%d", FreePorts(t, 1)[0])
 	f.cable = newCable(t, listen)
 	host := name + ".localhost"
 	cert, key, ca := leaf(t, devCA, dir, host)

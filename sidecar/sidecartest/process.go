@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -81,7 +82,7 @@ func NewDaemon(t testing.TB, cfg DaemonConfig) *Daemon {
 			t.Fatal(err)
 		}
 	}
-	ports := freePorts(t, 4)
+	ports := FreePorts(t, 4)
 	d := &Daemon{
 		Name: cfg.Name, Dir: dir, ConfigFile: filepath.Join(dir, "hanse.yaml"), binary: Binary(t), t: t, log: &lockedBuffer{},
 		Origin:      fmt.Sprintf("https://%s.localhost:%d", cfg.Name, ports[0]),
@@ -103,19 +104,24 @@ listen: {peer: "127.0.0.1:%d", portal: "127.0.0.1:%d", operator: "127.0.0.1:%d",
 	return d
 }
 
-// freePorts finds ports that nobody listens on now.
-func freePorts(t testing.TB, n int) []int {
+// FreePorts finds ports that nobody listens on now, below those that systems give to outgoing connections: while a daemon that is
+// killed and started again is down, no connection takes its place.
+func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	var ports []int
+	for range 1000 {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer func() { _ = l.Close() }()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatal("no free ports")
+	return nil
 }
 
 // Start starts the daemon and waits until it is ready.

@@ -87,12 +87,7 @@ func (s *shop) ports(text string) string {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return sidecartest.FreePorts(t, 1)[0]
 }
 
 // start runs a program in the shop's folder until the test ends, or stop is called.

@@ -11,6 +11,8 @@ import (
 type Documents struct {
 	mu    sync.Mutex
 	known map[revisionKey]Document
+	// size is of the texts that the kept ones were read from.
+	size int
 }
 
 type revisionKey struct {
@@ -18,8 +20,8 @@ type revisionKey struct {
 	revision int64
 }
 
-// documentsMost bounds how many are kept.
-const documentsMost = 1000
+// documentsMost bounds what is kept, in bytes of their texts.
+const documentsMost = 4 << 20
 
 // Of is the document of a revision, which read gives where it is not kept. It is shared: nobody changes it.
 func (m *Documents) Of(offering string, revision int64, read func() (Offering, error)) (Document, error) {
@@ -39,9 +41,10 @@ func (m *Documents) Of(offering string, revision int64, read func() (Offering, e
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known == nil || len(m.known) >= documentsMost {
-		m.known = make(map[revisionKey]Document)
+	if m.known == nil || m.size+len(o.Document) > documentsMost {
+		m.known, m.size = make(map[revisionKey]Document), 0
 	}
 	m.known[key] = doc
+	m.size += len(o.Document)
 	return doc, nil
 }

@@ -33,7 +33,9 @@ func (c *crew) ended(partner string) {
 	if c.busy[partner]--; c.busy[partner] == 0 {
 		delete(c.busy, partner)
 	}
-	c.left = append(c.left, partner)
+	if !slices.Contains(c.left, partner) {
+		c.left = append(c.left, partner)
+	}
 }
 
 // drain counts all who have ended by now.
@@ -50,8 +52,11 @@ func (c *crew) drain() {
 
 // wanted reports whether a worker was freed, and not taken again by what was handed over, that the store may have work for.
 func (c *crew) wanted(perPartner int) bool {
+	if c.free == 0 {
+		return false // until there is one
+	}
 	wanted := slices.ContainsFunc(c.left, func(partner string) bool {
-		return c.free > 0 && (c.short || c.busy[partner] < perPartner && slices.Contains(c.full, partner))
+		return c.short || c.busy[partner] < perPartner && slices.Contains(c.full, partner)
 	})
 	c.left = c.left[:0]
 	return wanted

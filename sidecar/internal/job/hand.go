@@ -85,10 +85,11 @@ func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
 		return nil
 	}
 	until := r.cfg.Now().Add(r.cfg.Lease)
+	var tried []time.Time
 	r.cfg.Fail.Hit("job.begin.before_commit")
 	for {
 		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) (err error) {
-			begun, err = tx.Jobs().Begin(picked, r.cfg.Owner, until)
+			begun, err = tx.Jobs().Begin(picked, r.cfg.Owner, until, tried...)
 			return err
 		})
 		switch {
@@ -110,8 +111,8 @@ func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
 			r.giveBack(ctx, picked)
 			return nil
 		}
-		if r.short(until) {
-			until = r.cfg.Now().Add(r.cfg.Lease)
+		if r.short(until) { // what was tried may have been committed all the same
+			tried, until = append(tried, until), r.cfg.Now().Add(r.cfg.Lease)
 		}
 	}
 }
@@ -140,7 +141,7 @@ func (r *Runner) giveBack(ctx context.Context, jobs []Job) {
 	}
 	err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error {
 		for _, j := range jobs {
-			if err := lost(tx.Jobs().Reschedule(j, j.DueAt, j.LastError, true)); err != nil {
+			if err := lost(tx.Jobs().GiveBack(j)); err != nil {
 				return err
 			}
 		}

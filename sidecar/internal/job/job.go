@@ -62,9 +62,9 @@ type Store interface {
 	// AllLeased is AtLeased for many at once, given by Kind, Key, Partner and DueAt. It returns those that it added.
 	AllLeased(all []Job, owner string, until time.Time) ([]Job, error)
 	// Begin says of jobs that were added leased that their handlers run now, gives their leases a new end and returns those that are
-	// still the owner's. The others were withdrawn or taken over, and must not run. With the same end it may be repeated when it is not
-	// known whether it was committed.
-	Begin(all []Job, owner string, until time.Time) ([]Job, error)
+	// still the owner's. The others were withdrawn or taken over, and must not run. With the same end, or naming the ends tried before, it may be repeated when it is not
+	// known whether it was committed; with another one that names those that were tried before.
+	Begin(all []Job, owner string, until time.Time, tried ...time.Time) ([]Job, error)
 	// Withdraw deletes a job that has not begun, and reports whether there was one: whoever holds it will not run it. Those that send
 	// documents are not withdrawn.
 	Withdraw(kind, key, partner string) (bool, error)

@@ -125,10 +125,15 @@ func (o Order) because(i int, now time.Time, reason string) Order {
 	return o
 }
 
+// Key names an order: each portal makes its own ids.
+type Key struct{ Portal, ID string }
+
 // Store keeps retail orders.
 type Store interface {
 	// Get reads one; fault.NotFound with reason order_not_found.
 	Get(portal, id string) (Order, error)
+	// There reports which of the orders there are.
+	There(keys []Key) (map[Key]bool, error)
 	// ByCorrelation finds the order of an item and the item's index; fault.NotFound.
 	ByCorrelation(correlationID string) (Order, int, error)
 	// Put inserts (Version 0, fault.Conflict if there is one) or compares and swaps (fault.Conflict).

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -107,13 +108,14 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
 	}
-	var out Order
-	placed := false
+	var placed Order
 	send := dispatch.Sender{Outbox: s.Outbox}
 	offers := s.Remembered
+	ours := true
 	err = unit.Fresh(func() error {
-		out, err = s.place(ctx, c, digest, offers, &send)
+		made, err := s.place(ctx, c, digest, offers, &send)
 		if err == nil {
+			placed = *made
 			return nil
 		}
 		offers = nil // a round that was lost was lost to a change
@@ -122,32 +124,40 @@ func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 		if fault.Is(there, fault.NotFound) {
 			return err
 		}
-		out, placed = have, there == nil
+		// It is what was made here where the answer to its commit was lost.
+		placed, ours = have, made != nil && there == nil && made.same(have)
 		return there
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("place order %s: %w", c.ID, err)
 	}
-	if placed {
-		return out, nil
+	if ours {
+		s.Fail.Hit("retail.place.after_commit")
+		send.Send()
 	}
-	s.Fail.Hit("retail.place.after_commit")
-	send.Send()
-	return out, nil
+	return placed, nil
 }
 
-// place makes a new order of the command.
-func (s *Service) place(ctx context.Context, c PlaceCommand, digest []byte, offers Offers, send *dispatch.Sender) (out Order, err error) {
+// same reports whether two orders send the same documents.
+func (o Order) same(other Order) bool {
+	return slices.EqualFunc(o.Items, other.Items, func(a, b Item) bool { return a.Document == b.Document })
+}
+
+// place makes a new order of the command. Beside an error there is what was made of it, if it came that far: it may be committed.
+func (s *Service) place(ctx context.Context, c PlaceCommand, digest []byte, offers Offers, send *dispatch.Sender) (*Order, error) {
 	if err := c.check(); err != nil {
-		return Order{}, err
+		return nil, err
 	}
 	p, err := s.prepare(ctx, c, digest, offers)
 	if err != nil {
-		return Order{}, err
+		return nil, err
 	}
 	s.Fail.Hit("retail.place.before_commit")
-	err = s.placing.Do(ctx, placedTogether, &placing{prepared: p, send: send, out: &out}, s.commit)
-	return out, err
+	pl := &placing{prepared: p, send: send}
+	if err = s.placing.Do(ctx, p.partners(), pl, len(p.items), s.commit); err == nil {
+		err = pl.refused
+	}
+	return &pl.order, err
 }
 
 func (s *Service) placed(ctx context.Context, c PlaceCommand, digest []byte) (have Order, err error) {
@@ -329,57 +339,105 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 	return err
 }
 
-// placing is a prepared order on its way into the store.
-type placing struct {
-	prepared
-	send *dispatch.Sender
-	out  *Order
+// partners are those of the items, as one text.
+func (p prepared) partners() string {
+	all := make([]string, len(p.order.Items))
+	for i, it := range p.order.Items {
+		all[i] = it.Partner
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " ")
 }
 
-// placedTogether bounds how many orders are committed at once.
-const placedTogether = 64
+// placing is a prepared order on its way into the store, and what became of it: its order as it stands there, or why it does not.
+type placing struct {
+	prepared
+	send    *dispatch.Sender
+	refused error
+}
 
-// commit writes orders with their subscriptions, inputs, ledger entries and jobs, all of them or none. Where one of an id is there
-// by now, or a fact changed, it fails with unit.ErrStale.
+// commit writes orders with their subscriptions, inputs, ledger entries and jobs, all of them or none, but for those that are refused
+// by what is read before: that fails nobody else. Where an order of an id is there by now, or a fact changed while it writes, it fails
+// with unit.ErrStale.
 func (s *Service) commit(ctx context.Context, all []*placing) error {
-	return s.Work.Do(ctx, func(tx Tx) error {
+	var orders []Order
+	var fresh []*placing
+	err := s.Work.Do(ctx, func(tx Tx) error {
+		c := commitment{
+			Service: s, tx: tx, drafts: make(map[string][]ledger.Draft), agreements: make(map[agreementKey]int64),
+		}
+		var err error
+		if fresh, err = c.fresh(all); err != nil || len(fresh) == 0 {
+			return err
+		}
+		orders = make([]Order, len(fresh))
 		return tx.Together(func() error {
-			c := commitment{Service: s, tx: tx, drafts: make(map[string][]ledger.Draft), agreements: make(map[agreementKey]int64)}
-			for _, step := range []func(*placing, int) error{c.still, c.begin} {
-				if err := each(all, step); err != nil {
+			for _, p := range fresh {
+				if err := p.each(c.begin); err != nil {
 					return err
 				}
 			}
 			if err := c.append(); err != nil {
 				return err
 			}
-			for _, p := range all {
+			for i, p := range fresh {
 				p.send.Begin()
-				*p.out = p.order
-				p.out.Items = slices.Clone(p.order.Items)
-			}
-			if err := each(all, c.dispatch); err != nil {
-				return err
-			}
-			for _, p := range all {
-				put, err := tx.RetailOrders().Put(*p.out)
-				if err != nil {
+				orders[i] = p.order
+				orders[i].Items = slices.Clone(p.order.Items)
+				if err := p.each(func(p *placing, n int) error { return c.dispatch(p, n, &orders[i].Items[n]) }); err != nil {
 					return err
 				}
-				*p.out = put
+			}
+			for i := range orders {
+				if orders[i], err = tx.RetailOrders().Put(orders[i]); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
 	})
+	if err != nil {
+		return err
+	}
+	for i, p := range fresh {
+		p.order = orders[i]
+	}
+	return nil
 }
 
-// each calls fn for the items of all orders.
-func each(all []*placing, fn func(p *placing, i int) error) error {
+// fresh refuses the orders whose facts are not what they were made of, and returns the others.
+func (c *commitment) fresh(all []*placing) (fresh []*placing, err error) {
+	var there map[Key]bool
+	if len(all) > 1 { // one alone finds out when it is written
+		keys := make([]Key, len(all))
+		for i, p := range all {
+			keys[i] = Key{p.order.Portal, p.order.ID}
+		}
+		if there, err = c.tx.RetailOrders().There(keys); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range all {
-		for i := range p.items {
-			if err := fn(p, i); err != nil {
-				return fault.Under(field(i), err)
-			}
+		if p.refused = nil; there[Key{p.order.Portal, p.order.ID}] {
+			p.refused = unit.ErrStale
+		} else {
+			p.refused = p.each(c.still)
+		}
+		switch {
+		case fault.Is(p.refused, fault.Unavailable):
+			return nil, p.refused
+		case p.refused == nil:
+			fresh = append(fresh, p)
+		}
+	}
+	return fresh, nil
+}
+
+// each calls fn for the items.
+func (p *placing) each(fn func(p *placing, i int) error) error {
+	for i := range p.items {
+		if err := fn(p, i); err != nil {
+			return fault.Under(field(i), err)
 		}
 	}
 	return nil
@@ -462,14 +520,12 @@ func (c *commitment) append() (err error) {
 }
 
 // dispatch moves the item to where its entry puts it, and adds the job that sends its document.
-func (c *commitment) dispatch(p *placing, i int) (err error) {
-	it := p.order.Items[i]
+func (c *commitment) dispatch(p *placing, i int, it *Item) (err error) {
 	entry := c.entries[it.Partner][0]
 	c.entries[it.Partner] = c.entries[it.Partner][1:]
 	if it.Item, err = it.Move(p.order.PlacedAt, order.Acknowledged, "", "", order.Source(entry)); err != nil {
 		return err
 	}
-	p.out.Items[i] = it
 	return p.send.Add(c.tx, it.sending(JobSubmit), it.orderDocument(p.items[i].inputs), p.order.PlacedAt)
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,8 +62,11 @@ func (tx *Tx) insert(ins *insertion, row ...any) error {
 	if !tx.together {
 		return tx.insertRows(pending{ins, row})
 	}
-	if tx.failed != nil {
+	switch {
+	case tx.failed != nil:
 		return tx.failed
+	case tx.unwritten != nil:
+		return tx.unwritten
 	}
 	for i := range tx.pending {
 		if p := &tx.pending[i]; p.insertion == ins {
@@ -70,7 +74,7 @@ func (tx *Tx) insert(ins *insertion, row ...any) error {
 			return nil
 		}
 	}
-	tx.pending = append(tx.pending, pending{ins, row})
+	tx.pending = append(tx.pending, pending{ins, slices.Clip(row)})
 	return nil
 }
 
@@ -81,23 +85,21 @@ func (tx *Tx) Together(fn func() error) error {
 		return fn()
 	}
 	tx.together = true
-	defer func() { tx.together, tx.pending = false, nil }()
+	defer func() { tx.together, tx.pending, tx.unwritten = false, nil, nil }()
 	if err := fn(); err != nil {
 		return err
 	}
 	return tx.flush()
 }
 
-// flush inserts what waits.
+// flush inserts what waits. What cannot be inserted fails all that follows, whoever hears of it.
 func (tx *Tx) flush() error {
-	for len(tx.pending) > 0 {
+	for len(tx.pending) > 0 && tx.unwritten == nil {
 		next := tx.pending[0]
 		tx.pending = tx.pending[1:]
-		if err := tx.insertRows(next); err != nil {
-			return err
-		}
+		tx.unwritten = tx.insertRows(next)
 	}
-	return nil
+	return tx.unwritten
 }
 
 func (tx *Tx) insertRows(p pending) error {

@@ -209,7 +209,7 @@ func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
 
 // Begin knows a job that was handed over by its owner and by being unbegun: taken from the store by the same owner it is begun. What
 // a commit began whose answer was lost has the new end of the lease, and is in its first attempt.
-func (s jobs) Begin(all []job.Job, owner string, until time.Time) (begun []job.Job, err error) {
+func (s jobs) Begin(all []job.Job, owner string, until time.Time, tried ...time.Time) (begun []job.Job, err error) {
 	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
 	for some := range slices.Chunk(all, most) {
 		width := 1
@@ -220,8 +220,13 @@ func (s jobs) Begin(all []job.Job, owner string, until time.Time) (begun []job.J
 		for i := range width {
 			marks[i], args = fmt.Sprintf("$%d", i+3), append(args, some[min(i, len(some)-1)].ID)
 		}
+		ends := "$2"
+		for _, end := range tried {
+			args = append(args, ns(end))
+			ends += fmt.Sprintf(", $%d", len(args))
+		}
 		ours, err := s.ids(`UPDATE job SET begun = 1, lease_until = $2 WHERE id IN (`+strings.Join(marks, ", ")+`)
-			AND state = 'running' AND lease_owner = $1 AND attempts = 1 AND (begun = 0 OR lease_until = $2) RETURNING id`, args...)
+			AND state = 'running' AND lease_owner = $1 AND attempts = 1 AND (begun = 0 OR lease_until IN (`+ends+`)) RETURNING id`, args...)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,7 +93,8 @@ func (s books) Advance(partner string, dir ledger.Direction, build func(ledger.P
 }
 
 var ledgerEntry = newInsertion("ledger entry", "ledger_entry",
-	[]string{"partner", "direction", "life", "seq", "subject", "record"}, []string{"partner", "direction", "life", "seq"})
+	[]string{"partner", "direction", "life", "seq", "subject", "record"}, []string{"partner", "direction", "life", "seq"}).
+	or(errors.New("the head of the ledger is behind its entries"))
 
 func (s books) insert(partner string, dir ledger.Direction, entries []ledger.Entry) error {
 	return s.tx.Together(func() error {

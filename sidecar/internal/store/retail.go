@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,8 @@ import (
 var retailTable = newTable("order", "retail_order", []string{"portal", "id"}, []string{"customer", "placed_at"}, []string{"state", "ended"})
 
 // retailItem finds the order of an item by the id that its partner knows.
-var retailItem = newInsertion("order", "retail_item", []string{"correlation_id", "portal", "order_id", "position"}, []string{"correlation_id"})
+var retailItem = newInsertion("order", "retail_item", []string{"correlation_id", "portal", "order_id", "position"}, []string{"correlation_id"}).
+	or(errors.New("another order has an item of this correlation id"))
 
 type retailOrders struct{ tx *Tx }
 
@@ -33,6 +36,29 @@ func (s retailOrders) Get(portal, id string) (retail.Order, error) {
 		return retail.Order{}, orderNotFound(id)
 	}
 	return retailOf(&rec, version), nil
+}
+
+// thereMost is how many orders one statement looks for; what is short of it is filled up with the last.
+const thereMost = 64
+
+var retailThere = `WITH wanted (portal, id) AS (VALUES ` + tuples(thereMost, 2, 1) + `)
+	SELECT o.portal, o.id FROM wanted CROSS JOIN retail_order o WHERE o.portal = wanted.portal AND o.id = wanted.id`
+
+func (s retailOrders) There(keys []retail.Key) (map[retail.Key]bool, error) {
+	there := make(map[retail.Key]bool)
+	for some := range slices.Chunk(keys, thereMost) {
+		args := make([]any, 0, 2*thereMost)
+		for i := range thereMost {
+			k := some[min(i, len(some)-1)]
+			args = append(args, k.Portal, k.ID)
+		}
+		var k retail.Key
+		err := s.tx.rows(retailThere, args, func() []any { return []any{&k.Portal, &k.ID} }, func() error { there[k] = true; return nil })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return there, nil
 }
 
 func (s retailOrders) ByCorrelation(correlationID string) (retail.Order, int, error) {

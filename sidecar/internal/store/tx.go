@@ -36,6 +36,8 @@ type Tx struct {
 	// together says that new rows wait in pending for others of their table.
 	together bool
 	pending  []pending
+	// unwritten is why rows that waited were not inserted.
+	unwritten error
 	// wrote says that rows were changed.
 	wrote bool
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
@@ -100,7 +102,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if fault.Is(tx.failed, fault.Unavailable) {
 		return err
 	}
-	tx.pending = nil
+	tx.pending, tx.unwritten = nil, nil
 	for _, statement := range []string{"ROLLBACK TO SAVEPOINT part", "RELEASE SAVEPOINT part"} {
 		if _, back := tx.on.exec(tx.ctx, statement, nil); back != nil {
 			return errors.Join(err, tx.fail(statement, back))

@@ -35,6 +35,9 @@ type Config struct {
 	MaxBytes int
 	// Poll is how often a stream looks for changes that no wake-up announced. Default 15 s.
 	Poll time.Duration
+	// TailPace is the least time between two messages of a ledger's tail that a change begins: while documents come in, their sender
+	// reads what is decided in the answers. Default 0: none.
+	TailPace time.Duration
 	// Heartbeat is how often a stream speaks although nothing changed. Default 20 s.
 	Heartbeat time.Duration
 }

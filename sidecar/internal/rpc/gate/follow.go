@@ -15,6 +15,8 @@ type Follower struct {
 	Topic  unit.Topic
 	// Expires ends the stream; zero never does.
 	Expires time.Time
+	// Pace is the least time between two looks that a wake-up begins: what becomes new meanwhile goes together. 0 is none.
+	Pace time.Duration
 	// Still refuses a caller that may not listen any more; it is asked at every poll.
 	Still func(ctx context.Context) error
 	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It reports whether it sent
@@ -42,6 +44,9 @@ func (f Follower) Run(ctx context.Context) error {
 		}
 		select {
 		case <-wake:
+			if err := f.gather(ctx, spoke); err != nil {
+				return f.ended(ctx)
+			}
 		case <-f.Config.After(f.pause(spoke)):
 			if err := f.Still(ctx); err != nil {
 				return err
@@ -50,6 +55,20 @@ func (f Follower) Run(ctx context.Context) error {
 			return f.ended(ctx)
 		}
 		force = f.Config.Now().Sub(spoke) >= f.Config.Heartbeat
+	}
+}
+
+// gather waits where it spoke a moment ago.
+func (f Follower) gather(ctx context.Context, spoke time.Time) error {
+	wait := f.Pace - f.Config.Now().Sub(spoke)
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-f.Config.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

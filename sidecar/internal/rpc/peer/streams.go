@@ -87,6 +87,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 	}
 	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
 	f := h.follow(who, unit.Ledger(who.Origin))
+	f.Pace = h.config.TailPace
 	f.Look = func(force bool) (sent, done bool, err error) {
 		for {
 			page, err := h.ledger.Page(ctx, who.Origin, after, tailBatch)
