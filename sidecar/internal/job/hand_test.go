@@ -316,23 +316,35 @@ func TestWhatCannotBeginYetIsAskedForAgain(t *testing.T) {
 // TestAJobWhoseBeginningWasNotAnsweredRunsOnce: the commit may have been made, and must not be taken for another's.
 func TestAJobWhoseBeginningWasNotAnsweredRunsOnce(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, b *bench) {
-		var runs atomic.Int64
-		var lost atomic.Bool
-		r := b.runner(func(_ context.Context, j job.Job) error {
-			if runs.Add(1); j.Crashes != 0 {
-				t.Errorf("ran %+v", j)
-			}
-			return nil
-		}, func(cfg *job.Config) { cfg.Work = unanswered{store.For[job.Tx](b.store), &lost} })
-		handed := b.hand(r, "p", "a")
-		lost.Store(true)
-		r.Take(handed...)
-		after(5 * time.Second)
-		if left := b.jobs(); runs.Load() != 1 || len(left) != 0 {
-			t.Errorf("ran %d, left %+v", runs.Load(), left)
-		}
-	})
+	for _, outage := range []time.Duration{0, time.Minute, 100 * time.Second} { // the last is beyond the quarter of a lease that may pass
+		t.Run(outage.String(), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				var runs atomic.Int64
+				var lost, away atomic.Bool
+				r := b.runner(func(_ context.Context, j job.Job) error {
+					if runs.Add(1); j.Crashes != 0 {
+						t.Errorf("ran %+v", j)
+					}
+					return nil
+				}, func(cfg *job.Config) {
+					cfg.Work = unanswered{Unit: store.For[job.Tx](b.store), lost: &lost}
+					if outage > 0 {
+						cfg.Work = unanswered{Unit: store.For[job.Tx](b.store), lost: &lost, away: &away}
+					}
+				})
+				handed := b.hand(r, "p", "a")
+				lost.Store(true)
+				r.Take(handed...)
+				after(outage)
+				away.Store(false)
+				after(5 * time.Second)
+				if left := b.jobs(); runs.Load() != 1 || len(left) != 0 {
+					t.Errorf("ran %d, left %+v", runs.Load(), left)
+				}
+			})
+		})
+	}
 }
 
 // TestASlowStoreMakesNoHandlerOutliveItsLease: whether the job was handed over or taken from the store.
@@ -407,6 +419,8 @@ type (
 	unanswered struct {
 		store.Unit[job.Tx]
 		lost *atomic.Bool
+		// away keeps the store away from the lost answer on; nil is not at all.
+		away *atomic.Bool
 	}
 )
 
@@ -421,8 +435,14 @@ func (c counted) View(ctx context.Context, fn func(job.Tx) error) error {
 }
 
 func (u unanswered) Do(ctx context.Context, fn func(job.Tx) error) error {
+	if u.away != nil && u.away.Load() {
+		return fault.New(fault.Unavailable, "store_unavailable", "no answer")
+	}
 	err := u.Unit.Do(ctx, fn)
 	if err == nil && u.lost.CompareAndSwap(true, false) {
+		if u.away != nil {
+			u.away.Store(true)
+		}
 		return fault.New(fault.Unavailable, "store_unavailable", "no answer")
 	}
 	return err
