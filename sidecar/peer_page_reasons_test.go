@@ -207,6 +207,7 @@ var unheard = map[string]string{
 	"offering_unreadable":    "our log",
 	"order_changed":          "our job",
 	"order_state":            "our log",
+	"own_ledger_fork":        "our operator",
 	"parked_entry_not_first": "our operator",
 	"parked_not_found":       "our operator",
 	"reason_invalid":         "our operator",

@@ -60,6 +60,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Site:      guard.Site,
 		Dropped: func(p member.Partner, why string) {
 			cfg.Logger.Info("proposal dropped", "partner", p.Origin, "why", why, "proposed", p.UpdatedAt)
+			in.book.Forget(p.Origin)
+			d.books.Forget(p.Origin)
 		},
 		Changed: func(p member.Partner) {
 			cfg.Logger.Info("partner would change: hanse partner show", "partner", p.Origin, "changes", len(p.Proposed()))

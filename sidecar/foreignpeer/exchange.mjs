@@ -15,6 +15,7 @@ const sleep = (ms) => new Promise((r) => { setTimeout(r, ms).unref(); });
 
 // readPage is the one function of J-1: it judges, takes, applies; or nothing of the page.
 export function readPage(p, page, asked) {
+  if (p.books === 'forked') refuse('books_forked'); // B-8: nothing more is read of that log
   let good;
   try { good = p.theirs.judge(page, asked, p.pinned.business); } catch (e) { p.fault(e); throw e; }
   p.theirs.take(good);
@@ -52,7 +53,11 @@ const coded = (e) => Object.assign(e, { code: e.code ?? (e.reason === 'document_
 function noteSeen(p, seen) {
   try {
     const cp = checkSeen(p.own, seen, p.pinned.business, [p.member.keys.business]);
-    if (cp.hash !== p.own.hashAt(cp.seq)) p.fault(new Refusal('ledger_fork', `place ${cp.seq}`, { evidence: [seen, ...p.own.entries.slice(Math.max(0, cp.seq - 1)).map((e) => e.bytes.toString())] }));
+    if (cp.hash !== p.own.hashAt(cp.seq)) {
+      p.fault(new Refusal('ledger_fork', `place ${cp.seq}`, { evidence: [seen, ...p.own.entries.slice(Math.max(0, cp.seq - 1)).map((e) => e.bytes.toString())] }));
+      p.word ??= cp;
+    }
+    if (p.word && cp.jws) p.word = cp; // L-23: the last that it showed says all from now on
     return cp;
   } catch (e) {
     if (e.reason === 'ledger_recovering') p.books = 'behind';
@@ -61,14 +66,14 @@ function noteSeen(p, seen) {
   }
 }
 const mySeen = (p) => countersign(p.member.keys.business, p.member.origin, p.origin, p.theirs.checkpointJws);
-const myCheckpoint = (p, seq) => p.own.checkpoint(p.member.keys.business, p.member.tick, seq);
+const myCheckpoint = (p, seq) => p.word?.jws ?? p.own.checkpoint(p.member.keys.business, p.member.tick, seq);
 
 // keepTailing reads the partner's ledger feed for ever (I-2). A bad page ends the stream, and it is asked for again (J-5).
 export async function keepTailing(member, p) {
   if (p.tailing) return;
   p.tailing = true;
   let pause = 200;
-  while (!member.stopping) {
+  while (!member.stopping && p.books !== 'forked') { // B-8
     const began = Date.now();
     try {
       let at = p.theirs.seq;
@@ -107,9 +112,9 @@ export async function tail(member, ctx, request, stream) {
   let told = 0;
   while (stream.open()) {
     for (const m of tellTail(p, told++, at)) stream.send(m);
-    const page = p.own.page(at);
+    const page = p.word ? { entries: [], end: at, more: false } : p.own.page(at); // L-23
     const beat = !page.entries.length && stream.beat();
-    if (page.entries.length || first || beat) stream.send({ ...tellPage(p, at, page, 'tail'), seenCheckpoint: first || beat ? mySeen(p) : '' });
+    if (page.entries.length || first || beat) stream.send({ ...(p.word ? { entries: [], checkpoint: p.word.jws } : tellPage(p, at, page, 'tail')), seenCheckpoint: first || beat ? mySeen(p) : '' });
     at = page.end;
     first = false;
     if (!page.more) await stream.wait('ledger');
@@ -120,7 +125,7 @@ export function compare(member, ctx, { nonce }) {
   const p = ctx.partner;
   if (nonce.length < 16 || nonce.length > 64) refuse('nonce_range', '', { code: 'invalid_argument' });
   return { document: signDocument(member.keys.business, 'hanse-compare+jwt', { // B-4
-    iss: member.origin, aud: p.origin, nonce: b64(nonce), held: p.held?.jws ?? '', life: 0, seq: p.own.seq, hash: p.own.hash, tick: member.tick,
+    iss: member.origin, aud: p.origin, nonce: b64(nonce), held: p.held?.jws ?? '', life: 0, seq: (p.word ?? p.own).seq, hash: (p.word ?? p.own).hash, tick: p.word?.tick ?? member.tick,
   }) };
 }
 // askCompare is the caller's side (B-5; control: compare).
@@ -145,6 +150,9 @@ export async function askCompare(member, p) {
   return { level, held, head };
 }
 
+// begins are the scopes of what is new business, which waits while the books are not level (Z-6).
+const begins = new Set(['orders:write', 'agreement:sign']);
+
 // ---- Submit, the callee ----
 
 const passing = new Set(['document_signature_invalid', 'subject_waits', 'agreement_missing', 'agreement_unexpected', 'agreement_begins_later', 'offers_limit', 'scope_missing', 'scope_not_granted', 'contention', 'cancels_limit',
@@ -158,26 +166,34 @@ export function submit(member, ctx, request) {
   if (docs.reduce((n, d) => n + d.jws.length + d.inputs.length + d.inputsSalt.length + d.escrow.length, 0) > 1 << 20) refuse('call_too_large', '', { code: 'invalid_argument' }); // Q-2
   const seen = noteSeen(p, request.seenCheckpoint);
   try { noteCheckpoint(p, request.checkpoint); } catch (e) { throw coded(e); }
-  const stuck = new Set();
-  const outcomes = docs.map((d) => {
-    let item;
-    try {
-      item = openSubmitted(member, p, ctx, d);
-      return { decided: { life: 0, seq: decideOnce(member, p, ctx, item, stuck) } };
-    } catch (e) {
-      if (!(e instanceof Refusal)) member.log(`defect: ${e.stack}`);
-      const reason = e instanceof Refusal ? e.reason : 'internal';
-      if (item) stuck.add(item.subject); // S-9
-      member.log(`${p.origin}: undecided ${e.message}`);
-      return { undecided: { reason, cause: e.cause ?? '', final: e.final ?? !passing.has(reason), retryAfterMs: e.retryAfterMs ?? 0 } };
-    }
-  });
+  const outcomes = decideAll(member, p, ctx, docs);
   hurry(p); // I-6
   member.changed();
   const seenCheckpoint = mySeen(p);
   if (p.books === 'forked') return { entries: [], checkpoint: seen.jws ?? myCheckpoint(p, 0), more: false, outcomes, seenCheckpoint }; // B-8
   const page = p.own.page(seen.seq);
   return { ...tellPage(p, seen.seq, page, 'submit'), more: page.more, outcomes, seenCheckpoint }; // S-12, signed after the commit (S-11)
+}
+// decideAll opens the documents and decides them, the cancels before all others (S-9).
+function decideAll(member, p, ctx, docs) {
+  const stuck = new Map(); // subject → the first place that stayed undecided
+  const outcomes = [];
+  const attempt = (place, item, f) => {
+    try { return f(); } catch (e) {
+      if (!(e instanceof Refusal)) member.log(`defect: ${e.stack}`);
+      const reason = e instanceof Refusal ? e.reason : 'internal';
+      if (item) stuck.set(item.subject, Math.min(place, stuck.get(item.subject) ?? place));
+      member.log(`${p.origin}: undecided ${e.message}`);
+      outcomes[place] = { undecided: { reason, cause: e.cause ?? '', final: e.final ?? !passing.has(reason), retryAfterMs: e.retryAfterMs ?? 0 } };
+      return undefined;
+    }
+  };
+  const items = docs.map((d, place) => attempt(place, undefined, () => ({ ...openSubmitted(member, p, ctx, d), place }))).filter(Boolean);
+  const cancel = (i) => i.typ === 'hanse-cancel+jwt';
+  for (const item of [...items.filter(cancel), ...items.filter((i) => !cancel(i))]) {
+    attempt(item.place, item, () => { outcomes[item.place] = { decided: { life: 0, seq: decideOnce(member, p, ctx, item, stuck) } }; });
+  }
+  return outcomes;
 }
 // openSubmitted is S-6, in its order.
 function openSubmitted(member, p, ctx, d) {
@@ -213,8 +229,8 @@ function decideOnce(member, p, ctx, item, stuck) {
   mayName(p, ctx, item);
   if (!ctx.scopes.has(item.scope)) refuse('scope_missing', item.scope);
   if (!ctx.allowed(item.scope)) refuse('scope_not_granted', item.scope); // S-3
-  if (p.books !== 'level' && ['orders:write', 'agreement:sign'].includes(item.scope)) refuse(`books_${p.books}`); // Z-6
-  if (stuck.has(item.subject) && item.typ !== 'hanse-cancel+jwt') refuse('subject_waits'); // S-9
+  if (p.books !== 'level' && begins.has(item.scope)) refuse(`books_${p.books}`); // Z-6
+  if (stuck.get(item.subject) < item.place && item.typ !== 'hanse-cancel+jwt') refuse('subject_waits'); // S-9
   const seq = deciders[item.typ](member, p, item);
   p.decided.set(item.key, { sha: item.sha, seq });
   return seq;
@@ -242,10 +258,18 @@ function settle(p) {
   for (const item of p.outbox) if (item.state === 'beyond' && item.seq <= p.theirs.seq) judgeDecision(p, item);
   p.outbox = p.outbox.filter((i) => ['queued', 'beyond'].includes(i.state));
 }
+// decides says which kinds decide a document of a type (L-9).
+const decides = {
+  'hanse-agreement+jwt': ['agreement.received', 'agreement.active'], 'hanse-order+jwt': ['order.accepted', 'order.rejected', 'order.cancelled'],
+  'hanse-cancel+jwt': ['order.cancelled', 'cancel.refused'], 'hanse-access-receipt+jwt': ['access.deleted'],
+};
 function judgeDecision(p, item) {
   const e = p.theirs.entries[item.seq - 1];
-  const fits = e && (e.body.document_sha256 === item.sha || (e.kind === 'order.cancelled' && item.order !== undefined && e.body.order === item.order));
-  close(p, item, fits ? 'decided' : 'parked', fits ? undefined : new Refusal('decision_mismatch', `${item.typ} at ${item.seq}`));
+  const ends = item.typ === 'hanse-order+jwt' && e?.kind === 'order.cancelled'; // it names the cancel's digest
+  const fits = e && decides[item.typ].includes(e.kind) && (ends ? e.body.order === item.order : e.body.document_sha256 === item.sha);
+  const parked = fits && p.parked.get(e.subject);
+  if (parked && parked.entries.includes(e)) return close(p, item, 'parked', new Refusal(parked.reason, `${item.typ} at ${item.seq}`));
+  return close(p, item, fits ? 'decided' : 'parked', fits ? undefined : new Refusal('decision_mismatch', `${item.typ} at ${item.seq}`));
 }
 // kick sends what waits: one batch under way per partner, of one agreement, one document per subject (S-10).
 export async function kick(p) {
@@ -253,7 +277,7 @@ export async function kick(p) {
   p.sending = true;
   try {
     for (;;) {
-      const ready = p.outbox.filter((i) => i.state === 'queued');
+      const ready = p.outbox.filter((i) => i.state === 'queued' && !(p.books !== 'level' && begins.has(i.scope))); // B-8
       if (!ready.length || p.member.stopping) break;
       const due = ready.filter((i) => i.notBefore <= Date.now());
       if (!due.length) { await sleep(Math.min(250, Math.min(...ready.map((i) => i.notBefore)) - Date.now())); continue; }
@@ -273,6 +297,11 @@ export async function kick(p) {
     }
   } catch (e) { p.member.log(e.stack); } finally { p.sending = false; }
 }
+// again sends a document once more whose decision the feed does not bring (S-13).
+function again(p, item) {
+  setTimeout(() => { if (item.state === 'beyond') { item.state = 'queued'; kick(p); } }, item.pause).unref();
+  item.pause = Math.min(item.pause * 2, 10000);
+}
 async function sendBatch(p, batch) {
   const later = (i, ms) => { i.notBefore = Date.now() + (ms || i.pause); i.pause = Math.min(i.pause * 2, 10000); };
   let answer;
@@ -281,7 +310,7 @@ async function sendBatch(p, batch) {
     answer = await p.member.client.call(p, 'ExchangeService/Submit', {
       documents: batch.map((i) => ({ jws: i.jws, ...i.attachments })), seenCheckpoint: mySeen(p), checkpoint: myCheckpoint(p), // S-4, S-5
     }, new Set(['ledger:read', ...batch.map((i) => i.scope)]), batch[0].agreement || undefined);
-    readPage(p, answer, asked); // S-13: the page first
+    if (p.books !== 'forked') readPage(p, answer, asked); // S-13: the page first; B-8
     if (answer.seenCheckpoint) noteSeen(p, answer.seenCheckpoint);
     if (answer.more) hurry(p);
   } catch (e) {
@@ -294,9 +323,12 @@ async function sendBatch(p, batch) {
   }
   batch.forEach((i, n) => {
     const o = answer.outcomes[n];
-    if (o?.decided) {
+    if (o?.decided && p.books === 'forked') { i.error = new Refusal('books_forked'); later(i); } // B-8: it cannot be looked at
+    else if (o?.decided) {
       Object.assign(i, { state: 'beyond', seq: o.decided.life === 0 ? o.decided.seq : Infinity });
-      if (i.seq <= p.theirs.seq) judgeDecision(p, i); else hurry(p);
+      if (i.seq <= p.theirs.seq) judgeDecision(p, i);
+      else if (!answer.more && (i.missed = (i.missed ?? 0) + 1) >= 10) close(p, i, 'parked', new Refusal('decision_missing', `${i.typ} at ${i.seq}`)); // S-13
+      else { again(p, i); hurry(p); }
     } else if (o?.undecided?.final) close(p, i, 'parked', new Refusal(o.undecided.reason, o.undecided.cause, { theirs: true }));
     else { i.error = new Refusal(o?.undecided?.reason ?? 'unavailable', o?.undecided?.cause, { theirs: true }); later(i, o?.undecided?.retryAfterMs); }
   });

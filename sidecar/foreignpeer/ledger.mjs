@@ -113,7 +113,8 @@ export class Copy extends Log {
     // From here an unbroken chain leads from a signed checkpoint to all that the page has: another hash at a place that is held is a fork.
     for (const e of read) {
       for (const [seq, hash] of [[e.seq - 1, e.prev], [e.seq, e.hash]]) {
-        if (seq <= this.seq && this.hashAt(seq) !== hash) refuse('ledger_fork', `place ${seq}`, { evidence: [checkpoint, this.checkpointJws, ...entries.map((b) => b.toString())] });
+        const held = seq <= this.seq ? this.hashAt(seq) : this.signed.get(seq)?.hash; // B-9: one that came with a document too
+        if (held !== undefined && held !== hash) refuse('ledger_fork', `place ${seq}`, { evidence: [checkpoint, this.signed.get(seq)?.jws ?? this.checkpointJws, ...entries.map((b) => b.toString())] });
       }
     }
     if (cp.seq < asked) refuse('page_old', `${cp.seq} before ${asked}`); // J-3

@@ -201,7 +201,10 @@ export async function propose(member, origin, as) {
     iss: member.origin, aud: origin, jti: member.newId('prp'), partnership: partnershipId(member.origin, origin), role: as, recipient_key: p.pinned.business.kid,
   });
   const answer = await member.client.call(p, 'PeeringService/Propose', { document }, ['peering:request']);
-  if (answer.state === 'refused') { if (p.state === 'proposed') p.state = 'refused'; } else if (['proposed', 'pending', 'refused'].includes(p.state)) p.state = 'qualified'; // M-7
+  if (answer.state === 'refused') {
+    if (p.state === 'proposed') p.state = 'refused';
+    if (p.state === 'refused') for (const a of p.agreements.values()) if (a.state === 'offered') a.state = 'refused';
+  } else if (['proposed', 'pending', 'refused'].includes(p.state)) p.state = 'qualified'; // M-7
   return { p, state: answer.state, reason: answer.reason };
 }
 // takeProposal answers Propose (M-4, M-5).

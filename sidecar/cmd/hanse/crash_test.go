@@ -394,8 +394,8 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		if err := p.cancel(id); err != nil && victim != p.reseller {
 			p.t.Fatal(err)
 		}
-		if victim == p.supplier {
-			victim.Start("HANSE_FAILPOINT=" + c.point)
+		if victim == p.supplier { // what waits for it may come, and end it, before anybody finds it ready
+			victim.Launch("HANSE_FAILPOINT=" + c.point)
 		}
 	default:
 		if err := p.place(id, item); err != nil && victim != p.reseller {

@@ -29,10 +29,7 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 	}
 	for _, l := range res.GetLedgers() {
 		if l.GetBooks() == "forked" {
-			return &commandError{
-				Code: exitDiffers, Reason: "books_forked", Cause: "the books with " + l.GetPartner() + " are forked: it signed two ledgers that cannot both be true",
-				Action: "keep both databases as they are, save the evidence with hanse ledger verify -o json, and settle with the partner's operator what counts; until then there is no new business with it",
-			}
+			return forked(l.GetPartner(), l.GetBooksReason())
 		}
 	}
 	if !res.GetVerified() || res.GetDifferences() > 0 {
@@ -42,6 +39,18 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 		}
 	}
 	return nil
+}
+
+// forked says who signed two ledgers: the partner, or this sidecar.
+func forked(partner, reason string) error {
+	who, first := "it", "keep both databases as they are"
+	if reason == "own_ledger_fork" {
+		who, first = "this sidecar", "find out which copy of the database this sidecar was started with before, and keep both"
+	}
+	return &commandError{
+		Code: exitDiffers, Reason: "books_forked", Cause: "the books with " + partner + " are forked: " + who + " signed two ledgers that cannot both be true",
+		Action: first + ", save the evidence with hanse ledger verify -o json, and settle with the partner's operator what counts; until then there is no new business with it",
+	}
 }
 
 func describeVerification(t *table, res *operatorv1.VerifyLedgersResponse) {

@@ -577,10 +577,15 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 		{Partner: "https://a.example", Books: "level"},
 		{Partner: "https://b.example", Books: "forked", BooksEvidence: []byte("proof"), Problems: []string{"the books are forked"}},
 	}}
-	got := w.run("", "ledger", "verify")
-	for _, text := range []string{"books_forked", "the books with https://b.example are forked", "hanse ledger verify -o json", "no new business"} {
-		if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
-			t.Errorf("no %q: got %+v", text, got)
+	for reason, who := range map[string]string{
+		"ledger_fork": "forked: it signed two ledgers", "own_ledger_fork": "forked: this sidecar signed two ledgers",
+	} {
+		w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].BooksReason = reason
+		got := w.run("", "ledger", "verify")
+		for _, text := range []string{"books_forked", "the books with https://b.example are forked", who, "hanse ledger verify -o json", "no new business"} {
+			if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
+				t.Errorf("no %q: got %+v", text, got)
+			}
 		}
 	}
 	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "cHJvb2Y=") {

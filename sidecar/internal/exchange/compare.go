@@ -19,7 +19,7 @@ type Comparison struct {
 	Nonce    string `json:"nonce"`
 	// Held is the newest of the asker's own signed checkpoints that the answerer holds; "" is none.
 	Held string `json:"held"`
-	// Life, Seq, Hash and Tick are the answerer's head towards the asker.
+	// Life, Seq, Hash and Tick are the answerer's head towards the asker; where it signed two logs, what its last word says.
 	Life int64  `json:"life"`
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
@@ -38,8 +38,9 @@ func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (strin
 		return "", fault.New(fault.Invalid, "nonce_range", "a nonce has %d to %d bytes", minNonce, maxNonce).At("nonce")
 	}
 	var own, theirs ledger.Head
-	var held ledger.Checkpoint
+	var held, word ledger.Checkpoint
 	var jws string
+	var bound bool
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
 		if own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
 			return err
@@ -47,7 +48,10 @@ func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (strin
 		if theirs, err = tx.Ledger().Head(partner, ledger.Theirs); err != nil {
 			return err
 		}
-		held, jws, err = tx.Decisions().Held(partner)
+		if held, jws, err = tx.Decisions().Held(partner); err != nil {
+			return err
+		}
+		word, _, bound, err = d.Book.LastWord(tx, partner)
 		return err
 	})
 	if err != nil {
@@ -56,9 +60,12 @@ func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (strin
 	if theirs.Checkpoint != "" && (jws == "" || !newer(held, theirs)) {
 		jws = theirs.Checkpoint
 	}
+	if !bound {
+		word = ledger.Checkpoint{Life: own.Life, Seq: own.Seq, Hash: hex.EncodeToString(own.Hash[:]), Tick: d.Book.Tick()}
+	}
 	payload, err := json.Marshal(Comparison{
 		Issuer: d.Self, Audience: partner, Nonce: base64.RawURLEncoding.EncodeToString(nonce), Held: jws,
-		Life: own.Life, Seq: own.Seq, Hash: hex.EncodeToString(own.Hash[:]), Tick: d.Book.Tick(),
+		Life: word.Life, Seq: word.Seq, Hash: word.Hash, Tick: word.Tick,
 	})
 	if err != nil {
 		return "", err

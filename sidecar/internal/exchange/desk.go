@@ -146,7 +146,7 @@ func (d *Desk) page(ctx context.Context, v *visit) (page ledger.Page, err error)
 		}
 	}
 	if books != ledger.Forked {
-		return d.Book.Tail(ctx, v.call.Partner, v.proof.Position(), maxPage)
+		return d.Book.After(ctx, v.call.Partner, v.proof.Position(), maxPage)
 	}
 	// The end that the partner showed, in the words that it has: nothing is signed anew of a log that both do not have.
 	if page.Last, page.Checkpoint = v.proof.Position(), v.proof.JWS; page.Last.Seq > 0 {

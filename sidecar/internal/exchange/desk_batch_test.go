@@ -104,6 +104,18 @@ func TestDocumentsOfOneSubjectAreDecidedInOrder(t *testing.T) {
 			t.Errorf("left %+v after %+v", n, before)
 		}
 	})
+	t.Run("what a cancel ended waits for nobody", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		bought := b.purchase("order-0001")
+		bad := b.termination("end-0001", "order-0001").with(members{"agreement": "agr-other"})
+		reply := b.submit(b.order(bad), b.order(bought), b.order(b.termination("end-0002", "order-0001")), b.cancelling(bought))
+		wantUndecided(t, reply.Outcomes[0], "agreement_mismatch", true)
+		wantUndecided(t, reply.Outcomes[2], "subject_waits", false)
+		if e := b.decided(reply, 3); e.Kind != ledger.OrderCancelled || b.decided(reply, 1).Position() != e.Position() {
+			t.Errorf("decided %s and %s", b.decided(reply, 1).Bytes, e.Bytes)
+		}
+	})
 	t.Run("what came before waits for nobody", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)

@@ -52,7 +52,8 @@ func rank(it *item) int {
 	return 1
 }
 
-// unblocked leaves out of a wave what waits because an earlier document of its subject is undecided.
+// unblocked leaves out of a wave what waits because an earlier document of its subject is undecided, and not what a cancel has
+// decided.
 func (v *visit) unblocked(wave []*item) []*item {
 	for _, it := range v.items {
 		if it.done && it.err != nil && it.matter != nil {
@@ -61,10 +62,16 @@ func (v *visit) unblocked(wave []*item) []*item {
 			}
 		}
 	}
+	ended := make(map[Key]bool)
+	for _, it := range v.items {
+		if it.ends != (Key{}) && it.done && it.err == nil {
+			ended[it.ends] = true
+		}
+	}
 	return slices.DeleteFunc(wave, func(it *item) bool {
 		first, blocked := v.blocked[it.subject]
 		switch {
-		case it.done, !blocked, first > it.place, it.typ == signed.Cancel:
+		case it.done, !blocked, first > it.place, it.typ == signed.Cancel, ended[it.key]:
 			return false
 		case it.refusal != nil:
 			it.undecided(it.refusal)
@@ -159,11 +166,16 @@ func (d *Desk) batch(v *visit, tx Tx) *batch {
 	return &batch{desk: d, v: v, tx: tx, look: d.Orders.Look(tx, v.call.Partner)}
 }
 
-// read finds what was decided before, of all documents of the call that are left, and reads the facts of the wave.
+// read finds what of a wave was decided before and reads its facts. The first time it finds what was decided before of all documents,
+// for no other document keeps those waiting.
 func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
+	of := wave
+	if !v.looked {
+		of = v.items
+	}
 	var left []*item
 	var keys []Key
-	for _, it := range v.items {
+	for _, it := range of {
 		if !it.done {
 			left, keys = append(left, it), append(keys, it.key)
 		}
@@ -203,6 +215,7 @@ func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
 	if err != nil {
 		return err
 	}
+	v.looked = true
 	for _, result := range results {
 		result()
 	}
@@ -220,16 +233,13 @@ func (it *item) recall(before Decision) {
 
 // bars is why a document that is not decided yet waits, whatever it says.
 func (v *visit) bars(it *item) error {
-	if it.refusal == nil && fenced(it) && v.books != ledger.Level {
+	if it.refusal == nil && newBusiness(it.scope) && v.books != ledger.Level {
 		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; no new business until they are level", v.books)
 	}
 	return it.refusal
 }
 
-// fenced reports whether a document is new business, which waits while the books are not level.
-func fenced(it *item) bool { return newBusiness(it.scope) }
-
-// newBusiness reports whether documents that need a scope begin something.
+// newBusiness reports whether documents that need a scope begin something, which waits while the books are not level.
 func newBusiness(name string) bool { return name == scope.OrdersWrite || name == scope.AgreementSign }
 
 // commit writes the decisions on documents that were assessed: all or none of them, or with apart each by itself.
@@ -242,7 +252,10 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 			return err
 		}
 		if !apart {
-			return tx.Together(func() error { return b.write(ready, places) })
+			if err := tx.Together(func() error { return b.write(ready, places) }); err != nil {
+				return err
+			}
+			return b.seen()
 		}
 		for i := range ready {
 			jobs := len(b.jobs)
@@ -253,7 +266,7 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 				return errs[i]
 			}
 		}
-		return nil
+		return b.seen()
 	})
 	if err != nil {
 		return err
@@ -264,7 +277,6 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 		switch {
 		case errs[i] == nil:
 			it.decided(places[i])
-			v.overtaken(it)
 		case errors.Is(errs[i], unit.ErrStale):
 			err = unit.ErrStale
 		default:
@@ -278,15 +290,7 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 	return err
 }
 
-// overtaken remembers the order that a cancel ended before it was decided.
-func (v *visit) overtaken(it *item) {
-	if it.unseen() {
-		v.cancelled[it.ends.ID] = it.at
-	}
-}
-
-// still is unit.ErrStale where the books are in another state than when the documents were read. It takes over what the partner
-// has read.
+// still is unit.ErrStale where the books are in another state than when the documents were read.
 func (b *batch) still() error {
 	books, err := b.tx.Ledger().Standing(b.v.call.Partner)
 	if err != nil {
@@ -295,10 +299,15 @@ func (b *batch) still() error {
 	if books != b.v.books {
 		return unit.ErrStale
 	}
-	if b.v.news {
-		return b.tx.Ledger().SetSeen(b.v.call.Partner, b.v.proof.Checkpoint, b.v.proof.JWS)
-	}
 	return nil
+}
+
+// seen takes over what the partner has read. It writes the head of our ledger, so it comes behind what is appended there.
+func (b *batch) seen() error {
+	if !b.v.news {
+		return nil
+	}
+	return b.tx.Ledger().SetSeen(b.v.call.Partner, b.v.proof.Checkpoint, b.v.proof.JWS)
 }
 
 // partError is why a document cannot be written.

@@ -37,8 +37,8 @@ type visit struct {
 	items []*item
 	// jobs are held leased and wait to be handed over.
 	jobs []job.Job
-	// cancelled are the orders that cancels of this call ended before they were decided.
-	cancelled map[string]ledger.Position
+	// looked says that it is known which documents were decided before the call.
+	looked bool
 	// blocked is, per subject, the place of the first document that stayed undecided.
 	blocked map[string]int
 }
@@ -84,7 +84,7 @@ func (it *item) decided(at ledger.Position) { it.at, it.err, it.done = at, nil, 
 
 // admit proves who calls and how far it has read, before any document is looked at.
 func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
-	v := &visit{call: &c, cancelled: make(map[string]ledger.Position), blocked: make(map[string]int)}
+	v := &visit{call: &c, blocked: make(map[string]int)}
 	if err := within(c); err != nil {
 		return nil, err
 	}
@@ -100,12 +100,12 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 			return nil, fault.Under("seen_checkpoint", err)
 		}
 		// Where we signed two logs the books are forked now, and what winds down goes on.
-		if v.news, err = d.Book.Weigh(ctx, c.Partner, v.proof); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+		if v.news, err = d.Book.Weigh(ctx, c.Partner, v.proof); err != nil && !ledger.IsFork(err) {
 			return nil, err
 		}
 	}
 	// Who signed two logs is heard all the same: the fence is for new business.
-	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && !ledger.IsFork(err) {
 		return nil, fault.Under("checkpoint", err)
 	}
 	return v, nil

@@ -6,7 +6,6 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
 // Outcome is where to read what became of a document, or why nothing did.
@@ -33,13 +32,10 @@ func final(f *fault.Error) bool {
 	return false
 }
 
-// outcome is what a partner is told. A document that a cancel of the same call overtook is decided by it.
+// outcome is what a partner is told.
 func (d *Desk) outcome(v *visit, it *item) Outcome {
 	if it.err == nil {
 		return Outcome{At: it.at}
-	}
-	if at, overtaken := v.cancelled[it.key.ID]; overtaken && it.typ == signed.Order && it.matter != nil {
-		return Outcome{At: at}
 	}
 	var f *fault.Error
 	if errors.As(it.err, &f) && f.Kind != fault.Internal {

@@ -5,8 +5,9 @@
 //
 //	Submit ── who calls, and how far it has read
 //	  each document: signature by the pinned key ── type ── strict payload ── parties
+//	  may the token, and the partnership now, submit it? Asked once, it counts for what is not decided yet
 //	  in waves, of each subject and id the first, cancels before all others:
-//	    one View: decided before? agreement and scopes of the token, and now; facts ── assessed outside
+//	    one View: decided before? books; facts ── assessed outside
 //	    one Do: facts unchanged, effects, ledger entries, decisions, jobs
 //	  work handed over in memory, its job being the truth
 //	  reply: our ledger after what the caller has read, a checkpoint, and of each document where it is decided or why it is not

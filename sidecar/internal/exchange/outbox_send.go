@@ -185,6 +185,8 @@ type standing struct {
 	from        member.Partner
 	own, theirs ledger.Head
 	forked      bool
+	// word is our last word where we signed two logs: nothing is signed anew then.
+	word string
 }
 
 // submit makes the call and has the answer applied; what it leaves of the documents is settled.
@@ -259,7 +261,11 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 		if err != nil {
 			return err
 		}
-		v.forked = books == ledger.Forked
+		if v.forked = books == ledger.Forked; v.forked {
+			if _, v.word, _, err = o.Book.LastWord(tx, partner); err != nil {
+				return err
+			}
+		}
 		if v.own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
 			return err
 		}
@@ -292,7 +298,9 @@ func (o *Outbox) submission(v standing, batch []*parcel) (s Submission, err erro
 		}
 	}
 	slices.Sort(s.Scopes) // a token is kept for a set of scopes
-	if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, v.own.Position(), v.own.Hash); err != nil {
+	if v.word != "" {
+		s.Checkpoint = v.word
+	} else if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, v.own.Position(), v.own.Hash); err != nil {
 		return s, err
 	}
 	if v.theirs.Checkpoint != "" {

@@ -97,6 +97,38 @@ func TestWhatWindsDownGoesOnUnderAFork(t *testing.T) {
 	})
 }
 
+// TestAfterAForkOfOurOwnLogWhatWindsDownIsSentUnderOurLastWord: the checkpoint that the partner showed, for another one would be one more
+// second hash.
+func TestAfterAForkOfOurOwnLogWhatWindsDownIsSentUnderOurLastWord(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.place("first/a", "order-0001")
+		pass(0)
+		calls := func() []call {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return slices.Clone(o.calls)
+		}
+		word := calls()[0].Checkpoint
+		o.Do(func(tx *store.Tx) error {
+			_, err := ledger.Fork(tx, firstOrigin, ledger.ReasonOwnFork, o.Clock.Now(), ledger.Evidence{Theirs: ledger.Signed{Checkpoint: word}})
+			return err
+		})
+		if _, err := o.retail.Cancel(t.Context(), "shop", "c", "order-0001"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		sent := calls()[1:]
+		if len(sent) == 0 {
+			t.Fatal("nothing was sent")
+		}
+		for _, c := range sent {
+			if c.Checkpoint != word {
+				t.Error("it was sent under what was signed anew")
+			}
+		}
+	})
+}
+
 // TestAPartnerWhoseBooksAreForkedIsAskedSeldom: ours are level; it decides no new business, and its answers have no page.
 func TestAPartnerWhoseBooksAreForkedIsAskedSeldom(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {

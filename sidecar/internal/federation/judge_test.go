@@ -168,7 +168,7 @@ func TestAPageIsGoodOrBadOrAFork(t *testing.T) {
 				t.Errorf("books are %s, told %v", books.State, forked)
 			}
 			if fork {
-				proves(t, books, page)
+				proves(t, r, books, page)
 			}
 			report, err := r.Book.VerifyPartner(t.Context(), supplier, s.Key())
 			if err != nil || report[1].Entries != c.head || (len(report[1].Problems) == 0) == fork {
@@ -180,10 +180,10 @@ func TestAPageIsGoodOrBadOrAFork(t *testing.T) {
 
 // proves checks that the evidence is enough for somebody who has the partner's key and nothing else: what we had and the page, as
 // they travelled.
-func proves(t *testing.T, books ledger.Books, page federation.LedgerPage) {
+func proves(t *testing.T, r *party, books ledger.Books, page federation.LedgerPage) {
 	t.Helper()
 	var proof ledger.Evidence
-	if err := json.Unmarshal(books.Evidence, &proof); err != nil {
+	if err := json.Unmarshal(r.evidence(t), &proof); err != nil {
 		t.Fatal(err)
 	}
 	if proof.Theirs.Checkpoint != page.Checkpoint || strings.Join(proof.Theirs.Entries, "") != string(bytes.Join(page.Entries, nil)) {
@@ -196,6 +196,13 @@ func proves(t *testing.T, books ledger.Books, page federation.LedgerPage) {
 	if books.Reason != "ledger_fork" || books.Since.IsZero() || books.Epoch != 1 || books.Version != 1 {
 		t.Errorf("books are %+v", books)
 	}
+}
+
+// evidence is what is kept against the supplier.
+func (p *party) evidence(t *testing.T) (raw []byte) {
+	t.Helper()
+	p.View(func(tx *store.Tx) (err error) { raw, err = tx.Ledger().Evidence(supplier); return err })
+	return raw
 }
 
 func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
@@ -238,11 +245,12 @@ func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
 	// A call of the partner brings another proof: the first one stays.
 	var first, second ledger.Books
 	r.View(func(tx *store.Tx) (err error) { first, err = tx.Ledger().Books(supplier); return err })
+	kept := r.evidence(t)
 	if _, err := reader.Judge(t.Context(), partner, s.fork(t, "order-8").Checkpoint); fault.ReasonOf(err) != "ledger_fork" {
 		t.Errorf("the checkpoint of a call: %v", err)
 	}
 	r.View(func(tx *store.Tx) (err error) { second, err = tx.Ledger().Books(supplier); return err })
-	if told != 1 || first.Version != second.Version || !bytes.Equal(first.Evidence, second.Evidence) || len(a.applied) != 2 {
+	if told != 1 || first.Version != second.Version || !bytes.Equal(kept, r.evidence(t)) || len(a.applied) != 2 {
 		t.Errorf("told %d times, version %d then %d, applied %v", told, first.Version, second.Version, a.applied)
 	}
 	err := r.Store.View(t.Context(), func(tx *store.Tx) error { return ledger.Fenced(tx, supplier) })
@@ -384,7 +392,7 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 	}{
 		{"the end of our log", 2, 2, "", ledger.Level},
 		{"beyond our log", 3, 2, "ledger_recovering", ledger.Level},
-		{"another hash", 2, 1, "ledger_fork", ledger.Forked},
+		{"another hash", 2, 1, "own_ledger_fork", ledger.Forked},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,8 +70,12 @@ type LedgerReader struct {
 	Contradicted func(partner string, err error)
 
 	// told is what Contradicted was told of last, by partner.
-	told sync.Map
+	told  sync.Map
+	court ledger.Court
 }
+
+// Forget drops what is remembered of a partner that is no partner any more.
+func (r *LedgerReader) Forget(partner string) { r.told.Delete(partner) }
 
 // Read takes one page of a tail that proved the partner's log up to a place, or the page of an answer to a call that carried it,
 // and returns how far it is proved and applied now. What else is given is written in the transaction that applies the page, in one
@@ -133,6 +137,11 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
 		}
+		if entries != nil {
+			if err := keepsWord(tx, partner, c, at.Position()); err != nil {
+				return err
+			}
+		}
 		if parked, err = r.write(tx, partner, at, entries); err != nil {
 			return err
 		}
@@ -148,6 +157,10 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 		}
 		return nil
 	})
+	var w *word
+	if errors.As(err, &w) {
+		return r.refuse(partner, r.broken(ctx, from, c, w))
+	}
 	if err != nil {
 		return fmt.Errorf("apply ledger of %s: %w", partner, err)
 	}
@@ -241,7 +254,7 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 		return
 	}
 	err := r.Book.Hear(ctx, partner.Origin, partner.BusinessKey, seen)
-	if err == nil || fault.ReasonOf(err) == "ledger_fork" || ctx.Err() != nil || r.Contradicted == nil {
+	if err == nil || ledger.IsFork(err) || ctx.Err() != nil || r.Contradicted == nil {
 		return
 	}
 	if told, _ := r.told.Swap(partner.Origin, seen); told != seen {

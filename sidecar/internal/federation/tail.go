@@ -3,7 +3,6 @@ package federation
 import (
 	"context"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -32,14 +31,14 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string)
 		return err
 	}
 	if checkpoint != "" {
-		if _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+		if _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && !ledger.IsFork(err) {
 			return err
 		}
 	}
 	if seen == "" {
 		return nil
 	}
-	if err := f.Book.Hear(ctx, origin, partner.BusinessKey, seen); err != nil && fault.ReasonOf(err) != "ledger_fork" {
+	if err := f.Book.Hear(ctx, origin, partner.BusinessKey, seen); err != nil && !ledger.IsFork(err) {
 		return err
 	}
 	return nil

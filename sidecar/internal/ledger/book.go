@@ -41,7 +41,16 @@ type Book struct {
 	opened        map[string]opened
 
 	// tick goes into every checkpoint.
-	tick atomic.Int64
+	tick  atomic.Int64
+	court Court
+}
+
+// Forget drops what is remembered of a partner that is no partner any more.
+func (b *Book) Forget(partner string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.countersigned, partner)
+	delete(b.opened, partner)
 }
 
 // wireEntry is the JSON object; field names are part of the protocol.

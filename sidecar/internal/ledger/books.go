@@ -27,11 +27,11 @@ type Books struct {
 	// Epoch grows with every question and answer about the state.
 	Epoch int64
 	Since time.Time
-	// Reason is the stable reason of the fault that led here; "" for Level.
+	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork; "" for Level.
 	Reason string
-	// Evidence are the bytes that prove it, as they travelled.
-	Evidence []byte
-	Version  int64
+	// Shown is, for ReasonOwnFork, the checkpoint of ours that this store does not have.
+	Shown   string
+	Version int64
 }
 
 // Evidence is what proves a fork: the bytes of both sides as they travelled.
@@ -51,6 +51,18 @@ type Evidence struct {
 type Signed struct {
 	Checkpoint string   `json:"checkpoint"`
 	Entries    []string `json:"entries,omitempty"`
+}
+
+// The reasons of a fork say who signed two logs: the partner or we.
+const (
+	ReasonFork    = "ledger_fork"
+	ReasonOwnFork = "own_ledger_fork"
+)
+
+// IsFork reports whether an error says that one of the two signed two logs, which is on record then.
+func IsFork(err error) bool {
+	reason := fault.ReasonOf(err)
+	return reason == ReasonFork || reason == ReasonOwnFork
 }
 
 // Fenced refuses new business with a partner whose books are forked; what winds down what there is goes on. It is nobody's fault

@@ -3,8 +3,10 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -55,15 +57,48 @@ func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoin
 	return c, nil
 }
 
-// OwnCheckpoint signs the end of our log towards a partner.
+// ReadVerified reads a checkpoint that was verified when it came. Before it proves anything it is verified again.
+func ReadVerified(jws string) (c Checkpoint, err error) {
+	_, rest, _ := strings.Cut(jws, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(body)
+	if err == nil {
+		err = signed.Decode(payload, &c)
+	}
+	return c, err
+}
+
+// LastWord is, once we signed two logs towards a partner, the checkpoint of ours that says all that we may sign still: the newest that
+// the partner showed us. Whatever we signed anew would be another second hash. bound says that it is so.
+func (b *Book) LastWord(tx Tx, partner string) (c Checkpoint, jws string, bound bool, err error) {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || books.State != Forked || books.Reason != ReasonOwnFork {
+		return c, "", false, err
+	}
+	jws = books.Shown
+	b.mu.Lock()
+	if last, known := b.opened[partner]; known {
+		jws = last.proof.JWS
+	}
+	b.mu.Unlock()
+	c, err = ReadVerified(jws)
+	return c, jws, true, err
+}
+
+// OwnCheckpoint signs the end of our log towards a partner, or repeats our last word.
 func (b *Book) OwnCheckpoint(ctx context.Context, partner string) (string, error) {
 	var head Head
+	var word string
+	var bound bool
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
+		if _, word, bound, err = b.LastWord(tx, partner); err != nil || bound {
+			return err
+		}
 		head, err = tx.Ledger().Head(partner, Own)
 		return err
 	})
-	if err != nil {
-		return "", err
+	if err != nil || bound {
+		return word, err
 	}
 	return b.Checkpoint(partner, head.Position(), head.Hash)
 }

@@ -139,6 +139,12 @@ type Store interface {
 	Standing(partner string) (BooksState, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
 	Books(partner string) (Books, error)
+	// Evidence is what proves that the books are forked, as JSON; nil where nothing is. PutEvidence keeps it.
+	Evidence(partner string) ([]byte, error)
+	PutEvidence(partner string, proof []byte) error
+	// HeldWithin calls fn with the checkpoints of its own log that the partner sent with its documents, each once, as they were verified, at
+	// the places behind after up to the other, of one life.
+	HeldWithin(partner string, after, upTo Position, fn func(at Position, jws string) error) error
 	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. What
 	// failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)

@@ -23,9 +23,24 @@ type Page struct {
 // maxPageBytes bounds the entries of one page.
 const maxPageBytes = 1 << 20
 
-// Tail reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
+// Tail is After for whoever does not know the books: where we signed two logs there are no entries, under our last word.
+func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (page Page, err error) {
+	bound := false
+	err = b.Work.View(ctx, func(tx Tx) error {
+		var word Checkpoint
+		word, page.Checkpoint, bound, err = b.LastWord(tx, partner)
+		page.Last = word.Position()
+		return err
+	})
+	if err != nil || bound {
+		return page, err
+	}
+	return b.After(ctx, partner, after, limit)
+}
+
+// After reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
 // one.
-func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (Page, error) {
+func (b *Book) After(ctx context.Context, partner string, after Position, limit int) (Page, error) {
 	var entries []Entry
 	var head Head
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
@@ -61,8 +76,9 @@ type Verify struct {
 	Head      [32]byte
 	// CheckpointSeq is what the partner countersigned last of ours, or the last checkpoint of theirs.
 	Checkpoint Position
-	// Books is what is known of both logs, in the report on Theirs.
-	Books Books
+	// Books is what is known of both logs, and Evidence what proves it, in the report on Theirs.
+	Books    Books
+	Evidence []byte
 	// Problems in words; none when all is well.
 	Problems []string
 }
@@ -115,6 +131,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 		}
 		if dir == Theirs {
 			if v.Books, err = tx.Ledger().Books(partner); err != nil {
+				return err
+			}
+			if v.Evidence, err = tx.Ledger().Evidence(partner); err != nil {
 				return err
 			}
 			parked, err = tx.Ledger().ParkedAll(partner)

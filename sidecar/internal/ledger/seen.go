@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -141,8 +142,8 @@ var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
 	"this sidecar's ledger is behind a checkpoint that it signed itself; it takes no new business until it has caught up")
 
 // Weigh holds a proof against our own log, and reports whether it goes beyond what the partner had proved before: only that is worth
-// a write, SetSeen; a later tick alone is not. ErrRecovering; fault.Conflict with reason ledger_fork where we signed another log than
-// we have, which is on record then.
+// a write, SetSeen; a later tick alone is not. ErrRecovering; fault.Conflict with reason own_ledger_fork where we signed another log
+// than we have, which is on record then.
 func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, err error) {
 	if p.Seq == 0 {
 		return false, nil
@@ -156,7 +157,10 @@ func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, e
 		}
 		e, err := tx.Ledger().Entry(partner, Own, p.Position())
 		if fault.Is(err, fault.NotFound) {
-			return ErrRecovering
+			if p.Position().Compare(head.Position()) > 0 {
+				return ErrRecovering
+			}
+			err = errors.New(err.Error()) // nobody asked for it: it is missing here
 		}
 		if err != nil {
 			return err

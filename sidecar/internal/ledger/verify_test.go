@@ -273,7 +273,7 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 		{"the end of our log", "", 3, 3},
 		{"a place before it", "", 2, 2},
 		{"a place beyond it", "ledger_recovering", 4, 3},
-		{"another hash", "ledger_fork", 3, 2},
+		{"another hash", "own_ledger_fork", 3, 2},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -303,6 +303,58 @@ func TestACountersignedCheckpointIsHeldAgainstOurLog(t *testing.T) {
 			}
 			if head.Seen != want.Seen || head.SeenCheckpoint != want.SeenCheckpoint {
 				t.Errorf("remembered %s %q", head.Seen, head.SeenCheckpoint)
+			}
+		})
+	}
+}
+
+// TestDamageOfOurOwnLogIsNoFork: a log of ours that does not chain proves nothing, and stops no business. Only another one that does is
+// a fork.
+func TestDamageOfOurOwnLogIsNoFork(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		damage func(h *hand)
+		fork   bool
+	}{
+		"another hash is stored beside an entry": {func(h *hand) {
+			h.edit(func(rec *storepb.LedgerEntry) { rec.Hash = flip(rec.GetHash()) })
+		}, false},
+		"an entry has other bytes and its stored hash": {func(h *hand) {
+			h.edit(func(rec *storepb.LedgerEntry) { rec.Exact, rec.Hash = flip(rec.GetExact()), flip(rec.GetHash()) })
+		}, false},
+		"an entry is gone": {func(h *hand) {
+			h.exec(`DELETE FROM ledger_entry WHERE partner = $1 AND direction = $2 AND seq = 2`)
+		}, false},
+		"an entry behind it is gone": {func(h *hand) {
+			h.edit(func(rec *storepb.LedgerEntry) { rec.Hash = flip(rec.GetHash()) })
+			h.exec(`DELETE FROM ledger_entry WHERE partner = $1 AND direction = $2 AND seq = 3`)
+		}, false},
+		"another log, every hash right": {func(h *hand) { h.forge("order-8", "order-9", "order-7") }, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, partner := newParty(t, us), newParty(t, them)
+			p.append(them, "order-1", "order-2")
+			seen := partner.read(t, p)
+			p.append(them, "order-3")
+			db, err := sql.Open("sqlite", p.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			c.damage(&hand{t, db, ledger.Own})
+			told := 0
+			p.Book.Forked = func(string, error) { told++ }
+			err = p.accept(t, partner, seen)
+			var state ledger.BooksState
+			p.View(func(tx *store.Tx) (err error) { state, err = tx.Ledger().Standing(them); return err })
+			if c.fork {
+				if fault.ReasonOf(err) != ledger.ReasonOwnFork || state != ledger.Forked || told != 1 {
+					t.Errorf("the books are %s, told %d times, %v", state, told, err)
+				}
+			} else if !fault.Is(err, fault.Internal) || state != ledger.Level || told != 0 {
+				t.Errorf("the books are %s, told %d times, %v", state, told, err)
 			}
 		})
 	}

@@ -37,6 +37,7 @@ func TestOffersEndWithTheRefusalOfAPartnership(t *testing.T) {
 			h := newHouse(t)
 			all := map[string]agreement.Agreement{
 				"theirs": {Supplier: them, Reseller: self, State: agreement.Offered},
+				"agreed": {Supplier: them, Reseller: self, State: agreement.Agreed}, // we signed, and have no answer yet
 				"ours":   {Supplier: self, Reseller: them, State: agreement.Offered},
 				"signed": {Supplier: self, Reseller: them, State: agreement.Active},
 				"third":  {Supplier: third, Reseller: self, State: agreement.Offered},

@@ -21,14 +21,14 @@ func (s books) Books(partner string) (ledger.Books, error) {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
-		Partner: partner, State: ledger.BooksState(cmp.Or(rec.State, string(ledger.Level))), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Evidence: rec.Evidence, Version: version,
+		Partner: partner, State: ledger.BooksState(cmp.Or(rec.State, string(ledger.Level))), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Version: version,
 	}, err
 }
 
 func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	var rec storepb.Books
 	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
-		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Evidence = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Evidence
+		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown
 	})
 	if err != nil {
 		return ledger.Books{}, err
@@ -36,6 +36,23 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	s.tx.wake(unit.Partners)
 	b.Version = version
 	return b, jobs(s).Expedite(b.Partner, s.tx.s.cfg.Now())
+}
+
+func (s books) Evidence(partner string) (proof []byte, err error) {
+	_, err = s.tx.row(`SELECT evidence FROM fork_evidence WHERE partner = $1`, []any{partner}, &proof)
+	return proof, err
+}
+
+func (s books) PutEvidence(partner string, proof []byte) error {
+	_, err := s.tx.exec(`INSERT INTO fork_evidence (partner, evidence) VALUES ($1, $2) ON CONFLICT (partner) DO UPDATE SET evidence = excluded.evidence`,
+		partner, proof)
+	return err
+}
+
+func (s books) HeldWithin(partner string, after, upTo ledger.Position, fn func(at ledger.Position, jws string) error) error {
+	at, jws := ledger.Position{Life: upTo.Life}, ""
+	return s.tx.rows(`SELECT DISTINCT held_seq, checkpoint FROM peer_decision WHERE partner = $1 AND held_life = $2 AND held_seq > $3 AND held_seq <= $4`,
+		[]any{partner, upTo.Life, after.Seq, upTo.Seq}, func() []any { return []any{&at.Seq, &jws} }, func() error { return fn(at, jws) })
 }
 
 // The tick is a fact about this store, in decimal digits.

@@ -53,6 +53,42 @@ func TestADecisionStandsForEver(t *testing.T) {
 	})
 }
 
+func TestCheckpointsThatCameWithDocumentsAreFoundByTheirPlace(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			var made []exchange.Decision
+			for n, at := range []ledger.Position{{Seq: 3}, {Seq: 4}, {Seq: 4}, {Seq: 6}, {Seq: 7}, {Life: 1, Seq: 5}} {
+				made = append(made, exchange.Decision{
+					Partner: them, Key: exchange.Key{Type: "t", ID: fmt.Sprint(n)}, Checkpoint: at.String(), Held: ledger.Checkpoint{Life: at.Life, Seq: at.Seq},
+				})
+			}
+			other := made[1]
+			other.Partner, other.Checkpoint = "https://another.example", "other"
+			return tx.Decisions().PutDecisions(append(made, other))
+		})
+		view(t, s, func(tx *store.Tx) error {
+			var found []string
+			err := tx.Ledger().HeldWithin(them, ledger.Position{Seq: 3}, ledger.Position{Seq: 6}, func(at ledger.Position, jws string) error {
+				if at.String() != jws {
+					t.Errorf("%s is at %s", jws, at)
+				}
+				found = append(found, jws)
+				return nil
+			})
+			slices.Sort(found)
+			if err != nil || !slices.Equal(found, []string{"4", "6"}) {
+				t.Errorf("found %v, %v", found, err)
+			}
+			stop := errors.New("stop")
+			if err := tx.Ledger().HeldWithin(them, ledger.Position{}, ledger.Position{Seq: 9}, func(ledger.Position, string) error { return stop }); !errors.Is(err, stop) {
+				t.Errorf("it ended with %v", err)
+			}
+			return nil
+		})
+	})
+}
+
 func TestDecisionsAreReadAndWrittenTogether(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {

@@ -50,13 +50,13 @@ func rewrittenRecords() map[string]rewritten {
 	u := fullSubscription()
 	l := listing.Override{ListingID: "lst-1", Partner: them, OfferingID: "vm"}
 	c := portal.Client{Name: "shop", KeyHash: []byte{1}}
-	b := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 1, Since: start, Reason: "ledger_fork", Evidence: []byte("proof")}
+	b := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 1, Since: start, Reason: "ledger_fork", Shown: "a.b.c"}
 	return map[string]rewritten{
 		"books": {
 			`books`, `partner = '` + them + `'`, &storepb.Books{},
 			func(tx *store.Tx) (err error) { b, err = tx.Ledger().PutBooks(b); return err },
 			func(tx *store.Tx) error {
-				b.State, b.Evidence = ledger.Level, nil
+				b.State, b.Shown = ledger.Level, ""
 				_, err := tx.Ledger().PutBooks(b)
 				return err
 			},

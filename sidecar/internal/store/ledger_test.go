@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -182,7 +183,7 @@ func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
 			}
 			return nil
 		})
-		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Evidence: []byte("proof")}
+		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Shown: "a.b.c"}
 		woken.take()
 		do(t, s, func(tx *store.Tx) (err error) { want, err = tx.Ledger().PutBooks(want); return err })
 		if diff := cmp.Diff([]string{"partner"}, woken.take()); diff != "" {
@@ -197,6 +198,23 @@ func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
 			}
 			return nil
 		})
+		// What proves it lies beside them: who only asks how they stand reads a small record, once in a transaction.
+		for _, proof := range [][]byte{[]byte("proof"), bytes.Repeat([]byte("proof"), 1<<19)} {
+			do(t, s, func(tx *store.Tx) error { return tx.Ledger().PutEvidence(them, proof) })
+			view(t, s, func(tx *store.Tx) error {
+				before := s.Stats().Statements
+				for range 3 {
+					_ = must(tx.Ledger().Standing(them))
+				}
+				if n := s.Stats().Statements - before; n != 1 {
+					t.Errorf("%d statements", n)
+				}
+				if kept := must(tx.Ledger().Evidence(them)); !bytes.Equal(kept, proof) || must(tx.Ledger().Evidence("https://another.example")) != nil {
+					t.Errorf("kept %d bytes", len(kept))
+				}
+				return nil
+			})
+		}
 		for _, version := range []int64{0, want.Version + 1} {
 			late := want
 			late.Version = version

@@ -141,7 +141,8 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 		out.Differences += int64(len(v.Problems))
 		out.Ledgers = append(out.Ledgers, &operatorv1.LedgerVerification{
 			Partner: v.Partner, Direction: string(v.Direction), Entries: v.Entries, Head: hex.EncodeToString(v.Head[:]),
-			CheckpointSeq: v.Checkpoint.Seq, Problems: v.Problems, Books: string(v.Books.State), BooksEvidence: v.Books.Evidence,
+			CheckpointSeq: v.Checkpoint.Seq, Problems: v.Problems, Books: string(v.Books.State), BooksEvidence: v.Evidence,
+			BooksReason: v.Books.Reason,
 		})
 	}
 	out.Verified = out.Differences == 0

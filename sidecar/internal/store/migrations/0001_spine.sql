@@ -235,6 +235,12 @@ CREATE TABLE books (
   record bytea NOT NULL
 );
 
+-- What proves that books are forked, up to a few megabytes; the books themselves are read with every call.
+CREATE TABLE fork_evidence (
+  partner text PRIMARY KEY,
+  evidence bytea NOT NULL
+);
+
 -- What became of the documents that partners submitted, for ever. held_* is the partner's own checkpoint that came with one; an
 -- empty digest is a cancel's that came before its order.
 CREATE TABLE peer_decision (

@@ -4252,6 +4252,8 @@ type LedgerVerification struct {
 	Books string `protobuf:"bytes,7,opt,name=books,proto3" json:"books,omitempty"`
 	// What proves it: the bytes of both sides as they travelled, one JSON object.
 	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
+	// Why, where they are not level: ledger_fork where the partner signed two ledgers, own_ledger_fork where we did.
+	BooksReason   string `protobuf:"bytes,9,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4340,6 +4342,13 @@ func (x *LedgerVerification) GetBooksEvidence() []byte {
 		return x.BooksEvidence
 	}
 	return nil
+}
+
+func (x *LedgerVerification) GetBooksReason() string {
+	if x != nil {
+		return x.BooksReason
+	}
+	return ""
 }
 
 type ListEntriesRequest struct {
@@ -5986,7 +5995,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
-	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xfa\x01\n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\x9d\x02\n" +
 	"\x12LedgerVerification\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
@@ -5995,7 +6004,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0echeckpoint_seq\x18\x05 \x01(\x03R\rcheckpointSeq\x12\x1a\n" +
 	"\bproblems\x18\x06 \x03(\tR\bproblems\x12\x14\n" +
 	"\x05books\x18\a \x01(\tR\x05books\x12%\n" +
-	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\"\xbb\x01\n" +
+	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\x12!\n" +
+	"\fbooks_reason\x18\t \x01(\tR\vbooksReason\"\xbb\x01\n" +
 	"\x12ListEntriesRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x120\n" +
