@@ -233,6 +233,38 @@ func TestAnEndGoesOnUnderAForkWhateverBecameOfWhatCameBefore(t *testing.T) {
 	}
 }
 
+// TestAfterAForkDocumentsGoInTheirOrder: however they took turns while it lasted, a cancel first.
+func TestAfterAForkDocumentsGoInTheirOrder(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		h := handsIn(o)
+		keys := []string{"one", "two", "!cancel"}
+		for _, key := range keys {
+			h.scopes[key] = scope.OrdersWrite
+		}
+		h.say = func(string) (exchange.Told, error) {
+			return exchange.Told{Undecided: &exchange.NotYet{Reason: "no", Final: true}}, nil
+		}
+		books(o.Member, firstOrigin, ledger.Forked)
+		for _, key := range keys {
+			h.send(key)
+			pass(7 * time.Minute)
+		}
+		books(o.Member, firstOrigin, ledger.Level)
+		pass(5 * time.Second)
+		var sent []string
+		for _, c := range o.calls {
+			var of []string
+			for _, d := range c.Documents {
+				of = append(of, d.JWS)
+			}
+			sent = append(sent, strings.Join(of, "+"))
+		}
+		if !slices.Equal(sent, []string{"!cancel", "one", "two"}) {
+			t.Errorf("sent %v", sent)
+		}
+	})
+}
+
 // TestAPartnerWhoseBooksAreForkedIsAskedSeldom: ours are level; it decides no new business, and its answers have no page.
 func TestAPartnerWhoseBooksAreForkedIsAskedSeldom(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
@@ -404,7 +436,14 @@ func TestAPauseThatThePartnerAsksForIsKept(t *testing.T) {
 				if n := o.told(waitsForLong); n != 1 {
 					t.Errorf("operators were told %v", o.errors)
 				}
-				pass(5 * time.Hour)
+				for i := range 5 { // others come, and wait in the store
+					if strings.HasPrefix(name, "the document") {
+						break
+					}
+					o.place("first/a", fmt.Sprintf("order-%04d", i))
+					pass(time.Hour - time.Minute)
+				}
+				pass(5*time.Hour - time.Since(o.calls[0].at))
 				var at []time.Duration
 				for _, c := range o.calls {
 					at = append(at, c.at.Sub(o.calls[0].at).Truncate(time.Minute))

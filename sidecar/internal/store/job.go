@@ -65,10 +65,11 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	return j, err
 }
 
-// turn is the condition that it is a document's turn: a cancel's always, another's when none about its subject is under way or waits
-// before it.
+// turn is the condition that it is a document's turn: a cancel's always, another's when none about its subject is under way, and, where it
+// is not itself, none waits before it.
 const turn = ` AND (job.place = 0 OR NOT EXISTS (SELECT 1 FROM job AS other WHERE other.subject <> '' AND other.partner = job.partner
-	AND other.subject = job.subject AND other.id <> job.id AND (other.state = 'running' OR other.state = 'waiting' AND other.aside = 0 AND other.place < job.place)))`
+	AND other.subject = job.subject AND other.id <> job.id AND (other.state = 'running'
+		OR job.state = 'waiting' AND other.state = 'waiting' AND other.aside = 0 AND other.place < job.place)))`
 
 // DueToSend asks partner by partner, like Due.
 func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job, error) {
@@ -396,10 +397,10 @@ func (s jobs) Park(j job.Job, lastError string) error {
 }
 
 // Retry gives a parked document the place after those about its subject: another's turn may have come, and it may be on its way. What
-// overtakes keeps its place, and what stands aside goes on doing so.
+// overtakes keeps its place.
 func (s jobs) Retry(id int64, now time.Time) error {
 	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0, nowhere = 0,
-		aside = CASE WHEN state = 'parked' THEN 0 ELSE aside END, place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
+		aside = 0, place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
 			WHERE other.subject <> '' AND other.partner = job.partner AND other.subject = job.subject) ELSE place END
 		WHERE id = $1 AND state IN ('waiting', 'parked')`, id, ns(now))
 	if err != nil {
@@ -418,7 +419,7 @@ func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
 		args = append(args, kind)
 		which += fmt.Sprintf(` OR kind = $%d`, len(args))
 	}
-	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0 AND (`+which+`)`,
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2, aside = 0 WHERE partner = $1 AND state = 'waiting' AND (due_at > $2 OR aside = 1) AND attempts > 0 AND (`+which+`)`,
 		args...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
