@@ -94,7 +94,7 @@ type Store interface {
 	// Reschedule makes it wait again with j's Crashes and Nowhere; resets attempts when progress was made. Of lastError, here and in Park, as
 	// much is kept as fits one line that operators read.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
-	// StandAside is Reschedule of a document that may wait for long: until it is put back otherwise, retried or expedited, the others
+	// StandAside is Reschedule of a document that may wait for long: until it is put back otherwise or retried, the others
 	// about its subject do not wait for it.
 	StandAside(j Job, due time.Time, lastError string) error
 	// GiveBack ends the lease of a job whose run did not begin: it waits as it did before, and the run does not count.

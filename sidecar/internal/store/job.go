@@ -419,7 +419,7 @@ func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
 		args = append(args, kind)
 		which += fmt.Sprintf(` OR kind = $%d`, len(args))
 	}
-	n, err := s.tx.exec(`UPDATE job SET due_at = $2, aside = 0 WHERE partner = $1 AND state = 'waiting' AND (due_at > $2 OR aside = 1) AND attempts > 0 AND (`+which+`)`,
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0 AND (`+which+`)`,
 		args...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
