@@ -87,13 +87,12 @@ func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch 
 	}
 	err := o.Work.View(ctx, func(tx federation.Tx) error {
 		for _, i := range earlier {
-			at := reply.Outcomes[i].At
-			e, left, err := o.kept(tx, at, batch[i])
+			out, err := o.kept(tx, reply.Outcomes[i].At, batch[i])
 			if again(err) {
 				return err
 			}
-			if over[i] = o.decided(batch[i], at, e, left); err != nil {
-				over[i] = o.ours(batch[i], fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err))
+			if over[i] = out; err != nil {
+				over[i] = o.ours(batch[i], err)
 			}
 		}
 		return nil
@@ -106,24 +105,24 @@ func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch 
 	return over
 }
 
-// kept reads an entry that our copy had before the answer, or the zero Entry, which decides nothing, and whether the job is left that its
-// decision takes along where it is applied. An entry that is damaged here is an error.
-func (o *Outbox) kept(tx federation.Tx, at ledger.Position, p *parcel) (e ledger.Entry, left bool, err error) {
-	e, err = tx.Ledger().Entry(p.job.Partner, ledger.Theirs, at)
+// kept is what becomes of a document that an entry is said to decide which our copy had before the answer. Where that was applied it took
+// the job along. An entry that is not there decides nothing; one that is damaged here is an error.
+func (o *Outbox) kept(tx federation.Tx, at ledger.Position, p *parcel) (outcome, error) {
+	e, err := tx.Ledger().Entry(p.job.Partner, ledger.Theirs, at)
 	if fault.Is(err, fault.NotFound) {
-		return ledger.Entry{}, true, nil
+		return o.decided(p, at, ledger.Entry{}, true), nil
 	}
 	if err == nil {
 		_, err = ledger.Decode(e.Bytes)
 	}
 	if err != nil {
-		return e, true, err
+		return outcome{}, fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err)
 	}
 	j, found, err := tx.Jobs().Find(p.job.Kind, p.job.Partner, p.job.Key)
-	return e, found && j.ID == p.job.ID, err
+	return o.decided(p, at, e, found && j.ID == p.job.ID), err
 }
 
-// decided is what becomes of a document that an entry is said to decide; left says that it is in our copy and did not take the job along.
+// decided is what becomes of a document that an entry is said to decide; left says that the entry did not take the job along.
 func (o *Outbox) decided(p *parcel, at ledger.Position, e ledger.Entry, left bool) outcome {
 	switch {
 	case !o.decides(e, p):
