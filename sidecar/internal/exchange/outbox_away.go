@@ -133,7 +133,7 @@ func (o *Outbox) renew(ctx context.Context) {
 	}
 	for i, p := range ending {
 		if renewed[i].ID == 0 {
-			o.drop(p)
+			o.release(p)
 			continue
 		}
 		o.mu.Lock()

@@ -134,7 +134,7 @@ func (l *lane) batch() []*parcel {
 	return taken
 }
 
-// release lets parcels go: their jobs are over, or another's.
+// release lets parcels go: their jobs are over, or another's. What waits in a lane and was let go is not sent; see mine.
 func (o *Outbox) release(parcels ...*parcel) {
 	o.mu.Lock()
 	look := false
@@ -154,20 +154,4 @@ func (o *Outbox) release(parcels ...*parcel) {
 	if look {
 		o.Look()
 	}
-}
-
-// drop takes a parcel out of its lane where it waits there, and lets it go: its lease was lost.
-func (o *Outbox) drop(p *parcel) {
-	o.mu.Lock()
-	if l := o.lanes[p.job.Partner]; l != nil && o.held[p.job.ID] == p {
-		for agreement, queue := range l.waiting {
-			queue = slices.DeleteFunc(queue, func(q *parcel) bool { return q == p })
-			if l.waiting[agreement] = queue; len(queue) == 0 {
-				delete(l.waiting, agreement)
-				l.turns = slices.DeleteFunc(l.turns, func(a string) bool { return a == agreement })
-			}
-		}
-	}
-	o.mu.Unlock()
-	o.release(p)
 }

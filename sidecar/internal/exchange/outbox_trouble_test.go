@@ -556,6 +556,32 @@ func TestAnEarlierLeaseDoesNotReplaceALaterOne(t *testing.T) {
 	})
 }
 
+// TestWhatIsAnothersNowIsNotSent: its lease was lost while it waited behind a call.
+func TestWhatIsAnothersNowIsNotSent(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		g := newGate()
+		defer g.open()
+		o.script(func(call) (*exchange.Answer, error) { g.await(); return nil, nil })
+		o.place("first/a", "order-first")
+		pass(0)
+		placed := o.place("first/a", ids("order", 3)...)
+		o.Do(func(tx *store.Tx) error {
+			return tx.Jobs().Drop(retail.JobSubmit, placed[1].Items[0].CorrelationID, firstOrigin)
+		})
+		pass(job.SendingLease)
+		g.open()
+		pass(0)
+		for _, c := range o.calls {
+			if c.about(placed[1]) {
+				t.Errorf("it was sent")
+			}
+		}
+		if got := o.states(); got[order.InProgress] != 3 || len(o.jobs()) != 0 || o.box.Lanes() != 0 {
+			t.Errorf("orders are %v, left %+v, %d lanes", got, o.jobs(), o.box.Lanes())
+		}
+	})
+}
+
 func TestAThousandPartnersThatCallAreForgotten(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		for _, origin := range ids("https://partner", 1000) {
