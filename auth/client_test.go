@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -409,5 +410,62 @@ func TestForeignRequestsAndRedirectsAreRefused(t *testing.T) {
 	})
 	if _, err := c.Post(b.origin+watch, "application/json", nil); refusal.Reason(err) != "redirect_refused" {
 		t.Errorf("%v", err)
+	}
+}
+
+// unsigned has no client key that signs.
+type unsigned struct{ client.Keys }
+
+func (unsigned) Sign(keys.Purpose, string, []byte) (string, error) {
+	return "", errors.New("the key cannot be read")
+}
+
+// unlucky has no random bytes after so many.
+type unlucky struct{ left int }
+
+func (u *unlucky) Read(b []byte) (int, error) {
+	if u.left -= len(b); u.left < 0 {
+		return 0, errors.New("no random bytes")
+	}
+	return rand.Read(b)
+}
+
+// TestWhatWeCannotProveIsNoWordOfThePartner: an assertion or a proof of ours that cannot be made.
+func TestWhatWeCannotProveIsNoWordOfThePartner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.member("a.localhost"), w.member("b.localhost")
+	for name, cfg := range map[string]client.Config{
+		"the assertion is not signed": {Keys: unsigned{a.keys}},
+		"there are no random bytes":   {Keys: a.keys, Rand: &unlucky{}},
+	} {
+		cfg.Origin, cfg.Guard, cfg.Now = a.origin, a.guard, a.now
+		c, err := client.New(cfg)
+		if err == nil {
+			_, err = (&http.Client{Transport: c.Transport(b.origin, []string{scope.OrdersRead}, agreementOfA)}).Post(b.origin+getAccess, "application/json", strings.NewReader("{}"))
+		}
+		if got := refusal.Of(err); got.Kind != refusal.Internal || got.Reason != client.ReasonOwn {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestATokenEndpointThatAsksForAPauseIsHeard: RFC 9110 section 10.2.3.
+func TestATokenEndpointThatAsksForAPauseIsHeard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.member("a.localhost"), w.member("b.localhost")
+	serve := b.host.handler
+	b.host.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/oauth2/token" {
+			serve.ServeHTTP(rw, r)
+			return
+		}
+		rw.Header().Set("Retry-After", "90")
+		http.Error(rw, `{"error":"temporarily_unavailable"}`, http.StatusTooManyRequests)
+	})
+	_, err := a.httpClient(b, agreementOfA, scope.OrdersRead).Post(b.origin+getAccess, "application/json", strings.NewReader("{}"))
+	if got := refusal.Of(err); got.Kind != refusal.Exhausted || got.RetryAfter != 90*time.Second {
+		t.Errorf("%v, after %v", err, got.RetryAfter)
 	}
 }

@@ -22,6 +22,8 @@ const (
 	ReasonTokenResponse = "token_response_malformed"
 	// ReasonTokenRefused: the token endpoint refused and gave no reason.
 	ReasonTokenRefused = "token_refused"
+	// ReasonOwn: we cannot make what a call has to prove: an assertion or a proof.
+	ReasonOwn = "own_credentials"
 	// ReasonOrigin: a request for another origin than the transport's.
 	ReasonOrigin = "url_origin"
 )
@@ -32,6 +34,11 @@ var ErrAnswered = errors.New("the partner's token endpoint answered")
 
 func refuse(reason, text string, args ...any) *refusal.Error {
 	return refusal.New(refusal.Invalid, reason, text, args...)
+}
+
+// own is a failure on our side that says nothing about the partner.
+func own(err error) error {
+	return refusal.New(refusal.Internal, ReasonOwn, "our own proof for the call cannot be made").Because(err)
 }
 
 // reasonAssertionExpired is package authserver's, whose server is not for clients to import: our assertion was too old for a

@@ -122,7 +122,7 @@ func (c *Client) request(ctx context.Context, id tokenID) (token, error) {
 	}
 	key, err := c.dpopKey()
 	if err != nil {
-		return token{}, err
+		return token{}, own(err)
 	}
 	got, err := c.exchange(ctx, metadata, id, key)
 	if err != nil && freshProofHelps(refusal.Reason(err)) {
@@ -160,7 +160,7 @@ func (c *Client) exchange(ctx context.Context, m Metadata, id tokenID, key *dpop
 func (c *Client) post(ctx context.Context, m Metadata, endpoint string, form url.Values, key *dpop.Key, at time.Time) (*http.Response, error) {
 	assertion, err := c.assertion(m.Origin, at)
 	if err != nil {
-		return nil, err
+		return nil, own(err)
 	}
 	form.Set("client_id", c.ID())
 	form.Set("client_assertion_type", bearerType)
@@ -174,7 +174,7 @@ func (c *Client) post(ctx context.Context, m Metadata, endpoint string, form url
 	if key != nil {
 		proof, err := key.Proof(http.MethodPost, endpoint, "", at)
 		if err != nil {
-			return nil, err
+			return nil, own(err)
 		}
 		r.Header.Set("DPoP", proof)
 	}
@@ -239,7 +239,9 @@ func refusedBy(response *http.Response, body []byte) error {
 		kind = refusal.Unauthenticated
 	}
 	reason := clean(answer.Reason)
-	return refusal.New(kind, reason, "the partner's token endpoint answered %d %s", response.StatusCode, reason).Because(ErrAnswered)
+	refused := refusal.New(kind, reason, "the partner's token endpoint answered %d %s", response.StatusCode, reason).Because(ErrAnswered)
+	refused.RetryAfter = refusal.RetryAfter(response.Header)
+	return refused
 }
 
 // clean keeps a partner's reason a word: it goes into logs and metrics.

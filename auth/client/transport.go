@@ -60,7 +60,7 @@ func (t *transport) send(r *http.Request) (*http.Response, string, error) {
 	proof, err := have.key.Proof(r.Method, t.id.origin+r.URL.EscapedPath(), have.value, t.c.timeAt(t.id.origin))
 	if err != nil {
 		closeBody(r)
-		return nil, "", err
+		return nil, "", own(err)
 	}
 	signed.Header.Set("Authorization", "DPoP "+have.value)
 	signed.Header.Set("DPoP", proof)

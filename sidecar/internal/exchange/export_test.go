@@ -6,3 +6,6 @@ func (o *Outbox) Lanes() int {
 	defer o.mu.Unlock()
 	return len(o.lanes)
 }
+
+// Away reports whether the partner gave no usable answer.
+func (o *Outbox) Away(partner string) bool { return o.isAway(partner) }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
@@ -26,12 +28,15 @@ const (
 	readMost  = 2 * batchMost
 	// renewEvery is how often leases are looked after; those are extended that end before the second look.
 	renewEvery = job.SendingLease / 3
+	// drain is how long calls under way may go on after the end was asked for.
+	drain = 10 * time.Second
 	// heardEvery is how often a partner that calls us, but cannot be called, makes us try.
 	heardEvery = 10 * time.Second
-	// laneKept is longer than any pause that is ours.
-	laneKept = 30 * time.Minute
-	// patience is how often something is tried, for some minutes, before an operator is told that it is of no use.
-	patience = 10
+	// missingMost is how many answers may name a decision that the partner's log does not have.
+	missingMost = 10
+	// long is how old a document gets before operators are told that it waits, and toldEvery how often they are told of one partner's.
+	long      = 10 * time.Minute
+	toldEvery = 6 * time.Hour
 	// poison is how many crashes in a row park a document.
 	poison = 3
 )
@@ -58,7 +63,7 @@ type Source struct {
 //	                          undecided, not heard: back into the store, for later or for ever ◄──┘
 //
 // What fails is the partner's where a callError says so, else ours. While the books are forked new business stays in the store, and
-// of what winds down what there is nothing that the partner says is applied; a change of the books makes both due.
+// of what winds down what there is nothing that the partner says is applied: none waits for another, and a change of the books makes all due.
 //
 // All that it holds is in the store as leased jobs; it extends the leases, and a process that dies leaves them to others within
 // seconds. A partner that gives no usable answer is away: one document is tried, after a back-off, and the others wait in the store.
@@ -81,11 +86,7 @@ type Outbox struct {
 	Waiting []string
 	// Most is how many documents are kept in memory towards one partner; the rest waits in the store. Default 1,024.
 	Most int
-	// Drain is how long calls under way may go on after the end was asked for; default 10 seconds.
-	Drain time.Duration
-	Now   func() time.Time
-	// After is a timer; default time.NewTimer.
-	After func(time.Duration) (fires <-chan time.Time, stop func() bool)
+	Now  func() time.Time
 	// Rand gives jitter in [0, 1).
 	Rand func() float64
 	// Observe is told what became of each job and how long it was here; result is finished, again or parked. nil is not told.
@@ -99,6 +100,9 @@ type Outbox struct {
 	closing bool
 	lanes   map[string]*lane
 	held    map[int64]*parcel
+	// told limits how often operators hear of what waits for long, by partner: as many as there were such partners, and no more than
+	// there are at all.
+	told    map[string]*rate.Limiter
 	running sync.WaitGroup
 	// leases keeps the extension of leases apart from the writing of outcomes, which name the lease that they end.
 	leases sync.RWMutex
@@ -112,28 +116,24 @@ func (o *Outbox) Run(ctx context.Context) error {
 	o.calls, o.closing = calls, false
 	o.mu.Unlock()
 	o.Look() // what waited in the store until now
+	every := time.NewTicker(renewEvery)
+	defer every.Stop()
 	for ctx.Err() == nil {
-		fires, stop := o.after(renewEvery)
 		select {
 		case <-ctx.Done():
-		case <-fires:
+		case <-every.C:
 			o.renew(ctx)
 			o.tidy()
 		}
-		stop()
 	}
 	o.giveBack(ctx, o.close())
 	ended := make(chan struct{})
 	go func() { o.running.Wait(); close(ended) }()
-	drain := o.Drain
-	if drain == 0 {
-		drain = 10 * time.Second
-	}
-	fires, stop := o.after(drain)
-	defer stop()
+	late := time.NewTimer(drain)
+	defer late.Stop()
 	select {
 	case <-ended:
-	case <-fires:
+	case <-late.C:
 		cancel()
 		<-ended
 	}
@@ -141,14 +141,6 @@ func (o *Outbox) Run(ctx context.Context) error {
 	o.calls = nil
 	o.mu.Unlock()
 	return nil
-}
-
-func (o *Outbox) after(d time.Duration) (<-chan time.Time, func() bool) {
-	if o.After != nil {
-		return o.After(d)
-	}
-	t := time.NewTimer(d)
-	return t.C, t.Stop
 }
 
 // close lets nothing in any more and returns what waits.
@@ -250,7 +242,7 @@ func (o *Outbox) load(ctx context.Context, jobs []job.Job) (parcels []dispatch.P
 		parcels, over = nil, nil
 		for _, j := range jobs {
 			var d dispatch.Document
-			err := guarded(func() (err error) { d, err = o.Sources[j.Kind].Document(tx, j); return err })
+			err := unit.Guarded(func() (err error) { d, err = o.Sources[j.Kind].Document(tx, j); return err })
 			if err == nil {
 				parcels = append(parcels, dispatch.Parcel{Job: j, Document: &d})
 				continue

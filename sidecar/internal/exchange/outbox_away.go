@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -16,42 +15,22 @@ func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, ca
 	o.mu.Lock()
 	l := o.lane(partner)
 	l.failures++
-	pause := job.BackOff(time.Second, l.failures, o.Rand())
-	if asked := retryAfter(cause); asked > pause {
-		pause = min(asked, maxPause)
-	}
-	l.probe = o.Now().Add(pause)
-	probe, behind, long := l.probe, l.empty(), l.failures == patience
+	l.probe = o.later(l.failures, fault.RetryAfter(cause))
+	probe, behind := l.probe, l.empty()
 	o.mu.Unlock()
-	if long {
-		o.Logger.Error("partner has given no usable answer for long", "partner", partner, "error", cause)
-	}
-	o.putBack(ctx, batch, probe, cause)
-	o.giveBack(ctx, behind)
-}
-
-func retryAfter(err error) time.Duration {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f.RetryAfter
-	}
-	return 0
-}
-
-// putBack lets documents that were tried wait until due.
-func (o *Outbox) putBack(ctx context.Context, batch []*parcel, due time.Time, cause error) {
 	over := make([]outcome, 0, len(batch))
 	for _, p := range batch {
-		over = append(over, outcome{parcel: p, due: due, cause: cause.Error(), waits: true})
+		over = append(over, outcome{parcel: p, due: probe, cause: cause.Error(), waits: true})
 	}
 	o.settle(ctx, over)
+	o.giveBack(ctx, behind)
 }
 
 // giveBack ends the leases of documents that were not tried.
 func (o *Outbox) giveBack(ctx context.Context, parcels []*parcel) {
 	over := make([]outcome, 0, len(parcels))
 	for _, p := range parcels {
-		over = append(over, outcome{parcel: p, untried: true})
+		over = append(over, outcome{parcel: p, fate: giveBack})
 	}
 	for len(over) > 0 {
 		n := min(len(over), batchMost)
@@ -74,6 +53,7 @@ func (o *Outbox) Back(partner string) {
 		l.failures, l.probe = 0, time.Time{}
 		o.forget(partner, l)
 	}
+	delete(o.told, partner)
 	o.mu.Unlock()
 	o.Behind(partner)
 	o.expedite(partner)
@@ -153,7 +133,7 @@ func (o *Outbox) renew(ctx context.Context) {
 	}
 	for i, p := range ending {
 		if renewed[i].ID == 0 {
-			o.drop(p)
+			o.release(p)
 			continue
 		}
 		o.mu.Lock()

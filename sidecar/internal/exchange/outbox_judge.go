@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -13,121 +14,154 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // outcome is what becomes of a parcel's job.
 type outcome struct {
 	*parcel
-	// over: the job is gone with what it was for, or is dropped when its decision is applied; nothing is written.
-	over bool
-	// finish deletes the job, park stops it until an operator retries it; else it waits until due.
-	finish, park bool
-	due          time.Time
-	cause        string
-	// untried: the run does not count.
-	untried bool
-	// crashes in a row, this one counted in.
-	crashes int
+	fate
+	// due is when a job that goes on waiting is tried again.
+	due   time.Time
+	cause string
+	// crashes in a row and answers of a decision that is nowhere, this one counted in.
+	crashes, nowhere int
 	// waits: the business is told that the document is not decided; check that waiting mends nothing, as where it is parked.
 	waits, check bool
 	// own: the cause is ours.
 	own bool
 }
 
+// fate is what is done with a job.
+type fate int
+
+const (
+	// putBack lets it wait until due.
+	putBack fate = iota
+	// giveBack lets it wait as before: the run does not count.
+	giveBack
+	// gone writes nothing: its decision was applied, and took it along.
+	gone
+	// finish deletes it, park stops it until an operator retries it.
+	finish
+	park
+)
+
+// results are how fates are counted.
+var results = [...]string{putBack: "again", giveBack: "again", gone: "finished", finish: "finished", park: "parked"}
+
 // reasonForked is our word, and a partner's, for what waits until people have ended a fork.
 const reasonForked = "books_forked"
 
-// copied is what of a partner's log an answer is judged by: our copy up to a place, without the entries that came with the answer and
-// were not applied; or nothing, because the books are forked.
+// copied is what of a partner's log an answer is judged by: our copy up to a place, and what of it came with the answer and was applied
+// now; or nothing, because the books are forked.
 type copied struct {
-	upTo   ledger.Position
-	parked map[ledger.Position]bool
-	forked bool
+	upTo    ledger.Position
+	applied map[ledger.Position]ledger.Entry
+	forked  bool
 }
 
 // judge says what becomes of each document, from what the partner said of it and from its log.
-func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch []*parcel, have copied) (over []outcome) {
-	page := make(map[ledger.Position]ledger.Entry, len(reply.Page.Entries))
-	for _, raw := range reply.Page.Entries {
-		if e, err := ledger.Decode(raw); err == nil {
-			page[e.Position()] = e
-		}
-	}
+func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch []*parcel, have copied) []outcome {
+	over := make([]outcome, len(batch))
+	var earlier []int
 	for i, p := range batch {
 		said := reply.Outcomes[i]
+		e, applied := have.applied[said.At]
 		switch {
 		case said.Undecided != nil:
-			over = append(over, o.undecided(p, *said.Undecided))
+			over[i] = o.undecided(p, *said.Undecided)
 		case have.forked:
-			over = append(over, o.fenced(p, "the partner says that "+said.At.String()+" of its ledger decides the document"))
+			over[i] = o.fenced(p, "the partner says that "+said.At.String()+" of its ledger decides the document")
 		case said.At.Compare(have.upTo) > 0:
 			o.Behind(partner)
-			over = append(over, o.beyond(p, said.At, reply.More))
+			over[i] = o.beyond(p, said.At, reply.More)
+		case applied:
+			over[i] = o.decided(p, said.At, e, false)
 		default:
-			e, here := page[said.At]
-			if !here {
-				var err error
-				if e, err = o.entry(ctx, partner, said.At); err != nil {
-					over = append(over, o.ours(p, err))
-					continue
-				}
+			earlier = append(earlier, i)
+		}
+	}
+	if len(earlier) == 0 {
+		return over
+	}
+	err := o.Work.View(ctx, func(tx federation.Tx) error {
+		for _, i := range earlier {
+			out, err := o.kept(tx, reply.Outcomes[i].At, batch[i])
+			if again(err) {
+				return err
 			}
-			decided := outcome{parcel: p, over: true}
-			if !here || have.parked[said.At] {
-				// Where it was applied, now or long ago, it took the job along.
-				decided = outcome{parcel: p, park: true, cause: fmt.Sprintf("decision_parked: entry %s of the partner's ledger decides the document and waits for an operator", said.At)}
+			if over[i] = out; err != nil {
+				over[i] = o.ours(batch[i], err)
 			}
-			if !o.decides(e, p) {
-				decided = outcome{parcel: p, park: true, waits: true, cause: fmt.Sprintf("decision_mismatch: the partner names entry %s of its ledger, which decides another document", said.At)}
-			}
-			over = append(over, decided)
+		}
+		return nil
+	})
+	if err != nil {
+		for _, i := range earlier {
+			over[i] = o.ours(batch[i], err)
 		}
 	}
 	return over
 }
 
-// beyond is what becomes of a document that is said to be decided beyond our copy: the feed, or the answer to the same document in a
-// moment, brings the decision. A partner that goes on saying so while it says that its log ends before is not believed.
-func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
-	if !more && p.job.Attempts >= patience && strings.HasPrefix(p.job.LastError, causeBeyond) {
-		return outcome{parcel: p, park: true, waits: true, cause: fmt.Sprintf("decision_missing: the partner names entry %s, which its ledger does not have", at)}
-	}
-	return outcome{parcel: p, due: o.later(p.job), cause: fmt.Sprintf(causeBeyond+"entry %s of the partner's ledger, which is not read that far", at)}
-}
-
-const causeBeyond = "decided beyond our copy: "
-
-// fenced is what becomes of a document while the books are forked.
-func (o *Outbox) fenced(p *parcel, why string) outcome {
-	return outcome{parcel: p, due: o.later(p.job), cause: reasonForked + ": " + why, waits: true, check: true}
-}
-
-// ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.
-func (o *Outbox) ours(p *parcel, err error) outcome {
-	out := outcome{parcel: p, due: o.later(p.job), cause: err.Error(), own: true}
-	if errors.As(err, new(*panicError)) {
-		out.crashes = p.job.Crashes + 1
-		out.park = out.crashes >= poison
-	}
-	return out
-}
-
-// entry reads one of the partner's; the zero Entry, which decides nothing, where there is none. One that is damaged here is an error.
-func (o *Outbox) entry(ctx context.Context, partner string, at ledger.Position) (e ledger.Entry, err error) {
-	err = o.Work.View(ctx, func(tx federation.Tx) error {
-		e, err = tx.Ledger().Entry(partner, ledger.Theirs, at)
-		return err
-	})
+// kept is what becomes of a document that an entry is said to decide which our copy had before the answer. Where that was applied it took
+// the job along. An entry that is not there decides nothing; one that is damaged here is an error.
+func (o *Outbox) kept(tx federation.Tx, at ledger.Position, p *parcel) (outcome, error) {
+	e, err := tx.Ledger().Entry(p.job.Partner, ledger.Theirs, at)
 	if fault.Is(err, fault.NotFound) {
-		return ledger.Entry{}, nil
+		return o.decided(p, at, ledger.Entry{}, true), nil
 	}
 	if err == nil {
 		_, err = ledger.Decode(e.Bytes)
 	}
 	if err != nil {
-		return e, fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err)
+		return outcome{}, fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err)
 	}
-	return e, nil
+	j, found, err := tx.Jobs().Find(p.job.Kind, p.job.Partner, p.job.Key)
+	return o.decided(p, at, e, found && j.ID == p.job.ID), err
+}
+
+// decided is what becomes of a document that an entry is said to decide; left says that the entry did not take the job along.
+func (o *Outbox) decided(p *parcel, at ledger.Position, e ledger.Entry, left bool) outcome {
+	switch {
+	case !o.decides(e, p):
+		return outcome{parcel: p, fate: park, waits: true, cause: fmt.Sprintf("decision_mismatch: the partner names entry %s of its ledger, which decides another document", at)}
+	case left:
+		return outcome{parcel: p, fate: park, cause: fmt.Sprintf("decision_parked: entry %s of the partner's ledger decides the document and waits for an operator", at)}
+	}
+	return outcome{parcel: p, fate: gone}
+}
+
+// beyond is what becomes of a document that is said to be decided beyond our copy: the feed, or the answer to the same document in a
+// moment, brings the decision. A partner that goes on saying so while it says that its log ends before is not believed.
+func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
+	n := p.job.Nowhere
+	if !more {
+		n++
+	}
+	if n >= missingMost {
+		return outcome{parcel: p, fate: park, waits: true, cause: fmt.Sprintf("decision_missing: the partner names entry %s, which its ledger does not have", at)}
+	}
+	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), nowhere: n, cause: fmt.Sprintf("decided beyond our copy: entry %s of the partner's ledger, which is not read that far", at)}
+}
+
+// fenced is what becomes of a document while the books are forked.
+func (o *Outbox) fenced(p *parcel, why string) outcome {
+	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true}
+}
+
+// ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.
+func (o *Outbox) ours(p *parcel, err error) outcome {
+	out := outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: err.Error(), own: true}
+	var crash *unit.PanicError
+	if errors.As(err, &crash) {
+		out.cause, out.crashes = crash.Error(), p.job.Crashes+1
+		if out.crashes >= poison {
+			out.fate = park
+		}
+	}
+	return out
 }
 
 // decides reports whether an entry is the decision on the parcel's document: of a kind that decides such documents, and about this
@@ -150,35 +184,40 @@ const reasonSubjectWaits = "subject_waits"
 // undecided is what becomes of a document that the partner did not decide.
 func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	reason := text.Reason(n.Reason, "unknown_reason")
-	out := outcome{parcel: p, cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, park: n.Final, check: reason == reasonForked}
-	out.due = o.later(p.job)
-	if after := o.Now().Add(min(n.RetryAfter, maxPause)); after.After(out.due) {
-		out.due = after
+	out := outcome{
+		parcel: p, due: o.later(p.job.Attempts, n.RetryAfter),
+		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked,
+	}
+	if n.Final {
+		out.fate = park
 	}
 	return out
 }
 
 // refused is what becomes of a document that went alone in a call that was refused for what is in it.
 func (o *Outbox) refused(p *parcel, err error) outcome {
-	var parked *job.ParkError
-	return outcome{parcel: p, cause: err.Error(), waits: true, park: errors.As(job.Decided(err), &parked), due: o.later(p.job)}
+	out := outcome{parcel: p, cause: err.Error(), waits: true, due: o.later(p.job.Attempts, fault.RetryAfter(err))}
+	if errors.As(job.Decided(err), new(*job.ParkError)) {
+		out.fate = park
+	}
+	return out
 }
 
 // withoutDocument is what becomes of a job whose document cannot be read.
 func (o *Outbox) withoutDocument(j job.Job, err error) outcome {
 	p := o.parcel(j, nil)
-	if o.panicked(j.Partner, nil, err) {
+	switch {
+	case o.panicked(j.Partner, 1, err):
 		return o.ours(p, err)
+	case errors.Is(err, dispatch.ErrSettled):
+		return outcome{parcel: p, fate: finish}
 	}
-	settled := errors.Is(err, dispatch.ErrSettled)
-	return outcome{parcel: p, cause: err.Error(), finish: settled, park: !settled}
+	return outcome{parcel: p, fate: park, cause: err.Error()}
 }
 
-// maxPause caps every pause that a partner asks for.
-const maxPause = 24 * time.Hour
-
-func (o *Outbox) later(j job.Job) time.Time {
-	return o.Now().Add(job.BackOff(time.Second, j.Attempts, o.Rand()))
+// later is when something is tried again after so many attempts, and not before the partner asked.
+func (o *Outbox) later(attempts int, asked time.Duration) time.Time {
+	return o.Now().Add(max(job.BackOff(time.Second, attempts, o.Rand()), min(asked, job.MaxPause)))
 }
 
 // settle writes what becomes of jobs, and lets their parcels go. Where it cannot be written the leases end, and the jobs come back.
@@ -189,12 +228,12 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 	o.leases.RLock()
 	defer o.leases.RUnlock()
 	var write []int
-	leased, gone := make([]job.Job, len(over)), make([]bool, len(over))
+	leased, lost := make([]job.Job, len(over)), make([]bool, len(over))
 	parcels := make([]*parcel, 0, len(over))
 	o.mu.Lock()
 	for i, out := range over {
 		parcels, leased[i] = append(parcels, out.parcel), out.leased
-		if !out.over {
+		if out.fate != gone {
 			write = append(write, i)
 		}
 	}
@@ -204,7 +243,7 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 		o.Fail.Hit("outbox.settle.before_commit")
 		err = o.Work.Do(context.WithoutCancel(ctx), func(tx federation.Tx) (err error) {
 			for _, i := range write {
-				if gone[i], err = o.write(tx, over[i], leased[i]); err != nil {
+				if lost[i], err = o.write(tx, over[i], leased[i]); err != nil {
 					return err
 				}
 			}
@@ -217,24 +256,24 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 		return
 	}
 	for i, out := range over {
-		if !gone[i] {
+		if !lost[i] {
 			o.tell(out)
 		}
 	}
 }
 
-// write writes one outcome. A job that is gone was finished by what the partner said, or is another's now.
-func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (gone bool, err error) {
-	j.Crashes = out.crashes
-	switch {
-	case out.finish:
+// write writes one outcome. A job that is lost was finished by what the partner said, or is another's now.
+func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (lost bool, err error) {
+	j.Crashes, j.Nowhere = out.crashes, max(out.nowhere, j.Nowhere)
+	switch out.fate {
+	case finish:
 		err = tx.Jobs().Finish(j)
-	case out.untried:
+	case giveBack:
 		err = tx.Jobs().GiveBack(j)
-	case out.park:
+	case park:
 		err = tx.Jobs().Park(j, out.cause)
 	default:
-		err = tx.Jobs().Reschedule(j, out.due, out.cause, false)
+		err = o.putBackIn(tx, out, j)
 	}
 	if fault.Is(err, fault.Conflict) {
 		return true, nil
@@ -244,60 +283,67 @@ func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (gone bool, err
 		return false, err
 	}
 	// What cannot be noted keeps no job from being put back.
-	err = tx.Savepoint(func() error { return guarded(func() error { return source.Waits(tx, j, out.check || out.park) }) })
-	if err != nil && !again(err) {
+	err = tx.Savepoint(func() error {
+		return unit.Guarded(func() error { return source.Waits(tx, j, out.check || out.fate == park) })
+	})
+	if err == nil || again(err) {
+		return false, err
+	}
+	if !o.panicked(j.Partner, 1, err) {
 		o.Logger.Warn("an order cannot say that it waits", "kind", j.Kind, "key", j.Key, "error", err)
-		return false, nil
 	}
-	return false, err
+	return false, nil
 }
 
-func (out outcome) result() string {
-	switch {
-	case out.over, out.finish:
-		return "finished"
-	case out.park:
-		return "parked"
+// putBackIn lets a job wait. While the books are forked, here or there, it may be for long, and nothing else waits for it: an end of what
+// runs goes on whatever became of the documents before it.
+func (o *Outbox) putBackIn(tx federation.Tx, out outcome, j job.Job) error {
+	forked := out.check
+	if !forked {
+		books, err := tx.Ledger().Standing(j.Partner)
+		if err != nil {
+			return err
+		}
+		forked = books == ledger.Forked
 	}
-	return "again"
+	if forked {
+		return tx.Jobs().StandAside(j, out.due, out.cause)
+	}
+	return tx.Jobs().Reschedule(j, out.due, out.cause, false)
 }
 
-// tell logs what an operator should know: of what is parked each; of what waits each cause towards a partner, first and when it has
-// lasted, and no more until something is decided there.
+// tell logs what an operator should know: what is parked; what is not decided at once, of which the log counts repetitions; and what
+// will have waited for long before it is tried again.
 func (o *Outbox) tell(out outcome) {
-	if out.untried {
+	if out.fate == giveBack {
 		return
 	}
 	if o.Observe != nil {
-		o.Observe(out.job.Kind, out.result(), o.Now().Sub(out.since))
-	}
-	if out.over || out.finish {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if l := o.lanes[out.job.Partner]; l != nil {
-			l.warned, l.raised = "", ""
-			o.forget(out.job.Partner, l)
-		}
-		return
+		o.Observe(out.job.Kind, results[out.fate], o.Now().Sub(out.since))
 	}
 	log := o.Logger.With("kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts, "error", out.cause)
 	switch {
-	case out.park:
+	case out.fate == park:
 		log.Error("document parked, an operator must look at it")
-	case out.job.Attempts == 1 && (out.waits || out.own) && o.news(out, func(l *lane) *string { return &l.warned }):
-		log.Warn("document is not decided yet, others may wait for the same", "due", out.due)
-	case out.job.Attempts%patience == 0 && o.news(out, func(l *lane) *string { return &l.raised }):
+	case out.fate != putBack:
+	case out.due.Sub(out.job.CreatedAt) >= long && o.mayTell(out.job.Partner):
 		log.Error("document waits for long, an operator must look: hanse job list shows it, and what else waits", "due", out.due)
+	case out.job.Attempts == 1 && (out.waits || out.own):
+		log.Warn("document is not decided yet", "due", out.due)
 	}
 }
 
-// news notes the cause of a wait as told, and reports whether it was not.
-func (o *Outbox) news(out outcome, told func(*lane) *string) bool {
-	reason, _, _ := strings.Cut(out.cause, ":")
+// mayTell reports whether operators are told of what waits for the partner, and were not lately.
+func (o *Outbox) mayTell(partner string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	have := told(o.lane(out.job.Partner))
-	isNews := *have != reason
-	*have = reason
-	return isNews
+	if o.told == nil {
+		o.told = make(map[string]*rate.Limiter)
+	}
+	l := o.told[partner]
+	if l == nil {
+		l = rate.NewLimiter(rate.Every(toldEvery), 1)
+		o.told[partner] = l
+	}
+	return l.AllowN(o.Now(), 1)
 }

@@ -45,18 +45,13 @@ type lane struct {
 	// failures in a row make the partner away; probe is when it is tried again, heard when its call made us try last.
 	failures     int
 	probe, heard time.Time
-	// warned and raised are what operators were told last of documents that wait for it; see tell.
-	warned, raised string
-	// used is when something came here or was learned.
-	used time.Time
 }
 
 func (l *lane) away() bool { return l.failures > 0 }
 
-// idle reports whether there is nothing to know about the partner: after laneKept nothing waits here that would be tried again.
+// idle reports whether there is nothing to know about the partner. For one that is away and was not tried when that was due nothing waits.
 func (l *lane) idle(now time.Time) bool {
-	known := l.away() || l.warned != "" || l.raised != "" || now.Sub(l.heard) < heardEvery
-	return l.count == 0 && !l.sending && (!known || now.Sub(l.used) > laneKept)
+	return l.count == 0 && !l.sending && now.Sub(l.heard) >= heardEvery && (!l.away() || now.Sub(l.probe) > time.Minute)
 }
 
 // closed reports whether nothing more is tried now: the partner is away, and its next try is not due or under way.
@@ -95,7 +90,6 @@ func (o *Outbox) lane(partner string) *lane {
 		l = &lane{waiting: make(map[string][]*parcel)}
 		o.lanes[partner] = l
 	}
-	l.used = o.Now()
 	return l
 }
 
@@ -140,7 +134,7 @@ func (l *lane) batch() []*parcel {
 	return taken
 }
 
-// release lets parcels go: their jobs are over, or another's.
+// release lets parcels go: their jobs are over, or another's. What waits in a lane and was let go is not sent; see mine.
 func (o *Outbox) release(parcels ...*parcel) {
 	o.mu.Lock()
 	look := false
@@ -160,20 +154,4 @@ func (o *Outbox) release(parcels ...*parcel) {
 	if look {
 		o.Look()
 	}
-}
-
-// drop takes a parcel out of its lane where it waits there, and lets it go: its lease was lost.
-func (o *Outbox) drop(p *parcel) {
-	o.mu.Lock()
-	if l := o.lanes[p.job.Partner]; l != nil && o.held[p.job.ID] == p {
-		for agreement, queue := range l.waiting {
-			queue = slices.DeleteFunc(queue, func(q *parcel) bool { return q == p })
-			if l.waiting[agreement] = queue; len(queue) == 0 {
-				delete(l.waiting, agreement)
-				l.turns = slices.DeleteFunc(l.turns, func(a string) bool { return a == agreement })
-			}
-		}
-	}
-	o.mu.Unlock()
-	o.release(p)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -14,9 +13,10 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Link submits documents to partners. An error of it is about the call, and decides no document.
+// Link submits documents to partners. An error of it is about the call, and decides no document; one of kind Internal is our own.
 type Link interface {
 	Submit(ctx context.Context, partner string, s Submission) (Answer, error)
 }
@@ -67,6 +67,8 @@ func (e callError) Unwrap() error { return e.error }
 
 func failedCall(err error) error {
 	switch fault.KindOf(err) {
+	case fault.Internal:
+		return err
 	case fault.Invalid, fault.NotFound, fault.Conflict, fault.Precondition, fault.Denied:
 		return callError{err, false}
 	}
@@ -75,24 +77,6 @@ func failedCall(err error) error {
 
 func unusable(err error) error {
 	return callError{fmt.Errorf("the answer cannot be used: %w", err), true}
-}
-
-// panicError is ours.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// guarded has a panic end fn alone.
-func guarded(fn func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{v, debug.Stack()}
-		}
-	}()
-	return fn()
 }
 
 // move sends batch after batch until nothing waits in the lane.
@@ -108,8 +92,8 @@ func (o *Outbox) move(partner string, l *lane) {
 		if batch == nil {
 			return
 		}
-		if err := guarded(func() error { o.send(ctx, partner, batch); return nil }); err != nil {
-			o.panicked(partner, batch, err)
+		if err := unit.Guarded(func() error { o.send(ctx, partner, batch); return nil }); err != nil {
+			o.panicked(partner, len(batch), err)
 			o.release(batch...) // what is left of it comes back when its leases end
 		}
 	}
@@ -140,9 +124,9 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 	if batch = o.mine(ctx, batch); len(batch) == 0 {
 		return
 	}
-	err := guarded(func() error { return o.submit(ctx, partner, batch) })
+	err := unit.Guarded(func() error { return o.submit(ctx, partner, batch) })
 	var theirs callError
-	refused, panicked := errors.As(err, &theirs) && !theirs.away, o.panicked(partner, batch, err)
+	refused, panicked := errors.As(err, &theirs) && !theirs.away, o.panicked(partner, len(batch), err)
 	switch {
 	case err == nil:
 	case theirs.away:
@@ -171,12 +155,12 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 }
 
 // panicked reports whether an error is a panic, and logs it.
-func (o *Outbox) panicked(partner string, batch []*parcel, err error) bool {
-	var crash *panicError
+func (o *Outbox) panicked(partner string, documents int, err error) bool {
+	var crash *unit.PanicError
 	if !errors.As(err, &crash) {
 		return false
 	}
-	o.Logger.Error("sending documents panicked", "partner", partner, "documents", len(batch), "panic", crash.value, "stack", string(crash.stack))
+	o.Logger.Error("sending documents panicked", "partner", partner, "documents", documents, "panic", crash.Value, "stack", string(crash.Stack))
 	return true
 }
 
@@ -234,8 +218,8 @@ func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*pa
 		return o.judge(ctx, v.from.Origin, reply, batch, copied{forked: true}), nil
 	}
 	o.Fail.Hit("outbox.batch.before_apply")
-	have := copied{parked: make(map[ledger.Position]bool)}
-	reply.Page.Parked = func(p ledger.Parked) { have.parked[p.Position()] = true }
+	have := copied{applied: make(map[ledger.Position]ledger.Entry)}
+	reply.Page.Applied = func(e ledger.Entry) { have.applied[e.Position()] = e }
 	have.upTo, err = o.Reader.Read(ctx, v.from, v.theirs.Position(), reply.Page)
 	switch reason := fault.ReasonOf(err); {
 	case reason == reasonForked || reason == "ledger_fork":

@@ -1,7 +1,9 @@
 package exchange_test
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -26,6 +29,7 @@ import (
 const anHour = 20
 
 const (
+	long         = 10 * time.Minute
 	waitsForLong = "waits for long"
 	parked       = "parked"
 )
@@ -86,7 +90,7 @@ func TestWhatWindsDownGoesOnUnderAFork(t *testing.T) {
 		if j := o.only(); j.State != job.Waiting || !strings.Contains(j.LastError, "decides the document") {
 			t.Errorf("left: %+v", j)
 		}
-		if o.told(waitsForLong) != 1 || o.told("no usable answer") != 0 {
+		if o.told(waitsForLong) != 1 || o.box.Away(firstOrigin) {
 			t.Errorf("operators were told %v", o.errors)
 		}
 		books(o.Member, firstOrigin, ledger.Level)
@@ -125,6 +129,170 @@ func TestAfterAForkOfOurOwnLogWhatWindsDownIsSentUnderOurLastWord(t *testing.T) 
 			if c.Checkpoint != word {
 				t.Error("it was sent under what was signed anew")
 			}
+		}
+	})
+}
+
+// hands are documents about one subject, beside those of orders, whose decisions are scripted.
+type hands struct {
+	o *office
+	// scopes are by key, say what the partner says of a document by its key; waits counts what the business was told.
+	scopes map[string]string
+	say    func(key string) (exchange.Told, error)
+	waits  map[string]int
+}
+
+// handsIn has the outbox know two kinds more, the second of which overtakes.
+func handsIn(o *office) *hands {
+	h := &hands{o: o, scopes: make(map[string]string), waits: make(map[string]int)}
+	for _, kind := range []string{"hand", "cancel by hand"} {
+		o.box.Sources[kind] = exchange.Source{
+			Command: ledger.Receipt,
+			Document: func(_ federation.Tx, j job.Job) (dispatch.Document, error) {
+				return dispatch.Document{Agreement: "agr-a", Scope: cmp.Or(h.scopes[j.Key], scope.OrdersCancel), JWS: j.Key, Digest: j.Key}, nil
+			},
+			Waits: func(_ federation.Tx, j job.Job, _ bool) error { h.waits[j.Key]++; return nil },
+		}
+	}
+	o.script(func(c call) (*exchange.Answer, error) {
+		var told []exchange.Told
+		for _, d := range c.Documents {
+			said, err := h.say(d.JWS)
+			if err != nil {
+				return nil, err
+			}
+			told = append(told, said)
+		}
+		page, err := o.suppliers[firstOrigin].Book.Tail(o.t.Context(), o.Origin, ledger.Position{}, 500)
+		return answer(page, told...), err
+	})
+	return h
+}
+
+// send adds documents in one transaction; "!" before the key overtakes.
+func (h *hands) send(keys ...string) {
+	h.o.t.Helper()
+	h.o.Do(func(tx *store.Tx) error {
+		for _, key := range keys {
+			d := job.Sending{Kind: "hand", Key: key, Partner: firstOrigin, Subject: "sub"}
+			if key[0] == '!' {
+				d.Kind, d.Overtakes = "cancel by hand", true
+			}
+			if _, err := tx.Jobs().Send(d, time.Now(), "", time.Time{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	h.o.runner.Look()
+	pass(0)
+}
+
+// calls are how often a document was sent.
+func (h *hands) calls(key string) (n int) {
+	h.o.mu.Lock()
+	defer h.o.mu.Unlock()
+	for _, c := range h.o.calls {
+		for _, d := range c.Documents {
+			if d.JWS == key {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestAnEndGoesOnUnderAForkWhateverBecameOfWhatCameBefore: of the same subject, and whether it was there already or comes later.
+func TestAnEndGoesOnUnderAForkWhateverBecameOfWhatCameBefore(t *testing.T) {
+	decided := func() (exchange.Told, error) { return exchange.Told{At: ledger.Position{Seq: 7}}, nil }
+	undecided := func(n exchange.NotYet) func() (exchange.Told, error) {
+		return func() (exchange.Told, error) { return exchange.Told{Undecided: &n}, nil }
+	}
+	for name, c := range map[string]struct {
+		key, scope string
+		say        func() (exchange.Told, error)
+		// theirs has the partner's books forked, and ours level.
+		theirs bool
+	}{
+		"a receipt is decided, which is not read": {key: "before", say: decided},
+		"a cancel is decided, which is not read":  {key: "!before", say: decided},
+		"a receipt is not decided yet":            {key: "before", say: undecided(exchange.NotYet{Reason: "busy"})},
+		"a receipt is not decided for a day":      {key: "before", say: undecided(exchange.NotYet{Reason: "busy", RetryAfter: 24 * time.Hour})},
+		"a call is denied": {key: "before", say: func() (exchange.Told, error) {
+			return exchange.Told{}, fault.New(fault.Denied, "scope_not_granted", "no")
+		}},
+		"a change is not sent":                               {key: "before", scope: scope.OrdersWrite},
+		"a change is undecided because of the partner's own": {key: "before", scope: scope.OrdersWrite, theirs: true, say: undecided(exchange.NotYet{Reason: "books_forked", RetryAfter: 24 * time.Hour})},
+	} {
+		for _, later := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, later %t", name, later), func(t *testing.T) {
+				inOffice(t, func(t *testing.T, o *office) {
+					h := handsIn(o)
+					h.scopes[c.key] = c.scope
+					h.say = func(key string) (exchange.Told, error) {
+						switch {
+						case key == c.key:
+							return c.say()
+						case c.theirs:
+							return exchange.Told{Undecided: &exchange.NotYet{Reason: "busy"}}, nil
+						}
+						return decided()
+					}
+					if !c.theirs {
+						books(o.Member, firstOrigin, ledger.Forked)
+					}
+					if later {
+						h.send(c.key)
+						pass(20 * time.Minute)
+						h.send("end")
+					} else {
+						h.send(c.key, "end")
+					}
+					pass(time.Second)
+					if h.calls("end") == 0 || h.waits["end"] == 0 || h.waits[c.key] == 0 {
+						t.Fatalf("the end was sent %d times, the business was told %v", h.calls("end"), h.waits)
+					}
+					pass(time.Hour)
+					if n := h.calls("end"); n < 3 || n > anHour {
+						t.Errorf("the end was sent %d times", n)
+					}
+					if c.scope == "" && !strings.Contains(name, "a day") && h.calls(c.key) < 3 {
+						t.Errorf("what came before was sent %d times", h.calls(c.key))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestAfterAForkDocumentsGoInTheirOrder: however they took turns while it lasted, a cancel first.
+func TestAfterAForkDocumentsGoInTheirOrder(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		h := handsIn(o)
+		keys := []string{"one", "two", "!cancel"}
+		for _, key := range keys {
+			h.scopes[key] = scope.OrdersWrite
+		}
+		h.say = func(string) (exchange.Told, error) {
+			return exchange.Told{Undecided: &exchange.NotYet{Reason: "no", Final: true}}, nil
+		}
+		books(o.Member, firstOrigin, ledger.Forked)
+		for _, key := range keys {
+			h.send(key)
+			pass(7 * time.Minute)
+		}
+		books(o.Member, firstOrigin, ledger.Level)
+		pass(5 * time.Second)
+		var sent []string
+		for _, c := range o.calls {
+			var of []string
+			for _, d := range c.Documents {
+				of = append(of, d.JWS)
+			}
+			sent = append(sent, strings.Join(of, "+"))
+		}
+		if !slices.Equal(sent, []string{"!cancel", "one", "two"}) {
+			t.Errorf("sent %v", sent)
 		}
 	})
 }
@@ -186,11 +354,38 @@ func TestADecisionThatIsNowhereIsParked(t *testing.T) {
 		if j := o.only(); j.State != job.Parked || !strings.HasPrefix(j.LastError, "decision_missing: ") {
 			t.Errorf("left: %+v", j)
 		}
-		if n := len(o.sent()); n > anHour || n < 3 || !slices.Contains(o.behind, firstOrigin) {
+		if n := len(o.sent()); n != 10 || !slices.Contains(o.behind, firstOrigin) {
 			t.Errorf("it was sent %d times, feeds of %v were woken", n, o.behind)
 		}
 		if o.told(parked) != 1 || o.public("order-0001") != "order_check" {
 			t.Errorf("operators were told %v, the customer reads %q", o.errors, o.public("order-0001"))
+		}
+	})
+}
+
+// TestTenAnswersOfADecisionThatIsNowhereAreCountedAlone: whatever came before and between.
+func TestTenAnswersOfADecisionThatIsNowhereAreCountedAlone(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		h := handsIn(o)
+		asked, nowhere := 0, 0
+		h.say = func(string) (exchange.Told, error) {
+			if asked++; asked < 12 || asked%2 == 0 {
+				return exchange.Told{}, fault.New(fault.Denied, "scope_not_granted", "not now")
+			}
+			nowhere++
+			return exchange.Told{At: ledger.Position{Seq: 99}}, nil
+		}
+		h.send("receipt")
+		pass(24 * time.Hour)
+		if j := o.only(); j.State != job.Parked || !strings.HasPrefix(j.LastError, "decision_missing: ") || nowhere != 10 {
+			t.Fatalf("after %d such answers of %d: %+v", nowhere, asked, j)
+		}
+		// The operator's retry begins anew.
+		o.Do(func(tx *store.Tx) error { return tx.Jobs().Retry(o.only().ID, time.Now()) })
+		o.runner.Look()
+		pass(24 * time.Hour)
+		if j := o.only(); j.State != job.Parked || nowhere != 20 {
+			t.Errorf("after %d such answers: %+v", nowhere, j)
 		}
 	})
 }
@@ -222,11 +417,75 @@ func TestAPartnerThatIsAwayForLongIsTold(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
 		o.place("first/a", ids("order", 30)...)
+		pass(long / 2)
+		if len(o.errors) != 0 {
+			t.Errorf("before it is long operators were told %v", o.errors)
+		}
 		pass(3 * time.Hour)
-		if n := o.told("no usable answer"); n != 1 {
+		if n := o.told(waitsForLong); n != 1 || len(o.errors) != 1 {
 			t.Errorf("operators were told %v", o.errors)
 		}
 	})
+}
+
+// TestAPartnerThatComesBackAndLeavesIsToldAgain: what is known of it is forgotten when it is back.
+func TestAPartnerThatComesBackAndLeavesIsToldAgain(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		for i := range 3 {
+			o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+			o.place("first/a", fmt.Sprintf("order-%04d", i))
+			pass(time.Hour)
+			o.Clock.Pass(time.Hour)
+			if n := o.told(waitsForLong); n != i+1 {
+				t.Errorf("the %d. time operators were told %v", i+1, o.errors)
+			}
+			o.script(nil)
+			pass(16 * time.Minute)
+			o.Clock.Pass(16 * time.Minute)
+		}
+		o.decided(3)
+	})
+}
+
+// TestAPauseThatThePartnerAsksForIsKept: of a call as of a document, however long; and operators hear of it at once.
+func TestAPauseThatThePartnerAsksForIsKept(t *testing.T) {
+	busy := fault.New(fault.Exhausted, "rate_limited", "not now")
+	busy.RetryAfter = 2 * time.Hour
+	away := fault.New(fault.Unavailable, "ledger_recovering", "not now")
+	away.RetryAfter = 2 * time.Hour
+	for name, say := range map[string]func(string) (exchange.Told, error){
+		"the call is over a limit": func(string) (exchange.Told, error) { return exchange.Told{}, busy },
+		"the partner is not there": func(string) (exchange.Told, error) { return exchange.Told{}, away },
+		"the document is not decided": func(string) (exchange.Told, error) {
+			return exchange.Told{Undecided: &exchange.NotYet{Reason: "cancels_limit", RetryAfter: 2 * time.Hour}}, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				h := handsIn(o)
+				h.say = say
+				h.send("!cancel")
+				if n := o.told(waitsForLong); n != 1 {
+					t.Errorf("operators were told %v", o.errors)
+				}
+				for i := range 5 { // others come, and wait in the store
+					if strings.HasPrefix(name, "the document") {
+						break
+					}
+					o.place("first/a", fmt.Sprintf("order-%04d", i))
+					pass(time.Hour - time.Minute)
+				}
+				pass(5*time.Hour - time.Since(o.calls[0].at))
+				var at []time.Duration
+				for _, c := range o.calls {
+					at = append(at, c.at.Sub(o.calls[0].at).Truncate(time.Minute))
+				}
+				if !slices.Equal(at, []time.Duration{0, 2 * time.Hour, 4 * time.Hour}) {
+					t.Errorf("it was sent after %v", at)
+				}
+			})
+		})
+	}
 }
 
 // failing signs nothing until it is mended.
@@ -252,6 +511,14 @@ func TestOurOwnTroubleIsNotThePartners(t *testing.T) {
 			func(o *office) { o.box.Book = &ledger.Book{Self: o.Origin, Signer: &failing{Signer: o.Keys}} },
 			func(o *office) { o.box.Book.Signer.(*failing).mended.Store(true) },
 		},
+		"we cannot make the call": {
+			func(o *office) {
+				o.script(func(call) (*exchange.Answer, error) {
+					return nil, fault.New(fault.Internal, "own_credentials", "the proof cannot be made")
+				})
+			},
+			func(o *office) { o.script(nil) },
+		},
 		"our copy of its ledger is damaged": {
 			func(o *office) {
 				o.place("first/a", "order-before")
@@ -269,7 +536,7 @@ func TestOurOwnTroubleIsNotThePartners(t *testing.T) {
 				if j.State != job.Waiting || j.Attempts < 10 || j.Attempts > anHour {
 					t.Errorf("left: %+v", j)
 				}
-				if o.told(waitsForLong) != 1 || o.told("no usable answer") != 0 || o.states()[order.Acknowledged] != 1 {
+				if o.told(waitsForLong) != 1 || o.box.Away(firstOrigin) || o.states()[order.Acknowledged] != 1 {
 					t.Errorf("operators were told %v, the orders are %v", o.errors, o.states())
 				}
 				o.View(func(tx *store.Tx) error {
@@ -321,6 +588,32 @@ func TestAnEarlierLeaseDoesNotReplaceALaterOne(t *testing.T) {
 	})
 }
 
+// TestWhatIsAnothersNowIsNotSent: its lease was lost while it waited behind a call.
+func TestWhatIsAnothersNowIsNotSent(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		g := newGate()
+		defer g.open()
+		o.script(func(call) (*exchange.Answer, error) { g.await(); return nil, nil })
+		o.place("first/a", "order-first")
+		pass(0)
+		placed := o.place("first/a", ids("order", 3)...)
+		o.Do(func(tx *store.Tx) error {
+			return tx.Jobs().Drop(retail.JobSubmit, placed[1].Items[0].CorrelationID, firstOrigin)
+		})
+		pass(job.SendingLease)
+		g.open()
+		pass(0)
+		for _, c := range o.calls {
+			if c.about(placed[1]) {
+				t.Errorf("it was sent")
+			}
+		}
+		if got := o.states(); got[order.InProgress] != 3 || len(o.jobs()) != 0 || o.box.Lanes() != 0 {
+			t.Errorf("orders are %v, left %+v, %d lanes", got, o.jobs(), o.box.Lanes())
+		}
+	})
+}
+
 func TestAThousandPartnersThatCallAreForgotten(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		for _, origin := range ids("https://partner", 1000) {
@@ -360,6 +653,16 @@ func TestAPanicIsOneDocuments(t *testing.T) {
 				for _, d := range c.Documents {
 					if strings.Contains(o.keyOf(d.JWS), bad) {
 						panic("in the call")
+					}
+				}
+				return nil, nil
+			})
+		},
+		"in a transaction of the call": func(o *office, bad string) {
+			o.script(func(c call) (*exchange.Answer, error) {
+				for _, d := range c.Documents {
+					if strings.Contains(o.keyOf(d.JWS), bad) {
+						return nil, o.Store.View(o.t.Context(), func(*store.Tx) error { panic("in a transaction") })
 					}
 				}
 				return nil, nil
@@ -412,6 +715,9 @@ func TestABusinessThatPanicsKeepsNothingFromBeingPutBack(t *testing.T) {
 		pass(0)
 		if j := o.only(); j.State != job.Waiting {
 			t.Errorf("left: %+v", j)
+		}
+		if o.told("panicked") != 1 {
+			t.Errorf("operators were told %v", o.errors)
 		}
 	})
 }
@@ -476,7 +782,7 @@ func TestAForkThatAnAnswerShowsMakesNoPartnerAway(t *testing.T) {
 		if j := o.only(); j.State != job.Waiting || !strings.HasPrefix(j.LastError, "books_forked") || len(o.sent()) != 2 {
 			t.Errorf("sent %v, left: %+v", o.sent(), j)
 		}
-		if o.told("no usable answer") != 0 || o.told(waitsForLong) != 1 {
+		if o.box.Away(firstOrigin) || o.told(waitsForLong) != 1 {
 			t.Errorf("operators were told %v", o.errors)
 		}
 	})
@@ -501,20 +807,37 @@ func TestAPanicOutsideTheCallStopsNoLane(t *testing.T) {
 	})
 }
 
-// TestADecisionThatTheFeedBroughtFirstIsNotTold: the answer names it, and has nothing new.
-func TestADecisionThatTheFeedBroughtFirstIsNotTold(t *testing.T) {
-	inOffice(t, func(t *testing.T, o *office) {
-		o.after = func(_ call, a *exchange.Answer) {
-			o.reads(a.Page, ledger.Position{})
-			a.Page = federation.LedgerPage{Checkpoint: a.Page.Checkpoint}
+// TestADecisionThatTheFeedBroughtFirst: the answer names it, with the same page or with nothing new. Nothing waits for a lease to end.
+func TestADecisionThatTheFeedBroughtFirst(t *testing.T) {
+	for name, empty := range map[string]bool{"the page repeats it": false, "the page is empty": true} {
+		for _, fails := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, it is parked %t", name, fails), func(t *testing.T) {
+				inOffice(t, func(t *testing.T, o *office) {
+					if fails {
+						o.box.Reader.Handlers[ledger.OrderAccepted] = func(federation.Tx, ledger.Entry) error { return errors.New("it does not fit") }
+					}
+					o.after = func(_ call, a *exchange.Answer) {
+						o.reads(a.Page, ledger.Position{})
+						if empty {
+							a.Page = federation.LedgerPage{Checkpoint: a.Page.Checkpoint}
+						}
+					}
+					o.place("first/a", "order-0001")
+					pass(0)
+					if !fails {
+						o.decided(1)
+						if len(o.errors) != 0 {
+							t.Errorf("operators were told %v", o.errors)
+						}
+						return
+					}
+					if j := o.only(); j.State != job.Parked || !strings.HasPrefix(j.LastError, "decision_parked") || j.Crashes != 0 {
+						t.Errorf("left: %+v", j)
+					}
+				})
+			})
 		}
-		o.place("first/a", "order-0001")
-		pass(time.Minute)
-		o.decided(1)
-		if len(o.errors) != 0 {
-			t.Errorf("operators were told %v", o.errors)
-		}
-	})
+	}
 }
 
 // TestAnHonestDecisionBeyondOurCopyIsWaitedFor: however often the document was tried before for other reasons.

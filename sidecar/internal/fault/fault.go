@@ -102,6 +102,15 @@ func Under(prefix string, err error) error {
 	return e.At(prefix + "." + e.Field)
 }
 
+// RetryAfter is when the first *Error in err's chain says to come back, 0 where none says it.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // KindOf is the kind of the first *Error in err's chain, Internal where there is none.
 func KindOf(err error) Kind {
 	var e *Error

@@ -23,8 +23,8 @@ type LedgerPage struct {
 	News func()
 	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
 	Seen string
-	// Parked is told, after the commit, of each entry of the page that could not be applied now; nil is nobody.
-	Parked func(ledger.Parked)
+	// Applied is told, after the commit, of each entry of the page that was applied now; nil is nobody.
+	Applied func(ledger.Entry)
 }
 
 // LedgerLink tails partners' ledgers: see Feed.Once.
@@ -171,8 +171,12 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 		if r.Parked != nil && !p.Behind {
 			r.Parked(p)
 		}
-		if c.page.Parked != nil {
-			c.page.Parked(p)
+	}
+	for _, e := range entries {
+		if len(parked) > 0 && parked[0].Position() == e.Position() {
+			parked = parked[1:]
+		} else if c.page.Applied != nil {
+			c.page.Applied(e)
 		}
 	}
 	return nil

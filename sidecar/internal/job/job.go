@@ -31,6 +31,8 @@ type Job struct {
 	LeaseUntil time.Time
 	// Crashes counts the runs in a row that panicked or never reported: a poisonous job takes its process along.
 	Crashes int
+	// Nowhere counts the answers that named a decision on the document where the partner's log has none.
+	Nowhere int
 	// Begun says that a handler has run, or may have: it never becomes false again. It says nothing of jobs that send documents.
 	Begun     bool
 	LastError string
@@ -41,7 +43,7 @@ type Job struct {
 
 // Sending names a job that sends a signed document to a partner. Of all documents to one partner about one subject one is on its
 // way at a time, over all replicas, in the order in which they were added: a later one waits until the job of the one before is
-// gone, or parked.
+// gone, parked, or stands aside.
 type Sending struct {
 	Kind, Key, Partner string
 	// Subject is required.
@@ -81,16 +83,20 @@ type Store interface {
 	// Due lists jobs that send no documents and may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time. Of the partners in full there may be more.
 	Due(now time.Time, perPartner, limit int) (due []Job, full []string, err error)
-	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster. Attempts and, for a job
+	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster, or it is no more a
+	// document's turn. Attempts and, for a job
 	// whose last run began and never reported, crashes are counted here, before the work. The job has begun, unless it sends a document.
 	Lease(j Job, owner string, until time.Time) (Job, error)
 	// Hold is Lease of a job that will not run: it does not begin.
 	Hold(j Job, owner string, until time.Time) (Job, error)
 	// Finish deletes a job that the owner holds; fault.Conflict when it does not hold it any more.
 	Finish(j Job) error
-	// Reschedule makes it wait again with j's Crashes; resets attempts when progress was made. Of lastError, here and in Park, as
+	// Reschedule makes it wait again with j's Crashes and Nowhere; resets attempts when progress was made. Of lastError, here and in Park, as
 	// much is kept as fits one line that operators read.
 	Reschedule(j Job, due time.Time, lastError string, progress bool) error
+	// StandAside is Reschedule of a document that may wait for long: until it is put back otherwise or retried, the others
+	// about its subject do not wait for it.
+	StandAside(j Job, due time.Time, lastError string) error
 	// GiveBack ends the lease of a job whose run did not begin: it waits as it did before, and the run does not count.
 	GiveBack(j Job) error
 	// Park stops it until Retry.

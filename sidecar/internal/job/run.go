@@ -4,25 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // unknownWait is when a job of a kind that this version does not know is looked at again: a newer replica may take it.
 const unknownWait = time.Minute
 
+// MaxPause caps every pause that a partner asks for.
+const MaxPause = 24 * time.Hour
+
 // settleWait is the pause before an outcome that could not be written is written again.
 const settleWait = time.Second
-
-// panicError is a run that panicked.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // outcome is what becomes of a job after a run.
 type outcome struct {
@@ -42,7 +37,7 @@ func (r *Runner) run(ctx context.Context, j Job) {
 	if !unfit {
 		// The lease began before it was written, which may have taken long.
 		bounded, cancel := context.WithTimeout(ctx, j.LeaseUntil.Sub(begun)-r.cfg.Lease/4)
-		err := call(bounded, handler, j)
+		err := unit.Guarded(func() error { return handler(bounded, j) })
 		cancel()
 		out = r.judge(ctx, j, err)
 	}
@@ -70,19 +65,10 @@ func (r *Runner) observe(j Job, out outcome, begun time.Time) {
 	}
 }
 
-func call(ctx context.Context, handler Handler, j Job) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &panicError{p, debug.Stack()}
-		}
-	}()
-	return handler(ctx, j)
-}
-
 // judge turns what a handler answered into an outcome.
 func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 	var parked *ParkError
-	var panicked *panicError
+	var panicked *unit.PanicError
 	var again *againError
 	switch {
 	case err == nil:
@@ -90,12 +76,12 @@ func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 	case errors.Is(err, ErrFinished):
 		return outcome{result: "finished"}
 	case errors.As(err, &panicked):
-		r.cfg.Logger.Error("job panicked", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "panic", panicked.value,
-			"stack", string(panicked.stack))
+		r.cfg.Logger.Error("job panicked", "kind", j.Kind, "key", j.Key, "partner", j.Partner, "panic", panicked.Value,
+			"stack", string(panicked.Stack))
 		if j.Crashes++; j.Crashes >= r.cfg.Poison {
-			return r.park(j, err)
+			return r.park(j, panicked)
 		}
-		out := r.again(j, err, r.later(j), false)
+		out := r.again(j, panicked, r.later(j, nil), false)
 		out.result = "panicked"
 		return out
 	case errors.As(err, &parked):
@@ -112,11 +98,13 @@ func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 			return out
 		}
 	}
-	return r.again(j, err, r.later(j), false)
+	return r.again(j, err, r.later(j, err), false)
 }
 
-func (r *Runner) later(j Job) time.Time {
-	return r.cfg.Now().Add(BackOff(r.cfg.BackOff, j.Attempts, r.cfg.Rand()))
+// later is after the back-off, and not before the partner said.
+func (r *Runner) later(j Job, err error) time.Time {
+	pause := BackOff(r.cfg.BackOff, j.Attempts, r.cfg.Rand())
+	return r.cfg.Now().Add(max(pause, min(fault.RetryAfter(err), MaxPause)))
 }
 
 // BackOff is the pause after so many attempts: doubled with each from the first one, up to 15 minutes, half of it random, so that those

@@ -337,6 +337,44 @@ func TestAJobThatPanicsThreeTimesInARowIsParked(t *testing.T) {
 	})
 }
 
+func TestAPanicInATransactionCountsAsOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.run(func(ctx context.Context, _ job.Job) error {
+			return b.store.Do(ctx, func(*store.Tx) error { panic("boom") })
+		})
+		b.enqueue("poison", "")
+		after(5 * time.Minute)
+		if j := b.jobs()[0]; j.State != job.Parked || j.Attempts != 3 || j.LastError != "panic: boom" {
+			t.Errorf("left %+v", j)
+		}
+	})
+}
+
+// TestAPauseThatWasAskedForIsKept: no try before it is over, and none later than a day.
+func TestAPauseThatWasAskedForIsKept(t *testing.T) {
+	t.Parallel()
+	for asked, kept := range map[time.Duration]time.Duration{
+		0: 750 * time.Millisecond, time.Millisecond: 750 * time.Millisecond, 2 * time.Hour: 2 * time.Hour, 1000 * time.Hour: 24 * time.Hour,
+	} {
+		t.Run(asked.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				begun := time.Now()
+				b.run(func(context.Context, job.Job) error {
+					busy := fault.New(fault.Exhausted, "rate_limited", "not now")
+					busy.RetryAfter = asked
+					return fmt.Errorf("call: %w", busy)
+				})
+				b.enqueue("1", "")
+				after(0)
+				if due := b.jobs()[0].DueAt.Sub(begun); due != kept {
+					t.Errorf("due after %v", due)
+				}
+			})
+		})
+	}
+}
+
 // A process that died holds its leases. What it held runs again: at once when no other replica can be meant, else when the
 // lease ends. A job that was lost three times in a row is what kills the process.
 func TestJobsOfADeadProcess(t *testing.T) {

@@ -34,10 +34,14 @@ const reasonUnknown = "unknown_reason"
 
 // uncalled is a refusal that ended a call before it began: the guard's, the token client's, or the word of the partner's token
 // endpoint. That one is there if it denies. None is a decision about what we wanted to send: what the guard and we ourselves
-// find invalid in a partner's answers is as good as none.
+// find invalid in a partner's answers is as good as none. Where our own part fails it is a defect here, and no word about the partner.
 func uncalled(partner string, refused *refusal.Error) *fault.Error {
-	kind := fault.Unavailable
+	kind, answered := fault.Unavailable, errors.Is(refused, client.ErrAnswered)
 	switch refused.Kind {
+	case refusal.Internal:
+		if !answered {
+			kind = fault.Internal
+		}
 	case refusal.Denied:
 		kind = fault.Denied
 	case refusal.Unauthenticated:
@@ -47,7 +51,7 @@ func uncalled(partner string, refused *refusal.Error) *fault.Error {
 	}
 	f := fault.New(kind, text.Reason(refused.Reason, reasonUnknown), "%s cannot be called: %s", partner, text.Foreign(refused.Text))
 	f.RetryAfter = refused.RetryAfter
-	if !errors.Is(refused, client.ErrAnswered) {
+	if !answered {
 		return f.Do(cure(partner, refused.Reason))
 	}
 	// The partner's word: what its guard met, it met on the way to us.
@@ -105,7 +109,9 @@ func translate(partner string, err error) error {
 		if !known {
 			kind = fault.Unavailable
 		}
-		return fault.New(kind, text.Reason(info.GetReason(), reasonUnknown), "%s refused the call: %s", partner, text.Foreign(info.GetCause())).Because(text.ForeignError(err))
+		f := fault.New(kind, text.Reason(info.GetReason(), reasonUnknown), "%s refused the call: %s", partner, text.Foreign(info.GetCause()))
+		f.RetryAfter = refusal.RetryAfter(c.Meta())
+		return f.Because(text.ForeignError(err))
 	}
 	// Without a reason of the protocol it is the word of something on the way, a proxy for instance, and decides nothing.
 	return fault.New(fault.Unavailable, "partner_unreachable", "%s cannot be reached: %s", partner, c.Code()).Because(text.ForeignError(err))

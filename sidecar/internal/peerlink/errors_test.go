@@ -77,6 +77,44 @@ func TestOnlyAReasonOfTheProtocolIsAPartnersWord(t *testing.T) {
 	}
 }
 
+// TestAPauseThatThePartnerAsksForIsRead: in a call, and at its token endpoint.
+func TestAPauseThatThePartnerAsksForIsRead(t *testing.T) {
+	t.Parallel()
+	busy := withReason(connect.CodeResourceExhausted, "rate_limited").(*connect.Error)
+	busy.Meta().Set("Retry-After", "90")
+	_, partner := peerv1connect.NewExchangeServiceHandler(answering{err: busy})
+	server := httptest.NewServer(partner)
+	defer server.Close()
+	_, err := peerv1connect.NewExchangeServiceClient(server.Client(), server.URL).Submit(context.Background(), connect.NewRequest(&peerv1.SubmitRequest{}))
+	if after := fault.RetryAfter(translate("https://partner.example", err)); after != 90*time.Second {
+		t.Errorf("the call: %v", after)
+	}
+	limited := refusal.New(refusal.Exhausted, "rate_limited", "text").Because(client.ErrAnswered)
+	limited.RetryAfter = 90 * time.Second
+	if after := fault.RetryAfter(translate("https://partner.example", fmt.Errorf("call: %w", limited))); after != 90*time.Second {
+		t.Errorf("the token endpoint: %v", after)
+	}
+}
+
+// TestWhatFailsHereSaysNothingOfThePartner: it is shown, and the partner is as there or away as it was.
+func TestWhatFailsHereSaysNothingOfThePartner(t *testing.T) {
+	t.Parallel()
+	const partner = "https://b.example"
+	ours := translate(partner, refusal.New(refusal.Internal, client.ReasonOwn, "text"))
+	var s Status
+	told := 0
+	s.Changed = func(string, bool) { told++ }
+	s.record(partner, ours, time.Now())
+	if r := s.Of(partner); r.Known || r.Up || !strings.HasPrefix(r.LastError, client.ReasonOwn) {
+		t.Errorf("before the first call: %+v", r)
+	}
+	s.record(partner, nil, time.Now())
+	s.record(partner, ours, time.Now())
+	if r := s.Of(partner); !r.Up || !strings.HasPrefix(r.LastError, client.ReasonOwn) || told != 1 {
+		t.Errorf("told %d times, %+v", told, r)
+	}
+}
+
 func status(code int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "proxy", code) })
 }
@@ -103,7 +141,8 @@ func TestWhatEndsACallBeforeItBeginsKeepsItsKind(t *testing.T) {
 		"the partner cannot reach us":      {"https://b.example", said(refusal.Unavailable, "fetch_unreachable"), fault.Unavailable, false, "our origin"},
 		"the partner distrusts our TLS":    {"https://b.example", said(refusal.Unavailable, "tls_name_mismatch"), fault.Unavailable, false, "our origin"},
 		"the partner's metadata is broken": {"https://b.example", met(refusal.Invalid, "metadata_refused"), fault.Unavailable, false, ""},
-		"a defect of ours":                 {"https://b.example", met(refusal.Internal, "internal"), fault.Unavailable, false, ""},
+		"a defect of ours":                 {"https://b.example", met(refusal.Internal, "internal"), fault.Internal, false, ""},
+		"the partner has a defect":         {"https://b.example", said(refusal.Internal, "internal"), fault.Unavailable, false, ""},
 		"an unknown authority":             {"https://b.example", met(refusal.Unavailable, "tls_unknown_authority"), fault.Unavailable, false, "certificate chain"},
 		"an unknown authority in dev mode": {"https://b.localhost:7443", met(refusal.Unavailable, "tls_unknown_authority"), fault.Unavailable, false, "dev_ca_dir"},
 		"a name that does not match":       {"https://b.example", met(refusal.Unavailable, "tls_name_mismatch"), fault.Unavailable, false, "host of its origin"},

@@ -37,21 +37,25 @@ func (s *Status) Of(partner string) Reach {
 	return s.reach[partner]
 }
 
-// record notes a call's outcome. A partner that answers with a refusal is there.
+// record notes a call's outcome. A partner that answers with a refusal is there; what failed on our side says nothing of it, and is shown.
 func (s *Status) record(partner string, err error, now time.Time) {
 	s.mu.Lock()
 	if s.reach == nil {
 		s.reach = make(map[string]Reach)
 	}
 	r := s.reach[partner]
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		r.LastError = told(err)
+		s.reach[partner] = r
+		s.mu.Unlock()
+		return
+	}
 	away := r.Known && !r.Up
 	r.Known = true
 	if err == nil {
 		r.Up, r.LastSuccess, r.LastError = true, now, ""
 	} else {
-		kind := fault.KindOf(err)
-		r.Up = kind != fault.Unavailable && kind != fault.Internal
-		r.LastError = told(err)
+		r.Up, r.LastError = !fault.Is(err, fault.Unavailable), told(err)
 	}
 	s.reach[partner] = r
 	s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-const jobColumns = `id, kind, key, partner, subject, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at`
+const jobColumns = `id, kind, key, partner, subject, state, attempts, due_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at`
 
 type jobs struct{ tx *Tx }
 
@@ -42,7 +42,7 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	case d.First:
 		last = 1
 	case !d.Overtakes:
-		if _, err := s.tx.row(`SELECT coalesce(max(place), 0), count(CASE WHEN state <> 'parked' THEN 1 END) FROM job
+		if _, err := s.tx.row(`SELECT coalesce(max(place), 0), count(CASE WHEN state = 'running' OR state = 'waiting' AND aside = 0 THEN 1 END) FROM job
 			WHERE subject <> '' AND partner = $1 AND subject = $2`, []any{d.Partner, d.Subject}, &last, &before); err != nil {
 			return job.Job{}, err
 		}
@@ -65,6 +65,12 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	return j, err
 }
 
+// turn is the condition that it is a document's turn: a cancel's always, another's when none about its subject is under way, and, where it
+// is not itself, none waits before it.
+const turn = ` AND (job.place = 0 OR NOT EXISTS (SELECT 1 FROM job AS other WHERE other.subject <> '' AND other.partner = job.partner
+	AND other.subject = job.subject AND other.id <> job.id AND (other.state = 'running'
+		OR job.state = 'waiting' AND other.state = 'waiting' AND other.aside = 0 AND other.place < job.place)))`
+
 // DueToSend asks partner by partner, like Due.
 func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job, error) {
 	var due []job.Job
@@ -79,10 +85,7 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 			continue
 		}
 		ready, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject <> '' AND partner = $1
-			AND (state = 'waiting' AND due_at <= $2 OR state = 'running' AND lease_until <= $2)
-			AND NOT EXISTS (SELECT 1 FROM job AS earlier WHERE earlier.subject <> '' AND earlier.partner = job.partner AND earlier.subject = job.subject
-				AND earlier.place < job.place AND earlier.state <> 'parked')
-			ORDER BY due_at, id LIMIT $3`, partner, ns(now), most)
+			AND (state = 'waiting' AND due_at <= $2 OR state = 'running' AND lease_until <= $2)`+turn+` ORDER BY due_at, place, id LIMIT $3`, partner, ns(now), most)
 		if err != nil {
 			return nil, err
 		}
@@ -109,11 +112,14 @@ func (s jobs) Drop(kind, key, partner string) error {
 	return err
 }
 
-// passTurn wakes the runners where a document waits for the one before it about the same subject.
-func (s jobs) passTurn(partner, subject string) error {
+// passTurn wakes the runners where a document waits for this one, which is about the same subject.
+func (s jobs) passTurn(j job.Job) error {
+	if j.Subject == "" {
+		return nil
+	}
 	var place int64
-	waits, err := s.tx.row(`SELECT place FROM job WHERE subject <> '' AND partner = $1 AND subject = $2 AND state = 'waiting' LIMIT 1`,
-		[]any{partner, subject}, &place)
+	waits, err := s.tx.row(`SELECT place FROM job WHERE subject <> '' AND partner = $1 AND subject = $2 AND id <> $3 AND state = 'waiting' LIMIT 1`,
+		[]any{j.Partner, j.Subject, j.ID}, &place)
 	if err == nil && waits {
 		s.tx.wake(unit.Jobs)
 	}
@@ -132,13 +138,13 @@ func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	return j, nil
 }
 
-var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place"), []string{"kind", "partner", "key"})
+var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place", "aside"), []string{"kind", "partner", "key"})
 
 // jobRow are the columns of a new job.
 func jobRow(j job.Job, place int64) []any {
 	return []any{
-		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), 0, 0, "",
-		ns(j.CreatedAt), place,
+		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), 0, 0, 0, "",
+		ns(j.CreatedAt), place, 0,
 	}
 }
 
@@ -159,9 +165,9 @@ var insertLeased = map[int]string{1: insertLeasedJobs(1), 4: insertLeasedJobs(4)
 func insertLeasedJobs(n int) string {
 	rows := make([]string, n)
 	for i := range rows {
-		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, '', $3, 0)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
+		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, 0, '', $3, 0, 0)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
 	}
-	return `INSERT INTO job (` + jobColumns + `, place) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
+	return `INSERT INTO job (` + jobColumns + `, place, aside) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
 }
 
 func (s jobs) AllLeased(all []job.Job, owner string, until time.Time) (added []job.Job, err error) {
@@ -315,8 +321,12 @@ func (s jobs) take(j job.Job, owner string, until time.Time, begins bool) (job.J
 		j.Crashes++
 	}
 	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, j.Begun || begins, owner, until
+	inTurn := ""
+	if j.Subject != "" {
+		inTurn = turn
+	}
 	n, err := s.tx.exec(`UPDATE job SET state = 'running', attempts = $6, crashes = $7, begun = $8, lease_owner = $9, lease_until = $10
-		WHERE id = $1 AND state = $2 AND attempts = $3 AND due_at = $4 AND lease_owner = $11 AND lease_until = $5`,
+		WHERE id = $1 AND state = $2 AND attempts = $3 AND due_at = $4 AND lease_owner = $11 AND lease_until = $5`+inTurn,
 		j.ID, string(seen.State), seen.Attempts, ns(seen.DueAt), ns(seen.LeaseUntil),
 		j.Attempts, j.Crashes, flag(j.Begun), owner, ns(until), seen.LeaseOwner)
 	if err != nil {
@@ -346,10 +356,10 @@ const maxJobError = 2 * text.MaxForeign
 func told(lastError string) string { return text.Line(lastError, maxJobError) }
 
 func (s jobs) Finish(j job.Job) error {
-	if err := s.mine(j, `DELETE FROM job`); err != nil || j.Subject == "" {
+	if err := s.mine(j, `DELETE FROM job`); err != nil {
 		return err
 	}
-	return s.passTurn(j.Partner, j.Subject)
+	return s.passTurn(j)
 }
 
 func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bool) error {
@@ -357,8 +367,19 @@ func (s jobs) Reschedule(j job.Job, due time.Time, lastError string, progress bo
 	if progress {
 		attempts = 0
 	}
+	return s.putBack(j, due, lastError, attempts, false)
+}
+
+func (s jobs) StandAside(j job.Job, due time.Time, lastError string) error {
+	if err := s.putBack(j, due, lastError, j.Attempts, true); err != nil {
+		return err
+	}
+	return s.passTurn(j)
+}
+
+func (s jobs) putBack(j job.Job, due time.Time, lastError string, attempts int, aside bool) error {
 	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6,
-		attempts = $7, crashes = $8`, ns(due), told(lastError), attempts, j.Crashes)
+		attempts = $7, crashes = $8, nowhere = $9, aside = $10`, ns(due), told(lastError), attempts, j.Crashes, j.Nowhere, flag(aside))
 	if err == nil && !due.After(s.tx.s.cfg.Now()) {
 		s.tx.wake(unit.Jobs) // a later one is found by the runners' polls
 	}
@@ -374,18 +395,17 @@ func (s jobs) GiveBack(j job.Job) error {
 }
 
 func (s jobs) Park(j job.Job, lastError string) error {
-	err := s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError))
-	if err != nil || j.Subject == "" {
+	if err := s.mine(j, `UPDATE job SET state = 'parked', lease_owner = '', lease_until = 0, last_error = $5`, told(lastError)); err != nil {
 		return err
 	}
-	return s.passTurn(j.Partner, j.Subject)
+	return s.passTurn(j)
 }
 
 // Retry gives a parked document the place after those about its subject: another's turn may have come, and it may be on its way. What
 // overtakes keeps its place.
 func (s jobs) Retry(id int64, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0,
-		place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0, nowhere = 0,
+		aside = 0, place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
 			WHERE other.subject <> '' AND other.partner = job.partner AND other.subject = job.subject) ELSE place END
 		WHERE id = $1 AND state IN ('waiting', 'parked')`, id, ns(now))
 	if err != nil {
@@ -457,7 +477,7 @@ func (s jobs) list(query string, args ...any) ([]job.Job, error) {
 	err := s.tx.rows(query, args,
 		func() []any {
 			return []any{
-				&j.ID, &j.Kind, &j.Key, &j.Partner, &j.Subject, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &begun, &j.LastError,
+				&j.ID, &j.Kind, &j.Key, &j.Partner, &j.Subject, &state, &j.Attempts, &due, &j.LeaseOwner, &until, &j.Crashes, &j.Nowhere, &begun, &j.LastError,
 				&created,
 			}
 		},

@@ -98,7 +98,7 @@ func (w *shift) end(replica int) {
 		return
 	}
 	i := w.rand.IntN(len(w.held[replica]))
-	j, what := w.held[replica][i], w.rand.IntN(6)
+	j, what := w.held[replica][i], w.rand.IntN(7)
 	w.do(func(jobs job.Store) (err error) {
 		switch what {
 		case 0:
@@ -111,6 +111,8 @@ func (w *shift) end(replica int) {
 			err = jobs.GiveBack(j)
 		case 4:
 			err = jobs.Drop(j.Kind, j.Key, j.Partner)
+		case 6:
+			err = jobs.StandAside(j, w.now.Add(time.Duration(w.rand.IntN(3))*time.Minute), "for long")
 		case 5:
 			var extended job.Job
 			if extended, err = jobs.Extend(j, w.now.Add(time.Minute)); err == nil {
@@ -254,6 +256,73 @@ func TestAChangeOfTheBooksMakesDueWhatWaits(t *testing.T) {
 		})
 		if got := toSend(t, s, start, 9); !slices.Equal(got, []string{"1"}) {
 			t.Errorf("due after: %v", got)
+		}
+	})
+}
+
+// TestNobodyWaitsForWhatStandsAside: the others about its subject go on, whether they came before or after; one is under way at a time
+// all the same, and a cancel that stands aside is no exception.
+func TestNobodyWaitsForWhatStandsAside(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		lease, later := start.Add(time.Minute), start.Add(time.Hour)
+		send := func(key string) (j job.Job) {
+			do(t, s, func(tx *store.Tx) error {
+				j = must(tx.Jobs().Send(sending(key, "sub"), start, "me", lease))
+				return nil
+			})
+			return j
+		}
+		aside := func(j job.Job) {
+			woken.take()
+			do(t, s, func(tx *store.Tx) error { return tx.Jobs().StandAside(j, later, "for long") })
+		}
+		one, two := send("1"), send("2")
+		if two.State != job.Waiting {
+			t.Fatalf("the second is %+v", two)
+		}
+		aside(one)
+		if got := woken.take(); !slices.Equal(got, []string{"job"}) {
+			t.Errorf("woken %v", got)
+		}
+		if got := toSend(t, s, start, 9); !slices.Equal(got, []string{"2"}) {
+			t.Errorf("due: %v", got)
+		}
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "2", them) })
+		cancel := send("!")
+		aside(cancel)
+		var seen []job.Job // that the first is due is seen before the third comes
+		view(t, s, func(tx *store.Tx) error {
+			seen = must(tx.Jobs().DueToSend(later, func(string) int { return 9 }))
+			return nil
+		})
+		three := send("3")
+		if three.State != job.Running {
+			t.Fatalf("the third is %+v", three)
+		}
+		do(t, s, func(tx *store.Tx) error {
+			for _, j := range seen {
+				if j.Key == "1" {
+					_, err := tx.Jobs().Lease(j, "other", lease)
+					wantKind(t, err, fault.Conflict, "job_taken")
+				}
+			}
+			return nil
+		})
+		if got := toSend(t, s, later, 9); !slices.Equal(got, []string{"!", "3"}) {
+			t.Errorf("while the third is under way: %v", got)
+		}
+		aside(three)
+		if got := woken.take(); !slices.Equal(got, []string{"job"}) {
+			t.Errorf("woken %v", got)
+		}
+		// Put back as usual it is waited for again.
+		do(t, s, func(tx *store.Tx) error {
+			j := must(tx.Jobs().Lease(the(tx, "1"), "me", lease))
+			return tx.Jobs().Reschedule(j, later.Add(time.Hour), "not yet", false)
+		})
+		if got := toSend(t, s, later, 9); !slices.Equal(got, []string{"!"}) {
+			t.Errorf("behind the first: %v", got)
 		}
 	})
 }

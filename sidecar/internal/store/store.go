@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -269,13 +268,14 @@ func (it *work) run(tx *Tx) (err error) {
 	return err
 }
 
-func guard(tx *Tx, fn func(*Tx) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return fn(tx)
+// guard has a panic end fn alone. The text of it has the stack, for whoever logs it as any other error.
+func guard(tx *Tx, fn func(*Tx) error) error {
+	err := unit.Guarded(func() error { return fn(tx) })
+	var crash *unit.PanicError
+	if errors.As(err, &crash) {
+		return fmt.Errorf("in a transaction: %w\n%s", err, crash.Stack)
+	}
+	return err
 }
 
 func errClosed() error {

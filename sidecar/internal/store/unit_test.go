@@ -34,7 +34,8 @@ func TestClosureThatFailsLeavesNothing(t *testing.T) {
 			if err == nil {
 				t.Fatalf("%s: committed", name)
 			}
-			if name == "panic" && (!strings.Contains(err.Error(), "boom") || fault.KindOf(err) != fault.Internal) {
+			var crash *unit.PanicError
+			if name == "panic" && (!errors.As(err, &crash) || crash.Value != "boom" || !strings.Contains(err.Error(), "unit_test.go") || fault.KindOf(err) != fault.Internal) {
 				t.Fatalf("panic: got %v", err)
 			}
 		}
