@@ -75,7 +75,7 @@ func (g *groups) add(family uint32, k key) {
 }
 
 // group takes a segment's matches of one tier. They come in the order of prices and ids.
-func (r *run) group(s *segment, set *roaring.Bitmap, tier uint8) {
+func (r *run) group(s piece, set *roaring.Bitmap, tier uint8) {
 	eachOf(set, func(number uint32) {
 		k := key{tier: tier, price: s.price[number], name: s.names.at(number), id: s.ids.at(number), variants: 1}
 		if family := s.family[number]; family != 0 {
@@ -120,7 +120,7 @@ func (r *run) priceOne(step int, family uint32) {
 }
 
 // countPosting is countOne for the listings of a facet's value that are in base.
-func (r *run) countPosting(f int, value string, s *segment, p posting, base *roaring.Bitmap) {
+func (r *run) countPosting(f int, value string, s piece, p posting, base *roaring.Bitmap) {
 	var m marks
 	alone := int64(0)
 	count := func(number uint32) {
@@ -149,7 +149,7 @@ func (r *run) countPosting(f int, value string, s *segment, p posting, base *roa
 }
 
 // countCurrencies and countPrices count the listings of base by currency and by price.
-func (r *run) countCurrencies(s *segment, base *roaring.Bitmap) {
+func (r *run) countCurrencies(s piece, base *roaring.Bitmap) {
 	i := 0
 	eachOf(base, func(number uint32) {
 		for number >= s.starts[i+1] {
@@ -159,7 +159,7 @@ func (r *run) countCurrencies(s *segment, base *roaring.Bitmap) {
 	})
 }
 
-func (r *run) countPrices(s *segment, base *roaring.Bitmap) {
+func (r *run) countPrices(s piece, base *roaring.Bitmap) {
 	from, to := s.span(r.Currency)
 	eachOf(base, func(number uint32) {
 		if number >= from && number < to {

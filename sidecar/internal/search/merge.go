@@ -13,9 +13,8 @@ const dead = ^uint32(0)
 
 // merger makes one segment of the live listings of several.
 type merger struct {
-	from []*segment
-	// live is each segment's when the merge began: what dies meanwhile is taken out by catchUp.
-	live []*roaring.Bitmap
+	// from is as the merge began: what dies meanwhile is taken out by catchUp.
+	from []piece
 	// next maps a number to the one in the merged segment.
 	next [][]uint32
 }
@@ -34,7 +33,7 @@ func (m *merger) merge() *segment {
 			next[n] = dead
 		}
 		m.next = append(m.next, next)
-		it := m.live[i].Iterator()
+		it := s.live.Iterator()
 		for it.HasNext() {
 			n := it.Next()
 			order = append(order, place{s.currencyOf(n), s.price[n], i, n})
@@ -77,7 +76,7 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 	for {
 		word, any := "", false
 		for i, s := range m.from {
-			if d := of(s); at[i] < len(d.keys) && (!any || d.keys[at[i]] < word) {
+			if d := of(s.segment); at[i] < len(d.keys) && (!any || d.keys[at[i]] < word) {
 				word, any = d.keys[at[i]], true
 			}
 		}
@@ -86,7 +85,7 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 		}
 		numbers = numbers[:0]
 		for i, s := range m.from {
-			d := of(s)
+			d := of(s.segment)
 			if at[i] == len(d.keys) || d.keys[at[i]] != word {
 				continue
 			}
@@ -105,13 +104,12 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 	}
 }
 
-// catchUp takes out of the merged segment what died while it was made. The index's lock is held.
-func (m *merger) catchUp(out *segment) {
-	for i, s := range m.from {
-		gone := roaring.AndNot(m.live[i], s.live)
-		it := gone.Iterator()
+// catchUp takes out of the merged segment what died while it was made. The writers' lock is held.
+func (m *merger) catchUp(group []*owned, out *owned) {
+	for i, s := range group {
+		it := roaring.AndNot(m.from[i].live, s.live).Iterator()
 		for it.HasNext() {
-			out.live.Remove(m.next[i][it.Next()])
+			out.remove(m.next[i][it.Next()])
 		}
 	}
 }

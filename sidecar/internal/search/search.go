@@ -18,28 +18,29 @@ func (x *Index) Search(q Query) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	x.mu.RLock()
-	r := x.look(c)
+	now := x.shown.Load()
+	// Families that now has are among these: their number only grows.
+	families := x.families.most()
+	r := now.look(c, families)
 	for !r.matched && c.widen() {
-		r = x.look(c)
+		r = now.look(c, families)
 	}
-	x.mu.RUnlock()
 	return r.result(), nil
 }
 
-// look asks delta and segments. The index's lock is held.
-func (x *Index) look(c *compiled) *run {
+// look asks delta and segments; families is the greatest number of one.
+func (now *shown) look(c *compiled, families int) *run {
 	r := &run{compiled: c}
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
 	if r.Group {
-		r.groups = newGroups(x.families.most())
+		r.groups = newGroups(families)
 	}
-	for _, e := range x.delta {
+	for _, e := range now.delta {
 		r.entry(e)
 	}
-	for _, s := range x.segs {
+	for _, s := range now.segs {
 		r.segment(s)
 	}
 	return r
@@ -168,7 +169,7 @@ func (r *run) tierOf(e *entry) uint8 {
 	return r.tier(r.upTo, false)
 }
 
-func (r *run) segment(s *segment) {
+func (r *run) segment(s piece) {
 	conds, possible := r.conditions(s)
 	if !possible {
 		return
@@ -198,7 +199,7 @@ func (r *run) segment(s *segment) {
 }
 
 // inTiers takes the matches that are nearest to the text first; where the page is full and all need not be seen, no more.
-func (r *run) inTiers(s *segment, all *roaring.Bitmap, base uint8, take func(set *roaring.Bitmap, tier uint8)) {
+func (r *run) inTiers(s piece, all *roaring.Bitmap, base uint8, take func(set *roaring.Bitmap, tier uint8)) {
 	if all == nil {
 		return
 	}
@@ -254,7 +255,7 @@ type cond struct {
 }
 
 // conditions of the query as sets of the segment; possible is false where the text rules out everything.
-func (r *run) conditions(s *segment) (conds []cond, possible bool) {
+func (r *run) conditions(s piece) (conds []cond, possible bool) {
 	if len(r.words) > 0 {
 		t := r.in(s.source(false), r.upTo)
 		if t == nil || !t.Intersects(s.live) {
@@ -311,7 +312,7 @@ func intersect(sets []*roaring.Bitmap) *roaring.Bitmap {
 
 // and intersects the live listings with all conditions but those of one facet; -1 leaves none out. Without the currency
 // there is no price range either. The answer must not be changed.
-func and(s *segment, conds []cond, without int) *roaring.Bitmap {
+func and(s piece, conds []cond, without int) *roaring.Bitmap {
 	sets := []*roaring.Bitmap{s.live}
 	from, to := uint32(0), uint32(s.len())
 	for _, c := range conds {
@@ -333,7 +334,7 @@ func and(s *segment, conds []cond, without int) *roaring.Bitmap {
 	return intersect(sets)
 }
 
-func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
+func (r *run) count(s piece, conds []cond, all *roaring.Bitmap) {
 	grouped := r.groups != nil && s.family != nil
 	without := func(f int) *roaring.Bitmap {
 		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
@@ -396,7 +397,7 @@ func inRange(b *roaring.Bitmap, from, to uint32) int64 {
 }
 
 // byPrice takes the first listings after the page before: numbers are in the order of prices.
-func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
+func (r *run) byPrice(s piece, all *roaring.Bitmap, tier uint8) {
 	if r.after != nil && r.after.tier > tier {
 		return
 	}
@@ -446,7 +447,7 @@ func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
 }
 
 // byName takes the first listings by name: by walking the names where many match, by looking at each match where few do.
-func (r *run) byName(s *segment, all *roaring.Bitmap, tier uint8) {
+func (r *run) byName(s piece, all *roaring.Bitmap, tier uint8) {
 	n := all.GetCardinality()
 	if n == 0 || r.after != nil && r.after.tier > tier {
 		return

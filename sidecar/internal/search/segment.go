@@ -209,8 +209,7 @@ func newBlob(n int, at func(i int) string) blob {
 	return b
 }
 
-// segment holds listings numbered by (currency, price, id). All but live never changes; live changes under the index's
-// lock.
+// segment holds listings numbered by (currency, price, id). It never changes; which of its listings are there still, a piece says.
 type segment struct {
 	ids   blob
 	names blob
@@ -228,7 +227,6 @@ type segment struct {
 	terms     dict
 	nameTerms dict
 	facets    [stored]dict
-	live      *roaring.Bitmap
 }
 
 func (s *segment) len() int { return len(s.price) }
@@ -312,8 +310,6 @@ func (s *segment) finish() {
 	for rank, number := range s.byName {
 		s.nameRank[number] = uint32(rank)
 	}
-	s.live = roaring.New()
-	s.live.AddRange(0, uint64(n))
 }
 
 // gather collects postings in the order of numbers.
@@ -340,8 +336,8 @@ func (g gather) dict() dict {
 	return d
 }
 
-// find is the number of a live listing.
-func (s *segment) find(id string) (uint32, bool) {
+// find is the number of a listing that is there.
+func (s piece) find(id string) (uint32, bool) {
 	i, ok := slices.BinarySearchFunc(s.byID, id, func(n uint32, id string) int { return strings.Compare(s.ids.at(n), id) })
 	if !ok || !s.live.Contains(s.byID[i]) {
 		return 0, false
@@ -364,7 +360,7 @@ func (s *segment) span(currency string) (from, to uint32) {
 }
 
 // source is where words are looked up: those of names or of all texts.
-func (s *segment) source(names bool) source {
+func (s piece) source(names bool) source {
 	if names {
 		return source{&s.nameTerms, &s.facets[country], s.live}
 	}
