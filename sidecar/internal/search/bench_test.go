@@ -118,6 +118,7 @@ func askIndex(b *testing.B, index *search.Index, q search.Query) answer {
 // fts is the fastest arrangement of FTS5 that we know for this: facet values are tokens of the text, the row number is the
 // rank by price, and counts join a narrow table by row number.
 type fts struct {
+	db     *sql.DB
 	page   *sql.Stmt
 	total  *sql.Stmt
 	counts map[string]*sql.Stmt
@@ -160,6 +161,7 @@ func newFTS(b *testing.B, docs shelfByPrice) *fts {
 		return s
 	}
 	f := &fts{
+		db:     db,
 		page:   prepare(`SELECT listing.id FROM words JOIN listing ON listing.rank = words.rowid WHERE words MATCH ? ORDER BY words.rowid LIMIT ?`),
 		total:  prepare(`SELECT count(*) FROM words WHERE words MATCH ?`),
 		counts: map[string]*sql.Stmt{},

@@ -206,12 +206,12 @@ type shelfByPrice struct {
 
 func newShelfByPrice(shelf interface{ at(int) search.Doc }, n int) shelfByPrice {
 	s := shelfByPrice{at: shelf.at, order: make([]int32, n)}
-	prices := make([]int64, n)
+	prices, ids := make([]int64, n), make([]string, n)
 	for i := range n {
-		s.order[i], prices[i] = int32(i), shelf.at(i).Price
+		d := shelf.at(i)
+		s.order[i], prices[i], ids[i] = int32(i), d.Price, d.ID
 	}
-	// Ids are in the order of numbers.
-	slices.SortFunc(s.order, func(a, b int32) int { return cmp.Or(cmp.Compare(prices[a], prices[b]), cmp.Compare(a, b)) })
+	slices.SortFunc(s.order, func(a, b int32) int { return cmp.Or(cmp.Compare(prices[a], prices[b]), strings.Compare(ids[a], ids[b])) })
 	return s
 }
 
