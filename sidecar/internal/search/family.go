@@ -80,8 +80,11 @@ func (x *Index) Family(id string, most int) []string {
 		}
 	}
 	for _, s := range now.segs {
-		for n, f := range s.family {
-			if f == family && s.live.Contains(uint32(n)) {
+		if s.cells == nil {
+			continue
+		}
+		for n, cell := range s.cells.of {
+			if s.cells.family[cell] == family && s.live.Contains(uint32(n)) {
 				found = append(found, place{s.currencyOf(uint32(n)), s.price[n], s.ids.at(uint32(n))})
 			}
 		}

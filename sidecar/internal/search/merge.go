@@ -57,7 +57,6 @@ func (m *merger) merge() *segment {
 		m.next[p.seg][p.number] = uint32(i)
 		out.price[i] = p.price
 		out.addCurrency(p.currency, uint32(i))
-		out.addFamily(m.from[p.seg].familyOf(p.number), i)
 	}
 	out.terms = m.dicts(func(s *segment) *dict { return &s.terms })
 	out.nameTerms = m.dicts(func(s *segment) *dict { return &s.nameTerms })
@@ -65,6 +64,20 @@ func (m *merger) merge() *segment {
 		out.facets[f] = m.dicts(func(s *segment) *dict { return &s.facets[f] })
 	}
 	out.finish()
+	maker, known := newCellMaker(out), make([][]uint32, len(m.from))
+	for i, s := range m.from {
+		if s.cells != nil {
+			known[i] = make([]uint32, len(s.cells.family))
+		}
+	}
+	for i, p := range order {
+		s := m.from[p.seg]
+		if s.cells == nil || s.cells.of[p.number] == 0 {
+			continue
+		}
+		maker.taken(i, s.segment, s.cells.of[p.number], known[p.seg])
+	}
+	maker.finish()
 	return out
 }
 

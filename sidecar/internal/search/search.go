@@ -2,6 +2,7 @@ package search
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -103,7 +104,7 @@ func (r *run) entry(e *entry) {
 	if failed > 0 {
 		return
 	}
-	k := key{price: e.price, name: e.key, id: e.id, variants: 1}
+	k := key{price: e.price, name: e.key, id: e.id, family: e.family}
 	if r.Sort == Relevance {
 		k.tier = r.tierOf(e)
 	}
@@ -111,7 +112,7 @@ func (r *run) entry(e *entry) {
 		k.tier |= later
 	}
 	if e.family != 0 && r.groups != nil {
-		r.groups.add(e.family, k)
+		r.groups.addEntry(e, k)
 		return
 	}
 	r.total++
@@ -176,19 +177,14 @@ func (r *run) segment(s piece) {
 	}
 	all := and(s, conds, -1)
 	r.count(s, conds, all)
-	grouped := r.groups != nil && s.family != nil
-	if !grouped {
+	grouped := r.groups != nil && s.cells != nil
+	take := func(set *roaring.Bitmap, tier uint8) { r.page(s, set, tier) }
+	if grouped {
+		alone, _ := part(s.cells.alone, all)
+		r.total += cardinality(alone)
+		take = func(set *roaring.Bitmap, tier uint8) { r.group(s, set, tier) }
+	} else {
 		r.total += int64(all.GetCardinality())
-	}
-	take := func(set *roaring.Bitmap, tier uint8) {
-		switch {
-		case grouped:
-			r.group(s, set, tier)
-		case r.Sort == PriceAsc || r.Sort == PriceDesc:
-			r.byPrice(s, set, tier)
-		default:
-			r.byName(s, set, tier)
-		}
 	}
 	now, rest := part(s.facets[availability].bitmap(AvailableNow), all)
 	before := len(r.found)
@@ -196,6 +192,22 @@ func (r *run) segment(s piece) {
 	if grouped || len(r.found)-before <= r.size {
 		r.inTiers(s, rest, later, take)
 	}
+}
+
+// page takes the first listings of a set that come after the page before.
+func (r *run) page(s piece, set *roaring.Bitmap, tier uint8) {
+	if r.Sort == PriceAsc || r.Sort == PriceDesc {
+		r.byPrice(s, set, tier)
+		return
+	}
+	r.byName(s, set, tier)
+}
+
+func cardinality(set *roaring.Bitmap) int64 {
+	if set == nil {
+		return 0
+	}
+	return int64(set.GetCardinality())
 }
 
 // inTiers takes the matches that are nearest to the text first; where the page is full and all need not be seen, no more.
@@ -335,52 +347,84 @@ func and(s piece, conds []cond, without int) *roaring.Bitmap {
 }
 
 func (r *run) count(s piece, conds []cond, all *roaring.Bitmap) {
-	grouped := r.groups != nil && s.family != nil
+	// without are the matches when facet f has no filter: all, where that makes no difference.
 	without := func(f int) *roaring.Bitmap {
-		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
-			return and(s, conds, f)
+		if !slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
+			return all
+		}
+		if base := and(s, conds, f); base.GetCardinality() > all.GetCardinality() {
+			return base
 		}
 		return all
 	}
-	for f := range s.facets {
+	grouped := r.groups != nil && s.cells != nil
+	var together []int
+	for f := range r.counts {
 		base := without(f)
-		if base.IsEmpty() {
-			continue
+		switch {
+		case base.IsEmpty():
+		case !grouped:
+			r.countListings(s, f, base)
+		case base == all:
+			together = append(together, f)
+		default:
+			r.countFamilies(s, base, f)
 		}
-		d := &s.facets[f]
-		for i, v := range d.keys {
-			if grouped {
-				r.countPosting(f, v, s, d.postings[i], base)
-			} else if n := d.postings[i].count(base); n > 0 {
-				r.counts[f][v] += n
+	}
+	if len(together) > 0 {
+		r.countFamilies(s, all, together...)
+	}
+	if base := without(price); r.Currency != "" && !base.IsEmpty() {
+		if grouped {
+			r.countFamilyPrices(s, base)
+		} else {
+			r.countPrices(s, base)
+		}
+	}
+}
+
+// countListings counts a set by the values of a facet, each listing for itself.
+func (r *run) countListings(s piece, f int, base *roaring.Bitmap) {
+	if f == currency {
+		for i, c := range s.currencies {
+			if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
+				r.counts[currency][c] += n
 			}
 		}
-	}
-	base := without(currency)
-	if grouped {
-		r.countCurrencies(s, base)
-		if r.Currency != "" {
-			r.countPrices(s, without(price))
-		}
 		return
 	}
-	for i, c := range s.currencies {
-		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
-			r.counts[currency][c] += n
+	d := &s.facets[f]
+	for i, v := range d.keys {
+		if n := d.postings[i].count(base); n > 0 {
+			r.counts[f][v] += n
 		}
 	}
-	if r.Currency == "" {
-		return
+}
+
+// countPrices counts a set by steps of prices.
+func (r *run) countPrices(s piece, base *roaring.Bitmap) {
+	for step, to := range r.steps(s) {
+		r.prices[step] += inRange(base, to.from, to.to)
 	}
-	base = without(price)
-	from, to := s.span(r.Currency)
-	for step := 0; from < to && step < priceSteps; step++ {
-		next := to
-		if step < priceSteps-1 {
-			next = s.lowest(from, to, stepFrom(step+1))
+}
+
+// numbers are those in [from, to).
+type numbers struct{ from, to uint32 }
+
+// steps yields the price steps of the currency in which a segment may have listings, ascending.
+func (r *run) steps(s piece) iter.Seq2[int, numbers] {
+	return func(yield func(int, numbers) bool) {
+		from, to := s.span(r.Currency)
+		for step := 0; from < to && step < priceSteps; step++ {
+			next := to
+			if step < priceSteps-1 {
+				next = s.lowest(from, to, stepFrom(step+1))
+			}
+			if from < next && !yield(step, numbers{from, next}) {
+				return
+			}
+			from = next
 		}
-		r.prices[step] += inRange(base, from, next)
-		from = next
 	}
 }
 
@@ -403,7 +447,7 @@ func (r *run) byPrice(s piece, all *roaring.Bitmap, tier uint8) {
 	}
 	from, to := s.span(r.Currency)
 	add := func(n uint32) {
-		r.found = append(r.found, key{tier: tier, price: s.price[n], id: s.ids.at(n), variants: 1})
+		r.found = append(r.found, key{tier: tier, price: s.price[n], id: s.ids.at(n), family: s.familyOf(n)})
 	}
 	at := from
 	within := r.after != nil && r.after.tier == tier
@@ -453,7 +497,7 @@ func (r *run) byName(s piece, all *roaring.Bitmap, tier uint8) {
 		return
 	}
 	at := func(number uint32) key {
-		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), variants: 1}
+		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), family: s.familyOf(number)}
 	}
 	first := 0
 	if r.after != nil && r.after.tier == tier {
@@ -497,7 +541,7 @@ func (r *run) result() Result {
 		// A part of a segment's text: cloned, so that an answer does not keep a segment alive.
 		out.IDs = append(out.IDs, strings.Clone(k.id))
 		if r.groups != nil {
-			out.Variants = append(out.Variants, k.variants)
+			out.Variants = append(out.Variants, r.groups.variants(k.family))
 		}
 	}
 	for f := range r.counts {

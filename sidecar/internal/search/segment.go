@@ -214,8 +214,8 @@ type segment struct {
 	ids   blob
 	names blob
 	price []int64
-	// family numbers the families of listings, 0 for none; nil where no listing has one.
-	family []uint32
+	// cells are nil where no listing has a family.
+	cells *cells
 	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
 	currencies []string
 	starts     []uint32
@@ -252,7 +252,6 @@ func buildSegment(entries []*entry) *segment {
 	for i, e := range entries {
 		s.price[i] = e.price
 		s.addCurrency(e.currency, uint32(i))
-		s.addFamily(e.family, i)
 		terms.add(uint32(i), e.terms)
 		nameTerms.add(uint32(i), e.nameTerms)
 		for f := range facets {
@@ -264,6 +263,7 @@ func buildSegment(entries []*entry) *segment {
 		s.facets[f] = facets[f].dict()
 	}
 	s.finish()
+	newCellMaker(s).ofEntries(entries)
 	return s
 }
 
@@ -273,23 +273,6 @@ func (s *segment) addCurrency(c string, number uint32) {
 		s.currencies = append(s.currencies, c)
 		s.starts = append(s.starts, number)
 	}
-}
-
-func (s *segment) addFamily(family uint32, number int) {
-	if family == 0 {
-		return
-	}
-	if s.family == nil {
-		s.family = make([]uint32, s.len())
-	}
-	s.family[number] = family
-}
-
-func (s *segment) familyOf(number uint32) uint32 {
-	if s.family == nil {
-		return 0
-	}
-	return s.family[number]
 }
 
 // finish makes the orders once ids, names and prices stand.
@@ -345,10 +328,7 @@ func (s piece) find(id string) (uint32, bool) {
 	return s.byID[i], true
 }
 
-func (s *segment) currencyOf(number uint32) string {
-	i := sort.Search(len(s.currencies), func(i int) bool { return s.starts[i+1] > number })
-	return s.currencies[i]
-}
+func (s *segment) currencyOf(number uint32) string { return s.currencies[s.currencyAt(number)] }
 
 // span is the range of numbers of a currency's listings.
 func (s *segment) span(currency string) (from, to uint32) {
