@@ -85,7 +85,7 @@ func (x *Index) Family(id string, most int) []string {
 		}
 		for n, cell := range s.cells.of {
 			if s.cells.family[cell] == family && s.live.Contains(uint32(n)) {
-				found = append(found, place{s.currencyOf(uint32(n)), s.price[n], s.ids.at(uint32(n))})
+				found = append(found, place{s.currencyOf(uint32(n)), s.prices.at(uint32(n)), s.ids.at(uint32(n))})
 			}
 		}
 	}

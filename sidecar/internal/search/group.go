@@ -104,7 +104,7 @@ func (g *groups) at(pass int32, number uint32) (price int64, id string) {
 		k := &p.entries[number]
 		return k.price, k.id
 	}
-	return p.in.price[number], p.in.ids.at(number)
+	return p.in.prices.at(number), p.in.ids.at(number)
 }
 
 // add takes the first listing of a family in a pass, and reports whether it represents the family now.
@@ -172,7 +172,9 @@ func (r *run) close() {
 	g := r.groups
 	r.total += g.found
 	for i, p := range g.passes {
-		stands := func(family, number uint32) bool { return g.of[family].pass == int32(i+1) && g.of[family].number == number }
+		stands := func(family, number uint32) bool {
+			return g.of[family].pass == int32(i+1) && g.of[family].number == number
+		}
 		for number, k := range p.entries {
 			if stands(k.family, uint32(number)) {
 				r.keep(k)

@@ -48,8 +48,11 @@ func BenchmarkGroupedSearch(b *testing.B) {
 	}{
 		{"all", search.Query{Currency: "EUR", Sort: search.PriceAsc}, func(search.Doc) bool { return true }},
 		{"broad", search.Query{Text: "vcpu", Currency: "EUR", Sort: search.Relevance}, func(search.Doc) bool { return true }},
-		{"narrow", search.Query{Text: "vcpu", Currency: "EUR", Sort: search.PriceAsc, Filters: []search.Filter{{Facet: search.FacetCountry, Values: []string{"FI"}}}},
-			func(d search.Doc) bool { return d.Country == "FI" }},
+		{
+			"narrow",
+			search.Query{Text: "vcpu", Currency: "EUR", Sort: search.PriceAsc, Filters: []search.Filter{{Facet: search.FacetCountry, Values: []string{"FI"}}}},
+			func(d search.Doc) bool { return d.Country == "FI" },
+		},
 	}
 	for _, tc := range questions {
 		b.Run(tc.name, func(b *testing.B) {

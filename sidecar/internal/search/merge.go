@@ -36,7 +36,7 @@ func (m *merger) merge() *segment {
 		it := s.live.Iterator()
 		for it.HasNext() {
 			n := it.Next()
-			order = append(order, place{s.currencyOf(n), s.price[n], i, n})
+			order = append(order, place{s.currencyOf(n), s.prices.at(n), i, n})
 		}
 	}
 	slices.SortFunc(order, func(a, b place) int {
@@ -49,13 +49,13 @@ func (m *merger) merge() *segment {
 		return strings.Compare(m.from[a.seg].ids.at(a.number), m.from[b.seg].ids.at(b.number))
 	})
 	out := &segment{
-		ids:   newBlob(len(order), func(i int) string { return m.from[order[i].seg].ids.at(order[i].number) }),
-		names: newBlob(len(order), func(i int) string { return m.from[order[i].seg].names.at(order[i].number) }),
-		price: make([]int64, len(order)),
+		ids:    newBlob(len(order), func(i int) string { return m.from[order[i].seg].ids.at(order[i].number) }),
+		names:  newBlob(len(order), func(i int) string { return m.from[order[i].seg].names.at(order[i].number) }),
+		prices: newPrices(len(order)),
 	}
 	for i, p := range order {
 		m.next[p.seg][p.number] = uint32(i)
-		out.price[i] = p.price
+		out.prices.add(p.price)
 		out.addCurrency(p.currency, uint32(i))
 	}
 	out.terms = m.dicts(func(s *segment) *dict { return &s.terms })

@@ -211,7 +211,9 @@ func newShelfByPrice(shelf interface{ at(int) search.Doc }, n int) shelfByPrice 
 		d := shelf.at(i)
 		s.order[i], prices[i], ids[i] = int32(i), d.Price, d.ID
 	}
-	slices.SortFunc(s.order, func(a, b int32) int { return cmp.Or(cmp.Compare(prices[a], prices[b]), strings.Compare(ids[a], ids[b])) })
+	slices.SortFunc(s.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(prices[a], prices[b]), strings.Compare(ids[a], ids[b]))
+	})
 	return s
 }
 

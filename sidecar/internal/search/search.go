@@ -447,7 +447,7 @@ func (r *run) byPrice(s piece, all *roaring.Bitmap, tier uint8) {
 	}
 	from, to := s.span(r.Currency)
 	add := func(n uint32) {
-		r.found = append(r.found, key{tier: tier, price: s.price[n], id: s.ids.at(n), family: s.familyOf(n)})
+		r.found = append(r.found, key{tier: tier, price: s.prices.at(n), id: s.ids.at(n), family: s.familyOf(n)})
 	}
 	at := from
 	within := r.after != nil && r.after.tier == tier
@@ -455,7 +455,7 @@ func (r *run) byPrice(s piece, all *roaring.Bitmap, tier uint8) {
 		// The first number that stands after the last listing in ascending order, or at it in descending.
 		at = from + uint32(sort.Search(int(to-from), func(i int) bool {
 			n := from + uint32(i)
-			c := cmp.Compare(s.price[n], r.after.price)
+			c := cmp.Compare(s.prices.at(n), r.after.price)
 			if c == 0 {
 				c = cmp.Compare(s.ids.at(n), r.after.id)
 			}
@@ -499,31 +499,44 @@ func (r *run) byName(s piece, all *roaring.Bitmap, tier uint8) {
 	at := func(number uint32) key {
 		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), family: s.familyOf(number)}
 	}
-	first := 0
-	if r.after != nil && r.after.tier == tier {
-		first = sort.Search(len(s.byName), func(i int) bool { return r.compare(at(s.byName[i]), *r.after) > 0 })
-	}
-	const few = 64
-	if n > uint64(s.len()/few) {
-		for k, i := 0, first; i < len(s.byName) && k <= r.size; i++ {
-			if all.Contains(s.byName[i]) {
-				r.found = append(r.found, at(s.byName[i]))
-				k++
-			}
-		}
+	const few = 256
+	if n <= uint64(s.len()/few) {
+		r.found = append(r.found, r.least(all, at)...)
 		return
 	}
-	ranks := make([]uint32, 0, n)
-	it := all.Iterator()
-	for it.HasNext() {
-		if rank := s.nameRank[it.Next()]; int(rank) >= first {
-			ranks = append(ranks, rank)
+	first := 0
+	if r.after != nil && r.after.tier == tier {
+		first = sort.Search(len(s.byName), func(i int) bool { return r.isAfter(at(s.byName[i])) })
+	}
+	for k, i := 0, first; i < len(s.byName) && k <= r.size; i++ {
+		if all.Contains(s.byName[i]) {
+			r.found = append(r.found, at(s.byName[i]))
+			k++
 		}
 	}
-	slices.Sort(ranks)
-	for _, rank := range ranks[:min(len(ranks), r.size+1)] {
-		r.found = append(r.found, at(s.byName[rank]))
+}
+
+// least are the first listings of a set that come after the page before.
+func (r *run) least(all *roaring.Bitmap, at func(number uint32) key) (found []key) {
+	most, full := r.size+1, false
+	cut := func() {
+		slices.SortFunc(found, r.compare)
+		found = found[:min(most, len(found))]
 	}
+	for some := range manyOf(all) {
+		for _, number := range some {
+			k := at(number)
+			if !r.isAfter(k) || full && r.compare(k, found[most-1]) > 0 {
+				continue
+			}
+			if found = append(found, k); len(found) == 4*most {
+				cut()
+				full = true
+			}
+		}
+	}
+	cut()
+	return found
 }
 
 func (r *run) result() Result {

@@ -209,27 +209,51 @@ func newBlob(n int, at func(i int) string) blob {
 	return b
 }
 
+// prices keeps the low half of each price, and the high half of those from a number on: prices of one currency ascend, so that high
+// halves are few.
+type prices struct {
+	low  []uint32
+	from []uint32
+	high []int32
+}
+
+func newPrices(n int) prices { return prices{low: make([]uint32, 0, n)} }
+
+func (p *prices) add(price int64) {
+	if high := int32(price >> 32); len(p.high) == 0 || p.high[len(p.high)-1] != high {
+		p.from, p.high = append(p.from, uint32(len(p.low))), append(p.high, high)
+	}
+	p.low = append(p.low, uint32(price))
+}
+
+func (p *prices) at(number uint32) int64 {
+	at := 0
+	if len(p.from) > 1 {
+		at = sort.Search(len(p.from), func(i int) bool { return p.from[i] > number }) - 1
+	}
+	return int64(p.high[at])<<32 | int64(p.low[number])
+}
+
 // segment holds listings numbered by (currency, price, id). It never changes; which of its listings are there still, a piece says.
 type segment struct {
-	ids   blob
-	names blob
-	price []int64
+	ids    blob
+	names  blob
+	prices prices
 	// cells are nil where no listing has a family.
 	cells *cells
 	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
 	currencies []string
 	starts     []uint32
-	// byName and byID are the numbers in the order of (name, id) and of id; nameRank is byName's inverse.
-	byName   []uint32
-	nameRank []uint32
-	byID     []uint32
+	// byName and byID are the numbers in the order of (name, id) and of id.
+	byName []uint32
+	byID   []uint32
 
 	terms     dict
 	nameTerms dict
 	facets    [stored]dict
 }
 
-func (s *segment) len() int { return len(s.price) }
+func (s *segment) len() int { return len(s.prices.low) }
 
 func buildSegment(entries []*entry) *segment {
 	slices.SortFunc(entries, func(a, b *entry) int {
@@ -243,14 +267,14 @@ func buildSegment(entries []*entry) *segment {
 	})
 	n := len(entries)
 	s := &segment{
-		ids:   newBlob(n, func(i int) string { return entries[i].id }),
-		names: newBlob(n, func(i int) string { return entries[i].key }),
-		price: make([]int64, n),
+		ids:    newBlob(n, func(i int) string { return entries[i].id }),
+		names:  newBlob(n, func(i int) string { return entries[i].key }),
+		prices: newPrices(n),
 	}
 	var terms, nameTerms gather
 	var facets [stored]gather
 	for i, e := range entries {
-		s.price[i] = e.price
+		s.prices.add(e.price)
 		s.addCurrency(e.currency, uint32(i))
 		terms.add(uint32(i), e.terms)
 		nameTerms.add(uint32(i), e.nameTerms)
@@ -279,7 +303,7 @@ func (s *segment) addCurrency(c string, number uint32) {
 func (s *segment) finish() {
 	n := uint32(s.len())
 	s.starts = append(s.starts, n)
-	s.byName, s.byID, s.nameRank = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+	s.byName, s.byID = make([]uint32, n), make([]uint32, n)
 	for i := range n {
 		s.byName[i], s.byID[i] = i, i
 	}
@@ -290,9 +314,6 @@ func (s *segment) finish() {
 		}
 		return strings.Compare(s.ids.at(a), s.ids.at(b))
 	})
-	for rank, number := range s.byName {
-		s.nameRank[number] = uint32(rank)
-	}
 }
 
 // gather collects postings in the order of numbers.
@@ -349,5 +370,5 @@ func (s piece) source(names bool) source {
 
 // lowest is the first number in [from, to) whose price is at least p.
 func (s *segment) lowest(from, to uint32, p int64) uint32 {
-	return from + uint32(sort.Search(int(to-from), func(i int) bool { return s.price[from+uint32(i)] >= p }))
+	return from + uint32(sort.Search(int(to-from), func(i int) bool { return s.prices.at(from+uint32(i)) >= p }))
 }
