@@ -8,26 +8,51 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// cells say which listings of a segment are of which family. Listings of one family that have the same values of all facets share a
-// cell, so that families are counted cell by cell and not listing by listing. Cell 0 is of the listings that stand alone.
+// cells are what listings of a segment have in common: those of one family, or of none, that have the same values of all facets
+// share a cell. So values are counted cell by cell, with one look at each listing.
 type cells struct {
 	// of is by number, family and kind are by cell.
 	of     []uint32
 	family []uint32
 	kind   []uint32
-	// A kind is a set of facet values, each written as its slot: those of kind i end at ends[i] in slots.
-	slots []uint32
-	ends  []uint32
-	// alone are the numbers of cell 0; nil where there is none.
-	alone *roaring.Bitmap
+	// kinds are sets of facet values, each written as its slot.
+	kinds blob
+	// totals are by slot how many listings of the segment have the value, dead ones too.
+	totals []uint32
+	// families: some listing has one. Then alone are the numbers of those that have none; nil where all have.
+	families bool
+	alone    *roaring.Bitmap
 }
 
-func (c *cells) slotsOf(kind uint32) []uint32 {
-	from := uint32(0)
-	if kind > 0 {
-		from = c.ends[kind-1]
+// nextSlot reads the first slot of a kind, which is not empty. It is small, so that it costs no call.
+func nextSlot(kind string) (slot uint32, rest string) {
+	if kind[0] < 0x80 {
+		return uint32(kind[0]), kind[1:]
 	}
-	return c.slots[from:c.ends[kind]]
+	return longSlot(kind)
+}
+
+func longSlot(kind string) (slot uint32, rest string) {
+	for i := 0; ; i++ {
+		slot |= uint32(kind[i]&0x7F) << (7 * i)
+		if kind[i] < 0x80 {
+			return slot, kind[i+1:]
+		}
+	}
+}
+
+// count adds to the counts of all slots what number says of some kinds.
+func (c *cells) count(slots []uint32, number []uint32) {
+	var slot uint32
+	for kind, n := range number {
+		if n == 0 {
+			continue
+		}
+		for text := c.kinds.at(uint32(kind)); text != ""; {
+			slot, text = nextSlot(text)
+			slots[slot] += n
+		}
+	}
 }
 
 // slot numbers the values of all facets of a segment, facet after facet, the currencies last.
@@ -61,28 +86,28 @@ type cellMaker struct {
 	s     *segment
 	cells map[[2]uint32]uint32
 	kinds map[string]uint32
+	// texts are the kinds, in the order of their numbers.
+	texts []string
+	key   []byte
 }
 
 func newCellMaker(s *segment) *cellMaker {
+	s.cells.of = make([]uint32, s.len())
 	return &cellMaker{s: s, cells: map[[2]uint32]uint32{}, kinds: map[string]uint32{}}
 }
 
-// cell finds or makes one; slots are sorted by facets and may be used again by the caller.
+// cell finds or makes one; slots are sorted and may be used again by the caller.
 func (m *cellMaker) cell(family uint32, slots []uint32) uint32 {
-	if m.s.cells == nil {
-		m.s.cells = &cells{of: make([]uint32, m.s.len()), family: []uint32{0}, kind: []uint32{0}, ends: []uint32{0}}
-	}
-	c := m.s.cells
-	var key []byte
+	c := &m.s.cells
+	m.key = m.key[:0]
 	for _, slot := range slots {
-		key = binary.AppendUvarint(key, uint64(slot))
+		m.key = binary.AppendUvarint(m.key, uint64(slot))
 	}
-	kind, has := m.kinds[string(key)]
+	kind, has := m.kinds[string(m.key)]
 	if !has {
-		c.slots = append(c.slots, slots...)
-		c.ends = append(c.ends, uint32(len(c.slots)))
-		kind = uint32(len(c.ends) - 1)
-		m.kinds[string(key)] = kind
+		text := string(m.key)
+		kind = uint32(len(m.texts))
+		m.texts, m.kinds[text] = append(m.texts, text), kind
 	}
 	at := [2]uint32{family, kind}
 	cell, has := m.cells[at]
@@ -90,6 +115,7 @@ func (m *cellMaker) cell(family uint32, slots []uint32) uint32 {
 		c.family, c.kind = append(c.family, family), append(c.kind, kind)
 		cell = uint32(len(c.family) - 1)
 		m.cells[at] = cell
+		c.families = c.families || family > 0
 	}
 	return cell
 }
@@ -98,9 +124,6 @@ func (m *cellMaker) cell(family uint32, slots []uint32) uint32 {
 func (m *cellMaker) ofEntries(entries []*entry) {
 	var slots []uint32
 	for number, e := range entries {
-		if e.family == 0 {
-			continue
-		}
 		slots = slots[:0]
 		for f := range e.facets {
 			for _, v := range e.facets[f] {
@@ -109,38 +132,44 @@ func (m *cellMaker) ofEntries(entries []*entry) {
 			}
 		}
 		slots = append(slots, m.s.slot(currency, m.s.currencyAt(uint32(number))))
-		cell := m.cell(e.family, slots)
-		m.s.cells.of[number] = cell
+		m.s.cells.of[number] = m.cell(e.family, slots)
 	}
 	m.finish()
 }
 
-// taken puts a listing into the cell of the new segment that is its cell in an old one; known are those found before.
-func (m *cellMaker) taken(number int, from *segment, cell uint32, known []uint32) {
-	if known[cell] == 0 {
-		var slots []uint32
-		for _, slot := range from.cells.slotsOf(from.cells.kind[cell]) {
-			f, v := from.valueAt(slot)
-			keys := m.s.currencies
-			if f < stored {
-				keys = m.s.facets[f].keys
-			}
-			at, _ := slices.BinarySearch(keys, v)
-			slots = append(slots, m.s.slot(f, at))
+// moved is the cell of the new segment for a cell of an old one.
+func (m *cellMaker) moved(from *segment, cell uint32) uint32 {
+	var slots []uint32
+	var was uint32
+	for kind := from.cells.kinds.at(from.cells.kind[cell]); kind != ""; {
+		was, kind = nextSlot(kind)
+		f, v := from.valueAt(was)
+		keys := m.s.currencies
+		if f < stored {
+			keys = m.s.facets[f].keys
 		}
-		known[cell] = m.cell(from.cells.family[cell], slots)
+		at, _ := slices.BinarySearch(keys, v)
+		slots = append(slots, m.s.slot(f, at))
 	}
-	m.s.cells.of[number] = known[cell]
+	return m.cell(from.cells.family[cell], slots)
 }
 
 func (m *cellMaker) finish() {
-	c := m.s.cells
-	if c == nil {
+	c := &m.s.cells
+	c.family, c.kind = slices.Clone(c.family), slices.Clone(c.kind) // without room to grow
+	c.kinds = newBlob(len(m.texts), func(i int) string { return m.texts[i] })
+	number := make([]uint32, len(m.texts))
+	for _, cell := range c.of {
+		number[c.kind[cell]]++
+	}
+	c.totals = make([]uint32, m.s.slot(currency, len(m.s.currencies)))
+	c.count(c.totals, number)
+	if !c.families {
 		return
 	}
 	alone := roaring.New()
 	for number, cell := range c.of {
-		if cell == 0 {
+		if c.family[cell] == 0 {
 			alone.Add(uint32(number))
 		}
 	}
@@ -148,16 +177,10 @@ func (m *cellMaker) finish() {
 		alone.RunOptimize()
 		c.alone = alone
 	}
-	c.family, c.kind, c.slots, c.ends = slices.Clip(c.family), slices.Clip(c.kind), slices.Clip(c.slots), slices.Clip(c.ends)
 }
 
 // familyOf is the family of a listing, 0 for none.
-func (s *segment) familyOf(number uint32) uint32 {
-	if s.cells == nil {
-		return 0
-	}
-	return s.cells.family[s.cells.of[number]]
-}
+func (s *segment) familyOf(number uint32) uint32 { return s.cells.family[s.cells.of[number]] }
 
 // currencyAt is the place of a listing's currency among the segment's.
 func (s *segment) currencyAt(number uint32) int {

@@ -80,7 +80,7 @@ func (x *Index) Family(id string, most int) []string {
 		}
 	}
 	for _, s := range now.segs {
-		if s.cells == nil {
+		if !s.cells.families {
 			continue
 		}
 		for n, cell := range s.cells.of {

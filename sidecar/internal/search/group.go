@@ -65,20 +65,13 @@ type marks []uint64
 
 func (m marks) set(family uint32) { m[family>>6] |= 1 << (family & 63) }
 
+func (m marks) has(family uint32) bool { return m[family>>6]&(1<<(family&63)) != 0 }
+
 func (m marks) count() (n int64) {
 	for _, word := range m {
 		n += int64(bits.OnesCount64(word))
 	}
 	return n
-}
-
-// each visits what is marked.
-func (m marks) each(visit func(uint32)) {
-	for i, word := range m {
-		for ; word != 0; word &= word - 1 {
-			visit(uint32(i<<6 + bits.TrailingZeros64(word)))
-		}
-	}
 }
 
 func (g *groups) facet(f int, value string) marks {
@@ -214,39 +207,41 @@ func (r *run) priceOne(step int, family uint32) {
 // countFamilies counts the families of a set by the values of facets, and what stands alone for itself.
 func (r *run) countFamilies(s piece, base *roaring.Bitmap, facets ...int) {
 	alone, of := part(s.cells.alone, base)
-	for _, f := range facets {
-		if alone != nil {
-			r.countListings(s, f, alone)
-		}
+	if alone != nil {
+		r.countValues(s, alone, facets...)
 	}
-	if of == nil {
+	if of == nil || len(facets) == 0 {
 		return
 	}
-	found := make(marks, len(s.cells.family)>>6+1)
-	for some := range manyOf(of) {
-		for _, number := range some {
-			found.set(s.cells.of[number])
-		}
-	}
-	// values are the marks of each slot, made when the first family comes.
-	values, asked := make([]marks, s.slot(currency, len(s.currencies))), make([]bool, s.slot(currency, len(s.currencies)))
+	// seen are cells; values are the marks of each slot that is asked for, made when the first family comes.
+	seen := make(marks, len(s.cells.family)>>6+1)
+	values, asked := make([]marks, len(s.cells.totals)), make([]bool, len(s.cells.totals))
 	for _, f := range facets {
 		for slot := s.slot(f, 0); slot < s.slot(f+1, 0); slot++ {
 			asked[slot] = true
 		}
 	}
-	found.each(func(cell uint32) {
-		family := s.cells.family[cell]
-		for _, slot := range s.cells.slotsOf(s.cells.kind[cell]) {
-			if !asked[slot] {
+	var slot uint32
+	for some := range manyOf(of) {
+		for _, number := range some {
+			cell := s.cells.of[number]
+			if seen.has(cell) {
 				continue
 			}
-			if values[slot] == nil {
-				values[slot] = r.groups.facet(s.valueAt(slot))
+			seen.set(cell)
+			family := s.cells.family[cell]
+			for kind := s.cells.kinds.at(s.cells.kind[cell]); kind != ""; {
+				slot, kind = nextSlot(kind)
+				if !asked[slot] {
+					continue
+				}
+				if values[slot] == nil {
+					values[slot] = r.groups.facet(s.valueAt(slot))
+				}
+				values[slot].set(family)
 			}
-			values[slot].set(family)
 		}
-	})
+	}
 }
 
 // countFamilyPrices is countPrices for families.

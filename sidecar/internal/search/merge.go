@@ -66,16 +66,15 @@ func (m *merger) merge() *segment {
 	out.finish()
 	maker, known := newCellMaker(out), make([][]uint32, len(m.from))
 	for i, s := range m.from {
-		if s.cells != nil {
-			known[i] = make([]uint32, len(s.cells.family))
-		}
+		known[i] = make([]uint32, len(s.cells.family))
 	}
-	for i, p := range order {
+	for number, p := range order {
 		s := m.from[p.seg]
-		if s.cells == nil || s.cells.of[p.number] == 0 {
-			continue
+		cell := s.cells.of[p.number]
+		if known[p.seg][cell] == 0 {
+			known[p.seg][cell] = maker.moved(s.segment, cell) + 1
 		}
-		maker.taken(i, s.segment, s.cells.of[p.number], known[p.seg])
+		out.cells.of[number] = known[p.seg][cell] - 1
 	}
 	maker.finish()
 	return out

@@ -177,7 +177,7 @@ func (r *run) segment(s piece) {
 	}
 	all := and(s, conds, -1)
 	r.count(s, conds, all)
-	grouped := r.groups != nil && s.cells != nil
+	grouped := r.groups != nil && s.cells.families
 	take := func(set *roaring.Bitmap, tier uint8) { r.page(s, set, tier) }
 	if grouped {
 		alone, _ := part(s.cells.alone, all)
@@ -357,24 +357,21 @@ func (r *run) count(s piece, conds []cond, all *roaring.Bitmap) {
 		}
 		return all
 	}
-	grouped := r.groups != nil && s.cells != nil
+	grouped := r.groups != nil && s.cells.families
+	count := r.countValues
+	if grouped {
+		count = r.countFamilies
+	}
 	var together []int
 	for f := range r.counts {
-		base := without(f)
-		switch {
-		case base.IsEmpty():
-		case !grouped:
-			r.countListings(s, f, base)
-		case base == all:
+		if base := without(f); base == all {
 			together = append(together, f)
-		default:
-			r.countFamilies(s, base, f)
+		} else {
+			count(s, base, f)
 		}
 	}
-	if len(together) > 0 {
-		r.countFamilies(s, all, together...)
-	}
-	if base := without(price); r.Currency != "" && !base.IsEmpty() {
+	count(s, all, together...)
+	if base := without(price); r.Currency != "" {
 		if grouped {
 			r.countFamilyPrices(s, base)
 		} else {
@@ -383,20 +380,34 @@ func (r *run) count(s piece, conds []cond, all *roaring.Bitmap) {
 	}
 }
 
-// countListings counts a set by the values of a facet, each listing for itself.
-func (r *run) countListings(s piece, f int, base *roaring.Bitmap) {
-	if f == currency {
-		for i, c := range s.currencies {
-			if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
-				r.counts[currency][c] += n
-			}
-		}
+// countValues counts the listings of a set by the values of facets: by looking at each or, where they are most of the segment, at
+// each of the others.
+func (r *run) countValues(s piece, base *roaring.Bitmap, facets ...int) {
+	if base.IsEmpty() || len(facets) == 0 {
 		return
 	}
-	d := &s.facets[f]
-	for i, v := range d.keys {
-		if n := d.postings[i].count(base); n > 0 {
-			r.counts[f][v] += n
+	set, most := base, base.GetCardinality()*2 > uint64(s.len())
+	if most {
+		set = roaring.Flip(base, 0, uint64(s.len()))
+	}
+	number := make([]uint32, len(s.cells.kinds.ends))
+	for some := range manyOf(set) {
+		for _, n := range some {
+			number[s.cells.kind[s.cells.of[n]]]++
+		}
+	}
+	counts := make([]uint32, len(s.cells.totals))
+	s.cells.count(counts, number)
+	for _, f := range facets {
+		for slot := s.slot(f, 0); slot < s.slot(f+1, 0); slot++ {
+			n := counts[slot]
+			if most {
+				n = s.cells.totals[slot] - n
+			}
+			if n > 0 {
+				_, v := s.valueAt(slot)
+				r.counts[f][v] += int64(n)
+			}
 		}
 	}
 }

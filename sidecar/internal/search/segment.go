@@ -105,20 +105,6 @@ func (p posting) each(visit func(uint32)) {
 	}
 }
 
-// count is how many of the listings are in b.
-func (p posting) count(b *roaring.Bitmap) int64 {
-	if p.many != nil {
-		return int64(p.many.AndCardinality(b))
-	}
-	n := int64(0)
-	for _, v := range p.few {
-		if b.Contains(v) {
-			n++
-		}
-	}
-	return n
-}
-
 // dict is a sorted dictionary of words or values.
 type dict struct {
 	keys     []string
@@ -239,8 +225,7 @@ type segment struct {
 	ids    blob
 	names  blob
 	prices prices
-	// cells are nil where no listing has a family.
-	cells *cells
+	cells  cells
 	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
 	currencies []string
 	starts     []uint32
