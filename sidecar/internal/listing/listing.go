@@ -112,8 +112,8 @@ type Offer struct {
 
 // Store keeps overrides and rules.
 type Store interface {
-	// Override reads one; the zero Override with the ids set where there is none.
-	Override(listingID string) (Override, error)
+	// OverridesOf reads those of the listing ids that have one, by listing id.
+	OverridesOf(listingIDs []string) (map[string]Override, error)
 	Overrides() ([]Override, error)
 	// PutOverride inserts or compares and swaps; fault.Conflict.
 	PutOverride(Override) (Override, error)

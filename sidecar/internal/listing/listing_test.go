@@ -33,6 +33,7 @@ type reseller struct {
 	*listing.Service
 	indexer *listing.Indexer
 	work    store.Unit[listing.Tx]
+	store   *store.Store
 }
 
 func newReseller(t testing.TB) reseller {
@@ -57,6 +58,7 @@ func newReseller(t testing.TB) reseller {
 		Service: &listing.Service{Self: self, Work: work, Index: index, Now: clock},
 		indexer: &listing.Indexer{Self: self, Work: work, Index: index, Now: clock, Log: slog.New(slog.DiscardHandler)},
 		work:    work,
+		store:   s,
 	}
 	r.deal(t, "a1", north, agreement.Active, 2000, "EUR")
 	return r

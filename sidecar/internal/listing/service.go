@@ -44,7 +44,7 @@ func withdrawn() error {
 }
 
 // read finds one listing; fault.NotFound with reason listing_not_found.
-func (s *Service) read(tx Tx, id string) (draft, error) {
+func (s *Service) read(tx Tx, t terms, id string) (draft, error) {
 	found, err := tx.Catalog().ForeignByListing([]string{id})
 	if err != nil {
 		return draft{}, err
@@ -52,21 +52,17 @@ func (s *Service) read(tx Tx, id string) (draft, error) {
 	if len(found) == 0 {
 		return draft{}, notFound()
 	}
-	t, err := readTerms(tx, s.Self)
+	own, err := tx.Listings().OverridesOf([]string{id})
 	if err != nil {
 		return draft{}, err
 	}
-	o, err := tx.Listings().Override(id)
-	if err != nil {
-		return draft{}, err
-	}
-	return t.draft(found[0], o)
+	return t.draft(found[0], own[id])
 }
 
 // sold is a listing as a customer may have it; fault.NotFound, listing_not_found, or listing_withdrawn for one that is hidden or
 // not sold here now.
-func (s *Service) sold(tx Tx, id string) (draft, error) {
-	d, err := s.read(tx, id)
+func (s *Service) sold(tx Tx, t terms, id string) (draft, error) {
+	d, err := s.read(tx, t, id)
 	if err == nil && (d.unsold != nil || d.override.Hidden) {
 		err = withdrawn()
 	}
@@ -75,8 +71,8 @@ func (s *Service) sold(tx Tx, id string) (draft, error) {
 
 // managed is a listing as an operator may have it; fault.NotFound, listing_not_found, or listing_withdrawn for an offering that its
 // supplier took back.
-func (s *Service) managed(tx Tx, id string) (draft, error) {
-	d, err := s.read(tx, id)
+func (s *Service) managed(tx Tx, t terms, id string) (draft, error) {
+	d, err := s.read(tx, t, id)
 	if err == nil && d.foreign.Tombstone {
 		err = withdrawn()
 	}
@@ -90,14 +86,18 @@ const MaxVariants = 200
 // schema and digest: none where it stands alone. One that is hidden is not sold. Error: fault.NotFound, listing_not_found or listing_withdrawn.
 func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.sold(tx, id)
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		d, err := s.sold(tx, t, id)
 		if err != nil {
 			return err
 		}
 		if v, err = d.view(s.Now()); err != nil || v.Family == "" {
 			return err
 		}
-		variants, err = s.views(tx, s.Index.Family(id, MaxVariants), draft.summary)
+		variants, err = s.summaries(tx, t, s.Index.Family(id, MaxVariants))
 		return err
 	})
 	if err != nil {
@@ -110,7 +110,11 @@ func (s *Service) Get(ctx context.Context, id string) (v View, variants []View, 
 func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 	var o Offer
 	err := s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.sold(tx, id)
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		d, err := s.sold(tx, t, id)
 		if err != nil {
 			return err
 		}
@@ -131,7 +135,11 @@ func (s *Service) Offer(ctx context.Context, id string) (Offer, error) {
 func (s *Service) Detail(ctx context.Context, id string) (Detail, error) {
 	var out Detail
 	err := s.Work.View(ctx, func(tx Tx) error {
-		d, err := s.managed(tx, id)
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		d, err := s.managed(tx, t, id)
 		if err != nil {
 			return err
 		}
@@ -146,6 +154,7 @@ func (s *Service) Detail(ctx context.Context, id string) (Detail, error) {
 
 // Page is a page of search results.
 type Page struct {
+	// Listings have no prices but the headline, and neither schema nor digest: Get has.
 	Listings      []View
 	Facets        []search.Facet
 	Total         int64
@@ -163,7 +172,11 @@ func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
 		return page, nil
 	}
 	err = s.Work.View(ctx, func(tx Tx) error {
-		page.Listings, err = s.views(tx, r.IDs, draft.view)
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		page.Listings, err = s.summaries(tx, t, r.IDs)
 		return err
 	})
 	for i, v := range page.Listings {
@@ -177,8 +190,8 @@ func (s *Service) Search(ctx context.Context, q search.Query) (Page, error) {
 	return page, nil
 }
 
-// views are the listings of these ids that customers see now.
-func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, error)) ([]View, error) {
+// summaries are the listings of these ids that customers see now.
+func (s *Service) summaries(tx Tx, t terms, ids []string) ([]View, error) {
 	found, err := tx.Catalog().ForeignByListing(ids)
 	if err != nil {
 		return nil, err
@@ -187,7 +200,7 @@ func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, er
 	for _, f := range found {
 		byID[f.Listing] = f
 	}
-	t, err := readTerms(tx, s.Self)
+	overrides, err := tx.Listings().OverridesOf(ids)
 	if err != nil {
 		return nil, err
 	}
@@ -197,10 +210,7 @@ func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, er
 		if !there {
 			continue
 		}
-		o, err := tx.Listings().Override(id)
-		if err != nil {
-			return nil, err
-		}
+		o := overrides[id]
 		d, err := t.draft(f, o)
 		if err != nil {
 			return nil, err
@@ -208,7 +218,7 @@ func (s *Service) views(tx Tx, ids []string, of func(draft, time.Time) (View, er
 		if d.unsold != nil || o.Hidden {
 			continue
 		}
-		v, err := of(d, s.Now())
+		v, err := d.summary(s.Now())
 		if fault.Is(err, fault.Invalid) {
 			continue // priced out of range; the index leaves it out too
 		}
@@ -249,6 +259,10 @@ func (s *Service) List(ctx context.Context, partner, pageToken string, limit int
 			if err != nil {
 				return err
 			}
+			overrides, err := tx.Listings().OverridesOf(listingIDs(page))
+			if err != nil {
+				return err
+			}
 			for _, f := range page {
 				if partner != "" && f.Partner != partner {
 					return nil
@@ -257,11 +271,15 @@ func (s *Service) List(ctx context.Context, partner, pageToken string, limit int
 					next = encodeToken(atPartner, atID)
 					return nil
 				}
-				d, err := s.detailOf(tx, t, f)
+				d, err := t.draft(f, overrides[f.Listing])
 				if err != nil {
 					return err
 				}
-				out = append(out, d)
+				shown, err := d.detail(s.Now())
+				if err != nil {
+					return err
+				}
+				out = append(out, shown)
 				atPartner, atID = f.Partner, f.ID
 			}
 			if len(page) <= limit {
@@ -275,16 +293,12 @@ func (s *Service) List(ctx context.Context, partner, pageToken string, limit int
 	return out, next, nil
 }
 
-func (s *Service) detailOf(tx Tx, t terms, f catalog.Foreign) (Detail, error) {
-	o, err := tx.Listings().Override(f.Listing)
-	if err != nil {
-		return Detail{}, err
+func listingIDs(page []catalog.Foreign) []string {
+	ids := make([]string, len(page))
+	for i, f := range page {
+		ids[i] = f.Listing
 	}
-	d, err := t.draft(f, o)
-	if err != nil {
-		return Detail{}, err
-	}
-	return d.detail(s.Now())
+	return ids
 }
 
 func encodeToken(partner, id string) string {
@@ -339,7 +353,11 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 	}
 	var out Detail
 	err := s.Work.Do(ctx, func(tx Tx) error {
-		d, err := s.managed(tx, id)
+		t, err := readTerms(tx, s.Self)
+		if err != nil {
+			return err
+		}
+		d, err := s.managed(tx, t, id)
 		if err != nil {
 			return err
 		}
@@ -348,7 +366,7 @@ func (s *Service) Update(ctx context.Context, id string, c Change) (Detail, erro
 		if _, err := tx.Listings().PutOverride(o); err != nil {
 			return err
 		}
-		if d, err = s.managed(tx, id); err != nil {
+		if d, err = s.managed(tx, t, id); err != nil {
 			return err
 		}
 		out, err = d.detail(s.Now())

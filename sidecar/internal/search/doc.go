@@ -1,7 +1,8 @@
 // Package search finds listings by text and facets, in memory.
 //
 // The index holds no bodies: an id, a price, a sort key and postings, about a hundred bytes a listing. It is rebuilt from
-// the store at start and fed by changes, and it is safe for concurrent readers and writers.
+// the store at start and fed by changes. A search asks what was shown last, which never changes: it waits for no writer, and no
+// writer waits for it.
 //
 //	Upsert, Delete ──> delta (at most 128 listings, looked at one by one)
 //	                     │ full: frozen
@@ -15,6 +16,9 @@
 // Texts are folded before they are cut into words, names and queries alike (fold.go). What else a query's words mean is
 // looked up when it comes, so that it costs no memory: synonyms and countries in five languages, figures with and without
 // a space (lexicon.go, pattern.go). Where nothing is found so, fillers are left out, and then a typing error is forgiven.
+//
+// Listings with the same values of all facets share a kind, those of one family and kind a cell (cells.go): values are counted by
+// one look at each match or, where these are fewer, at each listing that does not match.
 //
 // What can be ordered comes first in every sort, and then what is nearest to the text: a result is made of tiers. A grouped query
 // gives one listing of each family, the cheapest of its best tier, and counts families; it looks at every match once, where any

@@ -43,3 +43,6 @@ func (c clause) ways(word func(string, bool) string, country func(string) string
 	}
 	return all
 }
+
+// WordsOf are the words that a listing is found by, sorted.
+func WordsOf(d Doc) []string { return newEntry(d).terms }

@@ -68,22 +68,24 @@ func (f *families) give(n uint32) {
 // none. It is itself among them: of more than the most, 1 or more, the first are given, and it in place of the last where it comes
 // later.
 func (x *Index) Family(id string, most int) []string {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	family := x.familyOf(id)
+	now := x.shown.Load()
+	family := now.familyOf(id)
 	if family == 0 {
 		return nil
 	}
 	var found []place
-	for _, e := range x.delta {
+	for _, e := range now.delta {
 		if e.family == family {
 			found = append(found, place{e.currency, e.price, e.id})
 		}
 	}
-	for _, s := range x.segs {
-		for n, f := range s.family {
-			if f == family && s.live.Contains(uint32(n)) {
-				found = append(found, place{s.currencyOf(uint32(n)), s.price[n], s.ids.at(uint32(n))})
+	for _, s := range now.segs {
+		if !s.cells.families {
+			continue
+		}
+		for n, cell := range s.cells.of {
+			if s.cells.family[cell] == family && s.live.Contains(uint32(n)) {
+				found = append(found, place{s.currencyOf(uint32(n)), s.prices.at(uint32(n)), s.ids.at(uint32(n))})
 			}
 		}
 	}
@@ -98,11 +100,13 @@ func (x *Index) Family(id string, most int) []string {
 	return ids
 }
 
-func (x *Index) familyOf(id string) uint32 {
-	if i, ok := x.inDelta[id]; ok {
-		return x.delta[i].family
+func (now *shown) familyOf(id string) uint32 {
+	for _, e := range now.delta {
+		if e.id == id {
+			return e.family
+		}
 	}
-	for _, s := range x.segs {
+	for _, s := range now.segs {
 		if n, ok := s.find(id); ok {
 			return s.familyOf(n)
 		}

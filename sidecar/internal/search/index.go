@@ -3,6 +3,9 @@ package search
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
 )
 
 const (
@@ -16,26 +19,80 @@ const (
 	inlineMerge = 8192
 )
 
-// Index is a live index of listings.
+// Index is a live index of listings. Writers take turns; readers see what was last shown and wait for nobody.
 type Index struct {
-	// write serialises writers; mu guards what readers see and is held for moments only.
-	write sync.Mutex
-	mu    sync.RWMutex
+	shown atomic.Pointer[shown]
 
+	// write serialises writers, and guards all that follows.
+	write    sync.Mutex
 	delta    []*entry
 	inDelta  map[string]int
-	segs     []*segment
+	segs     []*owned
 	families families
 	// merging are the segments of the merge in the background; nil where none runs.
-	merging []*segment
+	merging []*owned
 	// inline is inlineMerge; tests make it small to see merges in the background.
 	inline int
 	closed bool
 	done   sync.WaitGroup
 }
 
+// shown is what readers see at one moment. It never changes.
+type shown struct {
+	delta []*entry
+	segs  []piece
+}
+
+// piece is a segment with those of its listings that are there.
+type piece struct {
+	*segment
+	live *roaring.Bitmap
+}
+
+// owned is a segment as writers see it. A piece that was shown shares what has not changed since with live, which is copied
+// before it is written.
+type owned struct {
+	piece
+	// last was shown; nil where live has changed since.
+	last *roaring.Bitmap
+}
+
+func own(s *segment) *owned {
+	o := &owned{piece: piece{segment: s, live: roaring.New()}}
+	o.live.SetCopyOnWrite(true)
+	o.live.AddRange(0, uint64(s.len()))
+	return o
+}
+
+// remove takes a live listing out.
+func (o *owned) remove(number uint32) {
+	o.live.Remove(number)
+	o.last = nil
+}
+
+// shown is the piece as it is now.
+func (o *owned) shown() piece {
+	if o.last == nil {
+		o.last = o.live.Clone()
+	}
+	return piece{segment: o.segment, live: o.last}
+}
+
 // New makes an empty index. Close it when it is no longer used.
-func New() *Index { return &Index{inDelta: map[string]int{}, inline: inlineMerge} }
+func New() *Index {
+	x := &Index{inDelta: map[string]int{}, inline: inlineMerge}
+	x.show()
+	return x
+}
+
+// show lets readers see what was written. The writers' lock is held.
+func (x *Index) show() {
+	s := &shown{delta: slices.Clone(x.delta), segs: make([]piece, 0, len(x.segs))}
+	for _, o := range x.segs {
+		s.segs = append(s.segs, o.shown())
+	}
+	x.shown.Store(s)
+}
 
 // Close waits for a merge in the background; afterwards none begins. The index stays usable.
 func (x *Index) Close() {
@@ -46,31 +103,30 @@ func (x *Index) Close() {
 }
 
 // Upsert adds a listing or takes the place of the one with its id.
-func (x *Index) Upsert(d Doc) {
-	e := newEntry(d)
-	x.write.Lock()
-	defer x.write.Unlock()
-	e.family = x.families.take(d.Family)
-	x.mu.Lock()
-	x.remove(e.id)
-	x.inDelta[e.id] = len(x.delta)
-	x.delta = append(x.delta, e)
-	full := len(x.delta) >= deltaSize
-	x.mu.Unlock()
-	if full {
-		x.freeze()
-	}
-}
+func (x *Index) Upsert(d Doc) { x.UpsertAll([]Doc{d}) }
 
 // UpsertAll is Upsert for many, cheaper than one by one; of two with one id the last one stays.
 func (x *Index) UpsertAll(docs []Doc) {
-	if len(docs) < bulkSize {
-		for _, d := range docs {
-			x.Upsert(d)
-		}
+	if len(docs) >= bulkSize {
+		x.bulk(docs)
 		return
 	}
-	x.bulk(docs)
+	entries := make([]*entry, len(docs))
+	for i, d := range docs {
+		entries[i] = newEntry(d)
+	}
+	x.write.Lock()
+	defer x.write.Unlock()
+	for i, e := range entries {
+		e.family = x.families.take(docs[i].Family)
+		x.remove(e.id)
+		x.inDelta[e.id] = len(x.delta)
+		x.delta = append(x.delta, e)
+		if len(x.delta) >= deltaSize {
+			x.freeze()
+		}
+	}
+	x.show()
 }
 
 // bulk makes a segment of many.
@@ -91,32 +147,29 @@ func (x *Index) bulk(docs []Doc) {
 	seg := buildSegment(entries)
 	x.write.Lock()
 	defer x.write.Unlock()
-	x.mu.Lock()
-	if x.size() > 0 {
-		for id := range last {
-			x.remove(id)
-		}
+	for id := range last {
+		x.remove(id)
 	}
-	x.segs = append(x.segs, seg)
-	x.mu.Unlock()
+	x.segs = append(x.segs, own(seg))
 	x.compact()
+	x.show()
 }
 
 // Delete removes a listing and reports whether there was one.
 func (x *Index) Delete(id string) bool {
 	x.write.Lock()
 	defer x.write.Unlock()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.remove(id)
+	there := x.remove(id)
+	if there {
+		x.show()
+	}
+	return there
 }
 
 // Clear removes all.
 func (x *Index) Clear() {
 	x.write.Lock()
 	defer x.write.Unlock()
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	for _, e := range x.delta {
 		x.families.give(e.family)
 	}
@@ -127,45 +180,38 @@ func (x *Index) Clear() {
 		}
 	}
 	x.delta, x.inDelta, x.segs = nil, map[string]int{}, nil
+	x.show()
 }
 
 // Len is the number of listings.
 func (x *Index) Len() int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.size()
-}
-
-func (x *Index) size() int {
-	n := len(x.delta)
-	for _, s := range x.segs {
+	now := x.shown.Load()
+	n := len(now.delta)
+	for _, s := range now.segs {
 		n += int(s.live.GetCardinality())
 	}
 	return n
 }
 
-// IDs calls yield with each listing's id, in no order, until it returns false.
+// IDs calls yield with each listing's id, in no order, until it returns false. What is written meanwhile is not among them.
 func (x *Index) IDs(yield func(id string) bool) {
-	x.mu.RLock()
-	var ids []string
-	for _, e := range x.delta {
-		ids = append(ids, e.id)
-	}
-	for _, s := range x.segs {
-		it := s.live.Iterator()
-		for it.HasNext() {
-			ids = append(ids, s.ids.at(it.Next()))
+	now := x.shown.Load()
+	for _, e := range now.delta {
+		if !yield(e.id) {
+			return
 		}
 	}
-	x.mu.RUnlock()
-	for _, id := range ids {
-		if !yield(id) {
-			return
+	for _, s := range now.segs {
+		it := s.live.Iterator()
+		for it.HasNext() {
+			if !yield(s.ids.at(it.Next())) {
+				return
+			}
 		}
 	}
 }
 
-// remove takes a listing out; both locks are held.
+// remove takes a listing out. The writers' lock is held.
 func (x *Index) remove(id string) bool {
 	if i, ok := x.inDelta[id]; ok {
 		x.families.give(x.delta[i].family)
@@ -180,24 +226,21 @@ func (x *Index) remove(id string) bool {
 	for _, s := range x.segs {
 		if n, ok := s.find(id); ok {
 			x.families.give(s.familyOf(n))
-			s.live.Remove(n)
+			s.remove(n)
 			return true
 		}
 	}
 	return false
 }
 
-// freeze makes a segment of the delta. Only the exchange is under readers' lock; the writer's lock is held.
+// freeze makes a segment of the delta. The writers' lock is held.
 func (x *Index) freeze() {
-	seg := buildSegment(slices.Clone(x.delta))
-	x.mu.Lock()
-	x.segs = append(x.segs, seg)
+	x.segs = append(x.segs, own(buildSegment(slices.Clone(x.delta))))
 	x.delta, x.inDelta = nil, map[string]int{}
-	x.mu.Unlock()
 	x.compact()
 }
 
-// compact merges until no size has fanIn segments and none is mostly dead. The writer's lock is held.
+// compact merges until no size has fanIn segments and none is mostly dead. The writers' lock is held.
 func (x *Index) compact() {
 	for {
 		group := x.candidates()
@@ -208,9 +251,12 @@ func (x *Index) compact() {
 		for _, s := range group {
 			total += s.len()
 		}
-		m := x.begin(group)
+		m := &merger{}
+		for _, s := range group {
+			m.from = append(m.from, s.shown())
+		}
 		if total <= x.inline {
-			x.exchange(m, m.merge())
+			x.exchange(group, m, m.merge())
 			continue
 		}
 		if x.closed {
@@ -222,15 +268,16 @@ func (x *Index) compact() {
 			x.write.Lock()
 			defer x.write.Unlock()
 			x.merging = nil
-			x.exchange(m, out)
+			x.exchange(group, m, out)
 			x.compact()
+			x.show()
 		})
 	}
 }
 
 // candidates are segments worth merging now, nil where there are none.
-func (x *Index) candidates() []*segment {
-	sizes := map[int][]*segment{}
+func (x *Index) candidates() []*owned {
+	sizes := map[int][]*owned{}
 	for _, s := range x.segs {
 		if slices.Contains(x.merging, s) {
 			continue
@@ -240,7 +287,7 @@ func (x *Index) candidates() []*segment {
 			continue
 		}
 		if n := s.len(); n > 0 && int(s.live.GetCardinality())*2 < n {
-			return []*segment{s}
+			return []*owned{s}
 		}
 		size := 0
 		for n := s.len(); n > deltaSize; n /= fanIn {
@@ -253,34 +300,20 @@ func (x *Index) candidates() []*segment {
 	return nil
 }
 
-func (x *Index) begin(group []*segment) *merger {
-	m := &merger{from: group}
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for _, s := range group {
-		m.live = append(m.live, s.live.Clone())
-	}
-	return m
-}
-
-// exchange puts a merged segment in place of those it was made of. The writer's lock is held.
-func (x *Index) exchange(m *merger, out *segment) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	m.catchUp(out)
-	kept := make([]*segment, 0, len(x.segs))
-	found := 0
+// exchange puts a merged segment in place of those it was made of. The writers' lock is held.
+func (x *Index) exchange(group []*owned, m *merger, merged *segment) {
+	kept := make([]*owned, 0, len(x.segs))
 	for _, s := range x.segs {
-		if slices.Contains(m.from, s) {
-			found++
-			continue
+		if !slices.Contains(group, s) {
+			kept = append(kept, s)
 		}
-		kept = append(kept, s)
 	}
-	if found < len(m.from) {
+	if len(x.segs)-len(kept) < len(group) {
 		return // the index was cleared meanwhile
 	}
-	if out.live.GetCardinality() > 0 {
+	out := own(merged)
+	m.catchUp(group, out)
+	if !out.live.IsEmpty() {
 		kept = append(kept, out)
 	}
 	x.segs = kept

@@ -13,9 +13,8 @@ const dead = ^uint32(0)
 
 // merger makes one segment of the live listings of several.
 type merger struct {
-	from []*segment
-	// live is each segment's when the merge began: what dies meanwhile is taken out by catchUp.
-	live []*roaring.Bitmap
+	// from is as the merge began: what dies meanwhile is taken out by catchUp.
+	from []piece
 	// next maps a number to the one in the merged segment.
 	next [][]uint32
 }
@@ -34,10 +33,10 @@ func (m *merger) merge() *segment {
 			next[n] = dead
 		}
 		m.next = append(m.next, next)
-		it := m.live[i].Iterator()
+		it := s.live.Iterator()
 		for it.HasNext() {
 			n := it.Next()
-			order = append(order, place{s.currencyOf(n), s.price[n], i, n})
+			order = append(order, place{s.currencyOf(n), s.prices.at(n), i, n})
 		}
 	}
 	slices.SortFunc(order, func(a, b place) int {
@@ -50,15 +49,14 @@ func (m *merger) merge() *segment {
 		return strings.Compare(m.from[a.seg].ids.at(a.number), m.from[b.seg].ids.at(b.number))
 	})
 	out := &segment{
-		ids:   newBlob(len(order), func(i int) string { return m.from[order[i].seg].ids.at(order[i].number) }),
-		names: newBlob(len(order), func(i int) string { return m.from[order[i].seg].names.at(order[i].number) }),
-		price: make([]int64, len(order)),
+		ids:    newBlob(len(order), func(i int) string { return m.from[order[i].seg].ids.at(order[i].number) }),
+		names:  newBlob(len(order), func(i int) string { return m.from[order[i].seg].names.at(order[i].number) }),
+		prices: newPrices(len(order)),
 	}
 	for i, p := range order {
 		m.next[p.seg][p.number] = uint32(i)
-		out.price[i] = p.price
+		out.prices.add(p.price)
 		out.addCurrency(p.currency, uint32(i))
-		out.addFamily(m.from[p.seg].familyOf(p.number), i)
 	}
 	out.terms = m.dicts(func(s *segment) *dict { return &s.terms })
 	out.nameTerms = m.dicts(func(s *segment) *dict { return &s.nameTerms })
@@ -66,6 +64,19 @@ func (m *merger) merge() *segment {
 		out.facets[f] = m.dicts(func(s *segment) *dict { return &s.facets[f] })
 	}
 	out.finish()
+	maker, known := newCellMaker(out), make([][]uint32, len(m.from))
+	for i, s := range m.from {
+		known[i] = make([]uint32, len(s.cells.family))
+	}
+	for number, p := range order {
+		s := m.from[p.seg]
+		cell := s.cells.of[p.number]
+		if known[p.seg][cell] == 0 {
+			known[p.seg][cell] = maker.moved(s.segment, cell) + 1
+		}
+		out.cells.of[number] = known[p.seg][cell] - 1
+	}
+	maker.finish()
 	return out
 }
 
@@ -77,7 +88,7 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 	for {
 		word, any := "", false
 		for i, s := range m.from {
-			if d := of(s); at[i] < len(d.keys) && (!any || d.keys[at[i]] < word) {
+			if d := of(s.segment); at[i] < len(d.keys) && (!any || d.keys[at[i]] < word) {
 				word, any = d.keys[at[i]], true
 			}
 		}
@@ -86,7 +97,7 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 		}
 		numbers = numbers[:0]
 		for i, s := range m.from {
-			d := of(s)
+			d := of(s.segment)
 			if at[i] == len(d.keys) || d.keys[at[i]] != word {
 				continue
 			}
@@ -105,13 +116,12 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 	}
 }
 
-// catchUp takes out of the merged segment what died while it was made. The index's lock is held.
-func (m *merger) catchUp(out *segment) {
-	for i, s := range m.from {
-		gone := roaring.AndNot(m.live[i], s.live)
-		it := gone.Iterator()
+// catchUp takes out of the merged segment what died while it was made. The writers' lock is held.
+func (m *merger) catchUp(group []*owned, out *owned) {
+	for i, s := range group {
+		it := roaring.AndNot(m.from[i].live, s.live).Iterator()
 		for it.HasNext() {
-			out.live.Remove(m.next[i][it.Next()])
+			out.remove(m.next[i][it.Next()])
 		}
 	}
 }

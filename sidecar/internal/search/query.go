@@ -150,8 +150,8 @@ type key struct {
 	price int64
 	name  string
 	id    string
-	// variants is not part of the order.
-	variants int
+	// family is not part of the order.
+	family uint32
 }
 
 func compile(q Query) (*compiled, error) {

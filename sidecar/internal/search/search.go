@@ -2,6 +2,7 @@ package search
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -18,28 +19,29 @@ func (x *Index) Search(q Query) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	x.mu.RLock()
-	r := x.look(c)
+	now := x.shown.Load()
+	// Families that now has are among these: their number only grows.
+	families := x.families.most()
+	r := now.look(c, families)
 	for !r.matched && c.widen() {
-		r = x.look(c)
+		r = now.look(c, families)
 	}
-	x.mu.RUnlock()
 	return r.result(), nil
 }
 
-// look asks delta and segments. The index's lock is held.
-func (x *Index) look(c *compiled) *run {
+// look asks delta and segments; families is the greatest number of one.
+func (now *shown) look(c *compiled, families int) *run {
 	r := &run{compiled: c}
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
 	if r.Group {
-		r.groups = newGroups(x.families.most())
+		r.groups = newGroups(families)
 	}
-	for _, e := range x.delta {
+	for _, e := range now.delta {
 		r.entry(e)
 	}
-	for _, s := range x.segs {
+	for _, s := range now.segs {
 		r.segment(s)
 	}
 	return r
@@ -102,7 +104,7 @@ func (r *run) entry(e *entry) {
 	if failed > 0 {
 		return
 	}
-	k := key{price: e.price, name: e.key, id: e.id, variants: 1}
+	k := key{price: e.price, name: e.key, id: e.id, family: e.family}
 	if r.Sort == Relevance {
 		k.tier = r.tierOf(e)
 	}
@@ -110,7 +112,7 @@ func (r *run) entry(e *entry) {
 		k.tier |= later
 	}
 	if e.family != 0 && r.groups != nil {
-		r.groups.add(e.family, k)
+		r.groups.addEntry(e, k)
 		return
 	}
 	r.total++
@@ -168,26 +170,21 @@ func (r *run) tierOf(e *entry) uint8 {
 	return r.tier(r.upTo, false)
 }
 
-func (r *run) segment(s *segment) {
+func (r *run) segment(s piece) {
 	conds, possible := r.conditions(s)
 	if !possible {
 		return
 	}
 	all := and(s, conds, -1)
 	r.count(s, conds, all)
-	grouped := r.groups != nil && s.family != nil
-	if !grouped {
+	grouped := r.groups != nil && s.cells.families
+	take := func(set *roaring.Bitmap, tier uint8) { r.page(s, set, tier) }
+	if grouped {
+		alone, _ := part(s.cells.alone, all)
+		r.total += cardinality(alone)
+		take = func(set *roaring.Bitmap, tier uint8) { r.group(s, set, tier) }
+	} else {
 		r.total += int64(all.GetCardinality())
-	}
-	take := func(set *roaring.Bitmap, tier uint8) {
-		switch {
-		case grouped:
-			r.group(s, set, tier)
-		case r.Sort == PriceAsc || r.Sort == PriceDesc:
-			r.byPrice(s, set, tier)
-		default:
-			r.byName(s, set, tier)
-		}
 	}
 	now, rest := part(s.facets[availability].bitmap(AvailableNow), all)
 	before := len(r.found)
@@ -197,8 +194,24 @@ func (r *run) segment(s *segment) {
 	}
 }
 
+// page takes the first listings of a set that come after the page before.
+func (r *run) page(s piece, set *roaring.Bitmap, tier uint8) {
+	if r.Sort == PriceAsc || r.Sort == PriceDesc {
+		r.byPrice(s, set, tier)
+		return
+	}
+	r.byName(s, set, tier)
+}
+
+func cardinality(set *roaring.Bitmap) int64 {
+	if set == nil {
+		return 0
+	}
+	return int64(set.GetCardinality())
+}
+
 // inTiers takes the matches that are nearest to the text first; where the page is full and all need not be seen, no more.
-func (r *run) inTiers(s *segment, all *roaring.Bitmap, base uint8, take func(set *roaring.Bitmap, tier uint8)) {
+func (r *run) inTiers(s piece, all *roaring.Bitmap, base uint8, take func(set *roaring.Bitmap, tier uint8)) {
 	if all == nil {
 		return
 	}
@@ -254,7 +267,7 @@ type cond struct {
 }
 
 // conditions of the query as sets of the segment; possible is false where the text rules out everything.
-func (r *run) conditions(s *segment) (conds []cond, possible bool) {
+func (r *run) conditions(s piece) (conds []cond, possible bool) {
 	if len(r.words) > 0 {
 		t := r.in(s.source(false), r.upTo)
 		if t == nil || !t.Intersects(s.live) {
@@ -311,7 +324,7 @@ func intersect(sets []*roaring.Bitmap) *roaring.Bitmap {
 
 // and intersects the live listings with all conditions but those of one facet; -1 leaves none out. Without the currency
 // there is no price range either. The answer must not be changed.
-func and(s *segment, conds []cond, without int) *roaring.Bitmap {
+func and(s piece, conds []cond, without int) *roaring.Bitmap {
 	sets := []*roaring.Bitmap{s.live}
 	from, to := uint32(0), uint32(s.len())
 	for _, c := range conds {
@@ -333,53 +346,96 @@ func and(s *segment, conds []cond, without int) *roaring.Bitmap {
 	return intersect(sets)
 }
 
-func (r *run) count(s *segment, conds []cond, all *roaring.Bitmap) {
-	grouped := r.groups != nil && s.family != nil
+func (r *run) count(s piece, conds []cond, all *roaring.Bitmap) {
+	// without are the matches when facet f has no filter: all, where that makes no difference.
 	without := func(f int) *roaring.Bitmap {
-		if slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
-			return and(s, conds, f)
+		if !slices.ContainsFunc(conds, func(c cond) bool { return c.of == f }) {
+			return all
+		}
+		if base := and(s, conds, f); base.GetCardinality() > all.GetCardinality() {
+			return base
 		}
 		return all
 	}
-	for f := range s.facets {
-		base := without(f)
-		if base.IsEmpty() {
-			continue
+	grouped := r.groups != nil && s.cells.families
+	count := r.countValues
+	if grouped {
+		count = r.countFamilies
+	}
+	var together []int
+	for f := range r.counts {
+		if base := without(f); base == all {
+			together = append(together, f)
+		} else {
+			count(s, base, f)
 		}
-		d := &s.facets[f]
-		for i, v := range d.keys {
-			if grouped {
-				r.countPosting(f, v, s, d.postings[i], base)
-			} else if n := d.postings[i].count(base); n > 0 {
-				r.counts[f][v] += n
+	}
+	count(s, all, together...)
+	if base := without(price); r.Currency != "" {
+		if grouped {
+			r.countFamilyPrices(s, base)
+		} else {
+			r.countPrices(s, base)
+		}
+	}
+}
+
+// countValues counts the listings of a set by the values of facets: by looking at each or, where they are most of the segment, at
+// each of the others.
+func (r *run) countValues(s piece, base *roaring.Bitmap, facets ...int) {
+	if base.IsEmpty() || len(facets) == 0 {
+		return
+	}
+	set, most := base, base.GetCardinality()*2 > uint64(s.len())
+	if most {
+		set = roaring.Flip(base, 0, uint64(s.len()))
+	}
+	number := make([]uint32, len(s.cells.kinds.ends))
+	for some := range manyOf(set) {
+		for _, n := range some {
+			number[s.cells.kind[s.cells.of[n]]]++
+		}
+	}
+	counts := make([]uint32, len(s.cells.totals))
+	s.cells.count(counts, number)
+	for _, f := range facets {
+		for slot := s.slot(f, 0); slot < s.slot(f+1, 0); slot++ {
+			n := counts[slot]
+			if most {
+				n = s.cells.totals[slot] - n
+			}
+			if n > 0 {
+				_, v := s.valueAt(slot)
+				r.counts[f][v] += int64(n)
 			}
 		}
 	}
-	base := without(currency)
-	if grouped {
-		r.countCurrencies(s, base)
-		if r.Currency != "" {
-			r.countPrices(s, without(price))
-		}
-		return
+}
+
+// countPrices counts a set by steps of prices.
+func (r *run) countPrices(s piece, base *roaring.Bitmap) {
+	for step, to := range r.steps(s) {
+		r.prices[step] += inRange(base, to.from, to.to)
 	}
-	for i, c := range s.currencies {
-		if n := inRange(base, s.starts[i], s.starts[i+1]); n > 0 {
-			r.counts[currency][c] += n
+}
+
+// numbers are those in [from, to).
+type numbers struct{ from, to uint32 }
+
+// steps yields the price steps of the currency in which a segment may have listings, ascending.
+func (r *run) steps(s piece) iter.Seq2[int, numbers] {
+	return func(yield func(int, numbers) bool) {
+		from, to := s.span(r.Currency)
+		for step := 0; from < to && step < priceSteps; step++ {
+			next := to
+			if step < priceSteps-1 {
+				next = s.lowest(from, to, stepFrom(step+1))
+			}
+			if from < next && !yield(step, numbers{from, next}) {
+				return
+			}
+			from = next
 		}
-	}
-	if r.Currency == "" {
-		return
-	}
-	base = without(price)
-	from, to := s.span(r.Currency)
-	for step := 0; from < to && step < priceSteps; step++ {
-		next := to
-		if step < priceSteps-1 {
-			next = s.lowest(from, to, stepFrom(step+1))
-		}
-		r.prices[step] += inRange(base, from, next)
-		from = next
 	}
 }
 
@@ -396,13 +452,13 @@ func inRange(b *roaring.Bitmap, from, to uint32) int64 {
 }
 
 // byPrice takes the first listings after the page before: numbers are in the order of prices.
-func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
+func (r *run) byPrice(s piece, all *roaring.Bitmap, tier uint8) {
 	if r.after != nil && r.after.tier > tier {
 		return
 	}
 	from, to := s.span(r.Currency)
 	add := func(n uint32) {
-		r.found = append(r.found, key{tier: tier, price: s.price[n], id: s.ids.at(n), variants: 1})
+		r.found = append(r.found, key{tier: tier, price: s.prices.at(n), id: s.ids.at(n), family: s.familyOf(n)})
 	}
 	at := from
 	within := r.after != nil && r.after.tier == tier
@@ -410,7 +466,7 @@ func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
 		// The first number that stands after the last listing in ascending order, or at it in descending.
 		at = from + uint32(sort.Search(int(to-from), func(i int) bool {
 			n := from + uint32(i)
-			c := cmp.Compare(s.price[n], r.after.price)
+			c := cmp.Compare(s.prices.at(n), r.after.price)
 			if c == 0 {
 				c = cmp.Compare(s.ids.at(n), r.after.id)
 			}
@@ -446,39 +502,52 @@ func (r *run) byPrice(s *segment, all *roaring.Bitmap, tier uint8) {
 }
 
 // byName takes the first listings by name: by walking the names where many match, by looking at each match where few do.
-func (r *run) byName(s *segment, all *roaring.Bitmap, tier uint8) {
+func (r *run) byName(s piece, all *roaring.Bitmap, tier uint8) {
 	n := all.GetCardinality()
 	if n == 0 || r.after != nil && r.after.tier > tier {
 		return
 	}
 	at := func(number uint32) key {
-		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), variants: 1}
+		return key{tier: tier, name: s.names.at(number), id: s.ids.at(number), family: s.familyOf(number)}
+	}
+	const few = 256
+	if n <= uint64(s.len()/few) {
+		r.found = append(r.found, r.least(all, at)...)
+		return
 	}
 	first := 0
 	if r.after != nil && r.after.tier == tier {
-		first = sort.Search(len(s.byName), func(i int) bool { return r.compare(at(s.byName[i]), *r.after) > 0 })
+		first = sort.Search(len(s.byName), func(i int) bool { return r.isAfter(at(s.byName[i])) })
 	}
-	const few = 64
-	if n > uint64(s.len()/few) {
-		for k, i := 0, first; i < len(s.byName) && k <= r.size; i++ {
-			if all.Contains(s.byName[i]) {
-				r.found = append(r.found, at(s.byName[i]))
-				k++
+	for k, i := 0, first; i < len(s.byName) && k <= r.size; i++ {
+		if all.Contains(s.byName[i]) {
+			r.found = append(r.found, at(s.byName[i]))
+			k++
+		}
+	}
+}
+
+// least are the first listings of a set that come after the page before.
+func (r *run) least(all *roaring.Bitmap, at func(number uint32) key) (found []key) {
+	most, full := r.size+1, false
+	cut := func() {
+		slices.SortFunc(found, r.compare)
+		found = found[:min(most, len(found))]
+	}
+	for some := range manyOf(all) {
+		for _, number := range some {
+			k := at(number)
+			if !r.isAfter(k) || full && r.compare(k, found[most-1]) > 0 {
+				continue
+			}
+			if found = append(found, k); len(found) == 4*most {
+				cut()
+				full = true
 			}
 		}
-		return
 	}
-	ranks := make([]uint32, 0, n)
-	it := all.Iterator()
-	for it.HasNext() {
-		if rank := s.nameRank[it.Next()]; int(rank) >= first {
-			ranks = append(ranks, rank)
-		}
-	}
-	slices.Sort(ranks)
-	for _, rank := range ranks[:min(len(ranks), r.size+1)] {
-		r.found = append(r.found, at(s.byName[rank]))
-	}
+	cut()
+	return found
 }
 
 func (r *run) result() Result {
@@ -496,7 +565,7 @@ func (r *run) result() Result {
 		// A part of a segment's text: cloned, so that an answer does not keep a segment alive.
 		out.IDs = append(out.IDs, strings.Clone(k.id))
 		if r.groups != nil {
-			out.Variants = append(out.Variants, k.variants)
+			out.Variants = append(out.Variants, r.groups.variants(k.family))
 		}
 	}
 	for f := range r.counts {

@@ -479,3 +479,47 @@ func FuzzQuery(f *testing.F) {
 		x.Delete("z")
 	})
 }
+
+func TestWhatWasShownNeverChanges(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(9, 9))
+	docs := random(6000, rng)
+	x := New()
+	t.Cleanup(x.Close)
+	x.inline = 256
+	x.UpsertAll(docs[:5000])
+	for _, d := range docs[5000:5200] {
+		x.Upsert(d)
+	}
+	queries := []Query{
+		{Text: "data", Currency: "EUR", Sort: PriceAsc, PageSize: 40}, {Filters: []Filter{filter("region", "north")}}, {Group: true}, {},
+	}
+	ask := func(now *shown) (all []Result) {
+		for _, q := range queries {
+			c, err := compile(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, now.look(c, x.families.most()).result())
+		}
+		return all
+	}
+	now := x.shown.Load()
+	want := ask(now)
+	for i := range 4000 {
+		d := docs[rng.IntN(len(docs))]
+		if i%4 == 0 {
+			x.Delete(d.ID)
+			continue
+		}
+		d.Price = int64(rng.IntN(300))
+		x.Upsert(d)
+	}
+	x.Close()
+	if d := gocmp.Diff(want, ask(now)); d != "" {
+		t.Error(d)
+	}
+	if gocmp.Diff(want, ask(x.shown.Load())) == "" {
+		t.Error("nothing of what was written is shown")
+	}
+}

@@ -105,20 +105,6 @@ func (p posting) each(visit func(uint32)) {
 	}
 }
 
-// count is how many of the listings are in b.
-func (p posting) count(b *roaring.Bitmap) int64 {
-	if p.many != nil {
-		return int64(p.many.AndCardinality(b))
-	}
-	n := int64(0)
-	for _, v := range p.few {
-		if b.Contains(v) {
-			n++
-		}
-	}
-	return n
-}
-
 // dict is a sorted dictionary of words or values.
 type dict struct {
 	keys     []string
@@ -209,29 +195,50 @@ func newBlob(n int, at func(i int) string) blob {
 	return b
 }
 
-// segment holds listings numbered by (currency, price, id). All but live never changes; live changes under the index's
-// lock.
+// prices keeps the low half of each price, and the high half of those from a number on: prices of one currency ascend, so that high
+// halves are few.
+type prices struct {
+	low  []uint32
+	from []uint32
+	high []int32
+}
+
+func newPrices(n int) prices { return prices{low: make([]uint32, 0, n)} }
+
+func (p *prices) add(price int64) {
+	if high := int32(price >> 32); len(p.high) == 0 || p.high[len(p.high)-1] != high {
+		p.from, p.high = append(p.from, uint32(len(p.low))), append(p.high, high)
+	}
+	p.low = append(p.low, uint32(price))
+}
+
+func (p *prices) at(number uint32) int64 {
+	at := 0
+	if len(p.from) > 1 {
+		at = sort.Search(len(p.from), func(i int) bool { return p.from[i] > number }) - 1
+	}
+	return int64(p.high[at])<<32 | int64(p.low[number])
+}
+
+// segment holds listings numbered by (currency, price, id). It never changes; which of its listings are there still, a piece says.
 type segment struct {
-	ids   blob
-	names blob
-	price []int64
-	// family numbers the families of listings, 0 for none; nil where no listing has one.
-	family []uint32
+	ids    blob
+	names  blob
+	prices prices
+	cells  cells
 	// Listings of currencies[i] are numbers starts[i] to starts[i+1]-1.
 	currencies []string
 	starts     []uint32
-	// byName and byID are the numbers in the order of (name, id) and of id; nameRank is byName's inverse.
-	byName   []uint32
-	nameRank []uint32
-	byID     []uint32
+	// byName and byID are the numbers in the order of (name, id) and of id.
+	byName []uint32
+	byID   []uint32
 
 	terms     dict
 	nameTerms dict
 	facets    [stored]dict
-	live      *roaring.Bitmap
 }
 
-func (s *segment) len() int { return len(s.price) }
+func (s *segment) len() int { return len(s.prices.low) }
 
 func buildSegment(entries []*entry) *segment {
 	slices.SortFunc(entries, func(a, b *entry) int {
@@ -245,16 +252,15 @@ func buildSegment(entries []*entry) *segment {
 	})
 	n := len(entries)
 	s := &segment{
-		ids:   newBlob(n, func(i int) string { return entries[i].id }),
-		names: newBlob(n, func(i int) string { return entries[i].key }),
-		price: make([]int64, n),
+		ids:    newBlob(n, func(i int) string { return entries[i].id }),
+		names:  newBlob(n, func(i int) string { return entries[i].key }),
+		prices: newPrices(n),
 	}
 	var terms, nameTerms gather
 	var facets [stored]gather
 	for i, e := range entries {
-		s.price[i] = e.price
+		s.prices.add(e.price)
 		s.addCurrency(e.currency, uint32(i))
-		s.addFamily(e.family, i)
 		terms.add(uint32(i), e.terms)
 		nameTerms.add(uint32(i), e.nameTerms)
 		for f := range facets {
@@ -266,6 +272,7 @@ func buildSegment(entries []*entry) *segment {
 		s.facets[f] = facets[f].dict()
 	}
 	s.finish()
+	newCellMaker(s).ofEntries(entries)
 	return s
 }
 
@@ -277,28 +284,11 @@ func (s *segment) addCurrency(c string, number uint32) {
 	}
 }
 
-func (s *segment) addFamily(family uint32, number int) {
-	if family == 0 {
-		return
-	}
-	if s.family == nil {
-		s.family = make([]uint32, s.len())
-	}
-	s.family[number] = family
-}
-
-func (s *segment) familyOf(number uint32) uint32 {
-	if s.family == nil {
-		return 0
-	}
-	return s.family[number]
-}
-
 // finish makes the orders once ids, names and prices stand.
 func (s *segment) finish() {
 	n := uint32(s.len())
 	s.starts = append(s.starts, n)
-	s.byName, s.byID, s.nameRank = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+	s.byName, s.byID = make([]uint32, n), make([]uint32, n)
 	for i := range n {
 		s.byName[i], s.byID[i] = i, i
 	}
@@ -309,11 +299,6 @@ func (s *segment) finish() {
 		}
 		return strings.Compare(s.ids.at(a), s.ids.at(b))
 	})
-	for rank, number := range s.byName {
-		s.nameRank[number] = uint32(rank)
-	}
-	s.live = roaring.New()
-	s.live.AddRange(0, uint64(n))
 }
 
 // gather collects postings in the order of numbers.
@@ -340,8 +325,8 @@ func (g gather) dict() dict {
 	return d
 }
 
-// find is the number of a live listing.
-func (s *segment) find(id string) (uint32, bool) {
+// find is the number of a listing that is there.
+func (s piece) find(id string) (uint32, bool) {
 	i, ok := slices.BinarySearchFunc(s.byID, id, func(n uint32, id string) int { return strings.Compare(s.ids.at(n), id) })
 	if !ok || !s.live.Contains(s.byID[i]) {
 		return 0, false
@@ -349,10 +334,7 @@ func (s *segment) find(id string) (uint32, bool) {
 	return s.byID[i], true
 }
 
-func (s *segment) currencyOf(number uint32) string {
-	i := sort.Search(len(s.currencies), func(i int) bool { return s.starts[i+1] > number })
-	return s.currencies[i]
-}
+func (s *segment) currencyOf(number uint32) string { return s.currencies[s.currencyAt(number)] }
 
 // span is the range of numbers of a currency's listings.
 func (s *segment) span(currency string) (from, to uint32) {
@@ -364,7 +346,7 @@ func (s *segment) span(currency string) (from, to uint32) {
 }
 
 // source is where words are looked up: those of names or of all texts.
-func (s *segment) source(names bool) source {
+func (s piece) source(names bool) source {
 	if names {
 		return source{&s.nameTerms, &s.facets[country], s.live}
 	}
@@ -373,5 +355,5 @@ func (s *segment) source(names bool) source {
 
 // lowest is the first number in [from, to) whose price is at least p.
 func (s *segment) lowest(from, to uint32, p int64) uint32 {
-	return from + uint32(sort.Search(int(to-from), func(i int) bool { return s.price[from+uint32(i)] >= p }))
+	return from + uint32(sort.Search(int(to-from), func(i int) bool { return s.prices.at(from+uint32(i)) >= p }))
 }

@@ -108,7 +108,7 @@ func rewrittenRecords() map[string]rewritten {
 			`listing_override`, `listing_id = 'lst-1'`, &storepb.ListingOverride{},
 			func(tx *store.Tx) (err error) { l, err = tx.Listings().PutOverride(l); return err },
 			func(tx *store.Tx) error { l.Hidden = true; _, err := tx.Listings().PutOverride(l); return err },
-			func(tx *store.Tx) bool { return must(tx.Listings().Override("lst-1")).Hidden },
+			func(tx *store.Tx) bool { return must(tx.Listings().OverridesOf([]string{"lst-1"}))["lst-1"].Hidden },
 		},
 		"listing rule": {
 			`listing_rule`, `partner = '' AND category = 'database'`, &storepb.ListingRule{},

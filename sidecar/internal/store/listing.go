@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,21 +16,38 @@ var overrideTable = newTable("listing", "listing_override", []string{"listing_id
 
 type listings struct{ tx *Tx }
 
-// Override cannot know the partner of a listing id that has none stored; the caller does.
-func (s listings) Override(listingID string) (listing.Override, error) {
-	var rec storepb.ListingOverride
-	version, found, err := s.tx.get(&overrideTable, []any{listingID}, &rec)
-	if err != nil || !found {
-		return listing.Override{ListingID: listingID}, err
+func (s listings) OverridesOf(listingIDs []string) (map[string]listing.Override, error) {
+	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
+	of := map[string]listing.Override{}
+	for chunk := range slices.Chunk(listingIDs, most) {
+		width := 1
+		for width < len(chunk) {
+			width *= 2
+		}
+		marks, args := make([]string, width), make([]any, width)
+		for i := range width {
+			marks[i], args[i] = fmt.Sprintf("$%d", i+1), chunk[min(i, len(chunk)-1)]
+		}
+		found, err := s.overrides(`SELECT version, record FROM listing_override WHERE listing_id IN (`+strings.Join(marks, ", ")+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range found {
+			of[o.ListingID] = o
+		}
 	}
-	return overrideOf(&rec, version), nil
+	return of, nil
 }
 
 func (s listings) Overrides() ([]listing.Override, error) {
+	return s.overrides(`SELECT version, record FROM listing_override ORDER BY listing_id`)
+}
+
+func (s listings) overrides(query string, args ...any) ([]listing.Override, error) {
 	var all []listing.Override
 	var version int64
 	var raw []byte
-	err := s.tx.rows(`SELECT version, record FROM listing_override ORDER BY listing_id`, nil,
+	err := s.tx.rows(query, args,
 		func() []any { return []any{&version, &raw} },
 		func() error {
 			var rec storepb.ListingOverride

@@ -223,7 +223,10 @@ func TestVersionedRecords(t *testing.T) {
 			versioned(t, s, o, func(o listing.Override) listing.Override { o.Name, o.MarkupBP = nil, ptr(int32(0)); return o },
 				func(o *listing.Override) *int64 { return &o.Version },
 				func(tx *store.Tx, o listing.Override) (listing.Override, error) { return tx.Listings().PutOverride(o) },
-				func(tx *store.Tx) (listing.Override, error) { return tx.Listings().Override("lst-1") })
+				func(tx *store.Tx) (listing.Override, error) {
+					of, err := tx.Listings().OverridesOf([]string{"lst-0", "lst-1"})
+					return of["lst-1"], err
+				})
 		})
 		t.Run("portal", func(t *testing.T) {
 			c := portal.Client{
@@ -487,7 +490,7 @@ func TestListingRules(t *testing.T) {
 			if diff := cmp.Diff(rules, must(tx.Listings().Rules())); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(listing.Override{ListingID: "lst-none"}, must(tx.Listings().Override("lst-none"))); diff != "" {
+			if diff := cmp.Diff(map[string]listing.Override{}, must(tx.Listings().OverridesOf([]string{"lst-none"}))); diff != "" {
 				t.Error(diff)
 			}
 			return nil
