@@ -26,13 +26,35 @@ const maxPageBytes = 1 << 20
 // Tail reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
 // one.
 func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (Page, error) {
+	return b.tail(ctx, partner, after, limit, nil)
+}
+
+// TailSeen is Tail with what SeenCheckpoint says at that moment.
+func (b *Book) TailSeen(ctx context.Context, partner string, after Position, limit int) (page Page, seen string, err error) {
+	var theirs Head
+	if page, err = b.tail(ctx, partner, after, limit, &theirs); err == nil {
+		seen, err = b.countersign(partner, theirs)
+	}
+	return page, seen, err
+}
+
+// tail is Tail, and reads the head of our copy of the partner's log too where that is asked for.
+func (b *Book) tail(ctx context.Context, partner string, after Position, limit int, theirs *Head) (Page, error) {
 	var entries []Entry
 	var head Head
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
+		entries = nil
 		if head, err = tx.Ledger().Head(partner, Own); err != nil {
 			return err
 		}
-		entries, err = tx.Ledger().Entries(partner, Own, after, limit)
+		if theirs != nil {
+			if *theirs, err = tx.Ledger().Head(partner, Theirs); err != nil {
+				return err
+			}
+		}
+		if head.Position().Compare(after) > 0 {
+			entries, err = tx.Ledger().Entries(partner, Own, after, limit)
+		}
 		return err
 	})
 	if err != nil {

@@ -33,9 +33,7 @@ type Config struct {
 	Deadline time.Duration
 	// MaxBytes bounds a message, as sent and decompressed. Default 256 KiB.
 	MaxBytes int
-	// Poll is how often a stream looks for changes that no wake-up announced. Default 15 s.
-	Poll time.Duration
-	// Heartbeat is how often a stream speaks although nothing changed. Default 20 s.
+	// Heartbeat is how often a stream speaks although nothing changed, and looks for changes that no wake-up announced. Default 20 s.
 	Heartbeat time.Duration
 }
 
@@ -47,7 +45,6 @@ type Wakeups interface {
 const (
 	defaultDeadline  = 30 * time.Second
 	defaultMaxBytes  = 256 << 10
-	defaultPoll      = 15 * time.Second
 	defaultHeartbeat = 20 * time.Second
 )
 
@@ -73,9 +70,6 @@ func (c Config) Complete() (Config, error) {
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = defaultMaxBytes
-	}
-	if c.Poll == 0 {
-		c.Poll = defaultPoll
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat

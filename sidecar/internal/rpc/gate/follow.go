@@ -8,14 +8,14 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Follower is one stream: it looks, says what is new, and waits until somebody wakes it, the poll interval has passed, the
-// caller's credential ends, or the caller goes.
+// Follower is one stream: it looks, says what is new, and waits until somebody wakes it, a heartbeat is due, the caller's
+// credential ends, or the caller goes.
 type Follower struct {
 	Config Config
 	Topic  unit.Topic
 	// Expires ends the stream; zero never does.
 	Expires time.Time
-	// Still refuses a caller that may not listen any more; it is asked at every poll.
+	// Still refuses a caller that may not listen any more; it is asked at every heartbeat.
 	Still func(ctx context.Context) error
 	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It reports whether it sent
 	// and whether there is no more to come.
@@ -40,23 +40,37 @@ func (f Follower) Run(ctx context.Context) error {
 		if sent {
 			spoke = f.Config.Now()
 		}
+		due := f.due(spoke)
 		select {
 		case <-wake:
-		case <-f.Config.After(f.pause(spoke)):
+		case <-f.Config.After(f.pause(due)):
 			if err := f.Still(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			return f.ended(ctx)
 		}
-		force = f.Config.Now().Sub(spoke) >= f.Config.Heartbeat
+		force = !f.Config.Now().Before(due)
 	}
 }
 
-// pause is the time until the next poll, heartbeat or expiry, whichever is first.
-func (f Follower) pause(spoke time.Time) time.Duration {
+// together is how far apart the heartbeats of all streams are: what is due in between goes out at once, so that a process with many
+// quiet streams sleeps in between, and so do its partners.
+const together = 5 * time.Second
+
+// due is the time of the next heartbeat.
+func (f Follower) due(spoke time.Time) time.Time {
+	due := spoke.Add(f.Config.Heartbeat)
+	if with := due.Truncate(together); with.After(spoke) {
+		return with
+	}
+	return due
+}
+
+// pause is the time until the next heartbeat or the expiry, whichever is first.
+func (f Follower) pause(due time.Time) time.Duration {
 	now := f.Config.Now()
-	pause := min(f.Config.Poll, f.Config.Heartbeat-now.Sub(spoke))
+	pause := due.Sub(now)
 	if !f.Expires.IsZero() {
 		pause = min(pause, f.Expires.Sub(now))
 	}
