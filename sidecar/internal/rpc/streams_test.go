@@ -311,6 +311,17 @@ func TestTail(t *testing.T) {
 			next(t, s, 0, "checkpoint 0")
 		}
 	})
+	t.Run("heartbeats go out together, whenever their streams began", func(t *testing.T) {
+		b := newTrustedBench(t)
+		b.clock.advance(7 * time.Second)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		for _, pause := range []time.Duration{18 * time.Second, 20 * time.Second} { // at 0:25 and at 0:45
+			waiting(t, b.clock, 1)
+			b.clock.advance(pause)
+			next(t, s, 0, "checkpoint 0")
+		}
+	})
 	t.Run("it ends in good order with the token", func(t *testing.T) {
 		b := newTrustedBench(t)
 		s := open(t, b, 0)
