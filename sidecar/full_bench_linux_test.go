@@ -76,23 +76,27 @@ func seed(b *testing.B, d *sidecartest.Daemon, n int) {
 	b.Helper()
 	ctx := context.Background()
 	st := openStore(b, d)
-	const supplier = "https://away0.localhost:1"
-	offered := markettest.NewMember(b, supplier).Offer(markettest.Offering{}).Document
+	const suppliers = 4
+	supplier := func(i int) string { return fmt.Sprintf("https://away%d.localhost:1", i%suppliers) }
+	offered := markettest.NewMember(b, supplier(0)).Offer(markettest.Offering{}).Document
 	reader := &catalog.Reader{Work: store.For[catalog.Tx](st), Schemas: recipe.NewSchemas(0), Now: time.Now}
-	var cursor []byte
-	for at := 0; at < n; at += catalog.MaxPage {
-		page := catalog.Page{SnapshotBegin: at == 0, SnapshotEnd: at+catalog.MaxPage >= n, Cursor: fmt.Append(nil, at)}
-		for i := at; i < min(n, at+catalog.MaxPage); i++ {
-			id := fmt.Sprintf("db-%06d", i)
-			document := bytes.Replace(offered, []byte(`"id":"db"`), fmt.Appendf(nil, `"id":%q`, id), 1)
-			document = bytes.Replace(document, []byte(`"name":"Database"`), fmt.Appendf(nil, `"name":"Database %d"`, i), 1)
-			page.Items = append(page.Items, catalog.Change{OfferingID: id, Revision: 1, Document: document, Digest: sha256.Sum256(document)})
+	for of := range suppliers {
+		var cursor []byte
+		for at := 0; at < n/suppliers; at += catalog.MaxPage {
+			end := min(n/suppliers, at+catalog.MaxPage)
+			page := catalog.Page{SnapshotBegin: at == 0, SnapshotEnd: end == n/suppliers, Cursor: fmt.Append(nil, at)}
+			for i := at; i < end; i++ {
+				id := fmt.Sprintf("db-%06d", i)
+				document := bytes.Replace(offered, []byte(`"id":"db"`), fmt.Appendf(nil, `"id":%q`, id), 1)
+				document = bytes.Replace(document, []byte(`"name":"Database"`), fmt.Appendf(nil, `"name":"Database %d"`, i), 1)
+				page.Items = append(page.Items, catalog.Change{OfferingID: id, Revision: 1, Document: document, Digest: sha256.Sum256(document)})
+			}
+			applied, err := reader.ApplyPage(ctx, supplier(of), cursor, page)
+			if err != nil || applied.Stored != len(page.Items) {
+				b.Fatalf("%d of %d offerings stored: %v", applied.Stored, len(page.Items), err)
+			}
+			cursor = page.Cursor
 		}
-		applied, err := reader.ApplyPage(ctx, supplier, cursor, page)
-		if err != nil || applied.Stored != len(page.Items) {
-			b.Fatal(applied, err)
-		}
-		cursor = page.Cursor
 	}
 	now := time.Now().UTC()
 	for at := 0; at < n; at += 1000 {
@@ -109,12 +113,12 @@ func seed(b *testing.B, d *sidecartest.Daemon, n int) {
 				}
 				if _, err := tx.RetailOrders().Put(retail.Order{
 					Portal: "shop", ID: id, Customer: fmt.Sprintf("c-%d", i%1000), PlacedAt: placed, UpdatedAt: placed,
-					Items: []retail.Item{{Item: item, CorrelationID: "c-" + id, Partner: supplier, ListingID: "lst"}},
+					Items: []retail.Item{{Item: item, CorrelationID: "c-" + id, Partner: supplier(i), ListingID: "lst"}},
 				}); err != nil {
 					return err
 				}
 				if _, err := tx.Subscriptions().Put(subscription.Subscription{
-					ID: "sub-" + id, Side: subscription.Retail, Partner: supplier, Portal: "shop", Customer: fmt.Sprintf("c-%d", i%1000), OrderID: id,
+					ID: "sub-" + id, Side: subscription.Retail, Partner: supplier(i), Portal: "shop", Customer: fmt.Sprintf("c-%d", i%1000), OrderID: id,
 					AgreementID: "agr", OfferingID: "db-000000", Name: "Database", Quantity: 1, State: subscription.Active, CreatedAt: placed, UpdatedAt: placed,
 				}); err != nil {
 					return err

@@ -71,11 +71,9 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 	if err != nil {
 		return now, err
 	}
-	counted, age, err := s.counts.read(ctx)
-	if err != nil {
-		return now, err
-	}
-	now.Orders, now.Subscriptions, now.CountsAge = append(now.Orders, counted.Orders...), counted.Subscriptions, age
+	counted, age, known := s.counts.read()
+	now.Orders, now.Subscriptions = append(now.Orders, counted.Orders...), counted.Subscriptions
+	now.Counted, now.CountsAge = known, age
 	return now, nil
 }
 

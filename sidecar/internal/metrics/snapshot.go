@@ -12,7 +12,8 @@ const snapshotTimeout = 5 * time.Second
 
 // Snapshot is what SQL says. Strings are the wire words of the domain.
 type Snapshot struct {
-	// CountsAge is how long ago the orders that ended, and all subscriptions, were counted; the rest is of now.
+	// Counted says that the orders that ended, and all subscriptions, were counted, CountsAge how long ago; the rest is of now.
+	Counted       bool
 	CountsAge     time.Duration
 	Orders        []Count
 	Subscriptions []Count
@@ -77,7 +78,9 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	gauge(s.age, snap.CountsAge.Seconds())
+	if snap.Counted {
+		gauge(s.age, snap.CountsAge.Seconds())
+	}
 	for _, c := range snap.Orders {
 		gauge(s.orders, float64(c.N), c.Group, c.State)
 	}
