@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -64,32 +65,33 @@ func (s *Sidecar) meters(registry *metrics.Registry) (*metrics.Metrics, error) {
 	return metrics.New(cfg)
 }
 
-// snapshot reads the gauges that come from SQL.
+// snapshot is what a scrape shows of SQL: what is open as it is now, the rest as it was counted last.
 func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
+	now, err := s.open(ctx)
+	if err != nil {
+		return now, err
+	}
+	counted, age, known := s.counts.read()
+	now.Orders, now.Subscriptions = append(now.Orders, counted.Orders...), counted.Subscriptions
+	now.Counted, now.CountsAge = known, age
+	return now, nil
+}
+
+// open reads what costs no more however much has ended.
+func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 	var out metrics.Snapshot
 	err := s.store.View(ctx, func(tx *store.Tx) error {
-		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Parked: map[string]int64{}, Partnerships: map[string]int64{}}
+		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Partnerships: map[string]int64{}}
 		for side, count := range map[operator.Side]func() (map[order.State]int64, time.Time, error){
-			operator.Retail: tx.RetailOrders().Count, operator.Resale: tx.ResaleOrders().Count,
+			operator.Retail: tx.RetailOrders().CountOpen, operator.Resale: tx.ResaleOrders().CountOpen,
 		} {
 			states, oldest, err := count()
 			if err != nil {
 				return err
 			}
-			for state, n := range states {
-				out.Orders = append(out.Orders, metrics.Count{Group: string(side), State: string(state), N: n})
-			}
+			out.Orders = counted(out.Orders, side, states)
 			if !oldest.IsZero() {
 				out.OldestOpen[string(side)] = s.cfg.Now().Sub(oldest)
-			}
-		}
-		subscriptions, err := tx.Subscriptions().Count()
-		if err != nil {
-			return err
-		}
-		for side, states := range subscriptions {
-			for state, n := range states {
-				out.Subscriptions = append(out.Subscriptions, metrics.Count{Group: string(side), State: string(state), N: n})
 			}
 		}
 		jobs, err := tx.Jobs().Count()
@@ -97,30 +99,60 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 			return err
 		}
 		for kind, states := range jobs {
-			for state, n := range states {
-				out.Jobs = append(out.Jobs, metrics.Count{Group: kind, State: string(state), N: n})
-			}
+			out.Jobs = counted(out.Jobs, kind, states)
 		}
 		partners, err := tx.Partners().List()
 		if err != nil {
 			return err
 		}
+		parked, err := tx.Ledger().ParkedSubjects()
+		if err != nil {
+			return err
+		}
+		uneven, err := tx.Ledger().Uneven()
+		if err != nil {
+			return err
+		}
+		out.Parked = parked
 		for _, p := range partners {
 			out.Partnerships[string(p.State)]++
-			parked, err := tx.Ledger().ParkedAll(p.Origin)
-			if err != nil {
-				return err
-			}
-			out.Parked[p.Origin] = int64(len(ledger.Subjects(parked)))
-			books, err := tx.Ledger().Standing(p.Origin)
-			if err != nil {
-				return err
-			}
-			out.Books = append(out.Books, metrics.Count{Group: p.Origin, State: string(books), N: 1})
+			parked[p.Origin] += 0 // shown with none too
+			out.Books = append(out.Books, metrics.Count{Group: p.Origin, State: string(cmp.Or(uneven[p.Origin], ledger.Level)), N: 1})
 		}
 		return nil
 	})
 	return out, err
+}
+
+// count counts what grows for as long as the member does business.
+func (s *Sidecar) count(ctx context.Context) (metrics.Snapshot, error) {
+	var out metrics.Snapshot
+	err := s.store.View(ctx, func(tx *store.Tx) error {
+		out = metrics.Snapshot{}
+		for side, count := range map[operator.Side]func() (map[order.State]int64, error){
+			operator.Retail: tx.RetailOrders().CountEnded, operator.Resale: tx.ResaleOrders().CountEnded,
+		} {
+			states, err := count()
+			if err != nil {
+				return err
+			}
+			out.Orders = counted(out.Orders, side, states)
+		}
+		subscriptions, err := tx.Subscriptions().Count()
+		for side, states := range subscriptions {
+			out.Subscriptions = counted(out.Subscriptions, side, states)
+		}
+		return err
+	})
+	return out, err
+}
+
+// counted adds what was counted of a group.
+func counted[G, S ~string](list []metrics.Count, group G, states map[S]int64) []metrics.Count {
+	for state, n := range states {
+		list = append(list, metrics.Count{Group: string(group), State: string(state), N: n})
+	}
+	return list
 }
 
 var (
@@ -154,26 +186,17 @@ func (s *Sidecar) readiness() []metrics.Check {
 
 // uneven names the partners whose books with us are not level. That stops the business with them alone.
 func (s *Sidecar) uneven(ctx context.Context) string {
-	var list []string
-	err := s.store.View(ctx, func(tx *store.Tx) error {
-		list = list[:0]
-		partners, err := tx.Partners().List()
-		if err != nil {
-			return err
-		}
-		for _, p := range partners {
-			books, err := tx.Ledger().Standing(p.Origin)
-			if err != nil {
-				return err
-			}
-			if books != ledger.Level {
-				list = append(list, string(books)+" with "+p.Origin)
-			}
-		}
-		return nil
+	var states map[string]ledger.BooksState
+	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		states, err = tx.Ledger().Uneven()
+		return err
 	})
 	if err != nil {
 		return "" // the store's own check says so
+	}
+	var list []string
+	for _, partner := range slices.Sorted(maps.Keys(states)) {
+		list = append(list, string(states[partner])+" with "+partner)
 	}
 	return strings.Join(list, ", ")
 }
@@ -199,14 +222,12 @@ func (s *Sidecar) house(ctx context.Context) (operator.House, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, countsTimeout)
 	defer cancel()
-	counts, err := s.snapshot(ctx)
+	counts, err := s.open(ctx)
 	if err != nil {
 		return h, err
 	}
 	for _, n := range counts.Orders {
-		if !order.State(n.State).Ended() && n.N > 0 {
-			h.Orders = append(h.Orders, operator.Count(n))
-		}
+		h.Orders = append(h.Orders, operator.Count(n))
 	}
 	for _, n := range counts.Jobs {
 		h.Jobs = append(h.Jobs, operator.Count(n))

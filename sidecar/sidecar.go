@@ -56,6 +56,7 @@ type Sidecar struct {
 	memory    *memoryListener
 	scribe    *scribe.Handler
 	book      *ledger.Book
+	counts    *counts
 
 	started  time.Time
 	draining atomic.Bool
@@ -90,6 +91,7 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	cfg.Now = cfg.shifted()
 	s := &Sidecar{cfg: cfg, memory: newMemoryListener(), started: cfg.Now(), scribe: scribe.New(cfg.Logger.Handler(), cfg.Now)}
 	s.cfg.Logger = slog.New(s.scribe)
+	s.counts = newCounts(s.count, cfg.Now)
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.wire(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())
@@ -140,6 +142,7 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	group.Go(func() error { return s.tick(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
 	group.Go(func() error { return s.scribe.Run(ctx) })
+	group.Go(func() error { return s.counts.run(ctx) })
 	return group.Wait()
 }
 

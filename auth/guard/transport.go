@@ -60,8 +60,8 @@ func New(cfg Config) *Guard {
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    16,
 		MaxResponseHeaderBytes: 32 << 10,
-		// A long-lived feed whose peer vanished is noticed by a ping, not by TCP's patience.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		// A long-lived feed whose peer vanished is noticed by a ping, not by TCP's patience; one that has its heartbeats needs none.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 25 * time.Second, PingTimeout: 10 * time.Second},
 	}
 	return g
 }

@@ -142,7 +142,12 @@ func (m *Member) pluggable(next http.Handler) http.Handler {
 // Everything ends with the test.
 func New(t testing.TB, change func(name string, cfg *sidecar.Config), names ...string) []*Member {
 	t.Helper()
-	devCA := t.TempDir()
+	return Under(t, t.TempDir(), change, names...)
+}
+
+// Under is New with the dev CA of a folder, which daemons may share.
+func Under(t testing.TB, devCA string, change func(name string, cfg *sidecar.Config), names ...string) []*Member {
+	t.Helper()
 	members := make([]*Member, len(names))
 	for i, name := range names {
 		members[i] = newMember(t, devCA, name, change)

@@ -304,9 +304,15 @@ func (o *office) states() map[order.State]int {
 	o.t.Helper()
 	all := map[order.State]int{}
 	o.View(func(tx *store.Tx) error {
-		counts, _, err := tx.RetailOrders().Count()
-		for s, n := range counts {
-			all[s] = int(n)
+		open, _, err := tx.RetailOrders().CountOpen()
+		if err != nil {
+			return err
+		}
+		ended, err := tx.RetailOrders().CountEnded()
+		for _, counts := range []map[order.State]int64{open, ended} {
+			for s, n := range counts {
+				all[s] += int(n)
+			}
 		}
 		return err
 	})

@@ -26,6 +26,11 @@ type CatalogPage struct {
 	News func()
 }
 
+// heartbeat reports whether the page says that nothing follows a cursor.
+func (p CatalogPage) heartbeat(cursor []byte) bool {
+	return len(p.Items) == 0 && !p.SnapshotBegin && !p.SnapshotEnd && len(cursor) > 0 && bytes.Equal(p.Cursor, cursor)
+}
+
 // signedPage is the payload of a page's signature.
 type signedPage struct {
 	Issuer   string         `json:"iss"`
@@ -67,11 +72,15 @@ type CatalogFeed struct {
 // pageSize bounds one page of a feed.
 const pageSize = 200
 
-// Page reads the changes towards a partner after its cursor, signed once over their digests.
-func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (CatalogPage, error) {
+// Page reads the changes towards a partner after its cursor, signed once over their digests. last is the page that was sent before:
+// a heartbeat that follows another is the same page.
+func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte, last CatalogPage) (CatalogPage, error) {
 	page, err := f.Catalog.FeedPage(ctx, partner, cursor, pageSize)
 	if err != nil {
 		return CatalogPage{}, err
+	}
+	if last.heartbeat(page.Cursor) && (CatalogPage{Page: page}).heartbeat(cursor) {
+		return last, nil
 	}
 	payload, err := pagePayload(f.Self, partner, page)
 	if err != nil {
@@ -112,6 +121,10 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	if !bytes.Equal(payload, want) {
 		return fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
 	}
+	if page.heartbeat(after) {
+		r.synced(partner.Origin)
+		return nil
+	}
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
@@ -119,23 +132,31 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	if page.News != nil && applied.Stored+applied.Removed > 0 {
 		page.News()
 	}
-	last := page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin
-	if err == nil && r.Synced != nil && last {
-		r.Synced(partner.Origin)
+	if err == nil && (page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin) {
+		r.synced(partner.Origin)
 	}
 	return err
+}
+
+func (r *CatalogReader) synced(partner string) {
+	if r.Synced != nil {
+		r.Synced(partner)
+	}
 }
 
 // Feed watches the catalogs of suppliers with whom we have an active agreement.
 func (r *CatalogReader) Feed() Feed {
 	return Feed{
 		Name: catalog.FeedCursor, Once: r.once,
-		Wanted: func(tx Tx, p member.Partner) (bool, error) {
-			if p.State != member.Active || !p.Has(member.Supplier) {
-				return false, nil
+		Wanted: func(tx Tx) (func(member.Partner) bool, error) {
+			all, err := tx.Agreements().List()
+			sells := map[string]bool{}
+			for _, a := range all {
+				sells[a.Supplier] = sells[a.Supplier] || a.Reseller == r.Self && a.State == agreement.Active
 			}
-			pair, err := tx.Agreements().Between(p.Origin, r.Self)
-			return len(agreement.DealsOf(pair)) > 0, err
+			return func(p member.Partner) bool {
+				return p.State == member.Active && p.Has(member.Supplier) && sells[p.Origin]
+			}, err
 		},
 	}
 }
@@ -152,9 +173,18 @@ func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcom
 	}
 	var got Outcome
 	var read error
+	var beat CatalogPage // the last page, where it was a heartbeat
 	got.Err = r.Link.WatchCatalog(ctx, partner.Origin, cursor, func(p CatalogPage) error {
+		if p.heartbeat(cursor) && beat.heartbeat(cursor) && p.Signature == beat.Signature {
+			r.synced(partner.Origin) // it was verified
+			return nil
+		}
 		if read = r.Read(ctx, partner, cursor, p); read != nil {
 			return read
+		}
+		beat = CatalogPage{}
+		if p.heartbeat(cursor) {
+			beat = p
 		}
 		got.News = got.News || !bytes.Equal(cursor, p.Cursor)
 		cursor = p.Cursor

@@ -36,7 +36,7 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 	var cursor []byte
 	read := func() federation.CatalogPage {
 		t.Helper()
-		page, err := feed.Page(t.Context(), reseller, cursor)
+		page, err := feed.Page(t.Context(), reseller, cursor, federation.CatalogPage{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 	}
 	s.Offer(markettest.Offering{ID: "db-00"})
 	feed.Self = "https://nobody.localhost:3"
-	if page, err := feed.Page(t.Context(), reseller, cursor); err != nil || reader.Read(t.Context(), partner, cursor, page) == nil || len(told) > 2 {
+	if page, err := feed.Page(t.Context(), reseller, cursor, federation.CatalogPage{}); err != nil || reader.Read(t.Context(), partner, cursor, page) == nil || len(told) > 2 {
 		t.Errorf("a page that another signed: told %v, %v", told, err)
 	}
 }

@@ -23,8 +23,8 @@ type Tx interface {
 // Feed is one thing that is read from partners, each with its own loop.
 type Feed struct {
 	Name string
-	// Wanted reports whether it is read from a partner now.
-	Wanted func(tx Tx, p member.Partner) (bool, error)
+	// Wanted returns what reports whether it is read from a partner now. It reads for all of them at once.
+	Wanted func(tx Tx) (func(p member.Partner) bool, error)
 	// Once runs one stream: it blocks while the stream lasts, reads what arrives, and returns what came of it.
 	Once func(ctx context.Context, p member.Partner) Outcome
 	// Begun is told when a partner's loop begins; nil is nobody.

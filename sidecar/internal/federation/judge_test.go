@@ -224,7 +224,9 @@ func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
 		r.View(func(tx *store.Tx) (err error) {
 			p, err := tx.Partners().Get(supplier)
 			if err == nil {
-				wanted, err = reader.Feed().Wanted(tx, p)
+				var of func(member.Partner) bool
+				of, err = reader.Feed().Wanted(tx)
+				wanted = of(p)
 			}
 			return err
 		})

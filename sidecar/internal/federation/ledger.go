@@ -105,6 +105,11 @@ func (r *LedgerReader) Read(
 // since.
 func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, after ledger.Position, also []func(tx Tx) error) error {
 	partner := from.Origin
+	if len(c.entries) == 0 && len(also) == 0 && c.cp.Seq > 0 && c.cp.Position() == after {
+		if done, err := r.beat(ctx, partner, c); done || err != nil {
+			return err
+		}
+	}
 	var at place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
 		if err := ledger.Fenced(tx, partner); err != nil {
@@ -180,6 +185,30 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 		}
 	}
 	return nil
+}
+
+// beat keeps the checkpoint of a heartbeat at the end of our copy, as nearly all are; done is false for any other, of which nothing is
+// taken.
+func (r *LedgerReader) beat(ctx context.Context, partner string, c chain) (done bool, err error) {
+	err = r.Work.Do(ctx, func(tx Tx) error {
+		done = false
+		if err := ledger.Fenced(tx, partner); err != nil {
+			return err
+		}
+		head, err := tx.Ledger().Head(partner, ledger.Theirs)
+		if err != nil || head.Position() != c.cp.Position() || head.Hash != c.prev {
+			return err
+		}
+		done = true
+		if c.cp.Tick <= head.Tick {
+			return nil
+		}
+		return tx.Ledger().SetCheckpoint(partner, c.cp, c.page.Checkpoint)
+	})
+	if err != nil {
+		return false, fmt.Errorf("apply heartbeat of %s: %w", partner, err)
+	}
+	return done, nil
 }
 
 // keep keeps the checkpoint of a page. A heartbeat may have been overtaken by a later one since it was read: a tick never goes back.
@@ -317,13 +346,15 @@ func (r *LedgerReader) dispatch(tx Tx, e ledger.Entry) (err error) {
 func (r *LedgerReader) Feed() Feed {
 	return Feed{
 		Name: "ledger", Once: r.once, Begun: r.Tailed,
-		Wanted: func(tx Tx, p member.Partner) (bool, error) {
-			switch p.State {
-			case member.Qualified, member.Active, member.Suspended, member.Ended:
-				state, err := tx.Ledger().Standing(p.Origin)
-				return state != ledger.Forked, err
-			}
-			return false, nil
+		Wanted: func(tx Tx) (func(member.Partner) bool, error) {
+			books, err := tx.Ledger().Uneven()
+			return func(p member.Partner) bool {
+				switch p.State {
+				case member.Qualified, member.Active, member.Suspended, member.Ended:
+					return books[p.Origin] != ledger.Forked
+				}
+				return false
+			}, err
 		},
 	}
 }

@@ -114,13 +114,13 @@ func (m *Manager) wanted(ctx context.Context) (map[loopKey]Feed, error) {
 		if err != nil {
 			return err
 		}
-		for _, p := range partners {
-			for _, f := range m.Feeds {
-				wanted, err := f.Wanted(tx, p)
-				if err != nil {
-					return err
-				}
-				if wanted {
+		for _, f := range m.Feeds {
+			wanted, err := f.Wanted(tx)
+			if err != nil {
+				return err
+			}
+			for _, p := range partners {
+				if wanted(p) {
 					want[loopKey{p.Origin, f.Name}] = f
 				}
 			}

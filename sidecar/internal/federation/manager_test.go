@@ -369,7 +369,7 @@ func TestACatalogThatAnotherReplicaReadIsNoFailure(t *testing.T) {
 		}
 	}}
 	m := newManager(r, reader, link{watch: func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error {
-		page, err := feed.Page(ctx, reseller, cursor)
+		page, err := feed.Page(ctx, reseller, cursor, federation.CatalogPage{})
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (f *LedgerFeed) Page(ctx context.Context, partner string, after ledger.Posi
 	return f.Book.Tail(ctx, partner, after, limit)
 }
 
-// Seen countersigns what we verified last of the partner's log; "" before the first.
-func (f *LedgerFeed) Seen(ctx context.Context, partner string) (string, error) {
-	return f.Book.SeenCheckpoint(ctx, partner)
+// Beat is Page, and countersigns what we verified last of the partner's log; "" before the first.
+func (f *LedgerFeed) Beat(ctx context.Context, partner string, after ledger.Position, limit int) (page ledger.Page, seen string, err error) {
+	return f.Book.TailSeen(ctx, partner, after, limit)
 }

@@ -131,12 +131,15 @@ type Store interface {
 	// ParkedSubject lists the first of what is parked for one subject, ascending; ParkedAll all for one partner.
 	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// ParkedSubjects counts the subjects for which anything is parked, by partner; a partner without one is absent.
+	ParkedSubjects() (map[string]int64, error)
 	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
 	// nobody.
 	Tick() (int64, error)
 	SetTick(from, to int64) error
-	// Standing is the state of the books alone.
+	// Standing is the state of the books alone; Uneven are those of all partners that are not level.
 	Standing(partner string) (BooksState, error)
+	Uneven() (map[string]BooksState, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
 	Books(partner string) (Books, error)
 	// Evidence is what proves that the books are forked, as JSON; nil where nothing is. PutEvidence keeps it.

@@ -23,37 +23,63 @@ type Page struct {
 // maxPageBytes bounds the entries of one page.
 const maxPageBytes = 1 << 20
 
-// Tail is After for whoever does not know the books: where we signed two logs there are no entries, under our last word.
-func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (page Page, err error) {
-	bound := false
-	err = b.Work.View(ctx, func(tx Tx) error {
-		var word Checkpoint
-		word, page.Checkpoint, bound, err = b.LastWord(tx, partner)
-		page.Last = word.Position()
-		return err
-	})
-	if err != nil || bound {
-		return page, err
-	}
-	return b.After(ctx, partner, after, limit)
+// Tail reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
+// one. Where we signed two logs there are none, under our last word.
+func (b *Book) Tail(ctx context.Context, partner string, after Position, limit int) (Page, error) {
+	return b.read(ctx, partner, after, limit, nil, true)
 }
 
-// After reads our entries towards a partner after a place, at most limit and 1 MiB of them, with a checkpoint signed at the last
-// one.
+// After is Tail for whoever knows that we signed no two logs.
 func (b *Book) After(ctx context.Context, partner string, after Position, limit int) (Page, error) {
+	return b.read(ctx, partner, after, limit, nil, false)
+}
+
+// TailSeen is Tail with what SeenCheckpoint says at that moment.
+func (b *Book) TailSeen(ctx context.Context, partner string, after Position, limit int) (page Page, seen string, err error) {
+	var theirs Head
+	if page, err = b.read(ctx, partner, after, limit, &theirs, true); err == nil {
+		seen, err = b.countersign(partner, theirs)
+	}
+	return page, seen, err
+}
+
+// read is Tail in one View: with the head of our copy of the partner's log where theirs asks for it, and after a look at the books
+// where doubt does.
+func (b *Book) read(ctx context.Context, partner string, after Position, limit int, theirs *Head, doubt bool) (page Page, err error) {
 	var entries []Entry
 	var head Head
-	err := b.Work.View(ctx, func(tx Tx) (err error) {
+	var word string
+	bound := false
+	err = b.Work.View(ctx, func(tx Tx) (err error) {
+		entries = nil
+		if theirs != nil {
+			if *theirs, err = tx.Ledger().Head(partner, Theirs); err != nil {
+				return err
+			}
+		}
+		if doubt {
+			var last Checkpoint
+			if last, word, bound, err = b.LastWord(tx, partner); err != nil || bound {
+				page.Last = last.Position()
+				return err
+			}
+		}
 		if head, err = tx.Ledger().Head(partner, Own); err != nil {
 			return err
 		}
-		entries, err = tx.Ledger().Entries(partner, Own, after, limit)
+		if head.Position().Compare(after) > 0 {
+			entries, err = tx.Ledger().Entries(partner, Own, after, limit)
+		}
 		return err
 	})
 	if err != nil {
 		return Page{}, fmt.Errorf("tail ledger towards %s: %w", partner, err)
 	}
-	page := Page{Last: head.Position()}
+	if bound {
+		page.Checkpoint = word
+		return page, nil
+	}
+	page.Last = head.Position()
 	hash := head.Hash
 	size := 0
 	for _, e := range entries {

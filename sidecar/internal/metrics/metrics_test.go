@@ -26,6 +26,7 @@ var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func snapshot(context.Context) (Snapshot, error) {
 	return Snapshot{
+		Counted: true, CountsAge: 12 * time.Second,
 		Orders:        []Count{{"retail", "acknowledged", 2}, {"resale", "completed", 5}},
 		Subscriptions: []Count{{"retail", "active", 3}},
 		Jobs:          []Count{{"order.submit", "waiting", 4}},

@@ -10,8 +10,11 @@ import (
 // snapshotTimeout keeps a scrape from waiting on a database that does not answer; Prometheus gives up after 10 s by default.
 const snapshotTimeout = 5 * time.Second
 
-// Snapshot is what SQL says at one moment. Strings are the wire words of the domain.
+// Snapshot is what SQL says. Strings are the wire words of the domain.
 type Snapshot struct {
+	// Counted says that the orders that ended, and all subscriptions, were counted, CountsAge how long ago; the rest is of now.
+	Counted       bool
+	CountsAge     time.Duration
 	Orders        []Count
 	Subscriptions []Count
 	// Jobs has the kind in Group.
@@ -38,25 +41,26 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, partnerships, parked, books, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, books, age, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
 	return &snapshots{
 		read: read, partners: p, words: words,
-		orders:        prometheus.NewDesc("hanse_orders", "Orders by side and state.", []string{"side", "state"}, nil),
+		orders:        prometheus.NewDesc("hanse_orders", "Orders by side and state; those that ended as of hanse_store_counts_age_seconds ago.", []string{"side", "state"}, nil),
 		oldest:        prometheus.NewDesc("hanse_order_oldest_open_age_seconds", "Age of the oldest order that has not ended; 0 where all have.", []string{"side"}, nil),
-		subscriptions: prometheus.NewDesc("hanse_subscriptions", "Subscriptions by side and state.", []string{"side", "state"}, nil),
+		subscriptions: prometheus.NewDesc("hanse_subscriptions", "Subscriptions by side and state, as of hanse_store_counts_age_seconds ago.", []string{"side", "state"}, nil),
 		jobs:          prometheus.NewDesc("hanse_jobs", "Durable jobs by kind and state.", []string{"kind", "state"}, nil),
 		partnerships:  prometheus.NewDesc("hanse_partnerships", "Partnerships by state.", []string{"state"}, nil),
 		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
 		books:         prometheus.NewDesc("hanse_partner_books", "Partners by the state of the books with them: 1 for each; every state but level wants an operator.", []string{"partner", "state"}, nil),
+		age:           prometheus.NewDesc("hanse_store_counts_age_seconds", "Time since ended orders and subscriptions were counted; that happens after a scrape, the more rarely the longer it takes.", nil, nil),
 		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
 	}
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.age, s.up} {
 		ch <- d
 	}
 }
@@ -73,6 +77,9 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	gauge(s.up, boolValue(err == nil))
 	if err != nil {
 		return
+	}
+	if snap.Counted {
+		gauge(s.age, snap.CountsAge.Seconds())
 	}
 	for _, c := range snap.Orders {
 		gauge(s.orders, float64(c.N), c.Group, c.State)

@@ -220,7 +220,7 @@ func TestAFloodEndsItsStreamBeforeItIsVerified(t *testing.T) {
 		return &peerv1.TailResponse{Checkpoint: page.Checkpoint}
 	}
 	feed := &federation.CatalogFeed{Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: s.Clock.Now}}
-	nothingSold, err := feed.Page(t.Context(), reseller, nil)
+	nothingSold, err := feed.Page(t.Context(), reseller, nil, federation.CatalogPage{})
 	if err != nil || len(nothingSold.Items) > 0 {
 		t.Fatalf("an empty catalog has %+v, %v", nothingSold, err)
 	}

@@ -144,6 +144,8 @@ type Store interface {
 	List(openOnly bool, after order.Place, limit int) ([]Order, error)
 	// Find lists the orders that have an id or an item of that correlation id, newest first.
 	Find(id string) ([]Order, error)
-	// Count counts by state and gives the oldest open order's time, zero where none is open.
-	Count() (map[order.State]int64, time.Time, error)
+	// CountOpen counts the open ones by state and gives the oldest one's time, zero where none is open; CountEnded counts the others,
+	// which takes the longer the more there were.
+	CountOpen() (map[order.State]int64, time.Time, error)
+	CountEnded() (map[order.State]int64, error)
 }

@@ -95,7 +95,7 @@ func (l peerLedger) Page(_ context.Context, _ string, after ledger.Position, lim
 // peerLedger is the ledger of a peer, whose own Page is the catalog's.
 type peerLedger struct{ *peer }
 
-func (p *peer) Page(_ context.Context, _ string, cursor []byte) (federation.CatalogPage, error) {
+func (p *peer) Page(_ context.Context, _ string, cursor []byte, _ federation.CatalogPage) (federation.CatalogPage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	page := federation.CatalogPage{Signature: "signature", Page: catalog.Page{SnapshotBegin: len(cursor) == 0}}
@@ -107,7 +107,10 @@ func (p *peer) Page(_ context.Context, _ string, cursor []byte) (federation.Cata
 	return page, nil
 }
 
-func (p *peer) Seen(context.Context, string) (string, error) { return "seen by us", nil }
+func (l peerLedger) Beat(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, string, error) {
+	page, err := l.Page(ctx, partner, after, limit)
+	return page, "seen by us", err
+}
 
 func (p *peer) Begin(_ context.Context, _, seen, _ string) error {
 	p.mu.Lock()
@@ -287,7 +290,7 @@ func TestTail(t *testing.T) {
 			t.Fatalf("accepted %v", b.accepted)
 		}
 	})
-	t.Run("a lost wake-up costs one poll", func(t *testing.T) {
+	t.Run("a lost wake-up costs one heartbeat", func(t *testing.T) {
 		b := newTrustedBench(t)
 		s := open(t, b, 0)
 		next(t, s, 0, "checkpoint 0")
@@ -295,7 +298,7 @@ func TestTail(t *testing.T) {
 		b.mu.Lock()
 		b.entries = 1
 		b.mu.Unlock()
-		b.clock.advance(15 * time.Second)
+		b.clock.advance(20 * time.Second)
 		next(t, s, 1, "checkpoint 1")
 	})
 	t.Run("a heartbeat with a checkpoint every 20 seconds", func(t *testing.T) {
@@ -303,10 +306,19 @@ func TestTail(t *testing.T) {
 		s := open(t, b, 0)
 		next(t, s, 0, "checkpoint 0")
 		for range 3 {
+			waiting(t, b.clock, 1) // once: a quiet stream wakes for its heartbeats alone
+			b.clock.advance(20 * time.Second)
+			next(t, s, 0, "checkpoint 0")
+		}
+	})
+	t.Run("heartbeats go out together, whenever their streams began", func(t *testing.T) {
+		b := newTrustedBench(t)
+		b.clock.advance(7 * time.Second)
+		s := open(t, b, 0)
+		next(t, s, 0, "checkpoint 0")
+		for _, pause := range []time.Duration{18 * time.Second, 20 * time.Second} { // at 0:25 and at 0:45
 			waiting(t, b.clock, 1)
-			b.clock.advance(15 * time.Second)
-			waiting(t, b.clock, 1)
-			b.clock.advance(5 * time.Second)
+			b.clock.advance(pause)
 			next(t, s, 0, "checkpoint 0")
 		}
 	})
@@ -328,7 +340,7 @@ func TestTail(t *testing.T) {
 		b.mu.Lock()
 		b.related = fault.New(fault.Denied, "partnership_suspended", "suspended")
 		b.mu.Unlock()
-		b.clock.advance(15 * time.Second)
+		b.clock.advance(20 * time.Second)
 		if s.Receive() || connect.CodeOf(s.Err()) != connect.CodePermissionDenied {
 			t.Fatalf("got %v", s.Err())
 		}
@@ -408,7 +420,7 @@ func TestWatchOrder(t *testing.T) {
 			t.Fatalf("an ended order goes on: %v", s.Err())
 		}
 	})
-	t.Run("a removed portal's stream ends at the next poll", func(t *testing.T) {
+	t.Run("a removed portal's stream ends at the next heartbeat", func(t *testing.T) {
 		b := newBench(t)
 		place(t, b)
 		s := open(t, b, b.key)
@@ -417,7 +429,7 @@ func TestWatchOrder(t *testing.T) {
 		if err := b.callers.Remove(t.Context(), "shop"); err != nil {
 			t.Fatal(err)
 		}
-		b.clock.advance(15 * time.Second)
+		b.clock.advance(20 * time.Second)
 		if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeUnauthenticated {
 			t.Fatalf("got %v", s.Err())
 		}

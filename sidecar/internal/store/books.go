@@ -17,11 +17,33 @@ func (s books) Standing(partner string) (ledger.BooksState, error) {
 	return b.State, err
 }
 
+func (s books) Uneven() (map[string]ledger.BooksState, error) {
+	all := map[string]ledger.BooksState{}
+	var partner string
+	var raw []byte
+	err := s.tx.rows(`SELECT partner, record FROM books`, nil, func() []any { return []any{&partner, &raw} }, func() error {
+		var rec storepb.Books
+		if err := decode(raw, &rec); err != nil {
+			return err
+		}
+		if state := booksState(&rec); state != ledger.Level {
+			all[partner] = state
+		}
+		return nil
+	})
+	return all, err
+}
+
+// booksState is level where nothing was written.
+func booksState(rec *storepb.Books) ledger.BooksState {
+	return ledger.BooksState(cmp.Or(rec.State, string(ledger.Level)))
+}
+
 func (s books) Books(partner string) (ledger.Books, error) {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
-		Partner: partner, State: ledger.BooksState(cmp.Or(rec.State, string(ledger.Level))), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Version: version,
+		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Version: version,
 	}, err
 }
 

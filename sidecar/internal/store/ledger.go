@@ -192,6 +192,15 @@ func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {
 	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry WHERE partner = $1 ORDER BY life, seq`, partner)
 }
 
+func (s books) ParkedSubjects() (map[string]int64, error) {
+	all := map[string]int64{}
+	var partner string
+	var n int64
+	err := s.tx.rows(`SELECT partner, count(DISTINCT subject) FROM parked_entry GROUP BY partner`, nil,
+		func() []any { return []any{&partner, &n} }, func() error { all[partner] = n; return nil })
+	return all, err
+}
+
 func (s books) parked(query, partner string, more ...any) ([]ledger.Parked, error) {
 	var all []ledger.Parked
 	p := ledger.Parked{Partner: partner}

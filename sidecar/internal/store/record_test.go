@@ -459,16 +459,53 @@ func TestOrdersAreFoundAndCounted(t *testing.T) {
 			}
 			_, err = tx.ResaleOrders().Get("https://other.example", "c-1")
 			wantKind(t, err, fault.NotFound, "order_not_found")
-			counts, oldest, err := tx.RetailOrders().Count()
-			if diff := cmp.Diff(map[order.State]int64{order.InProgress: 1, order.Completed: 1}, counts); err != nil || diff != "" || !oldest.Equal(start) {
+			counts, oldest, err := tx.RetailOrders().CountOpen()
+			if diff := cmp.Diff(map[order.State]int64{order.InProgress: 1}, counts); err != nil || diff != "" || !oldest.Equal(start) {
 				t.Error(diff, oldest, err)
 			}
-			counts, oldest, err = tx.ResaleOrders().Count()
+			if diff := cmp.Diff(map[order.State]int64{order.Completed: 1}, must(tx.RetailOrders().CountEnded())); diff != "" {
+				t.Error(diff)
+			}
+			counts, oldest, err = tx.ResaleOrders().CountOpen()
 			if diff := cmp.Diff(map[order.State]int64{order.InProgress: 1, order.Acknowledged: 1}, counts); err != nil || diff != "" || !oldest.Equal(theirs.PlacedAt) {
 				t.Error(diff, oldest, err)
 			}
+			if diff := cmp.Diff(map[order.State]int64{}, must(tx.ResaleOrders().CountEnded())); diff != "" {
+				t.Error(diff)
+			}
 			return nil
 		})
+	})
+}
+
+// TestWhatAScrapeCountsIsCountedAlongAnIndex: neither the records of orders and subscriptions are read, nor what ended where the open
+// ones are counted.
+func TestWhatAScrapeCountsIsCountedAlongAnIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t, store.Config{Path: t.TempDir() + "/hanse.db"})
+	do(t, s, func(tx *store.Tx) error {
+		var steps []string
+		tx.Plans(func(_, step string) { steps = append(steps, step) })
+		for _, orders := range []interface {
+			CountOpen() (map[order.State]int64, time.Time, error)
+			CountEnded() (map[order.State]int64, error)
+		}{tx.RetailOrders(), tx.ResaleOrders()} {
+			_, _, err := orders.CountOpen()
+			must(orders.CountEnded())
+			must(0, err)
+		}
+		must(tx.Subscriptions().Count())
+		want := []string{
+			"SCAN retail_order USING COVERING INDEX retail_order_open", "USE TEMP B-TREE FOR GROUP BY",
+			"SCAN retail_order USING COVERING INDEX retail_order_open", "SCAN retail_order USING COVERING INDEX retail_order_ended",
+			"SCAN resale_order USING COVERING INDEX resale_order_open", "USE TEMP B-TREE FOR GROUP BY",
+			"SCAN resale_order USING COVERING INDEX resale_order_open", "SCAN resale_order USING COVERING INDEX resale_order_ended",
+			"SCAN subscription USING COVERING INDEX subscription_state",
+		}
+		if diff := cmp.Diff(want, steps); diff != "" {
+			t.Error(diff)
+		}
+		return nil
 	})
 }
 

@@ -68,8 +68,12 @@ func (s resaleOrders) list(query string, args ...any) ([]resale.Order, error) {
 	return all, err
 }
 
-func (s resaleOrders) Count() (map[order.State]int64, time.Time, error) {
-	return s.tx.countOrders("resale_order")
+func (s resaleOrders) CountOpen() (map[order.State]int64, time.Time, error) {
+	return s.tx.countOpen("resale_order")
+}
+
+func (s resaleOrders) CountEnded() (map[order.State]int64, error) {
+	return s.tx.countOrders("resale_order", "ended = 1")
 }
 
 func fillResale(rec *storepb.ResaleOrder, o resale.Order) {

@@ -171,18 +171,28 @@ func (s retailOrders) list(query string, args ...any) ([]retail.Order, error) {
 	return all, err
 }
 
-func (s retailOrders) Count() (map[order.State]int64, time.Time, error) {
-	return s.tx.countOrders("retail_order")
+func (s retailOrders) CountOpen() (map[order.State]int64, time.Time, error) {
+	return s.tx.countOpen("retail_order")
 }
 
-// countOrders counts the orders of one table by state and finds the oldest open one.
-func (tx *Tx) countOrders(table string) (map[order.State]int64, time.Time, error) {
+func (s retailOrders) CountEnded() (map[order.State]int64, error) {
+	return s.tx.countOrders("retail_order", "ended = 1")
+}
+
+// countOrders counts the orders of one table for which the condition of a partial index is true, by state.
+func (tx *Tx) countOrders(table, condition string) (map[order.State]int64, error) {
 	counts := map[order.State]int64{}
 	var state string
 	var n int64
-	err := tx.rows(`SELECT state, count(*) FROM `+table+` GROUP BY state`, nil,
+	err := tx.rows(`SELECT state, count(*) FROM `+table+` WHERE `+condition+` GROUP BY state`, nil,
 		func() []any { return []any{&state, &n} },
 		func() error { counts[order.State(state)] = n; return nil })
+	return counts, err
+}
+
+// countOpen counts the open orders of one table by state and finds the oldest.
+func (tx *Tx) countOpen(table string) (map[order.State]int64, time.Time, error) {
+	counts, err := tx.countOrders(table, "ended = 0")
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -89,6 +89,7 @@ type Store interface {
 	OfCustomer(portal, customer, pageToken string, limit int) ([]Subscription, string, error)
 	// List pages through one side, or both with side "", newest first.
 	List(side Side, pageToken string, limit int) ([]Subscription, string, error)
+	// Count takes the longer the more there are.
 	Count() (map[Side]map[State]int64, error)
 
 	// PutSecret keeps bytes under the subscription's own data key; an existing one of that name is replaced. After Erase it is

@@ -33,12 +33,10 @@ type Config struct {
 	Deadline time.Duration
 	// MaxBytes bounds a message, as sent and decompressed. Default 256 KiB.
 	MaxBytes int
-	// Poll is how often a stream looks for changes that no wake-up announced. Default 15 s.
-	Poll time.Duration
 	// TailPace is the least time between two messages of a ledger's tail that a change begins: while documents come in, their sender
 	// reads what is decided in the answers. Default 0: none.
 	TailPace time.Duration
-	// Heartbeat is how often a stream speaks although nothing changed. Default 20 s.
+	// Heartbeat is how often a stream speaks although nothing changed, and looks for changes that no wake-up announced. Default 20 s.
 	Heartbeat time.Duration
 }
 
@@ -50,7 +48,6 @@ type Wakeups interface {
 const (
 	defaultDeadline  = 30 * time.Second
 	defaultMaxBytes  = 256 << 10
-	defaultPoll      = 15 * time.Second
 	defaultHeartbeat = 20 * time.Second
 )
 
@@ -76,9 +73,6 @@ func (c Config) Complete() (Config, error) {
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = defaultMaxBytes
-	}
-	if c.Poll == 0 {
-		c.Poll = defaultPoll
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat

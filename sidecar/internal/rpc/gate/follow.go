@@ -8,8 +8,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Follower is one stream: it looks, says what is new, and waits until somebody wakes it, the poll interval has passed, the
-// caller's credential ends, or the caller goes.
+// Follower is one stream: it looks, says what is new, and waits until somebody wakes it, a heartbeat is due, the caller's
+// credential ends, or the caller goes.
 type Follower struct {
 	Config Config
 	Topic  unit.Topic
@@ -17,7 +17,7 @@ type Follower struct {
 	Expires time.Time
 	// Pace is the least time between two looks that a wake-up begins: what becomes new meanwhile goes together. 0 is none.
 	Pace time.Duration
-	// Still refuses a caller that may not listen any more; it is asked at every poll.
+	// Still refuses a caller that may not listen any more; it is asked at every heartbeat.
 	Still func(ctx context.Context) error
 	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It reports whether it sent
 	// and whether there is no more to come.
@@ -42,19 +42,20 @@ func (f Follower) Run(ctx context.Context) error {
 		if sent {
 			spoke = f.Config.Now()
 		}
+		due := f.due(spoke)
 		select {
 		case <-wake:
 			if err := f.gather(ctx, spoke); err != nil {
 				return f.ended(ctx)
 			}
-		case <-f.Config.After(f.pause(spoke)):
+		case <-f.Config.After(f.pause(due)):
 			if err := f.Still(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			return f.ended(ctx)
 		}
-		force = f.Config.Now().Sub(spoke) >= f.Config.Heartbeat
+		force = !f.Config.Now().Before(due)
 	}
 }
 
@@ -72,10 +73,23 @@ func (f Follower) gather(ctx context.Context, spoke time.Time) error {
 	}
 }
 
-// pause is the time until the next poll, heartbeat or expiry, whichever is first.
-func (f Follower) pause(spoke time.Time) time.Duration {
+// together is how far apart the heartbeats of all streams are: what is due in between goes out at once, so that a process with many
+// quiet streams sleeps in between, and so do its partners.
+const together = 5 * time.Second
+
+// due is the time of the next heartbeat.
+func (f Follower) due(spoke time.Time) time.Time {
+	due := spoke.Add(f.Config.Heartbeat)
+	if with := due.Truncate(together); with.After(spoke) {
+		return with
+	}
+	return due
+}
+
+// pause is the time until the next heartbeat or the expiry, whichever is first.
+func (f Follower) pause(due time.Time) time.Duration {
 	now := f.Config.Now()
-	pause := min(f.Config.Poll, f.Config.Heartbeat-now.Sub(spoke))
+	pause := due.Sub(now)
 	if !f.Expires.IsZero() {
 		pause = min(pause, f.Expires.Sub(now))
 	}

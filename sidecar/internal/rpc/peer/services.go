@@ -25,7 +25,7 @@ type (
 	// Catalog reads the catalog feed towards a partner, signed page by page; *federation.CatalogFeed is one. A page
 	// without items and without a snapshot mark says that nothing is new.
 	Catalog interface {
-		Page(ctx context.Context, partner string, cursor []byte) (federation.CatalogPage, error)
+		Page(ctx context.Context, partner string, cursor []byte, last federation.CatalogPage) (federation.CatalogPage, error)
 	}
 
 	// Access hands out sealed access data; *subscription.Service is one.
@@ -39,6 +39,6 @@ type (
 		Begin(ctx context.Context, partner, seen, checkpoint string) error
 		Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error)
 		// Seen is the last checkpoint of the caller's log that we verified, countersigned; "" is none.
-		Seen(ctx context.Context, partner string) (string, error)
+		Beat(ctx context.Context, partner string, after ledger.Position, limit int) (page ledger.Page, seen string, err error)
 	}
 )

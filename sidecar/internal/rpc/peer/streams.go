@@ -42,9 +42,10 @@ func (h *feedService) Watch(ctx context.Context, req *connect.Request[peerv1.Wat
 	}
 	cursor := req.Msg.GetCursor()
 	f := h.follow(who, unit.Catalog(who.Origin))
+	var beat federation.CatalogPage // the last message, where it was a heartbeat
 	f.Look = func(force bool) (sent, done bool, err error) {
 		for {
-			page, err := h.catalog.Page(ctx, who.Origin, cursor)
+			page, err := h.catalog.Page(ctx, who.Origin, cursor, beat)
 			if err != nil {
 				return sent, false, err
 			}
@@ -55,7 +56,10 @@ func (h *feedService) Watch(ctx context.Context, req *connect.Request[peerv1.Wat
 			if err := stream.Send(watchResponse(page)); err != nil {
 				return sent, false, gate.Broken(ctx, err)
 			}
-			cursor, sent = page.Cursor, true
+			cursor, sent, beat = page.Cursor, true, federation.CatalogPage{}
+			if !fresh {
+				beat = page
+			}
 			if !page.More || f.Over(ctx) {
 				return sent, false, nil
 			}
@@ -90,7 +94,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 	f.Pace = h.config.TailPace
 	f.Look = func(force bool) (sent, done bool, err error) {
 		for {
-			page, err := h.ledger.Page(ctx, who.Origin, after, tailBatch)
+			page, seen, err := h.page(ctx, who.Origin, after, force && !sent)
 			if err != nil {
 				return sent, false, err
 			}
@@ -98,12 +102,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			if !fresh && (!force || sent) {
 				return sent, false, nil
 			}
-			message := &peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint}
-			if force && !sent {
-				if message.SeenCheckpoint, err = h.ledger.Seen(ctx, who.Origin); err != nil {
-					return sent, false, err
-				}
-			}
+			message := &peerv1.TailResponse{Entries: page.Entries, Checkpoint: page.Checkpoint, SeenCheckpoint: seen}
 			if err := stream.Send(message); err != nil {
 				return sent, false, gate.Broken(ctx, err)
 			}
@@ -117,4 +116,13 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 		}
 	}
 	return f.Run(ctx)
+}
+
+// page reads what follows a place, for the first message and for heartbeats with how far we have read the caller's log.
+func (h *feedService) page(ctx context.Context, partner string, after ledger.Position, beat bool) (page ledger.Page, seen string, err error) {
+	if beat {
+		return h.ledger.Beat(ctx, partner, after, tailBatch)
+	}
+	page, err = h.ledger.Page(ctx, partner, after, tailBatch)
+	return page, "", err
 }

@@ -118,8 +118,8 @@ CREATE INDEX retail_order_id ON retail_order (id);
 CREATE INDEX retail_order_placed ON retail_order (placed_at, portal, id);
 CREATE INDEX retail_order_portal ON retail_order (portal, placed_at, id);
 CREATE INDEX retail_order_customer ON retail_order (portal, customer, placed_at, id);
-CREATE INDEX retail_order_open ON retail_order (placed_at, portal, id) WHERE ended = 0;
-CREATE INDEX retail_order_state ON retail_order (state);
+CREATE INDEX retail_order_open ON retail_order (placed_at, portal, id, state) WHERE ended = 0;
+CREATE INDEX retail_order_ended ON retail_order (state) WHERE ended = 1;
 
 -- Where the items of retail orders are, by correlation id; the items themselves are in their order's record.
 CREATE TABLE retail_item (
@@ -141,8 +141,8 @@ CREATE TABLE resale_order (
 );
 CREATE INDEX resale_order_id ON resale_order (id);
 CREATE INDEX resale_order_placed ON resale_order (placed_at, partner, id);
-CREATE INDEX resale_order_open ON resale_order (placed_at, partner, id) WHERE ended = 0;
-CREATE INDEX resale_order_state ON resale_order (state);
+CREATE INDEX resale_order_open ON resale_order (placed_at, partner, id, state) WHERE ended = 0;
+CREATE INDEX resale_order_ended ON resale_order (state) WHERE ended = 1;
 
 -- "partner" is part of the key on the resale side and empty on the retail side: partners choose their ids, we ours. No index
 -- begins with side: SQLite would take it for a list of one side and sort all of them.
