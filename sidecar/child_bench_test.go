@@ -137,7 +137,7 @@ func realProcesses(b *testing.B) (*realPipe, *children) {
 	for _, name := range []string{"reseller", "supplier"} {
 		members = append(members, sidecartest.At(b, c.start(b, role{Member: name, DevCA: ca})))
 	}
-	return partnered(b, members), &c
+	return onFiles(b, partnered(b, members)), &c
 }
 
 // bareProcesses are the two ends of the bare pipe in a process each.

@@ -76,7 +76,7 @@ func (c tally) within(t *testing.T, an string, most tally) {
 }
 
 // TestGate_Orders counts both members and their callers. A lone order waits for nothing and nobody, so that its counts vary by a few
-// percent: a poll more or less, a token that is renewed. With many callers the counts depend on how many orders share a batch, which
+// percent: a poll more or less, a token that is renewed. One caller's orders are the more alone the slower the machine is. With many callers the counts depend on how many orders share a batch, which
 // the machine's load moves between 20 and 64: their bounds are for batches of a third of what they may hold. Allocation has a tenth
 // to a third more under the race detector, which is in its bounds.
 func TestGate_Orders(t *testing.T) {
@@ -89,7 +89,7 @@ func TestGate_Orders(t *testing.T) {
 		most          tally
 	}{
 		{an: "an order that is alone", orders: 1, callers: 1, runs: 30, most: tally{90, 17, 8, 9, 11, 700e3}},
-		{an: "an order of one caller", orders: 100, callers: 1, runs: 1, most: tally{52, 8, 4, 5, 6, 450e3}},
+		{an: "an order of one caller", orders: 100, callers: 1, runs: 1, most: tally{65, 11, 5.5, 7, 8, 550e3}},
 		{an: "an order of 64 callers", orders: 512, callers: 64, runs: 1, most: tally{14, 1.2, 1, 1.6, 1.6, 330e3}},
 	} {
 		before := p.counts()

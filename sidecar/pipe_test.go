@@ -95,7 +95,9 @@ recipe:
 // realPipe is a reseller with its suppliers and a portal that places orders with them, in this process or elsewhere.
 type realPipe struct {
 	members []*sidecartest.Member // the reseller first
-	client  portalv1connect.OrderServiceClient
+	// clients are of the reseller's Portal API, one for each replica; they take turns.
+	clients []portalv1connect.OrderServiceClient
+	bearer  connect.ClientOption
 	// listings are ordered in turn, one of each supplier.
 	listings []string
 	runs     atomic.Int64
@@ -110,6 +112,12 @@ func acceptingMember(_ string, cfg *sidecar.Config) {
 	cfg.Limits.RatePerSecond, cfg.Limits.RateBurst = 1e6, 1e6
 }
 
+// enter lets the portal use a replica of the reseller too.
+func (p *realPipe) enter(replica *sidecartest.Member) {
+	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	p.clients = append(p.clients, portalv1connect.NewOrderServiceClient(h, replica.PortalURL, p.bearer))
+}
+
 // newRealPipe is a reseller and so many suppliers in this process.
 func newRealPipe(t testing.TB, suppliers int) *realPipe {
 	t.Helper()
@@ -117,7 +125,7 @@ func newRealPipe(t testing.TB, suppliers int) *realPipe {
 	for i := range suppliers {
 		names = append(names, fmt.Sprintf("supplier%d", i))
 	}
-	return partnered(t, sidecartest.New(t, acceptingMember, names...))
+	return onFiles(t, partnered(t, sidecartest.New(t, acceptingMember, names...)))
 }
 
 // partnered makes the members partners, the first the reseller of all others, and opens a portal.
@@ -129,7 +137,8 @@ func partnered(t testing.TB, members []*sidecartest.Member) *realPipe {
 	}
 	bearer := sidecartest.Bearer(members[0].AddPortal("shop"))
 	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	p := &realPipe{members: members, database: beside(t, members[0]), client: portalv1connect.NewOrderServiceClient(h, members[0].PortalURL, bearer)}
+	p := &realPipe{members: members, bearer: bearer}
+	p.enter(members[0])
 	catalog := portalv1connect.NewCatalogServiceClient(h, members[0].PortalURL, bearer)
 	sidecartest.Eventually(t, time.Minute, "the offerings are listed", func() error {
 		res, err := catalog.SearchListings(context.Background(), connect.NewRequest(&portalv1.SearchListingsRequest{PageSize: 100}))
@@ -164,7 +173,7 @@ func (p *realPipe) run(t testing.TB, n, c int) float64 {
 }
 
 func (p *realPipe) place(run int64, i int) error {
-	_, err := p.client.PlaceOrder(context.Background(), connect.NewRequest(&portalv1.PlaceOrderRequest{
+	_, err := p.clients[i%len(p.clients)].PlaceOrder(context.Background(), connect.NewRequest(&portalv1.PlaceOrderRequest{
 		Id: fmt.Sprintf("order-%d-%d", run, i), Customer: customer(run), Items: []*portalv1.OrderItem{{
 			Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_ADD, ListingId: p.listings[i%len(p.listings)],
 			Inputs: &structpb.Struct{Fields: map[string]*structpb.Value{"title": structpb.NewStringValue("x")}},
@@ -191,10 +200,17 @@ func (p *realPipe) wait(t testing.TB, run int64) {
 	}
 }
 
+// onFiles is for members whose databases are files.
+func onFiles(t testing.TB, p *realPipe) *realPipe {
+	t.Helper()
+	p.database = beside(t, p.members[0])
+	return p
+}
+
 // beside opens a member's own database file for one who looks on.
 func beside(t testing.TB, m *sidecartest.Member) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(m.Dir, "hanse.db")+"?_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", filepath.Join(m.Dir, "hanse.db")+"?_pragma=busy_timeout(10000)&_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
 	}
