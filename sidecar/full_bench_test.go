@@ -98,7 +98,6 @@ func offer(b *testing.B, m *sidecartest.Member, n int) {
 	}); err != nil || model.ID == "" {
 		b.Fatalf("no offering to copy: %v", err)
 	}
-	b.Logf("an offering: %s", model.Document)
 	words := strings.Fields("small medium large server storage database queue mail cache network shared dedicated managed")
 	if err := s.Bulk(b.Context(), n, func(tx *store.Tx, i int) error {
 		f := model

@@ -288,6 +288,7 @@ func bareResellerAt(t testing.TB, devCA, supplier string) string {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: bareHost}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
 	}
+	t.Cleanup(transport.CloseIdleConnections)
 	mux := http.NewServeMux()
 	mux.Handle(portalv1connect.NewOrderServiceHandler(bareReseller{
 		supplier: peerv1connect.NewExchangeServiceClient(&http.Client{Transport: transport}, "https://"+supplier, uncompressed), document: strings.Repeat("d", 900),

@@ -3,7 +3,6 @@ package sidecar_test
 import (
 	"bytes"
 	"database/sql"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -75,6 +74,7 @@ func BenchmarkOrderOnPostgres(b *testing.B) {
 
 // writes are the rows of one order at both members, with records of the usual length: placed, decided, begun, and the decision read.
 const writes = `\set n random(1, 9000000000000000000)
+\set m 0 - :n
 BEGIN;
 INSERT INTO retail_order (portal, id, customer, state, ended, placed_at, version, record) VALUES ('shop', 'o' || :n, 'c' || :client_id, 'acknowledged', 0, :n, 1, decode(repeat('61', 1700), 'hex'));
 INSERT INTO retail_item (correlation_id, portal, order_id, position) VALUES (repeat('r', 32) || :n, 'shop', 'o' || :n, 0);
@@ -92,9 +92,9 @@ INSERT INTO secret (side, partner, subscription_id, name, sealed) VALUES ('resal
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'theirs', 0, :n, 'sub-' || :n, decode(repeat('61', 1019), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'own', 0, :n, 'sub-' || :n, decode(repeat('61', 700), 'hex'));
 INSERT INTO peer_decision (partner, type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow) VALUES ('r' || :client_id, 'hanse-order+jwt', repeat('r', 32) || :n, decode(repeat('61', 32), 'hex'), 0, :n, repeat('c', 462), 0, :n, 0, '', '');
-INSERT INTO job (id, kind, key, partner, subject, place, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at) VALUES (-:n, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 'waiting', 0, :n, 'me', :n, 0, 0, '', :n);
+INSERT INTO job (id, kind, key, partner, subject, place, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at) VALUES (:m, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 'waiting', 0, :n, 'me', :n, 0, 0, '', :n);
 COMMIT;
-UPDATE job SET begun = 1, attempts = 1 WHERE id = -:n;
+UPDATE job SET begun = 1, attempts = 1 WHERE id = :m;
 BEGIN;
 UPDATE retail_order SET state = 'inProgress', version = 2, record = decode(repeat('61', 1810), 'hex') WHERE portal = 'shop' AND id = 'o' || :n;
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('s' || :client_id, 'theirs', 0, :n, 'sub-' || :n, decode(repeat('61', 700), 'hex'));
@@ -122,7 +122,7 @@ func pgbench(b *testing.B, tool, dsn string, clients, orders int) float64 {
 	out, err := cmd.Output()
 	found := tps.FindSubmatch(out)
 	if err != nil || found == nil {
-		b.Fatal(fmt.Errorf("pgbench: %w\n%s%s", err, out, &errs))
+		b.Fatalf("pgbench: %v\n%s%.1000s", err, out, &errs)
 	}
 	rate, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil {
