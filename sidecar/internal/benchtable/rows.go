@@ -82,5 +82,7 @@ var rows = []row{
 	{what: "verifying a peer call, token seen / bare ES256", pkg: auth, bench: "BenchmarkVerifyPeerCall/seen", metric: "x-bare-ES256", unit: "x", aim: aim{most: 1.15}, base: []base{{"bare", "µs/bare", "µs"}}, times: "300ms"},
 	{what: "the same, unseen / two bare", pkg: auth, bench: "BenchmarkVerifyPeerCall/unseen", metric: "x-bare-ES256", unit: "x", aim: aim{most: 1.4}, base: []base{{"bare", "µs/bare", "µs"}}, times: "300ms"},
 	{what: "group commit, 64 callers / one commit each", pkg: "./sidecar/internal/store", bench: "BenchmarkGroupCommit/callers=64", metric: "x-one-commit-each", unit: "x", aim: aim{least: 1.9}},
+	{what: "orders beside a slow partner: p99 / beside a quick one", pkg: sidecar, bench: "BenchmarkBesideASlowPartner", metric: "p99-of-quick", unit: "x", base: []base{{"p50", "p50-of-quick", "x"}}},
+	{what: "tokens of the token endpoint", pkg: auth, bench: "BenchmarkTokenEndpoint", metric: "tokens/s", unit: "/s", aim: aim{least: 1930, text: "≥ 10x hydra's 193/s"}, times: "300ms"},
 	{what: "group commit, 1 caller / one commit each", pkg: "./sidecar/internal/store", bench: "BenchmarkGroupCommit/callers=1", metric: "x-one-commit-each", unit: "x", aim: aim{least: 0.95}},
 }
