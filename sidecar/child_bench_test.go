@@ -41,7 +41,7 @@ func BenchmarkChild(b *testing.B) {
 	var at sidecartest.Address
 	switch {
 	case r.Member != "":
-		at = sidecartest.Under(b, r.DevCA, r.Member, acceptingMember).Address()
+		at = sidecartest.Under(b, r.DevCA, acceptingMember, r.Member)[0].Address()
 	case r.Supplier == "":
 		at.Origin = bareSupplierAt(b, r.DevCA)
 	default:

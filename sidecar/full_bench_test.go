@@ -28,7 +28,7 @@ func BenchmarkFullHouse(b *testing.B) {
 	empty := sidecartest.NewDaemon(b, sidecartest.DaemonConfig{Name: "empty", DevCA: ca})
 	full.Start()
 	empty.Start()
-	p := onFiles(b, partnered(b, []*sidecartest.Member{sidecartest.At(b, full.Address()), sidecartest.Under(b, ca, "supplier", acceptingMember)}))
+	p := onFiles(b, partnered(b, append([]*sidecartest.Member{sidecartest.At(b, full.Address())}, sidecartest.Under(b, ca, acceptingMember, "supplier")...)))
 	p.run(b, 1, 1)
 	full.Stop()
 	empty.Stop()

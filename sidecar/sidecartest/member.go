@@ -142,7 +142,12 @@ func (m *Member) pluggable(next http.Handler) http.Handler {
 // Everything ends with the test.
 func New(t testing.TB, change func(name string, cfg *sidecar.Config), names ...string) []*Member {
 	t.Helper()
-	devCA := t.TempDir()
+	return Under(t, t.TempDir(), change, names...)
+}
+
+// Under is New with the dev CA of a folder, which daemons may share.
+func Under(t testing.TB, devCA string, change func(name string, cfg *sidecar.Config), names ...string) []*Member {
+	t.Helper()
 	members := make([]*Member, len(names))
 	for i, name := range names {
 		members[i] = newMember(t, devCA, name, change)
@@ -158,12 +163,6 @@ func Replica(t testing.TB, of *Member, change func(name string, cfg *sidecar.Con
 		change(name, cfg)
 		cfg.Origin = of.Origin
 	})
-}
-
-// Under runs one sidecar in this process whose dev CA others share, which may run in other processes.
-func Under(t testing.TB, devCA, name string, change func(name string, cfg *sidecar.Config)) *Member {
-	t.Helper()
-	return newMember(t, devCA, name, change)
 }
 
 // Address is where a member is, for another process of the same test.
