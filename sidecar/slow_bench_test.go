@@ -8,18 +8,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 
-	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
-	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -27,11 +24,7 @@ import (
 // partner. The baseline in the same run is the same load with a second partner that answers at once; then its answers take half
 // a second each. Reported are the medians of paired ratios of p50 and p99.
 func BenchmarkBesideASlowPartner(b *testing.B) {
-	members := sidecartest.New(b, func(_ string, cfg *sidecar.Config) {
-		cfg.Platforms = map[string]adapters.Adapter{"accepting": accepting{new(atomic.Int64)}}
-		cfg.Adapters.Connections = map[string]sidecar.Connection{"nowhere": {Adapter: "accepting"}}
-		cfg.Limits.RatePerSecond, cfg.Limits.RateBurst = 1e6, 1e6
-	}, "reseller", "quick", "slow")
+	members := sidecartest.New(b, acceptingMember, "reseller", "quick", "slow")
 	key := members[0].AddPortal("shop")
 	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	orders := portalv1connect.NewOrderServiceClient(h, members[0].PortalURL, sidecartest.Bearer(key))

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
+
+	"github.com/hanse-market/hanse/auth/keys"
 )
 
 // Type is the typ of a proof.
@@ -82,6 +84,7 @@ func (k *Key) Proof(method, url, token string, at time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	keys.CountSigned()
 	object, err := k.signer.Sign(payload)
 	if err != nil {
 		return "", err

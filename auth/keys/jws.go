@@ -57,6 +57,7 @@ func CheckES256(key *ecdsa.PublicKey, input, signature string) bool {
 	if err != nil || len(raw) != 64 {
 		return false
 	}
+	checked.Add(1)
 	sum := sha256.Sum256([]byte(input))
 	return ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:]))
 }

@@ -18,6 +18,7 @@ func (m *Manager) Sign(p Purpose, typ string, payload []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)
 	}
+	signed.Add(1)
 	object, err := signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)

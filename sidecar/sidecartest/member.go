@@ -165,6 +165,19 @@ func Replica(t testing.TB, of *Member, change func(name string, cfg *sidecar.Con
 	})
 }
 
+// Address is where a member is, for another process of the same test.
+type Address struct{ Origin, PortalURL, OperatorURL, OpsURL, Dir, DevCA string }
+
+// Address of this member.
+func (m *Member) Address() Address {
+	return Address{m.Origin, m.PortalURL, m.OperatorURL, m.OpsURL, m.Dir, m.DevCA}
+}
+
+// At is a member that runs in another process: it has no Sidecar, and no cable to pull.
+func At(t testing.TB, a Address) *Member {
+	return &Member{Origin: a.Origin, PortalURL: a.PortalURL, OperatorURL: a.OperatorURL, OpsURL: a.OpsURL, Dir: a.Dir, DevCA: a.DevCA, t: t}
+}
+
 func newMember(t testing.TB, devCA, name string, change func(string, *sidecar.Config)) *Member {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

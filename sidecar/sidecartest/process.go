@@ -215,6 +215,14 @@ func (d *Daemon) Stop() {
 	}
 }
 
+// PID is that of the daemon's process.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
+// Address of the daemon as a member, for what takes one.
+func (d *Daemon) Address() Address {
+	return Address{Origin: d.Origin, PortalURL: d.PortalURL, OperatorURL: d.OperatorURL, OpsURL: d.OpsURL, Dir: filepath.Join(d.Dir, "data")}
+}
+
 // Log is what the daemon wrote so far.
 func (d *Daemon) Log() string { return d.log.String() }
 

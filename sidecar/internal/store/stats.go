@@ -11,6 +11,8 @@ type Stats struct {
 	Commits, Closures int64
 	// Statements is the number of statements that closures ran; what begins and ends a transaction is not among them.
 	Statements int64
+	// Views is the number of read-only snapshots.
+	Views int64
 	// Failed counts Do and Bulk calls that answered an error.
 	Failed int64
 	// Retries counts closures that ran again after a serialization failure or a deadlock.
@@ -20,7 +22,7 @@ type Stats struct {
 }
 
 type stats struct {
-	commits, closures, statements, failed, retries, commitNanos atomic.Int64
+	commits, closures, statements, views, failed, retries, commitNanos atomic.Int64
 	// told hears of each commit; nil is nobody.
 	told func(closures int, took time.Duration)
 }
@@ -40,6 +42,7 @@ func (s *Store) Stats() Stats {
 		Commits:       s.stats.commits.Load(),
 		Closures:      s.stats.closures.Load(),
 		Statements:    s.stats.statements.Load(),
+		Views:         s.stats.views.Load(),
 		Failed:        s.stats.failed.Load(),
 		Retries:       s.stats.retries.Load(),
 		CommitSeconds: time.Duration(s.stats.commitNanos.Load()).Seconds(),

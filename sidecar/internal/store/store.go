@@ -183,6 +183,7 @@ func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.stats.views.Add(1)
 	return s.eng.view(ctx, fn)
 }
 
