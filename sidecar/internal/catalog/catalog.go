@@ -87,6 +87,14 @@ type Foreign struct {
 	Change int64
 }
 
+// Kept is what there is of a partner's offerings.
+type Kept struct {
+	// Offerings that are kept, tombstones left out.
+	Offerings int64
+	// LeftOut counts the changes that found no room since the partner's catalog was last read from the beginning.
+	LeftOut int64
+}
+
 // FeedItem is the last change of one offering towards one partner.
 type FeedItem struct {
 	Partner    string
@@ -116,14 +124,24 @@ type Store interface {
 
 	// Foreign reads a partner's offering; fault.NotFound.
 	Foreign(partner, id string) (Foreign, error)
+	// ForeignOf reads those of a partner's ids that exist, tombstones included, in no order.
+	ForeignOf(partner string, ids []string) ([]Foreign, error)
+	// AddForeign stores offerings that do not exist; fault.Conflict where one does.
+	AddForeign([]Foreign) error
 	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
+	// SeeForeign notes that the snapshot generation has these offerings, as they are stored.
+	SeeForeign(partner string, ids []string, generation int64) error
 	// ListForeign pages through all partners' offerings by (partner, id), tombstones left out.
 	ListForeign(afterPartner, afterID string, limit int) ([]Foreign, error)
-	// SweepForeign tombstones what the snapshot generation did not see and lists it.
-	SweepForeign(partner string, generation int64, now time.Time) ([]Foreign, error)
-	// CountForeign counts a partner's offerings, tombstones left out.
-	CountForeign(partner string) (int64, error)
+	// Unseen pages through a partner's offerings, by id, that the snapshot generation did not see, tombstones left out.
+	Unseen(partner string, generation int64, afterID string, limit int) (ids []string, err error)
+	// SweepForeign tombstones those of the offerings that the snapshot generation did not see, and counts them.
+	SweepForeign(partner string, generation int64, ids []string, now time.Time) (int, error)
+	// Kept is what there is of a partner's offerings. It costs the same however many they are.
+	Kept(partner string) (Kept, error)
+	// SetLeftOut notes how many changes found no room.
+	SetLeftOut(partner string, changes int64) error
 	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
 	ForeignByListing(listings []string) ([]Foreign, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.

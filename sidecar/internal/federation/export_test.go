@@ -6,3 +6,6 @@ func (m *Manager) Listeners() int {
 	defer m.mu.Unlock()
 	return len(m.nudges)
 }
+
+// PagePayload is what a page's signature covers.
+var PagePayload = pagePayload

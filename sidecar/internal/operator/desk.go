@@ -52,9 +52,10 @@ type Status struct {
 	// OwnSeq is our ledger's head, TheirSeq the head of theirs that we verified.
 	OwnSeq, TheirSeq int64
 	// Parked are the subjects of theirs that wait for us.
-	Parked    []string
-	Offerings int64
-	Books     ledger.Books
+	Parked []string
+	// Kept is what we keep of its offerings.
+	Kept  catalog.Kept
+	Books ledger.Books
 }
 
 // PartnerStatus reads it.
@@ -78,7 +79,7 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		if s.Books, err = tx.Ledger().Books(origin); err != nil {
 			return err
 		}
-		s.Offerings, err = tx.Catalog().CountForeign(origin)
+		s.Kept, err = tx.Catalog().Kept(origin)
 		return err
 	})
 	return s, err

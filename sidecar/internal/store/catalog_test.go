@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -170,8 +171,8 @@ func TestForeignOfferings(t *testing.T) {
 			t.Error("the offering did not come back")
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if n := must(tx.Catalog().CountForeign(them)); n != 2 {
-				t.Errorf("%d offerings", n)
+			if k := must(tx.Catalog().Kept(them)); k.Offerings != 2 {
+				t.Errorf("%+v", k)
 			}
 			return nil
 		})
@@ -179,9 +180,14 @@ func TestForeignOfferings(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			want := foreign("db", 1, 1)
 			want.Tombstone, want.UpdatedAt = true, start.Add(time.Hour)
-			swept := must(tx.Catalog().SweepForeign(them, 3, start.Add(time.Hour)))
-			if len(swept) != 1 || cmp.Diff(want, read(swept[0])) != "" {
-				t.Errorf("swept %+v", swept)
+			if ids := must(tx.Catalog().Unseen(them, 3, "", 10)); !slices.Equal(ids, []string{"db"}) {
+				t.Errorf("unseen %v", ids)
+			}
+			if gone := must(tx.Catalog().SweepForeign(them, 3, []string{"db", "vm", "none"}, start.Add(time.Hour))); gone != 1 {
+				t.Errorf("swept %d", gone)
+			}
+			if diff := cmp.Diff(want, read(must(tx.Catalog().Foreign(them, "db")))); diff != "" {
+				t.Error(diff)
 			}
 			return nil
 		})
@@ -190,8 +196,8 @@ func TestForeignOfferings(t *testing.T) {
 		}
 		view(t, s, func(tx *store.Tx) error {
 			c := tx.Catalog()
-			if n := must(c.CountForeign(them)); n != 1 {
-				t.Errorf("%d offerings", n)
+			if k := must(c.Kept(them)); k.Offerings != 1 {
+				t.Errorf("%+v", k)
 			}
 			if all := must(c.ListForeign("", "", 10)); len(all) != 1 || all[0].ID != "vm" {
 				t.Errorf("listed %+v", all)
