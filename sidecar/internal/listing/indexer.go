@@ -18,6 +18,10 @@ const Poll = 5 * time.Second
 const (
 	readPage  = 500
 	indexPage = 4000
+	// gather is how long the index waits for more after so many changes that a catalog is coming in: what comes together is cheaper than
+	// page by page. After fewer it does not wait.
+	gather     = 25 * time.Millisecond
+	gatherFrom = 100
 )
 
 // Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.
@@ -46,8 +50,17 @@ func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
 	poll := time.NewTicker(Poll)
 	defer poll.Stop()
 	for {
-		if err := x.Refresh(ctx); err != nil && ctx.Err() == nil {
+		taken, err := x.refresh(ctx)
+		if err != nil && ctx.Err() == nil {
 			x.Log.WarnContext(ctx, "search index not refreshed", "error", err)
+		}
+		if taken >= gatherFrom {
+			more := time.NewTimer(gather)
+			select {
+			case <-ctx.Done():
+			case <-more.C:
+			}
+			more.Stop()
 		}
 		select {
 		case <-ctx.Done():
@@ -61,6 +74,12 @@ func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
 // Refresh takes over what changed since the last one: a few listings or, at the first time and after a change of rules
 // and agreements, all.
 func (x *Indexer) Refresh(ctx context.Context) error {
+	_, err := x.refresh(ctx)
+	return err
+}
+
+// refresh counts the changes that it took over.
+func (x *Indexer) refresh(ctx context.Context) (taken int, err error) {
 	again := true
 	for again {
 		var todo work
@@ -69,13 +88,14 @@ func (x *Indexer) Refresh(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("refresh search index: %w", err)
+			return taken, fmt.Errorf("refresh search index: %w", err)
 		}
+		taken += len(todo.docs) + len(todo.gone)
 		x.apply(todo)
 		again = todo.more
 	}
 	x.ready.Store(true)
-	return nil
+	return taken, nil
 }
 
 // work is what one look at the store found to do.
@@ -115,18 +135,24 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	if err != nil {
 		return work{}, err
 	}
-	theirs, err := tx.Catalog().ForeignChanged(x.change, readPage)
-	if err != nil {
-		return work{}, err
-	}
-	last := x.change
-	if n := len(theirs); n > 0 {
-		last = theirs[n-1].Change
-	}
-	w := work{more: len(theirs) == readPage, after: func() { x.overrides, x.change = versions, last }}
-	for _, f := range append(ours, theirs...) {
+	w := work{more: true}
+	for _, f := range ours {
 		x.add(&w, t, f, overrides[f.Listing])
 	}
+	last := x.change
+	for n := 0; w.more && n < indexPage; {
+		theirs, err := tx.Catalog().ForeignChanged(last, readPage)
+		if err != nil {
+			return work{}, err
+		}
+		for _, f := range theirs {
+			last = f.Change
+			x.add(&w, t, f, overrides[f.Listing])
+		}
+		n += len(theirs)
+		w.more = len(theirs) == readPage
+	}
+	w.after = func() { x.overrides, x.change = versions, last }
 	return w, nil
 }
 
