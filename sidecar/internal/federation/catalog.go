@@ -64,8 +64,8 @@ type CatalogFeed struct {
 	Signer  signed.Signer
 }
 
-// pageSize bounds one page of a feed.
-const pageSize = 200
+// pageSize bounds one page of a feed: a page costs its reader a verification and a commit, however little is in it.
+const pageSize = catalog.MaxPage
 
 // Page reads the changes towards a partner after its cursor, signed once over their digests.
 func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (CatalogPage, error) {

@@ -146,7 +146,7 @@ func newCatalogReseller(b *testing.B) *catalogReseller {
 
 // pages of a whole catalog, as they travel.
 func (r *catalogReseller) pages(b *testing.B, n int, revision int64) (pages [][]byte) {
-	const size = 200 // what a supplier puts into a page
+	const size = federation.PageSize
 	for from := 0; from < n; from += size {
 		var ids []int
 		for i := from; i < min(from+size, n); i++ {

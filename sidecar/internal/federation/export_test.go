@@ -9,3 +9,6 @@ func (m *Manager) Listeners() int {
 
 // PagePayload is what a page's signature covers.
 var PagePayload = pagePayload
+
+// PageSize is how many changes a page has at most.
+const PageSize = pageSize

@@ -18,10 +18,11 @@ const Poll = 5 * time.Second
 const (
 	readPage  = 500
 	indexPage = 4000
-	// gather is how long the index waits for more after so many changes that a catalog is coming in: what comes together is cheaper than
-	// page by page. After fewer it does not wait.
-	gather     = 25 * time.Millisecond
-	gatherFrom = 100
+	// After so many changes at once a catalog is coming in. The index then waits until nothing came for gatherQuiet, gatherMost at
+	// the most, because what comes together is cheaper than page by page. After fewer it does not wait.
+	gatherFrom  = 100
+	gatherQuiet = 15 * time.Millisecond
+	gatherMost  = 50 * time.Millisecond
 )
 
 // Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.
@@ -54,19 +55,35 @@ func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
 		if err != nil && ctx.Err() == nil {
 			x.Log.WarnContext(ctx, "search index not refreshed", "error", err)
 		}
-		if taken >= gatherFrom {
-			more := time.NewTimer(gather)
-			select {
-			case <-ctx.Done():
-			case <-more.C:
-			}
-			more.Stop()
+		if taken >= gatherFrom && x.gather(ctx, wake) {
+			continue
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
 		case <-poll.C:
+		}
+	}
+}
+
+// gather waits for the end of what is coming in and reports whether anything did.
+func (x *Indexer) gather(ctx context.Context, wake <-chan struct{}) (came bool) {
+	most := time.NewTimer(gatherMost)
+	defer most.Stop()
+	quiet := time.NewTimer(gatherQuiet)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-wake:
+			came = true
+			quiet.Reset(gatherQuiet)
+		case <-quiet.C:
+			return came
+		case <-most.C:
+			return came
 		}
 	}
 }
