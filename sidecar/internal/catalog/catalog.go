@@ -112,11 +112,18 @@ type Store interface {
 	Revision(id string, revision int64) (Offering, error)
 	// List pages through current revisions by id.
 	List(afterID string, limit int) ([]Offering, error)
+	// CurrentOf reads the current revisions of those of the ids that exist, by id.
+	CurrentOf(ids []string) ([]Offering, error)
+	// OnOffer pages through the ids, in order, of what is on sale or announced.
+	OnOffer(afterID string, limit int) (ids []string, err error)
 	// PutRevision stores a new revision and supersedes the one before it at its CreatedAt.
 	PutRevision(Offering) error
+	// PutRevisions is PutRevision for many, each the revision after the current one; fault.Conflict, offering_changed, where one is not.
+	PutRevisions([]Offering) error
 
-	// Publish records a change of an offering in the feed of one partner under the feed's next sequence number.
-	Publish(partner, offeringID string, revision int64, tombstone bool) error
+	// Publish records changes in the feed of one partner, under the feed's next sequence numbers in their order. Of an item only the
+	// offering, its revision and whether it is gone are looked at.
+	Publish(partner string, changes []FeedItem) error
 	// Feed lists changes towards a partner after seq, ascending.
 	Feed(partner string, afterSeq int64, limit int) ([]FeedItem, error)
 	// FeedEpoch names this life of the feed; a restored or new feed has another one.

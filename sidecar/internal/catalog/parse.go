@@ -48,14 +48,15 @@ type Parsed struct {
 	Document Document
 	Binding  recipe.Binding
 	number   int
-	src      *source
+	// chunk is its text, to find where in it something is wrong: what the parser makes of it takes many times its room.
+	chunk chunk
 }
 
 // Error is an error at a field of this offering.
 func (p Parsed) Error(reason, cause string, path ...string) ApplyError {
-	n := p.src.node(path, false)
+	n := parseYAML(p.chunk).node(path, false)
 	return ApplyError{
-		Document: p.number, Line: p.src.line + n.Line, Column: n.Column,
+		Document: p.number, Line: p.chunk.line + n.Line, Column: n.Column,
 		Field: text.JoinPath("", path), Reason: reason, Cause: cause,
 	}
 }
@@ -96,7 +97,7 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 			continue
 		}
 		number++
-		p.document(src, number)
+		p.document(c, src, number)
 		if len(p.errors) >= maxApplyErrors {
 			return nil, p.errors[:maxApplyErrors]
 		}
@@ -126,7 +127,7 @@ var format = sync.OnceValues(func() (*jsonschema.Schema, error) {
 })
 
 // document checks one document in three steps, each of which needs the one before: shape, schema, meaning.
-func (p *parser) document(src *source, number int) {
+func (p *parser) document(c chunk, src *source, number int) {
 	wrong := src.wrong
 	if len(wrong) == 0 {
 		wrong = p.schema(src)
@@ -139,8 +140,8 @@ func (p *parser) document(src *source, number int) {
 		}
 		return
 	}
-	parsed := Parsed{number: number, src: src}
-	found := p.meaning(&parsed)
+	parsed := Parsed{number: number, chunk: c}
+	found := p.meaning(src, &parsed)
 	for _, f := range found {
 		p.errors = append(p.errors, parsed.Error(f.reason, f.cause, f.path...))
 	}
@@ -194,8 +195,7 @@ type written struct {
 	} `json:"recipe"`
 }
 
-func (p *parser) meaning(parsed *Parsed) []finding {
-	src := parsed.src
+func (p *parser) meaning(src *source, parsed *Parsed) []finding {
 	raw, err := json.Marshal(src.value)
 	if err != nil {
 		return []finding{{nil, "document_invalid", "cannot be written as JSON"}}

@@ -63,11 +63,11 @@ func TestFeedKeepsTheLastChangeOfEachOffering(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		do(t, s, func(tx *store.Tx) error {
-			must(0, tx.Catalog().Publish(them, "vm", 1, false))
-			must(0, tx.Catalog().Publish(them, "db", 1, false))
-			must(0, tx.Catalog().Publish(them, "vm", 2, false))
-			must(0, tx.Catalog().Publish(them, "db", 1, true))
-			return tx.Catalog().Publish("https://other.example", "vm", 2, false)
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "vm", Revision: 1, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "db", Revision: 1, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "vm", Revision: 2, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "db", Revision: 1, Tombstone: true}}))
+			return tx.Catalog().Publish("https://other.example", []catalog.FeedItem{{OfferingID: "vm", Revision: 2, Tombstone: false}})
 		})
 		if diff := cmp.Diff([]string{"catalog/" + them, "catalog/https://other.example"}, woken.take()); diff != "" {
 			t.Error(diff)

@@ -40,6 +40,7 @@ CREATE TABLE offering (
   id text NOT NULL,
   revision bigint NOT NULL,
   superseded_at bigint NOT NULL,
+  on_offer bigint NOT NULL,
   record bytea NOT NULL,
   PRIMARY KEY (id, revision)
 );
