@@ -35,7 +35,7 @@ type Reader struct {
 type Refusal struct {
 	OfferingID string
 	Revision   int64
-	// Reason: document_invalid, revision_rollback, revision_reused, offerings_limit.
+	// Reason: document_invalid, revision_rollback, revision_reused.
 	Reason string
 	Cause  string
 }
@@ -44,17 +44,37 @@ type Refusal struct {
 type Applied struct {
 	Stored  int
 	Removed int
+	// Refused are those that were not taken over for what they are; LeftOut counts those for which there is no room.
 	Refused []Refusal
+	LeftOut int
+	// Full: the first for which there is none since the partner's catalog was last read from the beginning is among them.
+	Full bool
 }
 
-// Place is the cursor to ask a partner's feed with, nil for the first time.
-func (r *Reader) Place(ctx context.Context, partner string) ([]byte, error) {
-	var place []byte
-	err := r.Work.View(ctx, func(tx Tx) (err error) {
+// Place is the cursor to ask a partner's feed with, nil for the first time and where there is room for what was left out: which that is,
+// only the whole catalog says.
+func (r *Reader) Place(ctx context.Context, partner string) (place []byte, err error) {
+	room := func(tx Tx) (bool, error) {
+		kept, err := tx.Catalog().Kept(partner)
+		return kept.LeftOut > 0 && kept.Offerings < r.Most(), err
+	}
+	var again bool
+	err = r.Work.View(ctx, func(tx Tx) (err error) {
+		if again, err = room(tx); err != nil {
+			return err
+		}
 		place, err = tx.Cursors().Cursor(partner, FeedCursor)
 		return err
 	})
-	return place, err
+	if err != nil || !again {
+		return place, err
+	}
+	return nil, r.Work.Do(ctx, func(tx Tx) error {
+		if again, err := room(tx); err != nil || !again {
+			return err
+		}
+		return tx.Cursors().SetCursor(partner, FeedCursor, nil)
+	})
 }
 
 // ApplyPage takes over a page that was asked for with the cursor after, and moves the cursor, in one transaction. A page
@@ -292,8 +312,9 @@ func (p *pageTx) item(it item) {
 		return
 	}
 	if !known || r.Tombstone {
-		if most := p.most(); p.kept.Offerings >= most {
-			refuse("offerings_limit", fmt.Sprintf("the partner has %d offerings", most))
+		if p.kept.Offerings >= p.Most() {
+			p.applied.Full = p.applied.Full || p.kept.LeftOut == 0
+			p.applied.LeftOut++
 			p.kept.LeftOut++
 			return
 		}
@@ -340,8 +361,8 @@ func (p *pageTx) write(items []item) error {
 	return p.tx.Catalog().AddForeign(fresh)
 }
 
-// most is how many of a partner's offerings are kept.
-func (r *Reader) most() int64 {
+// Most is how many of a partner's offerings are kept.
+func (r *Reader) Most() int64 {
 	if r.MaxOfferings > 0 {
 		return r.MaxOfferings
 	}

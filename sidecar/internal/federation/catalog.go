@@ -116,6 +116,10 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
+	if applied.Full { // once: a partner with a million too many would fill the log
+		r.Logger.Error("catalog larger than we keep, the rest is left out", "partner", partner.Origin, "reason", "offerings_limit",
+			"max_offerings", r.Catalog.Most())
+	}
 	if page.News != nil && applied.Stored+applied.Removed > 0 {
 		page.News()
 	}
@@ -142,11 +146,7 @@ func (r *CatalogReader) Feed() Feed {
 
 // once watches the catalog from our cursor.
 func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcome {
-	var cursor []byte
-	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		cursor, err = tx.Cursors().Cursor(partner.Origin, catalog.FeedCursor)
-		return err
-	})
+	cursor, err := r.Catalog.Place(ctx, partner.Origin)
 	if err != nil {
 		return Outcome{Err: err}
 	}
