@@ -137,7 +137,14 @@ func RoundUnit(exact *big.Rat, code string) (UnitPrice, error) {
 	return UnitPrice{}, ErrOverflow
 }
 
-func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+// pow10 is for what has at most maxDigits digits.
+func pow10(n int) *big.Int {
+	v := int64(1)
+	for range n {
+		v *= 10
+	}
+	return big.NewInt(v)
+}
 
 func halfEven(x *big.Rat) *big.Int {
 	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
