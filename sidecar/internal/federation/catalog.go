@@ -64,8 +64,9 @@ type CatalogFeed struct {
 	Signer  signed.Signer
 }
 
-// pageSize bounds one page of a feed: a page costs its reader a verification and a commit, however little is in it.
-const pageSize = catalog.MaxPage
+// pageSize bounds one page of a feed: it costs its reader a verification and a commit, however little is in it, and keeps other writes
+// waiting while it is taken over, the longer the more is in it.
+const pageSize = 250
 
 // Page reads the changes towards a partner after its cursor, signed once over their digests.
 func (f *CatalogFeed) Page(ctx context.Context, partner string, cursor []byte) (CatalogPage, error) {

@@ -85,6 +85,18 @@ func BenchmarkCatalogEditVisible(b *testing.B) {
 		b.ReportMetric(float64(took[edits/2].Microseconds())/1000, "ms-p50")
 		b.ReportMetric(float64(took[edits*99/100].Microseconds())/1000, "ms-p99")
 		b.ReportMetric(float64(after.Statements-before.Statements)/edits, "statements/edit")
+		var pages []float64
+		for i := range 20 { // full pages of edits all over the catalog: how long they hold up other writes
+			var ids []int
+			for k := range federation.PageSize {
+				ids = append(ids, (i+k*199)%n)
+			}
+			page := r.page(b, ids, int64(1000+i), false, false)
+			begun := time.Now()
+			r.read(b, page)
+			pages = append(pages, float64(time.Since(begun).Microseconds())/1000)
+		}
+		b.ReportMetric(middle(pages), "ms-full-page")
 		b.ReportMetric(0, "ns/op")
 	}
 }
