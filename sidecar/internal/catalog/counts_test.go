@@ -42,7 +42,7 @@ func TestStatementsOfAPageHangOnThePageAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			counts := map[int]int64{}
-			for _, beside := range []int{200, 2000} {
+			for _, beside := range []int{200, 800} {
 				m := newMember(t)
 				cursor := []byte(nil)
 				for from := 0; from < beside; from += 200 {
@@ -54,8 +54,8 @@ func TestStatementsOfAPageHangOnThePageAlone(t *testing.T) {
 				m.take(t, cursor, tc.page)
 				counts[beside] = m.store.Stats().Statements - before
 			}
-			if counts[200] > tc.most || counts[2000] > tc.most {
-				t.Errorf("%d and %d statements beside 200 and 2000 offerings, want at most %d", counts[200], counts[2000], tc.most)
+			if counts[200] > tc.most || counts[800] > tc.most {
+				t.Errorf("%d and %d statements beside 200 and 800 offerings, want at most %d", counts[200], counts[800], tc.most)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestStatementsOfAnApply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, beside := range []int{160, 640} {
+			for _, beside := range []int{160, 400} {
 				m := newMember(t)
 				m.apply(t, file(0, beside, "1"))
 				before := m.store.Stats().Statements

@@ -1,8 +1,6 @@
 package price
 
 import (
-	"math/big"
-
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 )
@@ -61,7 +59,7 @@ func owed(a *money.Amount) bool { return a != nil && a.Minor > 0 }
 // rate is a usage price that is not zero, on the way to what it costs.
 type rate struct {
 	list   money.UnitPrice
-	factor *big.Rat
+	factor int64
 	unit   string
 }
 
@@ -81,7 +79,7 @@ func (l List) rates(t Terms) ([]rate, error) {
 			if err != nil {
 				return nil, priceFault(err)
 			}
-			if p.Value > 0 && factor.Sign() > 0 {
+			if p.Value > 0 && factor > 0 {
 				all = append(all, rate{p, factor, c.Unit})
 				break
 			}
@@ -103,7 +101,7 @@ func (c Component) amounts() []string {
 }
 
 func (r rate) headline(from bool) (Headline, error) {
-	exact := new(big.Rat).Mul(r.list.Rat(), r.factor)
+	exact := times(r.list, r.factor)
 	a, err := money.Ceil(exact, r.list.Currency)
 	if err != nil {
 		return Headline{}, priceFault(err)
