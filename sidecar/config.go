@@ -184,4 +184,7 @@ type Limits struct {
 	RatePerSecond float64 `koanf:"rate_per_second"`
 	// RateBurst is how many of them may come at once. Default: 2000.
 	RateBurst int `koanf:"rate_burst"`
+	// MaxOfferings is how many offerings of one supplier are kept; our member document tells suppliers. What does not fit is left
+	// out, and hanse partner show says so. Default: 1000000.
+	MaxOfferings int `koanf:"max_offerings"`
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/hanse-market/hanse/adapters/builtin"
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 )
@@ -93,6 +94,7 @@ func (c Config) withDefaults() Config {
 	c.Limits.MaxHeaderBytes = cmp.Or(c.Limits.MaxHeaderBytes, 32<<10)
 	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
 	c.Limits.RateBurst = cmp.Or(c.Limits.RateBurst, 2000)
+	c.Limits.MaxOfferings = cmp.Or(c.Limits.MaxOfferings, catalog.DefaultMaxOfferings)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -330,6 +332,7 @@ func (c Config) checkRest(p *problems) {
 		{"limits.max_header_bytes", float64(c.Limits.MaxHeaderBytes), 8 << 10},
 		{"limits.rate_per_second", c.Limits.RatePerSecond, 1},
 		{"limits.rate_burst", float64(c.Limits.RateBurst), 1},
+		{"limits.max_offerings", float64(c.Limits.MaxOfferings), 1},
 	} {
 		if l.value < l.min {
 			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)

@@ -68,7 +68,7 @@ func TestComplete_FillsDefaultsInAndIsStable(t *testing.T) {
 		Log:          Log{Level: "info", Format: "text"},
 		DrainTimeout: 15 * time.Second,
 		Limits: Limits{
-			MaxHeaderBytes: 32768, RatePerSecond: 1000, RateBurst: 2000,
+			MaxHeaderBytes: 32768, RatePerSecond: 1000, RateBurst: 2000, MaxOfferings: 1_000_000,
 		},
 	}
 	if diff := cmp.Diff(want, c, keysOnly); diff != "" {

@@ -98,6 +98,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work:    store.For[catalog.Tx](st),
 		Schemas: schemas,
 		Now:     cfg.Now,
+
+		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 	}
 	s.listings = &listing.Service{
 		Self:  cfg.Origin,
@@ -183,6 +185,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Book:  in.book,
 		Reach: s.reachOf,
 		Now:   cfg.Now,
+
+		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 	}
 	if d.operators, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
-	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
@@ -135,7 +134,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 		origin: cfg.Origin,
 		member: cfg.Member,
 		keys:   in.keys,
-		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: catalog.DefaultMaxOfferings},
+		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: cfg.Limits.MaxOfferings},
 		now:    cfg.Now,
 	}
 	mux := http.NewServeMux()

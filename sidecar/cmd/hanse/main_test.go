@@ -343,6 +343,12 @@ func TestPartnerAcceptChanges_ShowsThemFirst(t *testing.T) {
 		"nothing to accept":   {&operatorv1.Partner{Member: member}, []string{"accept-changes"}, exitNotFound, []string{"changes_not_found"}},
 		"nothing to refuse":   {&operatorv1.Partner{Member: member}, []string{"refuse-changes"}, exitNotFound, []string{"changes_not_found"}},
 		"shown with the rest": {partner, []string{"show"}, exitOK, shown},
+		"more than we keep": {
+			&operatorv1.Partner{Member: member, Offerings: 30, MaxOfferings: 30, OfferingsLeftOut: 4},
+			[]string{"show"},
+			exitOK,
+			[]string{"30, and 4 changes found no room: limits.max_offerings is 30"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t)

@@ -275,7 +275,15 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	t.fact("Their ledger", number(p.GetTheirLedgerSeq()))
 	t.fact("Books", books(p))
 	t.fact("Parked", strings.Join(p.GetParkedSubjects(), ", "))
-	t.fact("Offerings", number(p.GetOfferings()))
+	t.fact("Offerings", kept(p))
+}
+
+// kept says more where not all of a catalog is.
+func kept(p *operatorv1.Partner) string {
+	if p.GetOfferingsLeftOut() == 0 {
+		return number(p.GetOfferings())
+	}
+	return fmt.Sprintf("%d, and %d changes found no room: limits.max_offerings is %d", p.GetOfferings(), p.GetOfferingsLeftOut(), p.GetMaxOfferings())
 }
 
 // books says more where an operator is wanted.

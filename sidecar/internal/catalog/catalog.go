@@ -87,6 +87,14 @@ type Foreign struct {
 	Change int64
 }
 
+// Kept is what there is of a partner's offerings.
+type Kept struct {
+	// Offerings that are kept, tombstones left out.
+	Offerings int64
+	// LeftOut counts the changes that found no room since the partner's catalog was last read from the beginning.
+	LeftOut int64
+}
+
 // FeedItem is the last change of one offering towards one partner.
 type FeedItem struct {
 	Partner    string
@@ -104,11 +112,18 @@ type Store interface {
 	Revision(id string, revision int64) (Offering, error)
 	// List pages through current revisions by id.
 	List(afterID string, limit int) ([]Offering, error)
+	// CurrentOf reads the current revisions of those of the ids that exist, by id.
+	CurrentOf(ids []string) ([]Offering, error)
+	// OnOffer pages through the ids, in order, of what is on sale or announced.
+	OnOffer(afterID string, limit int) (ids []string, err error)
 	// PutRevision stores a new revision and supersedes the one before it at its CreatedAt.
 	PutRevision(Offering) error
+	// PutRevisions is PutRevision for many, each the revision after the current one; fault.Conflict, offering_changed, where one is not.
+	PutRevisions([]Offering) error
 
-	// Publish records a change of an offering in the feed of one partner under the feed's next sequence number.
-	Publish(partner, offeringID string, revision int64, tombstone bool) error
+	// Publish records changes in the feed of one partner, under the feed's next sequence numbers in their order. Of an item only the
+	// offering, its revision and whether it is gone are looked at.
+	Publish(partner string, changes []FeedItem) error
 	// Feed lists changes towards a partner after seq, ascending.
 	Feed(partner string, afterSeq int64, limit int) ([]FeedItem, error)
 	// FeedEpoch names this life of the feed; a restored or new feed has another one.
@@ -116,14 +131,24 @@ type Store interface {
 
 	// Foreign reads a partner's offering; fault.NotFound.
 	Foreign(partner, id string) (Foreign, error)
+	// ForeignOf reads those of a partner's ids that exist, tombstones included, in no order.
+	ForeignOf(partner string, ids []string) ([]Foreign, error)
+	// AddForeign stores offerings that do not exist; fault.Conflict where one does.
+	AddForeign([]Foreign) error
 	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
+	// SeeForeign notes that the snapshot generation has these offerings, as they are stored.
+	SeeForeign(partner string, ids []string, generation int64) error
 	// ListForeign pages through all partners' offerings by (partner, id), tombstones left out.
 	ListForeign(afterPartner, afterID string, limit int) ([]Foreign, error)
-	// SweepForeign tombstones what the snapshot generation did not see and lists it.
-	SweepForeign(partner string, generation int64, now time.Time) ([]Foreign, error)
-	// CountForeign counts a partner's offerings, tombstones left out.
-	CountForeign(partner string) (int64, error)
+	// Unseen pages through a partner's offerings, by id, that the snapshot generation did not see, tombstones left out.
+	Unseen(partner string, generation int64, afterID string, limit int) (ids []string, err error)
+	// SweepForeign tombstones those of the offerings that the snapshot generation did not see, and counts them.
+	SweepForeign(partner string, generation int64, ids []string, now time.Time) (int, error)
+	// Kept is what there is of a partner's offerings. It costs the same however many they are.
+	Kept(partner string) (Kept, error)
+	// SetLeftOut notes how many changes found no room.
+	SetLeftOut(partner string, changes int64) error
 	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
 	ForeignByListing(listings []string) ([]Foreign, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -107,66 +106,11 @@ func collectLeaves(v any, path []string, out map[string]string) error {
 	return err
 }
 
-// absentees are the ids of what is on sale or announced and not in the file.
-func (s *Service) absentees(ctx context.Context, steps []next) (ids []string, err error) {
-	named := make(map[string]bool, len(steps))
-	for _, n := range steps {
-		named[n.Document.ID] = true
-	}
-	err = s.Work.View(ctx, func(tx Tx) error {
-		ids = nil
-		for after := ""; ; {
-			page, err := tx.Catalog().List(after, publishPage)
-			if err != nil {
-				return err
-			}
-			for _, o := range page {
-				if after = o.ID; !named[o.ID] && o.State.onOffer() {
-					ids = append(ids, o.ID)
-				}
-			}
-			if len(page) < publishPage {
-				return nil
-			}
-		}
-	})
-	return ids, err
-}
-
-// withdraw puts what the file does not have on hold, or says only that it is missing.
-func (s *Service) withdraw(tx Tx, gone []string, prune bool, audience []viewer, result *Result) error {
-	for _, id := range gone {
-		before, err := tx.Catalog().Current(id) // as it is now, not as it was listed
-		if err != nil {
-			return err
-		}
-		if !before.State.onOffer() {
-			continue
-		}
-		if !prune {
-			result.Missing++
-			result.note(Changed{ID: id, Name: before.Name, Verb: Missing})
-			continue
-		}
-		doc, err := DecodeDocument(before.Document)
-		if err != nil {
-			return fmt.Errorf("withdraw offering %s revision %d: %w", id, before.Revision, err)
-		}
-		doc.State = OnHold
-		// No file says so: one that has the offering again changes it.
-		if _, err := s.put(tx, before, doc, before.Binding, [32]byte{}, audience); err != nil {
-			return fmt.Errorf("withdraw offering %s: %w", id, err)
-		}
-		result.Withdrawn++
-		result.note(Changed{ID: id, Name: before.Name, Verb: Withdrawn, Fields: []FieldChange{
-			{"state", strconv.Quote(string(before.State)), strconv.Quote(string(OnHold))},
-		}})
-	}
-	return nil
-}
+// room reports whether a change would still be listed.
+func (r *Result) room() bool { return len(r.Changes) < maxChanged }
 
 func (r *Result) note(c Changed) {
-	if len(r.Changes) < maxChanged {
+	if r.room() {
 		r.Changes = append(r.Changes, c)
 	}
 }

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"encoding/json"
 	"fmt"
 	"sync"
 )
@@ -36,7 +35,7 @@ func (m *Documents) Of(offering string, revision int64, read func() (Offering, e
 	if err != nil {
 		return Document{}, err
 	}
-	if err := json.Unmarshal(o.Document, &doc); err != nil {
+	if doc, err = Known(o.Document); err != nil {
 		return Document{}, fmt.Errorf("offering %s revision %d: %w", offering, revision, err)
 	}
 	m.mu.Lock()

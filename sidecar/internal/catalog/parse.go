@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -48,30 +51,30 @@ type Parsed struct {
 	Document Document
 	Binding  recipe.Binding
 	number   int
-	src      *source
+	// chunk is its text, to find where in it something is wrong: what the parser makes of it takes many times its room.
+	chunk chunk
 }
 
 // Error is an error at a field of this offering.
 func (p Parsed) Error(reason, cause string, path ...string) ApplyError {
-	n := p.src.node(path, false)
+	n := parseYAML(p.chunk).node(path, false)
 	return ApplyError{
-		Document: p.number, Line: p.src.line + n.Line, Column: n.Column,
+		Document: p.number, Line: p.chunk.line + n.Line, Column: n.Column,
 		Field: text.JoinPath("", path), Reason: reason, Cause: cause,
 	}
 }
 
 // Parse reads a file of YAML documents. It finds as many errors as it can; where there is one, nothing must be applied.
 func Parse(yaml []byte) ([]Parsed, []ApplyError) {
-	p := parser{schemas: recipe.NewSchemas(0), seen: map[string]int{}}
+	p := parser{schemas: recipe.NewSchemas(0)}
 	return p.parse(yaml)
 }
 
 type parser struct {
 	schemas *recipe.Schemas
 	format  *jsonschema.Schema
-	seen    map[string]int
-	parsed  []Parsed
-	errors  []ApplyError
+	// looked remembers what was found in a recipe: one stands in many documents of a file.
+	looked sync.Map
 }
 
 func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
@@ -89,25 +92,76 @@ func (p *parser) parse(yaml []byte) ([]Parsed, []ApplyError) {
 	if len(chunks) > MaxFileDocuments {
 		return whole("file_limit", fmt.Sprintf("the file has more than %d documents", MaxFileDocuments))
 	}
+	all := make([]Parsed, 0, len(chunks))
+	var wrong []ApplyError
+	seen := map[string]int{}
 	number := 0
-	for _, c := range chunks {
-		src := parseYAML(c)
-		if src == nil {
-			continue
+	for some := range slices.Chunk(chunks, parsePage) {
+		for _, read := range p.documents(some) {
+			if read == nil {
+				continue
+			}
+			number++
+			if id := read.Document.ID; id != "" {
+				if before, twice := seen[id]; twice {
+					e := read.Error("offering_duplicate", fmt.Sprintf("stands in document %d too", before), "id")
+					read.wrong = slices.Insert(read.wrong, 0, e)
+				}
+				seen[id] = number
+			}
+			for _, e := range read.wrong {
+				e.Document = number
+				wrong = append(wrong, e)
+			}
+			read.number = number
+			all = append(all, read.Parsed)
 		}
-		number++
-		p.document(src, number)
-		if len(p.errors) >= maxApplyErrors {
-			return nil, p.errors[:maxApplyErrors]
+		if len(wrong) >= maxApplyErrors {
+			return nil, wrong[:maxApplyErrors]
 		}
 	}
 	if number == 0 {
 		return whole("file_empty", "the file holds no document")
 	}
-	if len(p.errors) > 0 {
-		return nil, p.errors
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
-	return p.parsed, nil
+	return all, nil
+}
+
+// parsePage is how many documents are read before their errors are looked at.
+const parsePage = 1000
+
+// documents reads some documents, each processor its own; nil is one with nothing in it. A panic is the caller's, who knows what to do.
+func (p *parser) documents(chunks []chunk) []*document {
+	all := make([]*document, len(chunks))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	var panicked atomic.Value
+	for range runtime.GOMAXPROCS(0) {
+		readers.Go(func() {
+			defer func() {
+				if why := recover(); why != nil {
+					panicked.Store(fmt.Sprintf("%v\n%s", why, debug.Stack()))
+				}
+			}()
+			for i := next.Add(1) - 1; i < int64(len(chunks)); i = next.Add(1) - 1 {
+				all[i] = p.document(chunks[i])
+				runtime.Gosched() // nobody waits for a file as they do for an order
+			}
+		})
+	}
+	readers.Wait()
+	if why := panicked.Load(); why != nil {
+		panic(why)
+	}
+	return all
+}
+
+// document is one of a file, with what is wrong with it.
+type document struct {
+	Parsed
+	wrong []ApplyError
 }
 
 // format is the compiled offeringSchema.
@@ -126,25 +180,28 @@ var format = sync.OnceValues(func() (*jsonschema.Schema, error) {
 })
 
 // document checks one document in three steps, each of which needs the one before: shape, schema, meaning.
-func (p *parser) document(src *source, number int) {
+func (p *parser) document(c chunk) *document {
+	src := parseYAML(c)
+	if src == nil {
+		return nil
+	}
+	read := &document{Parsed: Parsed{chunk: c}}
 	wrong := src.wrong
 	if len(wrong) == 0 {
 		wrong = p.schema(src)
 	}
 	if len(wrong) > 0 {
 		for _, w := range wrong {
-			p.errors = append(p.errors, ApplyError{
-				number, w.line, w.column, text.JoinPath("", w.path), w.reason, w.cause,
+			read.wrong = append(read.wrong, ApplyError{
+				Line: w.line, Column: w.column, Field: text.JoinPath("", w.path), Reason: w.reason, Cause: w.cause,
 			})
 		}
-		return
+		return read
 	}
-	parsed := Parsed{number: number, src: src}
-	found := p.meaning(&parsed)
-	for _, f := range found {
-		p.errors = append(p.errors, parsed.Error(f.reason, f.cause, f.path...))
+	for _, f := range p.meaning(src, &read.Parsed) {
+		read.wrong = append(read.wrong, read.Error(f.reason, f.cause, f.path...))
 	}
-	p.parsed = append(p.parsed, parsed)
+	return read
 }
 
 func (p *parser) schema(src *source) []problem {
@@ -194,8 +251,7 @@ type written struct {
 	} `json:"recipe"`
 }
 
-func (p *parser) meaning(parsed *Parsed) []finding {
-	src := parsed.src
+func (p *parser) meaning(src *source, parsed *Parsed) []finding {
 	raw, err := json.Marshal(src.value)
 	if err != nil {
 		return []finding{{nil, "document_invalid", "cannot be written as JSON"}}
@@ -239,16 +295,11 @@ func (p *parser) meaning(parsed *Parsed) []finding {
 	}
 	parsed.Document, parsed.Binding = doc, w.Recipe.Step
 
-	if before, twice := p.seen[doc.ID]; twice {
-		found = append(found, finding{at("id"), "offering_duplicate", fmt.Sprintf("stands in document %d too", before)})
-	}
-	p.seen[doc.ID] = parsed.number
 	found = append(found, doc.checkLines()...)
 	checked := doc.check("", p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
-		found = append(found, lint(parsed.Binding, doc)...)
-		found = append(found, doc.checkForm()...)
+		found = append(found, p.recipe(parsed.Binding, doc)...)
 	}
 	return append(found, checkQuantity(parsed.Binding, doc)...)
 }
@@ -269,6 +320,21 @@ func checkQuantity(b recipe.Binding, doc Document) (found []finding) {
 			"${quantity} is always 1 here: say with max_quantity how many pieces one order may have, or write 1",
 		})
 	}
+	return found
+}
+
+// recipe looks at inputs, outputs and step, once for all documents that have the same.
+func (p *parser) recipe(b recipe.Binding, doc Document) []finding {
+	step, err := b.Marshal()
+	if err != nil {
+		return []finding{{at("recipe", "step"), "document_invalid", "cannot be written as JSON"}}
+	}
+	key := [3]string{string(step), string(doc.Inputs), string(doc.Outputs)}
+	if found, looked := p.looked.Load(key); looked {
+		return found.([]finding)
+	}
+	found := append(lint(b, doc), doc.checkForm()...)
+	p.looked.Store(key, found)
 	return found
 }
 

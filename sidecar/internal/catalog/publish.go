@@ -38,12 +38,17 @@ func (s *Service) Publish(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return fmt.Errorf("publish catalog to %s: %w", j.Partner, err)
 	}
-	err = s.Work.Bulk(ctx, len(ids), func(tx Tx, i int) error {
-		o, err := tx.Catalog().Current(ids[i]) // as it is now, not as it was listed
+	pages := slices.Collect(slices.Chunk(ids, writePage))
+	err = s.Work.Bulk(ctx, len(pages), func(tx Tx, i int) error {
+		all, err := tx.Catalog().CurrentOf(pages[i]) // as they are now, not as they were listed
 		if err != nil {
 			return err
 		}
-		return tx.Catalog().Publish(a.Reseller, o.ID, o.Revision, !o.State.Visible())
+		items := make([]FeedItem, 0, len(all))
+		for _, o := range all {
+			items = append(items, FeedItem{OfferingID: o.ID, Revision: o.Revision, Tombstone: !o.State.Visible()})
+		}
+		return tx.Catalog().Publish(a.Reseller, items)
 	})
 	if err != nil {
 		return fmt.Errorf("publish catalog to %s: %w", j.Partner, err)

@@ -20,7 +20,7 @@ const (
 )
 
 // DefaultMaxOfferings is how many offerings of one partner are kept.
-const DefaultMaxOfferings = 50_000
+const DefaultMaxOfferings = 1_000_000
 
 // Reader is the reseller's side of the catalog: it applies what a partner's feed brings.
 type Reader struct {
@@ -35,7 +35,7 @@ type Reader struct {
 type Refusal struct {
 	OfferingID string
 	Revision   int64
-	// Reason: document_invalid, revision_rollback, revision_reused, offerings_limit.
+	// Reason: document_invalid, revision_rollback, revision_reused.
 	Reason string
 	Cause  string
 }
@@ -44,17 +44,37 @@ type Refusal struct {
 type Applied struct {
 	Stored  int
 	Removed int
+	// Refused are those that were not taken over for what they are; LeftOut counts those for which there is no room.
 	Refused []Refusal
+	LeftOut int
+	// Full: the first for which there is none since the partner's catalog was last read from the beginning is among them.
+	Full bool
 }
 
-// Place is the cursor to ask a partner's feed with, nil for the first time.
-func (r *Reader) Place(ctx context.Context, partner string) ([]byte, error) {
-	var place []byte
-	err := r.Work.View(ctx, func(tx Tx) (err error) {
+// Place is the cursor to ask a partner's feed with, nil for the first time and where there is room for what was left out: which that is,
+// only the whole catalog says.
+func (r *Reader) Place(ctx context.Context, partner string) (place []byte, err error) {
+	room := func(tx Tx) (bool, error) {
+		kept, err := tx.Catalog().Kept(partner)
+		return kept.LeftOut > 0 && kept.Offerings < r.Most(), err
+	}
+	var again bool
+	err = r.Work.View(ctx, func(tx Tx) (err error) {
+		if again, err = room(tx); err != nil {
+			return err
+		}
 		place, err = tx.Cursors().Cursor(partner, FeedCursor)
 		return err
 	})
-	return place, err
+	if err != nil || !again {
+		return place, err
+	}
+	return nil, r.Work.Do(ctx, func(tx Tx) error {
+		if again, err := room(tx); err != nil || !again {
+			return err
+		}
+		return tx.Cursors().SetCursor(partner, FeedCursor, nil)
+	})
 }
 
 // ApplyPage takes over a page that was asked for with the cursor after, and moves the cursor, in one transaction. A page
@@ -75,16 +95,65 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 		items = append(items, it)
 	}
 	var applied Applied
+	var sweep int64
 	err := r.Work.Do(ctx, func(tx Tx) error {
 		p := &pageTx{Reader: r, tx: tx, partner: partner}
 		err := p.run(after, page, items)
-		applied = p.applied
+		applied, sweep = p.applied, p.sweep
 		return err
 	})
+	if err == nil && page.SnapshotEnd {
+		applied.Removed, err = r.sweepOut(ctx, partner, after, page.Cursor, sweep, applied.Removed)
+	}
 	if err != nil {
 		return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 	}
 	return applied, nil
+}
+
+// sweepPage bounds how many offerings one transaction tombstones.
+const sweepPage = 200
+
+// sweepOut removes what a snapshot did not have, in pieces, so that a partner who sells nothing any more holds up nobody else. The cursor
+// moves with the last piece: until then the page comes again, changes nothing, and the rest is swept.
+func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byte, generation int64, removed int) (int, error) {
+	for id := ""; ; {
+		var ids []string
+		err := r.Work.View(ctx, func(tx Tx) (err error) {
+			ids, err = tx.Catalog().Unseen(partner, generation, id, sweepPage)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		last := len(ids) < sweepPage
+		var gone int
+		err = r.Work.Do(ctx, func(tx Tx) error {
+			if err := stands(tx, partner, after); err != nil {
+				return err
+			}
+			if gone, err = tx.Catalog().SweepForeign(partner, generation, ids, r.Now()); err != nil || !last {
+				return err
+			}
+			return tx.Cursors().SetCursor(partner, FeedCursor, next)
+		})
+		if err != nil {
+			return 0, err
+		}
+		if removed += gone; last {
+			return removed, nil
+		}
+		id = ids[len(ids)-1]
+	}
+}
+
+// stands refuses to go on where another reader of the same partner has gone on.
+func stands(tx Tx, partner string, after []byte) error {
+	place, err := tx.Cursors().Cursor(partner, FeedCursor)
+	if err == nil && !bytes.Equal(place, after) {
+		err = fault.New(fault.Conflict, "cursor_moved", "another reader applied a page")
+	}
+	return err
 }
 
 // item is a change with what is wrong with it, found before the transaction.
@@ -119,43 +188,75 @@ func (r *Reader) examine(ch Change, partner string) (item, error) {
 	return it, nil
 }
 
-// pageTx applies one page within one transaction.
+// pageTx applies one page within one transaction: reads what is stored of all its offerings, goes through the changes in memory, and
+// writes what they came to. So the number of statements hangs on the page alone.
 type pageTx struct {
 	*Reader
 	tx      Tx
 	partner string
 	sweep   int64
-	count   int64
+	kept    Kept
+	have    map[string]*row
 	applied Applied
 }
 
+// row is an offering of the page.
+type row struct {
+	Foreign
+	// stored: there is a row of it. seen: it stands in the page as it is stored. changed: it does not.
+	stored, seen, changed bool
+}
+
 func (p *pageTx) run(after []byte, page Page, items []item) error {
-	place, err := p.tx.Cursors().Cursor(p.partner, FeedCursor)
-	if err != nil {
+	if err := stands(p.tx, p.partner, after); err != nil {
 		return err
 	}
-	if !bytes.Equal(place, after) {
-		return fault.New(fault.Conflict, "cursor_moved", "another reader applied a page")
-	}
-	if err := p.generation(page.SnapshotBegin); err != nil {
+	if err := p.read(page.SnapshotBegin, items); err != nil {
 		return err
 	}
-	if p.count, err = p.tx.Catalog().CountForeign(p.partner); err != nil {
-		return err
+	left := p.kept.LeftOut
+	if page.SnapshotBegin {
+		p.kept.LeftOut = 0
 	}
 	for _, it := range items {
-		if err := p.item(it); err != nil {
-			return fmt.Errorf("offering %s: %w", it.OfferingID, err)
+		p.item(it)
+	}
+	if err := p.write(items); err != nil {
+		return err
+	}
+	if p.kept.LeftOut != left {
+		if err := p.tx.Catalog().SetLeftOut(p.partner, p.kept.LeftOut); err != nil {
+			return err
 		}
 	}
 	if page.SnapshotEnd {
-		gone, err := p.tx.Catalog().SweepForeign(p.partner, p.sweep, p.Now())
-		if err != nil {
-			return err
-		}
-		p.applied.Removed += len(gone)
+		return nil // the cursor moves once what the snapshot did not have is gone
 	}
 	return p.tx.Cursors().SetCursor(p.partner, FeedCursor, page.Cursor)
+}
+
+// read is what is known of the partner and of the page's offerings.
+func (p *pageTx) read(begin bool, items []item) error {
+	if err := p.generation(begin); err != nil {
+		return err
+	}
+	var err error
+	if p.kept, err = p.tx.Catalog().Kept(p.partner); err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(items))
+	p.have = make(map[string]*row, len(items))
+	for _, it := range items {
+		if p.have[it.OfferingID] == nil {
+			p.have[it.OfferingID] = &row{}
+			ids = append(ids, it.OfferingID)
+		}
+	}
+	stored, err := p.tx.Catalog().ForeignOf(p.partner, ids)
+	for _, f := range stored {
+		*p.have[f.ID] = row{Foreign: f, stored: true}
+	}
+	return err
 }
 
 // generation reads the number of the running snapshot, or counts up to a new one.
@@ -174,72 +275,96 @@ func (p *pageTx) generation(begin bool) error {
 	return p.tx.Cursors().SetCursor(p.partner, sweepCursor, binary.BigEndian.AppendUint64(nil, uint64(p.sweep)))
 }
 
-func (p *pageTx) item(it item) error {
-	old, err := p.tx.Catalog().Foreign(p.partner, it.OfferingID)
-	known := err == nil
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return err
-	}
+func (p *pageTx) item(it item) {
+	r := p.have[it.OfferingID]
+	known := r.stored || r.changed
 	refuse := func(reason, cause string) {
 		p.applied.Refused = append(p.applied.Refused, Refusal{it.OfferingID, it.Revision, reason, cause})
 	}
 	switch {
-	case known && it.Revision < old.Revision:
-		refuse("revision_rollback", fmt.Sprintf("revision %d is behind %d", it.Revision, old.Revision))
-		return p.seen(old)
+	case known && it.Revision < r.Revision:
+		refuse("revision_rollback", fmt.Sprintf("revision %d is behind %d", it.Revision, r.Revision))
+		r.seen = true
+		return
 	case it.Tombstone || it.refused != nil:
 		if it.refused != nil {
 			p.applied.Refused = append(p.applied.Refused, *it.refused)
 		}
-		if !known || (old.Tombstone && old.Revision == it.Revision) {
-			return nil
+		if !known || (r.Tombstone && r.Revision == it.Revision) {
+			return
 		}
-		if !old.Tombstone {
+		if !r.Tombstone {
 			p.applied.Removed++
-			p.count--
+			p.kept.Offerings--
 		}
-		if it.Revision > old.Revision {
-			old.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
+		if it.Revision > r.Revision {
+			r.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
 		}
-		old.Tombstone, old.Revision = true, it.Revision
-		return p.put(old)
-	case known && it.Revision == old.Revision && it.Digest != old.Digest && old.Digest != [32]byte{}:
+		r.Tombstone, r.Revision = true, it.Revision
+		p.change(r)
+		return
+	case known && it.Revision == r.Revision && it.Digest != r.Digest && r.Digest != [32]byte{}:
 		refuse("revision_reused", "the same revision has another digest")
-		return p.seen(old)
-	case known && it.Revision == old.Revision && !old.Tombstone:
-		return p.seen(old)
+		r.seen = true
+		return
+	case known && it.Revision == r.Revision && !r.Tombstone:
+		r.seen = true
+		return
 	}
-	if !known || old.Tombstone {
-		most := p.MaxOfferings
-		if most == 0 {
-			most = DefaultMaxOfferings
+	if !known || r.Tombstone {
+		if p.kept.Offerings >= p.Most() {
+			p.applied.Full = p.applied.Full || p.kept.LeftOut == 0
+			p.applied.LeftOut++
+			p.kept.LeftOut++
+			return
 		}
-		if p.count >= most {
-			refuse("offerings_limit", fmt.Sprintf("the partner has %d offerings", most))
-			return nil
-		}
-		p.count++
+		p.kept.Offerings++
 	}
 	p.applied.Stored++
-	return p.put(Foreign{
+	r.Foreign = Foreign{
 		Partner: p.partner, ID: it.OfferingID, Listing: ListingID(p.partner, it.OfferingID), Revision: it.Revision,
 		Document: it.Document, Digest: it.Digest,
-	})
+	}
+	p.change(r)
 }
 
-// seen keeps an offering from being swept.
-func (p *pageTx) seen(f Foreign) error {
-	if f.Sweep == p.sweep {
-		return nil
-	}
-	return p.put(f)
+func (p *pageTx) change(r *row) {
+	r.changed, r.Sweep, r.UpdatedAt = true, p.sweep, p.Now()
 }
 
-func (p *pageTx) put(f Foreign) error {
-	f.Sweep, f.UpdatedAt = p.sweep, p.Now()
-	stored, err := p.tx.Catalog().PutForeign(f)
-	if err == nil && !stored {
-		err = fault.New(fault.Conflict, "revision_rollback", "a later revision is stored")
+// write stores what the page changed, in its order: first what takes a look at the row each, then all that is new together.
+func (p *pageTx) write(items []item) error {
+	var fresh []Foreign
+	var seen []string
+	for _, it := range items {
+		r := p.have[it.OfferingID]
+		delete(p.have, it.OfferingID) // an offering may stand in a page more than once
+		switch {
+		case r == nil:
+		case !r.changed && r.seen && r.Sweep != p.sweep:
+			seen = append(seen, r.ID) // else it would be swept
+		case r.changed && !r.stored:
+			fresh = append(fresh, r.Foreign)
+		case r.changed:
+			taken, err := p.tx.Catalog().PutForeign(r.Foreign)
+			if err == nil && !taken {
+				err = fault.New(fault.Conflict, "revision_rollback", "a later revision is stored")
+			}
+			if err != nil {
+				return fmt.Errorf("offering %s: %w", r.ID, err)
+			}
+		}
 	}
-	return err
+	if err := p.tx.Catalog().SeeForeign(p.partner, seen, p.sweep); err != nil {
+		return err
+	}
+	return p.tx.Catalog().AddForeign(fresh)
+}
+
+// Most is how many of a partner's offerings are kept.
+func (r *Reader) Most() int64 {
+	if r.MaxOfferings > 0 {
+		return r.MaxOfferings
+	}
+	return DefaultMaxOfferings
 }

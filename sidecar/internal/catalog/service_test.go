@@ -32,6 +32,7 @@ type member struct {
 	*catalog.Service
 	reader *catalog.Reader
 	work   unit.Work[catalog.Tx]
+	store  *store.Store
 	woken  *[]string
 }
 
@@ -43,7 +44,7 @@ func newMember(t testing.TB) member {
 	m := member{
 		Service: &catalog.Service{Self: self, Work: work, Now: own.Clock.Now},
 		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: own.Clock.Now},
-		work:    work, woken: &woken,
+		work:    work, store: own.Store, woken: &woken,
 	}
 	m.agree(t, acme, "EUR", agreement.Active)
 	m.agree(t, dell, "USD", agreement.Active)
@@ -580,6 +581,9 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 			var reasons []string
 			for _, r := range applied.Refused {
 				reasons = append(reasons, r.Reason)
+			}
+			if applied.LeftOut == 1 && applied.Full {
+				reasons = append(reasons, "offerings_limit")
 			}
 			if got := strings.Join(reasons, " "); got != tc.refused {
 				t.Errorf("refused %q, want %q", got, tc.refused)

@@ -38,8 +38,8 @@ func (s State) CanBecome(next State) bool {
 	return false
 }
 
-// onOffer reports whether an offering in this state is sold or announced.
-func (s State) onOffer() bool { return s == Orderable || s == Announced }
+// OnOffer reports whether an offering in this state is sold or announced.
+func (s State) OnOffer() bool { return s == Orderable || s == Announced }
 
 // coming reports whether an offering in this state is sold, or may be one day.
 func (s State) coming() bool {

@@ -69,8 +69,9 @@ type CatalogFeed struct {
 	Signer  signed.Signer
 }
 
-// pageSize bounds one page of a feed.
-const pageSize = 200
+// pageSize bounds one page of a feed: it costs its reader a verification and a commit, however little is in it, and keeps other writes
+// waiting while it is taken over, the longer the more is in it.
+const pageSize = 250
 
 // Page reads the changes towards a partner after its cursor, signed once over their digests. last is the page that was sent before:
 // a heartbeat that follows another is the same page.
@@ -129,6 +130,10 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
+	if applied.Full { // once: a partner with a million too many would fill the log
+		r.Logger.Error("catalog larger than we keep, the rest is left out", "partner", partner.Origin, "reason", "offerings_limit",
+			"max_offerings", r.Catalog.Most())
+	}
 	if page.News != nil && applied.Stored+applied.Removed > 0 {
 		page.News()
 	}
@@ -163,11 +168,7 @@ func (r *CatalogReader) Feed() Feed {
 
 // once watches the catalog from our cursor.
 func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcome {
-	var cursor []byte
-	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		cursor, err = tx.Cursors().Cursor(partner.Origin, catalog.FeedCursor)
-		return err
-	})
+	cursor, err := r.Catalog.Place(ctx, partner.Origin)
 	if err != nil {
 		return Outcome{Err: err}
 	}

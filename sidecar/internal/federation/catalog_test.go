@@ -78,3 +78,36 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 		t.Errorf("a page that another signed: told %v, %v", told, err)
 	}
 }
+
+// TestACatalogThatIsTooLargeIsSaidOnce: an operator sees it, and a partner with a million too many does not fill the log.
+func TestACatalogThatIsTooLargeIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	s, r, _, _, partner := setUp(t)
+	markettest.Agree(s.Member, r.Member, "a", agreement.Terms{Currency: "EUR"})
+	for i := range 8 {
+		s.Offer(markettest.Offering{ID: fmt.Sprintf("db-%02d", i)})
+	}
+	feed := &federation.CatalogFeed{
+		Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: s.Clock.Now},
+	}
+	var log strings.Builder
+	reader := &federation.CatalogReader{
+		Self: reseller, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Catalog: &catalog.Reader{Work: store.For[catalog.Tx](r.Store), Schemas: recipe.NewSchemas(0), Now: r.Clock.Now, MaxOfferings: 5},
+	}
+	var cursor []byte
+	for i := range 3 {
+		page, err := feed.Page(t.Context(), reseller, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.Read(t.Context(), partner, cursor, page); err != nil {
+			t.Fatal(err)
+		}
+		cursor = page.Cursor
+		s.Offer(markettest.Offering{ID: "db-07", Price: fmt.Sprint(11+i, ".00")})
+	}
+	if strings.Count(log.String(), "offerings_limit") != 1 || !strings.Contains(log.String(), "max_offerings=5") || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("the log says:\n%s", log.String())
+	}
+}

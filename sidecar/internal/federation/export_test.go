@@ -6,3 +6,9 @@ func (m *Manager) Listeners() int {
 	defer m.mu.Unlock()
 	return len(m.nudges)
 }
+
+// PagePayload is what a page's signature covers.
+var PagePayload = pagePayload
+
+// PageSize is how many changes a page has at most.
+const PageSize = pageSize

@@ -18,6 +18,11 @@ const Poll = 5 * time.Second
 const (
 	readPage  = 500
 	indexPage = 4000
+	// After so many changes at once a catalog is coming in. The index then waits until nothing came for gatherQuiet, gatherMost at
+	// the most, because what comes together is cheaper than page by page. After fewer it does not wait.
+	gatherFrom  = 100
+	gatherQuiet = 15 * time.Millisecond
+	gatherMost  = 50 * time.Millisecond
 )
 
 // Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.
@@ -46,8 +51,12 @@ func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
 	poll := time.NewTicker(Poll)
 	defer poll.Stop()
 	for {
-		if err := x.Refresh(ctx); err != nil && ctx.Err() == nil {
+		taken, err := x.refresh(ctx)
+		if err != nil && ctx.Err() == nil {
 			x.Log.WarnContext(ctx, "search index not refreshed", "error", err)
+		}
+		if taken >= gatherFrom && x.gather(ctx, wake) {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -58,9 +67,36 @@ func (x *Indexer) Run(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
+// gather waits for the end of what is coming in and reports whether anything did.
+func (x *Indexer) gather(ctx context.Context, wake <-chan struct{}) (came bool) {
+	most := time.NewTimer(gatherMost)
+	defer most.Stop()
+	quiet := time.NewTimer(gatherQuiet)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-wake:
+			came = true
+			quiet.Reset(gatherQuiet)
+		case <-quiet.C:
+			return came
+		case <-most.C:
+			return came
+		}
+	}
+}
+
 // Refresh takes over what changed since the last one: a few listings or, at the first time and after a change of rules
 // and agreements, all.
 func (x *Indexer) Refresh(ctx context.Context) error {
+	_, err := x.refresh(ctx)
+	return err
+}
+
+// refresh counts the changes that it took over.
+func (x *Indexer) refresh(ctx context.Context) (taken int, err error) {
 	again := true
 	for again {
 		var todo work
@@ -69,13 +105,14 @@ func (x *Indexer) Refresh(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("refresh search index: %w", err)
+			return taken, fmt.Errorf("refresh search index: %w", err)
 		}
+		taken += len(todo.docs) + len(todo.gone)
 		x.apply(todo)
 		again = todo.more
 	}
 	x.ready.Store(true)
-	return nil
+	return taken, nil
 }
 
 // work is what one look at the store found to do.
@@ -115,18 +152,24 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	if err != nil {
 		return work{}, err
 	}
-	theirs, err := tx.Catalog().ForeignChanged(x.change, readPage)
-	if err != nil {
-		return work{}, err
-	}
-	last := x.change
-	if n := len(theirs); n > 0 {
-		last = theirs[n-1].Change
-	}
-	w := work{more: len(theirs) == readPage, after: func() { x.overrides, x.change = versions, last }}
-	for _, f := range append(ours, theirs...) {
+	w := work{more: true}
+	for _, f := range ours {
 		x.add(&w, t, f, overrides[f.Listing])
 	}
+	last := x.change
+	for n := 0; w.more && n < indexPage; {
+		theirs, err := tx.Catalog().ForeignChanged(last, readPage)
+		if err != nil {
+			return work{}, err
+		}
+		for _, f := range theirs {
+			last = f.Change
+			x.add(&w, t, f, overrides[f.Listing])
+		}
+		n += len(theirs)
+		w.more = len(theirs) == readPage
+	}
+	w.after = func() { x.overrides, x.change = versions, last }
 	return w, nil
 }
 

@@ -90,7 +90,8 @@ type draft struct {
 // draft makes the draft of an offering. The document was checked when it came in.
 func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
 	d := draft{foreign: f, override: o}
-	if err := json.Unmarshal(f.Document, &d.doc); err != nil {
+	var err error
+	if d.doc, err = catalog.Known(f.Document); err != nil {
 		return draft{}, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
 	}
 	var agreed bool

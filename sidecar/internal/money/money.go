@@ -91,9 +91,6 @@ func (a Amount) Add(b Amount) (Amount, error) {
 	return Amount{Minor: sum, Currency: a.Currency}, nil
 }
 
-// BasisPoints is the factor for a change of bp hundredths of a percent: 1500 gives 1.15, -2000 gives 0.80.
-func BasisPoints(bp int32) *big.Rat { return big.NewRat(10000+int64(bp), 10000) }
-
 // Round turns an exact amount of the major unit into minor units, half to even; ErrOverflow.
 func Round(exact *big.Rat, code string) (Amount, error) { return toMinor(exact, code, halfEven) }
 
@@ -137,7 +134,14 @@ func RoundUnit(exact *big.Rat, code string) (UnitPrice, error) {
 	return UnitPrice{}, ErrOverflow
 }
 
-func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+// pow10 is for what has at most maxDigits digits.
+func pow10(n int) *big.Int {
+	v := int64(1)
+	for range n {
+		v *= 10
+	}
+	return big.NewInt(v)
+}
 
 func halfEven(x *big.Rat) *big.Int {
 	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))

@@ -44,6 +44,8 @@ type Desk struct {
 	// Reach tells a partner's presence.
 	Reach func(partner string) Reach
 	Now   func() time.Time
+	// MaxOfferings is how many of a partner's offerings we keep.
+	MaxOfferings int64
 }
 
 // Status is what an operator sees of a partner beside its record.
@@ -52,15 +54,17 @@ type Status struct {
 	// OwnSeq is our ledger's head, TheirSeq the head of theirs that we verified.
 	OwnSeq, TheirSeq int64
 	// Parked are the subjects of theirs that wait for us.
-	Parked    []string
-	Offerings int64
-	Books     ledger.Books
+	Parked []string
+	// Kept is what we keep of its offerings, MaxOfferings how many we would.
+	Kept         catalog.Kept
+	MaxOfferings int64
+	Books        ledger.Books
 }
 
 // PartnerStatus reads it.
 func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err error) {
 	err = d.Work.View(ctx, func(tx Tx) error {
-		s = Status{Reach: d.Reach(origin)}
+		s = Status{Reach: d.Reach(origin), MaxOfferings: d.MaxOfferings}
 		own, err := tx.Ledger().Head(origin, ledger.Own)
 		if err != nil {
 			return err
@@ -78,7 +82,7 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		if s.Books, err = tx.Ledger().Books(origin); err != nil {
 			return err
 		}
-		s.Offerings, err = tx.Catalog().CountForeign(origin)
+		s.Kept, err = tx.Catalog().Kept(origin)
 		return err
 	})
 	return s, err

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -107,8 +106,8 @@ func known(tx Tx, supplier string, use func(catalog.Document)) error {
 				return nil
 			}
 			after = f.ID
-			var doc catalog.Document
-			if err := json.Unmarshal(f.Document, &doc); err != nil {
+			doc, err := catalog.Known(f.Document)
+			if err != nil {
 				return fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
 			}
 			if doc.State.Visible() {

@@ -1,8 +1,6 @@
 package price
 
 import (
-	"math/big"
-
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
 )
@@ -58,11 +56,11 @@ func (l List) Headline(t Terms) (Headline, error) {
 
 func owed(a *money.Amount) bool { return a != nil && a.Minor > 0 }
 
-// rate is a usage price that is not zero.
+// rate is a usage price that is not zero, on the way to what it costs.
 type rate struct {
-	exact    *big.Rat
-	unit     string
-	currency string
+	list   money.UnitPrice
+	factor int64
+	unit   string
 }
 
 // rates are those of the usage that costs something, in the order of the list.
@@ -81,8 +79,8 @@ func (l List) rates(t Terms) ([]rate, error) {
 			if err != nil {
 				return nil, priceFault(err)
 			}
-			if exact := new(big.Rat).Mul(p.Rat(), factor); exact.Sign() > 0 {
-				all = append(all, rate{exact, c.Unit, l.Currency})
+			if p.Value > 0 && factor > 0 {
+				all = append(all, rate{p, factor, c.Unit})
 				break
 			}
 		}
@@ -103,11 +101,12 @@ func (c Component) amounts() []string {
 }
 
 func (r rate) headline(from bool) (Headline, error) {
-	a, err := money.Ceil(r.exact, r.currency)
+	exact := times(r.list, r.factor)
+	a, err := money.Ceil(exact, r.list.Currency)
 	if err != nil {
 		return Headline{}, priceFault(err)
 	}
-	p, err := money.RoundUnit(r.exact, r.currency)
+	p, err := money.RoundUnit(exact, r.list.Currency)
 	if err != nil {
 		return Headline{}, priceFault(err)
 	}

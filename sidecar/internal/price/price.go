@@ -77,7 +77,7 @@ func (l List) Line(quantity int64, t Terms) (Line, error) {
 		return Line{}, err
 	}
 	var line Line
-	sums := map[Kind]*big.Rat{}
+	sums := map[Kind]*big.Int{}
 	for _, c := range l.Components {
 		if c.Kind == Usage {
 			continue
@@ -93,7 +93,7 @@ func (l List) Line(quantity int64, t Terms) (Line, error) {
 			return Line{}, err
 		}
 		if sums[c.Kind] == nil {
-			sums[c.Kind] = new(big.Rat)
+			sums[c.Kind] = new(big.Int)
 		}
 		sums[c.Kind].Add(sums[c.Kind], exact)
 	}
@@ -106,19 +106,39 @@ func (l List) Line(quantity int64, t Terms) (Line, error) {
 	return line, nil
 }
 
-func (t Terms) factor() (*big.Rat, error) {
+// factorUnit is one as a factor: discount and markup have four places each.
+const factorUnit = 100_000_000
+
+// factor is what the list prices are multiplied with, in parts of factorUnit.
+func (t Terms) factor() (int64, error) {
 	if t.DiscountBP < 0 || t.DiscountBP > 10000 || t.MarkupBP < 0 || t.MarkupBP > MaxMarkupBP {
-		return nil, fault.New(fault.Invalid, "price_terms", "discount %d or markup %d basis points are out of range",
+		return 0, fault.New(fault.Invalid, "price_terms", "discount %d or markup %d basis points are out of range",
 			t.DiscountBP, t.MarkupBP)
 	}
-	return new(big.Rat).Mul(money.BasisPoints(-t.DiscountBP), money.BasisPoints(t.MarkupBP)), nil
+	return (10_000 - int64(t.DiscountBP)) * (10_000 + int64(t.MarkupBP)), nil
 }
 
-func round(sum, factor *big.Rat, currency string) (*money.Amount, error) {
+// sumUnit is one of the major unit in sums: unit prices have up to money.MaxScale places. Whole numbers of it are as exact as
+// fractions, and need not be reduced at each step.
+const sumUnit = 1_000_000_000_000
+
+// inSum is a unit price for a quantity.
+func inSum(p money.UnitPrice, quantity int64) *big.Int {
+	unit := int64(sumUnit)
+	for range p.Scale {
+		unit /= 10
+	}
+	x := big.NewInt(p.Value)
+	return x.Mul(x.Mul(x, big.NewInt(unit)), big.NewInt(quantity))
+}
+
+func round(sum *big.Int, factor int64, currency string) (*money.Amount, error) {
 	if sum == nil {
 		return nil, nil
 	}
-	a, err := money.Round(new(big.Rat).Mul(sum, factor), currency)
+	unit := big.NewInt(sumUnit)
+	exact := new(big.Rat).SetFrac(sum.Mul(sum, big.NewInt(factor)), unit.Mul(unit, big.NewInt(factorUnit)))
+	a, err := money.Round(exact, currency)
 	if err != nil {
 		return nil, priceFault(err)
 	}
@@ -132,16 +152,16 @@ func priceFault(err error) error {
 	return fault.New(fault.Invalid, "price_invalid", "the offering's price cannot be read").Because(err)
 }
 
-// exact is the list price of a quantity. Tiers are graduated: each unit costs what its own tier says.
-func (c Component) exact(quantity int64, currency string) (*big.Rat, error) {
+// exact is the list price of a quantity, in parts of sumUnit. Tiers are graduated: each unit costs what its own tier says.
+func (c Component) exact(quantity int64, currency string) (*big.Int, error) {
 	if len(c.Tiers) == 0 {
 		p, err := c.ListPrice(currency)
 		if err != nil {
 			return nil, priceFault(err)
 		}
-		return new(big.Rat).Mul(p.Rat(), new(big.Rat).SetInt64(quantity)), nil
+		return inSum(p, quantity), nil
 	}
-	sum := new(big.Rat)
+	sum := new(big.Int)
 	var below int64
 	for _, t := range c.Tiers {
 		upTo := t.UpTo
@@ -153,7 +173,7 @@ func (c Component) exact(quantity int64, currency string) (*big.Rat, error) {
 			return nil, priceFault(err)
 		}
 		if upTo > below {
-			sum.Add(sum, new(big.Rat).Mul(p.Rat(), new(big.Rat).SetInt64(upTo-below)))
+			sum.Add(sum, inSum(p, upTo-below))
 			below = upTo
 		}
 	}
@@ -168,6 +188,11 @@ func (c Component) ListPrice(currency string) (money.UnitPrice, error) {
 	return money.ParseUnitPrice(c.Amount, currency)
 }
 
+// times is a unit price with discount and markup.
+func times(p money.UnitPrice, factor int64) *big.Rat {
+	return new(big.Rat).Mul(p.Rat(), big.NewRat(factor, factorUnit))
+}
+
 // Retail is the components with the unit prices after discount and markup, for display. They are exact up to money.MaxScale places
 // and half to even there; what is charged comes from Line, which rounds once.
 func (l List) Retail(t Terms) ([]Component, error) {
@@ -180,7 +205,7 @@ func (l List) Retail(t Terms) ([]Component, error) {
 		if err != nil {
 			return "", priceFault(err)
 		}
-		p, err := money.RoundUnit(new(big.Rat).Mul(list.Rat(), factor), l.Currency)
+		p, err := money.RoundUnit(times(list, factor), l.Currency)
 		if err != nil {
 			return "", priceFault(err)
 		}

@@ -150,7 +150,7 @@ type fakeDesk struct {
 }
 
 func (fakeDesk) PartnerStatus(context.Context, string) (desk.Status, error) {
-	return desk.Status{Reach: desk.Reach{Known: true, Up: true}, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Offerings: 5}, nil
+	return desk.Status{Reach: desk.Reach{Known: true, Up: true}, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Kept: catalog.Kept{Offerings: 5}}, nil
 }
 
 func (fakeDesk) Offerings(context.Context, string, int) ([]catalog.Offering, string, error) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,11 +63,11 @@ func TestFeedKeepsTheLastChangeOfEachOffering(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		do(t, s, func(tx *store.Tx) error {
-			must(0, tx.Catalog().Publish(them, "vm", 1, false))
-			must(0, tx.Catalog().Publish(them, "db", 1, false))
-			must(0, tx.Catalog().Publish(them, "vm", 2, false))
-			must(0, tx.Catalog().Publish(them, "db", 1, true))
-			return tx.Catalog().Publish("https://other.example", "vm", 2, false)
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "vm", Revision: 1, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "db", Revision: 1, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "vm", Revision: 2, Tombstone: false}}))
+			must(0, tx.Catalog().Publish(them, []catalog.FeedItem{{OfferingID: "db", Revision: 1, Tombstone: true}}))
+			return tx.Catalog().Publish("https://other.example", []catalog.FeedItem{{OfferingID: "vm", Revision: 2, Tombstone: false}})
 		})
 		if diff := cmp.Diff([]string{"catalog/" + them, "catalog/https://other.example"}, woken.take()); diff != "" {
 			t.Error(diff)
@@ -170,8 +171,8 @@ func TestForeignOfferings(t *testing.T) {
 			t.Error("the offering did not come back")
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if n := must(tx.Catalog().CountForeign(them)); n != 2 {
-				t.Errorf("%d offerings", n)
+			if k := must(tx.Catalog().Kept(them)); k.Offerings != 2 {
+				t.Errorf("%+v", k)
 			}
 			return nil
 		})
@@ -179,9 +180,14 @@ func TestForeignOfferings(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			want := foreign("db", 1, 1)
 			want.Tombstone, want.UpdatedAt = true, start.Add(time.Hour)
-			swept := must(tx.Catalog().SweepForeign(them, 3, start.Add(time.Hour)))
-			if len(swept) != 1 || cmp.Diff(want, read(swept[0])) != "" {
-				t.Errorf("swept %+v", swept)
+			if ids := must(tx.Catalog().Unseen(them, 3, "", 10)); !slices.Equal(ids, []string{"db"}) {
+				t.Errorf("unseen %v", ids)
+			}
+			if gone := must(tx.Catalog().SweepForeign(them, 3, []string{"db", "vm", "none"}, start.Add(time.Hour))); gone != 1 {
+				t.Errorf("swept %d", gone)
+			}
+			if diff := cmp.Diff(want, read(must(tx.Catalog().Foreign(them, "db")))); diff != "" {
+				t.Error(diff)
 			}
 			return nil
 		})
@@ -190,8 +196,8 @@ func TestForeignOfferings(t *testing.T) {
 		}
 		view(t, s, func(tx *store.Tx) error {
 			c := tx.Catalog()
-			if n := must(c.CountForeign(them)); n != 1 {
-				t.Errorf("%d offerings", n)
+			if k := must(c.Kept(them)); k.Offerings != 1 {
+				t.Errorf("%+v", k)
 			}
 			if all := must(c.ListForeign("", "", 10)); len(all) != 1 || all[0].ID != "vm" {
 				t.Errorf("listed %+v", all)
@@ -281,6 +287,165 @@ func TestCursors(t *testing.T) {
 			}
 			if got := must(tx.Cursors().Cursor(them, "other")); got != nil {
 				t.Errorf("cursor %q", got)
+			}
+			return nil
+		})
+	})
+}
+
+// TestManyRevisionsAtOnce: each is the one after the current one, or none of them is stored.
+func TestManyRevisionsAtOnce(t *testing.T) {
+	t.Parallel()
+	many := func(revision int64) (all []catalog.Offering) {
+		for i := range 70 {
+			all = append(all, offering(fmt.Sprintf("vm-%02d", i), revision))
+		}
+		return all
+	}
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		put := func(all ...catalog.Offering) error {
+			return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Catalog().PutRevisions(all) })
+		}
+		before := s.Stats().Statements
+		must(0, put(many(1)...))
+		if n := s.Stats().Statements - before; n > 4 {
+			t.Errorf("%d statements for 70 new offerings", n)
+		}
+		must(0, put(many(2)...))
+		onHold := offering("vm-03", 3)
+		onHold.State = catalog.OnHold
+		must(0, put(onHold))
+		for name, stale := range map[string][]catalog.Offering{
+			"a new one that exists":      {offering("aa", 1), offering("vm-00", 1)},
+			"the revision that is there": {offering("aa", 1), offering("vm-00", 2)},
+			"one too far":                {offering("aa", 1), offering("vm-00", 4)},
+			"a later one of nothing":     {offering("aa", 1), offering("none", 2)},
+		} {
+			t.Run(name, func(t *testing.T) { wantKind(t, put(stale...), fault.Conflict, "offering_changed") })
+		}
+		view(t, s, func(tx *store.Tx) error {
+			c := tx.Catalog()
+			var ids []string
+			for _, o := range must(c.CurrentOf([]string{"vm-03", "none", "vm-00", "aa", "vm-69"})) {
+				ids = append(ids, fmt.Sprintf("%s@%d", o.ID, o.Revision))
+			}
+			if diff := cmp.Diff([]string{"vm-00@2", "vm-03@3", "vm-69@2"}, ids); diff != "" {
+				t.Error(diff)
+			}
+			ids = nil
+			for page, after := true, ""; page; {
+				some := must(c.OnOffer(after, 30))
+				ids = append(ids, some...)
+				if page = len(some) == 30; page {
+					after = some[29]
+				}
+			}
+			if len(ids) != 69 || slices.Contains(ids, "vm-03") || !slices.IsSorted(ids) {
+				t.Errorf("on offer: %v", ids)
+			}
+			return nil
+		})
+	})
+}
+
+// TestKeptIsCountedAsItChanges compares the number that is kept with the rows, through all that changes them.
+func TestKeptIsCountedAsItChanges(t *testing.T) {
+	t.Parallel()
+	many := func(from, to int, revision, sweep int64) (all []catalog.Foreign) {
+		for i := from; i < to; i++ {
+			all = append(all, foreign(fmt.Sprintf("vm-%03d", i), revision, sweep))
+		}
+		return all
+	}
+	gone := func(f catalog.Foreign) catalog.Foreign { f.Tombstone = true; return f }
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		for _, step := range []struct {
+			name string
+			do   func(c catalog.Store) error
+			want int64
+		}{
+			{"many new ones", func(c catalog.Store) error { return c.AddForeign(many(0, 100, 1, 1)) }, 100},
+			{"none", func(c catalog.Store) error { return c.AddForeign(nil) }, 100},
+			{"a new one that is gone", func(c catalog.Store) error { return c.AddForeign([]catalog.Foreign{gone(foreign("x", 1, 1))}) }, 100},
+			{"one of another partner", func(c catalog.Store) error {
+				f := foreign("vm-000", 1, 1)
+				f.Partner = "https://other.example"
+				return c.AddForeign([]catalog.Foreign{f})
+			}, 100},
+			{"a later revision", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 2, 1)); return err }, 100},
+			{"a tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 3, 1))); return err }, 99},
+			{"a later tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 4, 1))); return err }, 99},
+			{"one that comes back", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 5, 1)); return err }, 100},
+			{"old news", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 1, 1))); return err }, 100},
+			{"what is left out", func(c catalog.Store) error { return c.SetLeftOut(them, 7) }, 100},
+			{"a snapshot of some", func(c catalog.Store) error { return c.SeeForeign(them, []string{"vm-000", "vm-001", "none"}, 2) }, 100},
+			{"its end", func(c catalog.Store) error {
+				ids := must(c.Unseen(them, 2, "", 1000))
+				if len(ids) != 98 {
+					t.Errorf("%d unseen", len(ids))
+				}
+				_, err := c.SweepForeign(them, 2, ids, start)
+				return err
+			}, 2},
+			{"its end again", func(c catalog.Store) error { _, err := c.SweepForeign(them, 2, []string{"vm-002"}, start); return err }, 2},
+		} {
+			do(t, s, func(tx *store.Tx) error { return step.do(tx.Catalog()) })
+			view(t, s, func(tx *store.Tx) error {
+				var rows int64
+				for _, f := range must(tx.Catalog().ListForeign("", "", 1000)) {
+					if f.Partner == them {
+						rows++
+					}
+				}
+				if kept := must(tx.Catalog().Kept(them)); kept.Offerings != step.want || rows != step.want {
+					t.Errorf("%s: %d rows, counted %+v, want %d", step.name, rows, kept, step.want)
+				}
+				return nil
+			})
+		}
+		woken.take()
+		err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.Catalog().AddForeign(many(99, 101, 1, 1)) })
+		wantKind(t, err, fault.Conflict, "offering_exists")
+		if got := woken.take(); got != nil {
+			t.Errorf("woke %v", got)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			if kept := must(tx.Catalog().Kept(them)); kept != (catalog.Kept{Offerings: 2, LeftOut: 7}) {
+				t.Errorf("%+v", kept)
+			}
+			all := must(tx.Catalog().ForeignOf(them, []string{"none", "vm-000", "vm-050"}))
+			slices.SortFunc(all, func(a, b catalog.Foreign) int { return int(b.Revision - a.Revision) })
+			if len(all) != 2 || all[0].Revision != 5 || all[0].Tombstone || !all[1].Tombstone {
+				t.Errorf("%+v", all)
+			}
+			return nil
+		})
+	})
+}
+
+// TestAFeedNumbersWhatIsPublishedTogether in its order, and moves what is published again.
+func TestAFeedNumbersWhatIsPublishedTogether(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		var first, second []catalog.FeedItem
+		for i := range 90 {
+			first = append(first, catalog.FeedItem{OfferingID: fmt.Sprintf("vm-%02d", i), Revision: 1})
+		}
+		for i := 20; i < 40; i++ {
+			second = append(second, catalog.FeedItem{OfferingID: fmt.Sprintf("vm-%02d", i), Revision: 2, Tombstone: i%2 == 0})
+		}
+		var want []catalog.FeedItem
+		for i, it := range append(slices.Clone(first), second...) {
+			if it.Partner, it.Seq = them, int64(i+1); i < 20 || i >= 40 {
+				want = append(want, it)
+			}
+		}
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().Publish(them, first) })
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().Publish(them, second) })
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().Publish(them, nil) })
+		view(t, s, func(tx *store.Tx) error {
+			if diff := cmp.Diff(want, must(tx.Catalog().Feed(them, 0, 1000))); diff != "" {
+				t.Error(diff)
 			}
 			return nil
 		})

@@ -10,18 +10,40 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Publish takes the feed's row lock with the next number, so that numbers become visible in their order.
-func (s offerings) Publish(partner, offeringID string, revision int64, tombstone bool) error {
+// feedItems are the statements that write items of a feed, for as many at a time as together says.
+var feedItems = func() (texts []string) {
+	for _, rows := range together {
+		texts = append(texts, `INSERT INTO feed_item (partner, offering_id, seq, revision, tombstone) VALUES `+tuples(rows, 5, 1)+`
+			ON CONFLICT (partner, offering_id) DO UPDATE SET seq = excluded.seq, revision = excluded.revision, tombstone = excluded.tombstone`)
+	}
+	return texts
+}()
+
+// Publish takes the feed's row lock with the next numbers, so that numbers become visible in their order.
+func (s offerings) Publish(partner string, changes []catalog.FeedItem) error {
+	if len(changes) == 0 {
+		return nil
+	}
 	var seq int64
-	if _, err := s.tx.row(`INSERT INTO feed_head (partner, seq) VALUES ($1, 1)
-		ON CONFLICT (partner) DO UPDATE SET seq = feed_head.seq + 1 RETURNING seq`, []any{partner}, &seq); err != nil {
+	if _, err := s.tx.row(`INSERT INTO feed_head (partner, seq) VALUES ($1, $2)
+		ON CONFLICT (partner) DO UPDATE SET seq = feed_head.seq + excluded.seq RETURNING seq`, []any{partner, int64(len(changes))}, &seq); err != nil {
 		return err
 	}
-	_, err := s.tx.exec(`INSERT INTO feed_item (partner, offering_id, seq, revision, tombstone) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (partner, offering_id) DO UPDATE SET seq = excluded.seq, revision = excluded.revision,
-		tombstone = excluded.tombstone`, partner, offeringID, seq, revision, flag(tombstone))
-	if err != nil {
-		return err
+	seq -= int64(len(changes))
+	for len(changes) > 0 {
+		size := 0
+		for size+1 < len(together) && len(changes) >= together[size+1] {
+			size++
+		}
+		args := make([]any, 0, 5*together[size])
+		for _, c := range changes[:together[size]] {
+			seq++
+			args = append(args, partner, c.OfferingID, seq, c.Revision, flag(c.Tombstone))
+		}
+		if _, err := s.tx.exec(feedItems[size], args...); err != nil {
+			return err
+		}
+		changes = changes[together[size]:]
 	}
 	s.tx.wake(unit.Catalog(partner))
 	return nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -30,36 +31,96 @@ func (s offerings) Foreign(partner, id string) (catalog.Foreign, error) {
 	return all[0], nil
 }
 
-// PutForeign takes one statement for an offering not seen before, which is what a cold sync consists of. One that comes again
-// as it is stored gets its sweep and no change number: a reader of the changes has nothing to do.
-func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
-	change, err := s.nextChange()
-	if err != nil {
-		return false, err
-	}
-	raw, err := proto.Marshal(&storepb.ForeignOffering{Document: f.Document, Digest: f.Digest[:]})
-	if err != nil {
-		return false, fmt.Errorf("write offering %s: %w", f.ID, err)
-	}
-	n, err := s.tx.exec(`INSERT INTO foreign_offering (`+foreignColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (partner, id) DO NOTHING`, f.Partner, f.ID, catalog.ListingID(f.Partner, f.ID), f.Revision,
-		flag(f.Tombstone), f.Sweep, change, ns(f.UpdatedAt), raw)
-	if err != nil {
-		return false, err
-	}
-	if n == 1 {
-		s.tx.wake(unit.Listings)
-		return true, nil
-	}
-	return s.replaceForeign(f, change)
+// ForeignOf asks for many with one statement, so that a page of a feed costs few.
+func (s offerings) ForeignOf(partner string, ids []string) ([]catalog.Foreign, error) {
+	return s.foreignIn(selectForeign+`WHERE partner = $1 AND id IN `, []any{partner}, ids)
 }
 
-func (s offerings) replaceForeign(f catalog.Foreign, change int64) (bool, error) {
+// foreignIn adds lists of ids to a query that ends in IN.
+func (s offerings) foreignIn(query string, args []any, ids []string) ([]catalog.Foreign, error) {
+	var all []catalog.Foreign
+	for list, args := range lists(args, ids) {
+		found, err := s.foreign(query+list, args...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// lists are ids in pieces, each as the text of a list of parameters behind args, with the arguments. A piece is filled up with its last
+// one, so that there are few texts to prepare.
+func lists(args []any, ids []string) iter.Seq2[string, []any] {
+	const most = 64
+	return func(yield func(string, []any) bool) {
+		for chunk := range slices.Chunk(ids, most) {
+			width := 1
+			for width < len(chunk) {
+				width *= 2
+			}
+			all := slices.Clone(args)
+			for i := range width {
+				all = append(all, chunk[min(i, len(chunk)-1)])
+			}
+			if !yield(tuples(1, width, len(args)+1), all) {
+				return
+			}
+		}
+	}
+}
+
+var newForeign = newInsertion("offering", "foreign_offering", strings.Split(foreignColumns, ", "), []string{"partner", "id"})
+
+// AddForeign takes few statements for many: a cold sync consists of it.
+func (s offerings) AddForeign(fresh []catalog.Foreign) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	counts := map[string]int64{}
+	err := s.tx.Together(func() error {
+		for _, f := range fresh {
+			if !f.Tombstone {
+				counts[f.Partner]++
+			}
+			change, err := s.nextChange()
+			if err != nil {
+				return err
+			}
+			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: f.Document, Digest: f.Digest[:]})
+			if err != nil {
+				return fmt.Errorf("write offering %s: %w", f.ID, err)
+			}
+			if err := s.tx.insert(&newForeign, f.Partner, f.ID, catalog.ListingID(f.Partner, f.ID), f.Revision, flag(f.Tombstone),
+				f.Sweep, change, ns(f.UpdatedAt), raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for partner, n := range counts {
+		if err := s.count(partner, n); err != nil {
+			return err
+		}
+	}
+	s.tx.wake(unit.Listings)
+	return nil
+}
+
+// PutForeign gives one that comes again as it is stored its sweep and no change number: a reader of the changes has nothing to do.
+func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 	var revision, tombstone, sweep int64
 	var raw []byte
-	if _, err := s.tx.row(`SELECT revision, tombstone, sweep, record FROM foreign_offering WHERE partner = $1 AND id = $2`,
-		[]any{f.Partner, f.ID}, &revision, &tombstone, &sweep, &raw); err != nil {
+	found, err := s.tx.row(`SELECT revision, tombstone, sweep, record FROM foreign_offering WHERE partner = $1 AND id = $2`,
+		[]any{f.Partner, f.ID}, &revision, &tombstone, &sweep, &raw)
+	if err != nil {
 		return false, err
+	}
+	if !found {
+		return true, s.AddForeign([]catalog.Foreign{f})
 	}
 	var rec storepb.ForeignOffering
 	if err := decode(raw, &rec); err != nil {
@@ -69,13 +130,15 @@ func (s offerings) replaceForeign(f catalog.Foreign, change int64) (bool, error)
 	same := f.Revision == revision && f.Tombstone == (tombstone != 0) && digest(rec.Digest) == f.Digest
 	if same || f.Revision < revision {
 		// Even of old news the snapshot says that the offering is there: it must not be swept.
-		_, err := s.tx.exec(`UPDATE foreign_offering SET sweep = $3 WHERE partner = $1 AND id = $2`, f.Partner, f.ID, sweep)
-		return same && err == nil, err
+		return same, s.SeeForeign(f.Partner, []string{f.ID}, sweep)
 	}
 	rec.Document, rec.Digest = f.Document, f.Digest[:]
-	raw, err := proto.Marshal(&rec)
-	if err != nil {
+	if raw, err = proto.Marshal(&rec); err != nil {
 		return false, fmt.Errorf("write offering %s: %w", f.ID, err)
+	}
+	change, err := s.nextChange()
+	if err != nil {
+		return false, err
 	}
 	if _, err = s.tx.exec(`UPDATE foreign_offering SET revision = $3, tombstone = $4, sweep = $5, change = $6, updated_at = $7,
 		record = $8 WHERE partner = $1 AND id = $2`,
@@ -83,7 +146,17 @@ func (s offerings) replaceForeign(f catalog.Foreign, change int64) (bool, error)
 		return false, err
 	}
 	s.tx.wake(unit.Listings)
-	return true, nil
+	return true, s.count(f.Partner, tombstone-flag(f.Tombstone))
+}
+
+// SeeForeign leaves those that were seen later as they are.
+func (s offerings) SeeForeign(partner string, ids []string, generation int64) error {
+	for list, args := range lists([]any{partner, generation}, ids) {
+		if _, err := s.tx.exec(`UPDATE foreign_offering SET sweep = $2 WHERE partner = $1 AND sweep < $2 AND id IN `+list, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeBlock is how many change numbers a transaction takes at a time; what it does not use is a gap.
@@ -111,54 +184,56 @@ func (s offerings) ForeignChanged(afterChange int64, limit int) ([]catalog.Forei
 }
 
 func (s offerings) ForeignByListing(ids []string) ([]catalog.Foreign, error) {
-	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
-	var all []catalog.Foreign
-	for chunk := range slices.Chunk(ids, most) {
-		width := 1
-		for width < len(chunk) {
-			width *= 2
-		}
-		marks, args := make([]string, width), make([]any, width)
-		for i := range width {
-			marks[i], args[i] = fmt.Sprintf("$%d", i+1), chunk[min(i, len(chunk)-1)]
-		}
-		found, err := s.foreign(selectForeign+`WHERE listing IN (`+strings.Join(marks, ", ")+`)`, args...)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+	return s.foreignIn(selectForeign+`WHERE listing IN `, nil, ids)
+}
+
+func (s offerings) Unseen(partner string, generation int64, afterID string, limit int) (ids []string, err error) {
+	var id string
+	err = s.tx.rows(`SELECT id FROM foreign_offering WHERE partner = $1 AND id > $2 AND sweep < $3 AND tombstone = 0 ORDER BY id LIMIT $4`,
+		[]any{partner, afterID, generation, orMost(limit)}, func() []any { return []any{&id} },
+		func() error { ids = append(ids, id); return nil })
+	return ids, err
 }
 
 // SweepForeign goes row by row, because each needs a change number of its own.
-func (s offerings) SweepForeign(partner string, generation int64, now time.Time) ([]catalog.Foreign, error) {
-	gone, err := s.foreign(selectForeign+`WHERE partner = $1 AND sweep < $2 AND tombstone = 0 ORDER BY id`, partner, generation)
-	if err != nil {
-		return nil, err
-	}
-	for i := range gone {
+func (s offerings) SweepForeign(partner string, generation int64, ids []string, now time.Time) (gone int, err error) {
+	for _, id := range ids {
 		change, err := s.nextChange()
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		f := &gone[i]
-		f.Tombstone, f.Change, f.UpdatedAt = true, change, at(ns(now))
-		if _, err := s.tx.exec(`UPDATE foreign_offering SET tombstone = 1, change = $3, updated_at = $4
-			WHERE partner = $1 AND id = $2`, f.Partner, f.ID, change, ns(now)); err != nil {
-			return nil, err
+		n, err := s.tx.exec(`UPDATE foreign_offering SET tombstone = 1, change = $4, updated_at = $5
+			WHERE partner = $1 AND id = $2 AND sweep < $3 AND tombstone = 0`, partner, id, generation, change, ns(now))
+		if err != nil {
+			return 0, err
 		}
+		gone += int(n)
 	}
-	if len(gone) > 0 {
-		s.tx.wake(unit.Listings)
+	if gone == 0 {
+		return 0, nil
 	}
-	return gone, nil
+	s.tx.wake(unit.Listings)
+	return gone, s.count(partner, -int64(gone))
 }
 
-func (s offerings) CountForeign(partner string) (int64, error) {
-	var n int64
-	_, err := s.tx.row(`SELECT count(*) FROM foreign_offering WHERE partner = $1 AND tombstone = 0`, []any{partner}, &n)
-	return n, err
+func (s offerings) count(partner string, more int64) error {
+	if more == 0 {
+		return nil
+	}
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, left_out) VALUES ($1, $2, 0)
+		ON CONFLICT (partner) DO UPDATE SET offerings = foreign_partner.offerings + excluded.offerings`, partner, more)
+	return err
+}
+
+func (s offerings) Kept(partner string) (k catalog.Kept, err error) {
+	_, err = s.tx.row(`SELECT offerings, left_out FROM foreign_partner WHERE partner = $1`, []any{partner}, &k.Offerings, &k.LeftOut)
+	return k, err
+}
+
+func (s offerings) SetLeftOut(partner string, changes int64) error {
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, left_out) VALUES ($1, 0, $2)
+		ON CONFLICT (partner) DO UPDATE SET left_out = excluded.left_out`, partner, changes)
+	return err
 }
 
 func (s offerings) foreign(query string, args ...any) ([]catalog.Foreign, error) {

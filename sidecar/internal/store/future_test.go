@@ -96,7 +96,7 @@ func rewrittenRecords() map[string]rewritten {
 			func(tx *store.Tx) error { _, err := tx.Catalog().PutForeign(foreign("vm", 1, 1)); return err },
 			func(tx *store.Tx) error {
 				must(tx.Catalog().PutForeign(foreign("vm", 2, 1)))
-				_, err := tx.Catalog().SweepForeign(them, 2, start)
+				_, err := tx.Catalog().SweepForeign(them, 2, []string{"vm"}, start)
 				return err
 			},
 			func(tx *store.Tx) bool {

@@ -52,6 +52,25 @@ func (s offerings) list(query string, args ...any) ([]catalog.Offering, error) {
 	return all, err
 }
 
+func (s offerings) CurrentOf(ids []string) (all []catalog.Offering, err error) {
+	for list, args := range lists(nil, ids) {
+		found, err := s.list(`SELECT superseded_at, record FROM offering WHERE superseded_at = 0 AND id IN `+list+` ORDER BY id`, args...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (s offerings) OnOffer(afterID string, limit int) (ids []string, err error) {
+	var id string
+	err = s.tx.rows(`SELECT id FROM offering WHERE superseded_at = 0 AND id > $1 AND on_offer = 1 ORDER BY id LIMIT $2`,
+		[]any{afterID, orMost(limit)}, func() []any { return []any{&id} },
+		func() error { ids = append(ids, id); return nil })
+	return ids, err
+}
+
 // PutRevision never changes a revision that exists: orders name it and its digest.
 func (s offerings) PutRevision(o catalog.Offering) error {
 	var current int64
@@ -60,25 +79,62 @@ func (s offerings) PutRevision(o catalog.Offering) error {
 		return err
 	}
 	if found && current >= o.Revision {
-		return fault.New(fault.Conflict, "offering_changed", "offering %s is at revision %d already", o.ID, current)
+		return offeringChanged(o.ID)
 	}
 	if found {
-		// At least 1, because 0 marks the current one.
-		if _, err := s.tx.exec(`UPDATE offering SET superseded_at = $3 WHERE id = $1 AND revision = $2`,
-			o.ID, current, max(ns(o.CreatedAt), 1)); err != nil {
+		if err := s.supersede(o, current); err != nil {
 			return err
 		}
 	}
-	raw, err := proto.Marshal(&storepb.Offering{
-		Id: o.ID, Revision: o.Revision, State: string(o.State), Document: o.Document, Digest: o.Digest[:],
-		Binding: o.Binding, Source: o.Source[:], Name: o.Name, Category: o.Category, Currency: o.Currency,
-		CreatedAt: ns(o.CreatedAt),
-	})
-	if err != nil {
-		return fmt.Errorf("write offering %s: %w", o.ID, err)
+	return s.addRevisions([]catalog.Offering{o})
+}
+
+func (s offerings) PutRevisions(all []catalog.Offering) error {
+	for _, o := range all {
+		if o.Revision == 1 {
+			continue // where there is any, there is a first one
+		}
+		if err := s.supersede(o, o.Revision-1); err != nil {
+			return err
+		}
 	}
-	_, err = s.tx.exec(`INSERT INTO offering (id, revision, superseded_at, record) VALUES ($1, $2, 0, $3)`, o.ID, o.Revision, raw)
+	return s.addRevisions(all)
+}
+
+func offeringChanged(id string) error {
+	return fault.New(fault.Conflict, "offering_changed", "offering %s was changed by someone else in the meantime", id)
+}
+
+// supersede notes when the current revision makes way for o: at least 1, because 0 marks the current one.
+func (s offerings) supersede(o catalog.Offering, current int64) error {
+	n, err := s.tx.exec(`UPDATE offering SET superseded_at = $3 WHERE id = $1 AND revision = $2 AND superseded_at = 0`,
+		o.ID, current, max(ns(o.CreatedAt), 1))
+	if err == nil && n == 0 {
+		err = offeringChanged(o.ID)
+	}
 	return err
+}
+
+var newOffering = newInsertion("offering", "offering", []string{"id", "revision", "superseded_at", "on_offer", "record"}, []string{"id", "revision"}).
+	or(fault.New(fault.Conflict, "offering_changed", "an offering was changed by someone else in the meantime"))
+
+func (s offerings) addRevisions(all []catalog.Offering) error {
+	return s.tx.Together(func() error {
+		for _, o := range all {
+			raw, err := proto.Marshal(&storepb.Offering{
+				Id: o.ID, Revision: o.Revision, State: string(o.State), Document: o.Document, Digest: o.Digest[:],
+				Binding: o.Binding, Source: o.Source[:], Name: o.Name, Category: o.Category, Currency: o.Currency,
+				CreatedAt: ns(o.CreatedAt),
+			})
+			if err != nil {
+				return fmt.Errorf("write offering %s: %w", o.ID, err)
+			}
+			if err := s.tx.insert(&newOffering, o.ID, o.Revision, int64(0), flag(o.State.OnOffer()), raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func offeringOf(rec *storepb.Offering, superseded int64) catalog.Offering {

@@ -58,6 +58,9 @@ func CleanLine(s string, limit int) string {
 func Clean(s string, limit int) string { return clip(strings.TrimSpace(strip(s)), limit) }
 
 func strip(s string) string {
+	if plain(s) {
+		return s
+	}
 	return norm.NFC.String(strings.Map(func(r rune) rune {
 		if hidden(r) != "" {
 			return -1
@@ -66,8 +69,18 @@ func strip(s string) string {
 	}, strings.ToValidUTF8(s, "")))
 }
 
+// plain reports whether a text has nothing but printable ASCII, in which nothing hides: most of what a catalog says.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func clip(s string, limit int) string {
-	if utf8.RuneCountInString(s) <= limit {
+	if len(s) <= limit || utf8.RuneCountInString(s) <= limit {
 		return s
 	}
 	return string([]rune(s)[:limit])

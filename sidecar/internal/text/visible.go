@@ -15,6 +15,9 @@ func Visible(s string) bool {
 }
 
 func visible(r rune) bool {
+	if r > ' ' && r <= '~' {
+		return true
+	}
 	switch r {
 	case '\u2800', // braille pattern blank
 		'\uFFFC',                   // object replacement character

@@ -40,6 +40,7 @@ CREATE TABLE offering (
   id text NOT NULL,
   revision bigint NOT NULL,
   superseded_at bigint NOT NULL,
+  on_offer bigint NOT NULL,
   record bytea NOT NULL,
   PRIMARY KEY (id, revision)
 );
@@ -81,6 +82,14 @@ CREATE TABLE foreign_offering (
 );
 CREATE INDEX foreign_offering_listing ON foreign_offering (listing);
 CREATE UNIQUE INDEX foreign_offering_change ON foreign_offering (change);
+
+-- What is kept of a partner's offerings, tombstones left out, so that nobody counts them, and how many changes found no room since its
+-- catalog was last read from the beginning.
+CREATE TABLE foreign_partner (
+  partner text PRIMARY KEY,
+  offerings bigint NOT NULL,
+  left_out bigint NOT NULL
+);
 
 -- The last change number given out for foreign_offering; whoever writes there holds the row until the commit, so that the
 -- numbers are in commit order.

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package catalog_test
+
+import (
+	"testing"
+	"time"
+)
+
+// processCPU is not known here.
+func processCPU(*testing.B) time.Duration { return 0 }
