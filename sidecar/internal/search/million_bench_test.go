@@ -38,7 +38,7 @@ func BenchmarkSearchAtAMillionUnderUpdates(b *testing.B) {
 	for _, name := range []string{"static", "FTS5", "PostgreSQL"} {
 		b.Run("against="+name, func(b *testing.B) {
 			for b.Loop() {
-				atAMillion(b, against[name], name == "static")
+				atAMillion(b, against[name], name)
 			}
 		})
 	}
@@ -49,7 +49,7 @@ type asker interface {
 	ready(b *testing.B, q search.Query) func() answer
 }
 
-func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, afterwards bool) {
+func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, name string) {
 	shelf := newBenchShelf(b)
 	before := heap()
 	index := search.New()
@@ -88,13 +88,13 @@ func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, aft
 		b.Logf("round %d: index p50 %.0f p99 %.0f us, CPU %.0f %.0f; baseline p50 %.0f p99 %.0f us, CPU %.0f %.0f; %d and %d questions", round, micro(live.took, 50), micro(live.took, 99),
 			micro(live.cpu, 50), micro(live.cpu, 99), micro(rest.took, 50), micro(rest.took, 99), micro(rest.cpu, 50), micro(rest.cpu, 99), len(live.took), len(rest.took))
 	}
-	if afterwards {
+	if name == "static" {
 		compare(b, index, queries, ready(b, newStatic(newShelfByPrice(u.left(), millionListings)), queries))
 	}
 	b.ReportMetric(float64(applied)/wanted*millionUpdates, "updates/s")
 	b.ReportMetric(median(p50), "x-faster-p50")
 	b.ReportMetric(median(p99), "x-faster-p99")
-	if len(cpu50) > 0 {
+	if len(cpu50) > 0 && name != "PostgreSQL" { // which works in processes of its own
 		b.ReportMetric(median(cpu50), "x-faster-cpu-p50")
 		b.ReportMetric(median(cpu99), "x-faster-cpu-p99")
 	}
