@@ -97,7 +97,7 @@ func TestACatalogThatIsTooLargeIsSaidOnce(t *testing.T) {
 	}
 	var cursor []byte
 	for i := range 3 {
-		page, err := feed.Page(t.Context(), reseller, cursor)
+		page, err := feed.Page(t.Context(), reseller, cursor, federation.CatalogPage{})
 		if err != nil {
 			t.Fatal(err)
 		}

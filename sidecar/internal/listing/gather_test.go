@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
-	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // TestWhatComesWhileTheIndexWaitsIsNotMissed: a wake-up that the wait took is reported, and the index looks again for it.
@@ -43,18 +42,7 @@ func TestACatalogIsTakenOverWithFewLooks(t *testing.T) {
 	if err := r.indexer.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.Index.Len(); n != 10*listing.GatherFrom || views.n != 1 {
-		t.Errorf("%d listings after %d views", n, views.n)
+	if n := r.Index.Len(); n != 10*listing.GatherFrom || views.views != 1 {
+		t.Errorf("%d listings after %d views", n, views.views)
 	}
-}
-
-// viewed counts views.
-type viewed struct {
-	unit.Work[listing.Tx]
-	n int
-}
-
-func (v *viewed) View(ctx context.Context, fn func(listing.Tx) error) error {
-	v.n++
-	return v.Work.View(ctx, fn)
 }

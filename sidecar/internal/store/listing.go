@@ -2,8 +2,6 @@ package store
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,18 +15,9 @@ var overrideTable = newTable("listing", "listing_override", []string{"listing_id
 type listings struct{ tx *Tx }
 
 func (s listings) OverridesOf(listingIDs []string) (map[string]listing.Override, error) {
-	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
 	of := map[string]listing.Override{}
-	for chunk := range slices.Chunk(listingIDs, most) {
-		width := 1
-		for width < len(chunk) {
-			width *= 2
-		}
-		marks, args := make([]string, width), make([]any, width)
-		for i := range width {
-			marks[i], args[i] = fmt.Sprintf("$%d", i+1), chunk[min(i, len(chunk)-1)]
-		}
-		found, err := s.overrides(`SELECT version, record FROM listing_override WHERE listing_id IN (`+strings.Join(marks, ", ")+`)`, args...)
+	for list, args := range lists(nil, listingIDs) {
+		found, err := s.overrides(`SELECT version, record FROM listing_override WHERE listing_id IN `+list, args...)
 		if err != nil {
 			return nil, err
 		}

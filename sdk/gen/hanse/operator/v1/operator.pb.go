@@ -426,7 +426,8 @@ type Partner struct {
 	TheirLedgerSeq int64 `protobuf:"varint,8,opt,name=their_ledger_seq,json=theirLedgerSeq,proto3" json:"their_ledger_seq,omitempty"`
 	// Subjects parked in their ledger.
 	ParkedSubjects []string `protobuf:"bytes,9,rep,name=parked_subjects,json=parkedSubjects,proto3" json:"parked_subjects,omitempty"`
-	Offerings      int64    `protobuf:"varint,10,opt,name=offerings,proto3" json:"offerings,omitempty"`
+	// How many of its offerings we keep.
+	Offerings int64 `protobuf:"varint,10,opt,name=offerings,proto3" json:"offerings,omitempty"`
 	// Why the partnership is refused, in the words of the side that refused it.
 	Refusal string `protobuf:"bytes,11,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	// Until then we refuse its proposals; unset where it is the member that refused us.
@@ -438,9 +439,13 @@ type Partner struct {
 	BooksSince  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=books_since,json=booksSince,proto3" json:"books_since,omitempty"`
 	BooksReason string                 `protobuf:"bytes,16,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
 	// What the partner has shown since and our operator has not decided on; unset where there is nothing.
-	Changes       *PartnerChanges `protobuf:"bytes,17,opt,name=changes,proto3" json:"changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Changes *PartnerChanges `protobuf:"bytes,17,opt,name=changes,proto3" json:"changes,omitempty"`
+	// How many of its offerings we would keep (limits.max_offerings), and how many changes of its catalog found no room since it was last
+	// read from the beginning.
+	MaxOfferings     int64 `protobuf:"varint,18,opt,name=max_offerings,json=maxOfferings,proto3" json:"max_offerings,omitempty"`
+	OfferingsLeftOut int64 `protobuf:"varint,19,opt,name=offerings_left_out,json=offeringsLeftOut,proto3" json:"offerings_left_out,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -590,6 +595,20 @@ func (x *Partner) GetChanges() *PartnerChanges {
 		return x.Changes
 	}
 	return nil
+}
+
+func (x *Partner) GetMaxOfferings() int64 {
+	if x != nil {
+		return x.MaxOfferings
+	}
+	return 0
+}
+
+func (x *Partner) GetOfferingsLeftOut() int64 {
+	if x != nil {
+		return x.OfferingsLeftOut
+	}
+	return 0
 }
 
 type PartnerChanges struct {
@@ -5671,7 +5690,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xe5\x05\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xb8\x06\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5693,7 +5712,9 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\vbooks_since\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"booksSince\x12!\n" +
 	"\fbooks_reason\x18\x10 \x01(\tR\vbooksReason\x12;\n" +
-	"\achanges\x18\x11 \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\"\x96\x01\n" +
+	"\achanges\x18\x11 \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\x12#\n" +
+	"\rmax_offerings\x18\x12 \x01(\x03R\fmaxOfferings\x12,\n" +
+	"\x12offerings_left_out\x18\x13 \x01(\x03R\x10offeringsLeftOut\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
