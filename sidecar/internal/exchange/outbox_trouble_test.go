@@ -388,14 +388,14 @@ func TestTenAnswersOfADecisionThatIsNowhereAreCountedAlone(t *testing.T) {
 			return exchange.Told{At: ledger.Position{Seq: 99}}, nil
 		}
 		h.send("receipt")
-		pass(24 * time.Hour)
+		pass(8 * time.Hour)
 		if j := o.only(); j.State != job.Parked || !strings.HasPrefix(j.LastError, "decision_missing: ") || nowhere != 10 {
 			t.Fatalf("after %d such answers of %d: %+v", nowhere, asked, j)
 		}
 		// The operator's retry begins anew.
 		o.Do(func(tx *store.Tx) error { return tx.Jobs().Retry(o.only().ID, time.Now()) })
 		o.runner.Look()
-		pass(24 * time.Hour)
+		pass(8 * time.Hour)
 		if j := o.only(); j.State != job.Parked || nowhere != 20 {
 			t.Errorf("after %d such answers: %+v", nowhere, j)
 		}
