@@ -15,7 +15,7 @@ import (
 const maxOfferingFile = 16 << 20
 
 type offeringCmd struct {
-	Apply offeringApplyCmd `cmd:"" help:"Make offerings what YAML files say; all of them, or none where one has an error. What the files do not have stays as it is, unless --prune is given."`
+	Apply offeringApplyCmd `cmd:"" help:"Make offerings what YAML files say; all of them, or none where one has an error. What is cut off on the way, the same files finish. What the files do not have stays as it is, unless --prune is given."`
 	List  offeringListCmd  `cmd:"" help:"List our offerings."`
 	Show  offeringShowCmd  `cmd:"" help:"Show one offering as partners receive it."`
 }
