@@ -338,6 +338,9 @@ func (c Config) checkRest(p *problems) {
 			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)
 		}
 	}
+	if c.Limits.MaxOfferings > maxOfferings {
+		p.add("limits.max_offerings", fmt.Sprintf("use at most %d", maxOfferings), "%d is more than partners can be told", c.Limits.MaxOfferings)
+	}
 	switch {
 	case c.DevClockOffset != 0 && !c.Dev:
 		p.add("dev_clock_offset", "remove it, and let NTP set the clock", "shifts the clock and works in dev mode only")
@@ -353,6 +356,9 @@ func (c Config) checkRest(p *problems) {
 		p.add("failpoint", "use one of "+strings.Join(failpoint.Names, ", "), "%v", err)
 	}
 }
+
+// maxOfferings bounds limits.max_offerings: partners read it as a whole number that every reader keeps.
+const maxOfferings = 1_000_000_000
 
 // maxClockOffset is how far the dev CA backdates certificates.
 const maxClockOffset = time.Hour

@@ -148,14 +148,11 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 			changed = append(changed, id)
 		}
 	}
-	ours, err := tx.Catalog().ForeignByListing(append(changed, x.over()...))
+	all, err := tx.Catalog().ForeignByListing(append(changed, x.over()...))
 	if err != nil {
 		return work{}, err
 	}
 	w := work{more: true}
-	for _, f := range ours {
-		x.add(&w, t, f, overrides[f.Listing])
-	}
 	last := x.change
 	for n := 0; w.more && n < indexPage; {
 		theirs, err := tx.Catalog().ForeignChanged(last, readPage)
@@ -164,10 +161,14 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 		}
 		for _, f := range theirs {
 			last = f.Change
-			x.add(&w, t, f, overrides[f.Listing])
 		}
+		all = append(all, theirs...)
 		n += len(theirs)
 		w.more = len(theirs) == readPage
+	}
+	// Once all is read: what is added is not named again.
+	for _, f := range all {
+		x.add(&w, t, f, overrides[f.Listing])
 	}
 	w.after = func() { x.overrides, x.change = versions, last }
 	return w, nil

@@ -1,6 +1,8 @@
 package listing_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 func (r reseller) search(t testing.TB, q search.Query) listing.Page {
@@ -141,5 +144,45 @@ func TestVariantsOfAProductAreOneResult(t *testing.T) {
 	}
 	if got := family(ids[north+"sfi"]); got != "north S FI, north L FI" {
 		t.Errorf("after changes a family is %s", got)
+	}
+}
+
+// broken is a store in which changes cannot be read.
+type broken struct{ unit.Work[listing.Tx] }
+
+type brokenTx struct{ listing.Tx }
+
+type brokenCatalog struct{ catalog.Store }
+
+func (b broken) View(ctx context.Context, fn func(listing.Tx) error) error {
+	return b.Work.View(ctx, func(tx listing.Tx) error { return fn(brokenTx{tx}) })
+}
+
+func (tx brokenTx) Catalog() catalog.Store { return brokenCatalog{tx.Tx.Catalog()} }
+
+func (brokenCatalog) ForeignChanged(int64, int) ([]catalog.Foreign, error) {
+	return nil, errors.New("it cannot be read now")
+}
+
+// TestWhatRunsOutWhileNothingCanBeReadHasRunOutLater: a look that fails forgets nothing.
+func TestWhatRunsOutWhileNothingCanBeReadHasRunOutLater(t *testing.T) {
+	t.Parallel()
+	r := newReseller(t)
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	r.Now, r.indexer.Now = func() time.Time { return now }, func() time.Time { return now }
+	until := now.Add(time.Hour)
+	r.offer(t, north, "a", 1, func(d *catalog.Document) { d.OrderableUntil = &until })
+	only := search.Query{Filters: []search.Filter{{Facet: search.FacetAvailability, Values: []string{search.AvailableNow}}}}
+	if n := len(r.search(t, only).Listings); n != 1 {
+		t.Fatalf("%d can be ordered", n)
+	}
+	now = until
+	r.indexer.Work = broken{r.work}
+	if err := r.indexer.Refresh(t.Context()); err == nil {
+		t.Fatal("it was read")
+	}
+	r.indexer.Work = r.work
+	if n := len(r.search(t, only).Listings); n != 0 {
+		t.Errorf("%d can be ordered still", n)
 	}
 }
