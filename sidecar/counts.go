@@ -19,7 +19,9 @@ type counts struct {
 	mu   sync.Mutex
 	have metrics.Snapshot
 	at   time.Time
-	took time.Duration
+	// tried is when a count was begun last, and took how long it was, whatever came of it.
+	tried time.Time
+	took  time.Duration
 }
 
 // countShare is how many times longer a count is used than it took.
@@ -43,19 +45,20 @@ func (c *counts) read() (have metrics.Snapshot, age time.Duration, known bool) {
 func (c *counts) take(ctx context.Context) {
 	begun := c.now()
 	have, err := c.count(ctx)
-	if err != nil {
-		return // the store is down, which a scrape tells; the age of the counts grows
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.have, c.at, c.took = have, begun, c.now().Sub(begun)
+	c.tried, c.took = begun, c.now().Sub(begun)
+	if err != nil {
+		return // the store is down, which a scrape tells, or too slow; the age of the counts grows
+	}
+	c.have, c.at = have, begun
 }
 
 // due reports whether it may be counted again.
 func (c *counts) due() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	age := c.now().Sub(c.at)
+	age := c.now().Sub(c.tried)
 	return age < 0 || age >= countShare*c.took // a clock that was set back
 }
 

@@ -53,7 +53,12 @@ func TestAScrapeWaitsForNoCount(t *testing.T) {
 		time.Sleep(time.Hour)
 		scrape(2, time.Hour+2*time.Second, "the store goes down")
 		time.Sleep(2 * time.Second)
-		scrape(2, time.Hour+4*time.Second, "the store is down")
+		scrape(2, time.Hour+4*time.Second, "a count that failed costs as much as another")
+		if n != 3 {
+			t.Errorf("%d counts", n)
+		}
+		time.Sleep(countShare * time.Second)
+		scrape(2, time.Hour+(4+countShare)*time.Second, "the store is down")
 		time.Sleep(time.Second)
 		stop()
 		if err := <-ended; err != nil || n != 4 {

@@ -203,12 +203,14 @@ func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last i
 			break
 		}
 	}
+	var gone []string
 	x.Index.IDs(func(id string) bool {
 		if !kept[id] {
-			x.Index.Delete(id)
+			gone = append(gone, id)
 		}
 		return true
 	})
+	x.Index.DeleteAll(gone)
 	return last, nil
 }
 
@@ -252,9 +254,7 @@ func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
 }
 
 func (x *Indexer) apply(w work) {
-	for _, id := range w.gone {
-		x.Index.Delete(id)
-	}
+	x.Index.DeleteAll(w.gone)
 	x.Index.UpsertAll(w.docs)
 	w.after()
 }

@@ -166,6 +166,19 @@ func (x *Index) Delete(id string) bool {
 	return there
 }
 
+// DeleteAll is Delete for many, who cost no more than one to those who search meanwhile.
+func (x *Index) DeleteAll(ids []string) {
+	x.write.Lock()
+	defer x.write.Unlock()
+	removed := false
+	for _, id := range ids {
+		removed = x.remove(id) || removed
+	}
+	if removed {
+		x.show()
+	}
+}
+
 // Clear removes all.
 func (x *Index) Clear() {
 	x.write.Lock()

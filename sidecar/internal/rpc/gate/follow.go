@@ -80,7 +80,8 @@ const together = 5 * time.Second
 // due is the time of the next heartbeat.
 func (f Follower) due(spoke time.Time) time.Time {
 	due := spoke.Add(f.Config.Heartbeat)
-	if with := due.Truncate(together); with.After(spoke) {
+	// Truncate tells by the wall clock, which may be set back; what comes of it is told by the other.
+	if with := due.Add(due.Truncate(together).Sub(due)); with.After(spoke) {
 		return with
 	}
 	return due
