@@ -240,7 +240,7 @@ func refusedBy(response *http.Response, body []byte) error {
 	}
 	reason := clean(answer.Reason)
 	refused := refusal.New(kind, reason, "the partner's token endpoint answered %d %s", response.StatusCode, reason).Because(ErrAnswered)
-	refused.RetryAfter = refusal.RetryAfter(response.Header)
+	refused.RetryAfter = RetryAfter(response.Header)
 	return refused
 }
 

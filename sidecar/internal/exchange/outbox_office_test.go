@@ -174,6 +174,20 @@ func (h telling) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// made are the calls so far.
+func (o *office) made() []call {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.calls)
+}
+
+// heard are all errors that operators were told.
+func (o *office) heard() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.errors)
+}
+
 // told are the errors that operators were told, of those with some words in them.
 func (o *office) told(words string) (n int) {
 	o.mu.Lock()

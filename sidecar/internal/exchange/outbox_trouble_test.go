@@ -91,7 +91,7 @@ func TestWhatWindsDownGoesOnUnderAFork(t *testing.T) {
 			t.Errorf("left: %+v", j)
 		}
 		if o.told(waitsForLong) != 1 || o.box.Away(firstOrigin) {
-			t.Errorf("operators were told %v", o.errors)
+			t.Errorf("operators were told %v", o.heard())
 		}
 		books(o.Member, firstOrigin, ledger.Level)
 		pass(2 * time.Second)
@@ -107,12 +107,7 @@ func TestAfterAForkOfOurOwnLogWhatWindsDownIsSentUnderOurLastWord(t *testing.T) 
 	inOffice(t, func(t *testing.T, o *office) {
 		o.place("first/a", "order-0001")
 		pass(0)
-		calls := func() []call {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			return slices.Clone(o.calls)
-		}
-		word := calls()[0].Checkpoint
+		word := o.made()[0].Checkpoint
 		o.Do(func(tx *store.Tx) error {
 			_, err := ledger.Fork(tx, firstOrigin, ledger.ReasonOwnFork, o.Clock.Now(), ledger.Evidence{Theirs: ledger.Signed{Checkpoint: word}})
 			return err
@@ -121,7 +116,7 @@ func TestAfterAForkOfOurOwnLogWhatWindsDownIsSentUnderOurLastWord(t *testing.T) 
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		sent := calls()[1:]
+		sent := o.made()[1:]
 		if len(sent) == 0 {
 			t.Fatal("nothing was sent")
 		}
@@ -296,7 +291,7 @@ func TestAfterAForkDocumentsGoInTheirOrder(t *testing.T) {
 		books(o.Member, firstOrigin, ledger.Level)
 		pass(5 * time.Second)
 		var sent []string
-		for _, c := range o.calls {
+		for _, c := range o.made() {
 			var of []string
 			for _, d := range c.Documents {
 				of = append(of, d.JWS)
@@ -320,7 +315,7 @@ func TestAPartnerWhoseBooksAreForkedIsAskedSeldom(t *testing.T) {
 		before := len(o.sent())
 		pass(time.Hour)
 		if n := len(o.sent()) - before; n > anHour || o.told(waitsForLong) != 1 {
-			t.Errorf("it was sent %d times, operators were told %v", n, o.errors)
+			t.Errorf("it was sent %d times, operators were told %v", n, o.heard())
 		}
 		if j := o.only(); !strings.HasPrefix(j.LastError, "books_forked") || o.public("order-0002") != "order_check" {
 			t.Errorf("left: %+v, the customer reads %q", j, o.public("order-0002"))
@@ -370,7 +365,7 @@ func TestADecisionThatIsNowhereIsParked(t *testing.T) {
 			t.Errorf("it was sent %d times, feeds of %v were woken", n, o.behind)
 		}
 		if o.told(parked) != 1 || o.public("order-0001") != "order_check" {
-			t.Errorf("operators were told %v, the customer reads %q", o.errors, o.public("order-0001"))
+			t.Errorf("operators were told %v, the customer reads %q", o.heard(), o.public("order-0001"))
 		}
 	})
 }
@@ -416,7 +411,7 @@ func TestWhatMayBeAllowedLaterWaitsAndIsShown(t *testing.T) {
 			}
 		}
 		if o.told(waitsForLong) != 1 || o.states()[order.PendingUnreachable] != 3 {
-			t.Errorf("operators were told %v, the orders are %v", o.errors, o.states())
+			t.Errorf("operators were told %v, the orders are %v", o.heard(), o.states())
 		}
 		o.script(nil)
 		pass(16 * time.Minute)
@@ -430,12 +425,12 @@ func TestAPartnerThatIsAwayForLongIsTold(t *testing.T) {
 		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
 		o.place("first/a", ids("order", 30)...)
 		pass(long / 2)
-		if len(o.errors) != 0 {
-			t.Errorf("before it is long operators were told %v", o.errors)
+		if len(o.heard()) != 0 {
+			t.Errorf("before it is long operators were told %v", o.heard())
 		}
 		pass(3 * time.Hour)
-		if n := o.told(waitsForLong); n != 1 || len(o.errors) != 1 {
-			t.Errorf("operators were told %v", o.errors)
+		if n := o.told(waitsForLong); n != 1 || len(o.heard()) != 1 {
+			t.Errorf("operators were told %v", o.heard())
 		}
 	})
 }
@@ -449,7 +444,7 @@ func TestAPartnerThatComesBackAndLeavesIsToldAgain(t *testing.T) {
 			pass(time.Hour)
 			o.Clock.Pass(time.Hour)
 			if n := o.told(waitsForLong); n != i+1 {
-				t.Errorf("the %d. time operators were told %v", i+1, o.errors)
+				t.Errorf("the %d. time operators were told %v", i+1, o.heard())
 			}
 			o.script(nil)
 			pass(16 * time.Minute)
@@ -478,7 +473,7 @@ func TestAPauseThatThePartnerAsksForIsKept(t *testing.T) {
 				h.say = say
 				h.send("!cancel")
 				if n := o.told(waitsForLong); n != 1 {
-					t.Errorf("operators were told %v", o.errors)
+					t.Errorf("operators were told %v", o.heard())
 				}
 				for i := range 5 { // others come, and wait in the store
 					if strings.HasPrefix(name, "the document") {
@@ -487,10 +482,10 @@ func TestAPauseThatThePartnerAsksForIsKept(t *testing.T) {
 					o.place("first/a", fmt.Sprintf("order-%04d", i))
 					pass(time.Hour - time.Minute)
 				}
-				pass(5*time.Hour - time.Since(o.calls[0].at))
+				pass(5*time.Hour - time.Since(o.made()[0].at))
 				var at []time.Duration
-				for _, c := range o.calls {
-					at = append(at, c.at.Sub(o.calls[0].at).Truncate(time.Minute))
+				for _, c := range o.made() {
+					at = append(at, c.at.Sub(o.made()[0].at).Truncate(time.Minute))
 				}
 				if !slices.Equal(at, []time.Duration{0, 2 * time.Hour, 4 * time.Hour}) {
 					t.Errorf("it was sent after %v", at)
@@ -549,7 +544,7 @@ func TestOurOwnTroubleIsNotThePartners(t *testing.T) {
 					t.Errorf("left: %+v", j)
 				}
 				if o.told(waitsForLong) != 1 || o.box.Away(firstOrigin) || o.states()[order.Acknowledged] != 1 {
-					t.Errorf("operators were told %v, the orders are %v", o.errors, o.states())
+					t.Errorf("operators were told %v, the orders are %v", o.heard(), o.states())
 				}
 				o.View(func(tx *store.Tx) error {
 					state, err := tx.Ledger().Standing(firstOrigin)
@@ -615,7 +610,7 @@ func TestWhatIsAnothersNowIsNotSent(t *testing.T) {
 		pass(job.SendingLease)
 		g.open()
 		pass(0)
-		for _, c := range o.calls {
+		for _, c := range o.made() {
 			if c.about(placed[1]) {
 				t.Errorf("it was sent")
 			}
@@ -704,7 +699,7 @@ func TestAPanicIsOneDocuments(t *testing.T) {
 					t.Errorf("left: %+v", j)
 				}
 				if o.told("panicked") == 0 || o.told(parked) != 1 {
-					t.Errorf("operators were told %v", o.errors)
+					t.Errorf("operators were told %v", o.heard())
 				}
 				o.place("first/a", "order-later")
 				pass(0)
@@ -729,7 +724,7 @@ func TestABusinessThatPanicsKeepsNothingFromBeingPutBack(t *testing.T) {
 			t.Errorf("left: %+v", j)
 		}
 		if o.told("panicked") != 1 {
-			t.Errorf("operators were told %v", o.errors)
+			t.Errorf("operators were told %v", o.heard())
 		}
 	})
 }
@@ -742,7 +737,7 @@ func TestWhatStayedInTheStoreIsTakenAsSoonAsThereIsRoom(t *testing.T) {
 		o.retail.Outbox = living
 		pass(3 * time.Second)
 		o.decided(400)
-		if first, last := o.calls[0].at, o.calls[len(o.calls)-1].at; !first.Equal(last) {
+		if first, last := o.made()[0].at, o.made()[len(o.made())-1].at; !first.Equal(last) {
 			t.Errorf("the last went %v after the first: nobody looked when there was room", last.Sub(first))
 		}
 	})
@@ -795,7 +790,7 @@ func TestAForkThatAnAnswerShowsMakesNoPartnerAway(t *testing.T) {
 			t.Errorf("sent %v, left: %+v", o.sent(), j)
 		}
 		if o.box.Away(firstOrigin) || o.told(waitsForLong) != 1 {
-			t.Errorf("operators were told %v", o.errors)
+			t.Errorf("operators were told %v", o.heard())
 		}
 	})
 }
@@ -814,7 +809,7 @@ func TestAPanicOutsideTheCallStopsNoLane(t *testing.T) {
 		pass(time.Minute)
 		o.decided(1)
 		if o.told("panicked") == 0 {
-			t.Errorf("operators were told %v", o.errors)
+			t.Errorf("operators were told %v", o.heard())
 		}
 	})
 }
@@ -838,8 +833,8 @@ func TestADecisionThatTheFeedBroughtFirst(t *testing.T) {
 					pass(0)
 					if !fails {
 						o.decided(1)
-						if len(o.errors) != 0 {
-							t.Errorf("operators were told %v", o.errors)
+						if len(o.heard()) != 0 {
+							t.Errorf("operators were told %v", o.heard())
 						}
 						return
 					}

@@ -110,7 +110,7 @@ func translate(partner string, err error) error {
 			kind = fault.Unavailable
 		}
 		f := fault.New(kind, text.Reason(info.GetReason(), reasonUnknown), "%s refused the call: %s", partner, text.Foreign(info.GetCause()))
-		f.RetryAfter = refusal.RetryAfter(c.Meta())
+		f.RetryAfter = client.RetryAfter(c.Meta())
 		return f.Because(text.ForeignError(err))
 	}
 	// Without a reason of the protocol it is the word of something on the way, a proxy for instance, and decides nothing.

@@ -42,6 +42,9 @@ func (f Follower) Run(ctx context.Context) error {
 		if sent {
 			spoke = f.Config.Now()
 		}
+		if now := f.Config.Now(); now.Before(spoke) {
+			spoke = now // the clock was set back
+		}
 		due := f.due(spoke)
 		select {
 		case <-wake:
@@ -61,8 +64,9 @@ func (f Follower) Run(ctx context.Context) error {
 
 // gather waits where it spoke a moment ago.
 func (f Follower) gather(ctx context.Context, spoke time.Time) error {
-	wait := f.Pace - f.Config.Now().Sub(spoke)
-	if wait <= 0 {
+	since := f.Config.Now().Sub(spoke)
+	wait := f.Pace - since
+	if wait <= 0 || since < 0 { // the clock may be set back
 		return nil
 	}
 	select {
@@ -90,7 +94,7 @@ func (f Follower) due(spoke time.Time) time.Time {
 // pause is the time until the next heartbeat or the expiry, whichever is first.
 func (f Follower) pause(due time.Time) time.Duration {
 	now := f.Config.Now()
-	pause := due.Sub(now)
+	pause := min(due.Sub(now), f.Config.Heartbeat)
 	if !f.Expires.IsZero() {
 		pause = min(pause, f.Expires.Sub(now))
 	}

@@ -1,11 +1,11 @@
-package refusal_test
+package client_test
 
 import (
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/auth/client"
 )
 
 func TestRetryAfter(t *testing.T) {
@@ -26,7 +26,7 @@ func TestRetryAfter(t *testing.T) {
 		"words":                       {"soon", sent, 0},
 	} {
 		h := http.Header{"Retry-After": {c.said}, "Date": {c.date}}
-		if got := refusal.RetryAfter(h); got != c.want {
+		if got := client.RetryAfter(h); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
