@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/heap"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
@@ -38,6 +39,7 @@ func BenchmarkChild(b *testing.B) {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		b.Fatal(err)
 	}
+	defer heap.Start().Stop() // as the daemon does
 	var at sidecartest.Address
 	switch {
 	case r.Member != "":

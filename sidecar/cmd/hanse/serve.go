@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/heap"
 	"github.com/hanse-market/hanse/sidecar/internal/hot"
 )
 
@@ -62,6 +63,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return errors.Join(err, d.close())
 	}
+	defer heap.Start().Stop()
 	return d.run(a.ctx, s)
 }
 
