@@ -21,7 +21,7 @@ type groups struct {
 	// passes are the looks at sets of listings, the first one of the delta.
 	passes []pass
 	// facets and prices are the families counted.
-	facets [price]map[string]marks
+	facets [price]map[string]*familySet
 	prices [priceSteps]marks
 }
 
@@ -47,7 +47,7 @@ type pass struct {
 func newGroups(most int) *groups {
 	g := &groups{most: most, of: make([]standing, most+1), passes: make([]pass, 1)}
 	for f := range g.facets {
-		g.facets[f] = map[string]marks{}
+		g.facets[f] = map[string]*familySet{}
 	}
 	return g
 }
@@ -74,13 +74,57 @@ func (m marks) count() (n int64) {
 	return n
 }
 
-func (g *groups) facet(f int, value string) marks {
-	m, has := g.facets[f][value]
-	if !has {
-		m = make(marks, g.most>>6+1)
-		g.facets[f][value] = m
+// familySet is a set of families: a list while they are few, which may have one twice, and a mark for each once they are many. So all
+// sets of a query take a few bytes for each value of each listing, whatever values partners choose.
+type familySet struct {
+	few  []uint32
+	many marks
+}
+
+// add takes a family of at most so many.
+func (s *familySet) add(family uint32, most int) {
+	if s.many != nil {
+		s.many.set(family)
+		return
 	}
-	return m
+	n := len(s.few)
+	if n > 0 && s.few[n-1] == family {
+		return
+	}
+	// As marks they would take as much as a list of twice as many.
+	if limit := max(most>>6, 16); n >= limit && s.once() > limit/2 {
+		s.many = make(marks, most>>6+1)
+		for _, f := range s.few {
+			s.many.set(f)
+		}
+		s.few = nil
+		s.many.set(family)
+		return
+	}
+	s.few = append(s.few, family)
+}
+
+// once leaves each in the list once, and returns how many they are.
+func (s *familySet) once() int {
+	slices.Sort(s.few)
+	s.few = slices.Compact(s.few)
+	return len(s.few)
+}
+
+func (s *familySet) count() int64 {
+	if s.many != nil {
+		return s.many.count()
+	}
+	return int64(s.once())
+}
+
+func (g *groups) facet(f int, value string) *familySet {
+	of := g.facets[f][value]
+	if of == nil {
+		of = &familySet{}
+		g.facets[f][value] = of
+	}
+	return of
 }
 
 func (g *groups) step(step int) marks {
@@ -193,7 +237,7 @@ func (r *run) countOne(f int, value string, family uint32) {
 		r.counts[f][value]++
 		return
 	}
-	r.groups.facet(f, value).set(family)
+	r.groups.facet(f, value).add(family, r.groups.most)
 }
 
 func (r *run) priceOne(step int, family uint32) {
@@ -213,9 +257,9 @@ func (r *run) countFamilies(s piece, base *roaring.Bitmap, facets ...int) {
 	if of == nil || len(facets) == 0 {
 		return
 	}
-	// seen are cells; values are the marks of each slot that is asked for, made when the first family comes.
+	// seen are cells; values are the families of each slot that is asked for, made when the first family comes.
 	seen := make(marks, len(s.cells.family)>>6+1)
-	values, asked := make([]marks, len(s.cells.totals)), make([]bool, len(s.cells.totals))
+	values, asked := make([]*familySet, len(s.cells.totals)), make([]bool, len(s.cells.totals))
 	for _, f := range facets {
 		for slot := s.slot(f, 0); slot < s.slot(f+1, 0); slot++ {
 			asked[slot] = true
@@ -238,7 +282,7 @@ func (r *run) countFamilies(s piece, base *roaring.Bitmap, facets ...int) {
 				if values[slot] == nil {
 					values[slot] = r.groups.facet(s.valueAt(slot))
 				}
-				values[slot].set(family)
+				values[slot].add(family, r.groups.most)
 			}
 		}
 	}
