@@ -244,6 +244,34 @@ func TestOneOwnerOfManyNamesIsOneSite(t *testing.T) {
 	}
 }
 
+func TestWhatIsRefusedToAllCostsNoSite(t *testing.T) {
+	t.Parallel()
+	l := newLimits()
+	now := time.Unix(1_800_000_000, 0)
+	const patient = "https://patient.example"
+	for i := 0; l.all.TokensAt(now) >= 1; i++ {
+		name := "https://crowd" + long(i, "x") + ".example"
+		if err := l.allow(now, name, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range siteBurst {
+		if l.allow(now, patient, patient) == nil {
+			t.Fatal("more than the overall allowance")
+		}
+	}
+	now = now.Add(5 * time.Second) // all may again, and this site gained too few of its own by then to hide what it lost
+	passed := 0
+	for range 2 * siteBurst {
+		if l.allow(now, patient, patient) == nil {
+			passed++
+		}
+	}
+	if passed != siteBurst {
+		t.Errorf("%d fetches from a site that had none, want %d", passed, siteBurst)
+	}
+}
+
 func TestBodiesOfOtherKindsAreRefused(t *testing.T) {
 	t.Parallel()
 	g, origin := devServer(t, time.Now, func(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,9 @@ func (l *limits) allow(now time.Time, origin, address string) error {
 		limiter = rate.NewLimiter(sitePerSecond, siteBurst)
 		l.sites.put(site, limiter)
 	}
-	if !limiter.AllowN(now, 1) || !l.all.AllowN(now, 1) {
+	its := limiter.ReserveN(now, 1)
+	if its.DelayFrom(now) > 0 || !l.all.AllowN(now, 1) {
+		its.CancelAt(now) // what is not fetched costs the site nothing
 		return unavailable(ReasonLimited, "too many fetches from this site")
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -144,11 +146,15 @@ func TestASweepThatIsCutOffGoesOn(t *testing.T) {
 			m := newMember(t)
 			first := numbered(t, "1", 0, 460, 1)
 			m.take(t, nil, first)
-			last := numbered(t, "2", 0, 10, 1)
+			last := numbered(t, "2", 0, 10, 2)
 			last.SnapshotBegin, last.SnapshotEnd = true, true
 			m.reader.Work = &failing{m.work, kill}
-			if _, err := m.reader.ApplyPage(t.Context(), acme, first.Cursor, last); !errors.Is(err, errKilled) {
-				t.Fatal(err)
+			var want catalog.Applied // what was written is told with the error
+			if kill > 0 {
+				want = catalog.Applied{Stored: 10, Removed: (kill - 1) * 200}
+			}
+			if got, err := m.reader.ApplyPage(t.Context(), acme, first.Cursor, last); !errors.Is(err, errKilled) || !cmp.Equal(got, want) {
+				t.Fatalf("%+v, want %+v: %v", got, want, err)
 			}
 			m.reader.Work = m.work
 			place, err := m.reader.Place(t.Context(), acme)

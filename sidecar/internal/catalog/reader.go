@@ -81,7 +81,8 @@ func (r *Reader) Place(ctx context.Context, partner string) (place []byte, err e
 // whose bytes do not have its digests is refused as a whole (fault.Invalid, digest_mismatch), so is one that another
 // reader applied meanwhile (fault.Conflict, cursor_moved). An offering that is wrong in itself is refused alone: a new
 // revision that cannot be read hides the offering, since what we have is no longer what is sold. Whether what is kept is sold here,
-// under which agreement, is package listing's to say: an agreement may come after the offering.
+// under which agreement, is package listing's to say: an agreement may come after the offering. What was applied is told with an error too:
+// a snapshot's last page is, before what it did not have is removed.
 func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, page Page) (Applied, error) {
 	if len(page.Items) > MaxPage || len(page.Cursor) == 0 || len(page.Cursor) > 256 {
 		return Applied{}, fault.New(fault.Invalid, "page_invalid", "a page has at most %d items and a cursor of 1 to 256 bytes", MaxPage)
@@ -102,11 +103,13 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 		applied, sweep = p.applied, p.sweep
 		return err
 	})
-	if err == nil && page.SnapshotEnd {
-		applied.Removed, err = r.sweepOut(ctx, partner, after, page.Cursor, sweep, applied.Removed)
-	}
 	if err != nil {
 		return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
+	}
+	if page.SnapshotEnd {
+		if err := r.sweepOut(ctx, partner, after, page.Cursor, sweep, &applied); err != nil {
+			return applied, fmt.Errorf("catalog page of %s: %w", partner, err)
+		}
 	}
 	return applied, nil
 }
@@ -116,7 +119,7 @@ const sweepPage = 200
 
 // sweepOut removes what a snapshot did not have, in pieces, so that a partner who sells nothing any more holds up nobody else. The cursor
 // moves with the last piece: until then the page comes again, changes nothing, and the rest is swept.
-func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byte, generation int64, removed int) (int, error) {
+func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byte, generation int64, applied *Applied) error {
 	for id := ""; ; {
 		var ids []string
 		err := r.Work.View(ctx, func(tx Tx) (err error) {
@@ -124,7 +127,7 @@ func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byt
 			return err
 		})
 		if err != nil {
-			return 0, err
+			return err
 		}
 		last := len(ids) < sweepPage
 		var gone int
@@ -138,10 +141,10 @@ func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byt
 			return tx.Cursors().SetCursor(partner, FeedCursor, next)
 		})
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if removed += gone; last {
-			return removed, nil
+		if applied.Removed += gone; last {
+			return nil
 		}
 		id = ids[len(ids)-1]
 	}

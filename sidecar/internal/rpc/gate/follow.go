@@ -17,7 +17,7 @@ type Follower struct {
 	Expires time.Time
 	// Pace is the least time between two looks that a wake-up begins: what becomes new meanwhile goes together. 0 is none.
 	Pace time.Duration
-	// Still refuses a caller that may not listen any more; it is asked at every heartbeat.
+	// Still refuses a caller that may not listen any more; it is asked before every look but the first, whatever began it.
 	Still func(ctx context.Context) error
 	// Look sends what is new. With force it says something even when nothing is, as a heartbeat. It reports whether it sent
 	// and whether there is no more to come.
@@ -52,11 +52,14 @@ func (f Follower) Run(ctx context.Context) error {
 				return f.ended(ctx)
 			}
 		case <-f.Config.After(f.pause(due)):
-			if err := f.Still(ctx); err != nil {
-				return err
-			}
 		case <-ctx.Done():
 			return f.ended(ctx)
+		}
+		if err := f.Still(ctx); err != nil {
+			if ctx.Err() != nil {
+				return f.ended(ctx)
+			}
+			return err
 		}
 		force = !f.Config.Now().Before(due)
 	}

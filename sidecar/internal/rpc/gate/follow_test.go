@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,51 @@ func TestFollower_AClockThatIsSetBackSilencesNobody(t *testing.T) {
 				end()
 				if err := <-ended; err == nil {
 					t.Error("it ended in good order")
+				}
+			})
+		})
+	}
+}
+
+// TestFollower_WhoMayNotListenHearsNothingMore: however often it is woken, what is told to a caller is told to one that still may.
+func TestFollower_WhoMayNotListenHearsNothingMore(t *testing.T) {
+	t.Parallel()
+	revoked := errors.New("revoked")
+	for name, wakes := range map[string]bool{"woken": true, "by its heartbeat": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var may atomic.Bool
+				may.Store(true)
+				var looks int
+				wake := make(wakeups, 1)
+				f := gate.Follower{
+					Config: gate.Config{Now: time.Now, After: time.After, Wakeups: wake, Heartbeat: 20 * time.Second},
+					Still: func(context.Context) error {
+						if !may.Load() {
+							return revoked
+						}
+						return nil
+					},
+					Look: func(bool) (sent, done bool, err error) {
+						looks++
+						return true, false, nil
+					},
+				}
+				ended := make(chan error)
+				go func() { ended <- f.Run(t.Context()) }()
+				synctest.Wait()
+				wake <- struct{}{}
+				synctest.Wait()
+				if looks != 2 {
+					t.Fatalf("%d looks, want the first one and one for the wake-up", looks)
+				}
+				may.Store(false)
+				if wakes {
+					wake <- struct{}{}
+				}
+				if err := <-ended; !errors.Is(err, revoked) || looks != 2 {
+					t.Errorf("%d looks, then %v", looks, err)
 				}
 			})
 		})

@@ -63,6 +63,9 @@ func (h *feedService) Watch(ctx context.Context, req *connect.Request[peerv1.Wat
 			if !page.More || f.Over(ctx) {
 				return sent, false, nil
 			}
+			if err := f.Still(ctx); err != nil {
+				return sent, false, err
+			}
 		}
 	}
 	return f.Run(ctx)
@@ -112,6 +115,9 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			}
 			if !page.More || f.Over(ctx) {
 				return sent, false, nil
+			}
+			if err := f.Still(ctx); err != nil {
+				return sent, false, err
 			}
 		}
 	}
