@@ -169,7 +169,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Orders:        d.resale,
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
-		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, error) {
+		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
 			return d.books.Judge(ctx, p, checkpoint)
 		},
 		Allowed:   s.relations.Allowed,
