@@ -143,8 +143,12 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
 		Committed: meters.Commit, Failed: meters.CommitFailed,
 		Wake: func(topic unit.Topic) {
-			if topic == unit.Listings && s.offers != nil { // here it holds at once, not only for those who are woken
+			// Here it holds at once, not only for those who are woken.
+			switch {
+			case topic == unit.Listings && s.offers != nil:
 				s.offers.Forget()
+			case topic == unit.Partners && s.relations != nil:
+				s.relations.Forget()
 			}
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
 				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)

@@ -37,7 +37,7 @@ type visit struct {
 	beyond bool
 	// contradicted says that our copy came as far since and has another entry there: it is judged again before anything is decided.
 	contradicted bool
-	items  []*item
+	items        []*item
 	// jobs are held leased and wait to be handed over.
 	jobs []job.Job
 	// looked says that it is known which documents were decided before the call.
