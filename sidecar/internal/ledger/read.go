@@ -230,6 +230,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 	}
 	if dir == Theirs && v.Books.State != Level {
 		problem("the books are %s since %s: %s", v.Books.State, v.Books.Since.Format(time.RFC3339), v.Books.Reason)
+		if v.Books.Reason == ReasonFork && v.Books.Proven(ReasonOwnFork) {
+			problem("our own log is forked too: %s", ReasonOwnFork)
+		}
 	}
 	for _, p := range parked {
 		problem("entry %s about %s could not be applied: %s", p.Position(), p.Subject, p.Reason)
