@@ -554,7 +554,10 @@ func TestDocumentsNeedNoWorker(t *testing.T) {
 			for range 4 {
 				j, _, err := jobs.Find("document", "p", "poison")
 				if err == nil {
-					_, err = jobs.Lease(j, "dead", time.Now())
+					j, err = jobs.Lease(j, "dead", time.Now())
+				}
+				if err == nil {
+					err = jobs.Alone(j, true)
 				}
 				if err != nil {
 					return err

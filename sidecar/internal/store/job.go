@@ -93,6 +93,8 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 	}
 }
 
+func (s jobs) Alone(j job.Job, now bool) error { return s.mine(j, `UPDATE job SET begun = $5`, flag(now)) }
+
 func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
 	err := s.mine(j, `UPDATE job SET lease_until = $5`, ns(until))
 	if err == nil {
@@ -317,10 +319,11 @@ func (s jobs) Hold(j job.Job, owner string, until time.Time) (job.Job, error) {
 
 func (s jobs) take(j job.Job, owner string, until time.Time, begins bool) (job.Job, error) {
 	seen := j
-	if j.State == job.Running && (j.Begun || j.Subject != "") {
+	document := j.Subject != ""
+	if j.State == job.Running && (j.Begun || document && j.Crashes < job.Suspect) {
 		j.Crashes++
 	}
-	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, j.Begun || begins, owner, until
+	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, !document && (j.Begun || begins), owner, until
 	inTurn := ""
 	if j.Subject != "" {
 		inTurn = turn

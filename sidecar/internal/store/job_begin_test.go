@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -176,6 +177,44 @@ func TestALeaseThatEndsBeforeTheJobBeganIsNoCrash(t *testing.T) {
 				t.Errorf("a document: %+v", d)
 			}
 			return nil
+		})
+	})
+}
+
+// TestOfDocumentsThatDiedTogetherNoneIsBlamed: however often a process dies that held many, only one that went alone when it did is parked
+// in the end.
+func TestOfDocumentsThatDiedTogetherNoneIsBlamed(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			j := must(tx.Jobs().Send(sending("1", "sub"), start, "process 0", start.Add(time.Minute)))
+			died := func(want int) {
+				t.Helper()
+				if j = must(tx.Jobs().Lease(j, j.LeaseOwner+"+", j.LeaseUntil.Add(time.Minute))); j.Crashes != want || j.Begun || the(tx, "1").Begun {
+					t.Errorf("%d crashes, want %d: %+v", j.Crashes, want, j)
+				}
+			}
+			alone := func(now bool) {
+				t.Helper()
+				if err := tx.Jobs().Alone(j, now); err != nil {
+					t.Fatal(err)
+				}
+				j = the(tx, "1")
+			}
+			for _, want := range []int{1, job.Suspect, job.Suspect, job.Suspect} {
+				died(want)
+			}
+			alone(true)
+			alone(false)
+			died(job.Suspect)
+			alone(true)
+			died(job.Suspect + 1)
+			died(job.Suspect + 1)
+			alone(true)
+			before := j
+			died(job.Suspect + 2)
+			wantKind(t, tx.Jobs().Alone(before, true), fault.Conflict, "job_lost")
+			return tx.Jobs().Reschedule(j, start, "not decided", false)
 		})
 	})
 }
