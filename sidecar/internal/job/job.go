@@ -63,10 +63,9 @@ type Sending struct {
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
 	At(kind, key, partner string, due time.Time) error
-	// AtLeased adds a job that its owner holds already, so that the owner can Begin it once the transaction is committed, without
-	// taking it first: its first run is counted. One with the same kind, partner and key stays as it is; the ID returned is 0 then.
-	AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (Job, error)
-	// AllLeased is AtLeased for many at once, given by Kind, Key, Partner and DueAt. It returns those that it added.
+	// AllLeased adds jobs that their owner holds already, given by Kind, Key, Partner and DueAt, so that the owner can Begin them once the
+	// transaction is committed, without taking them first: their first runs are counted. One with the same kind, partner and key stays as
+	// it is. It returns those that it added.
 	AllLeased(all []Job, owner string, until time.Time) ([]Job, error)
 	// Begin says of jobs that were added leased that their handlers run now, gives their leases a new end and returns those that are
 	// still the owner's. The others were withdrawn or taken over, and must not run. With the same end, or naming the ends tried before, it may be repeated when it is not
@@ -76,7 +75,7 @@ type Store interface {
 	// documents are not withdrawn.
 	Withdraw(kind, key, partner string) (bool, error)
 	// Send adds a job that sends a document; one of its name stays as it is, and the ID returned is 0 then. It is the owner's at once,
-	// as with AtLeased, where it is its turn; else, and with owner "", it waits, and State tells.
+	// as with AllLeased, where it is its turn; else, and with owner "", it waits, and State tells.
 	Send(s Sending, due time.Time, owner string, until time.Time) (Job, error)
 	// DueToSend lists jobs that send documents as Due does the others: at most room(partner) to one partner, none whose turn it
 	// is not.

@@ -27,12 +27,6 @@ func (s jobs) At(kind, key, partner string, due time.Time) error {
 	return err
 }
 
-func (s jobs) AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (job.Job, error) {
-	return s.add(job.Job{
-		Kind: kind, Key: key, Partner: partner, State: job.Running, Attempts: 1, DueAt: due, LeaseOwner: owner, LeaseUntil: until,
-	}, 0)
-}
-
 // Send gives the job the place after those about the same subject. Two transactions that add documents about one subject also write
 // its record, so they meet there.
 func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) (job.Job, error) {
@@ -93,7 +87,9 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 	}
 }
 
-func (s jobs) Alone(j job.Job, now bool) error { return s.mine(j, `UPDATE job SET begun = $5`, flag(now)) }
+func (s jobs) Alone(j job.Job, now bool) error {
+	return s.mine(j, `UPDATE job SET begun = $5`, flag(now))
+}
 
 func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
 	err := s.mine(j, `UPDATE job SET lease_until = $5`, ns(until))

@@ -23,7 +23,7 @@ func TestAJobIsWithdrawnUntilItBegins(t *testing.T) {
 	t.Parallel()
 	lease := start.Add(time.Minute)
 	handed := func(tx *store.Tx, key string) job.Job {
-		return must(tx.Jobs().AtLeased(provisioning, key, them, start, "me", lease))
+		return leased(tx, provisioning, key, them, start, "me", lease)
 	}
 	began := func(tx *store.Tx, key string) job.Job {
 		return must(tx.Jobs().Begin([]job.Job{handed(tx, key)}, "me", lease))[0]
@@ -120,7 +120,7 @@ func TestWhatWasHandedOverBegins(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			all = nil
 			for _, key := range []string{"a", "b", "withdrawn", "given back", "taken over", "taken back by its owner"} {
-				all = append(all, must(tx.Jobs().AtLeased(provisioning, key, them, start, "me", lease)))
+				all = append(all, leased(tx, provisioning, key, them, start, "me", lease))
 			}
 			if !must(tx.Jobs().Withdraw(provisioning, "withdrawn", them)) {
 				t.Error("not withdrawn")
@@ -165,7 +165,7 @@ func TestALeaseThatEndsBeforeTheJobBeganIsNoCrash(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
-			j := must(tx.Jobs().AtLeased(provisioning, "a", them, start, "me", start.Add(time.Minute)))
+			j := leased(tx, provisioning, "a", them, start, "me", start.Add(time.Minute))
 			if j = must(tx.Jobs().Lease(j, "other", start.Add(time.Hour))); j.Crashes != 0 || the(tx, "a").Crashes != 0 {
 				t.Errorf("before: %+v", j)
 			}
@@ -324,7 +324,7 @@ func TestDueNamesPartnersThatMayHaveMore(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			for i := range 3 {
 				must(0, tx.Jobs().At("k", fmt.Sprint("busy ", i), "busy", start))
-				must(tx.Jobs().AtLeased("k", fmt.Sprint("dead ", i), "dead", start, "me", start))
+				leased(tx, "k", fmt.Sprint("dead ", i), "dead", start, "me", start)
 			}
 			return tx.Jobs().At("k", "quiet", "quiet", start)
 		})
@@ -359,7 +359,7 @@ func TestNoJobIsLookedForInAllOfThem(t *testing.T) {
 		must(0, jobs.At("k", "a", them, start))
 		a, _, err := jobs.Find("k", them, "a")
 		must(0, err)
-		b := must(jobs.AtLeased("k", "b", them, start, "me", lease))
+		b := leased(tx, "k", "b", them, start, "me", lease)
 		must(jobs.AllLeased([]job.Job{{Kind: "k", Key: "c", Partner: them}}, "me", lease))
 		must(jobs.Begin([]job.Job{b}, "me", lease))
 		must(jobs.Withdraw("k", "c", them))
