@@ -56,11 +56,11 @@ func TestDocumentsWhoseProcessesDiedGoAlone(t *testing.T) {
 					}
 					return read(tx, j)
 				}
+				o.box.Sources[retail.JobSubmit] = source
 				o.retail.Outbox = dying{}
 				const n = 5
 				o.place("first/a", ids("order", n)...)
 				o.died(deaths - 1) // the last death is found by who takes over
-				o.box.Sources[retail.JobSubmit] = source
 				o.script(func(c call) (*exchange.Answer, error) {
 					if keys := marked(); together && len(keys) > 0 || !together && (len(keys) != 1 || keys[0] != o.keyOf(c.Documents[0].JWS)) {
 						t.Errorf("of %d documents %v are marked", len(c.Documents), keys)
@@ -74,6 +74,8 @@ func TestDocumentsWhoseProcessesDiedGoAlone(t *testing.T) {
 				if got := o.states(); got[order.InProgress] != n || len(o.jobs()) > 0 || o.told(parked) > 0 {
 					t.Errorf("orders are %v, left %+v", got, o.jobs())
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				if !together && reads != n {
 					t.Errorf("%d of %d were marked when they were read", reads, n)
 				}
