@@ -306,6 +306,7 @@ type member struct {
 	grants   *grants
 	guard    *guard.Guard
 	client   *client.Client
+	verifier *bearer.Verifier
 	relation func(bearer.Principal) error
 	reached  atomic.Int64
 	// mounted, if set, answers what passes the middleware.
@@ -370,6 +371,7 @@ func (m *member) mount(g authserver.Fetcher, origin string, now func() time.Time
 	if err != nil {
 		m.w.t.Fatal(err)
 	}
+	m.verifier = verifier
 	mux := http.NewServeMux()
 	mux.Handle("/oauth2/", server.Handler())
 	mux.Handle("/.well-known/", server.Handler())

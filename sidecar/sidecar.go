@@ -146,7 +146,8 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	return group.Wait()
 }
 
-// forgetRelations drops what is remembered of partnerships and listings as soon as one changes.
+// forgetRelations drops what is remembered of partnerships and listings as soon as another replica changes one. What this one changes
+// it has forgotten before the change is answered: see openStore.
 func (s *Sidecar) forgetRelations(ctx context.Context) error {
 	partners, partnersEnd := s.hot.Subscribe(unit.Partners)
 	defer partnersEnd()

@@ -126,7 +126,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Book:       in.book,
 		Signer:     in.keys,
 		Pseudonym:  pseudonyms(in.siteKey),
-		Away:       func(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up },
+		Away:       s.away,
 		Now:        cfg.Now,
 		Correlate:  retail.Correlate(in.correlation),
 		Rand:       fillRandom,
@@ -169,7 +169,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Orders:        d.resale,
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
-		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, error) {
+		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
 			return d.books.Judge(ctx, p, checkpoint)
 		},
 		Allowed:   s.relations.Allowed,
@@ -203,6 +203,9 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	})
 	return d, err
 }
+
+// away reports whether a partner could not be reached by the last call.
+func (s *Sidecar) away(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up }
 
 // reachOf is a partner's presence as an operator sees it.
 func (s *Sidecar) reachOf(partner string) operator.Reach {
@@ -297,6 +300,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	s.feeds = &federation.Manager{
 		Work:      store.For[federation.Tx](st),
 		Feeds:     []federation.Feed{d.books.Feed(), offers.Feed()},
+		Away:      s.away,
 		Subscribe: s.hot.Subscribe,
 		Now:       cfg.Now,
 		Logger:    cfg.Logger,

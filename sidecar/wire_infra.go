@@ -92,7 +92,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	s.book = in.book
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
-		Back:    func(partner string) { s.outbox.Back(partner) },
+		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner) },
 	}
 	in.link = &peerlink.Link{
 		Transports: caller,
@@ -143,8 +143,12 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
 		Committed: meters.Commit, Failed: meters.CommitFailed,
 		Wake: func(topic unit.Topic) {
-			if topic == unit.Listings && s.offers != nil { // here it holds at once, not only for those who are woken
+			// Here it holds at once, not only for those who are woken.
+			switch {
+			case topic == unit.Listings && s.offers != nil:
 				s.offers.Forget()
+			case topic == unit.Partners && s.relations != nil:
+				s.relations.Forget()
 			}
 			if err := s.hot.Publish(context.WithoutCancel(ctx), topic); err != nil {
 				cfg.Logger.Warn("wake-up lost, loops poll", "topic", topic, "error", err)

@@ -83,18 +83,6 @@ func (s *Sidecar) opsSurface(in *infra, _ *domain) (http.Handler, error) {
 func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	cfg := s.cfg
 	relation := grants{s.relations}
-	procedures, err := rpcpeer.New(rpcpeer.Config{
-		Config:   s.surface(metrics.SurfacePeer, in),
-		Partners: d.members,
-		Exchange: d.exchange,
-		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
-		Access:   d.subscriptions,
-		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book, Reader: d.books},
-		Relation: relation.Relation,
-	})
-	if err != nil {
-		return nil, err
-	}
 	refused := func(replay string) func(string, *refusal.Error) {
 		return func(_ string, r *refusal.Error) {
 			in.meters.AuthFailure(metrics.SurfacePeer, r.Reason)
@@ -130,6 +118,18 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	procedures, err := rpcpeer.New(rpcpeer.Config{
+		Config:   s.surface(metrics.SurfacePeer, in),
+		Partners: d.members,
+		Exchange: d.exchange,
+		Catalog:  &federation.CatalogFeed{Self: cfg.Origin, Catalog: d.offerings, Signer: in.keys},
+		Access:   d.subscriptions,
+		Ledger:   &federation.LedgerFeed{Work: store.For[federation.Tx](s.store), Book: in.book, Reader: d.books},
+		Relation: verifier.Still,
+	})
+	if err != nil {
+		return nil, err
+	}
 	documents := &memberDocuments{
 		origin: cfg.Origin,
 		member: cfg.Member,
@@ -151,7 +151,7 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
-			if have := s.reach.Of(p.Origin); have.Known && !have.Up {
+			if s.away(p.Origin) {
 				s.outbox.Heard(p.Origin)
 			}
 		}

@@ -50,6 +50,10 @@ type Principal struct {
 	// Procedure that is called, and the Scope that it needs.
 	Procedure string
 	Scope     string
+
+	// kid is the key that signed the token, issued when.
+	kid    string
+	issued time.Time
 }
 
 // Config of a Verifier.
@@ -151,24 +155,38 @@ func (v *Verifier) Verify(r *http.Request) (Principal, error) {
 	if p.Procedure, p.Scope, err = v.permit(r.URL.Path, p); err != nil {
 		return Principal{}, err
 	}
-	revoked, err := v.cfg.Revoked.Marked(r.Context(), RevocationKey(p.TokenID))
-	if err != nil {
-		return Principal{}, dpop.Unavailable(err)
-	}
-	if revoked {
-		return Principal{}, refuse(ReasonTokenRevoked, "the token was revoked")
-	}
-	birth, err := v.cfg.Replay.Birth(r.Context())
-	if err != nil {
-		return Principal{}, dpop.Unavailable(err)
-	}
-	if known.issued.Before(birth.Truncate(time.Second)) {
-		return Principal{}, refuse(ReasonTokenForgotten, "the token is older than the list of revoked ones")
-	}
-	if err := v.relation(r.Context(), p); err != nil {
+	if err := v.stands(r.Context(), p); err != nil {
 		return Principal{}, err
 	}
 	return p, v.proofs.Claim(r.Context(), proof)
+}
+
+// Still refuses a caller that passed Verify and may not go on listening: what may have changed since is looked at again. The token's end
+// is the caller's to look at. Without a shared list of revocations it costs no call.
+func (v *Verifier) Still(ctx context.Context, p Principal) error {
+	if !published(v.cfg.Keys.Public(keys.Token), p.kid) {
+		return refuse(ReasonTokenKey, "no published key has this kid")
+	}
+	return v.stands(ctx, p)
+}
+
+// stands is what a token that verified may have lost since it was made.
+func (v *Verifier) stands(ctx context.Context, p Principal) error {
+	revoked, err := v.cfg.Revoked.Marked(ctx, RevocationKey(p.TokenID))
+	if err != nil {
+		return dpop.Unavailable(err)
+	}
+	if revoked {
+		return refuse(ReasonTokenRevoked, "the token was revoked")
+	}
+	birth, err := v.cfg.Replay.Birth(ctx)
+	if err != nil {
+		return dpop.Unavailable(err)
+	}
+	if p.issued.Before(birth.Truncate(time.Second)) {
+		return refuse(ReasonTokenForgotten, "the token is older than the list of revoked ones")
+	}
+	return v.relation(ctx, p)
 }
 
 // verifyToken costs a signature check the first time and a look-up later.
@@ -179,12 +197,12 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenExpired, "the token is expired")
 		}
-		if early(known.issued, now) {
+		if early(known.principal.issued, now) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenFuture, "the token is issued in this server's future")
 		}
 		// A key that is no longer published takes its tokens with it at once.
-		if !published(v.cfg.Keys.Public(keys.Token), known.kid) {
+		if !published(v.cfg.Keys.Public(keys.Token), known.principal.kid) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenKey, "no published key has this kid")
 		}
@@ -194,9 +212,9 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := &verified{jkt: c.Confirmation.JKT, kid: kid, issued: time.Unix(c.IssuedAt, 0), principal: Principal{
+	known := &verified{jkt: c.Confirmation.JKT, principal: Principal{
 		ClientID: c.ClientID, Origin: originOf(c.ClientID), Scopes: scopes(c.Scope), Agreement: c.agreement(), TokenID: c.ID,
-		ClientKID: c.ClientKID, Expires: time.Unix(c.Expires, 0),
+		ClientKID: c.ClientKID, Expires: time.Unix(c.Expires, 0), kid: kid, issued: time.Unix(c.IssuedAt, 0),
 	}}
 	v.cache.put(sum, known, now)
 	return known, nil

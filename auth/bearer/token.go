@@ -133,8 +133,6 @@ func tokenRefusal(err error) error {
 type verified struct {
 	principal Principal
 	jkt       string
-	kid       string
-	issued    time.Time
 }
 
 // cache maps a token's SHA-256 to what was verified. It is small and forgets everything when it is full: a miss costs one

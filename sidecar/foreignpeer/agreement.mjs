@@ -35,6 +35,7 @@ export function accept(member, p, id) {
   if (a.state !== 'offered') refuse('agreement_state', a.state);
   if (p.state === 'pending') p.state = 'qualified';
   a.state = 'agreed';
+  a.signed = true;
   p.append('agreement.accepted', a.id, { agreement: a.id, document_sha256: a.sha });
   return { a, item: submitIt(member, p, a) };
 }
@@ -63,13 +64,21 @@ export function decideAgreement(member, p, { doc, sha, payload, we }) {
 function activate(p, a) {
   a.state = 'active';
   a.order = ++p.member.activations; // which became active last
-  p.state = 'active';
+  if (p.state !== 'refused') p.state = 'active';
+}
+// endOffers is what a refusal of the partnership ends: what one offered, and what we signed and had no answer to is not sent any more.
+export function endOffers(p) {
+  for (const a of p.agreements.values()) {
+    if (!['offered', 'agreed'].includes(a.state)) continue;
+    a.state = 'refused';
+    p.outbox = p.outbox.filter((i) => i.typ !== typ || i.subject !== a.id || i.state !== 'queued');
+  }
 }
 // applyAgreement applies an entry of the partner's ledger.
 export function applyAgreement(p, e, body) {
   const a = p.agreements.get(body.agreement);
   if (e.kind === 'agreement.active') {
-    if (!a || a.we !== 'reseller' || a.state !== 'agreed' || a.sha !== body.document_sha256) refuse('document_mismatch', e.kind);
+    if (!a || a.we !== 'reseller' || !a.signed || a.sha !== body.document_sha256) refuse('document_mismatch', e.kind);
     activate(p, a);
     return;
   }

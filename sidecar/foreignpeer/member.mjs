@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { countries, forms, isOrigin, isThumbprint, kinds, readForm } from './forms.mjs';
 import { b64, keyOf, newKey, openDocument, signDocument, split } from './jws.mjs';
 import { Copy, Log, partnershipId } from './ledger.mjs';
+import { endOffers } from './agreement.mjs';
 import { Feed, Shelf } from './catalog.mjs';
 import { Client } from './client.mjs';
 import { Once, scopes } from './oauth.mjs';
@@ -203,7 +204,7 @@ export async function propose(member, origin, as) {
   const answer = await member.client.call(p, 'PeeringService/Propose', { document }, ['peering:request']);
   if (answer.state === 'refused') {
     if (p.state === 'proposed') p.state = 'refused';
-    if (p.state === 'refused') for (const a of p.agreements.values()) if (a.state === 'offered') a.state = 'refused';
+    if (p.state === 'refused') endOffers(p);
   } else if (['proposed', 'pending', 'refused'].includes(p.state)) p.state = 'qualified'; // M-7
   return { p, state: answer.state, reason: answer.reason };
 }

@@ -123,14 +123,14 @@ test('a decision that is nowhere parks after ten answers (S-13)', async () => {
   assert.deepEqual([item.state, item.error.reason, calls.length], ['parked', 'decision_missing', 11]); // the first said that there is more
 });
 
-test('what was offered ends with the refusal of the partnership, and nothing that was signed (A-7)', async () => {
+test('what was offered ends with the refusal of the partnership, and what has no answer, but nothing that is active (A-7)', async () => {
   const { r, wire } = pair();
   r.state = 'proposed';
   r.agreements.set('agr-0002', { id: 'agr-0002', we: 'supplier', state: 'offered' }).set('agr-0003', { id: 'agr-0003', we: 'reseller', state: 'offered' }).set('agr-0004', { id: 'agr-0004', we: 'reseller', state: 'agreed' });
   r.member.directory = { member_: async () => r.pinned };
   wire.answer = () => ({ state: 'refused', reason: 'We do not know you.' });
   await propose(r.member, r.origin, 'supplier');
-  assert.deepEqual([r.state, ...[...r.agreements.values()].map((a) => a.state)], ['refused', 'active', 'refused', 'refused', 'agreed']);
+  assert.deepEqual([r.state, ...[...r.agreements.values()].map((a) => a.state)], ['refused', 'active', 'refused', 'refused', 'refused']);
 });
 
 test('who forked its own log signs nothing anew of it (L-23)', async () => {

@@ -12,7 +12,8 @@ import (
 )
 
 // Relations says, per call, what a partner may do now. It keeps what it read for a moment; Forget drops it when a
-// partnership or an agreement changed.
+// partnership or an agreement changed: what this process commits holds before anybody is told of the commit, what another replica
+// does as soon as its wake-up comes, within relationAge without one.
 type Relations struct {
 	Self string
 	Work unit.Work[Tx]

@@ -244,10 +244,13 @@ func (s *Service) activate(tx Tx, supplier, id string) error {
 	if err != nil || a.State == Active {
 		return err
 	}
+	if a.State == Refused && a.ResellerJWS == "" {
+		return fault.New(fault.Precondition, "agreement_state", "agreement %s was refused before the reseller signed it", id)
+	}
 	if a, err = a.Move(Active); err != nil {
 		return err
 	}
-	a.ActiveSince, a.UpdatedAt = s.Now(), s.Now()
+	a.ActiveSince, a.UpdatedAt, a.Refusal = s.Now(), s.Now(), ""
 	if _, err := tx.Agreements().Put(a); err != nil {
 		return err
 	}

@@ -608,6 +608,55 @@ func TestTheFeedMayBeFasterThanTheReply(t *testing.T) {
 	}
 }
 
+// refused ends what waits with a partner, as the end of the partnership does.
+func (s *side) refused(by string) {
+	s.t.Helper()
+	s.become(by, member.Refused)
+	s.Do(func(tx *store.Tx) error {
+		return tx.Offers().Refuse(by, "the partner refused the partnership", s.Clock.Now())
+	})
+}
+
+// TestWhatWeSignedEndsWithTheRefusal: an acceptance that has no answer is not sent any more, and the supplier's ledger is believed when it
+// says that it had come before. An offer that we never signed is not made active by it.
+func TestWhatWeSignedEndsWithTheRefusal(t *testing.T) {
+	t.Parallel()
+	s, b, _ := newMarket(t)
+	arrived, lost, unsigned := s.delivered(buyer, terms), s.delivered(buyer, terms), s.delivered(buyer, terms)
+	b.accept(seller, arrived.ID)
+	b.after = errWire // it arrives, and the answer does not
+	if err := b.work(agreement.JobAccept); !errors.Is(err, errWire) {
+		t.Fatalf("the job ends with %v", err)
+	}
+	b.after, b.before = nil, errWire
+	b.accept(seller, lost.ID)
+	b.refused(seller)
+	for _, a := range []agreement.Agreement{arrived, lost, unsigned} {
+		if got := b.find(a.ID); got.State != agreement.Refused || got.Refusal == "" {
+			t.Errorf("%s is %s for %q", a.ID, got.State, got.Refusal)
+		}
+	}
+	if left := b.books().Jobs; len(left) > 0 {
+		t.Errorf("left to send: %v", left)
+	}
+	if err := b.hear(s, ledger.AgreementActive, arrived.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.find(arrived.ID); got.State != agreement.Active || got.Refusal != "" {
+		t.Errorf("what the supplier had accepted is %s for %q", got.State, got.Refusal)
+	}
+	if got := b.partnership(seller).State; got != member.Refused {
+		t.Errorf("the partnership is %s", got)
+	}
+	s.Do(func(tx *store.Tx) error {
+		_, err := s.Book.Append(tx, buyer, ledger.AgreementActive, unsigned.ID, map[string]string{
+			"agreement": unsigned.ID, "document_sha256": hex.EncodeToString(unsigned.Digest[:]),
+		})
+		return err
+	})
+	refusal{fault.Precondition, "agreement_state", ""}.check(t, b.hear(s, ledger.AgreementActive, unsigned.ID))
+}
+
 func TestAnEntryMakesActiveOnlyWhatItsWriterMay(t *testing.T) {
 	t.Parallel()
 	s, b, _ := newMarket(t)

@@ -37,8 +37,9 @@ type Desk struct {
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
 	// Judge verifies a checkpoint of a partner's own log and holds it against our copy; *federation.LedgerReader does. It returns
-	// what the checkpoint says with a ledger_fork too, whose evidence it has kept.
-	Judge func(ctx context.Context, partner member.Partner, checkpoint string) (ledger.Checkpoint, error)
+	// what the checkpoint says with a ledger_fork too, whose evidence it has kept, and whether it is beyond our copy, which holds
+	// nothing against it then.
+	Judge func(ctx context.Context, partner member.Partner, checkpoint string) (held ledger.Checkpoint, beyond bool, err error)
 	// Allowed returns which of the scopes a partner may have now under an agreement of ours, "" for none.
 	Allowed func(ctx context.Context, partner, agreementID string, scopes []string) ([]string, error)
 	// Claim gives a lease of this process's job runner, and Provision hands jobs held under it over after the commit. Without them

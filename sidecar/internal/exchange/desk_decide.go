@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/hanse-market/hanse/auth/scope"
@@ -98,6 +100,11 @@ func (d *Desk) decide(ctx context.Context, v *visit, wave []*item) error {
 		wave = slices.DeleteFunc(wave, func(it *item) bool { return it.done })
 		if len(wave) == 0 {
 			return nil
+		}
+		if v.contradicted {
+			if err := d.judge(ctx, v); err != nil {
+				return err
+			}
 		}
 		if err := d.read(ctx, v, wave); err != nil {
 			return err
@@ -297,6 +304,32 @@ func (b *batch) still() error {
 		return err
 	}
 	if books != b.v.books {
+		return unit.ErrStale
+	}
+	return b.word()
+}
+
+// word is unit.ErrStale where a page came since the partner's checkpoint was judged and has another entry at its place. A page that comes
+// after this commit is held against what is kept with the decision; of one that came before, nobody else would ask.
+func (b *batch) word() error {
+	v, store := b.v, b.tx.Ledger()
+	if !v.beyond {
+		return nil
+	}
+	head, err := store.Head(v.call.Partner, ledger.Theirs)
+	if err != nil || head.Life != v.held.Life || head.Seq < v.held.Seq {
+		return err
+	}
+	hash := head.Hash
+	if head.Seq > v.held.Seq {
+		e, err := store.Entry(v.call.Partner, ledger.Theirs, v.held.Position())
+		if err != nil {
+			return fmt.Errorf("our copy of the ledger of %s: %s", v.call.Partner, err) // it is missing here, and nobody asked for it
+		}
+		hash = e.Hash
+	}
+	if hex.EncodeToString(hash[:]) != v.held.Hash {
+		v.contradicted = true
 		return unit.ErrStale
 	}
 	return nil

@@ -32,9 +32,12 @@ type visit struct {
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.
 	proof ledger.Proof
 	news  bool
-	// held is what the partner's own checkpoint says.
-	held  ledger.Checkpoint
-	items []*item
+	// held is what the partner's own checkpoint says; beyond that our copy of its log ended before it when it was judged.
+	held   ledger.Checkpoint
+	beyond bool
+	// contradicted says that our copy came as far since and has another entry there: it is judged again before anything is decided.
+	contradicted bool
+	items        []*item
 	// jobs are held leased and wait to be handed over.
 	jobs []job.Job
 	// looked says that it is known which documents were decided before the call.
@@ -104,11 +107,16 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 			return nil, err
 		}
 	}
-	// Who signed two logs is heard all the same: the fence is for new business.
-	if v.held, err = d.Judge(ctx, v.partner, c.Checkpoint); err != nil && !ledger.IsFork(err) {
-		return nil, fault.Under("checkpoint", err)
+	return v, d.judge(ctx, v)
+}
+
+// judge holds the partner's own checkpoint against our copy. Who signed two logs is heard all the same: the fence is for new business.
+func (d *Desk) judge(ctx context.Context, v *visit) (err error) {
+	if v.held, v.beyond, err = d.Judge(ctx, v.partner, v.call.Checkpoint); err != nil && !ledger.IsFork(err) {
+		return fault.Under("checkpoint", err)
 	}
-	return v, nil
+	v.contradicted = false
+	return nil
 }
 
 // within refuses a call beyond the limits.

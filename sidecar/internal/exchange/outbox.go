@@ -226,11 +226,35 @@ func (o *Outbox) post(parcels []dispatch.Parcel, more bool) {
 // Take implements job.Documents.
 func (o *Outbox) Take(jobs ...job.Job) {
 	ctx := context.Background() // the runner that hands them over may be ending; its jobs must not be lost on the way
-	parcels, over, err := o.load(ctx, jobs)
-	if err != nil {
-		for _, j := range jobs {
-			over = append(over, o.ours(o.parcel(j, nil), err))
+	var parcels []dispatch.Parcel
+	var over []outcome
+	read := func(jobs ...job.Job) {
+		some, ended, err := o.load(ctx, jobs)
+		if err != nil {
+			for _, j := range jobs {
+				ended = append(ended, o.ours(o.parcel(j, nil), err))
+			}
 		}
+		parcels, over = append(parcels, some...), append(over, ended...)
+	}
+	var rest []job.Job
+	for _, j := range jobs {
+		p := o.parcel(j, nil)
+		if !p.suspect() {
+			rest = append(rest, j)
+			continue
+		}
+		if err := o.alone(ctx, p, true); err != nil {
+			over = append(over, o.ours(p, err))
+			continue
+		}
+		read(j)
+		if err := o.alone(ctx, p, false); err != nil {
+			o.Logger.Warn("a document that may be poisonous cannot be marked as read", "kind", j.Kind, "key", j.Key, "error", err)
+		}
+	}
+	if len(rest) > 0 {
+		read(rest...)
 	}
 	o.settle(ctx, over)
 	o.post(parcels, true)

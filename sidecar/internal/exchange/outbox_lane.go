@@ -23,6 +23,9 @@ func (o *Outbox) parcel(j job.Job, d *dispatch.Document) *parcel {
 // lapsed reports whether the lease has ended, so that others may have the job. Under the outbox's lock.
 func (p *parcel) lapsed(now time.Time) bool { return !p.leased.LeaseUntil.After(now) }
 
+// suspect reports whether processes that held the document died so often that it goes alone: what dies then, it was.
+func (p *parcel) suspect() bool { return p.job.Crashes >= job.Suspect }
+
 func (p *parcel) size() int {
 	if p.document == nil {
 		return 0
@@ -110,7 +113,7 @@ func (l *lane) empty() (all []*parcel) {
 	return all
 }
 
-// batch takes the next documents: of the agreement whose turn it is, as many as go in one call.
+// batch takes the next documents: of the agreement whose turn it is, as many as go in one call, and a suspect alone.
 func (l *lane) batch() []*parcel {
 	if len(l.turns) == 0 {
 		return nil
@@ -118,7 +121,7 @@ func (l *lane) batch() []*parcel {
 	agreement := l.turns[0]
 	queue := l.waiting[agreement]
 	n, size := 1, queue[0].size()
-	for n < len(queue) && n < batchMost && size+queue[n].size() <= batchBytes {
+	for n < len(queue) && n < batchMost && size+queue[n].size() <= batchBytes && !queue[n-1].suspect() && !queue[n].suspect() {
 		size += queue[n].size()
 		n++
 	}

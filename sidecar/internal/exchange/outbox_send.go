@@ -124,6 +124,12 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 	if batch = o.mine(ctx, batch); len(batch) == 0 {
 		return
 	}
+	if batch[0].suspect() {
+		if err := o.alone(ctx, batch[0], true); err != nil {
+			o.settle(ctx, []outcome{o.ours(batch[0], err)})
+			return
+		}
+	}
 	err := unit.Guarded(func() error { return o.submit(ctx, partner, batch) })
 	var theirs callError
 	refused, panicked := errors.As(err, &theirs) && !theirs.away, o.panicked(partner, len(batch), err)
@@ -152,6 +158,16 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 		}
 		o.settle(ctx, over)
 	}
+}
+
+// alone says durably that something is done for one document and for no other, or that this is over.
+func (o *Outbox) alone(ctx context.Context, p *parcel, now bool) error {
+	o.leases.RLock()
+	defer o.leases.RUnlock()
+	o.mu.Lock()
+	leased := p.leased
+	o.mu.Unlock()
+	return o.Work.Do(ctx, func(tx federation.Tx) error { return tx.Jobs().Alone(leased, now) })
 }
 
 // panicked reports whether an error is a panic, and logs it.

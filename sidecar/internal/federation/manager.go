@@ -21,6 +21,8 @@ type Manager struct {
 	Work unit.Work[Tx]
 	// Feeds are what is read from each partner.
 	Feeds []Feed
+	// Away reports whether a partner could not be reached by the last call of any kind; nil is never. See Back.
+	Away func(partner string) bool
 	// Subscribe gives wake-ups of a topic.
 	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Poll is how often partnerships are read again without a wake-up; 0 is 15 s.
@@ -34,6 +36,8 @@ type Manager struct {
 
 	mu     sync.Mutex
 	nudges map[loopKey]chan struct{}
+	// probes says of a partner that is away which feed tries it; the others wait for that.
+	probes map[string]string
 }
 
 // loopKey is one loop's identity.
@@ -91,8 +95,11 @@ func (m *Manager) after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// maxBackOff caps every pause between sidecars.
-const maxBackOff = 15 * time.Minute
+// maxBackOff caps every pause between sidecars; many failures in a row come to it.
+const (
+	maxBackOff = 15 * time.Minute
+	many       = 100
+)
 
 func (m *Manager) backOff(failures int) time.Duration {
 	if m.BackOff != nil {
@@ -130,16 +137,62 @@ func (m *Manager) wanted(ctx context.Context) (map[loopKey]Feed, error) {
 	return want, err
 }
 
-// Nudge ends the present pause of a partner's loops, at most one in nudgeEvery, the next at the end of that: it called us or
-// answered us, so it is there again, or its log goes on beyond our copy.
+// Nudge ends the present pause of a partner's loops, at most one in nudgeEvery, the next at the end of that: it called us, so it may be
+// there again, or its log goes on beyond our copy. While it is away the one loop that tries it is enough.
 func (m *Manager) Nudge(partner string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if probe, away := m.probes[partner]; away {
+		m.nudge(loopKey{partner, probe})
+		return
+	}
+	m.nudgeAll(partner, "")
+}
+
+// Back is told when a partner that was away was reached: all its loops go on.
+func (m *Manager) Back(partner string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.probes, partner)
+	m.nudgeAll(partner, "")
+}
+
+// nudgeAll and nudge are under mu.
+func (m *Manager) nudgeAll(partner, but string) {
 	for _, f := range m.Feeds {
-		select {
-		case m.nudges[loopKey{partner, f.Name}] <- struct{}{}:
-		default:
+		if f.Name != but {
+			m.nudge(loopKey{partner, f.Name})
 		}
+	}
+}
+
+func (m *Manager) nudge(key loopKey) {
+	select {
+	case m.nudges[key] <- struct{}{}:
+	default:
+	}
+}
+
+// mayProbe reports whether a loop whose partner is away tries it; only one does.
+func (m *Manager) mayProbe(key loopKey) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.probes == nil {
+		m.probes = make(map[string]string)
+	}
+	if _, away := m.probes[key.partner]; !away {
+		m.probes[key.partner] = key.feed
+	}
+	return m.probes[key.partner] == key.feed
+}
+
+// probed ends what a loop tried for the others: the partner is there, or the loop is over.
+func (m *Manager) probed(key loopKey) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.probes[key.partner] == key.feed {
+		delete(m.probes, key.partner)
+		m.nudgeAll(key.partner, key.feed)
 	}
 }
 
@@ -172,8 +225,10 @@ const (
 )
 
 func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
-	nudges, forget := m.listen(loopKey{partner, f.Name})
+	key := loopKey{partner, f.Name}
+	nudges, forget := m.listen(key)
 	defer forget()
+	defer m.probed(key)
 	if f.Begun != nil {
 		f.Begun(partner)
 	}
@@ -190,6 +245,7 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 		good := !got.Refused && (got.News || lasted >= steady)
 		if good {
 			failures = 0
+			m.probed(key)
 		}
 		if good && got.Err == nil {
 			m.rest(ctx, pause, nil, nil)
@@ -201,7 +257,13 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 		}
 		failures++
 		m.Logger.Warn("feed interrupted", "partner", partner, "feed", f.Name, "failures", failures, "error", text.ForeignError(got.Err))
-		m.rest(ctx, max(pause, m.backOff(failures)), nudges, &nudged)
+		rest := m.backOff(failures)
+		if away := m.Away != nil && fault.Is(got.Err, fault.Unavailable) && m.Away(partner); !away {
+			m.probed(key)
+		} else if !m.mayProbe(key) {
+			rest = m.backOff(many) // the one that tries the partner wakes this one
+		}
+		m.rest(ctx, max(pause, rest), nudges, &nudged)
 	}
 }
 

@@ -31,7 +31,7 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string)
 		return err
 	}
 	if checkpoint != "" {
-		if _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && !ledger.IsFork(err) {
+		if _, _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && !ledger.IsFork(err) {
 			return err
 		}
 	}

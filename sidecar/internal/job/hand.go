@@ -11,7 +11,7 @@ import (
 // handedPerWorker bounds what waits in memory for a worker; the rest waits in the store.
 const handedPerWorker = 4
 
-// Claim is the name and the end of a lease that a committing transaction may write for this runner, with AtLeased, and hand over
+// Claim is the name and the end of a lease that a committing transaction may write for this runner, with AllLeased, and hand over
 // after the commit with Take. False while the runner does not run: add the job with At then.
 func (r *Runner) Claim() (owner string, until time.Time, ok bool) {
 	r.mu.Lock()

@@ -24,15 +24,13 @@ func (b *bench) hand(r *job.Runner, partner string, keys ...string) (handed []jo
 		b.t.Fatal("the runner gives out no lease")
 	}
 	b.do(func(jobs job.Store) error {
-		handed = handed[:0]
+		var all []job.Job
 		for _, key := range keys {
-			j, err := jobs.AtLeased(kind, key, partner, time.Now(), owner, until)
-			if err != nil {
-				return err
-			}
-			handed = append(handed, j)
+			all = append(all, job.Job{Kind: kind, Key: key, Partner: partner, DueAt: time.Now()})
 		}
-		return nil
+		var err error
+		handed, err = jobs.AllLeased(all, owner, until)
+		return err
 	})
 	return handed
 }
@@ -172,9 +170,9 @@ func TestAJobThatIsThereIsNotLeasedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.enqueue("a", "p")
 		err := b.store.Do(t.Context(), func(tx *store.Tx) error {
-			j, err := tx.Jobs().AtLeased(kind, "a", "p", time.Now(), "test", time.Now().Add(time.Minute))
-			if err == nil && j.ID != 0 {
-				t.Errorf("leased %+v", j)
+			added, err := tx.Jobs().AllLeased([]job.Job{{Kind: kind, Key: "a", Partner: "p", DueAt: time.Now()}}, "test", time.Now().Add(time.Minute))
+			if len(added) > 0 {
+				t.Errorf("leased %+v", added)
 			}
 			return err
 		})
@@ -554,7 +552,10 @@ func TestDocumentsNeedNoWorker(t *testing.T) {
 			for range 4 {
 				j, _, err := jobs.Find("document", "p", "poison")
 				if err == nil {
-					_, err = jobs.Lease(j, "dead", time.Now())
+					j, err = jobs.Lease(j, "dead", time.Now())
+				}
+				if err == nil {
+					err = jobs.Alone(j, true)
 				}
 				if err != nil {
 					return err

@@ -29,17 +29,22 @@ type Job struct {
 	// LeaseOwner and LeaseUntil are set while Running.
 	LeaseOwner string
 	LeaseUntil time.Time
-	// Crashes counts the runs in a row that panicked or never reported: a poisonous job takes its process along.
+	// Crashes counts the runs in a row that panicked or never reported: a poisonous job takes its process along. Of documents that
+	// a process held together nobody knows which it was: unless something was done for it Alone it grows to Suspect and no further.
 	Crashes int
 	// Nowhere counts the answers that named a decision on the document where the partner's log has none.
 	Nowhere int
-	// Begun says that a handler has run, or may have: it never becomes false again. It says nothing of jobs that send documents.
+	// Begun says that a handler has run, or may have: it never becomes false again. Of a job that sends a document it says that
+	// something is done for it Alone.
 	Begun     bool
 	LastError string
 	CreatedAt time.Time
 	// Carry is what the process that added the job knows of it, for the first run alone; nil for a job that was read from the store.
 	Carry any
 }
+
+// Suspect is how many crashes in a row have a document go Alone. It is less than what parks one.
+const Suspect = 2
 
 // Sending names a job that sends a signed document to a partner. Of all documents to one partner about one subject one is on its
 // way at a time, over all replicas, in the order in which they were added: a later one waits until the job of the one before is
@@ -58,10 +63,9 @@ type Sending struct {
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
 	At(kind, key, partner string, due time.Time) error
-	// AtLeased adds a job that its owner holds already, so that the owner can Begin it once the transaction is committed, without
-	// taking it first: its first run is counted. One with the same kind, partner and key stays as it is; the ID returned is 0 then.
-	AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (Job, error)
-	// AllLeased is AtLeased for many at once, given by Kind, Key, Partner and DueAt. It returns those that it added.
+	// AllLeased adds jobs that their owner holds already, given by Kind, Key, Partner and DueAt, so that the owner can Begin them once the
+	// transaction is committed, without taking them first: their first runs are counted. One with the same kind, partner and key stays as
+	// it is. It returns those that it added.
 	AllLeased(all []Job, owner string, until time.Time) ([]Job, error)
 	// Begin says of jobs that were added leased that their handlers run now, gives their leases a new end and returns those that are
 	// still the owner's. The others were withdrawn or taken over, and must not run. With the same end, or naming the ends tried before, it may be repeated when it is not
@@ -71,11 +75,14 @@ type Store interface {
 	// documents are not withdrawn.
 	Withdraw(kind, key, partner string) (bool, error)
 	// Send adds a job that sends a document; one of its name stays as it is, and the ID returned is 0 then. It is the owner's at once,
-	// as with AtLeased, where it is its turn; else, and with owner "", it waits, and State tells.
+	// as with AllLeased, where it is its turn; else, and with owner "", it waits, and State tells.
 	Send(s Sending, due time.Time, owner string, until time.Time) (Job, error)
 	// DueToSend lists jobs that send documents as Due does the others: at most room(partner) to one partner, none whose turn it
 	// is not.
 	DueToSend(now time.Time, room func(partner string) int) ([]Job, error)
+	// Alone says durably, before something is done for one document and for no other, that a process which dies dies of it; and after it
+	// that this is over. It ends with the lease too. fault.Conflict when the owner does not hold the job any more.
+	Alone(j Job, now bool) error
 	// Extend gives a held job a later end of its lease; fault.Conflict when the owner does not hold it any more.
 	Extend(j Job, until time.Time) (Job, error)
 	// Drop deletes a job whatever became of it: what it was for is done. One that is not there is no error.
@@ -85,7 +92,8 @@ type Store interface {
 	Due(now time.Time, perPartner, limit int) (due []Job, full []string, err error)
 	// Lease takes a job by compare-and-swap on its attempts; fault.Conflict when another runner was faster, or it is no more a
 	// document's turn. Attempts and, for a job
-	// whose last run began and never reported, crashes are counted here, before the work. The job has begun, unless it sends a document.
+	// whose last run began and never reported, crashes are counted here, before the work; see Crashes. The job has begun, unless it sends a
+	// document.
 	Lease(j Job, owner string, until time.Time) (Job, error)
 	// Hold is Lease of a job that will not run: it does not begin.
 	Hold(j Job, owner string, until time.Time) (Job, error)

@@ -27,11 +27,20 @@ type Books struct {
 	// Epoch grows with every question and answer about the state.
 	Epoch int64
 	Since time.Time
-	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork; "" for Level.
+	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
+	// ReasonFork; "" for Level.
 	Reason string
-	// Shown is, for ReasonOwnFork, the checkpoint of ours that this store does not have.
+	// Shown is, where we signed two logs, the checkpoint of ours that this store does not have.
 	Shown   string
 	Version int64
+}
+
+// Proven reports whether the fork of a log is on record: ReasonFork is the partner's, ReasonOwnFork ours.
+func (b Books) Proven(reason string) bool {
+	if reason == ReasonOwnFork {
+		return b.State == Forked && b.Shown != ""
+	}
+	return b.State == Forked && b.Reason == reason
 }
 
 // Evidence is what proves a fork: the bytes of both sides as they travelled.
@@ -45,6 +54,8 @@ type Evidence struct {
 	Theirs Signed `json:"theirs"`
 	// Seen is what the partner countersigned, where Theirs is a checkpoint of ours in it: then it was us who signed two logs.
 	Seen string `json:"seen,omitempty"`
+	// Other is the proof of the other log, where both of the two signed two.
+	Other *Evidence `json:"other,omitempty"`
 }
 
 // Signed are entries and the signature over them.

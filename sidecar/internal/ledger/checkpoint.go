@@ -72,7 +72,7 @@ func ReadVerified(jws string) (c Checkpoint, err error) {
 // the partner showed us. Whatever we signed anew would be another second hash. bound says that it is so.
 func (b *Book) LastWord(tx Tx, partner string) (c Checkpoint, jws string, bound bool, err error) {
 	books, err := tx.Ledger().Books(partner)
-	if err != nil || books.State != Forked || books.Reason != ReasonOwnFork {
+	if err != nil || !books.Proven(ReasonOwnFork) {
 		return c, "", false, err
 	}
 	jws = books.Shown

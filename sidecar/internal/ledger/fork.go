@@ -17,11 +17,33 @@ const (
 	maxEvidenceBytes = 1 << 20
 )
 
-// Fork sets the books to forked and keeps the proof, once: what comes later changes nothing. It reports whether it was the first.
+// Fork sets the books to forked and keeps the proof, once of each of the two logs: what comes later changes nothing. It reports whether
+// it was the first of its log.
 func Fork(tx Tx, partner, reason string, now time.Time, proof Evidence) (first bool, err error) {
 	books, err := tx.Ledger().Books(partner)
-	if err != nil || books.State == Forked {
+	if err != nil || books.Proven(reason) {
 		return false, err
+	}
+	if reason == ReasonOwnFork {
+		books.Shown = proof.Theirs.Checkpoint
+	}
+	if books.State != Forked {
+		books.State, books.Reason, books.Since = Forked, reason, now
+	} else { // the other log's is kept
+		if reason == ReasonFork {
+			books.Reason = reason
+		}
+		kept, err := tx.Ledger().Evidence(partner)
+		if err != nil {
+			return false, err
+		}
+		var before Evidence
+		if err := json.Unmarshal(kept, &before); err != nil {
+			return false, err
+		}
+		later := proof
+		proof = before
+		proof.Other = &later
 	}
 	raw, err := json.Marshal(proof)
 	if err != nil {
@@ -29,10 +51,6 @@ func Fork(tx Tx, partner, reason string, now time.Time, proof Evidence) (first b
 	}
 	if err := tx.Ledger().PutEvidence(partner, raw); err != nil {
 		return false, err
-	}
-	books.State, books.Reason, books.Since = Forked, reason, now
-	if reason == ReasonOwnFork {
-		books.Shown = proof.Theirs.Checkpoint
 	}
 	books.Epoch++
 	_, err = tx.Ledger().PutBooks(books)
@@ -72,9 +90,9 @@ type Case struct {
 	Told func(partner string, err error)
 }
 
-// Convict keeps the proof of a fork, once; where the books are forked already that costs one look at them. An error is ours.
+// Convict keeps the proof of a fork, once of each log; where it is there already that costs one look at the books. An error is ours.
 func (c *Court) Convict(ctx context.Context, fork *fault.Error, s Case) error {
-	if known, err := s.known(ctx); err != nil || known {
+	if known, err := s.known(ctx, fork.Reason); err != nil || known {
 		return err
 	}
 	end, err := c.turn(ctx, s.Partner)
@@ -83,7 +101,7 @@ func (c *Court) Convict(ctx context.Context, fork *fault.Error, s Case) error {
 	}
 	defer end()
 	ctx = context.WithoutCancel(ctx)
-	if known, err := s.known(ctx); err != nil || known { // by whoever had the turn before
+	if known, err := s.known(ctx, fork.Reason); err != nil || known { // by whoever had the turn before
 		return err
 	}
 	if err := s.Ours(ctx); err != nil {
@@ -109,10 +127,10 @@ func (c *Court) Convict(ctx context.Context, fork *fault.Error, s Case) error {
 	return nil
 }
 
-func (s Case) known(ctx context.Context) (known bool, err error) {
+func (s Case) known(ctx context.Context, reason string) (known bool, err error) {
 	err = s.View(ctx, func(tx Tx) error {
-		state, err := tx.Ledger().Standing(s.Partner)
-		known = state == Forked
+		books, err := tx.Ledger().Books(s.Partner)
+		known = books.Proven(reason)
 		return err
 	})
 	return known, err

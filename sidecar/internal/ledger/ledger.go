@@ -109,6 +109,8 @@ func Subjects(parked []Parked) []string {
 type Store interface {
 	// Head is the end of the log; the zero Position and the partnership's first hash where nothing was written.
 	Head(partner string, dir Direction) (Head, error)
+	// Verified is where our copy of the partner's log ends, and the last verified checkpoint there; "" before the first.
+	Verified(partner string) (at Position, checkpoint string, err error)
 	// Advance locks the head, calls build with its place and hash, stores the entries that it returns, which continue the chain,
 	// and moves the head to the last of them.
 	Advance(partner string, dir Direction, build func(after Position, prev [32]byte) ([]Entry, error)) ([]Entry, error)

@@ -36,16 +36,22 @@ func (b *Book) After(ctx context.Context, partner string, after Position, limit 
 
 // TailSeen is Tail with what SeenCheckpoint says at that moment.
 func (b *Book) TailSeen(ctx context.Context, partner string, after Position, limit int) (page Page, seen string, err error) {
-	var theirs Head
+	var theirs verified
 	if page, err = b.read(ctx, partner, after, limit, &theirs, true); err == nil {
-		seen, err = b.countersign(partner, theirs)
+		seen, err = b.countersign(partner, theirs.at, theirs.checkpoint)
 	}
 	return page, seen, err
 }
 
-// read is Tail in one View: with the head of our copy of the partner's log where theirs asks for it, and after a look at the books
+// verified is the end of our copy of a partner's log.
+type verified struct {
+	at         Position
+	checkpoint string
+}
+
+// read is Tail in one View: with the end of our copy of the partner's log where theirs asks for it, and after a look at the books
 // where doubt does.
-func (b *Book) read(ctx context.Context, partner string, after Position, limit int, theirs *Head, doubt bool) (page Page, err error) {
+func (b *Book) read(ctx context.Context, partner string, after Position, limit int, theirs *verified, doubt bool) (page Page, err error) {
 	var entries []Entry
 	var head Head
 	var word string
@@ -53,7 +59,7 @@ func (b *Book) read(ctx context.Context, partner string, after Position, limit i
 	err = b.Work.View(ctx, func(tx Tx) (err error) {
 		entries = nil
 		if theirs != nil {
-			if *theirs, err = tx.Ledger().Head(partner, Theirs); err != nil {
+			if theirs.at, theirs.checkpoint, err = tx.Ledger().Verified(partner); err != nil {
 				return err
 			}
 		}
@@ -230,6 +236,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 	}
 	if dir == Theirs && v.Books.State != Level {
 		problem("the books are %s since %s: %s", v.Books.State, v.Books.Since.Format(time.RFC3339), v.Books.Reason)
+		if v.Books.Reason == ReasonFork && v.Books.Proven(ReasonOwnFork) {
+			problem("our own log is forked too: %s", ReasonOwnFork)
+		}
 	}
 	for _, p := range parked {
 		problem("entry %s about %s could not be applied: %s", p.Position(), p.Subject, p.Reason)

@@ -52,36 +52,37 @@ func (b *Book) Countersign(partner, checkpoint string) (string, error) {
 
 // SeenCheckpoint countersigns the last checkpoint of the partner's log that we verified; "" before the first.
 func (b *Book) SeenCheckpoint(ctx context.Context, partner string) (string, error) {
-	var head Head
+	var at Position
+	var checkpoint string
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
-		head, err = tx.Ledger().Head(partner, Theirs)
+		at, checkpoint, err = tx.Ledger().Verified(partner)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return b.countersign(partner, head)
+	return b.countersign(partner, at, checkpoint)
 }
 
-// countersign is SeenCheckpoint where our copy of the partner's log ends at head.
-func (b *Book) countersign(partner string, head Head) (string, error) {
-	if head.Checkpoint == "" {
+// countersign is SeenCheckpoint where our copy of the partner's log ends at a place, under a checkpoint.
+func (b *Book) countersign(partner string, at Position, checkpoint string) (string, error) {
+	if checkpoint == "" {
 		return "", nil
 	}
 	// While nothing new was read, heartbeats only bring later ticks: what was signed last says the same.
 	b.mu.Lock()
 	last := b.countersigned[partner]
 	b.mu.Unlock()
-	if last.at == head.Position() && last.jws != "" {
+	if last.at == at && last.jws != "" {
 		return last.jws, nil
 	}
-	jws, err := b.Countersign(partner, head.Checkpoint)
+	jws, err := b.Countersign(partner, checkpoint)
 	if err != nil {
 		return "", err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.countersigned[partner] = countersigned{at: head.Position(), checkpoint: head.Checkpoint, jws: jws}
+	b.countersigned[partner] = countersigned{at: at, checkpoint: checkpoint, jws: jws}
 	return jws, nil
 }
 

@@ -2,6 +2,7 @@ package member_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -9,7 +10,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
-// TestOffersEndWithTheRefusalOfAPartnership: whoever made them, whoever refused. What was signed by both stays, and so does what others offer.
+// TestOffersEndWithTheRefusalOfAPartnership: whoever made them, whoever refused, and with them what we
+// signed and had no answer to. What was signed by both and known to both stays, and so does what others offer.
 func TestOffersEndWithTheRefusalOfAPartnership(t *testing.T) {
 	t.Parallel()
 	const third = "https://third.example"
@@ -49,6 +51,11 @@ func TestOffersEndWithTheRefusalOfAPartnership(t *testing.T) {
 						return err
 					}
 				}
+				for _, id := range []string{"agreed", "of another"} {
+					if err := tx.Jobs().At(agreement.JobAccept, id, them, h.clock.Now()); err != nil {
+						return err
+					}
+				}
 				return nil
 			})
 			if err == nil {
@@ -61,7 +68,7 @@ func TestOffersEndWithTheRefusalOfAPartnership(t *testing.T) {
 				list, err := tx.Agreements().List()
 				for _, a := range list {
 					state, why := all[a.ID].State, ""
-					if a.ID == "theirs" || a.ID == "ours" {
+					if a.ID == "theirs" || a.ID == "ours" || a.ID == "agreed" {
 						state, why = agreement.Refused, c.why
 					}
 					if a.State != state || a.Refusal != why || (why != "") != a.UpdatedAt.Equal(h.clock.Now()) {
@@ -71,7 +78,11 @@ func TestOffersEndWithTheRefusalOfAPartnership(t *testing.T) {
 				if len(list) != len(all) {
 					t.Errorf("%d are left", len(list))
 				}
-				return err
+				jobs, failed := tx.Jobs().List(9)
+				if len(jobs) != 1 || jobs[0].Key != "of another" {
+					t.Errorf("left to send: %+v", jobs)
+				}
+				return errors.Join(err, failed)
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -161,15 +161,3 @@ func (p planning) query(ctx context.Context, query string, args []any) (rows, er
 	}
 	return p.session.query(ctx, query, args)
 }
-
-// LookupPlan is how SQLite finds so many decisions.
-func (tx *Tx) LookupPlan(n int) (steps []string, err error) {
-	args := make([]any, 1+2*n)
-	for i := range args {
-		args[i] = ""
-	}
-	var step string
-	err = tx.rows("EXPLAIN QUERY PLAN "+lookups[n], args, func() []any { return []any{new(int64), new(int64), new(int64), &step} },
-		func() error { steps = append(steps, step); return nil })
-	return steps, err
-}

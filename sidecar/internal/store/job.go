@@ -27,12 +27,6 @@ func (s jobs) At(kind, key, partner string, due time.Time) error {
 	return err
 }
 
-func (s jobs) AtLeased(kind, key, partner string, due time.Time, owner string, until time.Time) (job.Job, error) {
-	return s.add(job.Job{
-		Kind: kind, Key: key, Partner: partner, State: job.Running, Attempts: 1, DueAt: due, LeaseOwner: owner, LeaseUntil: until,
-	}, 0)
-}
-
 // Send gives the job the place after those about the same subject. Two transactions that add documents about one subject also write
 // its record, so they meet there.
 func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) (job.Job, error) {
@@ -91,6 +85,10 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 		}
 		due = append(due, ready...)
 	}
+}
+
+func (s jobs) Alone(j job.Job, now bool) error {
+	return s.mine(j, `UPDATE job SET begun = $5`, flag(now))
 }
 
 func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
@@ -317,10 +315,11 @@ func (s jobs) Hold(j job.Job, owner string, until time.Time) (job.Job, error) {
 
 func (s jobs) take(j job.Job, owner string, until time.Time, begins bool) (job.Job, error) {
 	seen := j
-	if j.State == job.Running && (j.Begun || j.Subject != "") {
+	document := j.Subject != ""
+	if j.State == job.Running && (j.Begun || document && j.Crashes < job.Suspect) {
 		j.Crashes++
 	}
-	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, j.Begun || begins, owner, until
+	j.State, j.Attempts, j.Begun, j.LeaseOwner, j.LeaseUntil = job.Running, j.Attempts+1, !document && (j.Begun || begins), owner, until
 	inTurn := ""
 	if j.Subject != "" {
 		inTurn = turn

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
@@ -22,7 +23,7 @@ func TestAJobIsWithdrawnUntilItBegins(t *testing.T) {
 	t.Parallel()
 	lease := start.Add(time.Minute)
 	handed := func(tx *store.Tx, key string) job.Job {
-		return must(tx.Jobs().AtLeased(provisioning, key, them, start, "me", lease))
+		return leased(tx, provisioning, key, them, start, "me", lease)
 	}
 	began := func(tx *store.Tx, key string) job.Job {
 		return must(tx.Jobs().Begin([]job.Job{handed(tx, key)}, "me", lease))[0]
@@ -119,7 +120,7 @@ func TestWhatWasHandedOverBegins(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			all = nil
 			for _, key := range []string{"a", "b", "withdrawn", "given back", "taken over", "taken back by its owner"} {
-				all = append(all, must(tx.Jobs().AtLeased(provisioning, key, them, start, "me", lease)))
+				all = append(all, leased(tx, provisioning, key, them, start, "me", lease))
 			}
 			if !must(tx.Jobs().Withdraw(provisioning, "withdrawn", them)) {
 				t.Error("not withdrawn")
@@ -164,7 +165,7 @@ func TestALeaseThatEndsBeforeTheJobBeganIsNoCrash(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		do(t, s, func(tx *store.Tx) error {
-			j := must(tx.Jobs().AtLeased(provisioning, "a", them, start, "me", start.Add(time.Minute)))
+			j := leased(tx, provisioning, "a", them, start, "me", start.Add(time.Minute))
 			if j = must(tx.Jobs().Lease(j, "other", start.Add(time.Hour))); j.Crashes != 0 || the(tx, "a").Crashes != 0 {
 				t.Errorf("before: %+v", j)
 			}
@@ -176,6 +177,44 @@ func TestALeaseThatEndsBeforeTheJobBeganIsNoCrash(t *testing.T) {
 				t.Errorf("a document: %+v", d)
 			}
 			return nil
+		})
+	})
+}
+
+// TestOfDocumentsThatDiedTogetherNoneIsBlamed: however often a process dies that held many, only one that went alone when it did is parked
+// in the end.
+func TestOfDocumentsThatDiedTogetherNoneIsBlamed(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			j := must(tx.Jobs().Send(sending("1", "sub"), start, "process 0", start.Add(time.Minute)))
+			died := func(want int) {
+				t.Helper()
+				if j = must(tx.Jobs().Lease(j, j.LeaseOwner+"+", j.LeaseUntil.Add(time.Minute))); j.Crashes != want || j.Begun || the(tx, "1").Begun {
+					t.Errorf("%d crashes, want %d: %+v", j.Crashes, want, j)
+				}
+			}
+			alone := func(now bool) {
+				t.Helper()
+				if err := tx.Jobs().Alone(j, now); err != nil {
+					t.Fatal(err)
+				}
+				j = the(tx, "1")
+			}
+			for _, want := range []int{1, job.Suspect, job.Suspect, job.Suspect} {
+				died(want)
+			}
+			alone(true)
+			alone(false)
+			died(job.Suspect)
+			alone(true)
+			died(job.Suspect + 1)
+			died(job.Suspect + 1)
+			alone(true)
+			before := j
+			died(job.Suspect + 2)
+			wantKind(t, tx.Jobs().Alone(before, true), fault.Conflict, "job_lost")
+			return tx.Jobs().Reschedule(j, start, "not decided", false)
 		})
 	})
 }
@@ -285,7 +324,7 @@ func TestDueNamesPartnersThatMayHaveMore(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error {
 			for i := range 3 {
 				must(0, tx.Jobs().At("k", fmt.Sprint("busy ", i), "busy", start))
-				must(tx.Jobs().AtLeased("k", fmt.Sprint("dead ", i), "dead", start, "me", start))
+				leased(tx, "k", fmt.Sprint("dead ", i), "dead", start, "me", start)
 			}
 			return tx.Jobs().At("k", "quiet", "quiet", start)
 		})
@@ -320,7 +359,7 @@ func TestNoJobIsLookedForInAllOfThem(t *testing.T) {
 		must(0, jobs.At("k", "a", them, start))
 		a, _, err := jobs.Find("k", them, "a")
 		must(0, err)
-		b := must(jobs.AtLeased("k", "b", them, start, "me", lease))
+		b := leased(tx, "k", "b", them, start, "me", lease)
 		must(jobs.AllLeased([]job.Job{{Kind: "k", Key: "c", Partner: them}}, "me", lease))
 		must(jobs.Begin([]job.Job{b}, "me", lease))
 		must(jobs.Withdraw("k", "c", them))

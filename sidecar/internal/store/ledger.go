@@ -32,6 +32,12 @@ func (s books) Head(partner string, dir ledger.Direction) (ledger.Head, error) {
 	return h, nil
 }
 
+func (s books) Verified(partner string) (at ledger.Position, checkpoint string, err error) {
+	_, err = s.tx.row(`SELECT life, seq, checkpoint FROM ledger_head WHERE partner = $1 AND direction = $2`, []any{partner, string(ledger.Theirs)},
+		&at.Life, &at.Seq, &checkpoint)
+	return at, checkpoint, err
+}
+
 // first is the hash before the first entry.
 func (s books) first(partner string) ([32]byte, error) {
 	p, err := s.tx.Partners().Get(partner)

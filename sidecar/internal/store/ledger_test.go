@@ -281,6 +281,9 @@ func TestCheckpointsOnlyGoForward(t *testing.T) {
 			t.Error("a checkpoint beyond our copy was stored")
 		}
 		view(t, s, func(tx *store.Tx) error {
+			if at, checkpoint, err := tx.Ledger().Verified(them); err != nil || at.Seq != 1 || checkpoint != "checkpoint 1" {
+				t.Errorf("verified %q at %s, %v", checkpoint, at, err)
+			}
 			if h := must(tx.Ledger().Head(them, ledger.Theirs)); h.Checkpoint != "checkpoint 1" || h.Seq != 1 || h.Tick != 3 {
 				t.Errorf("theirs: %+v", h)
 			}

@@ -12,11 +12,13 @@ var (
 	secretColumns = []string{"subscription_id", "partner", "side", "name", "sealed"}
 	newSecret     = newInsertion("secret", "secret", secretColumns, secretColumns[:4])
 	newKey        = newInsertion("data key", "data_key", []string{"subscription_id", "partner", "side", "wrapped"}, secretColumns[:3]).
-			or(erased()) // one that is there before its subscription was destroyed
+			or(fault.New(fault.Precondition, erasedReason, "there was a data key before the subscription: its data were erased before it came, or it kept something"))
 )
 
+const erasedReason = "subscription_erased"
+
 func erased() error {
-	return fault.New(fault.Precondition, "subscription_erased", "the data of the subscription were erased")
+	return fault.New(fault.Precondition, erasedReason, "the data of the subscription were erased")
 }
 
 // PutSecret makes the subscription's data key with its first secret. After Erase it returns fault.Precondition: a late

@@ -60,7 +60,7 @@ type rows interface {
 
 func (tx *Tx) Partners() member.Store            { return partners{tx} }
 func (tx *Tx) Agreements() agreement.Store       { return agreements{tx} }
-func (tx *Tx) Offers() member.Offers             { return agreement.Offers{Store: agreements{tx}} }
+func (tx *Tx) Offers() member.Offers             { return agreement.Offers{Store: agreements{tx}, Jobs: jobs{tx}} }
 func (tx *Tx) Catalog() catalog.Store            { return offerings{tx} }
 func (tx *Tx) Listings() listing.Store           { return listings{tx} }
 func (tx *Tx) RetailOrders() retail.Store        { return retailOrders{tx} }

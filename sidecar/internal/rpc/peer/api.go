@@ -22,7 +22,7 @@ type Config struct {
 	Catalog  Catalog
 	Access   Access
 	Ledger   Ledger
-	// Relation refuses a caller that may not go on listening to a stream; it is asked at every poll. Default: nobody is
+	// Relation refuses a caller that may not go on listening to a stream; *bearer.Verifier's Still does. Default: nobody is
 	// refused before its token ends.
 	Relation func(ctx context.Context, p bearer.Principal) error
 	// Caller finds who calls in a request's context. Default: bearer.FromContext.

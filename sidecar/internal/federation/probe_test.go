@@ -1,0 +1,91 @@
+package federation_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// TestOneFeedTriesAPartnerThatIsAway counts what is tried of a partner in an hour that none of its feeds reaches: what one feed would,
+// and of each other one a try every 15 minutes. The first success lets all go on at once; so does the end of the feed that tried.
+func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
+	t.Parallel()
+	const feeds = 3
+	hour := func(t *testing.T, n int, test func(tries *[feeds]atomic.Int64, up *atomic.Bool, stop *atomic.Bool, m *federation.Manager)) {
+		synctest.Test(t, func(t *testing.T) {
+			s, r, _, _, _ := setUp(t)
+			alone(t, s, r)
+			var tries [feeds]atomic.Int64
+			var up, stop atomic.Bool
+			m := &federation.Manager{
+				Work: store.For[federation.Tx](r.Store), Now: time.Now, Logger: slog.New(slog.DiscardHandler), Poll: time.Second,
+				Away:      func(string) bool { return !up.Load() },
+				Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} },
+			}
+			for i := range n {
+				m.Feeds = append(m.Feeds, federation.Feed{
+					Name: string(rune('a' + i)),
+					Wanted: func(federation.Tx) (func(member.Partner) bool, error) {
+						return func(p member.Partner) bool { return p.Origin == supplier && (i > 0 || !stop.Load()) }, nil
+					},
+					Once: func(ctx context.Context, _ member.Partner) federation.Outcome {
+						tries[i].Add(1)
+						time.Sleep(10 * time.Millisecond * time.Duration(i+1))
+						if !up.Load() {
+							return federation.Outcome{Err: unreachable}
+						}
+						m.Back(supplier)
+						<-ctx.Done()
+						return federation.Outcome{Err: ctx.Err()}
+					},
+				})
+			}
+			defer run(t, m)()
+			time.Sleep(time.Hour)
+			test(&tries, &up, &stop, m)
+		})
+	}
+	var single int64
+	hour(t, 1, func(tries *[feeds]atomic.Int64, _, _ *atomic.Bool, _ *federation.Manager) { single = tries[0].Load() })
+	hour(t, feeds, func(tries *[feeds]atomic.Int64, up, _ *atomic.Bool, m *federation.Manager) {
+		all := func() (n int64) {
+			for i := range tries {
+				n += tries[i].Load()
+			}
+			return n
+		}
+		if most := single + 2*(feeds-1) + (feeds-1)*5; all() > most || single < 9 {
+			t.Errorf("%d tries in an hour, one feed alone has %d", all(), single)
+		}
+		before := all()
+		m.Nudge(supplier) // it called us, and cannot be reached all the same
+		time.Sleep(time.Second)
+		if got := all() - before; got != 1 {
+			t.Errorf("its call has it tried %d times", got)
+		}
+		time.Sleep(20 * time.Second)
+		up.Store(true)
+		before = all()
+		m.Nudge(supplier)
+		time.Sleep(time.Second)
+		if got := all() - before; got != feeds {
+			t.Errorf("%d of %d feeds go on a second after it is back", got, feeds)
+		}
+	})
+	hour(t, feeds, func(tries *[feeds]atomic.Int64, _, stop *atomic.Bool, _ *federation.Manager) {
+		before := tries[1].Load() + tries[2].Load()
+		stop.Store(true) // the one that tries is not wanted any more
+		time.Sleep(15 * time.Second)
+		if got := tries[1].Load() + tries[2].Load() - before; got == 0 {
+			t.Error("nobody tries it instead")
+		}
+	})
+}
