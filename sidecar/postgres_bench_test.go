@@ -82,7 +82,7 @@ INSERT INTO subscription (side, partner, id, portal, customer, state, created_at
 INSERT INTO data_key (side, partner, subscription_id, wrapped) VALUES ('retail', '', 'sub-' || repeat('r', 32) || :n, decode(repeat('61', 61), 'hex'));
 INSERT INTO secret (side, partner, subscription_id, name, sealed) VALUES ('retail', '', 'sub-' || repeat('r', 32) || :n, 'inputs', decode(repeat('61', 42), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('s' || :client_id, 'own', 0, :n, 'sub-' || repeat('r', 32) || :n, decode(repeat('61', 1019), 'hex'));
-INSERT INTO job (id, kind, key, partner, subject, place, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at) VALUES (:n, 'order.submit', 'k' || :n, 's' || :client_id, 'sub-' || :n, 1, 'waiting', 0, :n, 'me', :n, 0, 0, '', :n);
+INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:n, 'order.submit', 'k' || :n, 's' || :client_id, 'sub-' || :n, 1, 0, 'waiting', 0, :n, 'me', :n, 0, 0, 0, '', :n);
 COMMIT;
 BEGIN;
 INSERT INTO resale_order (partner, id, state, ended, placed_at, version, record) VALUES ('r' || :client_id, repeat('r', 32) || :n, 'inProgress', 0, :n, 1, decode(repeat('61', 1657), 'hex'));
@@ -92,7 +92,7 @@ INSERT INTO secret (side, partner, subscription_id, name, sealed) VALUES ('resal
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'theirs', 0, :n, 'sub-' || :n, decode(repeat('61', 1019), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'own', 0, :n, 'sub-' || :n, decode(repeat('61', 700), 'hex'));
 INSERT INTO peer_decision (partner, type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow) VALUES ('r' || :client_id, 'hanse-order+jwt', repeat('r', 32) || :n, decode(repeat('61', 32), 'hex'), 0, :n, repeat('c', 462), 0, :n, 0, '', '');
-INSERT INTO job (id, kind, key, partner, subject, place, state, attempts, due_at, lease_owner, lease_until, crashes, begun, last_error, created_at) VALUES (:m, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 'waiting', 0, :n, 'me', :n, 0, 0, '', :n);
+INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:m, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 0, 'waiting', 0, :n, 'me', :n, 0, 0, 0, '', :n);
 COMMIT;
 UPDATE job SET begun = 1, attempts = 1 WHERE id = :m;
 BEGIN;
