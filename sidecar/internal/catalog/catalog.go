@@ -153,6 +153,8 @@ type Store interface {
 	ForeignByListing(listings []string) ([]Foreign, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.
 	ForeignChanged(afterChange int64, limit int) ([]Foreign, error)
+	// LastChange is at least the greatest change number that was written, and less than any that will be.
+	LastChange() (int64, error)
 }
 
 // CursorStore keeps how far we read partners' catalog feeds; the ledgers' cursor is their head.

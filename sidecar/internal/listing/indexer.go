@@ -104,6 +104,9 @@ func (x *Indexer) refresh(ctx context.Context) (taken int, err error) {
 			todo, err = x.collect(tx)
 			return err
 		})
+		if err == nil && todo.anew != nil {
+			err = x.rebuild(ctx, *todo.anew)
+		}
 		if err != nil {
 			return taken, fmt.Errorf("refresh search index: %w", err)
 		}
@@ -117,11 +120,20 @@ func (x *Indexer) refresh(ctx context.Context) (taken int, err error) {
 
 // work is what one look at the store found to do.
 type work struct {
+	// anew is what the index is to be built anew with; nil where it goes on.
+	anew *basis
 	docs []search.Doc
 	gone []string
 	more bool
 	// after notes what was taken over.
 	after func()
+}
+
+// basis is what all listings depend on, and the last change number that was given out when it was read.
+type basis struct {
+	terms
+	overrides map[string]Override
+	change    int64
 }
 
 func (x *Indexer) collect(tx Tx) (work, error) {
@@ -138,9 +150,15 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	for _, o := range list {
 		overrides[o.ListingID], versions[o.ListingID] = o, o.Version
 	}
-	if terms := t.fingerprint(); !x.ready.Load() || terms != x.terms {
-		last, err := x.rebuild(tx, t, overrides)
-		return work{after: func() { x.terms, x.overrides, x.change = terms, versions, last }}, err
+	end, err := tx.Catalog().LastChange()
+	if err != nil {
+		return work{}, err
+	}
+	if terms := t.fingerprint(); terms != x.terms {
+		return work{
+			anew: &basis{t, overrides, end}, more: true, // what changed meanwhile
+			after: func() { x.terms, x.overrides, x.change = terms, versions, end },
+		}, nil
 	}
 	var changed []string
 	for id, v := range versions {
@@ -152,7 +170,7 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	if err != nil {
 		return work{}, err
 	}
-	w := work{more: true}
+	w := work{more: end > x.change}
 	last := x.change
 	for n := 0; w.more && n < indexPage; {
 		theirs, err := tx.Catalog().ForeignChanged(last, readPage)
@@ -166,6 +184,9 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 		n += len(theirs)
 		w.more = len(theirs) == readPage
 	}
+	if !w.more {
+		last = end
+	}
 	// Once all is read: what is added is not named again.
 	for _, f := range all {
 		x.add(&w, t, f, overrides[f.Listing])
@@ -174,34 +195,34 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	return w, nil
 }
 
-// rebuild takes over all listings of the transaction's snapshot, page by page into the index, so that their texts are not
-// in memory together, and returns the last change number in it: what changes later has a greater one. Run again, it does
-// the same.
-func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last int64, err error) {
+// rebuild takes over all listings, each page of them read by itself: one long look would keep the store from cleaning up behind its writers
+// for as long. What changes meanwhile, on either side of the place where it reads, has a change number after the basis' and is taken
+// over next. It goes into the index page by page, so that the texts are not in memory together. Run again, it does the same.
+func (x *Indexer) rebuild(ctx context.Context, b basis) error {
 	kept := map[string]bool{}
+	x.until = nil
 	var partner, id string
-	for {
+	for more := true; more; {
 		var w work
-		for len(w.docs) < indexPage {
-			page, err := tx.Catalog().ListForeign(partner, id, readPage)
+		for more && len(w.docs) < indexPage {
+			var page []catalog.Foreign
+			err := x.Work.View(ctx, func(tx Tx) (err error) {
+				page, err = tx.Catalog().ListForeign(partner, id, readPage)
+				return err
+			})
 			if err != nil {
-				return 0, err
+				return err
 			}
 			for _, f := range page {
-				partner, id, last = f.Partner, f.ID, max(last, f.Change)
-				x.add(&w, t, f, overrides[f.Listing])
+				partner, id = f.Partner, f.ID
+				x.add(&w, b.terms, f, b.overrides[f.Listing])
 			}
-			if w.more = len(page) == readPage; !w.more {
-				break
-			}
+			more = len(page) == readPage
 		}
 		for _, d := range w.docs {
 			kept[d.ID] = true
 		}
 		x.Index.UpsertAll(w.docs)
-		if !w.more {
-			break
-		}
 	}
 	var gone []string
 	x.Index.IDs(func(id string) bool {
@@ -211,7 +232,7 @@ func (x *Indexer) rebuild(tx Tx, t terms, overrides map[string]Override) (last i
 		return true
 	})
 	x.Index.DeleteAll(gone)
-	return last, nil
+	return nil
 }
 
 // over are the listings whose time to be ordered has passed since they were indexed.

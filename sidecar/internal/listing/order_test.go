@@ -177,6 +177,7 @@ func TestWhatRunsOutWhileNothingCanBeReadHasRunOutLater(t *testing.T) {
 		t.Fatalf("%d can be ordered", n)
 	}
 	now = until
+	r.offer(t, north, "b", 1, func(d *catalog.Document) { d.State = catalog.InTest })
 	r.indexer.Work = broken{r.work}
 	if err := r.indexer.Refresh(t.Context()); err == nil {
 		t.Fatal("it was read")

@@ -223,6 +223,50 @@ func TestForeignOfferings(t *testing.T) {
 	})
 }
 
+// TestTheLastChangeIsAnEnd: a reader that begins there has missed nothing that was written, and sees all that is written after it.
+func TestTheLastChangeIsAnEnd(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		last := func() (last int64) {
+			view(t, s, func(tx *store.Tx) (err error) { last, err = tx.Catalog().LastChange(); return err })
+			return last
+		}
+		if n := last(); n != 0 {
+			t.Errorf("%d in an empty store", n)
+		}
+		for i := range int64(3) {
+			before := last()
+			do(t, s, func(tx *store.Tx) error {
+				_, err := tx.Catalog().PutForeign(foreign("vm", i+1, 1))
+				if err == nil {
+					_, err = tx.Catalog().PutForeign(foreign("db", i+1, 1))
+				}
+				return err
+			})
+			view(t, s, func(tx *store.Tx) error {
+				all := must(tx.Catalog().ForeignChanged(before, 10))
+				if len(all) != 2 || all[1].Change > last() {
+					t.Errorf("after %d there are %+v, up to %d", before, all, last())
+				}
+				return nil
+			})
+		}
+		err := s.Do(t.Context(), func(tx *store.Tx) error {
+			must(tx.Catalog().PutForeign(foreign("vm", 9, 1)))
+			return fault.New(fault.Conflict, "undone", "not to be")
+		})
+		wantKind(t, err, fault.Conflict, "undone")
+		before := last()
+		do(t, s, func(tx *store.Tx) error { must(tx.Catalog().PutForeign(foreign("vm", 9, 1))); return nil })
+		view(t, s, func(tx *store.Tx) error {
+			if all := must(tx.Catalog().ForeignChanged(before, 10)); len(all) != 1 {
+				t.Errorf("after a write that was undone: %+v", all)
+			}
+			return nil
+		})
+	})
+}
+
 // A reader that follows change numbers misses nothing, whoever writes at the same time.
 func TestReaderOfChangesMissesNothing(t *testing.T) {
 	t.Parallel()

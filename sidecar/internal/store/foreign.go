@@ -183,6 +183,12 @@ func (s offerings) ForeignChanged(afterChange int64, limit int) ([]catalog.Forei
 	return s.foreign(selectForeign+`WHERE change > $1 ORDER BY change LIMIT $2`, afterChange, orMost(limit))
 }
 
+// LastChange is the end of the last block that was committed: whoever has a later one holds its row, and is not seen yet.
+func (s offerings) LastChange() (last int64, err error) {
+	_, err = s.tx.row(`SELECT last FROM foreign_change WHERE name = 'foreign_offering'`, nil, &last)
+	return last, err
+}
+
 func (s offerings) ForeignByListing(ids []string) ([]catalog.Foreign, error) {
 	return s.foreignIn(selectForeign+`WHERE listing IN `, nil, ids)
 }
