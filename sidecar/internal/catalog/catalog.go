@@ -77,7 +77,7 @@ type Foreign struct {
 	Document []byte
 	// Digest is that of the Revision's document; zero where a tombstone is all that was seen of the revision.
 	Digest [32]byte
-	// Tombstone marks an offering that is gone; Document is then the last one seen.
+	// Tombstone marks an offering that is gone; it has no Document.
 	Tombstone bool
 	UpdatedAt time.Time
 	// Sweep is the snapshot generation in which it was last seen.
@@ -91,6 +91,8 @@ type Foreign struct {
 type Kept struct {
 	// Offerings that are kept, tombstones left out.
 	Offerings int64
+	// Gone counts the tombstones.
+	Gone int64
 	// LeftOut counts the changes that found no room since the partner's catalog was last read from the beginning.
 	LeftOut int64
 }
@@ -133,7 +135,7 @@ type Store interface {
 	Foreign(partner, id string) (Foreign, error)
 	// ForeignOf reads those of a partner's ids that exist, tombstones included, in no order.
 	ForeignOf(partner string, ids []string) ([]Foreign, error)
-	// AddForeign stores offerings that do not exist; fault.Conflict where one does.
+	// AddForeign stores offerings that do not exist; fault.Conflict where one does. Of a tombstone no document is kept, here and in what follows.
 	AddForeign([]Foreign) error
 	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
@@ -145,6 +147,8 @@ type Store interface {
 	Unseen(partner string, generation int64, afterID string, limit int) (ids []string, err error)
 	// SweepForeign tombstones those of the offerings that the snapshot generation did not see, and counts them.
 	SweepForeign(partner string, generation int64, ids []string, now time.Time) (int, error)
+	// ForgetForeign removes the oldest n of a partner's tombstones.
+	ForgetForeign(partner string, n int64) error
 	// Kept is what there is of a partner's offerings. It costs the same however many they are.
 	Kept(partner string) (Kept, error)
 	// SetLeftOut notes how many changes found no room.
@@ -153,8 +157,9 @@ type Store interface {
 	ForeignByListing(listings []string) ([]Foreign, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.
 	ForeignChanged(afterChange int64, limit int) ([]Foreign, error)
-	// LastChange is at least the greatest change number that was written, and less than any that will be.
-	LastChange() (int64, error)
+	// Changes gives a number that no change before it exceeds and every one after it does, and the greatest one of which the tombstone was
+	// removed: who has not read as far as that does not learn of it any more.
+	Changes() (last, forgotten int64, err error)
 }
 
 // CursorStore keeps how far we read partners' catalog feeds; the ledgers' cursor is their head.

@@ -233,6 +233,88 @@ func TestWhatFindsNoRoomIsCountedAndComesLater(t *testing.T) {
 	}
 }
 
+// TestAPartnerThatSellsAndWithdrawsForEverLeavesNothing, whichever way its offerings go: what is remembered of them is bounded, and has
+// nothing of their texts.
+func TestAPartnerThatSellsAndWithdrawsForEverLeavesNothing(t *testing.T) {
+	t.Parallel()
+	const most, each = 50, 40
+	for name, goes := range map[string]func(t *testing.T, round int) catalog.Page{
+		"by tombstones": func(t *testing.T, round int) catalog.Page {
+			return tombstones(round*each, (round+1)*each)
+		},
+		"by a snapshot without them": func(t *testing.T, round int) catalog.Page {
+			return catalog.Page{SnapshotBegin: true, SnapshotEnd: true}
+		},
+		"by what cannot be read": func(t *testing.T, round int) catalog.Page {
+			p := unreadable(t, round*each, (round+1)*each)
+			for i := range p.Items {
+				p.Items[i].Revision = 2
+			}
+			return p
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMember(t)
+			m.reader.MaxGone = most
+			var cursor []byte
+			for round := range 6 {
+				page := numbered(t, fmt.Sprint("sold ", round), round*each, (round+1)*each, 1)
+				m.take(t, cursor, page)
+				last := goes(t, round)
+				last.Cursor = fmt.Append(nil, "gone ", round)
+				if got := m.take(t, page.Cursor, last); got.Removed != each {
+					t.Fatalf("%+v", got)
+				}
+				cursor = last.Cursor
+			}
+			rows, documents := 0, 0
+			err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+				all, err := tx.Catalog().ForeignChanged(0, 1000)
+				for _, f := range all {
+					rows++
+					documents += len(f.Document)
+				}
+				return err
+			})
+			if err != nil || rows != most || documents != 0 {
+				t.Errorf("%d rows are left, with %d bytes of documents, %v", rows, documents, err)
+			}
+			if kept := m.kept(t); kept != (catalog.Kept{Gone: most}) {
+				t.Errorf("counted %+v", kept)
+			}
+			// What is remembered goes no way back; what is not may come anew.
+			back := numbered(t, "back", 0, 1, 1)
+			if got := m.take(t, cursor, back); got.Stored != 1 || len(got.Refused) > 0 {
+				t.Errorf("what was forgotten comes as %+v", got)
+			}
+		})
+	}
+}
+
+// TestASnapshotIsResumedOverWhatIsForgotten: the cursor stands inside it, and what went is as it was.
+func TestASnapshotIsResumedOverWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.reader.MaxGone = 1
+	m.take(t, nil, numbered(t, "0", 0, 10, 1))
+	first := numbered(t, "1", 0, 3, 1)
+	first.SnapshotBegin = true
+	m.take(t, []byte("0"), first)
+	gone := tombstones(3, 6) // within the snapshot; two of them are forgotten
+	gone.Cursor = []byte("2")
+	m.take(t, []byte("1"), gone)
+	last := numbered(t, "3", 5, 8, 2) // one that went comes again
+	last.SnapshotEnd = true
+	m.take(t, []byte("2"), last)
+	if got := m.shown(t); got != "o-00000@1 o-00001@1 o-00002@1 o-00005@2 o-00006@2 o-00007@2" {
+		t.Errorf("shown %q", got)
+	}
+	if kept := m.kept(t); kept != (catalog.Kept{Offerings: 6, Gone: 1}) {
+		t.Errorf("counted %+v", kept)
+	}
+}
+
 func (m member) kept(t testing.TB) (k catalog.Kept) {
 	t.Helper()
 	if err := m.work.View(t.Context(), func(tx catalog.Tx) (err error) { k, err = tx.Catalog().Kept(acme); return err }); err != nil {

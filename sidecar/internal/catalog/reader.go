@@ -22,6 +22,9 @@ const (
 // DefaultMaxOfferings is how many offerings of one partner are kept.
 const DefaultMaxOfferings = 1_000_000
 
+// DefaultMaxGone is how many tombstones of one partner are kept: at some 300 bytes each.
+const DefaultMaxGone = 100_000
+
 // Reader is the reseller's side of the catalog: it applies what a partner's feed brings.
 type Reader struct {
 	Work    unit.Work[Tx]
@@ -29,6 +32,8 @@ type Reader struct {
 	Now     func() time.Time
 	// MaxOfferings of one partner; default DefaultMaxOfferings.
 	MaxOfferings int64
+	// MaxGone of one partner; default DefaultMaxGone. Of what went before, the revision is not remembered any more.
+	MaxGone int64
 }
 
 // Refusal is an offering of a page that was not taken over.
@@ -135,7 +140,14 @@ func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byt
 			if err := stands(tx, partner, after); err != nil {
 				return err
 			}
-			if gone, err = tx.Catalog().SweepForeign(partner, generation, ids, r.Now()); err != nil || !last {
+			if gone, err = tx.Catalog().SweepForeign(partner, generation, ids, r.Now()); err != nil {
+				return err
+			}
+			kept, err := tx.Catalog().Kept(partner)
+			if err != nil {
+				return err
+			}
+			if err := r.forget(tx, partner, kept); err != nil || !last {
 				return err
 			}
 			return tx.Cursors().SetCursor(partner, FeedCursor, next)
@@ -148,6 +160,18 @@ func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byt
 		}
 		id = ids[len(ids)-1]
 	}
+}
+
+// forget removes the oldest tombstones of which there are too many: so many at a time that a bound which was lowered holds up nobody.
+func (r *Reader) forget(tx Tx, partner string, kept Kept) error {
+	most := r.MaxGone
+	if most == 0 {
+		most = DefaultMaxGone
+	}
+	if kept.Gone <= most {
+		return nil
+	}
+	return tx.Catalog().ForgetForeign(partner, min(kept.Gone-most, 2*MaxPage))
 }
 
 // stands refuses to go on where another reader of the same partner has gone on.
@@ -227,6 +251,9 @@ func (p *pageTx) run(after []byte, page Page, items []item) error {
 	if err := p.write(items); err != nil {
 		return err
 	}
+	if err := p.forget(p.tx, p.partner, p.kept); err != nil {
+		return err
+	}
 	if p.kept.LeftOut != left {
 		if err := p.tx.Catalog().SetLeftOut(p.partner, p.kept.LeftOut); err != nil {
 			return err
@@ -299,11 +326,12 @@ func (p *pageTx) item(it item) {
 		if !r.Tombstone {
 			p.applied.Removed++
 			p.kept.Offerings--
+			p.kept.Gone++
 		}
 		if it.Revision > r.Revision {
 			r.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
 		}
-		r.Tombstone, r.Revision = true, it.Revision
+		r.Tombstone, r.Revision, r.Document = true, it.Revision, nil
 		p.change(r)
 		return
 	case known && it.Revision == r.Revision && it.Digest != r.Digest && r.Digest != [32]byte{}:
@@ -322,6 +350,9 @@ func (p *pageTx) item(it item) {
 			return
 		}
 		p.kept.Offerings++
+		if known {
+			p.kept.Gone--
+		}
 	}
 	p.applied.Stored++
 	r.Foreign = Foreign{

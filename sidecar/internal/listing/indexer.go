@@ -150,11 +150,11 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	for _, o := range list {
 		overrides[o.ListingID], versions[o.ListingID] = o, o.Version
 	}
-	end, err := tx.Catalog().LastChange()
+	end, forgotten, err := tx.Catalog().Changes()
 	if err != nil {
 		return work{}, err
 	}
-	if terms := t.fingerprint(); terms != x.terms {
+	if terms := t.fingerprint(); terms != x.terms || x.change < forgotten {
 		return work{
 			anew: &basis{t, overrides, end}, more: true, // what changed meanwhile
 			after: func() { x.terms, x.overrides, x.change = terms, versions, end },

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -92,5 +93,30 @@ func TestAnIndexIsBuiltAnewWhileWritesGoOn(t *testing.T) {
 	work.looks = 0
 	if err := r.indexer.Refresh(t.Context()); err != nil || work.looks != 1 {
 		t.Errorf("%d looks where nothing changed, %v", work.looks, err)
+	}
+}
+
+// TestAnIndexLearnsOfWhatIsForgotten: it did not look between an offering's end and the end of the tombstone that told of it.
+func TestAnIndexLearnsOfWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	r := newReseller(t)
+	r.offer(t, north, "a", 1, nil)
+	r.offer(t, north, "b", 1, nil)
+	if got := r.found(t); got != "Database a 8.00 EUR, Database b 8.00 EUR" {
+		t.Fatal(got)
+	}
+	r.do(t, func(tx listing.Tx) error {
+		_, err := tx.Catalog().PutForeign(catalog.Foreign{Partner: north, ID: "a", Revision: 1, Tombstone: true})
+		return err
+	})
+	r.do(t, func(tx listing.Tx) error { return tx.Catalog().ForgetForeign(north, 1) })
+	if got := r.found(t); got != "Database b 8.00 EUR" {
+		t.Error(got)
+	}
+	if n := r.Index.Len(); n != 1 {
+		t.Errorf("%d in the index", n)
+	}
+	if _, _, err := r.Get(t.Context(), catalog.ListingID(north, "a")); fault.ReasonOf(err) != "listing_not_found" {
+		t.Error(err)
 	}
 }

@@ -90,6 +90,10 @@ type draft struct {
 // draft makes the draft of an offering. The document was checked when it came in.
 func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
 	d := draft{foreign: f, override: o}
+	if f.Tombstone {
+		d.unsold = &Unsold{"withdrawn", f.Partner + " does not offer it any more"}
+		return d, nil
+	}
 	var err error
 	if d.doc, err = catalog.Known(f.Document); err != nil {
 		return draft{}, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
@@ -97,8 +101,6 @@ func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
 	var agreed bool
 	d.deal, agreed = t.deals[f.Partner][d.doc.Currency]
 	switch {
-	case f.Tombstone:
-		d.unsold = &Unsold{"withdrawn", f.Partner + " does not offer it any more"}
 	case len(t.deals[f.Partner]) == 0:
 		d.unsold = &Unsold{"agreement_missing", "there is no active agreement with " + f.Partner}
 	case !agreed:

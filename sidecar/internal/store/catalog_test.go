@@ -164,8 +164,8 @@ func TestForeignOfferings(t *testing.T) {
 		}
 		gone := foreign("vm", 2, 3)
 		gone.Tombstone = true
-		if !put(gone) || !get("vm").Tombstone {
-			t.Error("the tombstone was not taken")
+		if got := get("vm"); !put(gone) || !get("vm").Tombstone || get("vm").Document != nil {
+			t.Errorf("the tombstone was not taken, or keeps a document: %+v", got)
 		}
 		if !put(foreign("vm", 3, 3)) || get("vm").Tombstone {
 			t.Error("the offering did not come back")
@@ -179,7 +179,7 @@ func TestForeignOfferings(t *testing.T) {
 		woken.take()
 		do(t, s, func(tx *store.Tx) error {
 			want := foreign("db", 1, 1)
-			want.Tombstone, want.UpdatedAt = true, start.Add(time.Hour)
+			want.Tombstone, want.Document, want.UpdatedAt = true, nil, start.Add(time.Hour)
 			if ids := must(tx.Catalog().Unseen(them, 3, "", 10)); !slices.Equal(ids, []string{"db"}) {
 				t.Errorf("unseen %v", ids)
 			}
@@ -228,7 +228,7 @@ func TestTheLastChangeIsAnEnd(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		last := func() (last int64) {
-			view(t, s, func(tx *store.Tx) (err error) { last, err = tx.Catalog().LastChange(); return err })
+			view(t, s, func(tx *store.Tx) (err error) { last, _, err = tx.Catalog().Changes(); return err })
 			return last
 		}
 		if n := last(); n != 0 {
@@ -261,6 +261,54 @@ func TestTheLastChangeIsAnEnd(t *testing.T) {
 		view(t, s, func(tx *store.Tx) error {
 			if all := must(tx.Catalog().ForeignChanged(before, 10)); len(all) != 1 {
 				t.Errorf("after a write that was undone: %+v", all)
+			}
+			return nil
+		})
+	})
+}
+
+// TestTheOldestTombstonesAreForgotten, and who has not read of them is told that it may miss something.
+func TestTheOldestTombstonesAreForgotten(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		gone := func(id string) catalog.Foreign { f := foreign(id, 1, 1); f.Tombstone = true; return f }
+		forgotten := func() (upTo int64) {
+			view(t, s, func(tx *store.Tx) (err error) { _, upTo, err = tx.Catalog().Changes(); return err })
+			return upTo
+		}
+		do(t, s, func(tx *store.Tx) error {
+			return tx.Catalog().AddForeign([]catalog.Foreign{gone("c"), foreign("d", 1, 1), gone("b"), gone("a")})
+		})
+		var changes []int64
+		view(t, s, func(tx *store.Tx) error {
+			for _, f := range must(tx.Catalog().ForeignChanged(0, 10)) {
+				changes = append(changes, f.Change)
+			}
+			return nil
+		})
+		if n := forgotten(); n != 0 {
+			t.Fatalf("%d is forgotten", n)
+		}
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().ForgetForeign(them, 2) })
+		if n := forgotten(); n != changes[2] {
+			t.Errorf("forgotten up to %d of %v", n, changes)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			all := must(tx.Catalog().ForeignChanged(0, 10))
+			if len(all) != 2 || all[0].ID != "d" || all[1].ID != "a" {
+				t.Errorf("there is %+v", all)
+			}
+			return nil
+		})
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().ForgetForeign(them, 5) })
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().ForgetForeign(them, 5) })
+		if n := forgotten(); n != changes[3] {
+			t.Errorf("forgotten up to %d of %v", n, changes)
+		}
+		do(t, s, func(tx *store.Tx) error { return tx.Catalog().AddForeign([]catalog.Foreign{foreign("b", 1, 2)}) })
+		view(t, s, func(tx *store.Tx) error {
+			if k := must(tx.Catalog().Kept(them)); k != (catalog.Kept{Offerings: 2}) {
+				t.Errorf("%+v", k)
 			}
 			return nil
 		})
@@ -404,25 +452,25 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 	gone := func(f catalog.Foreign) catalog.Foreign { f.Tombstone = true; return f }
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		for _, step := range []struct {
-			name string
-			do   func(c catalog.Store) error
-			want int64
+			name       string
+			do         func(c catalog.Store) error
+			want, gone int64
 		}{
-			{"many new ones", func(c catalog.Store) error { return c.AddForeign(many(0, 100, 1, 1)) }, 100},
-			{"none", func(c catalog.Store) error { return c.AddForeign(nil) }, 100},
-			{"a new one that is gone", func(c catalog.Store) error { return c.AddForeign([]catalog.Foreign{gone(foreign("x", 1, 1))}) }, 100},
+			{"many new ones", func(c catalog.Store) error { return c.AddForeign(many(0, 100, 1, 1)) }, 100, 0},
+			{"none", func(c catalog.Store) error { return c.AddForeign(nil) }, 100, 0},
+			{"a new one that is gone", func(c catalog.Store) error { return c.AddForeign([]catalog.Foreign{gone(foreign("x", 1, 1))}) }, 100, 1},
 			{"one of another partner", func(c catalog.Store) error {
 				f := foreign("vm-000", 1, 1)
 				f.Partner = "https://other.example"
 				return c.AddForeign([]catalog.Foreign{f})
-			}, 100},
-			{"a later revision", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 2, 1)); return err }, 100},
-			{"a tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 3, 1))); return err }, 99},
-			{"a later tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 4, 1))); return err }, 99},
-			{"one that comes back", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 5, 1)); return err }, 100},
-			{"old news", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 1, 1))); return err }, 100},
-			{"what is left out", func(c catalog.Store) error { return c.SetLeftOut(them, 7) }, 100},
-			{"a snapshot of some", func(c catalog.Store) error { return c.SeeForeign(them, []string{"vm-000", "vm-001", "none"}, 2) }, 100},
+			}, 100, 1},
+			{"a later revision", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 2, 1)); return err }, 100, 1},
+			{"a tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 3, 1))); return err }, 99, 2},
+			{"a later tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 4, 1))); return err }, 99, 2},
+			{"one that comes back", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 5, 1)); return err }, 100, 1},
+			{"old news", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 1, 1))); return err }, 100, 1},
+			{"what is left out", func(c catalog.Store) error { return c.SetLeftOut(them, 7) }, 100, 1},
+			{"a snapshot of some", func(c catalog.Store) error { return c.SeeForeign(them, []string{"vm-000", "vm-001", "none"}, 2) }, 100, 1},
 			{"its end", func(c catalog.Store) error {
 				ids := must(c.Unseen(them, 2, "", 1000))
 				if len(ids) != 98 {
@@ -430,19 +478,30 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 				}
 				_, err := c.SweepForeign(them, 2, ids, start)
 				return err
-			}, 2},
-			{"its end again", func(c catalog.Store) error { _, err := c.SweepForeign(them, 2, []string{"vm-002"}, start); return err }, 2},
+			}, 2, 99},
+			{"its end again", func(c catalog.Store) error { _, err := c.SweepForeign(them, 2, []string{"vm-002"}, start); return err }, 2, 99},
+			{"what is forgotten", func(c catalog.Store) error { return c.ForgetForeign(them, 9) }, 2, 90},
+			{"nothing of another", func(c catalog.Store) error { return c.ForgetForeign("https://other.example", 9) }, 2, 90},
 		} {
 			do(t, s, func(tx *store.Tx) error { return step.do(tx.Catalog()) })
 			view(t, s, func(tx *store.Tx) error {
-				var rows int64
-				for _, f := range must(tx.Catalog().ListForeign("", "", 1000)) {
-					if f.Partner == them {
-						rows++
+				var rows catalog.Kept
+				for _, f := range must(tx.Catalog().ForeignChanged(0, 1000)) {
+					switch {
+					case f.Partner != them:
+					case f.Tombstone:
+						rows.Gone++
+						if len(f.Document) > 0 {
+							t.Errorf("%s: %s is gone and has a document", step.name, f.ID)
+						}
+					default:
+						rows.Offerings++
 					}
 				}
-				if kept := must(tx.Catalog().Kept(them)); kept.Offerings != step.want || rows != step.want {
-					t.Errorf("%s: %d rows, counted %+v, want %d", step.name, rows, kept, step.want)
+				kept := must(tx.Catalog().Kept(them))
+				kept.LeftOut = 0
+				if want := (catalog.Kept{Offerings: step.want, Gone: step.gone}); kept != want || rows != want {
+					t.Errorf("%s: %+v, counted %+v, want %+v", step.name, rows, kept, want)
 				}
 				return nil
 			})
@@ -454,7 +513,7 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 			t.Errorf("woke %v", got)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if kept := must(tx.Catalog().Kept(them)); kept != (catalog.Kept{Offerings: 2, LeftOut: 7}) {
+			if kept := must(tx.Catalog().Kept(them)); kept != (catalog.Kept{Offerings: 2, Gone: 90, LeftOut: 7}) {
 				t.Errorf("%+v", kept)
 			}
 			all := must(tx.Catalog().ForeignOf(them, []string{"none", "vm-000", "vm-050"}))

@@ -77,17 +77,15 @@ func (s offerings) AddForeign(fresh []catalog.Foreign) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	counts := map[string]int64{}
+	counts := map[string]catalog.Kept{}
 	err := s.tx.Together(func() error {
 		for _, f := range fresh {
-			if !f.Tombstone {
-				counts[f.Partner]++
-			}
+			counts[f.Partner] = plus(counts[f.Partner], keeps(f.Tombstone, 1))
 			change, err := s.nextChange()
 			if err != nil {
 				return err
 			}
-			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: f.Document, Digest: f.Digest[:]})
+			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: documentOf(f), Digest: f.Digest[:]})
 			if err != nil {
 				return fmt.Errorf("write offering %s: %w", f.ID, err)
 			}
@@ -132,7 +130,7 @@ func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 		// Even of old news the snapshot says that the offering is there: it must not be swept.
 		return same, s.SeeForeign(f.Partner, []string{f.ID}, sweep)
 	}
-	rec.Document, rec.Digest = f.Document, f.Digest[:]
+	rec.Document, rec.Digest = documentOf(f), f.Digest[:]
 	if raw, err = proto.Marshal(&rec); err != nil {
 		return false, fmt.Errorf("write offering %s: %w", f.ID, err)
 	}
@@ -146,7 +144,7 @@ func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 		return false, err
 	}
 	s.tx.wake(unit.Listings)
-	return true, s.count(f.Partner, tombstone-flag(f.Tombstone))
+	return true, s.count(f.Partner, plus(keeps(tombstone != 0, -1), keeps(f.Tombstone, 1)))
 }
 
 // SeeForeign leaves those that were seen later as they are.
@@ -183,10 +181,10 @@ func (s offerings) ForeignChanged(afterChange int64, limit int) ([]catalog.Forei
 	return s.foreign(selectForeign+`WHERE change > $1 ORDER BY change LIMIT $2`, afterChange, orMost(limit))
 }
 
-// LastChange is the end of the last block that was committed: whoever has a later one holds its row, and is not seen yet.
-func (s offerings) LastChange() (last int64, err error) {
-	_, err = s.tx.row(`SELECT last FROM foreign_change WHERE name = 'foreign_offering'`, nil, &last)
-	return last, err
+// Changes has the end of the last block that was committed: whoever has a later one holds its row, and is not seen yet.
+func (s offerings) Changes() (last, forgotten int64, err error) {
+	_, err = s.tx.row(`SELECT last, forgotten FROM foreign_change WHERE name = 'foreign_offering'`, nil, &last, &forgotten)
+	return last, forgotten, err
 }
 
 func (s offerings) ForeignByListing(ids []string) ([]catalog.Foreign, error) {
@@ -201,43 +199,104 @@ func (s offerings) Unseen(partner string, generation int64, afterID string, limi
 	return ids, err
 }
 
-// SweepForeign goes row by row, because each needs a change number of its own.
+// SweepForeign goes row by row, because each needs a change number of its own, and nothing else of what was its record.
 func (s offerings) SweepForeign(partner string, generation int64, ids []string, now time.Time) (gone int, err error) {
-	for _, id := range ids {
+	type row struct {
+		id     string
+		record []byte
+	}
+	var rows []row
+	for list, args := range lists([]any{partner, generation}, ids) {
+		var r row
+		err := s.tx.rows(`SELECT id, record FROM foreign_offering WHERE partner = $1 AND sweep < $2 AND tombstone = 0 AND id IN `+list, args,
+			func() []any { return []any{&r.id, &r.record} },
+			func() error {
+				var rec storepb.ForeignOffering
+				if err := decode(r.record, &rec); err != nil {
+					return err
+				}
+				rec.Document = nil
+				raw, err := proto.Marshal(&rec)
+				rows = append(rows, row{r.id, raw})
+				return err
+			})
+		if err != nil {
+			return 0, err
+		}
+	}
+	for _, r := range rows {
 		change, err := s.nextChange()
 		if err != nil {
 			return 0, err
 		}
-		n, err := s.tx.exec(`UPDATE foreign_offering SET tombstone = 1, change = $4, updated_at = $5
-			WHERE partner = $1 AND id = $2 AND sweep < $3 AND tombstone = 0`, partner, id, generation, change, ns(now))
-		if err != nil {
+		if _, err = s.tx.exec(`UPDATE foreign_offering SET tombstone = 1, change = $3, updated_at = $4, record = $5 WHERE partner = $1 AND id = $2`,
+			partner, r.id, change, ns(now), r.record); err != nil {
 			return 0, err
 		}
-		gone += int(n)
 	}
-	if gone == 0 {
+	if len(rows) == 0 {
 		return 0, nil
 	}
 	s.tx.wake(unit.Listings)
-	return gone, s.count(partner, -int64(gone))
+	n := int64(len(rows))
+	return len(rows), s.count(partner, plus(keeps(false, -n), keeps(true, n)))
 }
 
-func (s offerings) count(partner string, more int64) error {
-	if more == 0 {
+// ForgetForeign notes up to where changes may be missing.
+func (s offerings) ForgetForeign(partner string, n int64) error {
+	var upTo, found int64
+	_, err := s.tx.row(`SELECT COALESCE(MAX(change), 0), COUNT(*) FROM (SELECT change FROM foreign_offering
+		WHERE partner = $1 AND tombstone = 1 ORDER BY change LIMIT $2) AS oldest`, []any{partner, n}, &upTo, &found)
+	if err != nil || found == 0 {
+		return err
+	}
+	if _, err = s.tx.exec(`DELETE FROM foreign_offering WHERE partner = $1 AND tombstone = 1 AND change <= $2`, partner, upTo); err != nil {
+		return err
+	}
+	if _, err = s.tx.exec(`UPDATE foreign_change SET forgotten = $1 WHERE name = 'foreign_offering' AND forgotten < $1`, upTo); err != nil {
+		return err
+	}
+	return s.count(partner, keeps(true, -found))
+}
+
+// documentOf is what is kept of an offering's document: nothing of one that is gone.
+func documentOf(f catalog.Foreign) []byte {
+	if f.Tombstone {
 		return nil
 	}
-	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, left_out) VALUES ($1, $2, 0)
-		ON CONFLICT (partner) DO UPDATE SET offerings = foreign_partner.offerings + excluded.offerings`, partner, more)
+	return f.Document
+}
+
+// keeps is what n offerings, or n tombstones, add to what is kept.
+func keeps(tombstone bool, n int64) catalog.Kept {
+	if tombstone {
+		return catalog.Kept{Gone: n}
+	}
+	return catalog.Kept{Offerings: n}
+}
+
+func plus(a, b catalog.Kept) catalog.Kept {
+	return catalog.Kept{Offerings: a.Offerings + b.Offerings, Gone: a.Gone + b.Gone}
+}
+
+// count adds to what is kept of a partner's offerings.
+func (s offerings) count(partner string, more catalog.Kept) error {
+	if more == (catalog.Kept{}) {
+		return nil
+	}
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, gone, left_out) VALUES ($1, $2, $3, 0)
+		ON CONFLICT (partner) DO UPDATE SET offerings = foreign_partner.offerings + excluded.offerings, gone = foreign_partner.gone + excluded.gone`,
+		partner, more.Offerings, more.Gone)
 	return err
 }
 
 func (s offerings) Kept(partner string) (k catalog.Kept, err error) {
-	_, err = s.tx.row(`SELECT offerings, left_out FROM foreign_partner WHERE partner = $1`, []any{partner}, &k.Offerings, &k.LeftOut)
+	_, err = s.tx.row(`SELECT offerings, gone, left_out FROM foreign_partner WHERE partner = $1`, []any{partner}, &k.Offerings, &k.Gone, &k.LeftOut)
 	return k, err
 }
 
 func (s offerings) SetLeftOut(partner string, changes int64) error {
-	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, left_out) VALUES ($1, 0, $2)
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, gone, left_out) VALUES ($1, 0, 0, $2)
 		ON CONFLICT (partner) DO UPDATE SET left_out = excluded.left_out`, partner, changes)
 	return err
 }

@@ -82,22 +82,25 @@ CREATE TABLE foreign_offering (
 );
 CREATE INDEX foreign_offering_listing ON foreign_offering (listing);
 CREATE UNIQUE INDEX foreign_offering_change ON foreign_offering (change);
+CREATE INDEX foreign_offering_gone ON foreign_offering (partner, change) WHERE tombstone = 1;
 
--- What is kept of a partner's offerings, tombstones left out, so that nobody counts them, and how many changes found no room since its
--- catalog was last read from the beginning.
+-- What is kept of a partner's offerings, so that nobody counts them: those that are there, the tombstones of those that are gone; and how
+-- many changes found no room since its catalog was last read from the beginning.
 CREATE TABLE foreign_partner (
   partner text PRIMARY KEY,
   offerings bigint NOT NULL,
+  gone bigint NOT NULL,
   left_out bigint NOT NULL
 );
 
 -- The last change number given out for foreign_offering; whoever writes there holds the row until the commit, so that the
--- numbers are in commit order.
+-- numbers are in commit order. And the greatest one of which the row was deleted.
 CREATE TABLE foreign_change (
   name text PRIMARY KEY,
-  last bigint NOT NULL
+  last bigint NOT NULL,
+  forgotten bigint NOT NULL
 );
-INSERT INTO foreign_change (name, last) VALUES ('foreign_offering', 0);
+INSERT INTO foreign_change (name, last, forgotten) VALUES ('foreign_offering', 0, 0);
 
 CREATE TABLE listing_override (
   listing_id text PRIMARY KEY,
