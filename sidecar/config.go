@@ -187,4 +187,7 @@ type Limits struct {
 	// MaxOfferings is how many offerings of one supplier are kept; our member document tells suppliers. What does not fit is left
 	// out, and hanse partner show says so. Default: 1000000.
 	MaxOfferings int `koanf:"max_offerings"`
+	// MaxCatalogMiB is how many MiB of documents of one supplier's offerings are kept; our member document tells suppliers. What does
+	// not fit is left out, and hanse partner show says so. Default: 4096.
+	MaxCatalogMiB int `koanf:"max_catalog_mib"`
 }

@@ -95,6 +95,7 @@ func (c Config) withDefaults() Config {
 	c.Limits.RatePerSecond = cmp.Or(c.Limits.RatePerSecond, 1000)
 	c.Limits.RateBurst = cmp.Or(c.Limits.RateBurst, 2000)
 	c.Limits.MaxOfferings = cmp.Or(c.Limits.MaxOfferings, catalog.DefaultMaxOfferings)
+	c.Limits.MaxCatalogMiB = cmp.Or(c.Limits.MaxCatalogMiB, catalog.DefaultMaxBytes>>20)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -333,13 +334,22 @@ func (c Config) checkRest(p *problems) {
 		{"limits.rate_per_second", c.Limits.RatePerSecond, 1},
 		{"limits.rate_burst", float64(c.Limits.RateBurst), 1},
 		{"limits.max_offerings", float64(c.Limits.MaxOfferings), 1},
+		{"limits.max_catalog_mib", float64(c.Limits.MaxCatalogMiB), 1},
 	} {
 		if l.value < l.min {
 			p.add(l.key, fmt.Sprintf("use at least %v", l.min), "%v is too small to work with", l.value)
 		}
 	}
-	if c.Limits.MaxOfferings > maxOfferings {
-		p.add("limits.max_offerings", fmt.Sprintf("use at most %d", maxOfferings), "%d is more than partners can be told", c.Limits.MaxOfferings)
+	for _, l := range []struct {
+		key   string
+		value int
+	}{
+		{"limits.max_offerings", c.Limits.MaxOfferings},
+		{"limits.max_catalog_mib", c.Limits.MaxCatalogMiB},
+	} {
+		if l.value > maxTold {
+			p.add(l.key, fmt.Sprintf("use at most %d", maxTold), "%d is more than partners can be told", l.value)
+		}
 	}
 	switch {
 	case c.DevClockOffset != 0 && !c.Dev:
@@ -357,8 +367,12 @@ func (c Config) checkRest(p *problems) {
 	}
 }
 
-// maxOfferings bounds limits.max_offerings: partners read it as a whole number that every reader keeps.
-const maxOfferings = 1_000_000_000
+// maxTold bounds limits.max_offerings and, in MiB, limits.max_catalog_mib: partners read a whole number, of bytes there, that every
+// reader keeps.
+const maxTold = 1_000_000_000
+
+// catalogBytes is limits.max_catalog_mib as partners and the catalog count it.
+func (l Limits) catalogBytes() int64 { return int64(l.MaxCatalogMiB) << 20 }
 
 // maxClockOffset is how far the dev CA backdates certificates.
 const maxClockOffset = time.Hour

@@ -68,7 +68,7 @@ func TestComplete_FillsDefaultsInAndIsStable(t *testing.T) {
 		Log:          Log{Level: "info", Format: "text"},
 		DrainTimeout: 15 * time.Second,
 		Limits: Limits{
-			MaxHeaderBytes: 32768, RatePerSecond: 1000, RateBurst: 2000, MaxOfferings: 1_000_000,
+			MaxHeaderBytes: 32768, RatePerSecond: 1000, RateBurst: 2000, MaxOfferings: 1_000_000, MaxCatalogMiB: 4096,
 		},
 	}
 	if diff := cmp.Diff(want, c, keysOnly); diff != "" {
@@ -122,6 +122,8 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"two dsns":                        {public(func(c *Config) { c.Database.DSN, c.Database.DSNFile = "a", "b" }), "database.dsn_file", "one of the two"},
 		"redis without servers":           {public(func(c *Config) { c.Redis.TLS = true }), "redis.addresses", "not set"},
 		"redis without a port":            {public(func(c *Config) { c.Redis.Addresses = []string{"redis"} }), "redis.addresses[0]", "host:port"},
+		"more MiB than can be told":       {public(func(c *Config) { c.Limits.MaxCatalogMiB = 1 << 40 }), "limits.max_catalog_mib", "use at most 1000000000"},
+		"less than a catalog":             {public(func(c *Config) { c.Limits.MaxCatalogMiB = -1 }), "limits.max_catalog_mib", "use at least 1"},
 		"more offerings than can be told": {public(func(c *Config) { c.Limits.MaxOfferings = 1 << 60 }), "limits.max_offerings", "use at most 1000000000"},
 		"country in words":                {public(func(c *Config) { c.Member.Country = "Germany" }), "member.country", "DE"},
 		"country of nobody":               {public(func(c *Config) { c.Member.Country = "XX" }), "member.country", "DE"},

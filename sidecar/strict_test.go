@@ -56,7 +56,7 @@ func documents() map[string]document {
 		signed.Member: {trust.MemberDocument{
 			Issuer: one, IssuedAt: 1, ExpiresAt: 2, Versions: []string{"1"}, Documents: signed.Versions(), Name: "One", LegalName: "One Ltd", Country: "SE",
 			RegistrationID: "1", Contact: "c", Roles: []string{"supplier"}, BusinessKey: "b", NextKeyDigest: "n", SealingKey: "s",
-			Limits: trust.Limits{MaxMessageBytes: 1, MaxOfferings: 1},
+			Limits: trust.Limits{MaxMessageBytes: 1, MaxOfferings: 1, MaxCatalogBytes: 1},
 		}, openly[trust.MemberDocument], true},
 		"key file": {trust.KeysDocument{Business: json.RawMessage(`{"keys":[]}`), Sealing: json.RawMessage(`{"keys":[]}`)}, openly[trust.KeysDocument], true},
 		signed.Peering: {member.Proposal{

@@ -100,6 +100,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:     cfg.Now,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
+		MaxBytes:     cfg.Limits.catalogBytes(),
 	}
 	s.listings = &listing.Service{
 		Self:  cfg.Origin,
@@ -187,6 +188,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:   cfg.Now,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
+		MaxBytes:     cfg.Limits.catalogBytes(),
 	}
 	if d.operators, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
 		return nil, err
@@ -296,6 +298,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Catalog: d.foreign,
 		Logger:  cfg.Logger,
 		Synced:  func(partner string) { in.meters.CatalogSynced(partner, cfg.Now()) },
+		LeftOut: func(partner string, bound catalog.Bound, n int) { in.meters.CatalogLeftOut(partner, string(bound), n) },
 	}
 	s.feeds = &federation.Manager{
 		Work:      store.For[federation.Tx](st),

@@ -134,7 +134,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 		origin: cfg.Origin,
 		member: cfg.Member,
 		keys:   in.keys,
-		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: cfg.Limits.MaxOfferings},
+		limits: trust.Limits{MaxMessageBytes: 256 << 10, MaxOfferings: cfg.Limits.MaxOfferings, MaxCatalogBytes: cfg.Limits.catalogBytes()},
 		now:    cfg.Now,
 	}
 	mux := http.NewServeMux()

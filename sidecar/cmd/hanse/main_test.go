@@ -344,10 +344,10 @@ func TestPartnerAcceptChanges_ShowsThemFirst(t *testing.T) {
 		"nothing to refuse":   {&operatorv1.Partner{Member: member}, []string{"refuse-changes"}, exitNotFound, []string{"changes_not_found"}},
 		"shown with the rest": {partner, []string{"show"}, exitOK, shown},
 		"more than we keep": {
-			&operatorv1.Partner{Member: member, Offerings: 30, MaxOfferings: 30, OfferingsLeftOut: 4},
+			&operatorv1.Partner{Member: member, Offerings: 30, MaxOfferings: 30, OfferingsLeftOut: 4, CatalogBytes: 5 << 20, MaxCatalogBytes: 64 << 20},
 			[]string{"show"},
 			exitOK,
-			[]string{"30, and 4 changes found no room: limits.max_offerings is 30"},
+			[]string{"30, and 4 changes found no room: limits.max_offerings is 30, and of limits.max_catalog_mib 5 MiB are used of 64"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

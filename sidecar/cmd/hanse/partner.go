@@ -283,7 +283,8 @@ func kept(p *operatorv1.Partner) string {
 	if p.GetOfferingsLeftOut() == 0 {
 		return number(p.GetOfferings())
 	}
-	return fmt.Sprintf("%d, and %d changes found no room: limits.max_offerings is %d", p.GetOfferings(), p.GetOfferingsLeftOut(), p.GetMaxOfferings())
+	return fmt.Sprintf("%d, and %d changes found no room: limits.max_offerings is %d, and of limits.max_catalog_mib %d MiB are used of %d",
+		p.GetOfferings(), p.GetOfferingsLeftOut(), p.GetMaxOfferings(), p.GetCatalogBytes()>>20, p.GetMaxCatalogBytes()>>20)
 }
 
 // books says more where an operator is wanted.

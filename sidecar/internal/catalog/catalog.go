@@ -89,12 +89,17 @@ type Foreign struct {
 
 // Kept is what there is of a partner's offerings.
 type Kept struct {
-	// Offerings that are kept, tombstones left out.
-	Offerings int64
+	// Offerings that are kept, tombstones left out, and the Bytes of their documents.
+	Offerings, Bytes int64
 	// Gone counts the tombstones.
-	Gone int64
-	// LeftOut counts the changes that found no room since the partner's catalog was last read from the beginning.
-	LeftOut int64
+	Gone    int64
+	LeftOut LeftOut
+}
+
+// LeftOut is what found no room since the partner's catalog was last read from the beginning.
+type LeftOut struct {
+	// Changes, the Bytes of their documents, and of the Least of these.
+	Changes, Bytes, Least int64
 }
 
 // FeedItem is the last change of one offering towards one partner.
@@ -151,8 +156,8 @@ type Store interface {
 	ForgetForeign(partner string, n int64) error
 	// Kept is what there is of a partner's offerings. It costs the same however many they are.
 	Kept(partner string) (Kept, error)
-	// SetLeftOut notes how many changes found no room.
-	SetLeftOut(partner string, changes int64) error
+	// SetLeftOut notes what found no room.
+	SetLeftOut(partner string, left LeftOut) error
 	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
 	ForeignByListing(listings []string) ([]Foreign, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.

@@ -206,13 +206,13 @@ func TestWhatFindsNoRoomIsCountedAndComesLater(t *testing.T) {
 	m.reader.MaxOfferings = 3
 	first := numbered(t, "1", 0, 5, 1)
 	first.SnapshotBegin, first.SnapshotEnd = true, true
-	if got := m.take(t, nil, first); got.Stored != 3 || got.LeftOut != 2 || !got.Full || len(got.Refused) > 0 {
+	if got := m.take(t, nil, first); got.Stored != 3 || got.LeftOut[catalog.Offerings] != 2 || got.Full != catalog.Offerings || len(got.Refused) > 0 {
 		t.Fatalf("%+v", got)
 	}
-	if got := m.take(t, []byte("1"), numbered(t, "2", 4, 5, 2)); got.LeftOut != 1 || got.Full {
+	if got := m.take(t, []byte("1"), numbered(t, "2", 4, 5, 2)); got.LeftOut[catalog.Offerings] != 1 || got.Full != "" {
 		t.Errorf("the second time: %+v", got)
 	}
-	if kept := m.kept(t); kept != (catalog.Kept{Offerings: 3, LeftOut: 3}) {
+	if kept := m.kept(t); kept.Offerings != 3 || kept.LeftOut.Changes != 3 {
 		t.Errorf("%+v", kept)
 	}
 	if place, err := m.reader.Place(t.Context(), acme); err != nil || string(place) != "2" {
@@ -222,10 +222,10 @@ func TestWhatFindsNoRoomIsCountedAndComesLater(t *testing.T) {
 	if place, err := m.reader.Place(t.Context(), acme); err != nil || place != nil {
 		t.Fatalf("asks from %q with room, %v", place, err)
 	}
-	if got := m.take(t, nil, first); got.Stored != 2 || got.LeftOut > 0 {
+	if got := m.take(t, nil, first); got.Stored != 2 || len(got.LeftOut) > 0 {
 		t.Errorf("%+v", got)
 	}
-	if kept := m.kept(t); kept != (catalog.Kept{Offerings: 5}) {
+	if kept := m.kept(t); kept.Offerings != 5 || kept.LeftOut != (catalog.LeftOut{}) {
 		t.Errorf("%+v", kept)
 	}
 	if place, err := m.reader.Place(t.Context(), acme); err != nil || string(place) != "1" {
@@ -310,7 +310,114 @@ func TestASnapshotIsResumedOverWhatIsForgotten(t *testing.T) {
 	if got := m.shown(t); got != "o-00000@1 o-00001@1 o-00002@1 o-00005@2 o-00006@2 o-00007@2" {
 		t.Errorf("shown %q", got)
 	}
-	if kept := m.kept(t); kept != (catalog.Kept{Offerings: 6, Gone: 1}) {
+	if kept := m.kept(t); kept.Offerings != 6 || kept.Gone != 1 {
+		t.Errorf("counted %+v", kept)
+	}
+}
+
+// sized is a page of one offering whose document has so many bytes.
+func sized(t testing.TB, cursor, id string, revision, bytes int) catalog.Page {
+	t.Helper()
+	p := published(t, fields{"id": id, "revision": revision})
+	doc := p.Items[0].Document
+	if len(doc) > bytes {
+		t.Fatalf("a document has at least %d bytes", len(doc))
+	}
+	doc = append(doc, blanks(bytes-len(doc))...)
+	p.Items[0].Document, p.Items[0].Digest, p.Cursor = doc, sha256.Sum256(doc), []byte(cursor)
+	return p
+}
+
+// blanks may stand behind a JSON object.
+func blanks(n int) []byte { return []byte(strings.Repeat(" ", n)) }
+
+// TestDocumentsAreKeptUpToSoManyBytes: whatever a page makes longer, shorter, removes or brings back is charged as the rows are.
+func TestDocumentsAreKeptUpToSoManyBytes(t *testing.T) {
+	t.Parallel()
+	const k = 1000
+	gone := func(id string, revision int64) func(*testing.T) catalog.Page {
+		return func(*testing.T) catalog.Page {
+			return catalog.Page{Items: []catalog.Change{{OfferingID: id, Revision: revision, Tombstone: true}}}
+		}
+	}
+	sells := func(id string, revision, bytes int) func(*testing.T) catalog.Page {
+		return func(t *testing.T) catalog.Page { return sized(t, "", id, revision, bytes) }
+	}
+	m := newMember(t)
+	m.reader.MaxBytes = 10 * k
+	asks := map[string]bool{"one goes": true, "it goes again": true, "what was left out fits": true}
+	cursor := []byte(nil)
+	for i, step := range []struct {
+		name  string
+		page  func(*testing.T) catalog.Page
+		shown string
+		bytes int64
+		full  catalog.Bound
+		left  catalog.LeftOut
+	}{
+		{"one", sells("a", 1, 4*k), "a@1", 4 * k, "", catalog.LeftOut{}},
+		{"another", sells("b", 1, 4*k), "a@1 b@1", 8 * k, "", catalog.LeftOut{}},
+		{"the same again", sells("b", 1, 4*k), "a@1 b@1", 8 * k, "", catalog.LeftOut{}},
+		{"one too large", sells("c", 1, 3*k), "a@1 b@1", 8 * k, catalog.Bytes, catalog.LeftOut{Changes: 1, Bytes: 3 * k, Least: 3 * k}},
+		{"it is changed", sells("c", 2, 5*k/2), "a@1 b@1", 8 * k, "", catalog.LeftOut{Changes: 2, Bytes: 11 * k / 2, Least: 5 * k / 2}},
+		{"one that fits exactly", sells("d", 1, 2*k), "a@1 b@1 d@1", 10 * k, "", catalog.LeftOut{Changes: 2, Bytes: 11 * k / 2, Least: 5 * k / 2}},
+		{"a revision that is shorter", sells("b", 2, 3*k), "a@1 b@2 d@1", 9 * k, "", catalog.LeftOut{Changes: 2, Bytes: 11 * k / 2, Least: 5 * k / 2}},
+		{"one that is longer and fits", sells("a", 2, 5*k), "a@2 b@2 d@1", 10 * k, "", catalog.LeftOut{Changes: 2, Bytes: 11 * k / 2, Least: 5 * k / 2}},
+		{"one that does not: what we have is not sold", sells("d", 2, 3*k), "a@2 b@2", 8 * k, "", catalog.LeftOut{Changes: 3, Bytes: 17 * k / 2, Least: 5 * k / 2}},
+		{"the same again", sells("d", 2, 3*k), "a@2 b@2", 8 * k, "", catalog.LeftOut{Changes: 4, Bytes: 23 * k / 2, Least: 5 * k / 2}},
+		{"one goes", gone("a", 2), "b@2", 3 * k, "", catalog.LeftOut{Changes: 4, Bytes: 23 * k / 2, Least: 5 * k / 2}},
+		{"it goes again", gone("a", 3), "b@2", 3 * k, "", catalog.LeftOut{Changes: 4, Bytes: 23 * k / 2, Least: 5 * k / 2}},
+		{"what was left out fits", sells("d", 2, 3*k), "b@2 d@2", 6 * k, "", catalog.LeftOut{Changes: 4, Bytes: 23 * k / 2, Least: 5 * k / 2}},
+		{"all anew", func(t *testing.T) catalog.Page {
+			p := sized(t, "", "c", 2, 5*k/2)
+			p.SnapshotBegin, p.SnapshotEnd = true, true
+			return p
+		}, "c@2", 5 * k / 2, "", catalog.LeftOut{}},
+	} {
+		page := step.page(t)
+		page.Cursor = fmt.Append(nil, i)
+		got := m.take(t, cursor, page)
+		cursor = page.Cursor
+		if shown := m.shown(t); shown != step.shown || got.Full != step.full || len(got.Refused) > 0 {
+			t.Errorf("%s: shown %q, want %q: %+v", step.name, shown, step.shown, got)
+		}
+		if kept := m.kept(t); kept.Bytes != step.bytes || kept.LeftOut != step.left {
+			t.Errorf("%s: counted %+v, want %d bytes and %+v", step.name, kept, step.bytes, step.left)
+		}
+		if step.name == "all anew" {
+			continue
+		}
+		if place, err := m.reader.Place(t.Context(), acme); err != nil || (place == nil) != asks[step.name] {
+			t.Errorf("%s: asks from %q, %v", step.name, place, err)
+		} else if place == nil { // as if it had not been asked
+			if err := m.work.Do(t.Context(), func(tx catalog.Tx) error { return tx.Cursors().SetCursor(acme, catalog.FeedCursor, cursor) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestWhatIsLeftOutIsCountedOnce, however often the end of a snapshot is cut off and comes again.
+func TestWhatIsLeftOutIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.reader.MaxOfferings = 25
+	first := numbered(t, "1", 0, 20, 1)
+	first.SnapshotBegin = true
+	m.take(t, nil, first)
+	last := numbered(t, "2", 30, 40, 1)
+	last.SnapshotEnd = true
+	for kill := range 2 {
+		m.reader.Work = &failing{m.work, kill}
+		if _, err := m.reader.ApplyPage(t.Context(), acme, first.Cursor, last); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+	}
+	m.reader.Work = m.work
+	m.take(t, first.Cursor, last)
+	kept := m.kept(t)
+	size := int64(len(last.Items[0].Document))
+	if kept.Offerings != 25 || kept.LeftOut != (catalog.LeftOut{Changes: 5, Bytes: 5 * size, Least: size}) {
 		t.Errorf("counted %+v", kept)
 	}
 }

@@ -22,6 +22,9 @@ const (
 // DefaultMaxOfferings is how many offerings of one partner are kept.
 const DefaultMaxOfferings = 1_000_000
 
+// DefaultMaxBytes is how many bytes of documents of one partner are kept.
+const DefaultMaxBytes = 4 << 30
+
 // DefaultMaxGone is how many tombstones of one partner are kept: at some 300 bytes each.
 const DefaultMaxGone = 100_000
 
@@ -32,6 +35,8 @@ type Reader struct {
 	Now     func() time.Time
 	// MaxOfferings of one partner; default DefaultMaxOfferings.
 	MaxOfferings int64
+	// MaxBytes of documents of one partner's offerings; default DefaultMaxBytes.
+	MaxBytes int64
 	// MaxGone of one partner; default DefaultMaxGone. Of what went before, the revision is not remembered any more.
 	MaxGone int64
 }
@@ -49,19 +54,30 @@ type Refusal struct {
 type Applied struct {
 	Stored  int
 	Removed int
-	// Refused are those that were not taken over for what they are; LeftOut counts those for which there is no room.
+	// Refused are those that were not taken over for what they are; LeftOut counts those for which there is no room, by what there is
+	// too much of.
 	Refused []Refusal
-	LeftOut int
-	// Full: the first for which there is none since the partner's catalog was last read from the beginning is among them.
-	Full bool
+	LeftOut map[Bound]int
+	// Full is what there was too much of for the first for which there is no room since the partner's catalog was last read from the
+	// beginning, where that is among them; else "".
+	Full Bound
 }
+
+// Bound is what of a partner's catalog there is a limit on.
+type Bound string
+
+// What a partner may have too much of.
+const (
+	Offerings Bound = "offerings"
+	Bytes     Bound = "bytes"
+)
 
 // Place is the cursor to ask a partner's feed with, nil for the first time and where there is room for what was left out: which that is,
 // only the whole catalog says.
 func (r *Reader) Place(ctx context.Context, partner string) (place []byte, err error) {
 	room := func(tx Tx) (bool, error) {
 		kept, err := tx.Catalog().Kept(partner)
-		return kept.LeftOut > 0 && kept.Offerings < r.Most(), err
+		return kept.LeftOut.Changes > 0 && kept.Offerings < r.Most() && kept.Bytes+kept.LeftOut.Least <= r.MostBytes(), err
 	}
 	var again bool
 	err = r.Work.View(ctx, func(tx Tx) (err error) {
@@ -100,35 +116,32 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 		}
 		items = append(items, it)
 	}
-	var applied Applied
-	var sweep int64
+	var p pageTx
 	err := r.Work.Do(ctx, func(tx Tx) error {
-		p := &pageTx{Reader: r, tx: tx, partner: partner}
-		err := p.run(after, page, items)
-		applied, sweep = p.applied, p.sweep
-		return err
+		p = pageTx{Reader: r, tx: tx, partner: partner}
+		return p.run(after, page, items)
 	})
 	if err != nil {
 		return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 	}
 	if page.SnapshotEnd {
-		if err := r.sweepOut(ctx, partner, after, page.Cursor, sweep, &applied); err != nil {
-			return applied, fmt.Errorf("catalog page of %s: %w", partner, err)
+		if err := p.sweepOut(ctx, after, page.Cursor); err != nil {
+			return p.applied, fmt.Errorf("catalog page of %s: %w", partner, err)
 		}
 	}
-	return applied, nil
+	return p.applied, nil
 }
 
 // sweepPage bounds how many offerings one transaction tombstones.
 const sweepPage = 200
 
 // sweepOut removes what a snapshot did not have, in pieces, so that a partner who sells nothing any more holds up nobody else. The cursor
-// moves with the last piece: until then the page comes again, changes nothing, and the rest is swept.
-func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byte, generation int64, applied *Applied) error {
+// moves, and what found no room is noted, with the last piece: until then the page comes again, changes nothing, and the rest is swept.
+func (p *pageTx) sweepOut(ctx context.Context, after, next []byte) error {
 	for id := ""; ; {
 		var ids []string
-		err := r.Work.View(ctx, func(tx Tx) (err error) {
-			ids, err = tx.Catalog().Unseen(partner, generation, id, sweepPage)
+		err := p.Work.View(ctx, func(tx Tx) (err error) {
+			ids, err = tx.Catalog().Unseen(p.partner, p.sweep, id, sweepPage)
 			return err
 		})
 		if err != nil {
@@ -136,26 +149,26 @@ func (r *Reader) sweepOut(ctx context.Context, partner string, after, next []byt
 		}
 		last := len(ids) < sweepPage
 		var gone int
-		err = r.Work.Do(ctx, func(tx Tx) error {
-			if err := stands(tx, partner, after); err != nil {
+		err = p.Work.Do(ctx, func(tx Tx) error {
+			if err := stands(tx, p.partner, after); err != nil {
 				return err
 			}
-			if gone, err = tx.Catalog().SweepForeign(partner, generation, ids, r.Now()); err != nil {
+			if gone, err = tx.Catalog().SweepForeign(p.partner, p.sweep, ids, p.Now()); err != nil {
 				return err
 			}
-			kept, err := tx.Catalog().Kept(partner)
+			kept, err := tx.Catalog().Kept(p.partner)
 			if err != nil {
 				return err
 			}
-			if err := r.forget(tx, partner, kept); err != nil || !last {
+			if err := p.forget(tx, p.partner, kept); err != nil || !last {
 				return err
 			}
-			return tx.Cursors().SetCursor(partner, FeedCursor, next)
+			return p.end(tx, kept.LeftOut, next)
 		})
 		if err != nil {
 			return err
 		}
-		if applied.Removed += gone; last {
+		if p.applied.Removed += gone; last {
 			return nil
 		}
 		id = ids[len(ids)-1]
@@ -243,7 +256,7 @@ func (p *pageTx) run(after []byte, page Page, items []item) error {
 	}
 	left := p.kept.LeftOut
 	if page.SnapshotBegin {
-		p.kept.LeftOut = 0
+		p.kept.LeftOut = LeftOut{}
 	}
 	for _, it := range items {
 		p.item(it)
@@ -254,15 +267,20 @@ func (p *pageTx) run(after []byte, page Page, items []item) error {
 	if err := p.forget(p.tx, p.partner, p.kept); err != nil {
 		return err
 	}
-	if p.kept.LeftOut != left {
-		if err := p.tx.Catalog().SetLeftOut(p.partner, p.kept.LeftOut); err != nil {
+	if page.SnapshotEnd {
+		return nil // its end is there once what the snapshot did not have is gone
+	}
+	return p.end(p.tx, left, page.Cursor)
+}
+
+// end notes what found no room, where that is not what was noted before, and moves the cursor.
+func (p *pageTx) end(tx Tx, noted LeftOut, next []byte) error {
+	if p.kept.LeftOut != noted {
+		if err := tx.Catalog().SetLeftOut(p.partner, p.kept.LeftOut); err != nil {
 			return err
 		}
 	}
-	if page.SnapshotEnd {
-		return nil // the cursor moves once what the snapshot did not have is gone
-	}
-	return p.tx.Cursors().SetCursor(p.partner, FeedCursor, page.Cursor)
+	return tx.Cursors().SetCursor(p.partner, FeedCursor, next)
 }
 
 // read is what is known of the partner and of the page's offerings.
@@ -323,16 +341,7 @@ func (p *pageTx) item(it item) {
 		if !known || (r.Tombstone && r.Revision == it.Revision) {
 			return
 		}
-		if !r.Tombstone {
-			p.applied.Removed++
-			p.kept.Offerings--
-			p.kept.Gone++
-		}
-		if it.Revision > r.Revision {
-			r.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
-		}
-		r.Tombstone, r.Revision, r.Document = true, it.Revision, nil
-		p.change(r)
+		p.goes(r, it)
 		return
 	case known && it.Revision == r.Revision && it.Digest != r.Digest && r.Digest != [32]byte{}:
 		refuse("revision_reused", "the same revision has another digest")
@@ -342,24 +351,59 @@ func (p *pageTx) item(it item) {
 		r.seen = true
 		return
 	}
-	if !known || r.Tombstone {
-		if p.kept.Offerings >= p.Most() {
-			p.applied.Full = p.applied.Full || p.kept.LeftOut == 0
-			p.applied.LeftOut++
-			p.kept.LeftOut++
-			return
+	fresh := !known || r.Tombstone
+	more := int64(len(it.Document) - len(r.Document))
+	switch {
+	case fresh && p.kept.Offerings >= p.Most():
+		p.leaveOut(it, Offerings)
+		return
+	case more > 0 && p.kept.Bytes+more > p.MostBytes():
+		if p.leaveOut(it, Bytes); !fresh {
+			p.goes(r, it) // what we have is no longer what is sold
 		}
+		return
+	case fresh:
 		p.kept.Offerings++
-		if known {
-			p.kept.Gone--
-		}
 	}
+	if known && fresh {
+		p.kept.Gone--
+	}
+	p.kept.Bytes += more
 	p.applied.Stored++
 	r.Foreign = Foreign{
 		Partner: p.partner, ID: it.OfferingID, Listing: ListingID(p.partner, it.OfferingID), Revision: it.Revision,
 		Document: it.Document, Digest: it.Digest,
 	}
 	p.change(r)
+}
+
+// goes makes a tombstone of what we have, at the item's revision.
+func (p *pageTx) goes(r *row, it item) {
+	if !r.Tombstone {
+		p.applied.Removed++
+		p.kept.Offerings--
+		p.kept.Bytes -= int64(len(r.Document))
+		p.kept.Gone++
+	}
+	if it.Revision > r.Revision {
+		r.Digest = it.Digest // zero of a tombstone: what bytes the revision had, nobody here has seen
+	}
+	r.Tombstone, r.Revision, r.Document = true, it.Revision, nil
+	p.change(r)
+}
+
+// leaveOut counts what finds no room.
+func (p *pageTx) leaveOut(it item, full Bound) {
+	size := int64(len(it.Document))
+	left := &p.kept.LeftOut
+	if left.Changes == 0 {
+		p.applied.Full, left.Least = full, size
+	}
+	if p.applied.LeftOut == nil {
+		p.applied.LeftOut = map[Bound]int{}
+	}
+	p.applied.LeftOut[full]++
+	*left = LeftOut{left.Changes + 1, left.Bytes + size, min(left.Least, size)}
 }
 
 func (p *pageTx) change(r *row) {
@@ -401,4 +445,12 @@ func (r *Reader) Most() int64 {
 		return r.MaxOfferings
 	}
 	return DefaultMaxOfferings
+}
+
+// MostBytes is how many bytes of documents of a partner's offerings are kept.
+func (r *Reader) MostBytes() int64 {
+	if r.MaxBytes > 0 {
+		return r.MaxBytes
+	}
+	return DefaultMaxBytes
 }

@@ -582,7 +582,7 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 			for _, r := range applied.Refused {
 				reasons = append(reasons, r.Reason)
 			}
-			if applied.LeftOut == 1 && applied.Full {
+			if applied.LeftOut[catalog.Offerings] == 1 && applied.Full == catalog.Offerings {
 				reasons = append(reasons, "offerings_limit")
 			}
 			if got := strings.Join(reasons, " "); got != tc.refused {

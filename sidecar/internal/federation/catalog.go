@@ -107,6 +107,8 @@ type CatalogReader struct {
 	// without changes, which a supplier sends when it has nothing new to say. A page with changes does not tell whether
 	// more follow, however few they are. Nil is nobody.
 	Synced func(partner string)
+	// LeftOut is told how many changes of a page found no room, and what there is too much of. Nil is nobody.
+	LeftOut func(partner string, bound catalog.Bound, changes int)
 }
 
 // Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
@@ -130,9 +132,18 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	for _, refused := range applied.Refused {
 		r.Logger.Warn("offering not taken over", "partner", partner.Origin, "reason", refused.Reason, "cause", text.Foreign(refused.Cause))
 	}
-	if applied.Full { // once: a partner with a million too many would fill the log
+	for bound, n := range applied.LeftOut {
+		if r.LeftOut != nil {
+			r.LeftOut(partner.Origin, bound, n)
+		}
+	}
+	switch applied.Full { // once: a partner with a million too many would fill the log
+	case catalog.Offerings:
 		r.Logger.Error("catalog larger than we keep, the rest is left out", "partner", partner.Origin, "reason", "offerings_limit",
 			"max_offerings", r.Catalog.Most())
+	case catalog.Bytes:
+		r.Logger.Error("catalog larger than we keep, the rest is left out", "partner", partner.Origin, "reason", "catalog_limit",
+			"max_catalog_mib", r.Catalog.MostBytes()>>20)
 	}
 	if page.News != nil && applied.Stored+applied.Removed > 0 {
 		page.News()

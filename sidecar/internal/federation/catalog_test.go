@@ -82,32 +82,61 @@ func TestACatalogIsSyncedWhenItsEndWasTakenOver(t *testing.T) {
 // TestACatalogThatIsTooLargeIsSaidOnce: an operator sees it, and a partner with a million too many does not fill the log.
 func TestACatalogThatIsTooLargeIsSaidOnce(t *testing.T) {
 	t.Parallel()
-	s, r, _, _, partner := setUp(t)
-	markettest.Agree(s.Member, r.Member, "a", agreement.Terms{Currency: "EUR"})
-	for i := range 8 {
-		s.Offer(markettest.Offering{ID: fmt.Sprintf("db-%02d", i)})
-	}
-	feed := &federation.CatalogFeed{
-		Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: s.Clock.Now},
-	}
-	var log strings.Builder
-	reader := &federation.CatalogReader{
-		Self: reseller, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Catalog: &catalog.Reader{Work: store.For[catalog.Tx](r.Store), Schemas: recipe.NewSchemas(0), Now: r.Clock.Now, MaxOfferings: 5},
-	}
-	var cursor []byte
-	for i := range 3 {
-		page, err := feed.Page(t.Context(), reseller, cursor, federation.CatalogPage{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := reader.Read(t.Context(), partner, cursor, page); err != nil {
-			t.Fatal(err)
-		}
-		cursor = page.Cursor
-		s.Offer(markettest.Offering{ID: "db-07", Price: fmt.Sprint(11+i, ".00")})
-	}
-	if strings.Count(log.String(), "offerings_limit") != 1 || !strings.Contains(log.String(), "max_offerings=5") || strings.Count(log.String(), "\n") != 1 {
-		t.Errorf("the log says:\n%s", log.String())
+	for bound, tc := range map[catalog.Bound]struct {
+		offerings, bytes int64
+		words            []string
+		kept             int64
+	}{
+		catalog.Offerings: {5, 0, []string{"offerings_limit", "max_offerings=5"}, 5},
+		catalog.Bytes:     {0, 1 << 20, []string{"catalog_limit", "max_catalog_mib=1"}, 17},
+	} {
+		t.Run(string(bound), func(t *testing.T) {
+			t.Parallel()
+			s, r, _, _, partner := setUp(t)
+			markettest.Agree(s.Member, r.Member, "a", agreement.Terms{Currency: "EUR"})
+			large := fmt.Sprintf("{type: object, description: %q}", strings.Repeat("long ", 12_000)) // 17 of them are less than a MiB
+			for i := range 20 {
+				s.Offer(markettest.Offering{ID: fmt.Sprintf("db-%02d", i), Inputs: large})
+			}
+			feed := &federation.CatalogFeed{
+				Self: supplier, Signer: s.Keys, Catalog: &catalog.Service{Self: supplier, Work: store.For[catalog.Tx](s.Store), Now: s.Clock.Now},
+			}
+			var log strings.Builder
+			told := map[catalog.Bound]int{}
+			reader := &federation.CatalogReader{
+				Self: reseller, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Catalog: &catalog.Reader{
+					Work: store.For[catalog.Tx](r.Store), Schemas: recipe.NewSchemas(0), Now: r.Clock.Now, MaxOfferings: tc.offerings, MaxBytes: tc.bytes,
+				},
+				LeftOut: func(origin string, b catalog.Bound, n int) {
+					if told[b] += n; origin != supplier {
+						t.Error(origin)
+					}
+				},
+			}
+			var cursor []byte
+			for i := range 4 {
+				page, err := feed.Page(t.Context(), reseller, cursor, federation.CatalogPage{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := reader.Read(t.Context(), partner, cursor, page); err != nil {
+					t.Fatal(err)
+				}
+				if cursor = page.Cursor; !page.More {
+					s.Offer(markettest.Offering{ID: "db-19", Inputs: large, Price: fmt.Sprint(11+i, ".00")})
+				}
+			}
+			for _, words := range tc.words {
+				if strings.Count(log.String(), words) != 1 || strings.Count(log.String(), "\n") != 1 {
+					t.Errorf("the log says:\n%s", log.String())
+				}
+			}
+			var kept catalog.Kept
+			r.View(func(tx *store.Tx) (err error) { kept, err = tx.Catalog().Kept(supplier); return err })
+			if kept.Offerings != tc.kept || kept.LeftOut.Changes < 4 || len(told) != 1 || told[bound] != int(kept.LeftOut.Changes) {
+				t.Errorf("kept %+v, told %+v", kept, told)
+			}
+		})
 	}
 }

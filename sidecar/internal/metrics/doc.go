@@ -19,6 +19,6 @@
 //	hanse_store_commit_failures_total{reason}              hanse_partnerships{state}
 //	hanse_tls_certificate_expiry_timestamp_seconds         hanse_tls_certificate_reload_failures_total
 //	hanse_log_texts_clipped_total                          hanse_log_lines_held_total
-//	hanse_store_counts_age_seconds
+//	hanse_store_counts_age_seconds                         hanse_catalog_left_out_total{partner,bound}
 //	hanse_build_info{version,revision,goversion}           go_*, process_*
 package metrics

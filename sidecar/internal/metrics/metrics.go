@@ -49,10 +49,10 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods, pagesRefused *prometheus.CounterVec
-	rpcDuration, adapterDuration, jobDuration                                                           *prometheus.HistogramVec
-	commits, closures                                                                                   prometheus.Counter
-	commitDuration                                                                                      prometheus.Histogram
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods, pagesRefused, leftOut *prometheus.CounterVec
+	rpcDuration, adapterDuration, jobDuration                                                                    *prometheus.HistogramVec
+	commits, closures                                                                                            prometheus.Counter
+	commitDuration                                                                                               prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.
@@ -88,6 +88,7 @@ func New(cfg Config) (*Metrics, error) {
 		closures:        prometheus.NewCounter(prometheus.CounterOpts{Name: "hanse_store_closures_total", Help: "Units of work inside those commits."}),
 		commitFailures:  counter("hanse_store_commit_failures_total", "Units of work that the database did not take, by reason.", "reason"),
 		floods:          counter("hanse_feed_floods_total", "Streams of partners that were ended because they brought more than we take, by what there was too much of.", "partner", "feed", "bound"),
+		leftOut:         counter("hanse_catalog_left_out_total", "Changes of the partner's catalog for which there was no room, by what there is too much of.", "partner", "bound"),
 		pagesRefused:    counter("hanse_ledger_pages_refused_total", "Pages of the partner's ledger that were not taken, by reason; a bad one is asked for again.", "partner", "reason"),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
@@ -96,7 +97,7 @@ func New(cfg Config) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
 		m.jobRuns, m.jobDuration,
-		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.pagesRefused, m.partners, build,
+		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.pagesRefused, m.leftOut, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
@@ -211,6 +212,13 @@ func (m *Metrics) CommitFailed(reason string) {
 func (m *Metrics) FeedFlood(origin, feed, bound string) {
 	if m != nil {
 		m.floods.WithLabelValues(m.partners.label(origin), m.words.bound("feed", feed), m.words.bound("bound", bound)).Inc()
+	}
+}
+
+// CatalogLeftOut counts changes of a partner's catalog for which there was no room, for there is too much of something.
+func (m *Metrics) CatalogLeftOut(origin, bound string, changes int) {
+	if m != nil {
+		m.leftOut.WithLabelValues(m.partners.label(origin), m.words.bound("room", bound)).Add(float64(changes))
 	}
 }
 

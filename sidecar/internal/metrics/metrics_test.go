@@ -59,6 +59,7 @@ func touched(t *testing.T) (*Metrics, *prometheus.Registry) {
 	m.Commit(3, time.Millisecond)
 	m.CommitFailed("disk_full")
 	m.PageRefused("https://b.example:8443", "page_gap")
+	m.CatalogLeftOut("https://b.example:8443", "bytes", 3)
 	m.PeerUp("https://b.example:8443", true)
 	m.PeerSkew("https://b.example:8443", -2*time.Second)
 	m.FeedLag("https://b.example:8443", 7)

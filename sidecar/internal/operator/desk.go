@@ -44,8 +44,8 @@ type Desk struct {
 	// Reach tells a partner's presence.
 	Reach func(partner string) Reach
 	Now   func() time.Time
-	// MaxOfferings is how many of a partner's offerings we keep.
-	MaxOfferings int64
+	// MaxOfferings is how many of a partner's offerings we keep, MaxBytes how many bytes of their documents.
+	MaxOfferings, MaxBytes int64
 }
 
 // Status is what an operator sees of a partner beside its record.
@@ -55,16 +55,16 @@ type Status struct {
 	OwnSeq, TheirSeq int64
 	// Parked are the subjects of theirs that wait for us.
 	Parked []string
-	// Kept is what we keep of its offerings, MaxOfferings how many we would.
-	Kept         catalog.Kept
-	MaxOfferings int64
-	Books        ledger.Books
+	// Kept is what we keep of its offerings, MaxOfferings how many we would, MaxBytes of how many bytes.
+	Kept                   catalog.Kept
+	MaxOfferings, MaxBytes int64
+	Books                  ledger.Books
 }
 
 // PartnerStatus reads it.
 func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err error) {
 	err = d.Work.View(ctx, func(tx Tx) error {
-		s = Status{Reach: d.Reach(origin), MaxOfferings: d.MaxOfferings}
+		s = Status{Reach: d.Reach(origin), MaxOfferings: d.MaxOfferings, MaxBytes: d.MaxBytes}
 		own, err := tx.Ledger().Head(origin, ledger.Own)
 		if err != nil {
 			return err

@@ -307,7 +307,7 @@ func TestTheOldestTombstonesAreForgotten(t *testing.T) {
 		}
 		do(t, s, func(tx *store.Tx) error { return tx.Catalog().AddForeign([]catalog.Foreign{foreign("b", 1, 2)}) })
 		view(t, s, func(tx *store.Tx) error {
-			if k := must(tx.Catalog().Kept(them)); k != (catalog.Kept{Offerings: 2}) {
+			if k := must(tx.Catalog().Kept(them)); k.Offerings != 2 || k.Gone != 0 {
 				t.Errorf("%+v", k)
 			}
 			return nil
@@ -465,11 +465,31 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 				return c.AddForeign([]catalog.Foreign{f})
 			}, 100, 1},
 			{"a later revision", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 2, 1)); return err }, 100, 1},
+			{"a longer document", func(c catalog.Store) error {
+				f := foreign("vm-001", 2, 1)
+				f.Document = append(f.Document, "              "...)
+				_, err := c.PutForeign(f)
+				return err
+			}, 100, 1},
+			{"a shorter one", func(c catalog.Store) error {
+				f := foreign("vm-001", 3, 1)
+				f.Document = []byte("{}")
+				_, err := c.PutForeign(f)
+				return err
+			}, 100, 1},
+			{"the same again", func(c catalog.Store) error {
+				f := foreign("vm-001", 3, 1)
+				f.Document = []byte("{}")
+				_, err := c.PutForeign(f)
+				return err
+			}, 100, 1},
 			{"a tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 3, 1))); return err }, 99, 2},
 			{"a later tombstone", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 4, 1))); return err }, 99, 2},
 			{"one that comes back", func(c catalog.Store) error { _, err := c.PutForeign(foreign("vm-000", 5, 1)); return err }, 100, 1},
 			{"old news", func(c catalog.Store) error { _, err := c.PutForeign(gone(foreign("vm-000", 1, 1))); return err }, 100, 1},
-			{"what is left out", func(c catalog.Store) error { return c.SetLeftOut(them, 7) }, 100, 1},
+			{"what is left out", func(c catalog.Store) error {
+				return c.SetLeftOut(them, catalog.LeftOut{Changes: 7, Bytes: 700, Least: 20})
+			}, 100, 1},
 			{"a snapshot of some", func(c catalog.Store) error { return c.SeeForeign(them, []string{"vm-000", "vm-001", "none"}, 2) }, 100, 1},
 			{"its end", func(c catalog.Store) error {
 				ids := must(c.Unseen(them, 2, "", 1000))
@@ -496,12 +516,13 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 						}
 					default:
 						rows.Offerings++
+						rows.Bytes += int64(len(f.Document))
 					}
 				}
 				kept := must(tx.Catalog().Kept(them))
-				kept.LeftOut = 0
-				if want := (catalog.Kept{Offerings: step.want, Gone: step.gone}); kept != want || rows != want {
-					t.Errorf("%s: %+v, counted %+v, want %+v", step.name, rows, kept, want)
+				kept.LeftOut = catalog.LeftOut{}
+				if kept != rows || rows.Offerings != step.want || rows.Gone != step.gone {
+					t.Errorf("%s: %+v, counted %+v, want %d and %d gone", step.name, rows, kept, step.want, step.gone)
 				}
 				return nil
 			})
@@ -513,7 +534,7 @@ func TestKeptIsCountedAsItChanges(t *testing.T) {
 			t.Errorf("woke %v", got)
 		}
 		view(t, s, func(tx *store.Tx) error {
-			if kept := must(tx.Catalog().Kept(them)); kept != (catalog.Kept{Offerings: 2, Gone: 90, LeftOut: 7}) {
+			if kept := must(tx.Catalog().Kept(them)); kept.Offerings != 2 || kept.Gone != 90 || kept.LeftOut != (catalog.LeftOut{Changes: 7, Bytes: 700, Least: 20}) {
 				t.Errorf("%+v", kept)
 			}
 			all := must(tx.Catalog().ForeignOf(them, []string{"none", "vm-000", "vm-050"}))

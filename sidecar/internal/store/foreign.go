@@ -80,7 +80,7 @@ func (s offerings) AddForeign(fresh []catalog.Foreign) error {
 	counts := map[string]catalog.Kept{}
 	err := s.tx.Together(func() error {
 		for _, f := range fresh {
-			counts[f.Partner] = plus(counts[f.Partner], keeps(f.Tombstone, 1))
+			counts[f.Partner] = plus(counts[f.Partner], keeps(f.Tombstone, 1, len(f.Document)))
 			change, err := s.nextChange()
 			if err != nil {
 				return err
@@ -130,6 +130,7 @@ func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 		// Even of old news the snapshot says that the offering is there: it must not be swept.
 		return same, s.SeeForeign(f.Partner, []string{f.ID}, sweep)
 	}
+	was := len(rec.Document)
 	rec.Document, rec.Digest = documentOf(f), f.Digest[:]
 	if raw, err = proto.Marshal(&rec); err != nil {
 		return false, fmt.Errorf("write offering %s: %w", f.ID, err)
@@ -144,7 +145,7 @@ func (s offerings) PutForeign(f catalog.Foreign) (bool, error) {
 		return false, err
 	}
 	s.tx.wake(unit.Listings)
-	return true, s.count(f.Partner, plus(keeps(tombstone != 0, -1), keeps(f.Tombstone, 1)))
+	return true, s.count(f.Partner, plus(keeps(tombstone != 0, -1, -was), keeps(f.Tombstone, 1, len(f.Document))))
 }
 
 // SeeForeign leaves those that were seen later as they are.
@@ -206,6 +207,7 @@ func (s offerings) SweepForeign(partner string, generation int64, ids []string, 
 		record []byte
 	}
 	var rows []row
+	var bytes int
 	for list, args := range lists([]any{partner, generation}, ids) {
 		var r row
 		err := s.tx.rows(`SELECT id, record FROM foreign_offering WHERE partner = $1 AND sweep < $2 AND tombstone = 0 AND id IN `+list, args,
@@ -215,6 +217,7 @@ func (s offerings) SweepForeign(partner string, generation int64, ids []string, 
 				if err := decode(r.record, &rec); err != nil {
 					return err
 				}
+				bytes += len(rec.Document)
 				rec.Document = nil
 				raw, err := proto.Marshal(&rec)
 				rows = append(rows, row{r.id, raw})
@@ -239,7 +242,7 @@ func (s offerings) SweepForeign(partner string, generation int64, ids []string, 
 	}
 	s.tx.wake(unit.Listings)
 	n := int64(len(rows))
-	return len(rows), s.count(partner, plus(keeps(false, -n), keeps(true, n)))
+	return len(rows), s.count(partner, plus(keeps(false, -n, -bytes), keeps(true, n, 0)))
 }
 
 // ForgetForeign notes up to where changes may be missing.
@@ -256,7 +259,7 @@ func (s offerings) ForgetForeign(partner string, n int64) error {
 	if _, err = s.tx.exec(`UPDATE foreign_change SET forgotten = $1 WHERE name = 'foreign_offering' AND forgotten < $1`, upTo); err != nil {
 		return err
 	}
-	return s.count(partner, keeps(true, -found))
+	return s.count(partner, keeps(true, -found, 0))
 }
 
 // documentOf is what is kept of an offering's document: nothing of one that is gone.
@@ -267,16 +270,16 @@ func documentOf(f catalog.Foreign) []byte {
 	return f.Document
 }
 
-// keeps is what n offerings, or n tombstones, add to what is kept.
-func keeps(tombstone bool, n int64) catalog.Kept {
+// keeps is what n offerings with documents of so many bytes, or n tombstones, add to what is kept.
+func keeps(tombstone bool, n int64, bytes int) catalog.Kept {
 	if tombstone {
 		return catalog.Kept{Gone: n}
 	}
-	return catalog.Kept{Offerings: n}
+	return catalog.Kept{Offerings: n, Bytes: int64(bytes)}
 }
 
 func plus(a, b catalog.Kept) catalog.Kept {
-	return catalog.Kept{Offerings: a.Offerings + b.Offerings, Gone: a.Gone + b.Gone}
+	return catalog.Kept{Offerings: a.Offerings + b.Offerings, Bytes: a.Bytes + b.Bytes, Gone: a.Gone + b.Gone}
 }
 
 // count adds to what is kept of a partner's offerings.
@@ -284,20 +287,22 @@ func (s offerings) count(partner string, more catalog.Kept) error {
 	if more == (catalog.Kept{}) {
 		return nil
 	}
-	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, gone, left_out) VALUES ($1, $2, $3, 0)
-		ON CONFLICT (partner) DO UPDATE SET offerings = foreign_partner.offerings + excluded.offerings, gone = foreign_partner.gone + excluded.gone`,
-		partner, more.Offerings, more.Gone)
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, bytes, gone, left_out, left_bytes, left_least) VALUES ($1, $2, $3, $4, 0, 0, 0)
+		ON CONFLICT (partner) DO UPDATE SET offerings = foreign_partner.offerings + excluded.offerings,
+		bytes = foreign_partner.bytes + excluded.bytes, gone = foreign_partner.gone + excluded.gone`, partner, more.Offerings, more.Bytes, more.Gone)
 	return err
 }
 
 func (s offerings) Kept(partner string) (k catalog.Kept, err error) {
-	_, err = s.tx.row(`SELECT offerings, gone, left_out FROM foreign_partner WHERE partner = $1`, []any{partner}, &k.Offerings, &k.Gone, &k.LeftOut)
+	_, err = s.tx.row(`SELECT offerings, bytes, gone, left_out, left_bytes, left_least FROM foreign_partner WHERE partner = $1`, []any{partner},
+		&k.Offerings, &k.Bytes, &k.Gone, &k.LeftOut.Changes, &k.LeftOut.Bytes, &k.LeftOut.Least)
 	return k, err
 }
 
-func (s offerings) SetLeftOut(partner string, changes int64) error {
-	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, gone, left_out) VALUES ($1, 0, 0, $2)
-		ON CONFLICT (partner) DO UPDATE SET left_out = excluded.left_out`, partner, changes)
+func (s offerings) SetLeftOut(partner string, left catalog.LeftOut) error {
+	_, err := s.tx.exec(`INSERT INTO foreign_partner (partner, offerings, bytes, gone, left_out, left_bytes, left_least) VALUES ($1, 0, 0, 0, $2, $3, $4)
+		ON CONFLICT (partner) DO UPDATE SET left_out = excluded.left_out, left_bytes = excluded.left_bytes, left_least = excluded.left_least`,
+		partner, left.Changes, left.Bytes, left.Least)
 	return err
 }
 

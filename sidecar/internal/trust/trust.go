@@ -52,6 +52,8 @@ type MemberDocument struct {
 type Limits struct {
 	MaxMessageBytes int `json:"max_message_bytes"`
 	MaxOfferings    int `json:"max_offerings"`
+	// MaxCatalogBytes are bytes of documents of one supplier's offerings; absent where the member does not say.
+	MaxCatalogBytes int64 `json:"max_catalog_bytes,omitempty"`
 }
 
 // KeysDocument is /.well-known/hanse-keys.json: business and sealing keys as JWKs.

@@ -140,7 +140,8 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		},
 		Roles: gate.Each(p.Roles, roleOf), State: string(p.State), Reachability: reachability, LastError: status.LastError,
 		LastContact: gate.Timestamp(status.LastContact), OwnLedgerSeq: status.OwnSeq, TheirLedgerSeq: status.TheirSeq,
-		ParkedSubjects: status.Parked, Offerings: status.Kept.Offerings, MaxOfferings: status.MaxOfferings, OfferingsLeftOut: status.Kept.LeftOut,
+		ParkedSubjects: status.Parked, Offerings: status.Kept.Offerings, MaxOfferings: status.MaxOfferings,
+		OfferingsLeftOut: status.Kept.LeftOut.Changes, CatalogBytes: status.Kept.Bytes, MaxCatalogBytes: status.MaxBytes,
 		Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
 		Books: string(status.Books.State), BooksSince: gate.Timestamp(status.Books.Since), BooksReason: status.Books.Reason,
 	}

@@ -84,13 +84,17 @@ CREATE INDEX foreign_offering_listing ON foreign_offering (listing);
 CREATE UNIQUE INDEX foreign_offering_change ON foreign_offering (change);
 CREATE INDEX foreign_offering_gone ON foreign_offering (partner, change) WHERE tombstone = 1;
 
--- What is kept of a partner's offerings, so that nobody counts them: those that are there, the tombstones of those that are gone; and how
--- many changes found no room since its catalog was last read from the beginning.
+-- What is kept of a partner's offerings, so that nobody counts them: those that are there and the bytes of their documents, the tombstones
+-- of those that are gone; and the changes that found no room since its catalog was last read from the beginning, the bytes of their
+-- documents and of the smallest.
 CREATE TABLE foreign_partner (
   partner text PRIMARY KEY,
   offerings bigint NOT NULL,
+  bytes bigint NOT NULL,
   gone bigint NOT NULL,
-  left_out bigint NOT NULL
+  left_out bigint NOT NULL,
+  left_bytes bigint NOT NULL,
+  left_least bigint NOT NULL
 );
 
 -- The last change number given out for foreign_offering; whoever writes there holds the row until the commit, so that the

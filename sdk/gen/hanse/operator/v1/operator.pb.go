@@ -444,8 +444,11 @@ type Partner struct {
 	// read from the beginning.
 	MaxOfferings     int64 `protobuf:"varint,18,opt,name=max_offerings,json=maxOfferings,proto3" json:"max_offerings,omitempty"`
 	OfferingsLeftOut int64 `protobuf:"varint,19,opt,name=offerings_left_out,json=offeringsLeftOut,proto3" json:"offerings_left_out,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Bytes of its offerings' documents that we keep, and would keep (limits.max_catalog_mib).
+	CatalogBytes    int64 `protobuf:"varint,20,opt,name=catalog_bytes,json=catalogBytes,proto3" json:"catalog_bytes,omitempty"`
+	MaxCatalogBytes int64 `protobuf:"varint,21,opt,name=max_catalog_bytes,json=maxCatalogBytes,proto3" json:"max_catalog_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -607,6 +610,20 @@ func (x *Partner) GetMaxOfferings() int64 {
 func (x *Partner) GetOfferingsLeftOut() int64 {
 	if x != nil {
 		return x.OfferingsLeftOut
+	}
+	return 0
+}
+
+func (x *Partner) GetCatalogBytes() int64 {
+	if x != nil {
+		return x.CatalogBytes
+	}
+	return 0
+}
+
+func (x *Partner) GetMaxCatalogBytes() int64 {
+	if x != nil {
+		return x.MaxCatalogBytes
 	}
 	return 0
 }
@@ -5690,7 +5707,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xb8\x06\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x89\a\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5714,7 +5731,9 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\fbooks_reason\x18\x10 \x01(\tR\vbooksReason\x12;\n" +
 	"\achanges\x18\x11 \x01(\v2!.hanse.operator.v1.PartnerChangesR\achanges\x12#\n" +
 	"\rmax_offerings\x18\x12 \x01(\x03R\fmaxOfferings\x12,\n" +
-	"\x12offerings_left_out\x18\x13 \x01(\x03R\x10offeringsLeftOut\"\x96\x01\n" +
+	"\x12offerings_left_out\x18\x13 \x01(\x03R\x10offeringsLeftOut\x12#\n" +
+	"\rcatalog_bytes\x18\x14 \x01(\x03R\fcatalogBytes\x12*\n" +
+	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
