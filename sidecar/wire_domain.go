@@ -297,6 +297,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Link:    in.link,
 		Catalog: d.foreign,
 		Logger:  cfg.Logger,
+		Alone:   len(cfg.Redis.Addresses) == 0,
 		Synced:  func(partner string) { in.meters.CatalogSynced(partner, cfg.Now()) },
 		LeftOut: func(partner string, bound catalog.Bound, n int) { in.meters.CatalogLeftOut(partner, string(bound), n) },
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -345,6 +346,8 @@ func TestDocumentsAreKeptUpToSoManyBytes(t *testing.T) {
 	}
 	m := newMember(t)
 	m.reader.MaxBytes = 10 * k
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	m.reader.Now = func() time.Time { return now }
 	asks := map[string]bool{"one goes": true, "it goes again": true, "what was left out fits": true}
 	cursor := []byte(nil)
 	for i, step := range []struct {
@@ -390,10 +393,91 @@ func TestDocumentsAreKeptUpToSoManyBytes(t *testing.T) {
 		if place, err := m.reader.Place(t.Context(), acme); err != nil || (place == nil) != asks[step.name] {
 			t.Errorf("%s: asks from %q, %v", step.name, place, err)
 		} else if place == nil { // as if it had not been asked
+			now = now.Add(time.Second)
 			if err := m.work.Do(t.Context(), func(tx catalog.Tx) error { return tx.Cursors().SetCursor(acme, catalog.FeedCursor, cursor) }); err != nil {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestWhatWasLeftOutIsAskedForOnceThereIsRoom: at once where there is for all of it, and not over and over where a catalog is at its bound.
+func TestWhatWasLeftOutIsAskedForOnceThereIsRoom(t *testing.T) {
+	t.Parallel()
+	const most = 100
+	m := newMember(t)
+	m.reader.MaxOfferings = most
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	m.reader.Now = func() time.Time { return now }
+	cursor, n := []byte(nil), 0
+	take := func(page catalog.Page) catalog.Applied {
+		n++
+		page.Cursor = fmt.Append(nil, n)
+		got := m.take(t, cursor, page)
+		cursor = page.Cursor
+		return got
+	}
+	asks := func() bool {
+		t.Helper()
+		place, err := m.reader.Place(t.Context(), acme)
+		if err != nil || place != nil && string(place) != string(cursor) {
+			t.Fatalf("%q, %v", place, err)
+		}
+		cursor = place
+		return place == nil
+	}
+	if asked := asks(); !asked {
+		t.Fatal("a first time asks from somewhere")
+	}
+	all := numbered(t, "", 0, most+3, 1)
+	all.SnapshotBegin, all.SnapshotEnd = true, true
+	if got := take(all); got.LeftOut[catalog.Offerings] != 3 || got.Again || asks() {
+		t.Fatalf("three have no room: %+v", got)
+	}
+	if got := take(tombstones(0, 2)); got.Again {
+		t.Error("two of three have room, and it is asked for within the stream")
+	}
+	if got := take(tombstones(2, 3)); !got.Again {
+		t.Error("all have room, and it is not asked for at once")
+	}
+	if !asks() {
+		t.Error("it is not asked for")
+	}
+	rest := numbered(t, "", 3, most+3, 1)
+	rest.SnapshotBegin, rest.SnapshotEnd = true, true
+	if got := take(rest); got.Stored != 3 || got.Again || asks() {
+		t.Errorf("the three come as %+v", got)
+	}
+	// Each replaces another from now on, the new one first.
+	rounds := 0
+	for i := range 20 {
+		if got := take(numbered(t, "", most+3+i, most+4+i, 1)); got.LeftOut[catalog.Offerings] != 1 {
+			t.Fatalf("%+v", got)
+		}
+		again := take(tombstones(3+i, 4+i)).Again
+		asked := asks()
+		if again && !asked {
+			t.Errorf("round %d: told to ask, and it does not", i)
+		}
+		if asked {
+			rounds++
+			whole := numbered(t, "", 4+i, most+4+i, 1)
+			whole.SnapshotBegin, whole.SnapshotEnd = true, true
+			take(whole)
+		}
+		now = now.Add(100 * time.Millisecond)
+		if !asked { // its next revision finds room
+			take(numbered(t, "", most+3+i, most+4+i, 1))
+		}
+	}
+	if rounds < 1 || rounds > 2 {
+		t.Errorf("a catalog of %d offerings is read %d times in two seconds", most, rounds)
+	}
+	// Room by a higher bound is found after the start that it takes.
+	take(numbered(t, "", 500, 505, 1))
+	m.reader = &catalog.Reader{Work: m.work, Schemas: m.reader.Schemas, Now: m.reader.Now, MaxOfferings: most + 1}
+	if !asks() {
+		t.Error("a higher bound asks for nothing")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -39,6 +40,10 @@ type Reader struct {
 	MaxBytes int64
 	// MaxGone of one partner; default DefaultMaxGone. Of what went before, the revision is not remembered any more.
 	MaxGone int64
+
+	mu sync.Mutex
+	// asked is when a partner's catalog was last asked for anew because there is room: one time for each partner that lacked it.
+	asked map[string]time.Time
 }
 
 // Refusal is an offering of a page that was not taken over.
@@ -61,6 +66,8 @@ type Applied struct {
 	// Full is what there was too much of for the first for which there is no room since the partner's catalog was last read from the
 	// beginning, where that is among them; else "".
 	Full Bound
+	// Again: there is room for all that was left out, and Place says where to ask for it.
+	Again bool
 }
 
 // Bound is what of a partner's catalog there is a limit on.
@@ -72,30 +79,75 @@ const (
 	Bytes     Bound = "bytes"
 )
 
+// askPace is how long after a partner's catalog was asked for anew it may be once more, for each offering of it that is kept: reading a
+// large one costs both sides much, and a small one nothing.
+const askPace = 10 * time.Millisecond
+
 // Place is the cursor to ask a partner's feed with, nil for the first time and where there is room for what was left out: which that is,
-// only the whole catalog says.
+// only the whole catalog says. For the same room it is asked once in a while, the larger the catalog the more rarely, and after a start
+// at once.
 func (r *Reader) Place(ctx context.Context, partner string) (place []byte, err error) {
-	room := func(tx Tx) (bool, error) {
-		kept, err := tx.Catalog().Kept(partner)
-		return kept.LeftOut.Changes > 0 && kept.Offerings < r.Most() && kept.Bytes+kept.LeftOut.Least <= r.MostBytes(), err
-	}
-	var again bool
-	err = r.Work.View(ctx, func(tx Tx) (err error) {
-		if again, err = room(tx); err != nil {
+	var kept Kept
+	read := func(tx Tx) (err error) {
+		if kept, err = tx.Catalog().Kept(partner); err != nil {
 			return err
 		}
 		place, err = tx.Cursors().Cursor(partner, FeedCursor)
 		return err
-	})
-	if err != nil || !again {
-		return place, err
 	}
-	return nil, r.Work.Do(ctx, func(tx Tx) error {
-		if again, err := room(tx); err != nil || !again {
+	if err := r.Work.View(ctx, read); err != nil || place == nil {
+		return nil, err
+	}
+	if some, _ := r.room(kept); !some || !r.mayAsk(partner, kept) {
+		return place, nil
+	}
+	err = r.Work.Do(ctx, func(tx Tx) error {
+		if err := read(tx); err != nil {
 			return err
 		}
+		if some, _ := r.room(kept); !some {
+			return nil
+		}
+		place = nil
 		return tx.Cursors().SetCursor(partner, FeedCursor, nil)
 	})
+	if err != nil {
+		return nil, err
+	}
+	if place == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.asked == nil {
+			r.asked = make(map[string]time.Time)
+		}
+		r.asked[partner] = r.Now()
+	}
+	return place, nil
+}
+
+// At is where a partner's feed was read up to by now, by whichever replica; nil before the first page.
+func (r *Reader) At(ctx context.Context, partner string) (place []byte, err error) {
+	err = r.Work.View(ctx, func(tx Tx) (err error) {
+		place, err = tx.Cursors().Cursor(partner, FeedCursor)
+		return err
+	})
+	return place, err
+}
+
+// room reports whether there is room for the smallest of what was left out, and whether there is for all of it.
+func (r *Reader) room(k Kept) (some, all bool) {
+	left := k.LeftOut
+	some = left.Changes > 0 && k.Offerings < r.Most() && k.Bytes+left.Least <= r.MostBytes()
+	return some, some && k.Offerings+left.Changes <= r.Most() && k.Bytes+left.Bytes <= r.MostBytes()
+}
+
+// mayAsk reports whether a partner's catalog may be asked for anew already.
+func (r *Reader) mayAsk(partner string, kept Kept) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last, asked := r.asked[partner]
+	since := r.Now().Sub(last)
+	return !asked || since < 0 || since >= time.Duration(kept.Offerings)*askPace
 }
 
 // ApplyPage takes over a page that was asked for with the cursor after, and moves the cursor, in one transaction. A page
@@ -129,6 +181,8 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 			return p.applied, fmt.Errorf("catalog page of %s: %w", partner, err)
 		}
 	}
+	_, all := r.room(p.kept)
+	p.applied.Again = all && r.mayAsk(partner, p.kept)
 	return p.applied, nil
 }
 
@@ -149,6 +203,7 @@ func (p *pageTx) sweepOut(ctx context.Context, after, next []byte) error {
 		}
 		last := len(ids) < sweepPage
 		var gone int
+		var kept Kept
 		err = p.Work.Do(ctx, func(tx Tx) error {
 			if err := stands(tx, p.partner, after); err != nil {
 				return err
@@ -156,8 +211,7 @@ func (p *pageTx) sweepOut(ctx context.Context, after, next []byte) error {
 			if gone, err = tx.Catalog().SweepForeign(p.partner, p.sweep, ids, p.Now()); err != nil {
 				return err
 			}
-			kept, err := tx.Catalog().Kept(p.partner)
-			if err != nil {
+			if kept, err = tx.Catalog().Kept(p.partner); err != nil {
 				return err
 			}
 			if err := p.forget(tx, p.partner, kept); err != nil || !last {
@@ -168,6 +222,7 @@ func (p *pageTx) sweepOut(ctx context.Context, after, next []byte) error {
 		if err != nil {
 			return err
 		}
+		p.kept.Offerings, p.kept.Bytes = kept.Offerings, kept.Bytes
 		if p.applied.Removed += gone; last {
 			return nil
 		}

@@ -595,6 +595,31 @@ func TestReaderDistrustsWhatAPartnerSends(t *testing.T) {
 	}
 }
 
+// TestWhatComesIsPublishedBeforeWhatGoes: a shop whose every offering gets another id is never empty.
+func TestWhatComesIsPublishedBeforeWhatGoes(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	var before, after strings.Builder
+	for i := range 40 {
+		before.WriteString(offering(fmt.Sprintf("z-%02d", i), "orderable", "1"))
+		after.WriteString(offering(fmt.Sprintf("a-%02d", i), "orderable", "1"))
+	}
+	m.apply(t, before.String())
+	cursor := m.page(t, acme, nil, 0).Cursor
+	if _, wrong, err := m.Apply(t.Context(), []byte(after.String()), catalog.Options{Prune: true}); err != nil || len(wrong) > 0 {
+		t.Fatal(wrong, err)
+	}
+	page := m.page(t, acme, cursor, 0)
+	if len(page.Items) != 80 {
+		t.Fatalf("%d changes", len(page.Items))
+	}
+	for i, ch := range page.Items {
+		if want := i < 40; (ch.OfferingID[0] == 'a') != want {
+			t.Fatalf("change %d is of %s", i, ch.OfferingID)
+		}
+	}
+}
+
 func TestReaderRefusesAPageAsAWhole(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -29,6 +30,11 @@ type CatalogPage struct {
 // heartbeat reports whether the page says that nothing follows a cursor.
 func (p CatalogPage) heartbeat(cursor []byte) bool {
 	return len(p.Items) == 0 && !p.SnapshotBegin && !p.SnapshotEnd && len(cursor) > 0 && bytes.Equal(p.Cursor, cursor)
+}
+
+// ends reports whether nothing was left to say behind the page.
+func (p CatalogPage) ends() bool {
+	return p.SnapshotEnd || len(p.Items) == 0 && !p.SnapshotBegin
 }
 
 // signedPage is the payload of a page's signature.
@@ -103,6 +109,8 @@ type CatalogReader struct {
 	Link    CatalogLink
 	Catalog *catalog.Reader
 	Logger  *slog.Logger
+	// Alone: no other replica reads partners' catalogs into the store.
+	Alone bool
 	// Synced is told when everything that a partner published was taken over: at the end of a snapshot, and at a page
 	// without changes, which a supplier sends when it has nothing new to say. A page with changes does not tell whether
 	// more follow, however few they are. Nil is nobody.
@@ -113,20 +121,26 @@ type CatalogReader struct {
 
 // Read takes the page of a partner's catalog that follows the cursor after. The signature covers exactly the digests, the cursor and the snapshot marks.
 func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after []byte, page CatalogPage) error {
+	_, err := r.read(ctx, partner, after, page)
+	return err
+}
+
+// read reports whether the catalog is to be asked for again, from where the store says.
+func (r *CatalogReader) read(ctx context.Context, partner member.Partner, after []byte, page CatalogPage) (again bool, err error) {
 	payload, err := signed.Open(page.Signature, signed.CatalogPage, partner.BusinessKey)
 	if err != nil {
-		return err
+		return false, err
 	}
 	want, err := pagePayload(partner.Origin, r.Self, page.Page)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !bytes.Equal(payload, want) {
-		return fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
+		return false, fault.New(fault.Invalid, "catalog_page_signature", "the page of %s is not the one it signed", partner.Origin)
 	}
 	if page.heartbeat(after) {
 		r.synced(partner.Origin)
-		return nil
+		return false, nil
 	}
 	applied, err := r.Catalog.ApplyPage(ctx, partner.Origin, after, page.Page)
 	for _, refused := range applied.Refused {
@@ -148,10 +162,10 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 	if page.News != nil && applied.Stored+applied.Removed > 0 {
 		page.News()
 	}
-	if err == nil && (page.SnapshotEnd || len(page.Items) == 0 && !page.SnapshotBegin) {
+	if err == nil && page.ends() {
 		r.synced(partner.Origin)
 	}
-	return err
+	return applied.Again, err
 }
 
 func (r *CatalogReader) synced(partner string) {
@@ -183,29 +197,87 @@ func (r *CatalogReader) once(ctx context.Context, partner member.Partner) Outcom
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	var got Outcome
-	var read error
-	var beat CatalogPage // the last page, where it was a heartbeat
-	got.Err = r.Link.WatchCatalog(ctx, partner.Origin, cursor, func(p CatalogPage) error {
-		if p.heartbeat(cursor) && beat.heartbeat(cursor) && p.Signature == beat.Signature {
-			r.synced(partner.Origin) // it was verified
-			return nil
-		}
-		if read = r.Read(ctx, partner, cursor, p); read != nil {
-			return read
-		}
-		beat = CatalogPage{}
-		if p.heartbeat(cursor) {
-			beat = p
-		}
-		got.News = got.News || !bytes.Equal(cursor, p.Cursor)
-		cursor = p.Cursor
-		return nil
-	})
-	if fault.ReasonOf(read) == "cursor_moved" {
-		// Another replica of ours was faster: what it read is news to us too, and the place to go on from is in the store.
+	w := &watch{CatalogReader: r, partner: partner, cursor: cursor}
+	err = r.Link.WatchCatalog(ctx, partner.Origin, cursor, func(p CatalogPage) error { return w.page(ctx, p) })
+	if errors.Is(err, errElsewhere) {
 		return Outcome{News: true}
 	}
-	got.Refused = refused(read)
-	return got
+	return Outcome{News: w.news, Refused: refused(w.failed), Err: err}
+}
+
+// errElsewhere ends a stream because what the store lacks is not what the stream brings: another replica of ours moved the cursor, which is
+// news to us too, or the catalog is to be asked for anew. The place to go on from is in the store.
+var errElsewhere = errors.New("the catalog is read on from another place")
+
+// watch is one stream of a partner's catalog.
+type watch struct {
+	*CatalogReader
+	partner member.Partner
+	cursor  []byte
+	// beat is the last page, where it was a heartbeat.
+	beat CatalogPage
+	news bool
+	// failed is why a page was not taken.
+	failed error
+}
+
+func (w *watch) page(ctx context.Context, p CatalogPage) error {
+	if !w.Alone {
+		if taken, err := w.taken(ctx, p); taken || err != nil {
+			return err
+		}
+	}
+	if p.heartbeat(w.cursor) && w.beat.heartbeat(w.cursor) && p.Signature == w.beat.Signature {
+		w.synced(w.partner.Origin) // it was verified
+		return nil
+	}
+	again, err := w.read(ctx, w.partner, w.cursor, p)
+	if fault.ReasonOf(err) == "cursor_moved" {
+		taken, err := w.taken(ctx, p)
+		if err == nil && !taken {
+			err = errElsewhere
+		}
+		return err
+	}
+	if err != nil {
+		w.failed = err
+		return err
+	}
+	w.step(p)
+	if again {
+		return errElsewhere
+	}
+	return nil
+}
+
+// taken reports whether another replica took the page that follows our cursor; errElsewhere where the feed stands neither there nor at
+// our cursor.
+func (w *watch) taken(ctx context.Context, p CatalogPage) (bool, error) {
+	at, err := w.Catalog.At(ctx, w.partner.Origin)
+	switch {
+	case err != nil:
+		return false, err
+	case bytes.Equal(at, w.cursor):
+		return false, nil
+	case !bytes.Equal(at, p.Cursor):
+		return false, errElsewhere
+	}
+	if p.News != nil {
+		p.News()
+	}
+	if p.ends() {
+		w.synced(w.partner.Origin)
+	}
+	w.step(p)
+	return true, nil
+}
+
+// step goes on behind a page.
+func (w *watch) step(p CatalogPage) {
+	w.beat = CatalogPage{}
+	if p.heartbeat(w.cursor) {
+		w.beat = p
+	}
+	w.news = w.news || !bytes.Equal(w.cursor, p.Cursor)
+	w.cursor = p.Cursor
 }

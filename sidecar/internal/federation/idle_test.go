@@ -67,7 +67,7 @@ func TestAQuietPartnerCosts(t *testing.T) {
 	var beats []federation.CatalogPage
 	synced := 0
 	offers := &federation.CatalogReader{
-		Self: reseller, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.DiscardHandler),
+		Self: reseller, Alone: true, Work: store.For[federation.Tx](r.Store), Logger: slog.New(slog.DiscardHandler),
 		Catalog: &catalog.Reader{Work: store.For[catalog.Tx](r.Store), Schemas: recipe.NewSchemas(0), Now: r.Clock.Now},
 		Synced:  func(string) { synced++ },
 		Link: link{watch: func(ctx context.Context, cursor []byte, fn func(federation.CatalogPage) error) error {
