@@ -79,9 +79,12 @@ const (
 	Bytes     Bound = "bytes"
 )
 
-// askPace is how long after a partner's catalog was asked for anew it may be once more, for each offering of it that is kept: reading a
-// large one costs both sides much, and a small one nothing.
-const askPace = 10 * time.Millisecond
+// askLeast is how long after a partner's catalog was asked for anew it may be once more, and askPace for each offering of it that is kept:
+// reading a large one costs both sides much.
+const (
+	askLeast = time.Minute
+	askPace  = 10 * time.Millisecond
+)
 
 // Place is the cursor to ask a partner's feed with, nil for the first time and where there is room for what was left out: which that is,
 // only the whole catalog says. For the same room it is asked once in a while, the larger the catalog the more rarely, and after a start
@@ -147,7 +150,7 @@ func (r *Reader) mayAsk(partner string, kept Kept) bool {
 	defer r.mu.Unlock()
 	last, asked := r.asked[partner]
 	since := r.Now().Sub(last)
-	return !asked || since < 0 || since >= time.Duration(kept.Offerings)*askPace
+	return !asked || since < 0 || since >= max(askLeast, time.Duration(kept.Offerings)*askPace)
 }
 
 // ApplyPage takes over a page that was asked for with the cursor after, and moves the cursor, in one transaction. A page

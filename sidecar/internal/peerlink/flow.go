@@ -12,7 +12,7 @@ import (
 // Overflow is a stream that was ended because it brought more than a partner may.
 type Overflow struct {
 	Partner, Feed string
-	// Bound is what there was too much of: heartbeats, stale_pages, pages, items or bytes.
+	// Bound is what there was too much of: snapshots, heartbeats, stale_pages, pages, items or bytes.
 	Bound string
 	// First: no other of this partner was told within tellEvery.
 	First bool
@@ -23,8 +23,9 @@ const tellEvery = time.Hour
 
 // What a message is charged for, before anything of it is verified.
 const (
-	heartbeats = iota // messages with nothing in them
-	stale             // messages with something in them; given back where it proves to be news
+	snapshots  = iota // ends of snapshots, each of which has us go through all that we have of a catalog
+	heartbeats        // messages without items
+	stale             // messages with items, or with a snapshot's beginning or end; given back where it proves to be news
 	pages
 	items
 	size
@@ -34,11 +35,12 @@ const (
 // bounds of each feed of each partner: so many at once, and so many a second after that. News is bounded far above what a member ever has to tell:
 // half a million offerings for the first time, or a million entries after an outage, pass at once in pages of any sensible size. What tells
 // nothing new costs us a signature's verification all the same, and has no reason to come more often than a heartbeat, but for a
-// supplier that begins its catalog anew.
+// supplier that begins its catalog anew, which it has no reason to do often.
 var bounds = [charges]struct {
 	name        string
 	most, every float64
 }{
+	snapshots:  {"snapshots", 60, 60.0 / 3600},
 	heartbeats: {"heartbeats", 60, 1},
 	stale:      {"stale_pages", 6_000, 6_000.0 / 3600},
 	pages:      {"pages", 36_000, 100},
@@ -62,15 +64,33 @@ type flows struct {
 	told map[string]time.Time
 }
 
-// take charges for a message of n items. An error of fault.Exhausted says that the stream has to end, before the message is verified.
-func (f *flows) take(key flowKey, n, bytes int, now time.Time) (over Overflow, err error) {
+// weight is what a message is charged for.
+type weight struct {
+	items, bytes int
+	// marked: a snapshot of a catalog begins or ends with it; ends: it ends.
+	marked, ends bool
+}
+
+func (w weight) cost() (cost [charges]float64) {
+	cost[size] = float64(w.bytes)
+	if w.items == 0 {
+		cost[heartbeats] = 1
+	}
+	if w.items > 0 || w.marked {
+		cost[stale], cost[pages], cost[items] = 1, 1, float64(w.items)
+	}
+	if w.ends {
+		cost[snapshots] = 1
+	}
+	return cost
+}
+
+// take charges for a message. An error of fault.Exhausted says that the stream has to end, before the message is verified.
+func (f *flows) take(key flowKey, w weight, now time.Time) (over Overflow, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	left := f.refilled(key, now)
-	cost := [charges]float64{heartbeats: 1, size: float64(bytes)}
-	if n > 0 {
-		cost = [charges]float64{stale: 1, pages: 1, items: float64(n), size: float64(bytes)}
-	}
+	cost := w.cost()
 	for i, c := range cost {
 		if left[i] >= c {
 			continue

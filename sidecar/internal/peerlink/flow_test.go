@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
@@ -24,15 +25,15 @@ import (
 
 // message is one kind of message that comes over and over.
 type message struct {
-	items, bytes int
-	news         bool
+	weight
+	news bool
 }
 
 // takes sends a message n times, so long after each other, and returns how many were taken, and what the first that was not said.
 func takes(f *flows, clock *markettest.Clock, m message, n int, apart time.Duration) (taken int, over Overflow, err error) {
 	key := flowKey{"https://partner.example", "ledger"}
 	for range n {
-		o, e := f.take(key, m.items, m.bytes, clock.Now())
+		o, e := f.take(key, m.weight, clock.Now())
 		if e == nil {
 			taken++
 			if m.news {
@@ -58,12 +59,17 @@ func TestAFloodIsTakenUpToItsBound(t *testing.T) {
 	}{
 		{"heartbeats", heartbeat, "heartbeats", 60, 3600},
 		{"empty pages that call themselves news", message{news: true}, "heartbeats", 60, 3600},
-		{"pages of one entry that we have", message{items: 1, bytes: 400}, "stale_pages", 6000, 6000},
-		{"full pages of what we have", message{items: 200, bytes: 800_000}, "stale_pages", 6000, 6000},
-		{"pages of one new entry", message{items: 1, bytes: 400, news: true}, "pages", 36_000, 360_000},
-		{"the largest pages of new entries", message{items: 500, bytes: 500 * 400, news: true}, "items", 8000, 8000},
-		{"the largest messages", message{items: 200, bytes: 16 << 20, news: true}, "bytes", 1024, 1024},
-		{"a message larger than its bound", message{items: 1, bytes: 17 << 30, news: true}, "bytes", 0, 0},
+		{"snapshots of nothing", message{weight: weight{marked: true, ends: true}}, "snapshots", 60, 60},
+		{"snapshots of nothing that call themselves news", message{weight{marked: true, ends: true}, true}, "snapshots", 60, 60},
+		{"snapshots of one offering", message{weight{items: 1, bytes: 400, marked: true, ends: true}, true}, "snapshots", 60, 60},
+		{"snapshots of nothing that never end", message{weight: weight{marked: true}}, "heartbeats", 60, 3600},
+		{"snapshots of what we have that never end", message{weight: weight{items: 1, bytes: 400, marked: true}}, "stale_pages", 6000, 6000},
+		{"pages of one entry that we have", message{weight: weight{items: 1, bytes: 400}}, "stale_pages", 6000, 6000},
+		{"full pages of what we have", message{weight: weight{items: 200, bytes: 800_000}}, "stale_pages", 6000, 6000},
+		{"pages of one new entry", message{weight{items: 1, bytes: 400}, true}, "pages", 36_000, 360_000},
+		{"the largest pages of new entries", message{weight{items: 500, bytes: 500 * 400}, true}, "items", 8000, 8000},
+		{"the largest messages", message{weight{items: 200, bytes: 16 << 20}, true}, "bytes", 1024, 1024},
+		{"a message larger than its bound", message{weight{items: 1, bytes: 17 << 30}, true}, "bytes", 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,15 +114,16 @@ func TestWhatAMemberHasToTellIsTaken(t *testing.T) {
 		n     int
 		apart time.Duration
 	}{
-		{"half a million offerings for the first time", message{200, 200 * 8 << 10, true}, 2500, 0},
-		{"half a million offerings in pages of twenty", message{20, 20 * 8 << 10, true}, 25_000, 0},
-		{"half a million offerings anew, none changed", message{200, 200 * 8 << 10, false}, 2500, 0},
-		{"a million entries after an outage", message{100, 100 * 1 << 10, true}, 10_000, 0},
-		{"a million entries in the largest pages", message{500, 500 * 1 << 10, true}, 2000, 0},
+		{"half a million offerings for the first time", message{weight{items: 200, bytes: 200 * 8 << 10}, true}, 2500, 0},
+		{"half a million offerings in pages of twenty", message{weight{items: 20, bytes: 20 * 8 << 10}, true}, 25_000, 0},
+		{"half a million offerings anew, none changed", message{weight{items: 200, bytes: 200 * 8 << 10}, false}, 2500, 0},
+		{"a million entries after an outage", message{weight{items: 100, bytes: 100 * 1 << 10}, true}, 10_000, 0},
+		{"a million entries in the largest pages", message{weight{items: 500, bytes: 500 * 1 << 10}, true}, 2000, 0},
+		{"a small catalog that is asked for anew each minute, for a day", message{weight{200, 200 * 8 << 10, true, true}, false}, 24 * 60, time.Minute},
 		{"our heartbeats for a week", message{}, 7 * 24 * 180, 20 * time.Second},
 		{"streams that end at once and begin with a heartbeat, for a day", message{}, 24 * 3600, time.Second},
-		{"fifty orders a second for an hour, each in a page of its own", message{1, 400, true}, 180_000, 20 * time.Millisecond},
-		{"a price that changes every second for a day", message{1, 8 << 10, true}, 24 * 3600, time.Second},
+		{"fifty orders a second for an hour, each in a page of its own", message{weight{items: 1, bytes: 400}, true}, 180_000, 20 * time.Millisecond},
+		{"a price that changes every second for a day", message{weight{items: 1, bytes: 8 << 10}, true}, 24 * 3600, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -133,18 +140,18 @@ func TestOnePartnersFloodIsNobodyElses(t *testing.T) {
 	var f flows
 	now := markettest.Noon()
 	for range 100 {
-		_, _ = f.take(flowKey{"a", "ledger"}, 0, 0, now)
+		_, _ = f.take(flowKey{"a", "ledger"}, weight{}, now)
 	}
 	for _, key := range []flowKey{{"b", "ledger"}, {"a", "catalog"}} {
-		if _, err := f.take(key, 0, 0, now); err != nil {
+		if _, err := f.take(key, weight{}, now); err != nil {
 			t.Errorf("%v pays for it: %v", key, err)
 		}
 	}
 	// A clock that is set back gives nothing for a second time.
-	if _, err := f.take(flowKey{"a", "ledger"}, 0, 0, now.Add(-time.Hour)); err == nil {
+	if _, err := f.take(flowKey{"a", "ledger"}, weight{}, now.Add(-time.Hour)); err == nil {
 		t.Error("a clock that was set back gives more")
 	}
-	if _, err := f.take(flowKey{"a", "ledger"}, 0, 0, now.Add(time.Second)); err != nil {
+	if _, err := f.take(flowKey{"a", "ledger"}, weight{}, now.Add(time.Second)); err != nil {
 		t.Errorf("nor does it take: %v", err)
 	}
 }
@@ -259,7 +266,7 @@ func TestAFloodEndsItsStreamBeforeItIsVerified(t *testing.T) {
 			t.Errorf("a second stream has %d verified", verified)
 		}
 	}
-	if len(overs) != 4 || !overs[0].First || overs[1].First || overs[2].First || overs[3].First || overs[0].Feed != "ledger" || overs[2].Feed != "catalog" {
+	if len(overs) != 4 || !overs[0].First || overs[1].First || overs[2].First || overs[3].First || overs[0].Feed != "ledger" || overs[2].Feed != "catalog" || overs[2].Bound != "snapshots" {
 		t.Errorf("told of %+v", overs)
 	}
 	if reach := l.Status.Of(supplier); !reach.Up || reach.LastError == "" {
@@ -284,7 +291,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	b.Run("charged", func(b *testing.B) {
 		message := &peerv1.TailResponse{Checkpoint: page.Checkpoint}
 		for b.Loop() {
-			_ = l.take(flowKey{supplier, "ledger"}, 0, message)
+			_ = l.take(flowKey{supplier, "ledger"}, weight{bytes: proto.Size(message)})
 		}
 	})
 }

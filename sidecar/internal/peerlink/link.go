@@ -104,9 +104,9 @@ func (l *Link) AccessData(ctx context.Context, partner, agreementID, subscriptio
 // errSilent ends a stream whose heartbeat stopped.
 var errSilent = errors.New("the stream fell silent")
 
-// stream reads until the other side ends, fn fails, silence, or more than a partner may send: a message is charged for its items and its
+// stream reads until the other side ends, fn fails, silence, or more than a partner may send: a message is charged for what is in it and its
 // bytes before fn verifies it.
-func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.Context) (*connect.ServerStreamForClient[T], error), items func(*T) int, fn func(*T) error) error {
+func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.Context) (*connect.ServerStreamForClient[T], error), weigh func(*T) weight, fn func(*T) error) error {
 	partner := key.partner
 	listening, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -127,7 +127,9 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 	defer func() { _ = s.Close() }()
 	for s.Receive() {
 		watchdog.Reset(silence)
-		if err := l.take(key, items(s.Msg()), any(s.Msg()).(proto.Message)); err != nil {
+		w := weigh(s.Msg())
+		w.bytes = proto.Size(any(s.Msg()).(proto.Message))
+		if err := l.take(key, w); err != nil {
 			return err
 		}
 		l.Status.record(partner, nil, l.Now())
@@ -147,9 +149,9 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 }
 
 // take charges a feed for a message, or says that its stream has to end.
-func (l *Link) take(key flowKey, n int, m proto.Message) error {
+func (l *Link) take(key flowKey, w weight) error {
 	now := l.Now()
-	over, err := l.flows.take(key, n, proto.Size(m), now)
+	over, err := l.flows.take(key, w, now)
 	if err == nil {
 		return nil
 	}
@@ -176,7 +178,7 @@ func (l *Link) TailLedger(ctx context.Context, partner string, after ledger.Posi
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.TailResponse], error) {
 			return c.Tail(ctx, connect.NewRequest(&peerv1.TailRequest{AfterLife: after.Life, AfterSeq: after.Seq, SeenCheckpoint: seen, Checkpoint: own}))
 		},
-		func(m *peerv1.TailResponse) int { return len(m.GetEntries()) },
+		func(m *peerv1.TailResponse) weight { return weight{items: len(m.GetEntries())} },
 		func(m *peerv1.TailResponse) error {
 			return fn(federation.LedgerPage{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), Seen: m.GetSeenCheckpoint(), News: func() { l.flows.news(key) }})
 		})
@@ -190,7 +192,9 @@ func (l *Link) WatchCatalog(ctx context.Context, partner string, cursor []byte, 
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.WatchResponse], error) {
 			return c.Watch(ctx, connect.NewRequest(&peerv1.WatchRequest{Cursor: cursor}))
 		},
-		func(m *peerv1.WatchResponse) int { return len(m.GetChanges()) },
+		func(m *peerv1.WatchResponse) weight {
+			return weight{items: len(m.GetChanges()), marked: m.GetSnapshotBegin() || m.GetSnapshotEnd(), ends: m.GetSnapshotEnd()}
+		},
 		func(m *peerv1.WatchResponse) error {
 			page := federation.CatalogPage{Signature: m.GetSignature(), News: func() { l.flows.news(key) }, Page: catalog.Page{
 				Cursor: m.GetCursor(), SnapshotBegin: m.GetSnapshotBegin(), SnapshotEnd: m.GetSnapshotEnd(),
