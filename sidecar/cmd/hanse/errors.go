@@ -48,6 +48,16 @@ type commandError struct {
 	Field  string `json:"field,omitempty"`
 	Cause  string `json:"cause"`
 	Action string `json:"action,omitempty"`
+	// Progress is how far the work came that failed on the way; nil where that is not known, or nothing was begun.
+	Progress *progress `json:"progress,omitempty"`
+}
+
+// progress is how much of what a command was to do is done.
+type progress struct {
+	Written int32 `json:"written"`
+	Of      int32 `json:"of"`
+	// First is the first that is not written.
+	First string `json:"first_not_written,omitempty"`
 }
 
 func (e *commandError) Error() string { return e.Reason + ": " + e.Cause }

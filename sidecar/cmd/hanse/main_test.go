@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,8 +44,10 @@ type wire struct {
 	// answer and err are for the next call; request is the last one received.
 	answer, request proto.Message
 	err             error
-	t               *testing.T
-	env             map[string]string
+	// refuse fails the calls that it returns an error for; nil fails none.
+	refuse func(proto.Message) error
+	t      *testing.T
+	env    map[string]string
 }
 
 func newWire(t *testing.T) *wire {
@@ -57,6 +60,11 @@ func newWire(t *testing.T) *wire {
 			w.request = req.Any().(proto.Message)
 			if w.err != nil {
 				return nil, w.err
+			}
+			if w.refuse != nil {
+				if err := w.refuse(w.request); err != nil {
+					return nil, err
+				}
 			}
 			return answerOf(w.answer), nil
 		}
@@ -499,6 +507,66 @@ func TestTables_ShowAmountsTimesAndDashes(t *testing.T) {
 	}
 	if !strings.Contains(got.stdout, "Wholesale once:       -\n") || !strings.Contains(got.stdout, at.AsTime().Format("2006-01-02T15:04:05Z")) {
 		t.Errorf("got:\n%s", got.stdout)
+	}
+}
+
+// TestOfferingApply_SaysHowFarItCame where it fails on the way: what is left to do is asked of whoever answers.
+func TestOfferingApply_SaysHowFarItCame(t *testing.T) {
+	t.Parallel()
+	interrupted := withInfo(connect.CodeUnavailable, &typev1.ErrorInfo{Reason: "interrupted", Cause: "the work was interrupted", Action: "try again"})
+	left := &operatorv1.ApplyOfferingsResponse{Unchanged: 32, Created: 10, Updated: 7, Withdrawn: 1, Missing: 3, Changes: []*operatorv1.OfferingChange{
+		{Id: "other", Verb: "missing"}, {Id: "vm-32", Verb: "created"}, {Id: "vm-33", Verb: "updated"},
+	}}
+	for name, tc := range map[string]struct {
+		fails    error
+		silent   bool // the check of what is left fails too
+		args     []string
+		code     int
+		stderr   string
+		progress *progress
+	}{
+		"interrupted": {
+			interrupted, false, nil, exitPending,
+			"hanse: interrupted: the work was interrupted; 32 of 50 written, the first that is not is vm-32\n" +
+				"  next: repeat it: what is written stays, and the same files do the rest\n", &progress{32, 50, "vm-32"},
+		},
+		"refused in the middle": {
+			withInfo(connect.CodeAlreadyExists, &typev1.ErrorInfo{Reason: "offering_changed", Cause: "it was changed"}), false, nil, exitConflict,
+			"32 of 50 written, the first that is not is vm-32", &progress{32, 50, "vm-32"},
+		},
+		"nobody answers any more": {
+			interrupted, true, nil, exitPending, "hanse: interrupted: the work was interrupted\n  next: try again; what is written stays, and the same files do the rest\n", nil,
+		},
+		"only checked": {interrupted, false, []string{"--dry-run"}, exitPending, "hanse: interrupted: the work was interrupted\n  next: try again\n", nil},
+		"never begun": {
+			withInfo(connect.CodePermissionDenied, &typev1.ErrorInfo{Reason: "scope_missing", Cause: "not yours"}), false, nil, exitAuth,
+			"hanse: scope_missing: not yours\n", nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			w.answer = left
+			w.refuse = func(req proto.Message) error {
+				if apply := req.(*operatorv1.ApplyOfferingsRequest); apply.GetDryRun() && len(tc.args) == 0 && !tc.silent {
+					return nil
+				}
+				return tc.fails
+			}
+			args := append([]string{"offering", "apply", "-f", "-"}, tc.args...)
+			if got := w.run("id: a\n", args...); got.code != tc.code || !strings.Contains(got.stderr, tc.stderr) || got.stdout != "" {
+				t.Errorf("got %+v", got)
+			}
+			var told struct {
+				Error commandError `json:"error"`
+			}
+			got := w.run("id: a\n", append(args, "-o", "json")...)
+			if err := json.Unmarshal([]byte(got.stderr), &told); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.progress, told.Error.Progress); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"connectrpc.com/connect"
+
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 )
@@ -32,10 +34,10 @@ func (c *offeringApplyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	res, err := call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ApplyOfferings,
-		&operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun || c.Diff, Prune: c.Prune})
+	req := &operatorv1.ApplyOfferingsRequest{Yaml: yaml, DryRun: c.DryRun || c.Diff, Prune: c.Prune}
+	res, err := apply(a, req)
 	if err != nil {
-		return err
+		return c.cutOff(a, req, err)
 	}
 	for _, e := range res.GetErrors() {
 		begins.locate(e)
@@ -47,6 +49,42 @@ func (c *offeringApplyCmd) Run(a *app) error {
 		return &commandError{Code: exitFailure, Reason: "offerings_invalid", Cause: fmt.Sprintf("%d errors; nothing was applied", n), Action: "correct the file and repeat"}
 	}
 	return nil
+}
+
+func apply(a *app, req *operatorv1.ApplyOfferingsRequest) (*operatorv1.ApplyOfferingsResponse, error) {
+	return call(a, operatorv1connect.NewOfferingServiceClient, operatorv1connect.OfferingServiceClient.ApplyOfferings, req)
+}
+
+// cutOff adds to why an apply failed how far it came. What it was to do and did not is what a check of the same files finds; where nobody
+// answers that either, nothing is known.
+func (c *offeringApplyCmd) cutOff(a *app, req *operatorv1.ApplyOfferingsRequest, cause error) error {
+	failed := asCommandError(cause)
+	if req.GetDryRun() || !halfDone[connect.CodeOf(cause)] {
+		return failed
+	}
+	left, err := apply(a, &operatorv1.ApplyOfferingsRequest{Yaml: req.GetYaml(), DryRun: true, Prune: req.GetPrune()})
+	if err != nil || len(left.GetErrors()) > 0 {
+		failed.Action += "; what is written stays, and the same files do the rest"
+		return failed
+	}
+	p := &progress{Written: left.GetUnchanged()}
+	p.Of = p.Written + left.GetCreated() + left.GetUpdated() + left.GetWithdrawn()
+	failed.Cause += fmt.Sprintf("; %d of %d written", p.Written, p.Of)
+	for _, change := range left.GetChanges() {
+		if change.GetVerb() != "missing" {
+			p.First = change.GetId()
+			failed.Cause += ", the first that is not is " + p.First
+			break
+		}
+	}
+	failed.Progress, failed.Action = p, "repeat it: what is written stays, and the same files do the rest"
+	return failed
+}
+
+// halfDone are the codes of calls that may have done a part of their work.
+var halfDone = map[connect.Code]bool{
+	connect.CodeAlreadyExists: true, connect.CodeAborted: true, connect.CodeUnavailable: true, connect.CodeDeadlineExceeded: true,
+	connect.CodeResourceExhausted: true, connect.CodeInternal: true, connect.CodeUnknown: true, connect.CodeCanceled: true,
 }
 
 // read puts the files behind each other, and says where each begins.

@@ -192,6 +192,11 @@ func TestAnApplyThatIsCutOffIsRepeated(t *testing.T) {
 	if got := len(m.page(t, acme, nil, 0).Items); got != 32 {
 		t.Errorf("%d are published after two batches", got)
 	}
+	// A check says what is left, in the order in which it would be written.
+	left, _, err := m.Apply(t.Context(), []byte(file.String()), catalog.Options{DryRun: true})
+	if err != nil || left.Counts != (catalog.Counts{Created: 18, Unchanged: 32}) || left.Changes[0].ID != "o-00032" {
+		t.Errorf("left %+v, %v", left, err)
+	}
 	if got := m.apply(t, file.String()); got != (catalog.Counts{Created: 18, Unchanged: 32}) {
 		t.Errorf("again: %+v", got)
 	}
