@@ -16,6 +16,10 @@
 // feed read from its beginning, so that a reader can resume inside it; a change during a snapshot moves behind what was
 // read and is read again. At the end the reader tombstones what it did not see.
 //
+// What is kept of one partner is bounded: offerings, bytes of their documents, and the tombstones of those that went, which have no document.
+// What finds no room is left out; a new revision that finds none removes the offering, since what we have is not what is sold any more.
+// Once there is room, the catalog is asked for from the beginning, and not more often than its size allows.
+//
 // What a partner sends is its word only: bytes are checked against their digest, documents against the same rules as our
 // own, revisions never go back, and one bad offering never stops the others.
 //
