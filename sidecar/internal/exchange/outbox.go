@@ -238,19 +238,28 @@ func (o *Outbox) Take(jobs ...job.Job) {
 		parcels, over = append(parcels, some...), append(over, ended...)
 	}
 	var rest []job.Job
+	var suspects, late []*parcel
 	for _, j := range jobs {
-		p := o.parcel(j, nil)
-		if !p.suspect() {
+		if p := o.parcel(j, nil); p.suspect() {
+			suspects = append(suspects, p)
+		} else {
 			rest = append(rest, j)
-			continue
+		}
+	}
+	// One by one many may take longer than all are leased for: what is not read soon comes again.
+	end := o.Now().Add(renewEvery)
+	for i, p := range suspects {
+		if i > 0 && !o.Now().Before(end) {
+			late = suspects[i:]
+			break
 		}
 		if err := o.alone(ctx, p, true); err != nil {
 			over = append(over, o.ours(p, err))
 			continue
 		}
-		read(j)
+		read(p.job)
 		if err := o.alone(ctx, p, false); err != nil {
-			o.Logger.Warn("a document that may be poisonous cannot be marked as read", "kind", j.Kind, "key", j.Key, "error", err)
+			o.Logger.Warn("a document that may be poisonous cannot be marked as read", "kind", p.job.Kind, "key", p.job.Key, "error", err)
 		}
 	}
 	if len(rest) > 0 {
@@ -258,6 +267,7 @@ func (o *Outbox) Take(jobs ...job.Job) {
 	}
 	o.settle(ctx, over)
 	o.post(parcels, true)
+	o.giveBack(ctx, late)
 }
 
 // load reads the documents of jobs that come from the store, and says what becomes of those that have none to send.
