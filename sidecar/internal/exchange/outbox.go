@@ -98,8 +98,10 @@ type Outbox struct {
 	// calls ends what is under way; nil while the outbox does not run.
 	calls   context.Context
 	closing bool
-	lanes   map[string]*lane
-	held    map[int64]*parcel
+	// one is held by the lane that sends a document which may be poisonous: of several that are on their way nobody knew which it was.
+	one   chan struct{}
+	lanes map[string]*lane
+	held  map[int64]*parcel
 	// told limits how often operators hear of what waits for long, by partner: as many as there were such partners, and no more than
 	// there are at all.
 	told    map[string]*rate.Limiter
@@ -113,7 +115,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	o.mu.Lock()
-	o.calls, o.closing = calls, false
+	o.calls, o.closing, o.one = calls, false, make(chan struct{}, 1)
 	o.mu.Unlock()
 	o.Look() // what waited in the store until now
 	every := time.NewTicker(renewEvery)

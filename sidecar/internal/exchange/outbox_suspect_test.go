@@ -107,3 +107,31 @@ func TestReadingThemOneByOneOutlastsNoLease(t *testing.T) {
 		}
 	})
 }
+
+// TestOfSuspectsToSeveralPartnersOneIsOnItsWay: what dies then is known to be that one, and nothing else is parked.
+func TestOfSuspectsToSeveralPartnersOneIsOnItsWay(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.retail.Outbox = dying{}
+		const n = 3
+		o.place("first/a", ids("order", n)...)
+		o.place("second/a", ids("other", n)...)
+		o.died(job.Suspect - 1)
+		o.script(func(c call) (*exchange.Answer, error) {
+			time.Sleep(time.Second)
+			var marked []string
+			for _, j := range o.jobs() {
+				if j.Begun {
+					marked = append(marked, j.Key)
+				}
+			}
+			if len(marked) != 1 || marked[0] != o.keyOf(c.Documents[0].JWS) {
+				t.Errorf("while one is sent to %s %v are marked", c.partner, marked)
+			}
+			return nil, nil
+		})
+		pass(time.Minute)
+		if got := o.states(); got[order.InProgress] != 2*n || len(o.jobs()) > 0 {
+			t.Errorf("orders are %v, %d jobs are left", got, len(o.jobs()))
+		}
+	})
+}
