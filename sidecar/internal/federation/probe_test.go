@@ -27,7 +27,9 @@ func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
 			var up, stop atomic.Bool
 			m := &federation.Manager{
 				Work: store.For[federation.Tx](r.Store), Now: time.Now, Logger: slog.New(slog.DiscardHandler), Poll: time.Second,
-				Away:      func(string) bool { return !up.Load() },
+				Away: func(string) bool { return !up.Load() },
+				// Without jitter: what is due by itself is due at other moments than those that are looked at.
+				BackOff:   func(n int) time.Duration { return min(time.Second<<min(n-1, 20), 15*time.Minute) },
 				Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} },
 			}
 			for i := range n {
@@ -49,7 +51,7 @@ func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
 				})
 			}
 			defer run(t, m)()
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour + time.Minute)
 			test(&tries, &up, &stop, m)
 		})
 	}
