@@ -39,6 +39,8 @@ type Index struct {
 type shown struct {
 	delta []*entry
 	segs  []piece
+	// families is the greatest number of one that its listings have.
+	families int
 }
 
 // piece is a segment with those of its listings that are there.
@@ -85,7 +87,7 @@ func New() *Index {
 
 // show lets readers see what was written. The writers' lock is held.
 func (x *Index) show() {
-	s := &shown{delta: slices.Clone(x.delta), segs: make([]piece, 0, len(x.segs))}
+	s := &shown{delta: slices.Clone(x.delta), segs: make([]piece, 0, len(x.segs)), families: x.families.most()}
 	for _, o := range x.segs {
 		s.segs = append(s.segs, o.shown())
 	}

@@ -296,7 +296,7 @@ func buildSegment(entries []*entry, words func(at int, all, name *gather)) *segm
 // addCurrency is called in the order of numbers.
 func (s *segment) addCurrency(c string, number uint32) {
 	if n := len(s.currencies); n == 0 || s.currencies[n-1] != c {
-		s.currencies = append(s.currencies, c)
+		s.currencies = append(s.currencies, strings.Clone(c)) // not the text that it was cut out of
 		s.starts = append(s.starts, number)
 	}
 }
