@@ -94,12 +94,14 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:       cfg.Now,
 		CheckStep: s.platforms.checkStep,
 	}
+	arrivals := &catalog.Arrivals{}
 	d.foreign = &catalog.Reader{
 		Work:    store.For[catalog.Tx](st),
 		Schemas: schemas,
 		Now:     cfg.Now,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
+		Arrivals:     arrivals,
 	}
 	s.listings = &listing.Service{
 		Self:  cfg.Origin,
@@ -115,6 +117,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Index: s.listings.Index,
 		Now:   cfg.Now,
 		Log:   cfg.Logger,
+
+		Arrivals: arrivals,
 	}
 	d.retail = &retail.Service{
 		Self:       cfg.Origin,

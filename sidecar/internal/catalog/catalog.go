@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -133,7 +132,7 @@ type Store interface {
 	Foreign(partner, id string) (Foreign, error)
 	// ForeignOf reads those of a partner's ids that exist, tombstones included, in no order.
 	ForeignOf(partner string, ids []string) ([]Foreign, error)
-	// AddForeign stores offerings that do not exist; fault.Conflict where one does.
+	// AddForeign stores offerings that do not exist, and gives each its Listing and Change; fault.Conflict where one does.
 	AddForeign([]Foreign) error
 	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
@@ -151,6 +150,8 @@ type Store interface {
 	SetLeftOut(partner string, changes int64) error
 	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
 	ForeignByListing(listings []string) ([]Foreign, error)
+	// Changes lists the change numbers of what was written after a change number, ascending, tombstones included.
+	Changes(afterChange int64, limit int) ([]int64, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.
 	ForeignChanged(afterChange int64, limit int) ([]Foreign, error)
 }
@@ -165,5 +166,7 @@ type CursorStore interface {
 // ListingID is the listing of a partner's offering: opaque towards customers and stable for as long as the offering lives.
 func ListingID(partner, offeringID string) string {
 	sum := sha256.Sum256([]byte(partner + "\n" + offeringID))
-	return "lst-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]
+	return "lst-" + listingText.EncodeToString(sum[:])[:20]
 }
+
+var listingText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")

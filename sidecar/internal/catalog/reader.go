@@ -29,6 +29,8 @@ type Reader struct {
 	Now     func() time.Time
 	// MaxOfferings of one partner; default DefaultMaxOfferings.
 	MaxOfferings int64
+	// Arrivals are handed what was new; nil is nobody.
+	Arrivals *Arrivals
 }
 
 // Refusal is an offering of a page that was not taken over.
@@ -97,15 +99,17 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 	}
 	var applied Applied
 	var sweep int64
+	var arrived []Arrival
 	err := r.Work.Do(ctx, func(tx Tx) error {
 		p := &pageTx{Reader: r, tx: tx, partner: partner}
 		err := p.run(after, page, items)
-		applied, sweep = p.applied, p.sweep
+		applied, sweep, arrived = p.applied, p.sweep, p.arrived
 		return err
 	})
 	if err != nil {
 		return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 	}
+	r.Arrivals.add(arrived)
 	if page.SnapshotEnd {
 		if err := r.sweepOut(ctx, partner, after, page.Cursor, sweep, &applied); err != nil {
 			return applied, fmt.Errorf("catalog page of %s: %w", partner, err)
@@ -159,9 +163,10 @@ func stands(tx Tx, partner string, after []byte) error {
 	return err
 }
 
-// item is a change with what is wrong with it, found before the transaction.
+// item is a change with what its document says or what is wrong with it, found before the transaction.
 type item struct {
 	Change
+	says    Document
 	refused *Refusal
 }
 
@@ -181,11 +186,12 @@ func (r *Reader) examine(ch Change, partner string) (item, error) {
 	case sha256.Sum256(ch.Document) != ch.Digest:
 		return item{}, fault.New(fault.Invalid, "digest_mismatch", "offering %s does not have its digest", ch.OfferingID)
 	}
-	doc, err := decodeForeign(ch.Document, partner, r.Schemas)
+	var err error
+	it.says, err = decodeForeign(ch.Document, partner, r.Schemas)
 	switch {
 	case err != nil:
 		refuse("document_invalid", causeOf(err))
-	case doc.ID != ch.OfferingID || doc.Revision != ch.Revision:
+	case it.says.ID != ch.OfferingID || it.says.Revision != ch.Revision:
 		refuse("document_invalid", "the document is of another offering or revision")
 	}
 	return it, nil
@@ -201,11 +207,14 @@ type pageTx struct {
 	kept    Kept
 	have    map[string]*row
 	applied Applied
+	arrived []Arrival
 }
 
 // row is an offering of the page.
 type row struct {
 	Foreign
+	// says is what the document says, where it came with the page.
+	says Document
 	// stored: there is a row of it. seen: it stands in the page as it is stored. changed: it does not.
 	stored, seen, changed bool
 }
@@ -324,10 +333,9 @@ func (p *pageTx) item(it item) {
 		p.kept.Offerings++
 	}
 	p.applied.Stored++
-	r.Foreign = Foreign{
-		Partner: p.partner, ID: it.OfferingID, Listing: ListingID(p.partner, it.OfferingID), Revision: it.Revision,
-		Document: it.Document, Digest: it.Digest,
-	}
+	r.Foreign, r.says = Foreign{
+		Partner: p.partner, ID: it.OfferingID, Revision: it.Revision, Document: it.Document, Digest: it.Digest,
+	}, it.says
 	p.change(r)
 }
 
@@ -338,6 +346,7 @@ func (p *pageTx) change(r *row) {
 // write stores what the page changed, in its order: first what takes a look at the row each, then all that is new together.
 func (p *pageTx) write(items []item) error {
 	var fresh []Foreign
+	var says []Document
 	var seen []string
 	for _, it := range items {
 		r := p.have[it.OfferingID]
@@ -347,7 +356,7 @@ func (p *pageTx) write(items []item) error {
 		case !r.changed && r.seen && r.Sweep != p.sweep:
 			seen = append(seen, r.ID) // else it would be swept
 		case r.changed && !r.stored:
-			fresh = append(fresh, r.Foreign)
+			fresh, says = append(fresh, r.Foreign), append(says, r.says)
 		case r.changed:
 			taken, err := p.tx.Catalog().PutForeign(r.Foreign)
 			if err == nil && !taken {
@@ -361,7 +370,15 @@ func (p *pageTx) write(items []item) error {
 	if err := p.tx.Catalog().SeeForeign(p.partner, seen, p.sweep); err != nil {
 		return err
 	}
-	return p.tx.Catalog().AddForeign(fresh)
+	if err := p.tx.Catalog().AddForeign(fresh); err != nil {
+		return err
+	}
+	for i, f := range fresh {
+		if !f.Tombstone {
+			p.arrived = append(p.arrived, Arrival{Foreign: f, Says: says[i]})
+		}
+	}
+	return nil
 }
 
 // Most is how many of a partner's offerings are kept.

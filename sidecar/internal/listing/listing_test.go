@@ -88,6 +88,19 @@ func (r reseller) deal(t testing.TB, id, supplier string, state agreement.State,
 // offer stores a partner's offering; change may alter the document.
 func (r reseller) offer(t testing.TB, partner, id string, revision int64, change func(*catalog.Document)) string {
 	t.Helper()
+	raw := document(t, id, revision, change)
+	f := catalog.Foreign{
+		Partner: partner, ID: id, Listing: catalog.ListingID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
+	}
+	r.do(t, func(tx listing.Tx) error {
+		_, err := tx.Catalog().PutForeign(f)
+		return err
+	})
+	return f.Listing
+}
+
+func document(t testing.TB, id string, revision int64, change func(*catalog.Document)) []byte {
+	t.Helper()
 	doc := catalog.Document{
 		ID: id, Revision: revision, State: catalog.Orderable, Name: "Database " + id, Summary: "From the north", Category: "database",
 		Region: "north", Country: "DE", Currency: "EUR", Inputs: json.RawMessage(`{"type":"object"}`), Outputs: json.RawMessage(`{"type":"object"}`),
@@ -103,14 +116,7 @@ func (r reseller) offer(t testing.TB, partner, id string, revision int64, change
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := catalog.Foreign{
-		Partner: partner, ID: id, Listing: catalog.ListingID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
-	}
-	r.do(t, func(tx listing.Tx) error {
-		_, err := tx.Catalog().PutForeign(f)
-		return err
-	})
-	return f.Listing
+	return raw
 }
 
 // sweepAll has a snapshot end in which the partner's offerings did not stand.

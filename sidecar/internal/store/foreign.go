@@ -79,20 +79,22 @@ func (s offerings) AddForeign(fresh []catalog.Foreign) error {
 	}
 	counts := map[string]int64{}
 	err := s.tx.Together(func() error {
-		for _, f := range fresh {
+		for i := range fresh {
+			f := &fresh[i]
 			if !f.Tombstone {
 				counts[f.Partner]++
 			}
-			change, err := s.nextChange()
-			if err != nil {
+			var err error
+			if f.Change, err = s.nextChange(); err != nil {
 				return err
 			}
+			f.Listing = catalog.ListingID(f.Partner, f.ID)
 			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: f.Document, Digest: f.Digest[:]})
 			if err != nil {
 				return fmt.Errorf("write offering %s: %w", f.ID, err)
 			}
-			if err := s.tx.insert(&newForeign, f.Partner, f.ID, catalog.ListingID(f.Partner, f.ID), f.Revision, flag(f.Tombstone),
-				f.Sweep, change, ns(f.UpdatedAt), raw); err != nil {
+			if err := s.tx.insert(&newForeign, f.Partner, f.ID, f.Listing, f.Revision, flag(f.Tombstone),
+				f.Sweep, f.Change, ns(f.UpdatedAt), raw); err != nil {
 				return err
 			}
 		}
@@ -177,6 +179,14 @@ func (s offerings) nextChange() (int64, error) {
 func (s offerings) ListForeign(afterPartner, afterID string, limit int) ([]catalog.Foreign, error) {
 	return s.foreign(selectForeign+`WHERE (partner, id) > ($1, $2) AND tombstone = 0 ORDER BY partner, id LIMIT $3`,
 		afterPartner, afterID, orMost(limit))
+}
+
+// Changes is answered by an index alone.
+func (s offerings) Changes(afterChange int64, limit int) (numbers []int64, err error) {
+	var change int64
+	err = s.tx.rows(`SELECT change FROM foreign_offering WHERE change > $1 ORDER BY change LIMIT $2`, []any{afterChange, orMost(limit)},
+		func() []any { return []any{&change} }, func() error { numbers = append(numbers, change); return nil })
+	return numbers, err
 }
 
 func (s offerings) ForeignChanged(afterChange int64, limit int) ([]catalog.Foreign, error) {
