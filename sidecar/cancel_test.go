@@ -24,6 +24,21 @@ func (m *market) cancel(id string) (*portalv1.Order, error) {
 	return res.Msg.GetOrder(), nil
 }
 
+// cancelTried waits until a cancel was sent to the supplier in vain. Since a cancel overtakes its order, and one call at a time is under
+// way, nothing that was sent before the customer cancelled can arrive any more, however slow it was.
+func (m *market) cancelTried() {
+	m.t.Helper()
+	sidecartest.Eventually(m.t, 60*time.Second, "the cancel was tried", func() error {
+		jobs := booksOf(m.t, m.reseller).Jobs
+		for _, j := range jobs {
+			if j.GetKind() == "order.cancel" && j.GetAttempts() > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("there are %v", jobs)
+	})
+}
+
 // TestACancelEndsWhatHasNotBegun: over the wire, an order is cancelled while its supplier is away and never begins there; one whose work
 // has begun goes on and says why.
 func TestACancelEndsWhatHasNotBegun(t *testing.T) {
@@ -50,6 +65,7 @@ func TestACancelEndsWhatHasNotBegun(t *testing.T) {
 			t.Fatalf("%v, %v", o, err)
 		}
 	}
+	m.cancelTried()
 	m.supplier.Cut(nil)
 	m.reaches("order-early", "cancelled")
 	if _, err := m.cancel("order-early"); err != nil {

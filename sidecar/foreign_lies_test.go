@@ -147,9 +147,12 @@ func isForked(t *testing.T, m *sidecartest.Member, origin string) {
 		}
 		return nil
 	})
-	code, said := verifies(t, m)
+	if code, said := verifies(t, m); code != 7 || proves(said, origin) == nil {
+		t.Errorf("hanse ledger verify exits with %d, with evidence of every partner: %s", code, said)
+	}
+	code, said := m.Command("ledger", "verify", origin, "-o", "json")
 	if err := proves(said, origin); code != 7 || err != nil {
-		t.Errorf("hanse ledger verify exits with %d, %v: %s", code, err, said)
+		t.Errorf("hanse ledger verify %s exits with %d, %v: %s", origin, code, err, said)
 	}
 	if code, said := m.Command("partner", "show", origin); code != 0 || !strings.Contains(said, "forked since") {
 		t.Errorf("hanse partner show exits with %d: %s", code, said)

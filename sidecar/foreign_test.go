@@ -387,6 +387,7 @@ func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 	if _, err := m.cancel("order-abroad-2"); err != nil {
 		t.Fatal(err)
 	}
+	m.cancelTried()
 	f.Plug()
 	m.retryJobs()
 	m.reaches("order-abroad-2", "cancelled")

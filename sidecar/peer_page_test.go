@@ -200,7 +200,7 @@ func jsonMembers(t *testing.T, folder, typ string) (names []string, optional map
 				name, options, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
 				if name != "" && name != "-" {
 					names = append(names, name)
-					optional[name] = strings.Contains(options, "omitempty")
+					optional[name] = strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
 				}
 			}
 			return false

@@ -94,6 +94,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Now:       cfg.Now,
 		CheckStep: s.platforms.checkStep,
 	}
+	arrivals := &catalog.Arrivals{}
 	d.foreign = &catalog.Reader{
 		Work:    store.For[catalog.Tx](st),
 		Schemas: schemas,
@@ -101,6 +102,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 		MaxBytes:     cfg.Limits.catalogBytes(),
+		Arrivals:     arrivals,
 	}
 	s.listings = &listing.Service{
 		Self:  cfg.Origin,
@@ -116,6 +118,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Index: s.listings.Index,
 		Now:   cfg.Now,
 		Log:   cfg.Logger,
+
+		Arrivals: arrivals,
 	}
 	d.retail = &retail.Service{
 		Self:       cfg.Origin,

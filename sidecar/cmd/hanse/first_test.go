@@ -121,17 +121,25 @@ func TestFirstProcess_ReapsOrphansAndPassesSignalsAndExitCodesOn(t *testing.T) {
 		if out, err := orphans.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		adopted := 0
-		for pid, what := range children(t, first) {
-			if strings.Contains(what, "sleep 3601") {
-				adopted++
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-					t.Error(err)
+		// One that is about to become its program has no command line for a moment.
+		var adopted []int
+		sidecartest.Eventually(t, 30*time.Second, "the orphans came to the first process", func() error {
+			adopted = adopted[:0]
+			have := children(t, first)
+			for pid, what := range have {
+				if strings.Contains(what, "sleep 3601") {
+					adopted = append(adopted, pid)
 				}
 			}
-		}
-		if adopted != 3 {
-			t.Fatalf("%d orphans came to the first process", adopted)
+			if len(adopted) != 3 {
+				return fmt.Errorf("it has the children %v", have)
+			}
+			return nil
+		})
+		for _, pid := range adopted {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
 		}
 		sidecartest.Eventually(t, 30*time.Second, "the orphans are gone", func() error {
 			if have := children(t, first); len(have) != 1 {

@@ -49,7 +49,7 @@ func forked(partner, reason string) error {
 	}
 	return &commandError{
 		Code: exitDiffers, Reason: "books_forked", Cause: "the books with " + partner + " are forked: " + who + " signed two ledgers that cannot both be true",
-		Action: first + ", save the evidence with hanse ledger verify -o json, and settle with the partner's operator what counts; until then there is no new business with it",
+		Action: first + ", save the evidence with hanse ledger verify " + partner + " -o json, and settle with the partner's operator what counts; until then there is no new business with it",
 	}
 }
 

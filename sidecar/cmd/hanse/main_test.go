@@ -656,7 +656,7 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 	} {
 		w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].BooksReason = reason
 		got := w.run("", "ledger", "verify")
-		for _, text := range []string{"books_forked", "the books with https://b.example are forked", who, "hanse ledger verify -o json", "no new business"} {
+		for _, text := range []string{"books_forked", "the books with https://b.example are forked", who, "hanse ledger verify https://b.example -o json", "no new business"} {
 			if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
 				t.Errorf("no %q: got %+v", text, got)
 			}

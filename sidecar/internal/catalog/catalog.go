@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -140,7 +139,8 @@ type Store interface {
 	Foreign(partner, id string) (Foreign, error)
 	// ForeignOf reads those of a partner's ids that exist, tombstones included, in no order.
 	ForeignOf(partner string, ids []string) ([]Foreign, error)
-	// AddForeign stores offerings that do not exist; fault.Conflict where one does. Of a tombstone no document is kept, here and in what follows.
+	// AddForeign stores offerings that do not exist, and gives each its Listing and Change; fault.Conflict where one does. Of a tombstone no
+	// document is kept, here and in what follows.
 	AddForeign([]Foreign) error
 	// PutForeign stores it if its revision is not lower than the stored one; reports whether it did.
 	PutForeign(Foreign) (bool, error)
@@ -160,11 +160,13 @@ type Store interface {
 	SetLeftOut(partner string, left LeftOut) error
 	// ForeignByListing reads those of the listing ids that exist, tombstones included, in no order.
 	ForeignByListing(listings []string) ([]Foreign, error)
+	// Changes lists the change numbers of what was written after a change number, ascending, tombstones included.
+	Changes(afterChange int64, limit int) ([]int64, error)
 	// ForeignChanged lists what was written after a change number, ascending by Change, tombstones included.
 	ForeignChanged(afterChange int64, limit int) ([]Foreign, error)
-	// Changes gives a number that no change before it exceeds and every one after it does, and the greatest one of which the tombstone was
-	// removed: who has not read as far as that does not learn of it any more.
-	Changes() (last, forgotten int64, err error)
+	// LastChange gives a number that no change before it exceeds and every one after it does, and the greatest one of which the tombstone
+	// was removed: who has not read as far as that does not learn of it any more.
+	LastChange() (last, forgotten int64, err error)
 }
 
 // CursorStore keeps how far we read partners' catalog feeds; the ledgers' cursor is their head.
@@ -177,5 +179,7 @@ type CursorStore interface {
 // ListingID is the listing of a partner's offering: opaque towards customers and stable for as long as the offering lives.
 func ListingID(partner, offeringID string) string {
 	sum := sha256.Sum256([]byte(partner + "\n" + offeringID))
-	return "lst-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:20]
+	return "lst-" + listingText.EncodeToString(sum[:])[:20]
 }
+
+var listingText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")

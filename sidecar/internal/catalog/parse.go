@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -50,7 +52,10 @@ func (e ApplyError) Error() string {
 type Parsed struct {
 	Document Document
 	Binding  recipe.Binding
-	number   int
+	// binding is Binding as it is stored, source the digest of all that the file says of the offering.
+	binding []byte
+	source  [32]byte
+	number  int
 	// chunk is its text, to find where in it something is wrong: what the parser makes of it takes many times its room.
 	chunk chunk
 }
@@ -257,7 +262,7 @@ func (p *parser) meaning(src *source, parsed *Parsed) []finding {
 		return []finding{{nil, "document_invalid", "cannot be written as JSON"}}
 	}
 	var w written
-	if err := json.Unmarshal(raw, &w); err != nil {
+	if err := jsonv2.Unmarshal(raw, &w); err != nil {
 		return []finding{{nil, "document_invalid", "holds a value that does not fit: " + err.Error()}}
 	}
 	var found []finding
@@ -295,13 +300,33 @@ func (p *parser) meaning(src *source, parsed *Parsed) []finding {
 	}
 	parsed.Document, parsed.Binding = doc, w.Recipe.Step
 
+	if err := parsed.write(); err != nil {
+		return append(found, finding{nil, "document_invalid", "cannot be written as JSON"})
+	}
 	found = append(found, doc.checkLines()...)
 	checked := doc.check("", p.schemas)
 	found = append(found, checked...)
 	if !slices.ContainsFunc(checked, func(f finding) bool { return f.reason == "schema_invalid" }) {
-		found = append(found, p.recipe(parsed.Binding, doc)...)
+		found = append(found, p.recipe(parsed)...)
 	}
 	return append(found, checkQuantity(parsed.Binding, doc)...)
+}
+
+// write makes what is stored and compared of an offering.
+func (p *Parsed) write() error {
+	doc, err := json.Marshal(p.Document)
+	if err != nil {
+		return err
+	}
+	if p.binding, err = p.Binding.Marshal(); err != nil {
+		return err
+	}
+	h := sha256.New()
+	h.Write(doc)
+	h.Write([]byte{0})
+	h.Write(p.binding)
+	p.source = [32]byte(h.Sum(nil))
+	return nil
 }
 
 // checkQuantity holds the number of pieces that may be ordered against the step that makes them: what is charged for ten must make ten.
@@ -324,16 +349,13 @@ func checkQuantity(b recipe.Binding, doc Document) (found []finding) {
 }
 
 // recipe looks at inputs, outputs and step, once for all documents that have the same.
-func (p *parser) recipe(b recipe.Binding, doc Document) []finding {
-	step, err := b.Marshal()
-	if err != nil {
-		return []finding{{at("recipe", "step"), "document_invalid", "cannot be written as JSON"}}
-	}
-	key := [3]string{string(step), string(doc.Inputs), string(doc.Outputs)}
+func (p *parser) recipe(parsed *Parsed) []finding {
+	doc := parsed.Document
+	key := [3]string{string(parsed.binding), string(doc.Inputs), string(doc.Outputs)}
 	if found, looked := p.looked.Load(key); looked {
 		return found.([]finding)
 	}
-	found := append(lint(b, doc), doc.checkForm()...)
+	found := append(lint(parsed.Binding, doc), doc.checkForm()...)
 	p.looked.Store(key, found)
 	return found
 }

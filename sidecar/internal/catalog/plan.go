@@ -66,17 +66,13 @@ func (s *Service) current(ctx context.Context, ids []string) (map[string]Offerin
 
 // apply plans one offering of the file; before is zero where it is new.
 func (p *plan) apply(n Parsed, before Offering) error {
-	binding, source, err := fingerprint(n)
-	if err != nil {
-		return err
-	}
 	doc, created := n.Document, before.Revision == 0
 	refuse := func(field, reason, cause string, args ...any) error {
 		p.wrong = append(p.wrong, n.Error(reason, fmt.Sprintf(cause, args...), field))
 		return nil
 	}
 	switch {
-	case !created && before.Source == source:
+	case !created && before.Source == n.source:
 		p.result.Unchanged++
 		return nil
 	case created && !before.State.CanBecome(doc.State):
@@ -88,7 +84,7 @@ func (p *plan) apply(n Parsed, before Offering) error {
 	case doc.OrderableUntil != nil && !p.Now().Before(*doc.OrderableUntil) && doc.State.coming():
 		return refuse("orderable_until", "date_past", "is past, so that nobody could order it: write a later date, or none")
 	}
-	raw, err := p.put(before, doc, binding, source)
+	raw, err := p.put(before, doc, n.binding, n.source)
 	if errors.Is(err, errTooLarge) {
 		return refuse("recipe", errTooLarge.Reason, "%s", errTooLarge.Cause)
 	}
@@ -103,28 +99,12 @@ func (p *plan) apply(n Parsed, before Offering) error {
 		done.Verb = Updated
 	}
 	if !created && p.result.room() {
-		if done.Fields, err = differences(before, raw, binding); err != nil {
+		if done.Fields, err = differences(before, raw, n.binding); err != nil {
 			return err
 		}
 	}
 	p.result.note(done)
 	return nil
-}
-
-// fingerprint is what an offering is made with here, and the digest of all that its file says.
-func fingerprint(n Parsed) (binding []byte, source [32]byte, err error) {
-	doc, err := json.Marshal(n.Document)
-	if err != nil {
-		return nil, source, err
-	}
-	if binding, err = n.Binding.Marshal(); err != nil {
-		return nil, source, err
-	}
-	h := sha256.New()
-	h.Write(doc)
-	h.Write([]byte{0})
-	h.Write(binding)
-	return binding, [32]byte(h.Sum(nil)), nil
 }
 
 // put plans a document as the revision after before, and returns its bytes.

@@ -40,6 +40,8 @@ type Reader struct {
 	MaxBytes int64
 	// MaxGone of one partner; default DefaultMaxGone. Of what went before, the revision is not remembered any more.
 	MaxGone int64
+	// Arrivals are handed what was new; nil is nobody.
+	Arrivals *Arrivals
 
 	mu sync.Mutex
 	// asked is when a partner's catalog was last asked for anew because there is room: one time for each partner that lacked it.
@@ -179,6 +181,7 @@ func (r *Reader) ApplyPage(ctx context.Context, partner string, after []byte, pa
 	if err != nil {
 		return Applied{}, fmt.Errorf("catalog page of %s: %w", partner, err)
 	}
+	r.Arrivals.add(p.arrived)
 	if page.SnapshotEnd {
 		if err := p.sweepOut(ctx, after, page.Cursor); err != nil {
 			return p.applied, fmt.Errorf("catalog page of %s: %w", partner, err)
@@ -254,9 +257,10 @@ func stands(tx Tx, partner string, after []byte) error {
 	return err
 }
 
-// item is a change with what is wrong with it, found before the transaction.
+// item is a change with what its document says or what is wrong with it, found before the transaction.
 type item struct {
 	Change
+	says    Document
 	refused *Refusal
 }
 
@@ -276,11 +280,12 @@ func (r *Reader) examine(ch Change, partner string) (item, error) {
 	case sha256.Sum256(ch.Document) != ch.Digest:
 		return item{}, fault.New(fault.Invalid, "digest_mismatch", "offering %s does not have its digest", ch.OfferingID)
 	}
-	doc, err := decodeForeign(ch.Document, partner, r.Schemas)
+	var err error
+	it.says, err = decodeForeign(ch.Document, partner, r.Schemas)
 	switch {
 	case err != nil:
 		refuse("document_invalid", causeOf(err))
-	case doc.ID != ch.OfferingID || doc.Revision != ch.Revision:
+	case it.says.ID != ch.OfferingID || it.says.Revision != ch.Revision:
 		refuse("document_invalid", "the document is of another offering or revision")
 	}
 	return it, nil
@@ -296,11 +301,14 @@ type pageTx struct {
 	kept    Kept
 	have    map[string]*row
 	applied Applied
+	arrived []Arrival
 }
 
 // row is an offering of the page.
 type row struct {
 	Foreign
+	// says is what the document says, where it came with the page.
+	says Document
 	// stored: there is a row of it. seen: it stands in the page as it is stored. changed: it does not.
 	stored, seen, changed bool
 }
@@ -428,10 +436,9 @@ func (p *pageTx) item(it item) {
 	}
 	p.kept.Bytes += more
 	p.applied.Stored++
-	r.Foreign = Foreign{
-		Partner: p.partner, ID: it.OfferingID, Listing: ListingID(p.partner, it.OfferingID), Revision: it.Revision,
-		Document: it.Document, Digest: it.Digest,
-	}
+	r.Foreign, r.says = Foreign{
+		Partner: p.partner, ID: it.OfferingID, Revision: it.Revision, Document: it.Document, Digest: it.Digest,
+	}, it.says
 	p.change(r)
 }
 
@@ -471,6 +478,7 @@ func (p *pageTx) change(r *row) {
 // write stores what the page changed, in its order: first what takes a look at the row each, then all that is new together.
 func (p *pageTx) write(items []item) error {
 	var fresh []Foreign
+	var says []Document
 	var seen []string
 	for _, it := range items {
 		r := p.have[it.OfferingID]
@@ -480,7 +488,7 @@ func (p *pageTx) write(items []item) error {
 		case !r.changed && r.seen && r.Sweep != p.sweep:
 			seen = append(seen, r.ID) // else it would be swept
 		case r.changed && !r.stored:
-			fresh = append(fresh, r.Foreign)
+			fresh, says = append(fresh, r.Foreign), append(says, r.says)
 		case r.changed:
 			taken, err := p.tx.Catalog().PutForeign(r.Foreign)
 			if err == nil && !taken {
@@ -494,7 +502,15 @@ func (p *pageTx) write(items []item) error {
 	if err := p.tx.Catalog().SeeForeign(p.partner, seen, p.sweep); err != nil {
 		return err
 	}
-	return p.tx.Catalog().AddForeign(fresh)
+	if err := p.tx.Catalog().AddForeign(fresh); err != nil {
+		return err
+	}
+	for i, f := range fresh {
+		if !f.Tombstone {
+			p.arrived = append(p.arrived, Arrival{Foreign: f, Says: says[i]})
+		}
+	}
+	return nil
 }
 
 // Most is how many of a partner's offerings are kept.

@@ -214,7 +214,7 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 	if asWritten(path) && (tag == "!!int" || tag == "!!float") {
 		return value
 	}
-	if tag == "!!str" && n.Style == 0 && jsonNumber.MatchString(value) {
+	if tag == "!!str" && n.Style == 0 && begins(value) && jsonNumber.MatchString(value) {
 		tag = "!!float" // the library takes a number that is too large for it as a text
 	}
 	switch tag {
@@ -242,6 +242,9 @@ func (s *source) scalar(n *yaml.Node, path []string) any {
 	s.refuse(n, path, "yaml_tag", "tag "+n.Tag+" is refused")
 	return nil
 }
+
+// begins reports whether a text begins as a number of JSON does: most do not, and are not matched against all of one.
+func begins(s string) bool { return s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') }
 
 // asWritten reports whether a number at this path keeps its digits: 9.90 must never pass through a float.
 func asWritten(path []string) bool {

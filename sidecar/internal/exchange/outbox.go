@@ -98,8 +98,10 @@ type Outbox struct {
 	// calls ends what is under way; nil while the outbox does not run.
 	calls   context.Context
 	closing bool
-	lanes   map[string]*lane
-	held    map[int64]*parcel
+	// one is held by the lane that sends a document which may be poisonous: of several that are on their way nobody knew which it was.
+	one   chan struct{}
+	lanes map[string]*lane
+	held  map[int64]*parcel
 	// told limits how often operators hear of what waits for long, by partner: as many as there were such partners, and no more than
 	// there are at all.
 	told    map[string]*rate.Limiter
@@ -113,7 +115,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	o.mu.Lock()
-	o.calls, o.closing = calls, false
+	o.calls, o.closing, o.one = calls, false, make(chan struct{}, 1)
 	o.mu.Unlock()
 	o.Look() // what waited in the store until now
 	every := time.NewTicker(renewEvery)
@@ -238,19 +240,28 @@ func (o *Outbox) Take(jobs ...job.Job) {
 		parcels, over = append(parcels, some...), append(over, ended...)
 	}
 	var rest []job.Job
+	var suspects, late []*parcel
 	for _, j := range jobs {
-		p := o.parcel(j, nil)
-		if !p.suspect() {
+		if p := o.parcel(j, nil); p.suspect() {
+			suspects = append(suspects, p)
+		} else {
 			rest = append(rest, j)
-			continue
+		}
+	}
+	// One by one many may take longer than all are leased for: what is not read soon comes again.
+	end := o.Now().Add(renewEvery)
+	for i, p := range suspects {
+		if i > 0 && !o.Now().Before(end) {
+			late = suspects[i:]
+			break
 		}
 		if err := o.alone(ctx, p, true); err != nil {
 			over = append(over, o.ours(p, err))
 			continue
 		}
-		read(j)
+		read(p.job)
 		if err := o.alone(ctx, p, false); err != nil {
-			o.Logger.Warn("a document that may be poisonous cannot be marked as read", "kind", j.Kind, "key", j.Key, "error", err)
+			o.Logger.Warn("a document that may be poisonous cannot be marked as read", "kind", p.job.Kind, "key", p.job.Key, "error", err)
 		}
 	}
 	if len(rest) > 0 {
@@ -258,6 +269,7 @@ func (o *Outbox) Take(jobs ...job.Job) {
 	}
 	o.settle(ctx, over)
 	o.post(parcels, true)
+	o.giveBack(ctx, late)
 }
 
 // load reads the documents of jobs that come from the store, and says what becomes of those that have none to send.

@@ -83,7 +83,7 @@ func unusable(err error) error {
 func (o *Outbox) move(partner string, l *lane) {
 	for {
 		o.mu.Lock()
-		batch, ctx := l.batch(), o.calls
+		batch, ctx, one := l.batch(), o.calls, o.one
 		if batch == nil {
 			l.sending = false
 			o.forget(partner, l)
@@ -92,7 +92,11 @@ func (o *Outbox) move(partner string, l *lane) {
 		if batch == nil {
 			return
 		}
-		if err := unit.Guarded(func() error { o.send(ctx, partner, batch); return nil }); err != nil {
+		send := o.send
+		if batch[0].suspect() {
+			send = func(ctx context.Context, partner string, batch []*parcel) { o.sendAlone(ctx, one, partner, batch) }
+		}
+		if err := unit.Guarded(func() error { send(ctx, partner, batch); return nil }); err != nil {
 			o.panicked(partner, len(batch), err)
 			o.release(batch...) // what is left of it comes back when its leases end
 		}
@@ -157,6 +161,17 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 			over = append(over, out)
 		}
 		o.settle(ctx, over)
+	}
+}
+
+// sendAlone sends a suspect when no other one is on its way, to whomever.
+func (o *Outbox) sendAlone(ctx context.Context, one chan struct{}, partner string, batch []*parcel) {
+	select {
+	case one <- struct{}{}:
+		defer func() { <-one }()
+		o.send(ctx, partner, batch)
+	case <-ctx.Done():
+		o.giveBack(ctx, batch)
 	}
 }
 

@@ -83,3 +83,55 @@ func TestDocumentsWhoseProcessesDiedGoAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestReadingThemOneByOneOutlastsNoLease: however many go alone and however slow the store is, the first are sent before the leases of all
+// end, and the rest comes again.
+func TestReadingThemOneByOneOutlastsNoLease(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		source := o.box.Sources[retail.JobSubmit]
+		read := source.Document
+		source.Document = func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			if now, _, _ := tx.Jobs().Find(j.Kind, j.Partner, j.Key); now.Begun {
+				time.Sleep(job.SendingLease / 10)
+			}
+			return read(tx, j)
+		}
+		o.box.Sources[retail.JobSubmit] = source
+		o.retail.Outbox = dying{}
+		const n = 25
+		o.place("first/a", ids("order", n)...)
+		o.died(job.Suspect - 1)
+		pass(2 * time.Minute)
+		if got := o.states(); got[order.InProgress] != n || len(o.jobs()) > 0 {
+			t.Errorf("orders are %v, %d jobs are left", got, len(o.jobs()))
+		}
+	})
+}
+
+// TestOfSuspectsToSeveralPartnersOneIsOnItsWay: what dies then is known to be that one, and nothing else is parked.
+func TestOfSuspectsToSeveralPartnersOneIsOnItsWay(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.retail.Outbox = dying{}
+		const n = 3
+		o.place("first/a", ids("order", n)...)
+		o.place("second/a", ids("other", n)...)
+		o.died(job.Suspect - 1)
+		o.script(func(c call) (*exchange.Answer, error) {
+			time.Sleep(time.Second)
+			var marked []string
+			for _, j := range o.jobs() {
+				if j.Begun {
+					marked = append(marked, j.Key)
+				}
+			}
+			if len(marked) != 1 || marked[0] != o.keyOf(c.Documents[0].JWS) {
+				t.Errorf("while one is sent to %s %v are marked", c.partner, marked)
+			}
+			return nil, nil
+		})
+		pass(time.Minute)
+		if got := o.states(); got[order.InProgress] != 2*n || len(o.jobs()) > 0 {
+			t.Errorf("orders are %v, %d jobs are left", got, len(o.jobs()))
+		}
+	})
+}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -37,35 +39,44 @@ func (p CatalogPage) ends() bool {
 	return p.SnapshotEnd || len(p.Items) == 0 && !p.SnapshotBegin
 }
 
-// signedPage is the payload of a page's signature.
+// signedPage is the payload of a page's signature. Members stand in the order of their names, so that it is in RFC 8785 form as it is
+// written.
 type signedPage struct {
-	Issuer   string         `json:"iss"`
 	Audience string         `json:"aud"`
-	Cursor   []byte         `json:"cursor"`
-	Begin    bool           `json:"begin,omitempty"`
-	End      bool           `json:"end,omitempty"`
+	Begin    bool           `json:"begin,omitzero"`
 	Changes  []signedChange `json:"changes"`
+	Cursor   []byte         `json:"cursor"`
+	End      bool           `json:"end,omitzero"`
+	Issuer   string         `json:"iss"`
 }
 
 type signedChange struct {
 	Offering  string `json:"offering"`
 	Revision  int64  `json:"revision"`
-	SHA256    string `json:"sha256,omitempty"`
-	Tombstone bool   `json:"tombstone,omitempty"`
+	SHA256    string `json:"sha256,omitzero"`
+	Tombstone bool   `json:"tombstone,omitzero"`
 }
+
+// maxExact is the greatest number that every reader of JSON reads as it is written.
+const maxExact = 1<<53 - 1
 
 // pagePayload is in RFC 8785 form: the reader makes it of what it got and compares bytes.
 func pagePayload(issuer, audience string, p catalog.Page) ([]byte, error) {
-	s := signedPage{Issuer: issuer, Audience: audience, Cursor: p.Cursor, Begin: p.SnapshotBegin, End: p.SnapshotEnd, Changes: []signedChange{}}
-	for _, c := range p.Items {
-		change := signedChange{Offering: c.OfferingID, Revision: c.Revision, Tombstone: c.Tombstone}
+	s := signedPage{
+		Issuer: issuer, Audience: audience, Cursor: p.Cursor, Begin: p.SnapshotBegin, End: p.SnapshotEnd,
+		Changes: make([]signedChange, len(p.Items)),
+	}
+	for i, c := range p.Items {
+		if c.Revision < -maxExact || c.Revision > maxExact {
+			return nil, fault.New(fault.Invalid, "page_invalid", "a revision is not a number that is read as it is written")
+		}
+		s.Changes[i] = signedChange{Offering: c.OfferingID, Revision: c.Revision, Tombstone: c.Tombstone}
 		if !c.Tombstone {
 			sum := sha256.Sum256(c.Document)
-			change.SHA256 = hex.EncodeToString(sum[:])
+			s.Changes[i].SHA256 = hex.EncodeToString(sum[:])
 		}
-		s.Changes = append(s.Changes, change)
 	}
-	return signed.Canonical(s)
+	return json.Marshal(s, json.FormatNilSliceAsNull(true))
 }
 
 // CatalogFeed signs the pages of our catalog feed.

@@ -131,13 +131,14 @@ func newCatalogReseller(b *testing.B) *catalogReseller {
 	r.partner = member.Partner{Origin: supplier, BusinessKey: r.from.Key()}
 	index := search.New()
 	b.Cleanup(index.Close)
+	arrivals := &catalog.Arrivals{}
 	r.indexer = &listing.Indexer{
-		Self: reseller, Work: store.For[listing.Tx](r.member.Store), Index: index, Now: r.member.Clock.Now, Log: slog.New(slog.DiscardHandler),
+		Arrivals: arrivals, Self: reseller, Work: store.For[listing.Tx](r.member.Store), Index: index, Now: r.member.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	r.reader = &federation.CatalogReader{
 		Self: reseller, Work: store.For[federation.Tx](r.member.Store), Logger: slog.New(slog.DiscardHandler),
 		Catalog: &catalog.Reader{
-			Work: store.For[catalog.Tx](r.member.Store), Schemas: recipe.NewSchemas(0), Now: r.member.Clock.Now, MaxOfferings: 1_000_000,
+			Arrivals: arrivals, Work: store.For[catalog.Tx](r.member.Store), Schemas: recipe.NewSchemas(0), Now: r.member.Clock.Now, MaxOfferings: 1_000_000,
 		},
 	}
 	if err := r.indexer.Refresh(b.Context()); err != nil {

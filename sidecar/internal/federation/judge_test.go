@@ -264,6 +264,30 @@ func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
 	}
 }
 
+// TestAProofIsAsLargeAsWhatTravelled: whatever a partner writes into its log, an operator's answer holds the proof against it.
+func TestAProofIsAsLargeAsWhatTravelled(t *testing.T) {
+	t.Parallel()
+	s, r, _, reader, partner := setUp(t)
+	long := func(p *party, sign string) federation.LedgerPage {
+		p.Do(func(tx *store.Tx) error {
+			_, err := p.Book.Append(tx, reseller, ledger.OrderAccepted, "order-1", map[string]string{"note": strings.Repeat(sign, 20<<10)})
+			return err
+		})
+		return p.page(t, reseller, 0, 9)
+	}
+	twin := newParty(t, supplier)
+	twin.Book.Signer = s.Keys
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, long(s, "<")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Read(t.Context(), partner, ledger.Position{}, long(twin, ">")); fault.ReasonOf(err) != "ledger_fork" {
+		t.Fatal(err)
+	}
+	if raw := r.evidence(t); len(raw) < 40<<10 || len(raw) > 50<<10 {
+		t.Errorf("40 KiB of entries are kept in %d bytes", len(raw))
+	}
+}
+
 func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

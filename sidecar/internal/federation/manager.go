@@ -262,6 +262,8 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 			m.probed(key)
 		} else if !m.mayProbe(key) {
 			rest = m.backOff(many) // the one that tries the partner wakes this one
+		} else if !m.Away(partner) {
+			m.probed(key) // it came back meanwhile, and nobody says so again
 		}
 		m.rest(ctx, max(pause, rest), nudges, &nudged)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -27,7 +28,9 @@ func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
 			var up, stop atomic.Bool
 			m := &federation.Manager{
 				Work: store.For[federation.Tx](r.Store), Now: time.Now, Logger: slog.New(slog.DiscardHandler), Poll: time.Second,
-				Away:      func(string) bool { return !up.Load() },
+				Away: func(string) bool { return !up.Load() },
+				// Without jitter: what is due by itself is due at other moments than those that are looked at.
+				BackOff:   func(n int) time.Duration { return min(time.Second<<min(n-1, 20), 15*time.Minute) },
 				Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} },
 			}
 			for i := range n {
@@ -49,7 +52,7 @@ func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
 				})
 			}
 			defer run(t, m)()
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour + time.Minute)
 			test(&tries, &up, &stop, m)
 		})
 	}
@@ -86,6 +89,57 @@ func TestOneFeedTriesAPartnerThatIsAway(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		if got := tries[1].Load() + tries[2].Load() - before; got == 0 {
 			t.Error("nobody tries it instead")
+		}
+	})
+}
+
+// TestAPartnerThatComesBackMeanwhileIsTriedByNobodyForAll: a feed that just heard that the partner is away does not keep nudges from the
+// others when that is over before it says that it tries.
+func TestAPartnerThatComesBackMeanwhileIsTriedByNobodyForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r, _, _, _ := setUp(t)
+		alone(t, s, r)
+		var other atomic.Int64
+		up := false
+		wanted := func(federation.Tx) (func(member.Partner) bool, error) {
+			return func(p member.Partner) bool { return p.Origin == supplier }, nil
+		}
+		var m *federation.Manager
+		m = &federation.Manager{
+			Work: store.For[federation.Tx](r.Store), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			BackOff: func(int) time.Duration { return time.Hour },
+			Away: func(string) bool {
+				if up {
+					return false
+				}
+				up = true
+				m.Back(supplier)
+				return true
+			},
+			Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} },
+			Feeds: []federation.Feed{
+				{Name: "first", Wanted: wanted, Once: func(ctx context.Context, _ member.Partner) federation.Outcome {
+					if !up {
+						return federation.Outcome{Err: unreachable}
+					}
+					<-ctx.Done()
+					return federation.Outcome{Err: ctx.Err()}
+				}},
+				{Name: "other", Wanted: wanted, Once: func(context.Context, member.Partner) federation.Outcome {
+					time.Sleep(time.Second)
+					other.Add(1)
+					return federation.Outcome{Err: fault.New(fault.Invalid, "page_broken", "a bad page")}
+				}},
+			},
+		}
+		defer run(t, m)()
+		time.Sleep(time.Minute)
+		before := other.Load()
+		m.Nudge(supplier)
+		time.Sleep(time.Minute)
+		if got := other.Load() - before; got != 1 {
+			t.Errorf("its call has the other feed read %d times", got)
 		}
 	})
 }

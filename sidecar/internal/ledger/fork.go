@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,7 +46,7 @@ func Fork(tx Tx, partner, reason string, now time.Time, proof Evidence) (first b
 		proof = before
 		proof.Other = &later
 	}
-	raw, err := json.Marshal(proof)
+	raw, err := proof.encode()
 	if err != nil {
 		return false, err
 	}
@@ -55,6 +56,16 @@ func Fork(tx Tx, partner, reason string, now time.Time, proof Evidence) (first b
 	books.Epoch++
 	_, err = tx.Ledger().PutBooks(books)
 	return err == nil, err
+}
+
+// encode is JSON of about the size of what travelled: with what encoding/json does for HTML a partner's < would take six bytes, and its
+// proof could be more than an answer holds.
+func (e Evidence) encode() ([]byte, error) {
+	var out bytes.Buffer
+	to := json.NewEncoder(&out)
+	to.SetEscapeHTML(false)
+	err := to.Encode(e)
+	return bytes.TrimSpace(out.Bytes()), err
 }
 
 // EvidenceFrom is what a log has from a place on, within the bounds of a page.

@@ -22,7 +22,7 @@ const (
 	// the most, because what comes together is cheaper than page by page. After fewer it does not wait.
 	gatherFrom  = 100
 	gatherQuiet = 15 * time.Millisecond
-	gatherMost  = 50 * time.Millisecond
+	gatherMost  = 250 * time.Millisecond
 )
 
 // Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.
@@ -33,6 +33,8 @@ type Indexer struct {
 	Index *search.Index
 	Now   func() time.Time
 	Log   *slog.Logger
+	// Arrivals are what feeds have just brought; nil is nothing.
+	Arrivals *catalog.Arrivals
 
 	ready atomic.Bool
 	// change is the last one taken over, terms what the index was built with, overrides the version of each.
@@ -150,14 +152,17 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	for _, o := range list {
 		overrides[o.ListingID], versions[o.ListingID] = o, o.Version
 	}
-	end, forgotten, err := tx.Catalog().Changes()
+	end, forgotten, err := tx.Catalog().LastChange()
 	if err != nil {
 		return work{}, err
 	}
 	if terms := t.fingerprint(); terms != x.terms || x.change < forgotten {
 		return work{
 			anew: &basis{t, overrides, end}, more: true, // what changed meanwhile
-			after: func() { x.terms, x.overrides, x.change = terms, versions, end },
+			after: func() {
+				x.terms, x.overrides, x.change = terms, versions, end
+				x.Arrivals.Forget(end)
+			},
 		}, nil
 	}
 	var changed []string
@@ -172,27 +177,57 @@ func (x *Indexer) collect(tx Tx) (work, error) {
 	}
 	w := work{more: end > x.change}
 	last := x.change
+	var arrived []catalog.Arrival
 	for n := 0; w.more && n < indexPage; {
-		theirs, err := tx.Catalog().ForeignChanged(last, readPage)
-		if err != nil {
+		var page changes
+		if page, w.more, err = x.changes(tx, last); err != nil {
 			return work{}, err
 		}
-		for _, f := range theirs {
-			last = f.Change
-		}
-		all = append(all, theirs...)
-		n += len(theirs)
-		w.more = len(theirs) == readPage
+		arrived, all = append(arrived, page.arrived...), append(all, page.read...)
+		n += len(page.arrived) + len(page.read)
+		last = max(last, page.last)
 	}
 	if !w.more {
 		last = end
 	}
 	// Once all is read: what is added is not named again.
-	for _, f := range all {
-		x.add(&w, t, f, overrides[f.Listing])
+	for _, a := range arrived {
+		x.add(&w, t.drafted(a.Foreign, a.Says, overrides[a.Listing]))
 	}
-	w.after = func() { x.overrides, x.change = versions, last }
+	for _, f := range all {
+		x.read(&w, t, f, overrides[f.Listing])
+	}
+	w.after = func() {
+		x.overrides, x.change = versions, last
+		x.Arrivals.Forget(last)
+	}
 	return w, nil
+}
+
+// changes are those that follow others: as they arrived or, where that is not kept, as they are stored.
+type changes struct {
+	arrived []catalog.Arrival
+	read    []catalog.Foreign
+	last    int64
+}
+
+// changes lists some that follow a change, and whether there may be more.
+func (x *Indexer) changes(tx Tx, after int64) (page changes, more bool, err error) {
+	numbers, err := tx.Catalog().Changes(after, readPage)
+	if err != nil || len(numbers) == 0 {
+		return changes{}, false, err
+	}
+	if page.arrived = x.Arrivals.Of(numbers); len(page.arrived) > 0 {
+		page.last = numbers[len(page.arrived)-1]
+		return page, len(numbers) == readPage || len(page.arrived) < len(numbers), nil
+	}
+	if page.read, err = tx.Catalog().ForeignChanged(after, readPage); err != nil {
+		return changes{}, false, err
+	}
+	for _, f := range page.read {
+		page.last = f.Change
+	}
+	return page, len(page.read) == readPage, nil
 }
 
 // rebuild takes over all listings, each page of them read by itself: one long look would keep the store from cleaning up behind its writers
@@ -215,7 +250,7 @@ func (x *Indexer) rebuild(ctx context.Context, b basis) error {
 			}
 			for _, f := range page {
 				partner, id = f.Partner, f.ID
-				x.add(&w, b.terms, f, b.overrides[f.Listing])
+				x.read(&w, b.terms, f, b.overrides[f.Listing])
 			}
 			more = len(page) == readPage
 		}
@@ -247,25 +282,41 @@ func (x *Indexer) over() []string {
 	return ids
 }
 
-func (x *Indexer) add(w *work, t terms, f catalog.Foreign, o Override) {
+// read adds what is stored.
+func (x *Indexer) read(w *work, t terms, f catalog.Foreign, o Override) {
 	d, err := t.draft(f, o)
-	var v View
-	if err == nil && d.unsold == nil {
-		v, err = d.summary(x.Now())
-	}
 	if err != nil {
-		x.Log.Warn("listing left out of the search", "listing", f.Listing, "error", err)
-	}
-	delete(x.until, f.Listing)
-	if err != nil || d.unsold != nil || v.Hidden {
-		w.gone = append(w.gone, f.Listing)
+		x.leaveOut(w, f.Listing, err)
 		return
 	}
+	x.add(w, d)
+}
+
+func (x *Indexer) leaveOut(w *work, listing string, err error) {
+	if err != nil {
+		x.Log.Warn("listing left out of the search", "listing", listing, "error", err)
+	}
+	delete(x.until, listing)
+	w.gone = append(w.gone, listing)
+}
+
+func (x *Indexer) add(w *work, d draft) {
+	var v View
+	var err error
+	if d.unsold == nil {
+		v, err = d.summary(x.Now())
+	}
+	id := d.foreign.Listing
+	if err != nil || d.unsold != nil || v.Hidden {
+		x.leaveOut(w, id, err)
+		return
+	}
+	delete(x.until, id)
 	if until := d.doc.OrderableUntil; until != nil && v.Orderable() {
 		if x.until == nil {
 			x.until = map[string]time.Time{}
 		}
-		x.until[f.Listing] = *until
+		x.until[id] = *until
 	}
 	w.docs = append(w.docs, search.Doc{
 		ID: v.ID, Name: v.Name, Summary: v.Summary, Description: v.Description, Category: v.Category, Region: v.Region,

@@ -98,6 +98,14 @@ func (r reseller) offer(t testing.TB, partner, id string, revision int64, change
 
 func foreign(t testing.TB, partner, id string, revision int64, change func(*catalog.Document)) catalog.Foreign {
 	t.Helper()
+	raw := document(t, id, revision, change)
+	return catalog.Foreign{
+		Partner: partner, ID: id, Listing: catalog.ListingID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
+	}
+}
+
+func document(t testing.TB, id string, revision int64, change func(*catalog.Document)) []byte {
+	t.Helper()
 	doc := catalog.Document{
 		ID: id, Revision: revision, State: catalog.Orderable, Name: "Database " + id, Summary: "From the north", Category: "database",
 		Region: "north", Country: "DE", Currency: "EUR", Inputs: json.RawMessage(`{"type":"object"}`), Outputs: json.RawMessage(`{"type":"object"}`),
@@ -113,9 +121,7 @@ func foreign(t testing.TB, partner, id string, revision int64, change func(*cata
 	if err != nil {
 		t.Fatal(err)
 	}
-	return catalog.Foreign{
-		Partner: partner, ID: id, Listing: catalog.ListingID(partner, id), Revision: revision, Document: raw, Digest: sha256.Sum256(raw),
-	}
+	return raw
 }
 
 // sweepAll has a snapshot end in which the partner's offerings did not stand.

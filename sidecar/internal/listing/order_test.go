@@ -160,7 +160,7 @@ func (b broken) View(ctx context.Context, fn func(listing.Tx) error) error {
 
 func (tx brokenTx) Catalog() catalog.Store { return brokenCatalog{tx.Tx.Catalog()} }
 
-func (brokenCatalog) ForeignChanged(int64, int) ([]catalog.Foreign, error) {
+func (brokenCatalog) Changes(int64, int) ([]int64, error) {
 	return nil, errors.New("it cannot be read now")
 }
 

@@ -89,15 +89,19 @@ type draft struct {
 
 // draft makes the draft of an offering. The document was checked when it came in.
 func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
-	d := draft{foreign: f, override: o}
 	if f.Tombstone {
-		d.unsold = &Unsold{"withdrawn", f.Partner + " does not offer it any more"}
-		return d, nil
+		return draft{foreign: f, override: o, unsold: &Unsold{"withdrawn", f.Partner + " does not offer it any more"}}, nil
 	}
-	var err error
-	if d.doc, err = catalog.Known(f.Document); err != nil {
+	doc, err := catalog.Known(f.Document)
+	if err != nil {
 		return draft{}, fmt.Errorf("offering %s of %s: %w", f.ID, f.Partner, err)
 	}
+	return t.drafted(f, doc, o), nil
+}
+
+// drafted is the draft of an offering whose document is read already.
+func (t terms) drafted(f catalog.Foreign, doc catalog.Document, o Override) draft {
+	d := draft{foreign: f, doc: doc, override: o}
 	var agreed bool
 	d.deal, agreed = t.deals[f.Partner][d.doc.Currency]
 	switch {
@@ -110,7 +114,7 @@ func (t terms) draft(f catalog.Foreign, o Override) (draft, error) {
 		d.unsold = &Unsold{"state_not_for_sale", f.Partner + " has it in state " + string(d.doc.State)}
 	}
 	d.markup = t.markup(o, f.Partner, text.CleanLine(d.doc.Category, text.MaxLabel))
-	return d, nil
+	return d
 }
 
 // terms are what its retail price is made with.

@@ -92,17 +92,26 @@ func (a Amount) Add(b Amount) (Amount, error) {
 }
 
 // Round turns an exact amount of the major unit into minor units, half to even; ErrOverflow.
-func Round(exact *big.Rat, code string) (Amount, error) { return toMinor(exact, code, halfEven) }
+func Round(exact *big.Rat, code string) (Amount, error) {
+	return RoundFraction(exact.Num(), exact.Denom(), code)
+}
+
+// RoundFraction is Round of a fraction, which need not be in lowest terms; the denominator is above zero.
+func RoundFraction(num, denom *big.Int, code string) (Amount, error) {
+	return toMinor(num, denom, code, halfEven)
+}
 
 // Ceil turns an exact amount of the major unit into minor units, up to the next one; ErrOverflow.
-func Ceil(exact *big.Rat, code string) (Amount, error) { return toMinor(exact, code, ceil) }
+func Ceil(exact *big.Rat, code string) (Amount, error) {
+	return toMinor(exact.Num(), exact.Denom(), code, ceil)
+}
 
-func toMinor(exact *big.Rat, code string, round func(*big.Rat) *big.Int) (Amount, error) {
+func toMinor(num, denom *big.Int, code string, round func(num, denom *big.Int) *big.Int) (Amount, error) {
 	digits, err := MinorDigits(code)
 	if err != nil {
 		return Amount{}, err
 	}
-	minor := round(new(big.Rat).Mul(exact, new(big.Rat).SetInt(pow10(digits))))
+	minor := round(new(big.Int).Mul(num, pow10(digits)), denom)
 	if !minor.IsInt64() {
 		return Amount{}, ErrOverflow
 	}
@@ -120,7 +129,7 @@ func RoundUnit(exact *big.Rat, code string) (UnitPrice, error) {
 	}
 	limit := pow10(maxDigits)
 	for scale := MaxScale; scale >= 0; scale-- {
-		v := halfEven(new(big.Rat).Mul(exact, new(big.Rat).SetInt(pow10(scale))))
+		v := halfEven(new(big.Int).Mul(exact.Num(), pow10(scale)), exact.Denom())
 		if v.Cmp(limit) >= 0 {
 			continue
 		}
@@ -143,17 +152,17 @@ func pow10(n int) *big.Int {
 	return big.NewInt(v)
 }
 
-func halfEven(x *big.Rat) *big.Int {
-	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
-	twice := new(big.Int).Abs(new(big.Int).Lsh(r, 1))
-	if c := twice.Cmp(x.Denom()); c > 0 || (c == 0 && q.Bit(0) == 1) {
-		q.Add(q, big.NewInt(int64(x.Sign())))
+func halfEven(num, denom *big.Int) *big.Int {
+	q, r := new(big.Int).QuoRem(num, denom, new(big.Int))
+	twice := r.Abs(r.Lsh(r, 1))
+	if c := twice.Cmp(denom); c > 0 || (c == 0 && q.Bit(0) == 1) {
+		q.Add(q, big.NewInt(int64(num.Sign())))
 	}
 	return q
 }
 
-func ceil(x *big.Rat) *big.Int {
-	q, r := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
+func ceil(num, denom *big.Int) *big.Int {
+	q, r := new(big.Int).QuoRem(num, denom, new(big.Int))
 	if r.Sign() > 0 {
 		q.Add(q, big.NewInt(1))
 	}

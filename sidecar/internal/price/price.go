@@ -137,8 +137,7 @@ func round(sum *big.Int, factor int64, currency string) (*money.Amount, error) {
 		return nil, nil
 	}
 	unit := big.NewInt(sumUnit)
-	exact := new(big.Rat).SetFrac(sum.Mul(sum, big.NewInt(factor)), unit.Mul(unit, big.NewInt(factorUnit)))
-	a, err := money.Round(exact, currency)
+	a, err := money.RoundFraction(sum.Mul(sum, big.NewInt(factor)), unit.Mul(unit, big.NewInt(factorUnit)), currency)
 	if err != nil {
 		return nil, priceFault(err)
 	}

@@ -164,7 +164,7 @@ func (fakeDesk) Offering(_ context.Context, id string) (catalog.Offering, error)
 func (f fakeDesk) VerifyLedgers(context.Context, string) ([]ledger.Verify, error) {
 	return []ledger.Verify{
 		{Partner: supplier, Direction: ledger.Own, Entries: 3, Checkpoint: ledger.Position{Seq: 3}},
-		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems},
+		{Partner: supplier, Direction: ledger.Theirs, Entries: 4, Problems: f.problems, Evidence: []byte("proof")},
 	}, nil
 }
 
@@ -369,6 +369,14 @@ func TestOperatorAnswers(t *testing.T) {
 	verified, err := operatorv1connect.NewLedgerServiceClient(c, url, token).VerifyLedgers(ctx, connect.NewRequest(&operatorv1.VerifyLedgersRequest{}))
 	if err != nil || verified.Msg.GetVerified() || verified.Msg.GetEntries() != 7 || verified.Msg.GetDifferences() != 1 {
 		t.Fatalf("got %v, %v", verified, err)
+	}
+
+	// Evidence may be megabytes: it comes with the one partner that is asked about.
+	for partner, evidence := range map[string]string{"": "", supplier: "proof"} {
+		verified, err := operatorv1connect.NewLedgerServiceClient(c, url, token).VerifyLedgers(ctx, connect.NewRequest(&operatorv1.VerifyLedgersRequest{Partner: partner}))
+		if err != nil || string(verified.Msg.GetLedgers()[1].GetBooksEvidence()) != evidence {
+			t.Fatalf("%q: got %v, %v", partner, verified, err)
+		}
 	}
 
 	orders := operatorv1connect.NewOrderServiceClient(c, url, token)

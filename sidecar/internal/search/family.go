@@ -2,23 +2,39 @@ package search
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"strings"
 	"sync"
 )
 
 // families give families small numbers from 1 on. A family that has no listing any more gives its number back: listings that
-// still carry it are dead.
+// still carry it are dead. A new one takes the smallest number that is free, so that the greatest comes down again after many have gone:
+// a grouped query takes room for all up to it.
 type families struct {
 	mu     sync.Mutex
 	number map[string]uint32
 	// name and used are by number less one.
 	name []string
 	used []int
-	free []uint32
+	free freed
 }
 
-// most is the greatest number there is.
+// freed are a heap of numbers, the smallest on top.
+type freed []uint32
+
+func (n freed) Len() int           { return len(n) }
+func (n freed) Less(i, j int) bool { return n[i] < n[j] }
+func (n freed) Swap(i, j int)      { n[i], n[j] = n[j], n[i] }
+func (n *freed) Push(one any)      { *n = append(*n, one.(uint32)) }
+func (n *freed) Pop() any {
+	last := len(*n) - 1
+	one := (*n)[last]
+	*n = (*n)[:last]
+	return one
+}
+
+// most is the greatest number that some listing has.
 func (f *families) most() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -35,10 +51,10 @@ func (f *families) take(name string) uint32 {
 	n, has := f.number[name]
 	switch {
 	case has:
-	case len(f.free) > 0:
-		n = f.free[len(f.free)-1]
-		f.free = f.free[:len(f.free)-1]
+	case len(f.free) > 0 && int(f.free[0]) <= len(f.name):
+		n = heap.Pop(&f.free).(uint32)
 	default:
+		f.free = nil // those that are left lie beyond the greatest, which has come down
 		f.name, f.used = append(f.name, ""), append(f.used, 0)
 		n = uint32(len(f.name))
 	}
@@ -60,7 +76,12 @@ func (f *families) give(n uint32) {
 	if f.used[n-1]--; f.used[n-1] == 0 {
 		delete(f.number, f.name[n-1])
 		f.name[n-1] = ""
-		f.free = append(f.free, n)
+		heap.Push(&f.free, n)
+		most := len(f.used)
+		for most > 0 && f.used[most-1] == 0 {
+			most--
+		}
+		f.name, f.used = f.name[:most], f.used[:most]
 	}
 }
 

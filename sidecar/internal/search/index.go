@@ -9,10 +9,8 @@ import (
 )
 
 const (
-	// deltaSize is how many listings are looked at one by one.
+	// deltaSize is how many listings are looked at one by one; of as many that come together UpsertAll makes a segment of its own.
 	deltaSize = 128
-	// bulkSize is from how many listings UpsertAll makes a segment of its own.
-	bulkSize = 1024
 	// fanIn is how many segments of about one size are merged into one, each size being fanIn times the one before.
 	fanIn = 4
 	// inlineMerge is up to how many listings the writer merges itself.
@@ -41,6 +39,8 @@ type Index struct {
 type shown struct {
 	delta []*entry
 	segs  []piece
+	// families is the greatest number of one that its listings have.
+	families int
 }
 
 // piece is a segment with those of its listings that are there.
@@ -87,7 +87,7 @@ func New() *Index {
 
 // show lets readers see what was written. The writers' lock is held.
 func (x *Index) show() {
-	s := &shown{delta: slices.Clone(x.delta), segs: make([]piece, 0, len(x.segs))}
+	s := &shown{delta: slices.Clone(x.delta), segs: make([]piece, 0, len(x.segs)), families: x.families.most()}
 	for _, o := range x.segs {
 		s.segs = append(s.segs, o.shown())
 	}
@@ -107,7 +107,7 @@ func (x *Index) Upsert(d Doc) { x.UpsertAll([]Doc{d}) }
 
 // UpsertAll is Upsert for many, cheaper than one by one; of two with one id the last one stays.
 func (x *Index) UpsertAll(docs []Doc) {
-	if len(docs) >= bulkSize {
+	if len(docs) >= deltaSize {
 		x.bulk(docs)
 		return
 	}
@@ -132,19 +132,19 @@ func (x *Index) UpsertAll(docs []Doc) {
 // bulk makes a segment of many.
 func (x *Index) bulk(docs []Doc) {
 	last := make(map[string]int, len(docs))
-	entries := make([]*entry, 0, len(docs))
-	for _, d := range docs {
-		e := newEntry(d)
+	entries, from := make([]*entry, 0, len(docs)), make([]int, 0, len(docs))
+	for at, d := range docs {
+		e := heading(d)
 		e.family = x.families.take(d.Family)
 		if i, twice := last[d.ID]; twice {
 			x.families.give(entries[i].family)
-			entries[i] = e
+			entries[i], from[i] = e, at
 			continue
 		}
 		last[d.ID] = len(entries)
-		entries = append(entries, e)
+		entries, from = append(entries, e), append(from, at)
 	}
-	seg := buildSegment(entries)
+	seg := buildSegment(entries, func(at int, all, name *gather) { docs[from[at]].words(all, name) })
 	x.write.Lock()
 	defer x.write.Unlock()
 	for id := range last {
@@ -248,7 +248,14 @@ func (x *Index) remove(id string) bool {
 
 // freeze makes a segment of the delta. The writers' lock is held.
 func (x *Index) freeze() {
-	x.segs = append(x.segs, own(buildSegment(slices.Clone(x.delta))))
+	x.segs = append(x.segs, own(buildSegment(x.delta, func(at int, all, name *gather) {
+		for _, w := range x.delta[at].terms {
+			all.add(w)
+		}
+		for _, w := range x.delta[at].nameTerms {
+			name.add(w)
+		}
+	})))
 	x.delta, x.inDelta = nil, map[string]int{}
 	x.compact()
 }

@@ -2,7 +2,6 @@ package search
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -26,7 +25,7 @@ func (m *merger) merge() *segment {
 		seg      int
 		number   uint32
 	}
-	var order []place
+	runs := make([][]place, len(m.from))
 	for i, s := range m.from {
 		next := make([]uint32, s.len())
 		for n := range next {
@@ -36,10 +35,10 @@ func (m *merger) merge() *segment {
 		it := s.live.Iterator()
 		for it.HasNext() {
 			n := it.Next()
-			order = append(order, place{s.currencyOf(n), s.prices.at(n), i, n})
+			runs[i] = append(runs[i], place{s.currencyOf(n), s.prices.at(n), i, n})
 		}
 	}
-	slices.SortFunc(order, func(a, b place) int {
+	order := together(runs, func(a, b place) int {
 		if c := strings.Compare(a.currency, b.currency); c != 0 {
 			return c
 		}
@@ -58,12 +57,14 @@ func (m *merger) merge() *segment {
 		out.prices.add(p.price)
 		out.addCurrency(p.currency, uint32(i))
 	}
+	out.starts = append(out.starts, uint32(len(order)))
+	out.byID = together(m.moved(func(s *segment) []uint32 { return s.byID }), out.compareIDs)
+	out.byName = together(m.moved(func(s *segment) []uint32 { return s.byName }), out.compareNames)
 	out.terms = m.dicts(func(s *segment) *dict { return &s.terms })
 	out.nameTerms = m.dicts(func(s *segment) *dict { return &s.nameTerms })
 	for f := range out.facets {
 		out.facets[f] = m.dicts(func(s *segment) *dict { return &s.facets[f] })
 	}
-	out.finish()
 	maker, known := newCellMaker(out), make([][]uint32, len(m.from))
 	for i, s := range m.from {
 		known[i] = make([]uint32, len(s.cells.family))
@@ -80,11 +81,44 @@ func (m *merger) merge() *segment {
 	return out
 }
 
+// moved are the live listings of each segment in an order of it, by their numbers in the merged one.
+func (m *merger) moved(of func(*segment) []uint32) [][]uint32 {
+	runs := make([][]uint32, len(m.from))
+	for i, s := range m.from {
+		for _, n := range of(s.segment) {
+			if to := m.next[i][n]; to != dead {
+				runs[i] = append(runs[i], to)
+			}
+		}
+	}
+	return runs
+}
+
+// together makes one ascending list of a few that ascend.
+func together[T any](runs [][]T, compare func(a, b T) int) []T {
+	n := 0
+	for _, run := range runs {
+		n += len(run)
+	}
+	all := make([]T, 0, n)
+	for len(all) < n {
+		least := -1
+		for i, run := range runs {
+			if len(run) > 0 && (least < 0 || compare(run[0], runs[least][0]) < 0) {
+				least = i
+			}
+		}
+		all = append(all, runs[least][0])
+		runs[least] = runs[least][1:]
+	}
+	return all
+}
+
 // dicts merges one dictionary of all segments, word by word in order.
 func (m *merger) dicts(of func(*segment) *dict) dict {
 	var out dict
 	at := make([]int, len(m.from))
-	var numbers []uint32
+	var numbers, spare []uint32
 	for {
 		word, any := "", false
 		for i, s := range m.from {
@@ -101,19 +135,35 @@ func (m *merger) dicts(of func(*segment) *dict) dict {
 			if at[i] == len(d.keys) || d.keys[at[i]] != word {
 				continue
 			}
-			d.postings[at[i]].each(func(n uint32) {
+			had := len(numbers)
+			d.postings[at[i]].each(func(n uint32) { // numbers that ascend are moved to numbers that ascend
 				if to := m.next[i][n]; to != dead {
 					numbers = append(numbers, to)
 				}
 			})
 			at[i]++
+			if had > 0 && had < len(numbers) && numbers[had] < numbers[had-1] {
+				spare = merged(spare[:0], numbers[:had], numbers[had:])
+				numbers, spare = spare, numbers
+			}
 		}
 		if len(numbers) > 0 {
-			slices.Sort(numbers)
 			out.keys = append(out.keys, word)
-			out.postings = append(out.postings, newPosting(slices.Clone(numbers)))
+			out.postings = append(out.postings, newPosting(numbers))
 		}
 	}
+}
+
+// merged adds two ascending lists to another, in order.
+func merged(to, a, b []uint32) []uint32 {
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] < b[0] {
+			to, a = append(to, a[0]), a[1:]
+		} else {
+			to, b = append(to, b[0]), b[1:]
+		}
+	}
+	return append(append(to, a...), b...)
 }
 
 // catchUp takes out of the merged segment what died while it was made. The writers' lock is held.

@@ -35,11 +35,21 @@ func BenchmarkSearchAtAMillionUnderUpdates(b *testing.B) {
 		"FTS5":       func(b *testing.B, docs shelfByPrice) asker { return newFTS(b, docs) },
 		"PostgreSQL": func(b *testing.B, docs shelfByPrice) asker { return newGIN(b, docs) },
 	}
+	shelf := newBenchShelf(b)
+	before := heap()
+	index := search.New()
+	defer index.Close()
+	begun := time.Now()
+	shelf.fill(index, millionListings)
+	perListing := float64(heap()-before) / millionListings
+	b.Logf("%d listings %s, built in %v", millionListings, shelf.origin, time.Since(begun).Round(time.Millisecond))
+	u := updater{index: index, shelf: shelf, price: map[int]int64{}}
 	for _, name := range []string{"static", "FTS5", "PostgreSQL"} {
 		b.Run("against="+name, func(b *testing.B) {
 			for b.Loop() {
-				atAMillion(b, against[name], name)
+				atAMillion(b, &u, against[name], name)
 			}
+			b.ReportMetric(perListing, "B/listing")
 		})
 	}
 }
@@ -49,21 +59,13 @@ type asker interface {
 	ready(b *testing.B, q search.Query) func() answer
 }
 
-func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, name string) {
-	shelf := newBenchShelf(b)
-	before := heap()
-	index := search.New()
-	defer index.Close()
-	begun := time.Now()
-	shelf.fill(index, millionListings)
-	built := time.Since(begun)
-	perListing := float64(heap()-before) / millionListings
-	theirs := baseline(b, newShelfByPrice(shelf, millionListings))
-	queries := benchQuestions(shelf, millionListings)
+// atAMillion measures the index of u against a baseline of what the updates before have left.
+func atAMillion(b *testing.B, u *updater, baseline func(*testing.B, shelfByPrice) asker, name string) {
+	theirs := baseline(b, newShelfByPrice(u.left(), millionListings))
+	queries := benchQuestions(u.shelf, millionListings)
 	asked := ready(b, theirs, queries)
-	compare(b, index, queries, asked)
+	compare(b, u.index, queries, asked)
 
-	u := updater{index: index, shelf: shelf, price: map[int]int64{}}
 	const rounds, least = 5, 1500 * time.Millisecond
 	var p50, p99, ours50, ours99, cpu50, cpu99 []float64
 	applied, wanted := 0, 0.0
@@ -72,7 +74,7 @@ func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, nam
 		measure := []func(){
 			func() {
 				stop := u.start()
-				live = timed(least, len(queries), func(i int) { askIndex(b, index, queries[i]) })
+				live = timed(least, len(queries), func(i int) { askIndex(b, u.index, queries[i]) })
 				n, took := stop()
 				applied, wanted = applied+n, wanted+took.Seconds()*millionUpdates
 			},
@@ -89,7 +91,7 @@ func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, nam
 			micro(live.cpu, 50), micro(live.cpu, 99), micro(rest.took, 50), micro(rest.took, 99), micro(rest.cpu, 50), micro(rest.cpu, 99), len(live.took), len(rest.took))
 	}
 	if name == "static" {
-		compare(b, index, queries, ready(b, newStatic(newShelfByPrice(u.left(), millionListings)), queries))
+		compare(b, u.index, queries, ready(b, newStatic(newShelfByPrice(u.left(), millionListings)), queries))
 	}
 	b.ReportMetric(float64(applied)/wanted*millionUpdates, "updates/s")
 	b.ReportMetric(median(p50), "x-faster-p50")
@@ -100,8 +102,6 @@ func atAMillion(b *testing.B, baseline func(*testing.B, shelfByPrice) asker, nam
 	}
 	b.ReportMetric(median(ours50), "p50-us")
 	b.ReportMetric(median(ours99), "p99-us")
-	b.ReportMetric(perListing, "B/listing")
-	b.Logf("%d listings %s, built in %v", millionListings, shelf.origin, built.Round(time.Millisecond))
 }
 
 func ready(b *testing.B, a asker, queries []search.Query) []func() answer {
@@ -155,7 +155,7 @@ type updater struct {
 	price map[int]int64
 }
 
-// start begins; stop ends it and returns how many updates were done in which time.
+// start begins; stop ends it, once all is done that was due then, and returns how many updates were done in which time.
 func (u *updater) start() (stop func() (int, time.Duration)) {
 	var ended atomic.Bool
 	stopped := make(chan struct{})
@@ -163,9 +163,10 @@ func (u *updater) start() (stop func() (int, time.Duration)) {
 	rng := rand.New(rand.NewPCG(5, uint64(len(u.price))))
 	go func() {
 		defer close(stopped)
-		for !ended.Load() {
+		for last := false; !last; {
+			last = ended.Load()
 			due := int(time.Since(begun).Seconds() * millionUpdates)
-			for ; done < due && !ended.Load(); done++ {
+			for ; done < due; done++ {
 				n := rng.IntN(millionListings)
 				d := u.shelf.at(n)
 				d.Price += int64(rng.IntN(100))

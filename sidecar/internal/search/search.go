@@ -20,23 +20,21 @@ func (x *Index) Search(q Query) (Result, error) {
 		return Result{}, err
 	}
 	now := x.shown.Load()
-	// Families that now has are among these: their number only grows.
-	families := x.families.most()
-	r := now.look(c, families)
+	r := now.look(c)
 	for !r.matched && c.widen() {
-		r = now.look(c, families)
+		r = now.look(c)
 	}
 	return r.result(), nil
 }
 
-// look asks delta and segments; families is the greatest number of one.
-func (now *shown) look(c *compiled, families int) *run {
+// look asks delta and segments.
+func (now *shown) look(c *compiled) *run {
 	r := &run{compiled: c}
 	for f := range r.counts {
 		r.counts[f] = map[string]int64{}
 	}
 	if r.Group {
-		r.groups = newGroups(families)
+		r.groups = newGroups(now.families)
 	}
 	for _, e := range now.delta {
 		r.entry(e)

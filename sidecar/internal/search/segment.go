@@ -24,6 +24,15 @@ type entry struct {
 }
 
 func newEntry(d Doc) *entry {
+	e := heading(d)
+	var all, name gather
+	d.words(&all, &name)
+	e.terms, e.nameTerms = all.sorted(), name.sorted()
+	return e
+}
+
+// heading is an entry without its words.
+func heading(d Doc) *entry {
 	e := &entry{id: d.ID, key: sortKey(d.Name), currency: d.Currency, price: d.Price}
 	e.facets = [stored][]string{
 		category: one(d.Category), region: one(d.Region), country: one(d.Country), certification: distinct(d.Certifications),
@@ -31,23 +40,22 @@ func newEntry(d Doc) *entry {
 	if d.Orderable {
 		e.facets[availability] = one(AvailableNow)
 	}
-	// A word is cut out of a long text; cloned, so that it does not keep the text alive.
-	collect := func(into *[]string, texts ...string) {
-		seen := map[string]bool{}
-		for _, t := range texts {
-			terms(t, func(w string) {
-				if !seen[w] && len(seen) < maxTerms {
-					w = strings.Clone(w)
-					seen[w] = true
-					*into = append(*into, w)
-				}
-			})
-		}
-		slices.Sort(*into)
-	}
-	collect(&e.nameTerms, d.Name)
-	collect(&e.terms, append([]string{d.Name, d.Category, d.Region, d.Summary, strings.Join(d.Certifications, " ")}, d.Description)...)
 	return e
+}
+
+// words adds the words that a listing is found by, and those of its name alone.
+func (d Doc) words(all, name *gather) {
+	terms(d.Name, func(w string) {
+		name.add(w)
+		all.add(w)
+	})
+	for _, text := range []string{d.Category, d.Region, d.Summary} {
+		terms(text, all.add)
+	}
+	for _, text := range d.Certifications {
+		terms(text, all.add)
+	}
+	terms(d.Description, all.add)
 }
 
 func one(s string) []string {
@@ -72,9 +80,10 @@ type posting struct {
 	many *roaring.Bitmap
 }
 
+// newPosting keeps nothing of what it is given.
 func newPosting(numbers []uint32) posting {
 	if len(numbers) <= fewDocs {
-		return posting{few: slices.Clip(numbers)}
+		return posting{few: slices.Clone(numbers)}
 	}
 	b := roaring.New()
 	b.AddMany(numbers)
@@ -240,46 +249,54 @@ type segment struct {
 
 func (s *segment) len() int { return len(s.prices.low) }
 
-func buildSegment(entries []*entry) *segment {
-	slices.SortFunc(entries, func(a, b *entry) int {
-		if c := strings.Compare(a.currency, b.currency); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(a.price, b.price); c != 0 {
-			return c
-		}
-		return strings.Compare(a.id, b.id)
-	})
+// buildSegment makes a segment of listings; words adds the words of the one at a place to those of all texts and of names.
+func buildSegment(entries []*entry, words func(at int, all, name *gather)) *segment {
 	n := len(entries)
+	var all, name gather
+	var facets [stored]gather
+	order := make([]uint32, n)
+	for at, e := range entries {
+		order[at] = uint32(at)
+		words(at, &all, &name)
+		all.end()
+		name.end()
+		for f := range facets {
+			for _, v := range e.facets[f] {
+				facets[f].add(v)
+			}
+			facets[f].end()
+		}
+	}
+	slices.SortFunc(order, func(i, j uint32) int {
+		a, b := entries[i], entries[j]
+		return cmp.Or(strings.Compare(a.currency, b.currency), cmp.Compare(a.price, b.price), strings.Compare(a.id, b.id))
+	})
+	sorted := make([]*entry, n)
+	for number, at := range order {
+		sorted[number] = entries[at]
+	}
 	s := &segment{
-		ids:    newBlob(n, func(i int) string { return entries[i].id }),
-		names:  newBlob(n, func(i int) string { return entries[i].key }),
+		ids:    newBlob(n, func(i int) string { return sorted[i].id }),
+		names:  newBlob(n, func(i int) string { return sorted[i].key }),
 		prices: newPrices(n),
 	}
-	var terms, nameTerms gather
-	var facets [stored]gather
-	for i, e := range entries {
+	for number, e := range sorted {
 		s.prices.add(e.price)
-		s.addCurrency(e.currency, uint32(i))
-		terms.add(uint32(i), e.terms)
-		nameTerms.add(uint32(i), e.nameTerms)
-		for f := range facets {
-			facets[f].add(uint32(i), e.facets[f])
-		}
+		s.addCurrency(e.currency, uint32(number))
 	}
-	s.terms, s.nameTerms = terms.dict(), nameTerms.dict()
+	s.terms, s.nameTerms = all.dict(order), name.dict(order)
 	for f := range facets {
-		s.facets[f] = facets[f].dict()
+		s.facets[f] = facets[f].dict(order)
 	}
 	s.finish()
-	newCellMaker(s).ofEntries(entries)
+	newCellMaker(s).ofEntries(sorted)
 	return s
 }
 
 // addCurrency is called in the order of numbers.
 func (s *segment) addCurrency(c string, number uint32) {
 	if n := len(s.currencies); n == 0 || s.currencies[n-1] != c {
-		s.currencies = append(s.currencies, c)
+		s.currencies = append(s.currencies, strings.Clone(c)) // not the text that it was cut out of
 		s.starts = append(s.starts, number)
 	}
 }
@@ -292,37 +309,17 @@ func (s *segment) finish() {
 	for i := range n {
 		s.byName[i], s.byID[i] = i, i
 	}
-	slices.SortFunc(s.byID, func(a, b uint32) int { return strings.Compare(s.ids.at(a), s.ids.at(b)) })
-	slices.SortFunc(s.byName, func(a, b uint32) int {
-		if c := strings.Compare(s.names.at(a), s.names.at(b)); c != 0 {
-			return c
-		}
-		return strings.Compare(s.ids.at(a), s.ids.at(b))
-	})
+	slices.SortFunc(s.byID, s.compareIDs)
+	slices.SortFunc(s.byName, s.compareNames)
 }
 
-// gather collects postings in the order of numbers.
-type gather map[string][]uint32
+func (s *segment) compareIDs(a, b uint32) int { return strings.Compare(s.ids.at(a), s.ids.at(b)) }
 
-func (g *gather) add(number uint32, keys []string) {
-	if *g == nil {
-		*g = gather{}
+func (s *segment) compareNames(a, b uint32) int {
+	if c := strings.Compare(s.names.at(a), s.names.at(b)); c != 0 {
+		return c
 	}
-	for _, k := range keys {
-		(*g)[k] = append((*g)[k], number)
-	}
-}
-
-func (g gather) dict() dict {
-	d := dict{keys: make([]string, 0, len(g)), postings: make([]posting, 0, len(g))}
-	for k := range g {
-		d.keys = append(d.keys, k)
-	}
-	slices.Sort(d.keys)
-	for _, k := range d.keys {
-		d.postings = append(d.postings, newPosting(g[k]))
-	}
-	return d
+	return s.compareIDs(a, b)
 }
 
 // find is the number of a listing that is there.

@@ -209,7 +209,14 @@ func TestForeignOfferings(t *testing.T) {
 			if all := must(c.ForeignByListing(ids)); len(all) != 2 {
 				t.Errorf("by listing: %+v", all)
 			}
+			numbers := must(c.Changes(0, 10))
+			if rest := must(c.Changes(numbers[0], 10)); len(numbers) != 2 || !slices.Equal(rest, numbers[1:]) || !slices.Equal(must(c.Changes(0, 1)), numbers[:1]) {
+				t.Errorf("changes %v, after the first %v", numbers, rest)
+			}
 			changes := must(c.ForeignChanged(0, 10))
+			if changes[0].Change != numbers[0] || changes[1].Change != numbers[1] {
+				t.Errorf("changes %v: %+v", numbers, changes)
+			}
 			if len(changes) != 2 || changes[0].ID != "vm" || changes[1].ID != "db" || changes[0].Change >= changes[1].Change {
 				t.Errorf("changes: %+v", changes)
 			}
@@ -228,7 +235,7 @@ func TestTheLastChangeIsAnEnd(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		last := func() (last int64) {
-			view(t, s, func(tx *store.Tx) (err error) { last, _, err = tx.Catalog().Changes(); return err })
+			view(t, s, func(tx *store.Tx) (err error) { last, _, err = tx.Catalog().LastChange(); return err })
 			return last
 		}
 		if n := last(); n != 0 {
@@ -273,7 +280,7 @@ func TestTheOldestTombstonesAreForgotten(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		gone := func(id string) catalog.Foreign { f := foreign(id, 1, 1); f.Tombstone = true; return f }
 		forgotten := func() (upTo int64) {
-			view(t, s, func(tx *store.Tx) (err error) { _, upTo, err = tx.Catalog().Changes(); return err })
+			view(t, s, func(tx *store.Tx) (err error) { _, upTo, err = tx.Catalog().LastChange(); return err })
 			return upTo
 		}
 		do(t, s, func(tx *store.Tx) error {

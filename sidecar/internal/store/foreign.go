@@ -79,18 +79,20 @@ func (s offerings) AddForeign(fresh []catalog.Foreign) error {
 	}
 	counts := map[string]catalog.Kept{}
 	err := s.tx.Together(func() error {
-		for _, f := range fresh {
+		for i := range fresh {
+			f := &fresh[i]
 			counts[f.Partner] = plus(counts[f.Partner], keeps(f.Tombstone, 1, len(f.Document)))
-			change, err := s.nextChange()
-			if err != nil {
+			var err error
+			if f.Change, err = s.nextChange(); err != nil {
 				return err
 			}
-			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: documentOf(f), Digest: f.Digest[:]})
+			f.Listing = catalog.ListingID(f.Partner, f.ID)
+			raw, err := proto.Marshal(&storepb.ForeignOffering{Document: documentOf(*f), Digest: f.Digest[:]})
 			if err != nil {
 				return fmt.Errorf("write offering %s: %w", f.ID, err)
 			}
-			if err := s.tx.insert(&newForeign, f.Partner, f.ID, catalog.ListingID(f.Partner, f.ID), f.Revision, flag(f.Tombstone),
-				f.Sweep, change, ns(f.UpdatedAt), raw); err != nil {
+			if err := s.tx.insert(&newForeign, f.Partner, f.ID, f.Listing, f.Revision, flag(f.Tombstone),
+				f.Sweep, f.Change, ns(f.UpdatedAt), raw); err != nil {
 				return err
 			}
 		}
@@ -178,12 +180,20 @@ func (s offerings) ListForeign(afterPartner, afterID string, limit int) ([]catal
 		afterPartner, afterID, orMost(limit))
 }
 
+// Changes is answered by an index alone.
+func (s offerings) Changes(afterChange int64, limit int) (numbers []int64, err error) {
+	var change int64
+	err = s.tx.rows(`SELECT change FROM foreign_offering WHERE change > $1 ORDER BY change LIMIT $2`, []any{afterChange, orMost(limit)},
+		func() []any { return []any{&change} }, func() error { numbers = append(numbers, change); return nil })
+	return numbers, err
+}
+
 func (s offerings) ForeignChanged(afterChange int64, limit int) ([]catalog.Foreign, error) {
 	return s.foreign(selectForeign+`WHERE change > $1 ORDER BY change LIMIT $2`, afterChange, orMost(limit))
 }
 
-// Changes has the end of the last block that was committed: whoever has a later one holds its row, and is not seen yet.
-func (s offerings) Changes() (last, forgotten int64, err error) {
+// LastChange has the end of the last block that was committed: whoever has a later one holds its row, and is not seen yet.
+func (s offerings) LastChange() (last, forgotten int64, err error) {
 	_, err = s.tx.row(`SELECT last, forgotten FROM foreign_change WHERE name = 'foreign_offering'`, nil, &last, &forgotten)
 	return last, forgotten, err
 }

@@ -209,6 +209,9 @@ func down(ctx context.Context, err error) error {
 	return unavailable(err)
 }
 
+// relieve has nothing to do: the server looks after its log by itself.
+func (e *postgresEngine) relieve(context.Context) error { return nil }
+
 func (e *postgresEngine) waiting() bool { return e.queued.Load() > 0 }
 
 func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {

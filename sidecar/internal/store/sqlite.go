@@ -122,19 +122,44 @@ func (e *sqliteEngine) rollback() {
 	_, _ = e.writer.exec(context.Background(), "ROLLBACK", nil)
 }
 
-func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
-	var c *conn
+// reader takes a reading connection out of the pool; the caller gives it back.
+func (e *sqliteEngine) reader(ctx context.Context) (*conn, error) {
 	select {
 	case <-e.quit:
-		return errClosed()
+		return nil, errClosed()
 	default:
 	}
 	select {
-	case c = <-e.readers:
+	case c := <-e.readers:
+		return c, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	case <-e.quit:
-		return errClosed()
+		return nil, errClosed()
+	}
+}
+
+// relieve brings the log into the file. Whoever writes goes on meanwhile, and at a commit has little left to bring in. Who is reading
+// what stands in the log keeps it there: then it is brought in later.
+func (e *sqliteEngine) relieve(ctx context.Context) error {
+	if err := e.file.moved(); err != nil {
+		return err
+	}
+	c, err := e.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { e.readers <- c }()
+	if _, err := c.exec(ctx, "PRAGMA wal_checkpoint(PASSIVE)", nil); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	c, err := e.reader(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() { e.readers <- c }()
 	bg := context.Background()

@@ -68,6 +68,8 @@ type engine interface {
 	// waiting tells bulk work that others wait for the writer.
 	waiting() bool
 	view(ctx context.Context, fn func(*Tx) error) error
+	// relieve does beside the writer what else it would do while all wait for it, after much was written.
+	relieve(ctx context.Context) error
 	migrate(ctx context.Context) error
 	// recognise compares the server that this is with the one that it was. After migrate.
 	recognise(ctx context.Context) error
@@ -191,13 +193,15 @@ func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
 const (
 	bulkSlice = 10 * time.Millisecond
 	bulkLeast = 16
+	// bulkRelief is after how many batches the writer is relieved.
+	bulkRelief = 4
 )
 
 // Bulk runs fn for i = 0 to n-1 in order, in as many transactions as it takes, behind all waiting Do calls and for at most
 // 10 ms in each. It is not atomic: an error rolls back the batch in which it happened and ends Bulk, earlier batches stay. So
 // make the steps idempotent and let the last one record how far it came.
 func (s *Store) Bulk(ctx context.Context, n int, fn func(tx *Tx, i int) error) error {
-	for next := 0; next < n; {
+	for next, batches := 0, 1; next < n; batches++ {
 		start, done := next, next
 		err := s.submit(&work{ctx: ctx, bulk: true, fn: func(tx *Tx) error {
 			begun := time.Now()
@@ -216,6 +220,11 @@ func (s *Store) Bulk(ctx context.Context, n int, fn func(tx *Tx, i int) error) e
 			return err
 		}
 		next = done
+		if next < n && batches%bulkRelief == 0 {
+			if err := s.eng.relieve(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ func hidden(r rune) string {
 
 // Check refuses invalid and hidden characters and returns the text in form NFC. The error is safe to show to its author.
 func Check(s string) (string, error) {
+	if plain(s) {
+		return s, nil
+	}
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("text is not valid UTF-8")
 	}

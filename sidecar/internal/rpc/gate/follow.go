@@ -32,7 +32,7 @@ func (f Follower) Run(ctx context.Context) error {
 	spoke := f.Config.Now()
 	force := true
 	for {
-		if f.Over(ctx) {
+		if ctx.Err() == nil && f.over() {
 			return nil
 		}
 		sent, done, err := f.Look(force)
@@ -55,10 +55,7 @@ func (f Follower) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return f.ended(ctx)
 		}
-		if err := f.Still(ctx); err != nil {
-			if ctx.Err() != nil {
-				return f.ended(ctx)
-			}
+		if over, err := f.May(ctx); over || err != nil {
 			return err
 		}
 		force = !f.Config.Now().Before(due)
@@ -104,13 +101,26 @@ func (f Follower) pause(due time.Time) time.Duration {
 	return max(pause, time.Millisecond)
 }
 
-func (f Follower) Over(ctx context.Context) bool {
-	return ctx.Err() == nil && !f.Expires.IsZero() && !f.Config.Now().Before(f.Expires)
+// May refuses a caller that may not listen any more, and reports whether its stream ends in good order instead, with its credential. It is
+// asked between two looks, and by a look between two messages.
+func (f Follower) May(ctx context.Context) (over bool, err error) {
+	if f.over() {
+		return true, nil
+	}
+	if err := f.Still(ctx); err != nil {
+		if ctx.Err() != nil || f.over() { // which may be all that Still met
+			return true, f.ended(ctx)
+		}
+		return false, err
+	}
+	return false, nil
 }
+
+func (f Follower) over() bool { return !f.Expires.IsZero() && !f.Config.Now().Before(f.Expires) }
 
 // ended is good order when the credential's end cut the call off: the middleware gives calls a deadline there.
 func (f Follower) ended(ctx context.Context) error {
-	if !f.Expires.IsZero() && !f.Config.Now().Before(f.Expires) {
+	if f.over() {
 		return nil
 	}
 	return ctx.Err()

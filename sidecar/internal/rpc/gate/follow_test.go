@@ -109,3 +109,51 @@ func TestFollower_WhoMayNotListenHearsNothingMore(t *testing.T) {
 		})
 	}
 }
+
+// TestFollower_EndsInGoodOrderWithItsCredential: whatever the question met that was under way just then, between two looks and inside of one.
+func TestFollower_EndsInGoodOrderWithItsCredential(t *testing.T) {
+	t.Parallel()
+	away := errors.New("the list of revocations is away")
+	for name, c := range map[string]struct {
+		life  time.Duration // of the credential, when the question begins
+		cut   bool          // the call has a deadline there, as the middleware gives it
+		meets error
+		want  error
+	}{
+		"an outage before it":               {time.Minute, false, away, away},
+		"an outage while it passes":         {time.Second, false, away, nil},
+		"a call cut off there":              {time.Second, true, away, nil},
+		"a credential that ended before":    {0, false, away, nil},
+		"nothing, and the credential holds": {time.Minute, false, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if c.cut {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.life)
+					defer cancel()
+				}
+				f := gate.Follower{
+					Config:  gate.Config{Now: time.Now, After: time.After, Wakeups: make(wakeups), Heartbeat: 20 * time.Second},
+					Expires: time.Now().Add(c.life),
+					Still: func(context.Context) error {
+						time.Sleep(2 * time.Second)
+						return c.meets
+					},
+				}
+				if over, err := f.May(ctx); !errors.Is(err, c.want) || over != (c.life < 2*time.Second) {
+					t.Errorf("over %t, %v", over, err)
+				}
+				f.Look = func(bool) (sent, done bool, err error) {
+					over, err := f.May(ctx)
+					return true, over || c.life > time.Second, err
+				}
+				if err := f.Run(ctx); !errors.Is(err, c.want) {
+					t.Errorf("the stream ended with %v", err)
+				}
+			})
+		})
+	}
+}

@@ -60,11 +60,11 @@ func (h *feedService) Watch(ctx context.Context, req *connect.Request[peerv1.Wat
 			if !fresh {
 				beat = page
 			}
-			if !page.More || f.Over(ctx) {
+			if !page.More {
 				return sent, false, nil
 			}
-			if err := f.Still(ctx); err != nil {
-				return sent, false, err
+			if over, err := f.May(ctx); over || err != nil {
+				return sent, over, err
 			}
 		}
 	}
@@ -113,11 +113,11 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 			if fresh {
 				after = page.Last
 			}
-			if !page.More || f.Over(ctx) {
+			if !page.More {
 				return sent, false, nil
 			}
-			if err := f.Still(ctx); err != nil {
-				return sent, false, err
+			if over, err := f.May(ctx); over || err != nil {
+				return sent, over, err
 			}
 		}
 	}
