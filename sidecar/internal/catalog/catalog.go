@@ -120,6 +120,8 @@ type Store interface {
 	List(afterID string, limit int) ([]Offering, error)
 	// CurrentOf reads the current revisions of those of the ids that exist, by id.
 	CurrentOf(ids []string) ([]Offering, error)
+	// RevisionsOf reads which revisions are the current ones of those of the ids that exist, by id.
+	RevisionsOf(ids []string) (map[string]int64, error)
 	// OnOffer pages through the ids, in order, of what is on sale or announced.
 	OnOffer(afterID string, limit int) (ids []string, err error)
 	// PutRevision stores a new revision and supersedes the one before it at its CreatedAt.

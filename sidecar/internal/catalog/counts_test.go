@@ -11,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -528,6 +530,79 @@ func TestADocumentOfTooManyValuesIsRefused(t *testing.T) {
 		raw := []byte(`{"id":"a","revision":1,"inputs":{"enum":[` + values + `]}}`)
 		if _, err := catalog.DecodeDocument(raw); err == nil || !strings.Contains(err.Error(), "20000 values") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// interrupted is a unit of work in which something happens before bulk work begins; documents counts what is read of them in it.
+type interrupted struct {
+	unit.Work[catalog.Tx]
+	before    func()
+	documents *int
+}
+
+type interruptedTx struct {
+	catalog.Tx
+	documents *int
+}
+
+type interruptedCatalog struct {
+	catalog.Store
+	documents *int
+}
+
+func (i interrupted) Bulk(ctx context.Context, n int, fn func(catalog.Tx, int) error) error {
+	i.before()
+	return i.Work.Bulk(ctx, n, func(tx catalog.Tx, step int) error { return fn(interruptedTx{tx, i.documents}, step) })
+}
+
+func (tx interruptedTx) Catalog() catalog.Store {
+	return interruptedCatalog{tx.Tx.Catalog(), tx.documents}
+}
+
+func (c interruptedCatalog) CurrentOf(ids []string) ([]catalog.Offering, error) {
+	*c.documents += len(ids)
+	return c.Store.CurrentOf(ids)
+}
+
+// TestACatalogIsPublishedAsItIsByThen, and the writer reads no more of it than what was changed since it was listed.
+func TestACatalogIsPublishedAsItIsByThen(t *testing.T) {
+	t.Parallel()
+	const late = "https://late.localhost"
+	m := newMember(t)
+	var file strings.Builder
+	for i := range 40 {
+		file.WriteString(offering(fmt.Sprintf("o-%02d", i), "orderable", "1"))
+	}
+	m.apply(t, file.String())
+	key := m.agree(t, late, "EUR", agreement.Active)
+	documents := 0
+	publisher := *m.Service
+	publisher.Work = interrupted{m.work, func() {
+		m.apply(t, offering("o-03", "orderable", "2")+offering("o-17", "endOfSale", "1"))
+		m.apply(t, offering("o-17", "endOfSupport", "1"))
+	}, &documents}
+	if err := publisher.Publish(t.Context(), job.Job{Kind: agreement.JobPublish, Partner: late, Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	if documents != 2 {
+		t.Errorf("%d offerings were read again, want the 2 that were changed", documents)
+	}
+	items := m.page(t, late, nil, 0).Items
+	if len(items) != 40 {
+		t.Errorf("%d are published", len(items))
+	}
+	for _, it := range items {
+		want := catalog.Change{OfferingID: it.OfferingID, Revision: 1}
+		switch it.OfferingID {
+		case "o-03":
+			want.Revision = 2
+		case "o-17":
+			want.Revision, want.Tombstone = 3, true
+		}
+		it.Document, it.Digest = nil, [32]byte{}
+		if diff := cmp.Diff(want, it); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

@@ -92,14 +92,23 @@ const unseen = "has no character that people can see"
 
 // Compiled once; they never change.
 var (
-	idPattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	periodPattern   = regexp.MustCompile(`^P[1-9][0-9]{0,2}[YMWD]$`)
 	negativePattern = regexp.MustCompile(`^-[0-9.]+$`)
 	decimalPattern  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 )
 
-// isID reports whether s can be the id of an offering or a price.
-func isID(s string) bool { return idPattern.MatchString(s) }
+// isID reports whether s can be the id of an offering or a price: ^[a-z0-9][a-z0-9._-]{0,63}$, without the cost of matching it.
+func isID(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
 
 // check is what must hold of a document wherever it comes from: from is the partner, "" for our own.
 func (d Document) check(from string, schemas *recipe.Schemas) []finding {

@@ -34,19 +34,15 @@ const publishPage = 500
 // Publish is the handler of agreement.JobPublish: it puts every visible offering of the agreement's currency into the reseller's
 // feed, in batches behind orders. Doing it again changes what it finds changed and repeats the rest, which readers pass over.
 func (s *Service) Publish(ctx context.Context, j job.Job) error {
-	a, ids, err := s.publishable(ctx, j.Key)
+	a, listed, err := s.publishable(ctx, j.Key)
 	if err != nil {
 		return fmt.Errorf("publish catalog to %s: %w", j.Partner, err)
 	}
-	pages := slices.Collect(slices.Chunk(ids, writePage))
+	pages := slices.Collect(slices.Chunk(listed, writePage))
 	err = s.Work.Bulk(ctx, len(pages), func(tx Tx, i int) error {
-		all, err := tx.Catalog().CurrentOf(pages[i]) // as they are now, not as they were listed
+		items, err := current(tx, pages[i])
 		if err != nil {
 			return err
-		}
-		items := make([]FeedItem, 0, len(all))
-		for _, o := range all {
-			items = append(items, FeedItem{OfferingID: o.ID, Revision: o.Revision, Tombstone: !o.State.Visible()})
 		}
 		return tx.Catalog().Publish(a.Reseller, items)
 	})
@@ -56,10 +52,35 @@ func (s *Service) Publish(ctx context.Context, j job.Job) error {
 	return nil
 }
 
+// current are listed offerings as they are now. Only what was changed since is read again: all wait for the writer meanwhile.
+func current(tx Tx, listed []FeedItem) (items []FeedItem, err error) {
+	ids := make([]string, 0, len(listed))
+	for _, it := range listed {
+		ids = append(ids, it.OfferingID)
+	}
+	now, err := tx.Catalog().RevisionsOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	ids = ids[:0]
+	for _, it := range listed {
+		if now[it.OfferingID] == it.Revision {
+			items = append(items, it)
+		} else {
+			ids = append(ids, it.OfferingID)
+		}
+	}
+	changed, err := tx.Catalog().CurrentOf(ids)
+	for _, o := range changed {
+		items = append(items, FeedItem{OfferingID: o.ID, Revision: o.Revision, Tombstone: !o.State.Visible()})
+	}
+	return items, err
+}
+
 // publishable lists the offerings that an agreement shows; none where it is not active any more.
-func (s *Service) publishable(ctx context.Context, agreementID string) (a agreement.Agreement, ids []string, err error) {
+func (s *Service) publishable(ctx context.Context, agreementID string) (a agreement.Agreement, listed []FeedItem, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
-		ids = nil
+		listed = nil
 		if a, err = tx.Agreements().Get(s.Self, agreementID); err != nil || a.State != agreement.Active {
 			return err
 		}
@@ -70,7 +91,7 @@ func (s *Service) publishable(ctx context.Context, agreementID string) (a agreem
 			}
 			for _, o := range page {
 				if after = o.ID; o.Currency == a.Terms.Currency && o.State.Visible() {
-					ids = append(ids, o.ID)
+					listed = append(listed, FeedItem{OfferingID: o.ID, Revision: o.Revision})
 				}
 			}
 			if len(page) < publishPage {
@@ -78,5 +99,5 @@ func (s *Service) publishable(ctx context.Context, agreementID string) (a agreem
 			}
 		}
 	})
-	return a, ids, err
+	return a, listed, err
 }

@@ -22,7 +22,7 @@ const (
 	// the most, because what comes together is cheaper than page by page. After fewer it does not wait.
 	gatherFrom  = 100
 	gatherQuiet = 15 * time.Millisecond
-	gatherMost  = 250 * time.Millisecond
+	gatherMost  = 50 * time.Millisecond
 )
 
 // Indexer keeps a search index equal to the listings that customers see. One goroutine uses it.

@@ -73,3 +73,58 @@ func TestManyAreRemovedAtOnce(t *testing.T) {
 		t.Errorf("%d listings and %d families of nothing", x.Len(), len(x.families.number))
 	}
 }
+
+// TestWhatIsRemovedDuringAMergeStaysAway: a merge in the background brings back nothing of what was removed meanwhile, all of it at once.
+func TestWhatIsRemovedDuringAMergeStaysAway(t *testing.T) {
+	t.Parallel()
+	x := New()
+	x.inline = deltaSize // all merges are in the background
+	t.Cleanup(x.Close)
+	merging := func() bool {
+		x.write.Lock()
+		defer x.write.Unlock()
+		return x.merging != nil
+	}
+	there := map[string]bool{}
+	same := func() bool {
+		n := 0
+		for id := range x.IDs {
+			if n++; !there[id] {
+				return false
+			}
+		}
+		return n == len(there) && x.Len() == n
+	}
+	met := 0
+	for round := 0; met < 5; round++ {
+		if round == 2000 {
+			t.Fatalf("met %d merges", met)
+		}
+		docs := marketed(round*deltaSize, (round+1)*deltaSize)
+		x.UpsertAll(docs)
+		for _, d := range docs {
+			there[d.ID] = true
+		}
+		before := merging()
+		var ids []string
+		for id := range there { // of all segments
+			if len(ids) < deltaSize-8 {
+				ids = append(ids, id)
+			}
+		}
+		x.DeleteAll(ids)
+		for _, id := range ids {
+			delete(there, id)
+		}
+		if before && merging() {
+			met++
+		}
+		if !same() {
+			t.Fatalf("round %d: %d are there, want %d", round, x.Len(), len(there))
+		}
+	}
+	x.Close()
+	if !same() {
+		t.Errorf("after the last merge %d are there, want %d", x.Len(), len(there))
+	}
+}

@@ -431,6 +431,9 @@ func TestManyRevisionsAtOnce(t *testing.T) {
 			if diff := cmp.Diff([]string{"vm-00@2", "vm-03@3", "vm-69@2"}, ids); diff != "" {
 				t.Error(diff)
 			}
+			if diff := cmp.Diff(map[string]int64{"vm-00": 2, "vm-03": 3, "vm-69": 2}, must(c.RevisionsOf([]string{"vm-03", "none", "vm-00", "aa", "vm-69"}))); diff != "" {
+				t.Error(diff)
+			}
 			ids = nil
 			for page, after := true, ""; page; {
 				some := must(c.OnOffer(after, 30))

@@ -63,6 +63,20 @@ func (s offerings) CurrentOf(ids []string) (all []catalog.Offering, err error) {
 	return all, nil
 }
 
+func (s offerings) RevisionsOf(ids []string) (map[string]int64, error) {
+	current := make(map[string]int64, len(ids))
+	var id string
+	var revision int64
+	for list, args := range lists(nil, ids) {
+		err := s.tx.rows(`SELECT id, revision FROM offering WHERE superseded_at = 0 AND id IN `+list, args,
+			func() []any { return []any{&id, &revision} }, func() error { current[id] = revision; return nil })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return current, nil
+}
+
 func (s offerings) OnOffer(afterID string, limit int) (ids []string, err error) {
 	var id string
 	err = s.tx.rows(`SELECT id FROM offering WHERE superseded_at = 0 AND id > $1 AND on_offer = 1 ORDER BY id LIMIT $2`,

@@ -4286,7 +4286,8 @@ type LedgerVerification struct {
 	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
 	// State of the books with the partner, in the verification of theirs: level, unproven, behind or forked.
 	Books string `protobuf:"bytes,7,opt,name=books,proto3" json:"books,omitempty"`
-	// What proves it: the bytes of both sides as they travelled, one JSON object.
+	// What proves it: the bytes of both sides as they travelled, one JSON object. It may be megabytes, and is there where the request names
+	// the partner.
 	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
 	// Why, where they are not level: ledger_fork where the partner signed two ledgers, own_ledger_fork where we did.
 	BooksReason   string `protobuf:"bytes,9,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`

@@ -2199,7 +2199,8 @@ export type LedgerVerification = Message<"hanse.operator.v1.LedgerVerification">
   books: string;
 
   /**
-   * What proves it: the bytes of both sides as they travelled, one JSON object.
+   * What proves it: the bytes of both sides as they travelled, one JSON object. It may be megabytes, and is there where the request names
+   * the partner.
    *
    * @generated from field: bytes books_evidence = 8;
    */
