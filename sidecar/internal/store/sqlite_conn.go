@@ -30,7 +30,13 @@ func (c *conn) prepared(query string) (*statement, error) {
 		return st, nil
 	}
 	// The planner looks at what a plain parameter of LIMIT holds, and plans anew whenever it is bound.
-	raw, trailing, err := c.c.PrepareTransient(strings.ReplaceAll(query, "LIMIT $", "LIMIT +$"))
+	text := strings.ReplaceAll(query, "LIMIT $", "LIMIT +$")
+	// An insert of several rows that might fail at one keeps a copy of each page before it changes it, to take the others back.
+	// Whoever inserts leaves the transaction, or goes back to a savepoint of its own, when that fails.
+	if rest, inserts := strings.CutPrefix(text, "INSERT INTO "); inserts {
+		text = "INSERT OR FAIL INTO " + rest
+	}
+	raw, trailing, err := c.c.PrepareTransient(text)
 	if err != nil {
 		return nil, err
 	}
