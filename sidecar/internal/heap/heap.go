@@ -1,7 +1,7 @@
 // Package heap says how often the daemon collects its garbage. What a sidecar keeps is little, 10 to 20 MiB, so that under load Go's
 // default, to collect whenever that has doubled, collects all the time: a quarter of all CPU then. While collections follow each
-// other closely the heap may grow to Busy before the next one; once they do not, it is as small as ever. Only a program may ask for
-// it, never the library: it is about the whole process.
+// other closely the heap may grow to Busy before the next one; once they do not, memory is dearer than the few collections, and it is
+// kept smaller than by default. Only a program may ask for it, never the library: it is about the whole process.
 package heap
 
 import (
@@ -20,8 +20,10 @@ const (
 	// closely is how near two collections are to each other when there is much to do. Go itself has one at least every two minutes,
 	// which ends a quiet time after load.
 	closely = 2 * time.Second
-	// usual is Go's default: the percentage of what is kept that may be new before a collection. Most bounds ours, where little is kept.
+	// usual is Go's default: the percentage of what is kept that may be new before a collection. It stays where Busy/2 or more is kept.
 	usual = 100
+	// quiet is ours while there is little to do, most bounds it where little is kept and there is much to do.
+	quiet = 50
 	most  = 800
 )
 
@@ -79,7 +81,7 @@ func (p *Pace) collected(live uint64) bool {
 
 // change stops the world for an instant, so that it is left where it would change little.
 func (p *Pace) change(to int) {
-	if d := to - p.percent; d == 0 || to != usual && -usual/4 < d && d < usual/4 {
+	if d := to - p.percent; d == 0 || to > usual && -usual/4 < d && d < usual/4 {
 		return
 	}
 	p.percent = to
@@ -88,8 +90,11 @@ func (p *Pace) change(to int) {
 
 // percent is how much may be new beside what is kept.
 func percent(live uint64, busy bool) int {
-	if !busy || live >= Busy/2 {
+	switch {
+	case live >= Busy/2:
 		return usual
+	case !busy:
+		return quiet
 	}
 	return int(min((Busy-live)*100/max(live, 1), most))
 }
