@@ -120,9 +120,10 @@ func (c *conn) query(_ context.Context, query string, args []any) (rows, error) 
 	return &cursor{statement: st}, nil
 }
 
-// script runs statements one after the other; the last thing in it is a statement.
+// script runs statements one after the other; the last thing in it is a statement. A key of one number is the engine's own number of
+// the row where it is called an integer; as a bigint, which is the same to PostgreSQL alone, it would be an index beside.
 func (c *conn) script(_ context.Context, text string) error {
-	for text = strings.TrimSpace(text); text != ""; {
+	for text = strings.TrimSpace(strings.ReplaceAll(text, " bigint PRIMARY KEY", " integer PRIMARY KEY")); text != ""; {
 		st, trailing, err := c.c.PrepareTransient(text)
 		if err != nil {
 			return err

@@ -264,7 +264,7 @@ CREATE TABLE peer_decision (
   held_tick bigint NOT NULL,
   document text NOT NULL,
   escrow bytea NOT NULL,
-  PRIMARY KEY (partner, type, id)
+  PRIMARY KEY (id, type, partner)
 );
 CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
 
@@ -294,7 +294,7 @@ CREATE TABLE job (
   begun bigint NOT NULL,
   last_error text NOT NULL,
   created_at bigint NOT NULL,
-  UNIQUE (kind, partner, key)
+  UNIQUE (key, kind, partner)
 );
 CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
 CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
