@@ -17,8 +17,8 @@ const (
 	// Busy is how many bytes the heap may have before a collection while there is much to do. Go's own memory limit (GOMEMLIMIT) still
 	// holds below it.
 	Busy = 64 << 20
-	// closely is how near two collections are to each other when there is much to do. Go itself has one at least every two minutes,
-	// which ends a quiet time after load.
+	// closely is how near two collections are to each other when there is much to do, and nearer where the heap may grow less between
+	// them. Once there is none for so long, load is over: Go itself has the next one within two minutes, until when it would keep all.
 	closely = 2 * time.Second
 	// usual is Go's default: the percentage of what is kept that may be new before a collection. It stays where Busy/2 or more is kept.
 	usual = 100
@@ -32,6 +32,7 @@ type Pace struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	set     func(percent int) int
+	alarm   func(time.Duration) // has over called after it, in place of the one before
 	last    time.Time
 	percent int
 	stopped bool
@@ -41,6 +42,8 @@ type Pace struct {
 func Start() *Pace {
 	p := &Pace{now: time.Now, set: debug.SetGCPercent, percent: usual}
 	if os.Getenv("GOGC") == "" {
+		timer := time.AfterFunc(closely, p.over)
+		p.alarm = func(d time.Duration) { timer.Reset(d) }
 		p.watch()
 	}
 	return p
@@ -73,10 +76,22 @@ func (p *Pace) collected(live uint64) bool {
 		return false
 	}
 	now := p.now()
-	busy := !p.last.IsZero() && now.Sub(p.last) < closely
+	busy := !p.last.IsZero() && now.Sub(p.last) < closely*time.Duration(min(p.percent, usual))/usual
 	p.last = now
 	p.change(percent(live, busy))
+	if p.percent > usual {
+		p.alarm(closely)
+	}
 	return true
+}
+
+// over ends a time of load, where no collection did since.
+func (p *Pace) over() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped && p.percent > usual && p.now().Sub(p.last) >= closely {
+		p.change(quiet)
+	}
 }
 
 // change stops the world for an instant, so that it is left where it would change little.
