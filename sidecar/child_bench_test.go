@@ -2,11 +2,13 @@ package sidecar_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -19,6 +21,9 @@ import (
 
 // childEnv tells a process of this test binary what it is for another one, as JSON.
 const childEnv = "HANSE_BENCH_CHILD"
+
+// profilesEnv is a directory for CPU and memory profiles of these processes, if set.
+const profilesEnv = "HANSE_BENCH_PROFILES"
 
 // role is a part in a measurement that wants a process of its own.
 type role struct {
@@ -74,6 +79,10 @@ func (c *children) start(b *testing.B, r role) sidecartest.Address {
 	}
 	defer where.Close()
 	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkChild$", "-test.benchtime=1x", "-test.timeout=0")
+	if dir := os.Getenv(profilesEnv); dir != "" {
+		at := filepath.Join(dir, fmt.Sprintf("%s-%d", cmp.Or(r.Member, "bare"), len(*c)))
+		cmd.Args = append(cmd.Args, "-test.cpuprofile="+at+".cpu", "-test.memprofile="+at+".mem")
+	}
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	cmd.ExtraFiles = []*os.File{there}
 	var said bytes.Buffer

@@ -54,7 +54,6 @@ type set struct {
 	private []jose.JSONWebKey // same order as records
 	public  []jose.JSONWebKey // what is published
 	current int               // index; -1 for none
-	signers sync.Map          // typ -> jose.Signer
 }
 
 // New loads the keys and makes one Current and one Next where a purpose has none. Two replicas that start at the same moment

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto/ecdsa"
 	"fmt"
 	"time"
 
@@ -14,30 +15,12 @@ func (m *Manager) Sign(p Purpose, typ string, payload []byte) (string, error) {
 	if s.current < 0 || p == Sealing {
 		return "", fmt.Errorf("sign %s: no %s key signs", typ, p)
 	}
-	signer, err := s.signer(typ)
-	if err != nil {
-		return "", fmt.Errorf("sign %s: %w", typ, err)
-	}
-	signed.Add(1)
-	object, err := signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("sign %s: %w", typ, err)
-	}
-	return object.CompactSerialize()
-}
-
-// signer is cached by typ: making one costs more than it should for a token endpoint.
-func (s *set) signer(typ string) (jose.Signer, error) {
-	if have, ok := s.signers.Load(typ); ok {
-		return have.(jose.Signer), nil
-	}
 	k := s.private[s.current]
-	made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: k}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
+	jws, err := signES256(k.Key.(*ecdsa.PrivateKey), header{Alg: string(jose.ES256), KID: k.KeyID, Typ: typ}, payload)
 	if err != nil {
-		return nil, err
+		return "", fmt.Errorf("sign %s: %w", typ, err)
 	}
-	s.signers.Store(typ, made)
-	return made, nil
+	return jws, nil
 }
 
 // Public lists the published keys of a purpose: the current one first, then the next (token and client keys only) and

@@ -139,10 +139,11 @@ func within(c Call) error {
 // decided yet. What fails is that document's alone.
 func (d *Desk) open(ctx context.Context, v *visit) error {
 	var needed []string
+	key := signed.Pin(v.partner.BusinessKey)
 	for i, doc := range v.call.Documents {
 		it := &item{Document: doc, place: i}
 		v.items = append(v.items, it)
-		if err := d.openItem(v, it); err != nil {
+		if err := d.openItem(v, key, it); err != nil {
 			it.undecided(err)
 			continue
 		}
@@ -166,7 +167,7 @@ func (d *Desk) open(ctx context.Context, v *visit) error {
 	return nil
 }
 
-func (d *Desk) openItem(v *visit, it *item) error {
+func (d *Desk) openItem(v *visit, key signed.Pinned, it *item) error {
 	if len(it.JWS) > MaxDocumentBytes {
 		return fault.New(fault.Invalid, "document_too_large", "a document takes at most %d bytes", MaxDocumentBytes).At("jws")
 	}
@@ -174,7 +175,7 @@ func (d *Desk) openItem(v *visit, it *item) error {
 		return fault.New(fault.Unauthenticated, "document_signature_invalid", "the document has no header that says its type").At("jws")
 	}
 	// A type that nobody knows is refused for ever only where it was the partner who said it.
-	payload, err := signed.Open(it.JWS, it.typ, v.partner.BusinessKey)
+	payload, err := key.Open(it.JWS, it.typ)
 	if err != nil {
 		return err
 	}

@@ -321,15 +321,15 @@ func (o *Outbox) tell(out outcome) {
 	if o.Observe != nil {
 		o.Observe(out.job.Kind, results[out.fate], o.Now().Sub(out.since))
 	}
-	log := o.Logger.With("kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts, "error", out.cause)
+	log, about := o.Logger, []any{"kind", out.job.Kind, "key", out.job.Key, "partner", out.job.Partner, "attempts", out.job.Attempts, "error", out.cause}
 	switch {
 	case out.fate == park:
-		log.Error("document parked, an operator must look at it")
+		log.Error("document parked, an operator must look at it", about...)
 	case out.fate != putBack:
 	case out.due.Sub(out.job.CreatedAt) >= long && o.mayTell(out.job.Partner):
-		log.Error("document waits for long, an operator must look: hanse job list shows it, and what else waits", "due", out.due)
+		log.Error("document waits for long, an operator must look: hanse job list shows it, and what else waits", append(about, "due", out.due)...)
 	case out.job.Attempts == 1 && (out.waits || out.own):
-		log.Warn("document is not decided yet", "due", out.due)
+		log.Warn("document is not decided yet", append(about, "due", out.due)...)
 	}
 }
 

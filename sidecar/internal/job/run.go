@@ -155,18 +155,18 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) bool {
 
 // tell says what was written.
 func (r *Runner) tell(j Job, out outcome) {
-	log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts)
+	log, about := r.cfg.Logger, []any{"kind", j.Kind, "key", j.Key, "partner", j.Partner, "attempts", j.Attempts}
 	switch out.result {
 	case "parked":
-		log.Error("job parked, an operator must look at it", "error", out.err)
+		log.Error("job parked, an operator must look at it", append(about, "error", out.err)...)
 	case "again", "panicked":
 		r.expect(out.due)
 		if out.progress {
-			log.Debug("job came further", "at", out.err)
+			log.Debug("job came further", append(about, "at", out.err)...)
 		} else if j.Attempts == 1 {
-			log.Warn("job will be tried again", "error", out.err, "due", out.due)
+			log.Warn("job will be tried again", append(about, "error", out.err, "due", out.due)...)
 		} else {
-			log.Debug("job will be tried again", "error", out.err, "due", out.due)
+			log.Debug("job will be tried again", append(about, "error", out.err, "due", out.due)...)
 		}
 	}
 }

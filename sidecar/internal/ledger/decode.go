@@ -55,6 +55,17 @@ func Decode(raw []byte) (Entry, error) {
 	return e, nil
 }
 
+// BodyIn is the part of an entry's bytes that is its body, for bytes that Decode took before; nil where none is to be seen.
+func BodyIn(raw []byte) json.RawMessage {
+	const before, after = `","body":`, `,"hash":"`
+	// What stands before the body and behind it is plain text, without a quote in it.
+	from, to := bytes.Index(raw, []byte(before)), bytes.LastIndex(raw, []byte(after))
+	if from += len(before); from < len(before) || to < from {
+		return nil
+	}
+	return json.RawMessage(raw[from:to:to])
+}
+
 // readAny reads the members of an entry, and the RFC 8785 form of its body.
 func readAny(raw []byte) (w wireEntry, err error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))

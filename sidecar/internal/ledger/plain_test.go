@@ -131,3 +131,31 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+func TestTheBodyIsFoundInTheBytes(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"an order's":                        orderBody,
+		"an empty one":                      `{}`,
+		"one that holds what ends a body":   `{"a":{"a":1,"hash":"b"},"hash":"c","kind":"d"}`,
+		"one that holds what begins a body": `{"at":"x","body":{"at":"y","body":"z"}}`,
+		"one that holds both as text":       `{"a":"\",\"body\":{},\"hash\":\""}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := sealed(t, 7, Genesis("p"), "order-1", body)
+			read, err := Decode(e.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := BodyIn(e.Bytes); string(got) != body || !bytes.Equal(got, read.Body) {
+				t.Errorf("%s, want %s", got, body)
+			}
+		})
+	}
+	for _, damaged := range []string{"", `{"at":"`, `,"hash":"x","body":`, `","body":`} {
+		if got := BodyIn([]byte(damaged)); got != nil {
+			t.Errorf("%q is found in %q", got, damaged)
+		}
+	}
+}

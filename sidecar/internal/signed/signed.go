@@ -40,21 +40,36 @@ type Signer interface {
 	Sign(purpose keys.Purpose, typ string, payload []byte) (string, error)
 }
 
-// Open verifies a document with a pinned public JWK and returns its payload as it travelled. A failure is
-// fault.Unauthenticated with reason document_signature_invalid.
-func Open(jws, typ string, publicJWK []byte) ([]byte, error) {
-	invalid := fault.New(fault.Unauthenticated, "document_signature_invalid",
-		"the document is not a %s signed by the partner's pinned business key", typ)
+// Pinned is a partner's public business key, read once for the documents of a call.
+type Pinned struct {
+	set []jose.JSONWebKey
+	err error
+}
+
+// Pin reads a public JWK. With one that cannot be read no document opens.
+func Pin(publicJWK []byte) Pinned {
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(publicJWK); err != nil {
-		return nil, invalid.Because(err)
+		return Pinned{err: err}
 	}
-	payload, _, err := keys.Verify(jws, typ, []jose.JSONWebKey{key})
+	return Pinned{set: []jose.JSONWebKey{key}}
+}
+
+// Open verifies a document with the pinned key and returns its payload as it travelled. A failure is fault.Unauthenticated with
+// reason document_signature_invalid.
+func (p Pinned) Open(jws, typ string) (payload []byte, err error) {
+	if err = p.err; err == nil {
+		payload, _, err = keys.Verify(jws, typ, p.set)
+	}
 	if err != nil {
-		return nil, invalid.Because(err)
+		return nil, fault.New(fault.Unauthenticated, "document_signature_invalid",
+			"the document is not a %s signed by the partner's pinned business key", typ).Because(err)
 	}
 	return payload, nil
 }
+
+// Open opens one document; see Pinned.Open.
+func Open(jws, typ string, publicJWK []byte) ([]byte, error) { return Pin(publicJWK).Open(jws, typ) }
 
 // Canonical writes a payload that is compared as bytes, in the form of RFC 8785.
 func Canonical(payload any) ([]byte, error) {

@@ -47,9 +47,8 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	}
 	var err error
 	if d.First {
-		if err = s.name(&j); err == nil {
-			err = s.tx.insert(&newJob, jobRow(j, last)...)
-		}
+		s.name(&j)
+		err = s.tx.insert(&newJob, jobRow(j, last)...)
 	} else {
 		j, err = s.add(j, last)
 	}
@@ -126,9 +125,7 @@ func (s jobs) passTurn(j job.Job) error {
 
 // add inserts a job under an id of its own; where one of its name is there already, the id stays 0.
 func (s jobs) add(j job.Job, place int64) (job.Job, error) {
-	if err := s.name(&j); err != nil {
-		return j, err
-	}
+	s.name(&j)
 	n, err := s.tx.exec(newJob.texts[0], jobRow(j, place)...)
 	if err != nil || n == 0 {
 		return job.Job{}, err
@@ -146,15 +143,19 @@ func jobRow(j job.Job, place int64) []any {
 	}
 }
 
-// name gives a new job its id. A random one never returns, so that a late Finish cannot hit a later job of the same key. A sequence
-// would be a row that all orders wait for.
-func (s jobs) name(j *job.Job) error {
-	var id [8]byte
-	if _, err := io.ReadFull(s.tx.s.cfg.Rand, id[:]); err != nil {
-		return fmt.Errorf("add job %s: %w", j.Kind, err)
+// firstJob is where the ids of the jobs that a process adds begin: a random place, with room for four billion behind it.
+func firstJob(random io.Reader) (int64, error) {
+	var place [4]byte
+	if _, err := io.ReadFull(random, place[:]); err != nil {
+		return 0, fmt.Errorf("make job ids: %w", err)
 	}
-	j.ID, j.CreatedAt = int64(binary.BigEndian.Uint64(id[:])>>2|1), s.tx.s.cfg.Now()
-	return nil
+	return int64(binary.BigEndian.Uint32(place[:])>>1) << 32, nil
+}
+
+// name gives a new job its id. None returns, so that a late Finish cannot hit a later job of the same key, and those that come
+// together lie together. A sequence in the database would be a row that all orders wait for.
+func (s jobs) name(j *job.Job) {
+	j.ID, j.CreatedAt = s.tx.s.lastJob.Add(1), s.tx.s.cfg.Now()
 }
 
 // insertLeased are the statements for so many leased jobs at once. They are few, because each connection keeps its own prepared.
@@ -178,9 +179,7 @@ func (s jobs) AllLeased(all []job.Job, owner string, until time.Time) (added []j
 		args := append(make([]any, 0, 3+5*n), owner, ns(until), ns(s.tx.s.cfg.Now()))
 		for i := range some {
 			j := &some[i]
-			if err := s.name(j); err != nil {
-				return nil, err
-			}
+			s.name(j)
 			j.State, j.Attempts, j.LeaseOwner, j.LeaseUntil = job.Running, 1, owner, until
 			args = append(args, j.ID, j.Kind, j.Key, j.Partner, ns(j.DueAt))
 		}

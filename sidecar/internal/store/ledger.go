@@ -106,7 +106,7 @@ func (s books) insert(partner string, dir ledger.Direction, entries []ledger.Ent
 	return s.tx.Together(func() error {
 		for _, e := range entries {
 			raw, err := proto.Marshal(&storepb.LedgerEntry{
-				At: e.At.UnixNano(), Kind: string(e.Kind), Body: e.Body, Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
+				At: e.At.UnixNano(), Kind: string(e.Kind), Prev: e.Prev[:], Hash: e.Hash[:], Exact: e.Bytes,
 			})
 			if err != nil {
 				return fmt.Errorf("write ledger entry: %w", err)
@@ -149,7 +149,7 @@ func (s books) list(partner string, dir ledger.Direction, query string, args ...
 		}
 		all = append(all, ledger.Entry{
 			Partner: partner, Direction: dir, Life: life, Seq: seq, At: time.Unix(0, rec.At).UTC(), Kind: ledger.Kind(rec.Kind), Subject: subject,
-			Body: rec.Body, Prev: digest(rec.Prev), Hash: digest(rec.Hash), Bytes: rec.Exact,
+			Body: ledger.BodyIn(rec.Exact), Prev: digest(rec.Prev), Hash: digest(rec.Hash), Bytes: rec.Exact,
 		})
 		return nil
 	})

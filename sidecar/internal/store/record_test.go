@@ -628,6 +628,6 @@ func entryOf(at ledger.Position, prev [32]byte, subject string) ledger.Entry {
 	hash[0], hash[1] = byte(at.Seq), byte(at.Seq>>8)|1
 	return ledger.Entry{
 		Life: at.Life, Seq: at.Seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
-		Bytes: []byte(fmt.Sprintf(`{"seq":%d}`, at.Seq)),
+		Bytes: []byte(fmt.Sprintf(`{"at":"x","body":{"n":1},"hash":"x","seq":%d}`, at.Seq)),
 	}
 }

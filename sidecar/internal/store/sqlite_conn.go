@@ -30,7 +30,13 @@ func (c *conn) prepared(query string) (*statement, error) {
 		return st, nil
 	}
 	// The planner looks at what a plain parameter of LIMIT holds, and plans anew whenever it is bound.
-	raw, trailing, err := c.c.PrepareTransient(strings.ReplaceAll(query, "LIMIT $", "LIMIT +$"))
+	text := strings.ReplaceAll(query, "LIMIT $", "LIMIT +$")
+	// An insert of several rows that might fail at one keeps a copy of each page before it changes it, to take the others back.
+	// Whoever inserts leaves the transaction, or goes back to a savepoint of its own, when that fails.
+	if rest, inserts := strings.CutPrefix(text, "INSERT INTO "); inserts {
+		text = "INSERT OR FAIL INTO " + rest
+	}
+	raw, trailing, err := c.c.PrepareTransient(text)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +120,10 @@ func (c *conn) query(_ context.Context, query string, args []any) (rows, error) 
 	return &cursor{statement: st}, nil
 }
 
-// script runs statements one after the other; the last thing in it is a statement.
+// script runs statements one after the other; the last thing in it is a statement. A key of one number is the engine's own number of
+// the row where it is called an integer; as a bigint, which is the same to PostgreSQL alone, it would be an index beside.
 func (c *conn) script(_ context.Context, text string) error {
-	for text = strings.TrimSpace(text); text != ""; {
+	for text = strings.TrimSpace(strings.ReplaceAll(text, " bigint PRIMARY KEY", " integer PRIMARY KEY")); text != ""; {
 		st, trailing, err := c.c.PrepareTransient(text)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -34,7 +35,7 @@ type Config struct {
 	Writers int
 	// Now is the clock; default time.Now.
 	Now func() time.Time
-	// Rand is the source of keys, nonces and job ids; default crypto/rand.
+	// Rand is the source of keys, nonces and where job ids begin; default crypto/rand.
 	Rand io.Reader
 	// Wake is called after a commit, once for each topic that the closure woke, on the goroutine of the caller of Do; nil
 	// drops them.
@@ -55,6 +56,8 @@ type Store struct {
 	eng   engine
 	vault *vault
 	stats stats
+	// lastJob is the id of the job that was added last.
+	lastJob atomic.Int64
 	// writes is what Writable knows.
 	writes writes
 	// elapsed measures how long the writer is really held, which is not business time.
@@ -99,6 +102,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{cfg: cfg, vault: v, elapsed: time.Since}
+	first, err := firstJob(cfg.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.lastJob.Store(first)
 	s.stats.told, s.writes.log = cfg.Committed, cfg.Logger
 	if cfg.Path != "" {
 		s.eng, err = openSQLite(ctx, s)

@@ -119,6 +119,7 @@ CREATE TABLE listing_rule (
   PRIMARY KEY (partner, category)
 );
 
+-- Orders are also looked for by their id alone, whosever they are: it comes first in the key, so that this needs no index of its own.
 CREATE TABLE retail_order (
   portal text NOT NULL,
   id text NOT NULL,
@@ -128,9 +129,8 @@ CREATE TABLE retail_order (
   placed_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (portal, id)
+  PRIMARY KEY (id, portal)
 );
-CREATE INDEX retail_order_id ON retail_order (id);
 CREATE INDEX retail_order_placed ON retail_order (placed_at, portal, id);
 CREATE INDEX retail_order_portal ON retail_order (portal, placed_at, id);
 CREATE INDEX retail_order_customer ON retail_order (portal, customer, placed_at, id);
@@ -153,9 +153,8 @@ CREATE TABLE resale_order (
   placed_at bigint NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
-  PRIMARY KEY (partner, id)
+  PRIMARY KEY (id, partner)
 );
-CREATE INDEX resale_order_id ON resale_order (id);
 CREATE INDEX resale_order_placed ON resale_order (placed_at, partner, id);
 CREATE INDEX resale_order_open ON resale_order (placed_at, partner, id, state) WHERE ended = 0;
 CREATE INDEX resale_order_ended ON resale_order (state) WHERE ended = 1;
@@ -272,7 +271,7 @@ CREATE TABLE peer_decision (
   held_tick bigint NOT NULL,
   document text NOT NULL,
   escrow bytea NOT NULL,
-  PRIMARY KEY (partner, type, id)
+  PRIMARY KEY (id, type, partner)
 );
 CREATE INDEX peer_decision_held ON peer_decision (partner, held_life, held_seq, held_tick);
 
@@ -302,7 +301,7 @@ CREATE TABLE job (
   begun bigint NOT NULL,
   last_error text NOT NULL,
   created_at bigint NOT NULL,
-  UNIQUE (kind, partner, key)
+  UNIQUE (key, kind, partner)
 );
 CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
 CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';

@@ -1868,13 +1868,13 @@ func (x *Subscription) GetReceiptDigest() []byte {
 
 // LedgerEntry is written once. exact holds the bytes as hashed; the rest is read from them by whoever wrote them.
 type LedgerEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Body          []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
-	Prev          []byte                 `protobuf:"bytes,4,opt,name=prev,proto3" json:"prev,omitempty"`
-	Hash          []byte                 `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
-	Exact         []byte                 `protobuf:"bytes,6,opt,name=exact,proto3" json:"exact,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
+	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Prev  []byte                 `protobuf:"bytes,3,opt,name=prev,proto3" json:"prev,omitempty"`
+	Hash  []byte                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The entry as it was hashed; its body stands in it alone.
+	Exact         []byte `protobuf:"bytes,5,opt,name=exact,proto3" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1921,13 +1921,6 @@ func (x *LedgerEntry) GetKind() string {
 		return x.Kind
 	}
 	return ""
-}
-
-func (x *LedgerEntry) GetBody() []byte {
-	if x != nil {
-		return x.Body
-	}
-	return nil
 }
 
 func (x *LedgerEntry) GetPrev() []byte {
@@ -2325,14 +2318,13 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\x12\x18\n" +
 	"\areceipt\x18\x19 \x01(\tR\areceipt\x12%\n" +
-	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\"\x83\x01\n" +
+	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\"o\n" +
 	"\vLedgerEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
-	"\x04prev\x18\x04 \x01(\fR\x04prev\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\fR\x05exact\"w\n" +
+	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"w\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
