@@ -85,10 +85,14 @@ func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any
 	return all[0], nil
 }
 
-// AppendAll is Append for several entries, in their order.
+// AppendAll is Append for several entries, in their order. It is the one place that keeps a store from going on with a log of which it is
+// not known to have all: see BooksState.Closed.
 func (b *Book) AppendAll(tx Tx, partner string, drafts []Draft) ([]Entry, error) {
 	if len(drafts) == 0 {
 		return nil, nil
+	}
+	if err := Closed(tx, partner); err != nil {
+		return nil, err
 	}
 	at := b.Now().UTC().Format(time.RFC3339Nano)
 	all, err := tx.Ledger().Advance(partner, Own, func(after Position, prev [32]byte) ([]Entry, error) {

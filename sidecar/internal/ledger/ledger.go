@@ -150,7 +150,12 @@ type Store interface {
 	// HeldWithin calls fn with the checkpoints of its own log that the partner sent with its documents, each once, as they were verified, at
 	// the places behind after up to the other, of one life.
 	HeldWithin(partner string, after, upTo Position, fn func(at Position, jws string) error) error
-	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. What
-	// failed before and waits for the partner goes on.
+	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. Every job
+	// that failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)
+	// Raise has the epoch of the books grow, of a question of ours with asking, else of an answer to the partner's, and returns it.
+	// It wakes nobody.
+	Raise(partner string, asking bool) (epoch int64, err error)
+	// Kept names the partners with whom anything stands in either log.
+	Kept() ([]string, error)
 }
