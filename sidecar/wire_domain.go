@@ -236,6 +236,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Handlers: map[string]job.Handler{
 			agreement.JobPublish:        d.offerings.Publish,
 			resale.JobProvision:         d.provisioning.Handle,
+			retail.JobSign:              d.retail.Sign,
 			subscription.JobAccessFetch: d.subscriptions.FetchAccess,
 		},
 	})

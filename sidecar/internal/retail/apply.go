@@ -33,8 +33,15 @@ func (d decision) reason(kind ledger.Kind, b order.Body) string {
 	return ""
 }
 
-func theOrder(it Item) (string, []byte)  { return JobSubmit, it.PayloadDigest }
 func theCancel(it Item) (string, []byte) { return JobCancel, it.CancelDigest }
+
+// theOrder is the order's document, which nobody can decide before it is signed.
+func theOrder(it Item) (string, []byte) {
+	if it.Document == "" {
+		return JobSubmit, nil
+	}
+	return JobSubmit, it.PayloadDigest
+}
 
 // decisions are the entries of a supplier's ledger about our items. A refused cancel moves an item to where it was.
 var decisions = map[ledger.Kind]decision{

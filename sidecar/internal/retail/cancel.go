@@ -91,6 +91,10 @@ func (s *Service) cancelled(o Order) ([]Item, error) {
 		if !it.cancellable() {
 			continue
 		}
+		if it.Document == "" {
+			return nil, fault.New(fault.Unavailable, "order_unsigned", "order %s is not sent yet, for it is not proved yet that our records of what was ordered are the latest", o.ID).
+				Do("cancel it when it was sent")
+		}
 		found = true
 		payload, err := json.Marshal(order.Cancel{
 			Type: signed.CancelV1, Issuer: s.Self, Audience: it.Partner, ID: order.CancelID(it.CorrelationID),

@@ -35,6 +35,9 @@ type Item struct {
 	// payload.
 	CancelDocument string
 	CancelDigest   []byte
+	// Unsigned is the payload of the item's document where it was acknowledged before our books with the supplier were proved level:
+	// nothing is signed, written into our ledger or sent about it yet. Document is "" until it is, and Unsigned nil then.
+	Unsigned []byte
 }
 
 // taken reports whether the supplier has accepted the item, as its log told us.

@@ -42,6 +42,8 @@ const (
 	JobSubmit = "order.submit"
 	// JobCancel sends the cancel of an item.
 	JobCancel = "order.cancel"
+	// JobSign signs an item that was acknowledged unsigned, once our books with its supplier are level; its key is the correlation id too.
+	JobSign = "order.sign"
 )
 
 // Service takes retail orders and follows them.
