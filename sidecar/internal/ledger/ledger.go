@@ -133,6 +133,8 @@ type Store interface {
 	// ParkedSubject lists the first of what is parked for one subject, ascending; ParkedAll all for one partner.
 	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// ParkedPlaces are the places of all that is parked for one partner, ascending.
+	ParkedPlaces(partner string) ([]Position, error)
 	// ParkedSubjects counts the subjects for which anything is parked, by partner; a partner without one is absent.
 	ParkedSubjects() (map[string]int64, error)
 	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func (c *counter) sign() error {
 	var held job.Job
 	c.Do(func(tx *store.Tx) error {
 		due, _, err := tx.Jobs().Due(c.Clock.Now(), 9, 9)
-		if err != nil || len(due) == 0 || due[0].Kind != retail.JobSign {
+		if err != nil || len(due) == 0 || !strings.HasPrefix(due[0].Kind, retail.JobSign) {
 			c.t.Fatalf("due are %v, %v", due, err)
 		}
 		held, err = tx.Jobs().Lease(due[0], "here", c.Clock.Now().Add(time.Minute))
@@ -43,6 +44,7 @@ func (c *counter) sign() error {
 	})
 	err := c.service.Sign(c.t.Context(), held)
 	if err != nil && !errors.Is(err, job.ErrFinished) {
+		c.Clock.Pass(time.Second)
 		c.Do(func(tx *store.Tx) error { return tx.Jobs().Reschedule(held, c.Clock.Now(), err.Error(), false) })
 	}
 	return err
@@ -70,9 +72,6 @@ func TestWhatIsOrderedBeforeTheBooksAreProvedLevelIsSignedThen(t *testing.T) {
 	// What was never sent, nobody can have decided.
 	if err := c.apply(ledger.OrderAccepted, `{}`); fault.ReasonOf(err) != "document_mismatch" {
 		t.Errorf("a decision on it: %v", err)
-	}
-	if _, err := c.service.Cancel(t.Context(), "shop", "c", "order-0001"); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "order_unsigned" {
-		t.Errorf("a cancel: %v", err)
 	}
 	if err := c.sign(); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_unproven" {
 		t.Errorf("signed too early: %v", err)
@@ -166,5 +165,56 @@ func TestAnOlderStoreBuysNothingAnew(t *testing.T) {
 	}
 	if it := c.order().Items[0]; it.State != order.Acknowledged || it.Document == "" {
 		t.Errorf("it is %s", it.State)
+	}
+}
+
+// TestWhatIsCancelledBeforeTheBooksAreProvedLevelIsCancelledThen: the supplier may have the order from before, so its word ends it, as ever.
+func TestWhatIsCancelledBeforeTheBooksAreProvedLevelIsCancelledThen(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]ledger.BooksState{"an order that was sent": ledger.Level, "one that is not signed either": ledger.Unproven} {
+		c := newCounter(t)
+		c.stand(vendor, before)
+		if _, err := c.place(add("lst")); err != nil {
+			t.Fatal(err)
+		}
+		c.stand(vendor, ledger.Unproven)
+		entries, _, _ := c.traces()
+		if o := c.cancel(); o.State() != order.AssessingCancel || o.Items[0].CancelDocument != "" {
+			t.Errorf("%s: it is %s", name, o.State())
+		}
+		if o := c.cancel(); o.State() != order.AssessingCancel {
+			t.Errorf("%s: repeated, it is %s", name, o.State())
+		}
+		if after, _, _ := c.traces(); after != entries {
+			t.Errorf("%s: %d entries", name, after)
+		}
+		if err := c.apply(ledger.OrderCancelled, `{}`); fault.ReasonOf(err) != "document_mismatch" {
+			t.Errorf("%s: a decision on it: %v", name, err)
+		}
+		c.stand(vendor, ledger.Level)
+		want := []string{retail.JobCancel, retail.JobSubmit}
+		for slices.ContainsFunc(c.jobs(), func(kind string) bool { return strings.HasPrefix(kind, retail.JobSign) }) {
+			err := c.sign()
+			if it := c.order().Items[0]; it.Document != "" && it.CancelDocument == "" && before == ledger.Unproven {
+				t.Fatalf("%s: it was signed before its cancel", name)
+			}
+			if !errors.Is(err, job.ErrFinished) && !strings.Contains(err.Error(), "is signed first") {
+				t.Fatal(err)
+			}
+		}
+		it := c.order().Items[0]
+		payload, err := signed.Open(it.CancelDocument, signed.Cancel, c.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := order.ParseCancel(payload); err != nil || d.OrderSHA256 != hex.EncodeToString(it.PayloadDigest) {
+			t.Errorf("%s: signed was %s, %v", name, payload, err)
+		}
+		if jobs := c.jobs(); !slices.Equal(jobs, want) || it.Document == "" {
+			t.Errorf("%s: the jobs are %v", name, jobs)
+		}
+		if err := c.apply(ledger.OrderCancelled, `{}`); err != nil || c.order().State() != order.Cancelled {
+			t.Errorf("%s: it is %s, %v", name, c.order().State(), err)
+		}
 	}
 }

@@ -1225,9 +1225,11 @@ type RetailItem struct {
 	CancelDocument string `protobuf:"bytes,6,opt,name=cancel_document,json=cancelDocument,proto3" json:"cancel_document,omitempty"`
 	CancelDigest   []byte `protobuf:"bytes,7,opt,name=cancel_digest,json=cancelDigest,proto3" json:"cancel_digest,omitempty"`
 	// What the document of the item will say, until it is signed.
-	Unsigned      []byte `protobuf:"bytes,8,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Unsigned []byte `protobuf:"bytes,8,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
+	// What the cancel of the item will say, until it is signed.
+	UnsignedCancel []byte `protobuf:"bytes,9,opt,name=unsigned_cancel,json=unsignedCancel,proto3" json:"unsigned_cancel,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RetailItem) Reset() {
@@ -1312,6 +1314,13 @@ func (x *RetailItem) GetCancelDigest() []byte {
 func (x *RetailItem) GetUnsigned() []byte {
 	if x != nil {
 		return x.Unsigned
+	}
+	return nil
+}
+
+func (x *RetailItem) GetUnsignedCancel() []byte {
+	if x != nil {
+		return x.UnsignedCancel
 	}
 	return nil
 }
@@ -2263,7 +2272,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
-	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xb3\x02\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xdc\x02\n" +
 	"\n" +
 	"RetailItem\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
@@ -2274,7 +2283,8 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\x12'\n" +
 	"\x0fcancel_document\x18\x06 \x01(\tR\x0ecancelDocument\x12#\n" +
 	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\x12\x1a\n" +
-	"\bunsigned\x18\b \x01(\fR\bunsigned\"\xe6\x01\n" +
+	"\bunsigned\x18\b \x01(\fR\bunsigned\x12'\n" +
+	"\x0funsigned_cancel\x18\t \x01(\fR\x0eunsignedCancel\"\xe6\x01\n" +
 	"\vRetailOrder\x12\x16\n" +
 	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
