@@ -136,7 +136,9 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 	switch {
 	case err == nil:
 	case theirs.away:
-		o.failed(ctx, partner, batch, outcome{cause: err.Error(), waits: true}, fault.RetryAfter(err))
+		// A partner whose store is older than what it signed does not go on by itself.
+		recovering := fault.ReasonOf(err) == ledger.ErrRecovering.Reason
+		o.failed(ctx, partner, batch, outcome{cause: err.Error(), waits: true, check: recovering}, fault.RetryAfter(err))
 	case isClosed(err) && !errors.As(err, &theirs):
 		behind := fault.ReasonOf(err) == ledger.ReasonBehind
 		o.failed(ctx, partner, batch, outcome{cause: err.Error(), waits: behind, check: behind}, 0)
