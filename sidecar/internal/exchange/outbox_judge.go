@@ -28,6 +28,8 @@ type outcome struct {
 	crashes, nowhere int
 	// waits: the business is told that the document is not decided; check that waiting mends nothing, as where it is parked.
 	waits, check bool
+	// aside: it may be for long, and nothing else about its subject waits for it.
+	aside bool
 	// own: the cause is ours.
 	own bool
 }
@@ -148,7 +150,7 @@ func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
 
 // fenced is what becomes of a document while the books are forked.
 func (o *Outbox) fenced(p *parcel, why string) outcome {
-	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true}
+	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true, aside: true}
 }
 
 // ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.
@@ -186,7 +188,7 @@ func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	reason := text.Reason(n.Reason, "unknown_reason")
 	out := outcome{
 		parcel: p, due: o.later(p.job.Attempts, n.RetryAfter),
-		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked,
+		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked || reason == ledger.ReasonBehind, aside: reason == reasonForked,
 	}
 	if n.Final {
 		out.fate = park
@@ -298,15 +300,15 @@ func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (lost bool, err
 // putBackIn lets a job wait. While the books are forked, here or there, it may be for long, and nothing else waits for it: an end of what
 // runs goes on whatever became of the documents before it.
 func (o *Outbox) putBackIn(tx federation.Tx, out outcome, j job.Job) error {
-	forked := out.check
-	if !forked {
+	aside := out.aside
+	if !aside {
 		books, err := tx.Ledger().Standing(j.Partner)
 		if err != nil {
 			return err
 		}
-		forked = books == ledger.Forked
+		aside = books == ledger.Forked
 	}
-	if forked {
+	if aside {
 		return tx.Jobs().StandAside(j, out.due, out.cause)
 	}
 	return tx.Jobs().Reschedule(j, out.due, out.cause, false)

@@ -23,6 +23,8 @@ type LedgerPage struct {
 	News func()
 	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
 	Seen string
+	// Guard refuses the page in the transaction that would write it; nil refuses none.
+	Guard func(tx Tx) error
 	// Applied is told, after the commit, of each entry of the page that was applied now; nil is nobody.
 	Applied func(ledger.Entry)
 }
@@ -141,6 +143,11 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 	err = r.Work.Do(ctx, func(tx Tx) (err error) {
 		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
+		}
+		if c.page.Guard != nil {
+			if err := c.page.Guard(tx); err != nil {
+				return err
+			}
 		}
 		if entries != nil {
 			if err := keepsWord(tx, partner, c, at.Position()); err != nil {

@@ -417,13 +417,18 @@ func (s jobs) Retry(id int64, now time.Time) error {
 }
 
 func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
-	which, args := `subject <> ''`, []any{partner, ns(now)}
-	for _, kind := range kinds {
-		args = append(args, kind)
-		which += fmt.Sprintf(` OR kind = $%d`, len(args))
+	which, more := ` AND (subject <> ''`, make([]any, len(kinds))
+	for i, kind := range kinds {
+		more[i] = kind
+		which += fmt.Sprintf(` OR kind = $%d`, i+3)
 	}
-	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0 AND (`+which+`)`,
-		args...)
+	return s.expedite(partner, now, which+`)`, more...)
+}
+
+// expedite is Expedite of jobs of a partner for which a condition holds; "" is all.
+func (s jobs) expedite(partner string, now time.Time, which string, more ...any) error {
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0`+which,
+		append([]any{partner, ns(now)}, more...)...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
 	}

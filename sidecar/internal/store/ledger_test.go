@@ -406,3 +406,28 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 		t.Logf("%d kept, %d retries", kept.Load(), s.Stats().Retries)
 	})
 }
+
+func TestTheEpochOfTheBooksGrowsWithEachQuestionAndAnswer(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		woken.take()
+		for i, asking := range []bool{false, true, false} {
+			do(t, s, func(tx *store.Tx) error {
+				if epoch := must(tx.Ledger().Raise(them, asking)); epoch != int64(i+1) {
+					t.Errorf("raised to %d", epoch)
+				}
+				return nil
+			})
+		}
+		view(t, s, func(tx *store.Tx) error {
+			want := ledger.Books{Partner: them, State: ledger.Level, Epoch: 3, Asked: 2, Version: 3}
+			if diff := cmp.Diff(want, must(tx.Ledger().Books(them))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+		if topics := woken.take(); len(topics) > 0 {
+			t.Errorf("woke %v", topics)
+		}
+	})
+}
