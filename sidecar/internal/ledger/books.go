@@ -33,8 +33,20 @@ type Books struct {
 	// ReasonFork; "" for Level.
 	Reason string
 	// Shown is, where we signed two logs, the checkpoint of ours that this store does not have.
-	Shown   string
+	Shown string
+	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
+	// this store.
+	Doubted bool
 	Version int64
+}
+
+// Closed is BooksState.Closed; of forked books too where this store may lack what we signed.
+func (b Books) Closed() error {
+	if b.State == Forked && b.Doubted {
+		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
+	return b.State.Closed()
 }
 
 // Proven reports whether the fork of a log is on record: ReasonFork is the partner's, ReasonOwnFork ours.
@@ -105,11 +117,11 @@ func (s BooksState) Closed() error {
 // Closed is why nothing is appended to our log towards a partner now, and nothing done for it on a platform; nil where something is. See
 // BooksState.Closed.
 func Closed(tx Tx, partner string) error {
-	state, err := tx.Ledger().Standing(partner)
+	books, err := tx.Ledger().Books(partner)
 	if err != nil {
 		return err
 	}
-	return state.Closed()
+	return books.Closed()
 }
 
 // Under refuses what began under another epoch of the books with a partner than there is now: since then one of the two asked how they

@@ -43,7 +43,8 @@ func (s books) Books(partner string) (ledger.Books, error) {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
-		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked, Version: version,
+		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
+		Doubted: rec.Doubted, Version: version,
 	}, err
 }
 
@@ -51,6 +52,7 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	var rec storepb.Books
 	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
 		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown, rec.Asked = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown, b.Asked
+		rec.Doubted = b.Doubted
 	})
 	if err != nil {
 		return ledger.Books{}, err
