@@ -183,7 +183,7 @@ func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
 			}
 			return nil
 		})
-		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Shown: "a.b.c"}
+		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Shown: "a.b.c", Doubted: true}
 		woken.take()
 		do(t, s, func(tx *store.Tx) (err error) { want, err = tx.Ledger().PutBooks(want); return err })
 		if diff := cmp.Diff([]string{"partner"}, woken.take()); diff != "" {
