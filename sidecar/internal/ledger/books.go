@@ -25,10 +25,11 @@ type Books struct {
 	Partner string
 	State   BooksState
 	// Epoch grows with every question and answer about the state; calls and replies that began under an older one write nothing.
-	// Asked is the one of our last question: no answer to an earlier one counts.
-	Epoch int64
-	Asked int64
-	Since time.Time
+	// Asked is the one of our last question: no answer to an earlier one counts. Answered is the one of our last answer.
+	Epoch    int64
+	Asked    int64
+	Answered int64
+	Since    time.Time
 	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
 	// ReasonFork; "" for Level.
 	Reason string
@@ -132,6 +133,16 @@ func Under(tx Tx, partner string, epoch int64) error {
 		return err
 	}
 	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand while this was under way").Do("send it again")
+}
+
+// Answered refuses what the partner sent before it asked, since our last answer was another: the store that wrote it may be gone, and what
+// the partner proves of its own store counts without it. fault.Unavailable with reason books_asked.
+func Answered(tx Tx, partner string, last int64) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || books.Answered == last {
+		return err
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "the partner asked how both books stand while this was under way").Do("read it again")
 }
 
 // ReasonAsked is why what began before a question about the books writes nothing after it.

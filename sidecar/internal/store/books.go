@@ -44,7 +44,7 @@ func (s books) Books(partner string) (ledger.Books, error) {
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
 		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
-		Doubted: rec.Doubted, Version: version,
+		Doubted: rec.Doubted, Answered: rec.Answered, Version: version,
 	}, err
 }
 
@@ -52,7 +52,7 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	var rec storepb.Books
 	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
 		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown, rec.Asked = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown, b.Asked
-		rec.Doubted = b.Doubted
+		rec.Doubted, rec.Answered = b.Doubted, b.Answered
 	})
 	if err != nil {
 		return ledger.Books{}, err
@@ -72,6 +72,8 @@ func (s books) Raise(partner string, asking bool) (epoch int64, err error) {
 		rec.Epoch++
 		if epoch = rec.Epoch; asking {
 			rec.Asked = epoch
+		} else {
+			rec.Answered = epoch
 		}
 	})
 	return epoch, err

@@ -1971,6 +1971,7 @@ type Books struct {
 	Shown         string                 `protobuf:"bytes,5,opt,name=shown,proto3" json:"shown,omitempty"`
 	Asked         int64                  `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
 	Doubted       bool                   `protobuf:"varint,7,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	Answered      int64                  `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2052,6 +2053,13 @@ func (x *Books) GetDoubted() bool {
 		return x.Doubted
 	}
 	return false
+}
+
+func (x *Books) GetAnswered() int64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
 }
 
 type PortalClient struct {
@@ -2360,7 +2368,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xa7\x01\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xc3\x01\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
@@ -2368,7 +2376,8 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
 	"\x05shown\x18\x05 \x01(\tR\x05shown\x12\x14\n" +
 	"\x05asked\x18\x06 \x01(\x03R\x05asked\x12\x18\n" +
-	"\adoubted\x18\a \x01(\bR\adoubted\"\xbb\x01\n" +
+	"\adoubted\x18\a \x01(\bR\adoubted\x12\x1a\n" +
+	"\banswered\x18\b \x01(\x03R\banswered\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
