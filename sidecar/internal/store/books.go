@@ -81,7 +81,7 @@ func (s books) Raise(partner string, asking bool) (epoch int64, err error) {
 
 func (s books) Kept() (partners []string, err error) {
 	var partner string
-	err = s.tx.rows(`SELECT DISTINCT partner FROM ledger_head WHERE life > 0 OR seq > 0 ORDER BY partner`, nil,
+	err = s.tx.rows(`SELECT DISTINCT partner FROM ledger_head WHERE (life > 0 OR seq > 0) AND partner IN (SELECT origin FROM partner) ORDER BY partner`, nil,
 		func() []any { return []any{&partner} }, func() error { partners = append(partners, partner); return nil })
 	return partners, err
 }

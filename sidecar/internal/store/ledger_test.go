@@ -431,3 +431,23 @@ func TestTheEpochOfTheBooksGrowsWithEachQuestionAndAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyIsAskedAboutAPartnerThatWasRemoved: what it wrote to us stays, and nobody answers for it.
+func TestNobodyIsAskedAboutAPartnerThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		do(t, s, func(tx *store.Tx) error { _, err := advance(tx, ledger.Theirs, "a"); return err })
+		for _, want := range [][]string{{them}, nil} {
+			view(t, s, func(tx *store.Tx) error {
+				if diff := cmp.Diff(want, must(tx.Ledger().Kept())); diff != "" {
+					t.Error(diff)
+				}
+				return nil
+			})
+			if want != nil {
+				do(t, s, func(tx *store.Tx) error { return tx.Partners().Remove(them) })
+			}
+		}
+	})
+}
