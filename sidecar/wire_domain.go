@@ -371,6 +371,6 @@ func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	}
 	box.Owner, box.Look, box.Behind = s.jobs.Claim, s.jobs.Look, s.feeds.Nudge
 	box.Observe = in.meters.JobRun
-	box.Waiting = []string{subscription.JobAccessFetch}
+	box.Waiting = []string{subscription.JobAccessFetch, retail.JobSign, retail.JobSignCancel}
 	box.Now, box.Rand, box.Logger, box.Fail = cfg.Now, mathrand.Float64, cfg.Logger, in.fail
 }

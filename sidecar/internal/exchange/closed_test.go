@@ -52,6 +52,44 @@ func TestNothingIsDecidedWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
 	}
 }
 
+// TestAForkOfThePartnersEndsNoDoubtAboutOurStore: whoever signs two logs of its own would have an older store sign a place anew. Where
+// nothing was in doubt, what winds down goes on.
+func TestAForkOfThePartnersEndsNoDoubtAboutOurStore(t *testing.T) {
+	t.Parallel()
+	for state, winds := range map[ledger.BooksState]bool{ledger.Level: true, ledger.Unproven: false, ledger.Behind: false} {
+		b := newBench(t)
+		document := b.purchase("order-0001")
+		b.submit(b.order(document))
+		books(b.Member, buyer, state)
+		b.Do(func(tx *store.Tx) error {
+			_, err := ledger.Fork(tx, buyer, ledger.ReasonFork, b.Clock.Now(), ledger.Evidence{})
+			return err
+		})
+		before := b.traces()
+		reply := b.submit(b.cancelling(document))
+		if winds {
+			if reply.Outcomes[0].Undecided != nil {
+				t.Errorf("%s before: %+v", state, reply.Outcomes[0].Undecided)
+			}
+			continue
+		}
+		wantUndecided(t, reply.Outcomes[0], "books_forked", false)
+		err := b.Store.Do(t.Context(), func(tx *store.Tx) error {
+			if closed := ledger.Closed(tx, buyer); fault.ReasonOf(closed) != ledger.ReasonBehind {
+				t.Errorf("%s before, platforms are asked: %v", state, closed)
+			}
+			_, err := b.Book.Append(tx, buyer, ledger.OrderAccepted, "order-1", map[string]string{"order": "order-1"})
+			return err
+		})
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%s before, it is appended: %v", state, err)
+		}
+		if after := b.traces(); after != before {
+			t.Errorf("%s before: left %+v after %+v", state, after, before)
+		}
+	}
+}
+
 // TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing: what it decided would be missing in the answer that its caller proves its
 // store by.
 func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {

@@ -190,9 +190,11 @@ func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
 	results := make([]func(), 0, len(left))
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
 		results = results[:0]
-		if v.books, err = tx.Ledger().Standing(v.call.Partner); err != nil {
+		books, err := tx.Ledger().Books(v.call.Partner)
+		if err != nil {
 			return err
 		}
+		v.books, v.doubted = books.State, books.Closed() != nil
 		known, err := tx.Decisions().Decisions(v.call.Partner, keys)
 		if err != nil {
 			return err
@@ -240,7 +242,7 @@ func (it *item) recall(before Decision) {
 
 // bars is why a document that is not decided yet waits, whatever it says.
 func (v *visit) bars(it *item) error {
-	if it.refusal == nil && v.books != ledger.Level && (newBusiness(it.scope) || !v.books.Appends()) {
+	if it.refusal == nil && v.books != ledger.Level && (newBusiness(it.scope) || v.doubted) {
 		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; %s", v.books, waitsFor[v.books])
 	}
 	return it.refusal

@@ -29,6 +29,8 @@ type visit struct {
 	partner member.Partner
 	// books is the state of the books when the visit was last looked at.
 	books ledger.BooksState
+	// doubted says that nothing is decided in it, what winds down neither.
+	doubted bool
 	// epoch is that of the books under which the call began.
 	epoch int64
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.

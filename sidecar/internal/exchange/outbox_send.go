@@ -288,7 +288,7 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 		}
 		books, err := tx.Ledger().Books(partner)
 		if err == nil {
-			err = books.State.Closed()
+			err = books.Closed()
 		}
 		if err != nil {
 			return err

@@ -173,7 +173,7 @@ func (p *Prover) end(partner string) {
 	delete(p.asking, partner)
 }
 
-// Heard is told when a partner calls us: one that gave no proof is asked again, at most every ten seconds.
+// Heard is told when a partner calls us, or is reached again: one that gave no proof is asked again, at most every ten seconds.
 func (p *Prover) Heard(partner string) {
 	p.sign(partner, func(q *question) chan struct{} { return q.heard })
 }
@@ -211,9 +211,10 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 	}
 }
 
-// rest pauses, until the partner is heard at the most; a second time within ten seconds it is not.
+// rest pauses, until the partner is heard at the most; a second time within ten seconds that ends it when they are over.
 func (p *Prover) rest(ctx context.Context, pause time.Duration, sign <-chan struct{}, heard *time.Time) {
 	over := p.after(pause)
+	var early <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -221,10 +222,15 @@ func (p *Prover) rest(ctx context.Context, pause time.Duration, sign <-chan stru
 		case <-over:
 			return
 		case <-sign:
-			if now := p.Now(); now.Sub(*heard) >= heardEvery {
-				*heard = now
+			wait := heardEvery - p.Now().Sub(*heard)
+			if wait <= 0 {
+				*heard = p.Now()
 				return
 			}
+			early, sign = p.after(min(wait, heardEvery)), nil
+		case <-early:
+			*heard = p.Now()
+			return
 		}
 	}
 }

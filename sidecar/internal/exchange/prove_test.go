@@ -390,3 +390,29 @@ func TestAnAnswerWaitsUntilItsLogIsRead(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause: it called while it could not answer yet, and a moment later, when it could.
+func TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		d.lie = func(c *exchange.Comparison) { c.Held = "" }
+		stop := d.start()
+		defer stop()
+		pass(2 * time.Hour) // the pauses are as long as they get
+		before := d.asked[firstOrigin]
+		d.prover.Heard(firstOrigin)
+		synctest.Wait()
+		d.mu.Lock()
+		d.lie = nil
+		d.mu.Unlock()
+		pass(time.Second)
+		d.prover.Heard(firstOrigin)
+		pass(5 * time.Second)
+		if n := d.asked[firstOrigin] - before; n != 1 {
+			t.Errorf("within ten seconds it was asked %d times", n)
+		}
+		pass(5 * time.Second)
+		if b := d.stand(firstOrigin); b.State != ledger.Level {
+			t.Errorf("its books are %+v", b)
+		}
+	})
+}

@@ -25,16 +25,29 @@ type Books struct {
 	Partner string
 	State   BooksState
 	// Epoch grows with every question and answer about the state; calls and replies that began under an older one write nothing.
-	// Asked is the one of our last question: no answer to an earlier one counts.
-	Epoch int64
-	Asked int64
-	Since time.Time
+	// Asked is the one of our last question: no answer to an earlier one counts. Answered is the one of our last answer.
+	Epoch    int64
+	Asked    int64
+	Answered int64
+	Since    time.Time
 	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
 	// ReasonFork; "" for Level.
 	Reason string
 	// Shown is, where we signed two logs, the checkpoint of ours that this store does not have.
-	Shown   string
+	Shown string
+	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
+	// this store.
+	Doubted bool
 	Version int64
+}
+
+// Closed is BooksState.Closed; of forked books too where this store may lack what we signed.
+func (b Books) Closed() error {
+	if b.State == Forked && b.Doubted {
+		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
+	return b.State.Closed()
 }
 
 // Proven reports whether the fork of a log is on record: ReasonFork is the partner's, ReasonOwnFork ours.
@@ -105,11 +118,11 @@ func (s BooksState) Closed() error {
 // Closed is why nothing is appended to our log towards a partner now, and nothing done for it on a platform; nil where something is. See
 // BooksState.Closed.
 func Closed(tx Tx, partner string) error {
-	state, err := tx.Ledger().Standing(partner)
+	books, err := tx.Ledger().Books(partner)
 	if err != nil {
 		return err
 	}
-	return state.Closed()
+	return books.Closed()
 }
 
 // Under refuses what began under another epoch of the books with a partner than there is now: since then one of the two asked how they
@@ -120,6 +133,16 @@ func Under(tx Tx, partner string, epoch int64) error {
 		return err
 	}
 	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand while this was under way").Do("send it again")
+}
+
+// Answered refuses what the partner sent before it asked, since our last answer was another: the store that wrote it may be gone, and what
+// the partner proves of its own store counts without it. fault.Unavailable with reason books_asked.
+func Answered(tx Tx, partner string, last int64) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || books.Answered == last {
+		return err
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "the partner asked how both books stand while this was under way").Do("read it again")
 }
 
 // ReasonAsked is why what began before a question about the books writes nothing after it.

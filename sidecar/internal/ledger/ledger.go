@@ -158,6 +158,6 @@ type Store interface {
 	// Raise has the epoch of the books grow, of a question of ours with asking, else of an answer to the partner's, and returns it.
 	// It wakes nobody.
 	Raise(partner string, asking bool) (epoch int64, err error)
-	// Kept names the partners with whom anything stands in either log.
+	// Kept names the partners, of those that are partners still, with whom anything stands in either log.
 	Kept() ([]string, error)
 }

@@ -46,6 +46,10 @@ func (e *postgresEngine) enterAlone(ctx context.Context) (leave func(context.Con
 		}
 		return nil, err
 	}
+	if err := mortal(ctx, c); err != nil { // or who starts on a copy in its place would take it for alive
+		discard(c)
+		return nil, err
+	}
 	for {
 		alone, err := advisory(ctx, c, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`)
 		if err != nil {

@@ -1970,6 +1970,8 @@ type Books struct {
 	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	Shown         string                 `protobuf:"bytes,5,opt,name=shown,proto3" json:"shown,omitempty"`
 	Asked         int64                  `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
+	Doubted       bool                   `protobuf:"varint,7,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	Answered      int64                  `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2042,6 +2044,20 @@ func (x *Books) GetShown() string {
 func (x *Books) GetAsked() int64 {
 	if x != nil {
 		return x.Asked
+	}
+	return 0
+}
+
+func (x *Books) GetDoubted() bool {
+	if x != nil {
+		return x.Doubted
+	}
+	return false
+}
+
+func (x *Books) GetAnswered() int64 {
+	if x != nil {
+		return x.Answered
 	}
 	return 0
 }
@@ -2352,14 +2368,16 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"\x8d\x01\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xc3\x01\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
 	"\x05shown\x18\x05 \x01(\tR\x05shown\x12\x14\n" +
-	"\x05asked\x18\x06 \x01(\x03R\x05asked\"\xbb\x01\n" +
+	"\x05asked\x18\x06 \x01(\x03R\x05asked\x12\x18\n" +
+	"\adoubted\x18\a \x01(\bR\adoubted\x12\x1a\n" +
+	"\banswered\x18\b \x01(\x03R\banswered\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
