@@ -393,7 +393,7 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 	}
 	alone := c.story == away || c.story == cancelled // the supplier is not there when it begins
 	// What is sent in vain was signed, by a reseller that knew its books level.
-	signs := c.story == away && strings.HasPrefix(c.point, "outbox.")
+	signs := alone && strings.HasPrefix(c.point, "outbox.")
 	if alone && !signs {
 		p.supplier.Stop()
 	}

@@ -153,6 +153,13 @@ func (d *doubt) Compare(ctx context.Context, partner string, nonce []byte) (stri
 	return d.peers[partner].Keys.Sign(keys.Business, signed.Compare, payload)
 }
 
+// times is how often a partner was asked.
+func (d *doubt) times(partner string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked[partner]
+}
+
 // start doubts the books, as a start does, and asks.
 func (d *doubt) start() (stop func()) {
 	d.t.Helper()
@@ -174,8 +181,8 @@ func TestOneAnswerOfEachPartnerProvesTheBooksLevel(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {
 		stop := d.start()
 		for _, partner := range []string{firstOrigin, secondOrigin} {
-			if b := d.stand(partner); b.State != ledger.Level || b.Reason != "" || d.asked[partner] != 1 {
-				t.Errorf("with %s after %d questions: %+v", partner, d.asked[partner], b)
+			if b := d.stand(partner); b.State != ledger.Level || b.Reason != "" || d.times(partner) != 1 {
+				t.Errorf("with %s after %d questions: %+v", partner, d.times(partner), b)
 			}
 		}
 		if len(d.level) != 2 {
@@ -250,8 +257,8 @@ func TestALiarCannotProveUsLevel(t *testing.T) {
 				if b := d.stand(firstOrigin); b.State != ledger.Unproven {
 					t.Errorf("its books are %+v", b)
 				}
-				if n := d.asked[firstOrigin]; !d.silent && (n < 3 || n > 30) || d.asked[secondOrigin] != 1 {
-					t.Errorf("they were asked %v", d.asked)
+				if n := d.times(firstOrigin); !d.silent && (n < 3 || n > 30) || d.times(secondOrigin) != 1 {
+					t.Errorf("they were asked %d and %d times", n, d.times(secondOrigin))
 				}
 				if c.told != "" && strings.Count(d.logged.String(), c.told) != 1 {
 					t.Errorf("told was %s", &d.logged)
@@ -323,12 +330,12 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 			return nil
 		})
 		pass(time.Second) // the other may have been in the middle of an answer that does not count any more
-		if b := d.stand(secondOrigin); b.State != ledger.Level || d.asked[secondOrigin] < 1 {
+		if b := d.stand(secondOrigin); b.State != ledger.Level || d.times(secondOrigin) < 1 {
 			t.Errorf("another's books are %+v", b)
 		}
 		// A command or a tail proves it too, of books that were level, and no answer of the partner ends it.
 		d.lie = nil
-		asked := d.asked[firstOrigin]
+		asked := d.times(firstOrigin)
 		seen, err := d.peers[secondOrigin].Book.Countersign(d.Origin, d.checkpoint(secondOrigin, 3))
 		if err != nil {
 			t.Fatal(err)
@@ -343,8 +350,8 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 				t.Errorf("with %s: %+v", partner, b)
 			}
 		}
-		if d.asked[firstOrigin] != asked || len(d.older) != 2 {
-			t.Errorf("asked %d times more, told were %v", d.asked[firstOrigin]-asked, d.older)
+		if d.times(firstOrigin) != asked || len(d.older) != 2 {
+			t.Errorf("asked %d times more, told were %v", d.times(firstOrigin)-asked, d.older)
 		}
 	})
 }
@@ -364,8 +371,8 @@ func TestAnAnswerCountsForTheLastQuestionAlone(t *testing.T) {
 			t.Errorf("its books are %+v", b)
 		}
 		pass(time.Minute)
-		if b := d.stand(firstOrigin); b.State != ledger.Level || d.asked[firstOrigin] != 3 {
-			t.Errorf("after %d questions its books are %+v", d.asked[firstOrigin], b)
+		if b := d.stand(firstOrigin); b.State != ledger.Level || d.times(firstOrigin) != 3 {
+			t.Errorf("after %d questions its books are %+v", d.times(firstOrigin), b)
 		}
 	})
 }
@@ -385,8 +392,8 @@ func TestAnAnswerWaitsUntilItsLogIsRead(t *testing.T) {
 		d.reads(d.Member, p)
 		d.prover.Read(firstOrigin)
 		synctest.Wait()
-		if b := d.stand(firstOrigin); b.State != ledger.Level || d.asked[firstOrigin] != 1 {
-			t.Errorf("after %d questions its books are %+v", d.asked[firstOrigin], b)
+		if b := d.stand(firstOrigin); b.State != ledger.Level || d.times(firstOrigin) != 1 {
+			t.Errorf("after %d questions its books are %+v", d.times(firstOrigin), b)
 		}
 	})
 }
@@ -398,7 +405,7 @@ func TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause(t *testing.T) {
 		stop := d.start()
 		defer stop()
 		pass(2 * time.Hour) // the pauses are as long as they get
-		before := d.asked[firstOrigin]
+		before := d.times(firstOrigin)
 		d.prover.Heard(firstOrigin)
 		synctest.Wait()
 		d.mu.Lock()
@@ -407,7 +414,7 @@ func TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause(t *testing.T) {
 		pass(time.Second)
 		d.prover.Heard(firstOrigin)
 		pass(5 * time.Second)
-		if n := d.asked[firstOrigin] - before; n != 1 {
+		if n := d.times(firstOrigin) - before; n != 1 {
 			t.Errorf("within ten seconds it was asked %d times", n)
 		}
 		pass(5 * time.Second)
