@@ -213,6 +213,8 @@ func (o *Outbox) withoutDocument(j job.Job, err error) outcome {
 		return o.ours(p, err)
 	case errors.Is(err, dispatch.ErrSettled):
 		return outcome{parcel: p, fate: finish}
+	case errors.Is(err, dispatch.ErrLater):
+		return outcome{parcel: p, due: o.later(j.Attempts, 0), cause: err.Error()}
 	}
 	return outcome{parcel: p, fate: park, cause: err.Error()}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -192,6 +193,14 @@ func TestWhatIsCancelledBeforeTheBooksAreProvedLevelIsCancelledThen(t *testing.T
 			t.Errorf("%s: a decision on it: %v", name, err)
 		}
 		c.stand(vendor, ledger.Level)
+		// What was signed is not sent again before the cancel is there, which overtakes it.
+		c.View(func(tx *store.Tx) error {
+			_, err := c.service.OrderDocument(tx, job.Job{Kind: retail.JobSubmit, Key: c.order().Items[0].CorrelationID, Partner: vendor})
+			if !errors.Is(err, dispatch.ErrLater) {
+				t.Errorf("%s: its document: %v", name, err)
+			}
+			return nil
+		})
 		want := []string{retail.JobCancel, retail.JobSubmit}
 		for slices.ContainsFunc(c.jobs(), func(kind string) bool { return strings.HasPrefix(kind, retail.JobSign) }) {
 			err := c.sign()
