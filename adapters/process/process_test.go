@@ -400,9 +400,14 @@ func TestApplyStartsAProgramThatEndsWhileItLooks(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatalf("processes %v", found)
 	}
-	// Stopped, it lives and answers nobody.
+	// Stopped, it lives and answers nobody; until it is, which takes each of its threads a moment, it may.
 	if err := syscall.Kill(found[0], syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	for begun := time.Now(); !stopped(t, found[0]); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > time.Minute {
+			t.Fatal("it does not stop")
+		}
 	}
 	timer := time.AfterFunc(500*time.Millisecond, func() { _ = syscall.Kill(found[0], syscall.SIGKILL) })
 	defer timer.Stop()
@@ -416,6 +421,25 @@ func TestApplyStartsAProgramThatEndsWhileItLooks(t *testing.T) {
 	if now := processes(req.Tag); len(now) != 1 || now[0] == found[0] {
 		t.Errorf("processes %v, before %v", now, found)
 	}
+}
+
+// stopped reports whether all threads of a process are.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no threads: %v", err)
+	}
+	for _, thread := range threads {
+		raw, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it ended
+		}
+		if st, err := parseStat(string(raw)); err != nil || st.state != 'T' {
+			return false
+		}
+	}
+	return true
 }
 
 func TestASidecarKilledAtAnyStepLeavesOneProgram(t *testing.T) {
