@@ -1,7 +1,7 @@
 // Package heap says how often the daemon collects its garbage. What a sidecar keeps is little, 10 to 20 MiB, so that under load Go's
 // default, to collect whenever that has doubled, collects all the time: a quarter of all CPU then. While collections follow each
-// other closely the heap may grow to Busy before the next one; once they do not, memory is dearer than the few collections, and it is
-// kept smaller than by default. Only a program may ask for it, never the library: it is about the whole process.
+// other closely the heap may grow to Busy before the next one; once they do not, it is as small as ever. Only a program may ask for
+// it, never the library: it is about the whole process.
 package heap
 
 import (
@@ -17,13 +17,11 @@ const (
 	// Busy is how many bytes the heap may have before a collection while there is much to do. Go's own memory limit (GOMEMLIMIT) still
 	// holds below it.
 	Busy = 64 << 20
-	// closely is how near two collections are to each other when there is much to do, and nearer where the heap may grow less between
-	// them. Once there is none for so long, load is over: Go itself has the next one within two minutes, until when it would keep all.
+	// closely is how near two collections are to each other when there is much to do. Go itself has one at least every two minutes,
+	// which ends a quiet time after load.
 	closely = 2 * time.Second
-	// usual is Go's default: the percentage of what is kept that may be new before a collection. It stays where Busy/2 or more is kept.
+	// usual is Go's default: the percentage of what is kept that may be new before a collection. Most bounds ours, where little is kept.
 	usual = 100
-	// quiet is ours while there is little to do, most bounds it where little is kept and there is much to do.
-	quiet = 50
 	most  = 800
 )
 
@@ -32,7 +30,6 @@ type Pace struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	set     func(percent int) int
-	alarm   func(time.Duration) // has over called after it, in place of the one before
 	last    time.Time
 	percent int
 	stopped bool
@@ -42,8 +39,6 @@ type Pace struct {
 func Start() *Pace {
 	p := &Pace{now: time.Now, set: debug.SetGCPercent, percent: usual}
 	if os.Getenv("GOGC") == "" {
-		timer := time.AfterFunc(closely, p.over)
-		p.alarm = func(d time.Duration) { timer.Reset(d) }
 		p.watch()
 	}
 	return p
@@ -76,27 +71,15 @@ func (p *Pace) collected(live uint64) bool {
 		return false
 	}
 	now := p.now()
-	busy := !p.last.IsZero() && now.Sub(p.last) < closely*time.Duration(min(p.percent, usual))/usual
+	busy := !p.last.IsZero() && now.Sub(p.last) < closely
 	p.last = now
 	p.change(percent(live, busy))
-	if p.percent > usual {
-		p.alarm(closely)
-	}
 	return true
-}
-
-// over ends a time of load, where no collection did since.
-func (p *Pace) over() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.stopped && p.percent > usual && p.now().Sub(p.last) >= closely {
-		p.change(quiet)
-	}
 }
 
 // change stops the world for an instant, so that it is left where it would change little.
 func (p *Pace) change(to int) {
-	if d := to - p.percent; d == 0 || to > usual && -usual/4 < d && d < usual/4 {
+	if d := to - p.percent; d == 0 || to != usual && -usual/4 < d && d < usual/4 {
 		return
 	}
 	p.percent = to
@@ -105,11 +88,8 @@ func (p *Pace) change(to int) {
 
 // percent is how much may be new beside what is kept.
 func percent(live uint64, busy bool) int {
-	switch {
-	case live >= Busy/2:
+	if !busy || live >= Busy/2 {
 		return usual
-	case !busy:
-		return quiet
 	}
 	return int(min((Busy-live)*100/max(live, 1), most))
 }
