@@ -52,6 +52,7 @@ type Sidecar struct {
 	platforms *platforms
 	reach     *peerlink.Status
 	outbox    *exchange.Outbox
+	prover    *exchange.Prover
 	handlers  handlers
 	memory    *memoryListener
 	scribe    *scribe.Handler
@@ -93,10 +94,42 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	s.cfg.Logger = slog.New(s.scribe)
 	s.counts = newCounts(s.count, cfg.Now)
 	s.streams, s.endStreams = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.wire(ctx); err != nil {
+	err = s.wire(ctx)
+	if err == nil {
+		if err = s.doubt(ctx); fault.Is(err, fault.Unavailable) {
+			cfg.Logger.Warn("nothing can be written yet, so nothing goes on", "error", err)
+			s.book.Shut(true)
+			err = nil
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open sidecar %s: %w", cfg.Origin, err), s.Close())
 	}
 	return s, nil
+}
+
+// doubt begins with books that are to be proved level, where no other replica is there that knows the store: it may be a copy.
+func (s *Sidecar) doubt(ctx context.Context) error {
+	return s.store.Sole(ctx, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, s.cfg.Now()) })
+}
+
+// begin is doubt where it could not be written when the sidecar was opened: before any loop starts, however long it takes.
+func (s *Sidecar) begin(ctx context.Context) error {
+	for s.book.IsShut() {
+		switch err := s.doubt(ctx); {
+		case err == nil:
+			s.book.Shut(false)
+			return nil
+		case !fault.Is(err, fault.Unavailable) && ctx.Err() == nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
 }
 
 // Run runs the loops until ctx ends: durable jobs, partners' feeds, the search index. It returns when they have ended; when to
@@ -131,7 +164,11 @@ func (s *Sidecar) Run(ctx context.Context) error {
 }
 
 func (s *Sidecar) loops(ctx context.Context) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.prover.Run(ctx) })
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })

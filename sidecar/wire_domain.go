@@ -50,6 +50,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	cfg, st, d := s.cfg, s.store, &domain{}
 	schemas := recipe.NewSchemas(0)
 	s.outbox = &exchange.Outbox{} // those who send through it come first; wireLoops makes it complete
+	s.prover = &exchange.Prover{}
 	d.members = &member.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[member.Tx](st),
@@ -78,6 +79,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		OwnKeys: func() (string, string) { return in.keys.CurrentKID(keys.Business), in.keys.NextDigest() },
 		Now:     cfg.Now,
 		NewID:   newID,
+		Settled: s.prover.Settled,
 	}
 	s.relations = &agreement.Relations{
 		Self: cfg.Origin,
@@ -242,6 +244,8 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Handlers: map[string]job.Handler{
 			agreement.JobPublish:        d.offerings.Publish,
 			resale.JobProvision:         d.provisioning.Handle,
+			retail.JobSign:              d.retail.Sign,
+			retail.JobSignCancel:        d.retail.Sign,
 			subscription.JobAccessFetch: d.subscriptions.FetchAccess,
 		},
 	})
@@ -277,7 +281,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Fail:   in.fail,
 		Book:   in.book,
 		Lag:    in.meters.FeedLag,
-		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()) },
+		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 		},
@@ -314,7 +318,29 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Logger:    cfg.Logger,
 	}
 	s.wireOutbox(in, d)
+	s.wireProver(in, d)
 	return nil
+}
+
+// wireProver says who is asked whether our store is the one that signed our logs, and who is told.
+func (s *Sidecar) wireProver(in *infra, d *domain) {
+	cfg, p := s.cfg, s.prover
+	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
+	p.Lacks = func(tx federation.Tx, e ledger.Entry) (bool, error) {
+		for _, lacks := range []func() (bool, error){
+			func() (bool, error) { return d.retail.Lacks(tx, e) },
+			func() (bool, error) { return d.agreements.Lacks(tx, e) },
+			func() (bool, error) { return d.subscriptions.Lacks(tx, e) },
+		} {
+			if is, err := lacks(); is || err != nil {
+				return is, err
+			}
+		}
+		return false, nil
+	}
+	p.Behind, p.Level = s.feeds.Nudge, s.outbox.Back
+	p.Subscribe, p.Nonce, p.Rand = s.hot.Subscribe, fillRandom, mathrand.Float64
+	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail
 }
 
 // wireOutbox says where each kind of document is kept, and who is told that it waits.
@@ -345,6 +371,6 @@ func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	}
 	box.Owner, box.Look, box.Behind = s.jobs.Claim, s.jobs.Look, s.feeds.Nudge
 	box.Observe = in.meters.JobRun
-	box.Waiting = []string{subscription.JobAccessFetch}
+	box.Waiting = []string{subscription.JobAccessFetch, retail.JobSign, retail.JobSignCancel}
 	box.Now, box.Rand, box.Logger, box.Fail = cfg.Now, mathrand.Float64, cfg.Logger, in.fail
 }

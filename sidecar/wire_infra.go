@@ -85,6 +85,10 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 			cfg.Logger.Error("partner holds another ledger under our own signature: books are forked, no new business until both operators agree",
 				"partner", partner, "error", err)
 		},
+		Older: func(partner string, at ledger.Position) {
+			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until an operator has recovered them, and all other partners are asked",
+				"partner", partner, "checkpoint", at.String())
+		},
 	}
 	if err := in.book.LoadTick(ctx); err != nil {
 		return nil, err
@@ -92,7 +96,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	s.book = in.book
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
-		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner) },
+		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Heard(partner) },
 	}
 	in.link = &peerlink.Link{
 		Transports: caller,

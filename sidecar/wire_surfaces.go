@@ -151,6 +151,7 @@ func (s *Sidecar) nudging(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := bearer.FromContext(r.Context()); ok {
 			s.feeds.Nudge(p.Origin)
+			s.prover.Heard(p.Origin)
 			if s.away(p.Origin) {
 				s.outbox.Heard(p.Origin)
 			}

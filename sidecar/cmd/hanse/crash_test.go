@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -279,6 +280,8 @@ const (
 	cancelled = "cancel"
 	// away is a purchase that waits for its supplier.
 	away = "away"
+	// started is the start alone, and a purchase after the next one.
+	started = "start"
 	// agreed is one more agreement.
 	agreed = "agreement"
 )
@@ -299,7 +302,11 @@ func crashes() []crash {
 		switch {
 		case in("resale.destroy."):
 			add(terminate)
-		case in("outbox.settle."):
+		case in("books.prove."):
+			add(started)
+			supplier = true
+			add(started)
+		case in("outbox.settle.", "retail.sign."):
 			add(away)
 		case in("retail.cancel.", "resale.cancel."):
 			add(cancelled)
@@ -373,8 +380,21 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 		p.consistent(p.active)
 		item = &portalv1.OrderItem{Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId()}
 	}
+	if c.story == started {
+		victim.Stop()
+		victim.Launch("HANSE_FAILPOINT=" + c.point)
+		if err := victim.WaitKilled(time.Minute); err != nil {
+			p.t.Fatalf("the point was not passed: %v\n%s", err, tail(victim.Log()))
+		}
+		victim.Start()
+		p.completed(id, item)
+		p.active++
+		return "completed after the next start"
+	}
 	alone := c.story == away || c.story == cancelled // the supplier is not there when it begins
-	if alone {
+	// What is sent in vain was signed, by a reseller that knew its books level.
+	signs := alone && strings.HasPrefix(c.point, "outbox.")
+	if alone && !signs {
 		p.supplier.Stop()
 	}
 	armed := func() {
@@ -383,6 +403,10 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 	}
 	if !alone || victim == p.reseller {
 		armed()
+	}
+	if signs {
+		p.level()
+		p.supplier.Stop()
 	}
 	switch c.story {
 	case agreed:
@@ -402,7 +426,8 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 			p.t.Fatalf("the reseller's portal suffers from the supplier's crash: %v", err)
 		}
 	}
-	back := alone && strings.HasSuffix(c.point, "_apply") // what comes of an answer needs one
+	// What comes of an answer needs one, and so does what is signed when the books are level.
+	back := alone && (strings.HasSuffix(c.point, "_apply") || strings.HasPrefix(c.point, "retail.sign."))
 	if back {
 		p.supplier.Start()
 	}
@@ -433,6 +458,18 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 	bought := order.GetItems()[0].GetSubscriptionId()
 	sidecartest.Eventually(p.t, 40*time.Second, "what was bought can be used", func() error { return p.used(bought) })
 	return "completed once"
+}
+
+// level waits until the reseller knows that its books with the supplier are level.
+func (p *pair) level() {
+	p.t.Helper()
+	sidecartest.Eventually(p.t, time.Minute, "the books are level", func() error {
+		out, err := p.reseller.Run("partner", "show", p.supplier.Origin, "-o", "json")
+		if err == nil && !strings.Contains(out, `"books": "level"`) && !strings.Contains(out, `"books":"level"`) {
+			err = errors.New(out)
+		}
+		return err
+	})
 }
 
 func (p *pair) cancel(id string) error {

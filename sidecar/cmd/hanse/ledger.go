@@ -27,9 +27,11 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 	if err := a.show(res, func(t *table) { describeVerification(t, res) }); err != nil {
 		return err
 	}
-	for _, l := range res.GetLedgers() {
-		if l.GetBooks() == "forked" {
-			return forked(l.GetPartner(), l.GetBooksReason())
+	for _, state := range []string{"forked", "behind", "unproven"} { // the worst first
+		for _, l := range res.GetLedgers() {
+			if l.GetBooks() == state {
+				return uneven(l.GetPartner(), state, l.GetBooksReason())
+			}
 		}
 	}
 	if !res.GetVerified() || res.GetDifferences() > 0 {
@@ -39,6 +41,23 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 		}
 	}
 	return nil
+}
+
+// uneven says what is to be done about books that are not level.
+func uneven(partner, state, reason string) error {
+	switch state {
+	case "behind":
+		return &commandError{
+			Code: exitDiffers, Reason: "books_behind", Cause: "the books with " + partner + " are behind: this sidecar's database is older than what it signed",
+			Action: "if there is a newer copy of the database, start with that one; keep this one and save the evidence with hanse ledger verify -o json; until then nothing is ordered, decided or provisioned with this partner",
+		}
+	case "unproven":
+		return &commandError{
+			Code: exitDiffers, Reason: "books_unproven", Cause: "it is not proved yet that the books with " + partner + " are level: since this sidecar started the partner gave no answer that proves it",
+			Action: "see that the partner can be reached: hanse partner show " + partner + "; the log says what its last answer lacked",
+		}
+	}
+	return forked(partner, reason)
 }
 
 // forked says who signed two ledgers: the partner, or this sidecar.

@@ -651,6 +651,19 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 		{Partner: "https://a.example", Books: "level"},
 		{Partner: "https://b.example", Books: "forked", BooksEvidence: []byte("proof"), Problems: []string{"the books are forked"}},
 	}}
+	for state, texts := range map[string][]string{
+		"behind":   {"books_behind", "https://b.example are behind", "older than what it signed", "newer copy"},
+		"unproven": {"books_unproven", "not proved yet that the books with https://b.example are level", "hanse partner show https://b.example"},
+	} {
+		w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].Books = state
+		got := w.run("", "ledger", "verify")
+		for _, text := range texts {
+			if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
+				t.Errorf("no %q: got %+v", text, got)
+			}
+		}
+	}
+	w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].Books = "forked"
 	for reason, who := range map[string]string{
 		"ledger_fork": "forked: it signed two ledgers", "own_ledger_fork": "forked: this sidecar signed two ledgers",
 	} {

@@ -48,6 +48,15 @@ type Service struct {
 	OwnKeys func() (thumbprint, nextDigest string)
 	Now     func() time.Time
 	NewID   func() string
+	// Settled waits a moment for the proof that our books with a partner are level, without which nothing is signed; nil does not.
+	Settled func(ctx context.Context, partner string)
+}
+
+// settled is Settled where there is one.
+func (s *Service) settled(ctx context.Context, partner string) {
+	if s.Settled != nil {
+		s.Settled(ctx, partner)
+	}
 }
 
 // MayOffer checks what Offer checks, and does nothing.
@@ -86,6 +95,7 @@ func (s *Service) Offer(ctx context.Context, reseller string, terms Terms) (Agre
 	if err != nil {
 		return Agreement{}, err
 	}
+	s.settled(ctx, reseller)
 	now := s.Now().UTC()
 	thumbprint, next := s.OwnKeys()
 	payload, err := json.Marshal(Document{
@@ -153,6 +163,7 @@ func (s *Service) Accept(ctx context.Context, supplier, id, digest string) (Agre
 	if a.State == Agreed || a.State == Active {
 		return a, nil
 	}
+	s.settled(ctx, supplier)
 	jws, err := s.Signer.Sign(keys.Business, signed.Agreement, a.Payload)
 	if err != nil {
 		return Agreement{}, err

@@ -32,7 +32,8 @@ const (
 	maxNonce = 64
 )
 
-// Compare answers a partner's question how both books stand. It has no effect and is answered in every state of them.
+// Compare answers a partner's question how both books stand, in every state of them. It changes nothing but the epoch: what the partner
+// submitted before and is not decided yet is refused when it comes to be, so that the answer stays true.
 func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (string, error) {
 	if len(nonce) < minNonce || len(nonce) > maxNonce {
 		return "", fault.New(fault.Invalid, "nonce_range", "a nonce has %d to %d bytes", minNonce, maxNonce).At("nonce")
@@ -41,7 +42,10 @@ func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (strin
 	var held, word ledger.Checkpoint
 	var jws string
 	var bound bool
-	err := d.Work.View(ctx, func(tx Tx) (err error) {
+	err := d.Work.Do(ctx, func(tx Tx) (err error) {
+		if _, err = tx.Ledger().Raise(partner, false); err != nil {
+			return err
+		}
 		if own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
 			return err
 		}

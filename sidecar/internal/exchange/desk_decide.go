@@ -190,9 +190,11 @@ func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
 	results := make([]func(), 0, len(left))
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
 		results = results[:0]
-		if v.books, err = tx.Ledger().Standing(v.call.Partner); err != nil {
+		books, err := tx.Ledger().Books(v.call.Partner)
+		if err != nil {
 			return err
 		}
+		v.books, v.doubted = books.State, books.Closed() != nil
 		known, err := tx.Decisions().Decisions(v.call.Partner, keys)
 		if err != nil {
 			return err
@@ -240,10 +242,17 @@ func (it *item) recall(before Decision) {
 
 // bars is why a document that is not decided yet waits, whatever it says.
 func (v *visit) bars(it *item) error {
-	if it.refusal == nil && newBusiness(it.scope) && v.books != ledger.Level {
-		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; no new business until they are level", v.books)
+	if it.refusal == nil && v.books != ledger.Level && (newBusiness(it.scope) || v.doubted) {
+		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; %s", v.books, waitsFor[v.books])
 	}
 	return it.refusal
+}
+
+// waitsFor says what a document waits for that is not decided in a state of the books.
+var waitsFor = map[ledger.BooksState]string{
+	ledger.Unproven: "nothing is decided until they are proved level",
+	ledger.Behind:   "nothing is decided until our operator has recovered what is missing",
+	ledger.Forked:   "no new business until both operators agree",
 }
 
 // newBusiness reports whether documents that need a scope begin something, which waits while the books are not level.
@@ -297,8 +306,12 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 	return err
 }
 
-// still is unit.ErrStale where the books are in another state than when the documents were read.
+// still is unit.ErrStale where the books are in another state than when the documents were read, and refuses a call that began before
+// the partner asked how they stand.
 func (b *batch) still() error {
+	if err := ledger.Under(b.tx, b.v.call.Partner, b.v.epoch); err != nil {
+		return err
+	}
 	books, err := b.tx.Ledger().Standing(b.v.call.Partner)
 	if err != nil {
 		return err

@@ -29,6 +29,10 @@ type visit struct {
 	partner member.Partner
 	// books is the state of the books when the visit was last looked at.
 	books ledger.BooksState
+	// doubted says that nothing is decided in it, what winds down neither.
+	doubted bool
+	// epoch is that of the books under which the call began.
+	epoch int64
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.
 	proof ledger.Proof
 	news  bool
@@ -92,7 +96,11 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 		return nil, err
 	}
 	err := d.Work.View(ctx, func(tx Tx) (err error) {
-		v.partner, err = tx.Partners().Get(c.Partner)
+		if v.partner, err = tx.Partners().Get(c.Partner); err != nil {
+			return err
+		}
+		books, err := tx.Ledger().Books(c.Partner)
+		v.epoch = books.Epoch
 		return err
 	})
 	if err != nil {

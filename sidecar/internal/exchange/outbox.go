@@ -63,7 +63,8 @@ type Source struct {
 //	                          undecided, not heard: back into the store, for later or for ever ◄──┘
 //
 // What fails is the partner's where a callError says so, else ours. While the books are forked new business stays in the store, and
-// of what winds down what there is nothing that the partner says is applied: none waits for another, and a change of the books makes all due.
+// of what winds down what there is nothing that the partner says is applied: none waits for another, and a change of the books makes all due. While nothing may be
+// appended towards a partner nothing is sent to it either: it is as if it were away, until Back.
 //
 // All that it holds is in the store as leased jobs; it extends the leases, and a process that dies leaves them to others within
 // seconds. A partner that gives no usable answer is away: one document is tried, after a back-off, and the others wait in the store.

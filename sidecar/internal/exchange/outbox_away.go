@@ -9,18 +9,19 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 )
 
-// failed notes that the partner gives no usable answer: it is away until something reaches it. What was tried waits for the next try;
-// what stands behind it waits in the store without one.
-func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, cause error) {
+// failed notes that the partner gives no usable answer, or that nothing may be sent to it: it is away until something reaches it. What
+// was tried waits for the next try, as an outcome says; what stands behind it waits in the store without one.
+func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, because outcome, asked time.Duration) {
 	o.mu.Lock()
 	l := o.lane(partner)
 	l.failures++
-	l.probe = o.later(l.failures, fault.RetryAfter(cause))
+	l.probe = o.later(l.failures, asked)
 	probe, behind := l.probe, l.empty()
 	o.mu.Unlock()
 	over := make([]outcome, 0, len(batch))
 	for _, p := range batch {
-		over = append(over, outcome{parcel: p, due: probe, cause: cause.Error(), waits: true})
+		because.parcel, because.due = p, probe
+		over = append(over, because)
 	}
 	o.settle(ctx, over)
 	o.giveBack(ctx, behind)

@@ -28,6 +28,8 @@ type outcome struct {
 	crashes, nowhere int
 	// waits: the business is told that the document is not decided; check that waiting mends nothing, as where it is parked.
 	waits, check bool
+	// aside: it may be for long, and nothing else about its subject waits for it.
+	aside bool
 	// own: the cause is ours.
 	own bool
 }
@@ -148,7 +150,7 @@ func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
 
 // fenced is what becomes of a document while the books are forked.
 func (o *Outbox) fenced(p *parcel, why string) outcome {
-	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true}
+	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true, aside: true}
 }
 
 // ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.
@@ -181,12 +183,19 @@ func (o *Outbox) decides(e ledger.Entry, p *parcel) bool {
 // reasonSubjectWaits is a partner's word for a document behind one of the same subject that it did not decide.
 const reasonSubjectWaits = "subject_waits"
 
+// unprovenMost is up to which attempt the pauses grow while the partner does not know yet whether its books are level: 4 to 8 seconds.
+const unprovenMost = 4
+
 // undecided is what becomes of a document that the partner did not decide.
 func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	reason := text.Reason(n.Reason, "unknown_reason")
+	attempts := p.job.Attempts
+	if reason == ledger.ReasonUnproven { // it asks us, and knows within seconds
+		attempts = min(attempts, unprovenMost)
+	}
 	out := outcome{
-		parcel: p, due: o.later(p.job.Attempts, n.RetryAfter),
-		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked,
+		parcel: p, due: o.later(attempts, n.RetryAfter),
+		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked || reason == ledger.ReasonBehind, aside: reason == reasonForked,
 	}
 	if n.Final {
 		out.fate = park
@@ -211,6 +220,8 @@ func (o *Outbox) withoutDocument(j job.Job, err error) outcome {
 		return o.ours(p, err)
 	case errors.Is(err, dispatch.ErrSettled):
 		return outcome{parcel: p, fate: finish}
+	case errors.Is(err, dispatch.ErrLater):
+		return outcome{parcel: p, due: o.later(j.Attempts, 0), cause: err.Error()}
 	}
 	return outcome{parcel: p, fate: park, cause: err.Error()}
 }
@@ -298,15 +309,15 @@ func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (lost bool, err
 // putBackIn lets a job wait. While the books are forked, here or there, it may be for long, and nothing else waits for it: an end of what
 // runs goes on whatever became of the documents before it.
 func (o *Outbox) putBackIn(tx federation.Tx, out outcome, j job.Job) error {
-	forked := out.check
-	if !forked {
+	aside := out.aside
+	if !aside {
 		books, err := tx.Ledger().Standing(j.Partner)
 		if err != nil {
 			return err
 		}
-		forked = books == ledger.Forked
+		aside = books == ledger.Forked
 	}
-	if forked {
+	if aside {
 		return tx.Jobs().StandAside(j, out.due, out.cause)
 	}
 	return tx.Jobs().Reschedule(j, out.due, out.cause, false)

@@ -140,7 +140,12 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 	switch {
 	case err == nil:
 	case theirs.away:
-		o.failed(ctx, partner, batch, err)
+		// A partner whose store is older than what it signed does not go on by itself.
+		recovering := fault.ReasonOf(err) == ledger.ErrRecovering.Reason
+		o.failed(ctx, partner, batch, outcome{cause: err.Error(), waits: true, check: recovering}, fault.RetryAfter(err))
+	case isClosed(err) && !errors.As(err, &theirs):
+		behind := fault.ReasonOf(err) == ledger.ReasonBehind
+		o.failed(ctx, partner, batch, outcome{cause: err.Error(), waits: behind, check: behind}, 0)
 	case len(batch) > 1 && (refused || panicked):
 		for i, p := range batch {
 			if o.isAway(partner) {
@@ -175,6 +180,12 @@ func (o *Outbox) sendAlone(ctx context.Context, one chan struct{}, partner strin
 	}
 }
 
+// isClosed reports whether an error says that nothing is appended towards the partner now.
+func isClosed(err error) bool {
+	reason := fault.ReasonOf(err)
+	return reason == ledger.ReasonUnproven || reason == ledger.ReasonBehind
+}
+
 // alone says durably that something is done for one document and for no other, or that this is over.
 func (o *Outbox) alone(ctx context.Context, p *parcel, now bool) error {
 	o.leases.RLock()
@@ -200,6 +211,8 @@ type standing struct {
 	from        member.Partner
 	own, theirs ledger.Head
 	forked      bool
+	// epoch is that of the books under which the call begins.
+	epoch int64
 	// word is our last word where we signed two logs: nothing is signed anew then.
 	word string
 }
@@ -250,6 +263,7 @@ func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*pa
 	}
 	o.Fail.Hit("outbox.batch.before_apply")
 	have := copied{applied: make(map[ledger.Position]ledger.Entry)}
+	reply.Page.Guard = func(tx federation.Tx) error { return ledger.Under(tx, v.from.Origin, v.epoch) }
 	reply.Page.Applied = func(e ledger.Entry) { have.applied[e.Position()] = e }
 	have.upTo, err = o.Reader.Read(ctx, v.from, v.theirs.Position(), reply.Page)
 	switch reason := fault.ReasonOf(err); {
@@ -272,11 +286,15 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 		if v.from, err = tx.Partners().Get(partner); err != nil {
 			return err
 		}
-		books, err := tx.Ledger().Standing(partner)
+		books, err := tx.Ledger().Books(partner)
+		if err == nil {
+			err = books.Closed()
+		}
 		if err != nil {
 			return err
 		}
-		if v.forked = books == ledger.Forked; v.forked {
+		v.epoch = books.Epoch
+		if v.forked = books.State == ledger.Forked; v.forked {
 			if _, v.word, _, err = o.Book.LastWord(tx, partner); err != nil {
 				return err
 			}

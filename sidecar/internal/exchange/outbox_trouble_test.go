@@ -876,3 +876,18 @@ func TestAnHonestDecisionBeyondOurCopyIsWaitedFor(t *testing.T) {
 		o.decided(1)
 	})
 }
+
+// TestWhoDoesNotKnowItsBooksYetIsAskedAgainSoon: a partner that has just started knows within seconds, however long it was away before.
+func TestWhoDoesNotKnowItsBooksYetIsAskedAgainSoon(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		h := handsIn(o)
+		h.say = func(string) (exchange.Told, error) {
+			return exchange.Told{Undecided: &exchange.NotYet{Reason: "books_unproven"}}, nil
+		}
+		h.send("document")
+		pass(time.Hour)
+		if n := len(o.made()); n < 400 || n > 1000 {
+			t.Errorf("it was sent %d times in an hour", n)
+		}
+	})
+}

@@ -18,6 +18,8 @@ var Names = []string{
 	"retail.place.after_commit",
 	"retail.cancel.before_commit",
 	"retail.cancel.after_commit",
+	"retail.sign.before_commit",
+	"retail.sign.after_commit",
 	"outbox.queue.after_take",
 	"outbox.batch.before_send",
 	"outbox.batch.after_send",
@@ -53,6 +55,12 @@ var Names = []string{
 	"exchange.agreement.after_commit",
 	"resale.submit.before_hand_over",
 	"resale.submit.before_reply",
+
+	// after a start, on either side
+	"books.prove.after_ask",
+	"books.prove.after_answer",
+	"books.prove.before_commit",
+	"books.prove.after_commit",
 }
 
 // Points is the armed point, if any; nil is inert.

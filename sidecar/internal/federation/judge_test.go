@@ -418,7 +418,7 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 		books       ledger.BooksState
 	}{
 		{"the end of our log", 2, 2, "", ledger.Level},
-		{"beyond our log", 3, 2, "ledger_recovering", ledger.Level},
+		{"beyond our log", 3, 2, "ledger_recovering", ledger.Behind},
 		{"another hash", 2, 1, "own_ledger_fork", ledger.Forked},
 	}
 	for _, c := range cases {

@@ -23,6 +23,8 @@ type LedgerPage struct {
 	News func()
 	// Seen is the last checkpoint of ours that the partner verified, countersigned; "" is none.
 	Seen string
+	// Guard refuses the page in the transaction that would write it; nil refuses none.
+	Guard func(tx Tx) error
 	// Applied is told, after the commit, of each entry of the page that was applied now; nil is nobody.
 	Applied func(ledger.Entry)
 }
@@ -141,6 +143,11 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 	err = r.Work.Do(ctx, func(tx Tx) (err error) {
 		if err := ledger.Fenced(tx, partner); err != nil {
 			return err
+		}
+		if c.page.Guard != nil {
+			if err := c.page.Guard(tx); err != nil {
+				return err
+			}
 		}
 		if entries != nil {
 			if err := keepsWord(tx, partner, c, at.Position()); err != nil {
@@ -359,10 +366,17 @@ func (r *LedgerReader) Feed() Feed {
 	}
 }
 
-// once tails the ledger from where our copy ends.
+// once tails the ledger from where our copy ends. What came on its way before we answered a question of the partner's about the books is not
+// taken after it: the partner trusts that we have no more of its log than we said.
 func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome {
 	var after ledger.Position
+	var answered int64
 	err := r.Work.View(ctx, func(tx Tx) error {
+		books, err := tx.Ledger().Books(partner.Origin)
+		if err != nil {
+			return err
+		}
+		answered = books.Answered
 		head, err := tx.Ledger().Head(partner.Origin, ledger.Theirs)
 		after = head.Position()
 		return err
@@ -372,6 +386,7 @@ func (r *LedgerReader) once(ctx context.Context, partner member.Partner) Outcome
 	}
 	var got Outcome
 	got.Err = r.Link.TailLedger(ctx, partner.Origin, after, func(p LedgerPage) error {
+		p.Guard = func(tx Tx) error { return ledger.Answered(tx, partner.Origin, answered) }
 		upTo, err := r.Read(ctx, partner, after, p)
 		got.News = got.News || upTo.Compare(after) > 0
 		got.Refused = Refused(err) || fault.ReasonOf(err) == "books_forked"

@@ -217,6 +217,32 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	}
 }
 
+// TestAPageThatWasOnItsWayWhenThePartnerAskedIsNotTaken: an older store may write that place anew, which our answer said nobody holds. The
+// next stream brings what the partner has.
+func TestAPageThatWasOnItsWayWhenThePartnerAskedIsNotTaken(t *testing.T) {
+	t.Parallel()
+	s, r, a, reader, partner := setUp(t)
+	answers := func(asking bool) {
+		r.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(supplier, asking); return err })
+	}
+	answers(false)
+	s.Append(reseller, ledger.OrderAccepted, "order-1")
+	during := func() {}
+	reader.Link = link{tail: func(_ context.Context, after ledger.Position, fn func(federation.LedgerPage) error) error {
+		page := s.page(t, reseller, after.Seq, 10)
+		during()
+		return fn(page)
+	}}
+	during = func() { answers(false) }
+	if got := reader.Feed().Once(t.Context(), partner); fault.ReasonOf(got.Err) != "books_asked" || got.News || got.Refused || len(a.applied) > 0 {
+		t.Errorf("the stream ended with %+v, applied is %v", got, a.applied)
+	}
+	during = func() { answers(true) } // what we ask is about our own store
+	if got := reader.Feed().Once(t.Context(), partner); got.Err != nil || !got.News || len(a.applied) != 1 {
+		t.Errorf("the next one ended with %+v, applied is %v", got, a.applied)
+	}
+}
+
 func TestWhatIsNotAppliedProvesNothing(t *testing.T) {
 	t.Parallel()
 	s, _, a, reader, partner := setUp(t)

@@ -113,7 +113,8 @@ type Store interface {
 	// subject that are there.
 	Retry(id int64, now time.Time) error
 	// Expedite makes all jobs due now that failed before and wait for a partner: those of the kinds and all that send documents.
-	// What is set for a later time and was never tried keeps it.
+	// What is set for a later time and was never tried keeps it. One that runs, and sends no documents, is due at once when it is put back:
+	// it may have looked before what it waits for came.
 	Expedite(partner string, now time.Time, kinds ...string) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error

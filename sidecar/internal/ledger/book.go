@@ -33,6 +33,8 @@ type Book struct {
 	OwnKeys func() [][]byte
 	// Forked is told once of a partner that holds another log of ours than this store has, under our signature; nil is nobody.
 	Forked func(partner string, err error)
+	// Older is told once of a partner that holds a checkpoint of ours beyond our log, and the place; nil is nobody.
+	Older func(partner string, at Position)
 
 	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: they stay the
 	// same until there is something new to read.
@@ -43,7 +45,15 @@ type Book struct {
 	// tick goes into every checkpoint.
 	tick  atomic.Int64
 	court Court
+	// shut says that nothing is appended to any log.
+	shut atomic.Bool
 }
+
+// Shut has nothing appended to any log until it is called with false: the books could not be set to unproven yet, as they must be first.
+func (b *Book) Shut(is bool) { b.shut.Store(is) }
+
+// IsShut reports whether it is so.
+func (b *Book) IsShut() bool { return b.shut.Load() }
 
 // Forget drops what is remembered of a partner that is no partner any more.
 func (b *Book) Forget(partner string) {
@@ -85,10 +95,17 @@ func (b *Book) Append(tx Tx, partner string, kind Kind, subject string, body any
 	return all[0], nil
 }
 
-// AppendAll is Append for several entries, in their order.
+// AppendAll is Append for several entries, in their order. It is the one place that keeps a store from going on with a log of which it is
+// not known to have all: see BooksState.Closed.
 func (b *Book) AppendAll(tx Tx, partner string, drafts []Draft) ([]Entry, error) {
 	if len(drafts) == 0 {
 		return nil, nil
+	}
+	if err := Closed(tx, partner); err != nil {
+		return nil, err
+	}
+	if b.shut.Load() {
+		return nil, Unproven.Closed()
 	}
 	at := b.Now().UTC().Format(time.RFC3339Nano)
 	all, err := tx.Ledger().Advance(partner, Own, func(after Position, prev [32]byte) ([]Entry, error) {

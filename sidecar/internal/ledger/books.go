@@ -24,15 +24,30 @@ const (
 type Books struct {
 	Partner string
 	State   BooksState
-	// Epoch grows with every question and answer about the state.
-	Epoch int64
-	Since time.Time
+	// Epoch grows with every question and answer about the state; calls and replies that began under an older one write nothing.
+	// Asked is the one of our last question: no answer to an earlier one counts. Answered is the one of our last answer.
+	Epoch    int64
+	Asked    int64
+	Answered int64
+	Since    time.Time
 	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
 	// ReasonFork; "" for Level.
 	Reason string
 	// Shown is, where we signed two logs, the checkpoint of ours that this store does not have.
-	Shown   string
+	Shown string
+	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
+	// this store.
+	Doubted bool
 	Version int64
+}
+
+// Closed is BooksState.Closed; of forked books too where this store may lack what we signed.
+func (b Books) Closed() error {
+	if b.State == Forked && b.Doubted {
+		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
+	return b.State.Closed()
 }
 
 // Proven reports whether the fork of a log is on record: ReasonFork is the partner's, ReasonOwnFork ours.
@@ -75,6 +90,63 @@ func IsFork(err error) bool {
 	reason := fault.ReasonOf(err)
 	return reason == ReasonFork || reason == ReasonOwnFork
 }
+
+// Appends reports whether anything is appended to our log in this state, and with it whether anything is done for the partner on a
+// platform: while it is not known that this store is the one that signed the log, and while it is known that it is not, neither is.
+func (s BooksState) Appends() bool { return s == Level || s == Forked }
+
+// The reasons of what waits until the books are level.
+const (
+	ReasonUnproven = "books_unproven"
+	ReasonBehind   = "books_behind"
+)
+
+// Closed is why nothing is appended in a state; nil where something is. It names no partner, for customers' portals see it:
+// fault.Unavailable with reason books_unproven or books_behind.
+func (s BooksState) Closed() error {
+	switch s {
+	case Unproven:
+		return fault.New(fault.Unavailable, ReasonUnproven, "it is not proved yet that our records of what was ordered are the latest; nothing new is written until they are").
+			Do("try again in a moment")
+	case Behind:
+		return fault.New(fault.Unavailable, ReasonBehind, "our records of what was ordered are older than what we signed; nothing new is written until an operator has recovered them").
+			Do("the operator has to look: hanse partner show")
+	}
+	return nil
+}
+
+// Closed is why nothing is appended to our log towards a partner now, and nothing done for it on a platform; nil where something is. See
+// BooksState.Closed.
+func Closed(tx Tx, partner string) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil {
+		return err
+	}
+	return books.Closed()
+}
+
+// Under refuses what began under another epoch of the books with a partner than there is now: since then one of the two asked how they
+// stand, and the answer counted without it. fault.Unavailable with reason books_asked. Forked books are in no doubt.
+func Under(tx Tx, partner string, epoch int64) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || books.Epoch == epoch || books.State == Forked {
+		return err
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand while this was under way").Do("send it again")
+}
+
+// Answered refuses what the partner sent before it asked, since our last answer was another: the store that wrote it may be gone, and what
+// the partner proves of its own store counts without it. fault.Unavailable with reason books_asked.
+func Answered(tx Tx, partner string, last int64) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || books.Answered == last {
+		return err
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "the partner asked how both books stand while this was under way").Do("read it again")
+}
+
+// ReasonAsked is why what began before a question about the books writes nothing after it.
+const ReasonAsked = "books_asked"
 
 // Fenced refuses new business with a partner whose books are forked; what winds down what there is goes on. It is nobody's fault
 // who orders: fault.Unavailable with reason books_forked.

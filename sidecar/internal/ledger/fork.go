@@ -29,6 +29,7 @@ func Fork(tx Tx, partner, reason string, now time.Time, proof Evidence) (first b
 		books.Shown = proof.Theirs.Checkpoint
 	}
 	if books.State != Forked {
+		books.Doubted = books.State.Closed() != nil
 		books.State, books.Reason, books.Since = Forked, reason, now
 	} else { // the other log's is kept
 		if reason == ReasonFork {

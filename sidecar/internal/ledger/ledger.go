@@ -133,6 +133,8 @@ type Store interface {
 	// ParkedSubject lists the first of what is parked for one subject, ascending; ParkedAll all for one partner.
 	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// ParkedPlaces are the places of all that is parked for one partner, ascending.
+	ParkedPlaces(partner string) ([]Position, error)
 	// ParkedSubjects counts the subjects for which anything is parked, by partner; a partner without one is absent.
 	ParkedSubjects() (map[string]int64, error)
 	// Tick is the counter of this store, 0 at first; SetTick moves it, unit.ErrStale where it is not at from any more. It wakes
@@ -150,7 +152,12 @@ type Store interface {
 	// HeldWithin calls fn with the checkpoints of its own log that the partner sent with its documents, each once, as they were verified, at
 	// the places behind after up to the other, of one life.
 	HeldWithin(partner string, after, upTo Position, fn func(at Position, jws string) error) error
-	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. What
-	// failed before and waits for the partner goes on.
+	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. Every job
+	// that failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)
+	// Raise has the epoch of the books grow, of a question of ours with asking, else of an answer to the partner's, and returns it.
+	// It wakes nobody.
+	Raise(partner string, asking bool) (epoch int64, err error)
+	// Kept names the partners, of those that are partners still, with whom anything stands in either log.
+	Kept() ([]string, error)
 }

@@ -151,8 +151,8 @@ var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
 	"this sidecar's ledger is behind a checkpoint that it signed itself; it takes no new business until it has caught up")
 
 // Weigh holds a proof against our own log, and reports whether it goes beyond what the partner had proved before: only that is worth
-// a write, SetSeen; a later tick alone is not. ErrRecovering; fault.Conflict with reason own_ledger_fork where we signed another log
-// than we have, which is on record then.
+// a write, SetSeen; a later tick alone is not. ErrRecovering where this store is older than what it signed, and fault.Conflict with reason
+// own_ledger_fork where we signed another log than we have; either is on record then.
 func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, err error) {
 	if p.Seq == 0 {
 		return false, nil
@@ -178,10 +178,27 @@ func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, e
 		news = !fork && p.Position().Compare(head.Seen) > 0
 		return nil
 	})
-	if err == nil && fork {
+	switch {
+	case err == nil && fork:
 		err = b.forked(ctx, partner, p)
+	case errors.Is(err, ErrRecovering):
+		if kept := b.older(ctx, partner, p); kept != nil {
+			return false, kept
+		}
 	}
 	return news, err
+}
+
+// Held weighs a checkpoint of ours that a partner says it holds, in a document that it signed.
+func (b *Book) Held(ctx context.Context, partner, jws, document string) (Checkpoint, error) {
+	c, err := firstValid(b.OwnKeys(), func(own []byte) (Checkpoint, error) { return VerifyCheckpoint(jws, b.Self, partner, own) })
+	if err == nil {
+		err = b.surpass(ctx, c.Tick)
+	}
+	if err == nil {
+		_, err = b.Weigh(ctx, partner, Proof{Checkpoint: c, JWS: jws, Seen: document})
+	}
+	return c, err
 }
 
 // Hear takes what a partner countersigned of ours outside a command: it is opened, weighed and kept. What was taken last costs nothing.

@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -30,7 +31,8 @@ type work struct {
 	request adapters.Request
 }
 
-// load reads the order and prepares the request; nil where nothing is left to do.
+// load reads the order and prepares the request; nil where nothing is left to do. No platform is asked anything for a partner towards whom
+// nothing is appended: what was accepted a moment ago, in this process, was accepted where something is.
 func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	w, err := s.read(ctx, j)
 	if err != nil || w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
@@ -86,6 +88,9 @@ func (s *Service) read(ctx context.Context, j job.Job) (_ *work, err error) {
 		return w, err
 	}
 	err = s.Work.View(ctx, func(tx Tx) (err error) {
+		if err := ledger.Closed(tx, j.Partner); err != nil {
+			return err
+		}
 		if w.order, err = tx.ResaleOrders().Get(j.Partner, j.Key); err != nil || w.order.State.Ended() {
 			return err
 		}

@@ -701,3 +701,40 @@ func TestWhatABlindPlatformMadeIsNotMadeTwice(t *testing.T) {
 		}
 	})
 }
+
+// TestNoPlatformIsAskedWhileOurStoreMayLackWhatWeSigned: an older store knows orders that have ended, and may make them again.
+func TestNoPlatformIsAskedWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
+	t.Parallel()
+	for _, state := range []ledger.BooksState{ledger.Unproven, ledger.Behind} {
+		s := newSite(t, promisesURL)
+		s.stand(state)
+		if err := s.run(t.Context()); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_"+string(state) {
+			t.Errorf("%s: %v", state, err)
+		}
+		if len(s.platform.calls) > 0 {
+			t.Errorf("%s: the platform was asked to %v", state, s.platform.calls)
+		}
+		s.stand(ledger.Level)
+		if err := s.run(t.Context()); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+		s.wantLive(s.books(bought), "order.completed")
+		s.terminate()
+		s.stand(state)
+		if err := s.run(t.Context()); fault.ReasonOf(err) != "books_"+string(state) || slices.Contains(s.platform.calls, "destroy") {
+			t.Errorf("%s: %v, the platform was asked to %v", state, err, s.platform.calls)
+		}
+	}
+}
+
+func (s *site) stand(state ledger.BooksState) {
+	s.t.Helper()
+	s.Do(func(tx *store.Tx) error {
+		b, err := tx.Ledger().Books(buyer)
+		if err == nil {
+			b.State = state
+			_, err = tx.Ledger().PutBooks(b)
+		}
+		return err
+	})
+}

@@ -33,8 +33,20 @@ func (d decision) reason(kind ledger.Kind, b order.Body) string {
 	return ""
 }
 
-func theOrder(it Item) (string, []byte)  { return JobSubmit, it.PayloadDigest }
-func theCancel(it Item) (string, []byte) { return JobCancel, it.CancelDigest }
+// theOrder is the order's document and theCancel the cancel's. Before it is signed nobody can decide it.
+func theOrder(it Item) (string, []byte) {
+	if it.Unsigned != nil {
+		return JobSubmit, nil
+	}
+	return JobSubmit, it.PayloadDigest
+}
+
+func theCancel(it Item) (string, []byte) {
+	if it.UnsignedCancel != nil {
+		return JobCancel, nil
+	}
+	return JobCancel, it.CancelDigest
+}
 
 // decisions are the entries of a supplier's ledger about our items. A refused cancel moves an item to where it was.
 var decisions = map[ledger.Kind]decision{

@@ -101,7 +101,7 @@ func (s *Service) cancelled(o Order) ([]Item, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(payload)
-		it.CancelDigest = sum[:]
+		it.CancelDigest, it.UnsignedCancel = sum[:], payload
 		if it.CancelDocument, err = s.Signer.Sign(keys.Business, signed.Cancel, payload); err != nil {
 			return nil, err
 		}
@@ -119,14 +119,27 @@ func (s *Service) commitCancel(tx Tx, o Order, wanted []Item, send *dispatch.Sen
 	now := s.Now().UTC()
 	for i, it := range wanted {
 		if it.CancelDocument == "" {
-			continue
+			continue // there is none for it
 		}
-		entry, err := s.Book.Append(tx, it.Partner, ledger.CancelPlaced, it.SubscriptionID, order.Body{
-			Order: it.CorrelationID, DocumentSHA256: hex.EncodeToString(it.CancelDigest), Agreement: it.AgreementID, Subscription: it.SubscriptionID,
-		})
+		state, err := tx.Ledger().Standing(it.Partner)
 		if err != nil {
 			return o, err
 		}
+		if state == ledger.Unproven { // it is signed when they are level
+			if o, err = o.move(i, now, order.AssessingCancel, "", ""); err != nil {
+				return o, err
+			}
+			o.Items[i].UnsignedCancel, o.Items[i].CancelDigest = it.UnsignedCancel, it.CancelDigest
+			if err := tx.Jobs().At(JobSignCancel, it.CorrelationID, it.Partner, now); err != nil {
+				return o, err
+			}
+			continue
+		}
+		entries, err := s.Book.AppendAll(tx, it.Partner, []ledger.Draft{it.cancelling()})
+		if err != nil {
+			return o, err
+		}
+		entry := entries[0]
 		if o, err = o.move(i, now, order.AssessingCancel, "", order.Source(entry)); err != nil {
 			return o, err
 		}
@@ -136,4 +149,11 @@ func (s *Service) commitCancel(tx Tx, o Order, wanted []Item, send *dispatch.Sen
 		}
 	}
 	return tx.RetailOrders().Put(o)
+}
+
+// cancelling is the entry that says that the item's cancel is on its way.
+func (i Item) cancelling() ledger.Draft {
+	return ledger.Draft{Kind: ledger.CancelPlaced, Subject: i.SubscriptionID, Body: order.Body{
+		Order: i.CorrelationID, DocumentSHA256: hex.EncodeToString(i.CancelDigest), Agreement: i.AgreementID, Subscription: i.SubscriptionID,
+	}}
 }

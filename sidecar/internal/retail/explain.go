@@ -79,6 +79,9 @@ const (
 	reasonNotEnded = "termination_refused"
 )
 
+// reasonForked is why nothing new is ordered of a supplier; see ledger.Fenced.
+const reasonForked = "books_forked"
+
 // Why an item waits for its supplier.
 const (
 	// reasonUnreachable: until the supplier is there.

@@ -35,6 +35,10 @@ type Item struct {
 	// payload.
 	CancelDocument string
 	CancelDigest   []byte
+	// Unsigned is the payload of the item's document where it was acknowledged before our books with the supplier were proved level, and
+	// UnsignedCancel that of its cancel: nothing is signed, written into our ledger or sent about it yet. Document or CancelDocument is ""
+	// until it is, and these are nil then.
+	Unsigned, UnsignedCancel []byte
 }
 
 // taken reports whether the supplier has accepted the item, as its log told us.

@@ -101,7 +101,8 @@ func (c PlaceCommand) check() error {
 }
 
 // Place takes a retail order. The same id and wish again returns the order as it stands; another wish is fault.Conflict
-// order_id_conflict.
+// order_id_conflict. While it is not proved that our books with a supplier are level its items are acknowledged and go on when they
+// are; while they are behind an id that is not known is fault.Unavailable with reason books_behind, for it may have been placed before.
 func (s *Service) Place(ctx context.Context, c PlaceCommand) (Order, error) {
 	c = c.complete()
 	digest, err := c.digest()
@@ -190,6 +191,8 @@ type preparedItem struct {
 	subscription subscription.Subscription
 	agreement    agreement.Agreement
 	inputs       []byte
+	// payload is that of the item's document.
+	payload []byte
 }
 
 // prepare reads what the items are about, checks and prices them and signs their documents; nothing is written.
@@ -213,7 +216,7 @@ func (s *Service) prepare(ctx context.Context, c PlaceCommand, digest []byte, re
 		if row.Action == order.Add {
 			made.subscription.Portal, made.subscription.Customer, made.subscription.OrderID = c.Portal, c.Customer, c.ID
 		}
-		if err := s.sign(&it, &d, made, now); err != nil {
+		if made.payload, err = s.sign(&it, &d, made, now); err != nil {
 			return prepared{}, err
 		}
 		p.order.Items, p.items = append(p.order.Items, it), append(p.items, made)
@@ -318,8 +321,8 @@ func (s *Service) prepareChange(ctx context.Context, c PlaceCommand, wish ItemCo
 
 const acceptWithin = 7 * 24 * time.Hour
 
-// sign makes the document once; it never changes afterwards.
-func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.Time) error {
+// sign makes the document once and returns its payload; it never changes afterwards.
+func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.Time) (payload []byte, err error) {
 	within := s.AcceptWithin
 	if within == 0 {
 		within = acceptWithin
@@ -329,14 +332,13 @@ func (s *Service) sign(it *Item, d *order.Document, made preparedItem, now time.
 	d.PlacedAt, d.AcceptBy = now.Format(time.RFC3339), now.Add(within).Format(time.RFC3339)
 	d.Agreement, d.AgreementSHA256 = made.agreement.ID, hex.EncodeToString(made.agreement.Digest[:])
 	d.Customer = s.Pseudonym(it.Partner, sub.Portal, sub.Customer)
-	payload, err := json.Marshal(d)
-	if err != nil {
-		return err
+	if payload, err = json.Marshal(d); err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256(payload)
 	it.PayloadDigest = sum[:]
 	it.Document, err = s.Signer.Sign(keys.Business, signed.Order, payload)
-	return err
+	return payload, err
 }
 
 // partners are those of the items, as one text.
@@ -365,6 +367,7 @@ func (s *Service) commit(ctx context.Context, all []*placing) error {
 	err := s.Work.Do(ctx, func(tx Tx) error {
 		c := commitment{
 			Service: s, tx: tx, drafts: make(map[string][]ledger.Draft), agreements: make(map[agreementKey]int64),
+			stands: make(map[string]ledger.BooksState),
 		}
 		var err error
 		if fresh, err = c.fresh(all); err != nil || len(fresh) == 0 {
@@ -453,6 +456,8 @@ type commitment struct {
 	entries  map[string][]ledger.Entry
 	// agreements are the versions of those that were looked at.
 	agreements map[agreementKey]int64
+	// stands are the states of the books with the partners.
+	stands map[string]ledger.BooksState
 }
 
 type agreementKey struct{ partner, id string }
@@ -481,11 +486,25 @@ func (c *commitment) still(p *placing, i int) error {
 			return unit.ErrStale
 		}
 	}
-	if it.Action == order.Add {
+	state, known := c.stands[it.Partner]
+	if !known {
+		var err error
+		if state, err = c.tx.Ledger().Standing(it.Partner); err != nil {
+			return err
+		}
+		c.stands[it.Partner] = state
+	}
+	switch {
+	case state == ledger.Behind: // it may have been placed before, by the store that knew of it
+		return state.Closed()
+	case it.Action == order.Add:
 		return notOrderable(it, ledger.Fenced(c.tx, it.Partner))
 	}
 	return nil
 }
+
+// unsigned reports whether nothing may be signed for a supplier yet: what is ordered of it is acknowledged and waits for JobSign.
+func (c *commitment) unsigned(partner string) bool { return c.stands[partner] == ledger.Unproven }
 
 // begin writes the subscription and what the customer gave, and drafts the entry.
 func (c *commitment) begin(p *placing, i int) error {
@@ -498,14 +517,22 @@ func (c *commitment) begin(p *placing, i int) error {
 			return err
 		}
 	}
+	if c.unsigned(it.Partner) {
+		return nil
+	}
 	if !slices.Contains(c.partners, it.Partner) {
 		c.partners = append(c.partners, it.Partner)
 	}
-	c.drafts[it.Partner] = append(c.drafts[it.Partner], ledger.Draft{Kind: ledger.OrderPlaced, Subject: it.SubscriptionID, Body: order.Body{
-		Order: it.CorrelationID, DocumentSHA256: hex.EncodeToString(it.PayloadDigest), Agreement: it.AgreementID,
-		Subscription: it.SubscriptionID, Action: it.Action, Intent: it.Intent,
-	}})
+	c.drafts[it.Partner] = append(c.drafts[it.Partner], it.placing())
 	return nil
+}
+
+// placing is the entry that says that the item's document is on its way.
+func (i Item) placing() ledger.Draft {
+	return ledger.Draft{Kind: ledger.OrderPlaced, Subject: i.SubscriptionID, Body: order.Body{
+		Order: i.CorrelationID, DocumentSHA256: hex.EncodeToString(i.PayloadDigest), Agreement: i.AgreementID,
+		Subscription: i.SubscriptionID, Action: i.Action, Intent: i.Intent,
+	}}
 }
 
 func (c *commitment) append() (err error) {
@@ -519,8 +546,15 @@ func (c *commitment) append() (err error) {
 	return nil
 }
 
-// dispatch moves the item to where its entry puts it, and adds the job that sends its document.
+// dispatch moves the item to where its entry puts it, and adds the job that sends its document; or the one that signs it later.
 func (c *commitment) dispatch(p *placing, i int, it *Item) (err error) {
+	if c.unsigned(it.Partner) {
+		it.Document, it.Unsigned = "", p.items[i].payload
+		if it.Item, err = it.Move(p.order.PlacedAt, order.Acknowledged, "", "", ""); err != nil {
+			return err
+		}
+		return c.tx.Jobs().At(JobSign, it.CorrelationID, it.Partner, p.order.PlacedAt)
+	}
 	entry := c.entries[it.Partner][0]
 	c.entries[it.Partner] = c.entries[it.Partner][1:]
 	if it.Item, err = it.Move(p.order.PlacedAt, order.Acknowledged, "", "", order.Source(entry)); err != nil {
@@ -531,7 +565,7 @@ func (c *commitment) dispatch(p *placing, i int, it *Item) (err error) {
 
 // notOrderable tells the customer of an item that our side cannot sell now; what is an outage stays one.
 func notOrderable(it Item, err error) error {
-	if fault.ReasonOf(err) != "books_forked" {
+	if fault.ReasonOf(err) != reasonForked {
 		return err
 	}
 	return fault.New(fault.Precondition, "listing_not_orderable", "%s cannot be ordered now", it.Name).At("listing_id").Because(err)

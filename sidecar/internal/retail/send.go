@@ -35,7 +35,7 @@ func needed(typ string, intent order.Intent) string {
 	return name
 }
 
-// OrderDocument is the document of a JobSubmit.
+// OrderDocument is the document of a JobSubmit; dispatch.ErrLater while its cancel waits to be signed.
 func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
 	if err != nil {
@@ -44,6 +44,9 @@ func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	it := o.Items[i]
 	if it.State.Ended() || it.taken() {
 		return dispatch.Document{}, dispatch.ErrSettled
+	}
+	if it.UnsignedCancel != nil { // the cancel goes first, once it is signed
+		return dispatch.Document{}, dispatch.ErrLater
 	}
 	var inputs []byte
 	if it.Action == order.Add {

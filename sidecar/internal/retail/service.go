@@ -42,6 +42,10 @@ const (
 	JobSubmit = "order.submit"
 	// JobCancel sends the cancel of an item.
 	JobCancel = "order.cancel"
+	// JobSign signs an item that was acknowledged unsigned, and JobSignCancel its cancel, once our books with its supplier are level; their
+	// key is the correlation id too.
+	JobSign       = "order.sign"
+	JobSignCancel = "order.sign_cancel"
 )
 
 // Service takes retail orders and follows them.

@@ -43,21 +43,47 @@ func (s books) Books(partner string) (ledger.Books, error) {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
-		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Version: version,
+		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
+		Doubted: rec.Doubted, Answered: rec.Answered, Version: version,
 	}, err
 }
 
 func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	var rec storepb.Books
 	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
-		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown
+		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown, rec.Asked = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown, b.Asked
+		rec.Doubted, rec.Answered = b.Doubted, b.Answered
 	})
 	if err != nil {
 		return ledger.Books{}, err
 	}
 	s.tx.wake(unit.Partners)
 	b.Version = version
-	return b, jobs(s).Expedite(b.Partner, s.tx.s.cfg.Now())
+	return b, jobs(s).expedite(b.Partner, s.tx.s.cfg.Now(), ``)
+}
+
+func (s books) Raise(partner string, asking bool) (epoch int64, err error) {
+	var rec storepb.Books
+	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.tx.put(&booksTable, []any{partner}, nil, version, &rec, func() {
+		rec.Epoch++
+		if epoch = rec.Epoch; asking {
+			rec.Asked = epoch
+		} else {
+			rec.Answered = epoch
+		}
+	})
+	return epoch, err
+}
+
+func (s books) Kept() (partners []string, err error) {
+	var partner string
+	err = s.tx.rows(`SELECT DISTINCT partner FROM ledger_head WHERE (life > 0 OR seq > 0) AND partner IN (SELECT origin FROM partner) ORDER BY partner`, nil,
+		func() []any { return []any{&partner} }, func() error { partners = append(partners, partner); return nil })
+	return partners, err
 }
 
 func (s books) Evidence(partner string) (proof []byte, err error) {

@@ -76,10 +76,8 @@ func (h *hold) lock(ctx context.Context, c *sql.Conn) error {
 	if err := ownSession(ctx, h.db, c); err != nil {
 		return err
 	}
-	// When this machine dies, the server shall notice within half a minute and not within hours, or no other one could start.
-	if _, err := c.ExecContext(ctx, `SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
-		set_config('tcp_keepalives_count', '4', false)`); err != nil {
-		return unavailable(err)
+	if err := mortal(ctx, c); err != nil { // or no other one could start
+		return err
 	}
 	got, err := h.try(ctx, c)
 	if err == nil && !got {
@@ -102,6 +100,16 @@ func (h *hold) lock(ctx context.Context, c *sql.Conn) error {
 	h.number.Store(number)
 	// Whoever had the lock before may be about to commit; it must not do so after our first look at the data.
 	if _, err := c.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockFence); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// mortal has the server notice within half a minute and not within hours when this machine dies.
+func mortal(ctx context.Context, c *sql.Conn) error {
+	_, err := c.ExecContext(ctx, `SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+		set_config('tcp_keepalives_count', '4', false)`)
+	if err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -376,8 +376,10 @@ func (s jobs) StandAside(j job.Job, due time.Time, lastError string) error {
 }
 
 func (s jobs) putBack(j job.Job, due time.Time, lastError string, attempts int, aside bool) error {
-	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, due_at = $5, last_error = $6,
-		attempts = $7, crashes = $8, nowhere = $9, aside = $10`, ns(due), told(lastError), attempts, j.Crashes, j.Nowhere, flag(aside))
+	// A run that was told meanwhile to be due keeps that: it may have looked before what it waits for came. See expedite.
+	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, last_error = $6, attempts = $7, crashes = $8,
+		nowhere = $9, aside = $10, due_at = CASE WHEN subject = '' AND due_at > $11 AND due_at < $5 THEN due_at ELSE $5 END`,
+		ns(due), told(lastError), attempts, j.Crashes, j.Nowhere, flag(aside), ns(j.DueAt))
 	if err == nil && !due.After(s.tx.s.cfg.Now()) {
 		s.tx.wake(unit.Jobs) // a later one is found by the runners' polls
 	}
@@ -417,13 +419,23 @@ func (s jobs) Retry(id int64, now time.Time) error {
 }
 
 func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
-	which, args := `subject <> ''`, []any{partner, ns(now)}
-	for _, kind := range kinds {
-		args = append(args, kind)
-		which += fmt.Sprintf(` OR kind = $%d`, len(args))
+	which, more := ` AND (subject <> ''`, make([]any, len(kinds))
+	for i, kind := range kinds {
+		more[i] = kind
+		which += fmt.Sprintf(` OR kind = $%d`, i+3)
 	}
-	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0 AND (`+which+`)`,
-		args...)
+	return s.expedite(partner, now, which+`)`, more...)
+}
+
+// expedite is Expedite of jobs of a partner for which a condition holds; "" is all. One that runs, and sends no documents, is marked by its
+// time: put back, it is due then.
+func (s jobs) expedite(partner string, now time.Time, which string, more ...any) error {
+	if _, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'running' AND subject = '' AND due_at < $2`+which,
+		append([]any{partner, ns(now)}, more...)...); err != nil {
+		return err
+	}
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0`+which,
+		append([]any{partner, ns(now)}, more...)...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
 	}

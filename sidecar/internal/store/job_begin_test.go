@@ -13,6 +13,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -447,5 +448,56 @@ func TestACancelRacesTheBeginning(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// TestWhatIsWokenWhileItRunsRunsAgain: it looked before what it waits for came, and puts itself back after it.
+func TestWhatIsWokenWhileItRunsRunsAgain(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		begun, later := start.Add(time.Second), time.Now().Add(time.Hour)
+		sign := func(tx *store.Tx) job.Job {
+			j, found := must2(tx.Jobs().Find("order.sign", them, "a"))
+			if !found {
+				t.Fatal("no job")
+			}
+			return j
+		}
+		run := func(meanwhile func(tx *store.Tx) error) (due time.Time) {
+			var j job.Job
+			do(t, s, func(tx *store.Tx) error {
+				j = must(tx.Jobs().Lease(sign(tx), "me", start.Add(time.Minute)))
+				return nil
+			})
+			do(t, s, meanwhile)
+			do(t, s, func(tx *store.Tx) error { return tx.Jobs().Reschedule(j, later, "not yet", false) })
+			view(t, s, func(tx *store.Tx) error { due = sign(tx).DueAt; return nil })
+			return due
+		}
+		expedite := func(partner string, kinds ...string) func(tx *store.Tx) error {
+			return func(tx *store.Tx) error { return tx.Jobs().Expedite(partner, begun, kinds...) }
+		}
+		for _, c := range []struct {
+			name      string
+			meanwhile func(tx *store.Tx) error
+			again     bool
+		}{
+			{"nothing", func(*store.Tx) error { return nil }, false},
+			{"woken", expedite(them, "order.sign"), true},
+			{"another kind", expedite(them, "order.provision"), false},
+			{"another partner", expedite("https://other.example", "order.sign"), false},
+			{"the books", func(tx *store.Tx) error {
+				_, err := tx.Ledger().PutBooks(ledger.Books{Partner: them, State: ledger.Level})
+				return err
+			}, true},
+		} {
+			do(t, s, func(tx *store.Tx) error { return tx.Jobs().At("order.sign", "a", them, start.Add(-time.Hour)) })
+			if due := run(c.meanwhile); due.Before(later) != c.again {
+				t.Errorf("%s: due at %s", c.name, due)
+			}
+			do(t, s, func(tx *store.Tx) error {
+				return tx.Jobs().Finish(must(tx.Jobs().Lease(sign(tx), "me", start.Add(2*time.Hour))))
+			})
+		}
 	})
 }

@@ -198,6 +198,13 @@ func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {
 	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry WHERE partner = $1 ORDER BY life, seq`, partner)
 }
 
+func (s books) ParkedPlaces(partner string) (all []ledger.Position, err error) {
+	var place ledger.Position
+	err = s.tx.rows(`SELECT life, seq FROM parked_entry WHERE partner = $1 ORDER BY life, seq`, []any{partner},
+		func() []any { return []any{&place.Life, &place.Seq} }, func() error { all = append(all, place); return nil })
+	return all, err
+}
+
 func (s books) ParkedSubjects() (map[string]int64, error) {
 	all := map[string]int64{}
 	var partner string

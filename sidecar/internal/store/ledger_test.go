@@ -183,7 +183,7 @@ func TestBooksAreLevelUntilSomebodySaysOtherwise(t *testing.T) {
 			}
 			return nil
 		})
-		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Shown: "a.b.c"}
+		want := ledger.Books{Partner: them, State: ledger.Forked, Epoch: 3, Since: start, Reason: "ledger_fork", Shown: "a.b.c", Doubted: true, Asked: 1, Answered: 2}
 		woken.take()
 		do(t, s, func(tx *store.Tx) (err error) { want, err = tx.Ledger().PutBooks(want); return err })
 		if diff := cmp.Diff([]string{"partner"}, woken.take()); diff != "" {
@@ -404,5 +404,50 @@ func TestSequenceNumbersAreGaplessInCommitOrder(t *testing.T) {
 			return nil
 		})
 		t.Logf("%d kept, %d retries", kept.Load(), s.Stats().Retries)
+	})
+}
+
+func TestTheEpochOfTheBooksGrowsWithEachQuestionAndAnswer(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		woken.take()
+		for i, asking := range []bool{false, true, false} {
+			do(t, s, func(tx *store.Tx) error {
+				if epoch := must(tx.Ledger().Raise(them, asking)); epoch != int64(i+1) {
+					t.Errorf("raised to %d", epoch)
+				}
+				return nil
+			})
+		}
+		view(t, s, func(tx *store.Tx) error {
+			want := ledger.Books{Partner: them, State: ledger.Level, Epoch: 3, Asked: 2, Answered: 3, Version: 3}
+			if diff := cmp.Diff(want, must(tx.Ledger().Books(them))); diff != "" {
+				t.Error(diff)
+			}
+			return nil
+		})
+		if topics := woken.take(); len(topics) > 0 {
+			t.Errorf("woke %v", topics)
+		}
+	})
+}
+
+// TestNobodyIsAskedAboutAPartnerThatWasRemoved: what it wrote to us stays, and nobody answers for it.
+func TestNobodyIsAskedAboutAPartnerThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		withPartner(t, s)
+		do(t, s, func(tx *store.Tx) error { _, err := advance(tx, ledger.Theirs, "a"); return err })
+		for _, want := range [][]string{{them}, nil} {
+			view(t, s, func(tx *store.Tx) error {
+				if diff := cmp.Diff(want, must(tx.Ledger().Kept())); diff != "" {
+					t.Error(diff)
+				}
+				return nil
+			})
+			if want != nil {
+				do(t, s, func(tx *store.Tx) error { return tx.Partners().Remove(them) })
+			}
+		}
 	})
 }

@@ -52,6 +52,8 @@ type postgresEngine struct {
 	mu     sync.Mutex // orders busy.Add against close
 	hold   *hold
 	server server
+	// replica is the connection whose lock says that this process is there; see Sole.
+	replica *sql.Conn
 }
 
 func openPostgres(ctx context.Context, s *Store) (engine, error) {
@@ -277,6 +279,9 @@ func (e *postgresEngine) close() error {
 		close(e.closed)
 		e.mu.Unlock()
 		e.busy.Wait()
+		if e.replica != nil {
+			discard(e.replica)
+		}
 		err = errors.Join(e.hold.release(), e.db.Close())
 	})
 	return err

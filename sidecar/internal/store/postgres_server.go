@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
 // parseDSN wants a server that can be written, unless the DSN says otherwise in target_session_attrs: of several hosts the
@@ -236,28 +237,41 @@ func (e *postgresEngine) recognise(ctx context.Context) error {
 // AcceptServer records that the PostgreSQL server at dsn has all that was committed before, as an operator has made sure of.
 // Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
 // timeline each, "" where nothing was recorded and where the server does not tell. What does not tell is accepted like any other, and
-// is not compared until a sidecar starts on one that does.
+// is not compared until a sidecar starts on one that does. What an operator has made sure of is not proved: where the server is another,
+// the books with all partners are unproven from here on, whoever runs on it.
 func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 	cfg, err := parseDSN(dsn)
 	if err != nil {
 		return "", "", err
 	}
-	c, err := pgx.ConnectConfig(ctx, cfg)
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.PingContext(ctx); err != nil {
+		return "", "", unavailable(err)
+	}
+	if err := db.QueryRowContext(ctx, identify).Scan(&is); err != nil && !untold(err) {
+		return "", "", fmt.Errorf("ask the server for its timeline: %w", err)
+	}
+	sqlTx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
 		return "", "", unavailable(err)
 	}
-	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	if err := c.QueryRow(ctx, identify).Scan(&is); err != nil && !untold(err) {
-		return "", "", fmt.Errorf("ask the server for its timeline: %w", err)
-	}
+	defer func() { _ = sqlTx.Rollback() }()
 	var before []byte
-	if err := c.QueryRow(ctx, recordedServer).Scan(&before); err != nil {
+	if err := sqlTx.QueryRowContext(ctx, recordedServer).Scan(&before); err != nil {
 		return "", "", fmt.Errorf("read what was recorded; is this a sidecar's database? %w", err)
 	}
-	if is == "" {
-		_, err = c.Exec(ctx, `DELETE FROM site WHERE name = 'server'`) // as before the first start
+	if was = string(before); is == "" {
+		_, err = sqlTx.ExecContext(ctx, `DELETE FROM site WHERE name = 'server'`) // as before the first start
 	} else {
-		_, err = c.Exec(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
+		_, err = sqlTx.ExecContext(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
 	}
-	return string(before), is, err
+	if err == nil && was != is {
+		s := &Store{cfg: Config{Now: time.Now}}
+		err = ledger.Doubt(&Tx{s: s, ctx: ctx, on: pgSession{sqlTx}}, ledger.ReasonServerChanged, time.Now())
+	}
+	if err == nil {
+		err = sqlTx.Commit()
+	}
+	return was, is, err
 }

@@ -213,6 +213,7 @@ func fillRetail(rec *storepb.RetailOrder, o retail.Order) {
 		item.CorrelationId, item.Partner, item.ListingId = it.CorrelationID, it.Partner, it.ListingID
 		item.Retail = fillLine(item.Retail, it.Retail)
 		item.CancelDocument, item.CancelDigest = it.CancelDocument, it.CancelDigest
+		item.Unsigned, item.UnsignedCancel = it.Unsigned, it.UnsignedCancel
 	}
 }
 
@@ -224,7 +225,7 @@ func retailOf(rec *storepb.RetailOrder, version int64) retail.Order {
 	for _, it := range rec.Items {
 		o.Items = append(o.Items, retail.Item{
 			Item: itemOf(it.Item), CorrelationID: it.CorrelationId, Partner: it.Partner, ListingID: it.ListingId, Retail: lineOf(it.Retail),
-			CancelDocument: it.CancelDocument, CancelDigest: it.CancelDigest,
+			CancelDocument: it.CancelDocument, CancelDigest: it.CancelDigest, Unsigned: it.Unsigned, UnsignedCancel: it.UnsignedCancel,
 		})
 	}
 	return o

@@ -77,6 +77,9 @@ type engine interface {
 	// recognise compares the server that this is with the one that it was. After migrate.
 	recognise(ctx context.Context) error
 	check(ctx context.Context) error
+	// enterAlone is half of Sole: leave lets others in, and is nil where another process has the database open; false says that what was
+	// to be done before others came in is not done.
+	enterAlone(ctx context.Context) (leave func(ctx context.Context, done bool) error, err error)
 	// run looks after what could get lost, until ctx ends.
 	run(ctx context.Context)
 	close() error

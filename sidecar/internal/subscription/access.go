@@ -157,8 +157,10 @@ func (s *Service) Reveal(ctx context.Context, portal, customer, id string) ([]Ac
 func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	var sub Subscription
 	err := s.Work.View(ctx, func(tx Tx) (err error) {
-		sub, err = tx.Subscriptions().Get(RetailKey(j.Key))
-		return err
+		if sub, err = tx.Subscriptions().Get(RetailKey(j.Key)); err != nil {
+			return err
+		}
+		return ledger.Closed(tx, sub.Partner) // what cannot be confirmed need not be fetched yet
 	})
 	if err != nil || sub.AccessReady || len(sub.AccessDigest) == 0 || sub.State.Ended() {
 		return err

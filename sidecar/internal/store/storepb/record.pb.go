@@ -1224,6 +1224,10 @@ type RetailItem struct {
 	// The cancel of the item, if there is one, and the SHA-256 of its payload.
 	CancelDocument string `protobuf:"bytes,6,opt,name=cancel_document,json=cancelDocument,proto3" json:"cancel_document,omitempty"`
 	CancelDigest   []byte `protobuf:"bytes,7,opt,name=cancel_digest,json=cancelDigest,proto3" json:"cancel_digest,omitempty"`
+	// What the document of the item will say, until it is signed.
+	Unsigned []byte `protobuf:"bytes,8,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
+	// What the cancel of the item will say, until it is signed.
+	UnsignedCancel []byte `protobuf:"bytes,9,opt,name=unsigned_cancel,json=unsignedCancel,proto3" json:"unsigned_cancel,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1303,6 +1307,20 @@ func (x *RetailItem) GetCancelDocument() string {
 func (x *RetailItem) GetCancelDigest() []byte {
 	if x != nil {
 		return x.CancelDigest
+	}
+	return nil
+}
+
+func (x *RetailItem) GetUnsigned() []byte {
+	if x != nil {
+		return x.Unsigned
+	}
+	return nil
+}
+
+func (x *RetailItem) GetUnsignedCancel() []byte {
+	if x != nil {
+		return x.UnsignedCancel
 	}
 	return nil
 }
@@ -1951,6 +1969,9 @@ type Books struct {
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	Shown         string                 `protobuf:"bytes,5,opt,name=shown,proto3" json:"shown,omitempty"`
+	Asked         int64                  `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
+	Doubted       bool                   `protobuf:"varint,7,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	Answered      int64                  `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2018,6 +2039,27 @@ func (x *Books) GetShown() string {
 		return x.Shown
 	}
 	return ""
+}
+
+func (x *Books) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Books) GetDoubted() bool {
+	if x != nil {
+		return x.Doubted
+	}
+	return false
+}
+
+func (x *Books) GetAnswered() int64 {
+	if x != nil {
+		return x.Answered
+	}
+	return 0
 }
 
 type PortalClient struct {
@@ -2239,7 +2281,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
-	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\x97\x02\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xdc\x02\n" +
 	"\n" +
 	"RetailItem\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
@@ -2249,7 +2291,9 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"listing_id\x18\x04 \x01(\tR\tlistingId\x12,\n" +
 	"\x06retail\x18\x05 \x01(\v2\x14.hanse.store.v1.LineR\x06retail\x12'\n" +
 	"\x0fcancel_document\x18\x06 \x01(\tR\x0ecancelDocument\x12#\n" +
-	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\"\xe6\x01\n" +
+	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\x12\x1a\n" +
+	"\bunsigned\x18\b \x01(\fR\bunsigned\x12'\n" +
+	"\x0funsigned_cancel\x18\t \x01(\fR\x0eunsignedCancel\"\xe6\x01\n" +
 	"\vRetailOrder\x12\x16\n" +
 	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2324,13 +2368,16 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"w\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xc3\x01\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
-	"\x05shown\x18\x05 \x01(\tR\x05shown\"\xbb\x01\n" +
+	"\x05shown\x18\x05 \x01(\tR\x05shown\x12\x14\n" +
+	"\x05asked\x18\x06 \x01(\x03R\x05asked\x12\x18\n" +
+	"\adoubted\x18\a \x01(\bR\adoubted\x12\x1a\n" +
+	"\banswered\x18\b \x01(\x03R\banswered\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +

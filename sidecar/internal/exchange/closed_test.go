@@ -1,0 +1,195 @@
+package exchange_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// TestNothingIsDecidedWhileOurStoreMayLackWhatWeSigned: neither what begins something nor what ends it, for each decision is an entry.
+// What was decided before is told.
+func TestNothingIsDecidedWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
+	t.Parallel()
+	for state, reason := range map[ledger.BooksState]string{ledger.Unproven: "books_unproven", ledger.Behind: "books_behind"} {
+		b := newBench(t)
+		b.completed("order-0001")
+		document := b.purchase("order-0002")
+		b.submit(b.order(document))
+		docs := []exchange.Document{
+			b.order(b.purchase("order-0003")), b.order(b.termination("end-0001", "order-0001")), b.cancelling(document),
+			{JWS: b.sign(buyer, signed.AccessReceipt, b.receipt("order-0001"))},
+		}
+		books(b.Member, buyer, state)
+		before := b.traces()
+		reply := b.submit(append(docs, b.order(document))...)
+		for i := range docs {
+			if i == 3 { // it stands behind one about the same subject
+				reason = "subject_waits"
+			}
+			wantUndecided(t, reply.Outcomes[i], reason, false)
+		}
+		if e := b.decided(reply, len(docs)); e.Kind != ledger.OrderAccepted {
+			t.Errorf("%s: what was decided before is %s", state, e.Bytes)
+		}
+		if after := b.traces(); after != before {
+			t.Errorf("%s: left %+v after %+v", state, after, before)
+		}
+		books(b.Member, buyer, ledger.Level)
+		reply = b.submit(docs[:3]...)
+		for i := range docs[:3] {
+			b.decided(reply, i)
+		}
+	}
+}
+
+// TestAForkOfThePartnersEndsNoDoubtAboutOurStore: whoever signs two logs of its own would have an older store sign a place anew. Where
+// nothing was in doubt, what winds down goes on.
+func TestAForkOfThePartnersEndsNoDoubtAboutOurStore(t *testing.T) {
+	t.Parallel()
+	for state, winds := range map[ledger.BooksState]bool{ledger.Level: true, ledger.Unproven: false, ledger.Behind: false} {
+		b := newBench(t)
+		document := b.purchase("order-0001")
+		b.submit(b.order(document))
+		books(b.Member, buyer, state)
+		b.Do(func(tx *store.Tx) error {
+			_, err := ledger.Fork(tx, buyer, ledger.ReasonFork, b.Clock.Now(), ledger.Evidence{})
+			return err
+		})
+		before := b.traces()
+		reply := b.submit(b.cancelling(document))
+		if winds {
+			if reply.Outcomes[0].Undecided != nil {
+				t.Errorf("%s before: %+v", state, reply.Outcomes[0].Undecided)
+			}
+			continue
+		}
+		wantUndecided(t, reply.Outcomes[0], "books_forked", false)
+		err := b.Store.Do(t.Context(), func(tx *store.Tx) error {
+			if closed := ledger.Closed(tx, buyer); fault.ReasonOf(closed) != ledger.ReasonBehind {
+				t.Errorf("%s before, platforms are asked: %v", state, closed)
+			}
+			_, err := b.Book.Append(tx, buyer, ledger.OrderAccepted, "order-1", map[string]string{"order": "order-1"})
+			return err
+		})
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%s before, it is appended: %v", state, err)
+		}
+		if after := b.traces(); after != before {
+			t.Errorf("%s before: left %+v after %+v", state, after, before)
+		}
+	}
+}
+
+// TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing: what it decided would be missing in the answer that its caller proves its
+// store by.
+func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	judge := b.desk.Judge
+	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
+		if _, err := b.desk.Compare(ctx, p.Origin, make([]byte, 16)); err != nil {
+			t.Error(err)
+		}
+		return judge(ctx, p, checkpoint)
+	}
+	doc := b.order(b.purchase("order-0001"))
+	before := b.traces()
+	if _, err := b.desk.Submit(t.Context(), b.call(doc)); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_asked" {
+		t.Errorf("the call: %v", err)
+	}
+	if after := b.traces(); after != before {
+		t.Errorf("left %+v after %+v", after, before)
+	}
+	// Another partner's question is not about this one's calls.
+	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
+		if _, err := b.desk.Compare(ctx, other, make([]byte, 16)); err != nil {
+			t.Error(err)
+		}
+		return judge(ctx, p, checkpoint)
+	}
+	b.decided(b.submit(doc), 0)
+}
+
+// TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken: the next answer to the same document is.
+func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		var copied []ledger.Position
+		o.after = func(call, *exchange.Answer) {
+			o.View(func(tx *store.Tx) error {
+				head, err := tx.Ledger().Head(firstOrigin, ledger.Theirs)
+				copied = append(copied, head.Position())
+				return err
+			})
+			if len(copied) == 1 {
+				o.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(firstOrigin, false); return err })
+			}
+		}
+		o.place("first/a", "order-0001")
+		pass(0)
+		if j := o.only(); !strings.HasPrefix(j.LastError, "apply ledger of https://first.localhost:2: books_asked") {
+			t.Errorf("left: %+v", j)
+		}
+		pass(2 * time.Second)
+		if len(copied) != 2 || copied[1] != copied[0] {
+			t.Errorf("our copy ended at %v when the calls were answered", copied)
+		}
+		o.decided(1)
+	})
+}
+
+func TestNothingIsSentWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
+	for state, c := range map[ledger.BooksState]struct{ reason, customer string }{
+		ledger.Unproven: {"books_unproven: ", ""}, ledger.Behind: {"books_behind: ", "order_check"},
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+				o.place("first/a", ids("order", 3)...)
+				pass(0)
+				o.script(nil)
+				books(o.Member, firstOrigin, state)
+				o.stop()
+				o.start("here")
+				before := len(o.sent())
+				pass(time.Hour)
+				if n := len(o.sent()) - before; n != 0 {
+					t.Errorf("it was sent %d times", n)
+				}
+				tried := 0
+				for _, j := range o.jobs() {
+					if j.State != job.Waiting {
+						t.Errorf("left: %+v", j)
+					}
+					if strings.HasPrefix(j.LastError, c.reason) {
+						tried++
+					}
+				}
+				if tried == 0 || tried > 3 {
+					t.Errorf("of %d documents it is said why they wait", tried)
+				}
+				if reason := o.public("order-000000"); state == ledger.Behind && reason != c.customer {
+					t.Errorf("the customer reads %q", reason)
+				}
+				o.place("second/a", "order-of-another")
+				pass(0)
+				if n := o.states()[order.InProgress]; n != 1 {
+					t.Errorf("of another's orders %d went on", n)
+				}
+				books(o.Member, firstOrigin, ledger.Level)
+				o.box.Back(firstOrigin)
+				pass(2 * time.Second)
+				o.decided(4)
+			})
+		})
+	}
+}

@@ -1,0 +1,444 @@
+package exchange
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/text"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
+)
+
+// Prover finds out whether this store is the one that signed our logs. Each partner with whom the books are unproven is asked, all at the
+// same time, until its answer proves them level or behind:
+//
+//	unproven ── ask: a nonce, the epoch raised ──► Compare ──► what it holds of us: beyond our log ───────────► behind
+//	    ▲                                             │                             another hash ────────────► forked
+//	    └── pause, or the partner calls us ◄── no, or a bad answer                  within it:
+//	                                                           our copy read to its head ── no document missing ──► level
+//
+// A proof of level counts once, for the question that is the last one, and is committed as the answer to it. What a partner can bring about
+// by an answer is that the books with it alone stay as they are.
+type Prover struct {
+	Self string
+	Work unit.Work[federation.Tx]
+	Book *ledger.Book
+	Link Asker
+	// Lacks reports whether an entry of a partner's log names a document of ours that this store does not have.
+	Lacks func(tx federation.Tx, e ledger.Entry) (bool, error)
+	// Behind is told of a partner whose log goes on beyond our copy.
+	Behind func(partner string)
+	// Level is told of each partner whose books are open again, whoever found that out.
+	Level func(partner string)
+	// Subscribe gives wake-ups of a topic.
+	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
+	// Nonce fills it with randomness, Rand gives jitter in [0, 1).
+	Nonce func([]byte)
+	Rand  func() float64
+	// After makes a timer's channel; nil is time.After.
+	After  func(time.Duration) <-chan time.Time
+	Now    func() time.Time
+	Logger *slog.Logger
+	Fail   *failpoint.Points
+
+	mu sync.Mutex
+	// asking are the partners that are asked now: heard ends their pauses, read their waits for our copy.
+	asking map[string]*question
+}
+
+// Asker asks partners how both books stand; the answer is not verified.
+type Asker interface {
+	Compare(ctx context.Context, partner string, nonce []byte) (document string, err error)
+}
+
+// Bounds of the questions.
+const (
+	nonceBytes = 32
+	// firstPause is the pause after the first question without a proof; it doubles up to 15 minutes.
+	firstPause = 500 * time.Millisecond
+	// readWait is how long an answer waits for our copy to be read up to it before the partner is asked anew, readPoll how often it is
+	// looked at meanwhile without a sign.
+	readWait = 30 * time.Second
+	readPoll = time.Second
+	// settleMost is how long who is in no hurry waits for a proof.
+	settleMost = 5 * time.Second
+	// provePoll is how often the states are read without a wake-up.
+	provePoll = 15 * time.Second
+	// placesMost is how many parked entries are read in one transaction.
+	placesMost = 500
+)
+
+type question struct{ heard, read chan struct{} }
+
+// Run asks until ctx ends.
+func (p *Prover) Run(ctx context.Context) error {
+	wake, cancel := p.Subscribe(unit.Partners)
+	defer cancel()
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	closed := map[string]bool{}
+	for {
+		states, err := p.states(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.Logger.Warn("books unreadable, nobody new is asked about them", "error", err)
+		}
+		if err == nil {
+			for partner := range closed {
+				if state, uneven := states[partner]; !uneven || state.Appends() {
+					delete(closed, partner)
+					p.Level(partner)
+				}
+			}
+			for partner, state := range states {
+				closed[partner] = closed[partner] || !state.Appends()
+				if q := p.begin(partner, state); q != nil {
+					asked.Go(func() { p.ask(ctx, partner, q) })
+				}
+			}
+			maps.DeleteFunc(closed, func(_ string, is bool) bool { return !is })
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+		case <-p.after(provePoll):
+		}
+	}
+}
+
+func (p *Prover) states(ctx context.Context) (states map[string]ledger.BooksState, err error) {
+	err = p.Work.View(ctx, func(tx federation.Tx) error {
+		states, err = tx.Ledger().Uneven()
+		return err
+	})
+	return states, err
+}
+
+// Settled waits while the books with a partner are unproven, at most a few seconds: right after a start that is how long it takes to ask.
+func (p *Prover) Settled(ctx context.Context, partner string) {
+	wake, cancel := p.Subscribe(unit.Partners)
+	defer cancel()
+	over := p.after(settleMost)
+	for {
+		states, err := p.states(ctx)
+		if err != nil || states[partner] != ledger.Unproven {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-wake:
+		}
+	}
+}
+
+func (p *Prover) after(d time.Duration) <-chan time.Time {
+	if p.After != nil {
+		return p.After(d)
+	}
+	return time.After(d)
+}
+
+// begin makes the question to a partner whose books are unproven; nil where there is one.
+func (p *Prover) begin(partner string, state ledger.BooksState) *question {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state != ledger.Unproven || p.asking[partner] != nil {
+		return nil
+	}
+	if p.asking == nil {
+		p.asking = make(map[string]*question)
+	}
+	q := &question{heard: make(chan struct{}, 1), read: make(chan struct{}, 1)}
+	p.asking[partner] = q
+	return q
+}
+
+func (p *Prover) end(partner string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.asking, partner)
+}
+
+// Heard is told when a partner calls us, or is reached again: one that gave no proof is asked again, at most every ten seconds.
+func (p *Prover) Heard(partner string) {
+	p.sign(partner, func(q *question) chan struct{} { return q.heard })
+}
+
+// Read is told when our copy of a partner's log was read on.
+func (p *Prover) Read(partner string) {
+	p.sign(partner, func(q *question) chan struct{} { return q.read })
+}
+
+func (p *Prover) sign(partner string, to func(*question) chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := p.asking[partner]; q != nil {
+		select {
+		case to(q) <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// ask asks a partner until the books are not unproven any more.
+func (p *Prover) ask(ctx context.Context, partner string, q *question) {
+	defer p.end(partner)
+	var heard time.Time
+	for failures := 0; ctx.Err() == nil; {
+		done, err := p.once(ctx, partner, q)
+		if done || ctx.Err() != nil {
+			return
+		}
+		if failures++; failures == 1 {
+			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
+				"error", text.ForeignError(err))
+		}
+		p.rest(ctx, job.BackOff(firstPause, failures, p.Rand()), q.heard, &heard)
+	}
+}
+
+// rest pauses, until the partner is heard at the most; a second time within ten seconds that ends it when they are over.
+func (p *Prover) rest(ctx context.Context, pause time.Duration, sign <-chan struct{}, heard *time.Time) {
+	over := p.after(pause)
+	var early <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-sign:
+			wait := heardEvery - p.Now().Sub(*heard)
+			if wait <= 0 {
+				*heard = p.Now()
+				return
+			}
+			early, sign = p.after(min(wait, heardEvery)), nil
+		case <-early:
+			*heard = p.Now()
+			return
+		}
+	}
+}
+
+// Why an answer proves nothing; all but the first and the last are the partner's to explain.
+const (
+	reasonAgain     = "books_asked_again"
+	reasonMalformed = "comparison_malformed"
+	reasonForgot    = "comparison_forgets"
+	reasonTheirs    = "partner_behind"
+	reasonOther     = "comparison_contradicts"
+	reasonMissing   = "document_missing"
+	reasonUnread    = "ledger_not_read"
+)
+
+// once asks once. done says that the books are not unproven any more; else an error says why not.
+func (p *Prover) once(ctx context.Context, partner string, q *question) (done bool, err error) {
+	var from member.Partner
+	var before ledger.Position // where our copy of its log ended before it was asked
+	var epoch int64
+	err = p.Work.Do(ctx, func(tx federation.Tx) error {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return err
+		}
+		if done = books.State != ledger.Unproven; done {
+			return nil
+		}
+		if from, err = tx.Partners().Get(partner); err != nil {
+			return err
+		}
+		if before, _, err = tx.Ledger().Verified(partner); err != nil {
+			return err
+		}
+		epoch, err = tx.Ledger().Raise(partner, true)
+		return err
+	})
+	if err != nil || done {
+		return done && err == nil, err
+	}
+	nonce := make([]byte, nonceBytes)
+	p.Nonce(nonce)
+	p.Fail.Hit("books.prove.after_ask")
+	document, err := p.Link.Compare(ctx, partner, nonce)
+	if err != nil {
+		return false, err
+	}
+	p.Fail.Hit("books.prove.after_answer")
+	answer, err := p.open(from, document, nonce)
+	if err != nil {
+		return false, err
+	}
+	if err := p.held(ctx, partner, answer, document); err != nil {
+		return fault.Is(err, fault.Conflict) && ledger.IsFork(err) || fault.ReasonOf(err) == ledger.ErrRecovering.Reason, err
+	}
+	if answer.at.Compare(before) < 0 {
+		return false, fault.New(fault.Invalid, reasonTheirs, "its ledger ends at %s, our copy of it at %s: its store is older than what it signed", answer.at, before)
+	}
+	if err := p.read(ctx, from, answer, q); err != nil {
+		return false, err
+	}
+	if err := p.complete(ctx, partner); err != nil {
+		return false, err
+	}
+	p.Fail.Hit("books.prove.before_commit")
+	if err := p.commit(ctx, partner, epoch); err != nil {
+		return false, err
+	}
+	p.Fail.Hit("books.prove.after_commit")
+	p.Logger.Info("our books with a partner are level", "partner", partner)
+	return true, nil
+}
+
+// answer is what a partner signed over our nonce.
+type answer struct {
+	Comparison
+	at ledger.Position
+}
+
+// open verifies an answer: by the pinned key, for us, over this nonce.
+func (p *Prover) open(from member.Partner, document string, nonce []byte) (a answer, err error) {
+	payload, err := signed.Open(document, signed.Compare, from.BusinessKey)
+	if err == nil {
+		err = signed.Decode(payload, &a.Comparison)
+	}
+	switch {
+	case err != nil:
+		return a, err
+	case a.Issuer != from.Origin || a.Audience != p.Self:
+		return a, fault.New(fault.Invalid, reasonMalformed, "the answer is between other parties")
+	case a.Nonce != base64.RawURLEncoding.EncodeToString(nonce):
+		return a, fault.New(fault.Invalid, reasonMalformed, "the answer is to another question")
+	case a.Life < 0 || a.Seq < 0 || !signed.IsDigest(a.Hash):
+		return a, fault.New(fault.Invalid, reasonMalformed, "the answer names no place of a log")
+	}
+	a.at = ledger.Position{Life: a.Life, Seq: a.Seq}
+	return a, nil
+}
+
+// held weighs the newest of our own checkpoints that the partner holds: it is within our log, and not older than one that the partner
+// countersigned before.
+func (p *Prover) held(ctx context.Context, partner string, a answer, document string) error {
+	var held ledger.Checkpoint
+	if a.Held != "" {
+		var err error
+		if held, err = p.Book.Held(ctx, partner, a.Held, document); err != nil {
+			return err
+		}
+	}
+	return p.Work.View(ctx, func(tx federation.Tx) error {
+		own, err := tx.Ledger().Head(partner, ledger.Own)
+		if err == nil && held.Position().Compare(own.Seen) < 0 {
+			err = fault.New(fault.Invalid, reasonForgot, "it holds our log up to %s, and countersigned it up to %s before", held.Position(), own.Seen)
+		}
+		return err
+	})
+}
+
+// read waits until our copy of the partner's log reaches the head in its answer, and has the same entry there.
+func (p *Prover) read(ctx context.Context, from member.Partner, a answer, q *question) error {
+	unread := p.after(readWait)
+	for {
+		there, err := p.copied(ctx, from, a)
+		if err != nil || there {
+			return err
+		}
+		p.Behind(from.Origin)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-unread:
+			return fault.New(fault.Unavailable, reasonUnread, "its ledger goes on to %s and could not be read that far", a.at)
+		case <-q.read:
+		case <-p.after(readPoll):
+		}
+	}
+}
+
+func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (there bool, err error) {
+	err = p.Work.View(ctx, func(tx federation.Tx) error {
+		head, err := tx.Ledger().Head(from.Origin, ledger.Theirs)
+		if there = head.Position().Compare(a.at) >= 0; err != nil || !there {
+			return err
+		}
+		hash := head.Hash
+		switch {
+		case head.Position() == a.at:
+		case a.at.Seq == 0:
+			hash = ledger.Genesis(from.PartnershipID)
+		default: // it was read on since
+			e, err := tx.Ledger().Entry(from.Origin, ledger.Theirs, a.at)
+			if err != nil {
+				return err
+			}
+			hash = e.Hash
+		}
+		if hex.EncodeToString(hash[:]) != a.Hash {
+			return fault.New(fault.Invalid, reasonOther, "its ledger has another entry at %s than our copy of it", a.at)
+		}
+		return nil
+	})
+	return there, err
+}
+
+// complete refuses where something of the partner's log that is parked here names a document of ours that this store does not have. What
+// was applied named none.
+func (p *Prover) complete(ctx context.Context, partner string) error {
+	var places []ledger.Position
+	err := p.Work.View(ctx, func(tx federation.Tx) (err error) {
+		places, err = tx.Ledger().ParkedPlaces(partner)
+		return err
+	})
+	for err == nil && len(places) > 0 {
+		some := places[:min(len(places), placesMost)]
+		places = places[len(some):]
+		err = p.Work.View(ctx, func(tx federation.Tx) error {
+			for _, at := range some {
+				e, err := tx.Ledger().Entry(partner, ledger.Theirs, at)
+				if err != nil {
+					return err
+				}
+				lacks, err := p.Lacks(tx, e)
+				if err != nil {
+					return err
+				}
+				if lacks {
+					return fault.New(fault.Invalid, reasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", at)
+				}
+			}
+			return nil
+		})
+	}
+	return err
+}
+
+// commit sets the books to level, if the question is still the last one and they are still in doubt.
+func (p *Prover) commit(ctx context.Context, partner string, epoch int64) error {
+	return p.Work.Do(ctx, func(tx federation.Tx) error {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return err
+		}
+		if books.State != ledger.Unproven || books.Asked != epoch {
+			return fault.New(fault.Unavailable, reasonAgain, "it was asked again, or the books changed, before the answer was taken")
+		}
+		books.State, books.Reason, books.Since = ledger.Level, "", p.Now().UTC()
+		books.Epoch++
+		_, err = tx.Ledger().PutBooks(books)
+		return err
+	})
+}
