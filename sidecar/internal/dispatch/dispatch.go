@@ -10,8 +10,8 @@ import (
 // ErrSettled says that a job's document need not be sent any more: what it is about has been decided.
 var ErrSettled = errors.New("what the document is about has been decided")
 
-// ErrLater says that a job's document must not be sent yet: another one goes first that is not there yet.
-var ErrLater = errors.New("another document about the same goes first")
+// ErrLater says that a job's document is not signed yet: the job keeps its turn until it is.
+var ErrLater = errors.New("the document is not signed yet")
 
 // Document is one signed document on its way, with what lies beside it.
 type Document struct {

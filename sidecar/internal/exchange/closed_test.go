@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -189,6 +190,78 @@ func TestNothingIsSentWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
 				o.box.Back(firstOrigin)
 				pass(2 * time.Second)
 				o.decided(4)
+			})
+		})
+	}
+}
+
+// holding is an outbox that nothing reaches for a while.
+type holding struct {
+	*exchange.Outbox
+	open chan struct{}
+}
+
+func (h holding) Post(parcels ...dispatch.Parcel) { <-h.open; h.Outbox.Post(parcels...) }
+
+// TestNoOrderGoesOutAfterItsCancelWasAcknowledged: while the books are unproven a cancel is acknowledged that is not signed yet, and when they
+// are level the order's document may have been taken, or read, long before.
+func TestNoOrderGoesOutAfterItsCancelWasAcknowledged(t *testing.T) {
+	for name, where := range map[string]struct {
+		// before leaves the order on its way to the supplier, and says what sends it on once the books are level.
+		before func(o *office) (after func())
+	}{
+		"it waits in memory": {func(o *office) func() {
+			open := make(chan struct{})
+			o.script(func(call) (*exchange.Answer, error) { <-open; return nil, nil })
+			o.place("first/a", "order-another")
+			pass(0)
+			o.place("first/a", "order-0001")
+			pass(0)
+			return func() { o.script(nil); close(open) }
+		}},
+		"it waits in the store": {func(o *office) func() {
+			o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+			o.place("first/a", "order-0001")
+			pass(time.Minute)
+			return func() { o.script(nil); o.box.Back(firstOrigin) }
+		}},
+		"it was taken, and is read when its cancel is signed and not sent": {func(o *office) func() {
+			o.retail.Outbox = dying{}
+			o.place("first/a", "order-0001")
+			taken := o.only()
+			open := make(chan struct{})
+			o.retail.Outbox = holding{o.box, open}
+			return func() { pass(2 * time.Second); o.box.Take(taken); pass(0); close(open) }
+		}},
+		"a dead process took it": {func(o *office) func() {
+			o.retail.Outbox = dying{}
+			o.place("first/a", "order-0001")
+			o.retail.Outbox = o.box
+			return func() { o.stop(); o.start("gone") }
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				after := where.before(o)
+				sent := len(o.made())
+				books(o.Member, firstOrigin, ledger.Unproven)
+				cancelled, err := o.retail.Cancel(t.Context(), "shop", "c", "order-0001")
+				if err != nil || cancelled.Items[0].State != order.AssessingCancel || cancelled.Items[0].CancelDocument != "" {
+					t.Fatalf("cancelled: %+v, %v", cancelled.Items, err)
+				}
+				books(o.Member, firstOrigin, ledger.Level)
+				began := time.Now()
+				pass(0)
+				after()
+				pass(2 * time.Second)
+				for _, c := range o.made()[sent:] {
+					if c.about(cancelled) {
+						t.Errorf("the order went out %s after the books were level", c.at.Sub(began))
+					}
+				}
+				if o.states()[order.Cancelled] != 1 || len(o.jobs()) > 0 {
+					t.Errorf("orders are %v, left %+v", o.states(), o.jobs())
+				}
 			})
 		})
 	}

@@ -144,7 +144,9 @@ func (o *office) start(owner string) {
 	var err error
 	o.runner, err = job.New(job.Config{
 		Work: store.For[job.Tx](o.Store), Owner: owner, Documents: o.box,
-		Handlers: map[string]job.Handler{"none": func(context.Context, job.Job) error { return nil }},
+		Handlers: map[string]job.Handler{
+			"none": func(context.Context, job.Job) error { return nil }, retail.JobSign: o.retail.Sign, retail.JobSignCancel: o.retail.Sign,
+		},
 	})
 	if err != nil {
 		o.t.Fatal(err)

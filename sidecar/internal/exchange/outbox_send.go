@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -122,6 +123,18 @@ func (o *Outbox) mine(ctx context.Context, batch []*parcel) (left []*parcel) {
 	return left
 }
 
+// unsettled are those of a batch that were not let go before the call.
+func (o *Outbox) unsettled(batch []*parcel) (left []*parcel) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range batch {
+		if o.held[p.job.ID] == p {
+			left = append(left, p)
+		}
+	}
+	return left
+}
+
 // send submits a batch and settles what came of it. A call that is refused for what is in it, or that panics, is taken apart, so that
 // one document does not stop the others.
 func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
@@ -135,6 +148,7 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 		}
 	}
 	err := unit.Guarded(func() error { return o.submit(ctx, partner, batch) })
+	batch = o.unsettled(batch)
 	var theirs callError
 	refused, panicked := errors.As(err, &theirs) && !theirs.away, o.panicked(partner, len(batch), err)
 	switch {
@@ -213,20 +227,26 @@ type standing struct {
 	forked      bool
 	// epoch is that of the books under which the call begins.
 	epoch int64
+	// overtaken are the jobs before which another document about their subject goes.
+	overtaken map[int64]bool
 	// word is our last word where we signed two logs: nothing is signed anew then.
 	word string
 }
 
 // submit makes the call and has the answer applied; what it leaves of the documents is settled.
 func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) error {
-	v, err := o.look(ctx, partner)
+	v, err := o.look(ctx, partner, batch)
 	if err != nil {
 		return err
 	}
+	if len(v.overtaken) > 0 {
+		batch = o.wait(ctx, v, batch)
+	}
 	if v.forked {
-		if batch = o.fence(ctx, batch); len(batch) == 0 {
-			return nil
-		}
+		batch = o.fence(ctx, batch)
+	}
+	if len(batch) == 0 {
+		return nil
 	}
 	s, err := o.submission(v, batch)
 	if err != nil {
@@ -281,7 +301,13 @@ func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*pa
 	return o.judge(ctx, v.from.Origin, reply, batch, have), nil
 }
 
-func (o *Outbox) look(ctx context.Context, partner string) (v standing, err error) {
+// look reads it last of all before the call, so that what was acknowledged until then counts: a cancel most of all, which may have come
+// after the order's document was read, and be acknowledged while nothing could be sent.
+func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v standing, err error) {
+	all := make([]job.Job, len(batch))
+	for i, p := range batch {
+		all[i] = p.job
+	}
 	err = o.Work.View(ctx, func(tx federation.Tx) error {
 		if v.from, err = tx.Partners().Get(partner); err != nil {
 			return err
@@ -294,6 +320,9 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 			return err
 		}
 		v.epoch = books.Epoch
+		if v.overtaken, err = tx.Jobs().Overtaken(all); err != nil {
+			return err
+		}
 		if v.forked = books.State == ledger.Forked; v.forked {
 			if _, v.word, _, err = o.Book.LastWord(tx, partner); err != nil {
 				return err
@@ -306,6 +335,20 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 		return err
 	})
 	return v, err
+}
+
+// wait gives back what is overtaken, until its turn comes again, and returns the rest.
+func (o *Outbox) wait(ctx context.Context, v standing, batch []*parcel) (left []*parcel) {
+	var overtaken []*parcel
+	for _, p := range batch {
+		if v.overtaken[p.job.ID] {
+			overtaken = append(overtaken, p)
+		} else {
+			left = append(left, p)
+		}
+	}
+	o.giveBack(ctx, overtaken)
+	return left
 }
 
 // fence puts back what begins something, and returns what winds down what there is.

@@ -80,6 +80,9 @@ type Store interface {
 	// DueToSend lists jobs that send documents as Due does the others: at most room(partner) to one partner, none whose turn it
 	// is not.
 	DueToSend(now time.Time, room func(partner string) int) ([]Job, error)
+	// Overtaken are those of jobs that send documents to one partner which another document about their subject overtakes: it is under way, or
+	// waits and does not stand aside. A job that was taken before that one came is among them too.
+	Overtaken(all []Job) (map[int64]bool, error)
 	// Alone says durably, before something is done for one document and for no other, that a process which dies dies of it; and after it
 	// that this is over. It ends with the lease too. fault.Conflict when the owner does not hold the job any more.
 	Alone(j Job, now bool) error

@@ -123,8 +123,8 @@ func (s *Service) sent(tx Tx, it Item, kind ledger.Kind) error {
 		needless = []string{JobSubmit}
 	case ledger.CancelRefused:
 		needless = []string{JobCancel}
-	case ledger.OrderCancelled: // a cancel that arrives first decides the order too
-		needless = []string{JobCancel, JobSubmit}
+	case ledger.OrderCancelled: // a cancel that arrives first decides the order too, and one that is not signed yet needs no signature
+		needless = []string{JobCancel, JobSubmit, JobSign}
 	}
 	for _, k := range needless {
 		if err := tx.Jobs().Drop(k, it.CorrelationID, it.Partner); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -130,7 +131,7 @@ func (s *Service) commitCancel(tx Tx, o Order, wanted []Item, send *dispatch.Sen
 				return o, err
 			}
 			o.Items[i].UnsignedCancel, o.Items[i].CancelDigest = it.UnsignedCancel, it.CancelDigest
-			if err := tx.Jobs().At(JobSignCancel, it.CorrelationID, it.Partner, now); err != nil {
+			if err := s.signCancel(tx, it, now); err != nil {
 				return o, err
 			}
 			continue
@@ -149,6 +150,16 @@ func (s *Service) commitCancel(tx Tx, o Order, wanted []Item, send *dispatch.Sen
 		}
 	}
 	return tx.RetailOrders().Put(o)
+}
+
+// signCancel adds the job that signs an item's cancel later, and already the one that sends it then, for the order waits for that one: who
+// was told that it is being cancelled shall not find that it was sent since.
+func (s *Service) signCancel(tx Tx, it Item, now time.Time) error {
+	if err := tx.Jobs().At(JobSignCancel, it.CorrelationID, it.Partner, now); err != nil {
+		return err
+	}
+	_, err := tx.Jobs().Send(it.sending(JobCancel), now.Add(job.MaxPause), "", time.Time{})
+	return err
 }
 
 // cancelling is the entry that says that the item's cancel is on its way.

@@ -13,7 +13,10 @@ import (
 
 // sending names the job of one of the item's documents: a subscription's orders go one after the other, a cancel goes first.
 func (i Item) sending(kind string) job.Sending {
-	return job.Sending{Kind: kind, Key: i.CorrelationID, Partner: i.Partner, Subject: i.SubscriptionID, First: kind == JobSubmit && i.Action == order.Add, Overtakes: kind == JobCancel}
+	return job.Sending{
+		Kind: kind, Key: i.CorrelationID, Partner: i.Partner, Subject: i.SubscriptionID,
+		First: kind == JobSubmit && i.Action == order.Add && i.CancelDigest == nil, Overtakes: kind == JobCancel,
+	}
 }
 
 func (i Item) orderDocument(inputs []byte) dispatch.Document {
@@ -35,7 +38,7 @@ func needed(typ string, intent order.Intent) string {
 	return name
 }
 
-// OrderDocument is the document of a JobSubmit; dispatch.ErrLater while its cancel waits to be signed.
+// OrderDocument is the document of a JobSubmit.
 func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
 	if err != nil {
@@ -44,9 +47,6 @@ func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	it := o.Items[i]
 	if it.State.Ended() || it.taken() {
 		return dispatch.Document{}, dispatch.ErrSettled
-	}
-	if it.UnsignedCancel != nil { // the cancel goes first, once it is signed
-		return dispatch.Document{}, dispatch.ErrLater
 	}
 	var inputs []byte
 	if it.Action == order.Add {
@@ -57,16 +57,20 @@ func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	return it.orderDocument(inputs), nil
 }
 
-// CancelDocument is the document of a JobCancel.
+// CancelDocument is the document of a JobCancel; dispatch.ErrLater until it is signed.
 func (s *Service) CancelDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
 	if err != nil {
 		return dispatch.Document{}, err
 	}
-	if it := o.Items[i]; it.State == order.AssessingCancel {
+	switch it := o.Items[i]; {
+	case it.State != order.AssessingCancel:
+		return dispatch.Document{}, dispatch.ErrSettled
+	case it.UnsignedCancel != nil:
+		return dispatch.Document{}, dispatch.ErrLater
+	default:
 		return it.cancelDocument(), nil
 	}
-	return dispatch.Document{}, dispatch.ErrSettled
 }
 
 // Waits notes why an item waits although its document was sent: an error is nobody's signature, so it goes on waiting. Only a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
@@ -45,8 +46,10 @@ func (s *Service) Sign(ctx context.Context, j job.Job) error {
 			return waits
 		}
 		return err
-	case err != nil, !it.unsigned(j.Kind):
+	case err != nil:
 		return err
+	case !it.unsigned(j.Kind):
+		return job.Done(ctx, s.Work, j, func(tx Tx) error { return s.unneeded(tx, j) })
 	}
 	typ, payload := signed.Order, it.Unsigned
 	if j.Kind == JobSignCancel {
@@ -101,7 +104,7 @@ func (s *Service) commitSigned(tx Tx, j job.Job, document string, inputs []byte,
 	}
 	it := o.Items[i]
 	if !it.unsigned(j.Kind) {
-		return nil
+		return s.unneeded(tx, j)
 	}
 	if err := it.signable(tx, j.Kind); err != nil {
 		return err
@@ -121,6 +124,9 @@ func (s *Service) commitSigned(tx Tx, j job.Job, document string, inputs []byte,
 	if j.Kind == JobSignCancel {
 		sending = JobCancel
 		it.CancelDocument, it.UnsignedCancel = document, nil
+		if err := s.cancelSigned(tx, it, now); err != nil {
+			return err
+		}
 	} else {
 		it.Document, it.Unsigned = document, nil
 	}
@@ -140,4 +146,25 @@ func (s *Service) commitSigned(tx Tx, j job.Job, document string, inputs []byte,
 	}
 	_, err = tx.RetailOrders().Put(o)
 	return err
+}
+
+// cancelSigned makes room for the job that sends the cancel now, and has an order that waits for it signed at once.
+func (s *Service) cancelSigned(tx Tx, it Item, now time.Time) error {
+	err := tx.Jobs().Drop(JobCancel, it.CorrelationID, it.Partner)
+	if err != nil || it.Unsigned == nil {
+		return err
+	}
+	if err := tx.Jobs().Drop(JobSign, it.CorrelationID, it.Partner); err != nil {
+		return err
+	}
+	return tx.Jobs().At(JobSign, it.CorrelationID, it.Partner, now)
+}
+
+// unneeded ends what waits for the signature of a cancel that is not needed any more, because the item has ended.
+func (s *Service) unneeded(tx Tx, j job.Job) error {
+	o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
+	if err != nil || j.Kind != JobSignCancel || o.Items[i].CancelDocument != "" {
+		return err
+	}
+	return tx.Jobs().Drop(JobCancel, j.Key, j.Partner)
 }

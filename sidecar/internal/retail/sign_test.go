@@ -121,7 +121,7 @@ func TestASecondRunSignsNothingTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := c.order()
-	if err := c.service.Sign(t.Context(), job.Job{Kind: retail.JobSign, Key: "corr-0001", Partner: vendor}); err != nil {
+	if err := c.service.Sign(t.Context(), job.Job{Kind: retail.JobSign, Key: "corr-0001", Partner: vendor}); !errors.Is(err, job.ErrFinished) {
 		t.Error(err)
 	}
 	if entries, jobs, _ := c.traces(); entries != 1 || jobs != 1 || c.order().Version != first.Version {
@@ -193,11 +193,15 @@ func TestWhatIsCancelledBeforeTheBooksAreProvedLevelIsCancelledThen(t *testing.T
 			t.Errorf("%s: a decision on it: %v", name, err)
 		}
 		c.stand(vendor, ledger.Level)
-		// What was signed is not sent again before the cancel is there, which overtakes it.
+		// What was signed is not sent again before the cancel, which is not signed yet.
 		c.View(func(tx *store.Tx) error {
-			_, err := c.service.OrderDocument(tx, job.Job{Kind: retail.JobSubmit, Key: c.order().Items[0].CorrelationID, Partner: vendor})
+			due, err := tx.Jobs().DueToSend(c.Clock.Now().Add(time.Hour), func(string) int { return 9 })
+			if err != nil || len(due) > 0 {
+				t.Errorf("%s: sent are %+v, %v", name, due, err)
+			}
+			_, err = c.service.CancelDocument(tx, job.Job{Kind: retail.JobCancel, Key: c.order().Items[0].CorrelationID, Partner: vendor})
 			if !errors.Is(err, dispatch.ErrLater) {
-				t.Errorf("%s: its document: %v", name, err)
+				t.Errorf("%s: its cancel's document: %v", name, err)
 			}
 			return nil
 		})
@@ -222,8 +226,37 @@ func TestWhatIsCancelledBeforeTheBooksAreProvedLevelIsCancelledThen(t *testing.T
 		if jobs := c.jobs(); !slices.Equal(jobs, want) || it.Document == "" {
 			t.Errorf("%s: the jobs are %v", name, jobs)
 		}
-		if err := c.apply(ledger.OrderCancelled, `{}`); err != nil || c.order().State() != order.Cancelled {
-			t.Errorf("%s: it is %s, %v", name, c.order().State(), err)
+		// Of the two the cancel goes, and the other is behind it.
+		c.View(func(tx *store.Tx) error {
+			due, err := tx.Jobs().DueToSend(c.Clock.Now().Add(time.Hour), func(string) int { return 9 })
+			if err != nil || len(due) != 1 || due[0].Kind != retail.JobCancel || due[0].DueAt.After(c.Clock.Now()) {
+				t.Errorf("%s: sent are %+v, %v", name, due, err)
+			}
+			return nil
+		})
+		if err := c.apply(ledger.OrderCancelled, `{}`); err != nil || c.order().State() != order.Cancelled || len(c.jobs()) > 0 {
+			t.Errorf("%s: it is %s with %v, %v", name, c.order().State(), c.jobs(), err)
 		}
+	}
+}
+
+// TestACancelThatIsDecidedBeforeItIsSignedKeepsNobodyWaiting: the supplier had the order from before, and ended it another way.
+func TestACancelThatIsDecidedBeforeItIsSignedKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	if _, err := c.place(add("lst")); err != nil {
+		t.Fatal(err)
+	}
+	c.stand(vendor, ledger.Unproven)
+	c.cancel()
+	if err := c.apply(ledger.OrderRejected, `{}`); err != nil {
+		t.Fatal(err)
+	}
+	c.stand(vendor, ledger.Level)
+	if err := c.sign(); !errors.Is(err, job.ErrFinished) {
+		t.Error(err)
+	}
+	if it := c.order().Items[0]; it.State != order.Rejected || len(c.jobs()) > 0 {
+		t.Errorf("it is %s with %v", it.State, c.jobs())
 	}
 }

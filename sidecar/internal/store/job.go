@@ -86,6 +86,37 @@ func (s jobs) DueToSend(now time.Time, room func(partner string) int) ([]job.Job
 	}
 }
 
+// Overtaken asks for what overtakes, by subject, of which there is little.
+func (s jobs) Overtaken(all []job.Job) (map[int64]bool, error) {
+	const most = 64 // parameters of one statement; it is padded, so that there are few texts to prepare
+	overtaken := make(map[int64]bool)
+	for some := range slices.Chunk(all, most) {
+		width := 1
+		for width < len(some) {
+			width *= 2
+		}
+		marks, args := make([]string, width), append(make([]any, 0, 1+width), some[0].Partner)
+		for i := range width {
+			marks[i], args = fmt.Sprintf("$%d", i+2), append(args, some[min(i, len(some)-1)].Subject)
+		}
+		first := make(map[string][]int64)
+		var id int64
+		var subject string
+		err := s.tx.rows(`SELECT id, subject FROM job WHERE subject <> '' AND partner = $1 AND subject IN (`+strings.Join(marks, ", ")+`) AND place = 0
+			AND (state = 'running' OR state = 'waiting' AND aside = 0)`, args, func() []any { return []any{&id, &subject} },
+			func() error { first[subject] = append(first[subject], id); return nil })
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range some {
+			if ahead := first[j.Subject]; len(ahead) > 0 && !slices.Contains(ahead, j.ID) {
+				overtaken[j.ID] = true
+			}
+		}
+	}
+	return overtaken, nil
+}
+
 func (s jobs) Alone(j job.Job, now bool) error {
 	return s.mine(j, `UPDATE job SET begun = $5`, flag(now))
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -139,5 +140,53 @@ func TestDocumentsTakeNoWorkers(t *testing.T) {
 		if got := due(t, s, start, 1, 9); !slices.Equal(got, []string{"x"}) {
 			t.Errorf("due: %v", got)
 		}
+	})
+}
+
+// TestWhatWasTakenBeforeACancelCameIsOvertaken: whether the cancel is on its way or waits, unless it may wait for long.
+func TestWhatWasTakenBeforeACancelCameIsOvertaken(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		lease, later := start.Add(time.Minute), start.Add(time.Hour)
+		var held []job.Job
+		send := func(d job.Sending, owner string) (j job.Job) {
+			do(t, s, func(tx *store.Tx) error { j = must(tx.Jobs().Send(d, start, owner, lease)); return nil })
+			held = append(held, j)
+			return j
+		}
+		overtaken := func(want ...string) {
+			t.Helper()
+			var got []string
+			view(t, s, func(tx *store.Tx) error {
+				got = nil
+				ids := must(tx.Jobs().Overtaken(held))
+				for _, j := range held {
+					if ids[j.ID] {
+						got = append(got, j.Key)
+					}
+				}
+				return nil
+			})
+			if !slices.Equal(got, want) {
+				t.Errorf("overtaken are %v, want %v", got, want)
+			}
+		}
+		for i := range 70 { // more than one statement asks for
+			send(sending(fmt.Sprint(i), fmt.Sprint("sub-", i)), "me")
+		}
+		elsewhere := sending("!elsewhere", "sub-2")
+		elsewhere.Partner = "https://other.example"
+		send(elsewhere, "me")
+		held = held[:70]
+		overtaken()
+		waits := send(sending("!waits", "sub-1"), "")
+		send(sending("!runs", "sub-69"), "me")
+		overtaken("1", "69")
+		do(t, s, func(tx *store.Tx) error {
+			return tx.Jobs().StandAside(must(tx.Jobs().Lease(waits, "me", lease)), later, "for long")
+		})
+		overtaken("69")
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "!runs", them) })
+		overtaken()
 	})
 }
