@@ -243,8 +243,8 @@ func TestASecretThatWasMovedDoesNotOpen(t *testing.T) {
 	moves := map[string]string{
 		"another name": `UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE subscription_id = 'mine' AND name = 'inputs')
 			WHERE subscription_id = 'mine' AND name = 'access'`,
-		"another subscription, with its key": `UPDATE data_key SET wrapped =
-			(SELECT wrapped FROM data_key WHERE subscription_id = 'theirs') WHERE subscription_id = 'mine'`,
+		"another subscription, with its key": `UPDATE secret SET sealed =
+			(SELECT sealed FROM secret WHERE subscription_id = 'theirs' AND name = '') WHERE subscription_id = 'mine' AND name = ''`,
 	}
 	for name, move := range moves {
 		err := s.Do(t.Context(), func(tx *Tx) error {

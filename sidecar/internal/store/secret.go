@@ -10,12 +10,15 @@ import (
 
 var (
 	secretColumns = []string{"subscription_id", "partner", "side", "name", "sealed"}
-	newSecret     = newInsertion("secret", "secret", secretColumns, secretColumns[:4])
-	newKey        = newInsertion("data key", "data_key", []string{"subscription_id", "partner", "side", "wrapped"}, secretColumns[:3]).
+	newSecret     = newInsertion("secret", "secret", secretColumns, secretColumns[:4]).
 			or(fault.New(fault.Precondition, erasedReason, "there was a data key before the subscription: its data were erased before it came, or it kept something"))
 )
 
-const erasedReason = "subscription_erased"
+const (
+	erasedReason = "subscription_erased"
+	// dataKey is the name of the data key among the secrets. It lies beside them, because they are written together.
+	dataKey = ""
+)
 
 func erased() error {
 	return fault.New(fault.Precondition, erasedReason, "the data of the subscription were erased")
@@ -38,19 +41,22 @@ func (s subscriptions) PutSecret(k subscription.Key, name string, plain []byte) 
 	if err != nil {
 		return err
 	}
-	args := append(subscriptionKey(k), name, sealed)
 	if first {
-		return s.tx.insert(&newSecret, args...)
+		return s.tx.insert(&newSecret, append(subscriptionKey(k), name, sealed)...)
 	}
-	_, err = s.tx.exec(`INSERT INTO secret (subscription_id, partner, side, name, sealed) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (subscription_id, partner, side, name) DO UPDATE SET sealed = excluded.sealed`, args...)
+	return s.putSecret(k, name, sealed)
+}
+
+func (s subscriptions) putSecret(k subscription.Key, name string, sealed []byte) error {
+	_, err := s.tx.exec(`INSERT INTO secret (subscription_id, partner, side, name, sealed) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subscription_id, partner, side, name) DO UPDATE SET sealed = excluded.sealed`, append(subscriptionKey(k), name, sealed)...)
 	return err
 }
 
 // keyFor is the data key for a secret of a subscription, made where there was none; the first needs no look.
 func (s subscriptions) keyFor(k subscription.Key, first bool) ([]byte, error) {
 	if !first {
-		key, found, err := s.dataKey(k)
+		key, found, err := s.keyOf(k)
 		if err != nil {
 			return nil, err
 		}
@@ -70,14 +76,14 @@ func (s subscriptions) keyFor(k subscription.Key, first bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, s.tx.insert(&newKey, append(subscriptionKey(k), wrapped)...)
+	return key, s.tx.insert(&newSecret, append(subscriptionKey(k), dataKey, wrapped)...)
 }
 
 func (s subscriptions) Secret(k subscription.Key, name string) ([]byte, error) {
 	var sealed, wrapped []byte
-	found, err := s.tx.row(`SELECT s.sealed, k.wrapped FROM secret s JOIN data_key k
-		ON k.subscription_id = s.subscription_id AND k.partner = s.partner AND k.side = s.side
-		WHERE s.subscription_id = $1 AND s.partner = $2 AND s.side = $3 AND s.name = $4`, append(subscriptionKey(k), name), &sealed, &wrapped)
+	found, err := s.tx.row(`SELECT s.sealed, k.sealed FROM secret s JOIN secret k
+		ON k.subscription_id = s.subscription_id AND k.partner = s.partner AND k.side = s.side AND k.name = $5
+		WHERE s.subscription_id = $1 AND s.partner = $2 AND s.side = $3 AND s.name = $4`, append(subscriptionKey(k), name, dataKey), &sealed, &wrapped)
 	if err != nil {
 		return nil, err
 	}
@@ -106,19 +112,18 @@ func (s subscriptions) DeleteSecret(k subscription.Key, name string) error {
 
 // Erase also deletes the ciphertexts; what backups keep of them has lost its key.
 func (s subscriptions) Erase(k subscription.Key) error {
-	if _, err := s.tx.exec(`INSERT INTO data_key (subscription_id, partner, side, wrapped) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (subscription_id, partner, side) DO UPDATE SET wrapped = excluded.wrapped`, append(subscriptionKey(k), []byte{})...); err != nil {
+	if err := s.putSecret(k, dataKey, []byte{}); err != nil {
 		return err
 	}
-	_, err := s.tx.exec(`DELETE FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3`, subscriptionKey(k)...)
+	_, err := s.tx.exec(`DELETE FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3 AND name <> $4`, append(subscriptionKey(k), dataKey)...)
 	return err
 }
 
-// dataKey unwraps the subscription's key; an erased one is found and empty.
-func (s subscriptions) dataKey(k subscription.Key) (key []byte, found bool, err error) {
+// keyOf unwraps the subscription's key; an erased one is found and empty.
+func (s subscriptions) keyOf(k subscription.Key) (key []byte, found bool, err error) {
 	var wrapped []byte
-	found, err = s.tx.row(`SELECT wrapped FROM data_key WHERE subscription_id = $1 AND partner = $2 AND side = $3`,
-		subscriptionKey(k), &wrapped)
+	found, err = s.tx.row(`SELECT sealed FROM secret WHERE subscription_id = $1 AND partner = $2 AND side = $3 AND name = $4`,
+		append(subscriptionKey(k), dataKey), &wrapped)
 	if err != nil || !found || len(wrapped) == 0 {
 		return nil, found, err
 	}

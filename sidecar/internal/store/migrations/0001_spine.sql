@@ -178,16 +178,8 @@ CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id, 
 CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id, partner) WHERE portal <> '';
 CREATE INDEX subscription_state ON subscription (state, side);
 
--- The data key of a subscription, wrapped under the site key. An erased one stays as an empty row, so that nothing is ever
--- written for that subscription again.
-CREATE TABLE data_key (
-  side text NOT NULL,
-  partner text NOT NULL,
-  subscription_id text NOT NULL,
-  wrapped bytea NOT NULL,
-  PRIMARY KEY (subscription_id, partner, side)
-);
-
+-- What a subscription keeps sealed under its data key, and under the name '' that key itself, wrapped under the site key: they are written
+-- together and lie together. An erased key stays as an empty row, so that nothing is ever written for that subscription again.
 CREATE TABLE secret (
   side text NOT NULL,
   partner text NOT NULL,
