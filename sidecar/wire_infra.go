@@ -96,7 +96,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	s.book = in.book
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
-		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Heard(partner) },
+		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Back(partner) },
 	}
 	in.link = &peerlink.Link{
 		Transports: caller,

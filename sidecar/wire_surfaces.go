@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/auth/refusal"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
@@ -142,20 +143,38 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	mux.Handle("/oauth2/", oauth)
 	mux.Handle("/.well-known/", oauth)
 	documents.register(mux)
-	mux.Handle("/", verifier.Middleware(s.nudging(s.endingStreams(procedures))))
+	mux.Handle("/", verifier.Middleware(s.nudging(in.guard.Forgive, s.endingStreams(procedures))))
 	return mux, nil
 }
 
 // nudging tells the feeds that a partner is there: it just called.
-func (s *Sidecar) nudging(next http.Handler) http.Handler {
+func (s *Sidecar) nudging(forgive func(partner string), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p, ok := bearer.FromContext(r.Context()); ok {
-			s.feeds.Nudge(p.Origin)
-			s.prover.Heard(p.Origin)
-			if s.away(p.Origin) {
-				s.outbox.Heard(p.Origin)
-			}
+		p, ok := bearer.FromContext(r.Context())
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
 		}
+		if r.URL.Path == peerv1connect.ExchangeServiceCompareProcedure {
+			// What begins before the answer about the books counts for nothing after it.
+			next.ServeHTTP(w, r)
+			s.heard(p.Origin, forgive)
+			return
+		}
+		s.heard(p.Origin, forgive)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// heard has all that waits for a partner look whether it is there again; what could not be fetched from it a moment ago is fetched anew.
+func (s *Sidecar) heard(partner string, forgive func(partner string)) {
+	away := s.away(partner)
+	if away {
+		forgive(partner)
+	}
+	s.feeds.Nudge(partner)
+	s.prover.Heard(partner)
+	if away {
+		s.outbox.Heard(partner)
+	}
 }

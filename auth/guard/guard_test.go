@@ -208,6 +208,18 @@ func TestFetchesAreSharedRememberedAndLimited(t *testing.T) {
 	if hits.Load() != 2 {
 		t.Error("the failure is remembered for too long")
 	}
+	for _, other := range []string{"https://other.localhost", origin[:len(origin)-1]} {
+		g.Forgive(other)
+		_, _ = g.Fetch(ctx, Request{URL: origin + "/missing"})
+	}
+	if hits.Load() != 2 {
+		t.Error("the failure is forgotten for another's sake")
+	}
+	g.Forgive(origin)
+	_, _ = g.Fetch(ctx, Request{URL: origin + "/missing"})
+	if hits.Load() != 3 {
+		t.Error("the failure is remembered of one that showed that it is there")
+	}
 
 	document, err := g.Fetch(ctx, Request{URL: origin + "/x"})
 	if err != nil || document.FreshUntil.Sub(now) != 20*time.Minute {

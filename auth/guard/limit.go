@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,20 @@ func (l *limits) failed(now time.Time, address string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failures.put(address, failure{err: err, until: now.Add(failureMemory)})
+}
+
+// forgive forgets what failed at an origin.
+func (l *limits) forgive(origin string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.failures.order.Front(); e != nil; {
+		next, key := e.Next(), e.Value.(pair[failure]).key
+		if strings.HasPrefix(key, origin+"/") {
+			l.failures.order.Remove(e)
+			delete(l.failures.index, key)
+		}
+		e = next
+	}
 }
 
 type lru[V any] struct {

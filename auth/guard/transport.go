@@ -72,6 +72,9 @@ func (g *Guard) Unsolicited() *Guard {
 	return &Guard{cfg: g.cfg, transport: g.transport, limits: newLimits(), port: g.port}
 }
 
+// Forgive forgets that documents of an origin could not be fetched: it showed that it is there. The limits of its site stay.
+func (g *Guard) Forgive(origin string) { g.limits.forgive(origin) }
+
 // Close drops idle connections.
 func (g *Guard) Close() { g.transport.CloseIdleConnections() }
 

@@ -140,7 +140,7 @@ func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
 		if j := o.only(); !strings.HasPrefix(j.LastError, "apply ledger of https://first.localhost:2: books_asked") {
 			t.Errorf("left: %+v", j)
 		}
-		pass(2 * time.Second)
+		pass(time.Second)
 		if len(copied) != 2 || copied[1] != copied[0] {
 			t.Errorf("our copy ended at %v when the calls were answered", copied)
 		}

@@ -174,8 +174,11 @@ func (o *Outbox) send(ctx context.Context, partner string, batch []*parcel) {
 		over := make([]outcome, 0, len(batch))
 		for _, p := range batch {
 			out := o.ours(p, err)
-			if ctx.Err() != nil { // we are stopping; the next process goes on at once
+			switch {
+			case ctx.Err() != nil: // we are stopping; the next process goes on at once
 				out.due = o.Now()
+			case fault.ReasonOf(err) == ledger.ReasonAsked: // nothing was wrong with it
+				out.due = o.later(1, 0)
 			}
 			over = append(over, out)
 		}

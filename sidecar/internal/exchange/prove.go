@@ -79,7 +79,7 @@ const (
 	placesMost = 500
 )
 
-type question struct{ heard, read chan struct{} }
+type question struct{ heard, back, read chan struct{} }
 
 // Run asks until ctx ends.
 func (p *Prover) Run(ctx context.Context) error {
@@ -162,7 +162,7 @@ func (p *Prover) begin(partner string, state ledger.BooksState) *question {
 	if p.asking == nil {
 		p.asking = make(map[string]*question)
 	}
-	q := &question{heard: make(chan struct{}, 1), read: make(chan struct{}, 1)}
+	q := &question{heard: make(chan struct{}, 1), back: make(chan struct{}, 1), read: make(chan struct{}, 1)}
 	p.asking[partner] = q
 	return q
 }
@@ -173,7 +173,12 @@ func (p *Prover) end(partner string) {
 	delete(p.asking, partner)
 }
 
-// Heard is told when a partner calls us, or is reached again: one that gave no proof is asked again, at most every ten seconds.
+// Back is told when a partner is reached again: one that gave no proof is asked again at once, for it was asked in vain while it was away.
+func (p *Prover) Back(partner string) {
+	p.sign(partner, func(q *question) chan struct{} { return q.back })
+}
+
+// Heard is told when a partner calls us: one that gave no proof is asked again, at most every ten seconds.
 func (p *Prover) Heard(partner string) {
 	p.sign(partner, func(q *question) chan struct{} { return q.heard })
 }
@@ -207,19 +212,22 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
 				"error", text.ForeignError(err))
 		}
-		p.rest(ctx, job.BackOff(firstPause, failures, p.Rand()), q.heard, &heard)
+		p.rest(ctx, job.BackOff(firstPause, failures, p.Rand()), q, &heard)
 	}
 }
 
-// rest pauses, until the partner is heard at the most; a second time within ten seconds that ends it when they are over.
-func (p *Prover) rest(ctx context.Context, pause time.Duration, sign <-chan struct{}, heard *time.Time) {
+// rest pauses, until the partner is reached again or heard at the most; a second time within ten seconds that ends it when they are over.
+func (p *Prover) rest(ctx context.Context, pause time.Duration, q *question, heard *time.Time) {
 	over := p.after(pause)
+	sign := q.heard
 	var early <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-over:
+			return
+		case <-q.back:
 			return
 		case <-sign:
 			wait := heardEvery - p.Now().Sub(*heard)

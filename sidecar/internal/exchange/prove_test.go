@@ -423,3 +423,23 @@ func TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoIsReachedAgainIsAskedAtOnce: it was heard just before, and could not be reached yet.
+func TestWhoIsReachedAgainIsAskedAtOnce(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		d.lie = func(c *exchange.Comparison) { c.Held = "" }
+		stop := d.start()
+		defer stop()
+		pass(2 * time.Hour)
+		d.prover.Heard(firstOrigin)
+		synctest.Wait()
+		d.mu.Lock()
+		d.lie = nil
+		d.mu.Unlock()
+		d.prover.Back(firstOrigin)
+		synctest.Wait()
+		if b := d.stand(firstOrigin); b.State != ledger.Level {
+			t.Errorf("its books are %+v", b)
+		}
+	})
+}

@@ -32,7 +32,7 @@ type work struct {
 }
 
 // load reads the order and prepares the request; nil where nothing is left to do. No platform is asked anything for a partner towards whom
-// nothing is appended: what was accepted a moment ago, in this process, was accepted where something is.
+// nothing is appended, also for what was accepted in this process a moment ago: it may have waited for a worker since.
 func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	w, err := s.read(ctx, j)
 	if err != nil || w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
@@ -77,6 +77,9 @@ func (w *work) ask() (err error) {
 func (s *Service) read(ctx context.Context, j job.Job) (_ *work, err error) {
 	w := &work{job: j}
 	if known, is := j.Carry.(*resale.Accepted); is {
+		if err := s.Work.View(ctx, func(tx Tx) error { return ledger.Closed(tx, j.Partner) }); err != nil {
+			return nil, err
+		}
 		w.order, w.sub, w.inputs = known.Order, known.Subscription, known.Inputs
 		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (o catalog.Offering, err error) {
 			err = s.Work.View(ctx, func(tx Tx) error {

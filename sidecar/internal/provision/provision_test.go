@@ -711,6 +711,11 @@ func TestNoPlatformIsAskedWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
 		if err := s.run(t.Context()); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_"+string(state) {
 			t.Errorf("%s: %v", state, err)
 		}
+		// What was accepted in this process may have waited for a worker until now.
+		handed := job.Job{Kind: resale.JobProvision, Key: bought, Partner: buyer, Carry: s.accepted()}
+		if err := s.service.Handle(t.Context(), handed); fault.ReasonOf(err) != "books_"+string(state) {
+			t.Errorf("%s, handed over before: %v", state, err)
+		}
 		if len(s.platform.calls) > 0 {
 			t.Errorf("%s: the platform was asked to %v", state, s.platform.calls)
 		}
@@ -725,6 +730,23 @@ func TestNoPlatformIsAskedWhileOurStoreMayLackWhatWeSigned(t *testing.T) {
 			t.Errorf("%s: %v, the platform was asked to %v", state, err, s.platform.calls)
 		}
 	}
+}
+
+// accepted is what the process that accepted the order hands over.
+func (s *site) accepted() *resale.Accepted {
+	s.t.Helper()
+	var a resale.Accepted
+	s.View(func(tx *store.Tx) (err error) {
+		if a.Order, err = tx.ResaleOrders().Get(buyer, bought); err != nil {
+			return err
+		}
+		if a.Subscription, err = tx.Subscriptions().Get(thing); err != nil {
+			return err
+		}
+		a.Inputs, err = tx.Subscriptions().Secret(thing, subscription.SecretInputs)
+		return err
+	})
+	return &a
 }
 
 func (s *site) stand(state ledger.BooksState) {

@@ -122,13 +122,16 @@ func (s *Service) commitCancel(tx Tx, o Order, wanted []Item, send *dispatch.Sen
 		if it.CancelDocument == "" {
 			continue // there is none for it
 		}
-		state, err := tx.Ledger().Standing(it.Partner)
+		books, err := tx.Ledger().Books(it.Partner)
 		if err != nil {
 			return o, err
 		}
-		if state == ledger.Unproven { // it is signed when they are level
+		if books.Closed() != nil { // it is signed when they are level; the others do not wait for that
 			if o, err = o.move(i, now, order.AssessingCancel, "", ""); err != nil {
 				return o, err
+			}
+			if books.State != ledger.Unproven {
+				o = o.because(i, now, reasonCheck)
 			}
 			o.Items[i].UnsignedCancel, o.Items[i].CancelDigest = it.UnsignedCancel, it.CancelDigest
 			if err := s.signCancel(tx, it, now); err != nil {

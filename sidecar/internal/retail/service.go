@@ -74,6 +74,7 @@ type Service struct {
 	Fail      *failpoint.Points
 
 	placing unit.Gather[*placing]
+	signing unit.Gather[*signing]
 }
 
 // Get reads a portal's order; with a customer, only that customer's. fault.NotFound.

@@ -30,9 +30,6 @@ func (s *Service) Sign(ctx context.Context, j job.Job) error {
 		if it = o.Items[i]; !it.unsigned(j.Kind) {
 			return nil
 		}
-		if j.Kind == JobSign && it.UnsignedCancel != nil {
-			return errCancelFirst
-		}
 		if j.Kind == JobSign && it.Action == order.Add {
 			if inputs, err = tx.Subscriptions().Secret(subscription.RetailKey(it.SubscriptionID), subscription.SecretInputs); err != nil {
 				return err
@@ -59,17 +56,17 @@ func (s *Service) Sign(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return fmt.Errorf("sign order %s: %w", j.Key, err)
 	}
-	send := dispatch.Sender{Outbox: s.Outbox}
+	w := &signing{job: j, document: document, inputs: inputs, send: dispatch.Sender{Outbox: s.Outbox}}
 	s.Fail.Hit("retail.sign.before_commit")
-	err = job.Done(ctx, s.Work, j, func(tx Tx) error {
-		send.Begin()
-		return s.commitSigned(tx, j, document, inputs, &send)
-	})
-	if errors.Is(err, job.ErrFinished) {
-		s.Fail.Hit("retail.sign.after_commit")
-		send.Send()
+	if err := s.signing.Do(ctx, j.Partner, w, 1, s.commitSigned); err != nil {
+		return fmt.Errorf("sign order %s: %w", j.Key, err)
 	}
-	return err
+	if w.refused != nil {
+		return w.refused
+	}
+	s.Fail.Hit("retail.sign.after_commit")
+	w.send.Send()
+	return job.ErrFinished
 }
 
 // errCancelFirst has an item wait whose cancel is not signed: who cancelled it shall not find that work on it had begun.
@@ -86,8 +83,11 @@ func (i Item) unsigned(kind string) bool {
 	return i.Unsigned != nil
 }
 
-// signable refuses what the books do not let begin now.
+// signable refuses what the books do not let begin now, and what its cancel goes before.
 func (i Item) signable(tx Tx, kind string) error {
+	if kind == JobSign && i.UnsignedCancel != nil {
+		return errCancelFirst
+	}
 	if kind == JobSign && i.Action == order.Add {
 		if err := ledger.Fenced(tx, i.Partner); err != nil {
 			return err
@@ -96,42 +96,92 @@ func (i Item) signable(tx Tx, kind string) error {
 	return ledger.Closed(tx, i.Partner)
 }
 
-// commitSigned writes what placing an item, or cancelling it, writes, unless another run did.
-func (s *Service) commitSigned(tx Tx, j job.Job, document string, inputs []byte, send *dispatch.Sender) error {
-	o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
+// signing is a signed document on its way into the store; refused is why it is not signed now after all.
+type signing struct {
+	job      job.Job
+	document string
+	inputs   []byte
+	send     dispatch.Sender
+	refused  error
+}
+
+// commitSigned writes what placing items of one supplier, or cancelling them, writes, unless another run did, and ends the jobs. Many may
+// have waited for the proof: those that come together are written together. One that is refused fails nobody else.
+func (s *Service) commitSigned(ctx context.Context, all []*signing) error {
+	return s.Work.Do(ctx, func(tx Tx) error {
+		var write []*signing
+		var drafts []ledger.Draft
+		for _, w := range all {
+			w.send.Begin()
+			it, err := w.item(tx)
+			if w.refused = nil; err != nil {
+				return err
+			}
+			if !it.unsigned(w.job.Kind) {
+				if err := s.unneeded(tx, w.job); err != nil {
+					return err
+				}
+			} else if w.refused = it.signable(tx, w.job.Kind); w.refused == nil {
+				write, drafts = append(write, w), append(drafts, it.draft(w.job.Kind))
+			} else if !fault.Is(w.refused, fault.Unavailable) && !errors.Is(w.refused, errCancelFirst) {
+				return w.refused
+			}
+		}
+		entries, err := s.Book.AppendAll(tx, all[0].job.Partner, drafts)
+		if err != nil {
+			return err
+		}
+		for i, w := range write {
+			if err := s.writeSigned(tx, w, entries[i]); err != nil {
+				return err
+			}
+		}
+		for _, w := range all {
+			if w.refused != nil {
+				continue
+			}
+			if err := tx.Jobs().Finish(w.job); err != nil && !fault.Is(err, fault.Conflict) { // another runner's now
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *signing) item(tx Tx) (Item, error) {
+	o, i, err := tx.RetailOrders().ByCorrelation(w.job.Key)
+	if err != nil {
+		return Item{}, err
+	}
+	return o.Items[i], nil
+}
+
+// draft is the entry that says that what a job signs is on its way.
+func (i Item) draft(kind string) ledger.Draft {
+	if kind == JobSignCancel {
+		return i.cancelling()
+	}
+	return i.placing()
+}
+
+// writeSigned writes one item with the job that sends its document.
+func (s *Service) writeSigned(tx Tx, w *signing, entry ledger.Entry) error {
+	o, i, err := tx.RetailOrders().ByCorrelation(w.job.Key)
 	if err != nil {
 		return err
 	}
-	it := o.Items[i]
-	if !it.unsigned(j.Kind) {
-		return s.unneeded(tx, j)
-	}
-	if err := it.signable(tx, j.Kind); err != nil {
-		return err
-	}
-	if j.Kind == JobSign && it.UnsignedCancel != nil {
-		return errCancelFirst
-	}
-	draft, now := it.placing(), s.Now().UTC()
-	if j.Kind == JobSignCancel {
-		draft = it.cancelling()
-	}
-	entries, err := s.Book.AppendAll(tx, it.Partner, []ledger.Draft{draft})
-	if err != nil {
-		return err
-	}
-	sending := JobSubmit
-	if j.Kind == JobSignCancel {
+	it, now, sending := o.Items[i], s.Now().UTC(), JobSubmit
+	if w.job.Kind == JobSignCancel {
 		sending = JobCancel
-		it.CancelDocument, it.UnsignedCancel = document, nil
+		it.CancelDocument, it.UnsignedCancel = w.document, nil
 		if err := s.cancelSigned(tx, it, now); err != nil {
 			return err
 		}
 	} else {
-		it.Document, it.Unsigned = document, nil
+		it.Document, it.Unsigned = w.document, nil
 	}
 	if it.State == order.PendingUnreachable {
-		if it.Item, err = it.Move(now, order.Acknowledged, "", "", order.Source(entries[0])); err != nil {
+		if it.Item, err = it.Move(now, order.Acknowledged, "", "", order.Source(entry)); err != nil {
 			return err
 		}
 	}
@@ -139,9 +189,9 @@ func (s *Service) commitSigned(tx Tx, j job.Job, document string, inputs []byte,
 	o.Items[i], o.UpdatedAt = it, now
 	d := it.cancelDocument()
 	if sending == JobSubmit {
-		d = it.orderDocument(inputs)
+		d = it.orderDocument(w.inputs)
 	}
-	if err := send.Add(tx, it.sending(sending), d, now); err != nil {
+	if err := w.send.Add(tx, it.sending(sending), d, now); err != nil {
 		return err
 	}
 	_, err = tx.RetailOrders().Put(o)

@@ -260,3 +260,27 @@ func TestACancelThatIsDecidedBeforeItIsSignedKeepsNobodyWaiting(t *testing.T) {
 		t.Errorf("it is %s with %v", it.State, c.jobs())
 	}
 }
+
+// TestWhatCanBeCancelledIsCancelledNow: an order over two suppliers of which one may know more of it than this store.
+func TestWhatCanBeCancelledIsCancelledNow(t *testing.T) {
+	t.Parallel()
+	for state, reason := range map[ledger.BooksState]string{ledger.Behind: "order_check", ledger.Unproven: ""} {
+		c := newCounter(t)
+		if _, err := c.place(add("lst"), add("other")); err != nil {
+			t.Fatal(err)
+		}
+		c.stand(vendor, state)
+		o := c.cancel()
+		waits, goes := o.Items[0], o.Items[1]
+		if waits.State != order.AssessingCancel || waits.CancelDocument != "" || waits.PublicReason() != reason {
+			t.Errorf("%s: the one that waits is %s, %q", state, waits.State, waits.PublicReason())
+		}
+		if goes.State != order.AssessingCancel || goes.CancelDocument == "" {
+			t.Errorf("%s: the other is %s", state, goes.State)
+		}
+		c.stand(vendor, ledger.Level)
+		if err := c.sign(); !errors.Is(err, job.ErrFinished) || c.order().Items[0].CancelDocument == "" {
+			t.Errorf("%s: signed: %v", state, err)
+		}
+	}
+}

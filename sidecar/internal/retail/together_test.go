@@ -2,6 +2,7 @@ package retail_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -232,4 +233,75 @@ func TestWhatIsPlacedIsSentThoughItsAnswerWasLost(t *testing.T) {
 	if len(jobs) != len(r.sent.keys) {
 		t.Errorf("%d jobs, %d documents handed over", len(jobs), len(r.sent.keys))
 	}
+}
+
+// TestWhatWaitedForTheProofIsSignedTogether: thousands may have, and each transaction moves the one head of the ledger.
+func TestWhatWaitedForTheProofIsSignedTogether(t *testing.T) {
+	t.Parallel()
+	r := newRush(t)
+	open := r.service.Work
+	r.service.Work = store.For[retail.Tx](r.Store)
+	r.stand(vendor, ledger.Unproven)
+	for i := range 30 {
+		if _, err := r.service.Place(t.Context(), r.wish(i)); err != nil { // some have several items
+			t.Fatal(err)
+		}
+	}
+	const cancelled = "order-0010" // the first
+	if _, err := r.service.Cancel(t.Context(), "shop", "", cancelled); err != nil {
+		t.Fatal(err)
+	}
+	r.stand(vendor, ledger.Level)
+	var jobs []job.Job
+	r.Do(func(tx *store.Tx) error {
+		jobs = nil
+		due, _, err := tx.Jobs().Due(r.Clock.Now(), 1000, 1000)
+		for _, j := range due {
+			j, err := tx.Jobs().Lease(j, "here", r.Clock.Now().Add(time.Hour))
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, j)
+		}
+		return err
+	})
+	r.service.Work = open
+	errs := make([]error, len(jobs))
+	var wg sync.WaitGroup
+	sign := func(i int) { wg.Go(func() { errs[i] = r.service.Sign(context.Background(), jobs[i]) }) }
+	sign(len(jobs) - 1)
+	<-r.begun
+	for i := range len(jobs) - 1 {
+		sign(i)
+	}
+	time.Sleep(200 * time.Millisecond) // whoever is late is signed later, and the counts say so
+	close(r.open)
+	wg.Wait()
+	for i, j := range jobs {
+		if errors.Is(errs[i], job.ErrFinished) {
+			continue
+		}
+		if o := r.orderOf(j.Key); o.ID != cancelled || j.Kind != retail.JobSign {
+			t.Errorf("%s of %s: %v", j.Kind, o.ID, errs[i])
+		}
+	}
+	if n := r.writes.Load(); n > 4 {
+		t.Errorf("%d were written in %d transactions", len(jobs), n)
+	}
+	for i := 1; i < 30; i++ {
+		r.View(func(tx *store.Tx) error {
+			o, err := tx.RetailOrders().Get("shop", r.wish(i).ID)
+			for _, it := range o.Items {
+				if it.Document == "" || it.Unsigned != nil || r.sent.keys[it.CorrelationID] != 1 {
+					t.Errorf("item %s of %s, %q, was handed over %d times", it.CorrelationID, o.ID, it.Document, r.sent.keys[it.CorrelationID])
+				}
+			}
+			return err
+		})
+	}
+}
+
+func (r *rush) orderOf(correlation string) (o retail.Order) {
+	r.View(func(tx *store.Tx) (err error) { o, _, err = tx.RetailOrders().ByCorrelation(correlation); return err })
+	return o
 }
