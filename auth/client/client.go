@@ -94,6 +94,13 @@ func (c *Client) dpopKey() (*dpop.Key, error) {
 	return key, nil
 }
 
+// Renew drops the tokens for a member: calls that begin later get new ones.
+func (c *Client) Renew(origin string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropAll(origin)
+}
+
 // Forget drops what is cached about a member, so that the next call starts from its documents.
 func (c *Client) Forget(origin string) {
 	c.mu.Lock()

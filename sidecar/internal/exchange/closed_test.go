@@ -97,7 +97,7 @@ func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 	b := newBench(t)
 	judge := b.desk.Judge
 	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, p.Origin, make([]byte, 16)); err != nil {
+		if _, err := b.desk.Compare(ctx, p.Origin, ledger.Token{}, make([]byte, 16)); err != nil {
 			t.Error(err)
 		}
 		return judge(ctx, p, checkpoint)
@@ -112,7 +112,7 @@ func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 	}
 	// Another partner's question is not about this one's calls.
 	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, other, make([]byte, 16)); err != nil {
+		if _, err := b.desk.Compare(ctx, other, ledger.Token{}, make([]byte, 16)); err != nil {
 			t.Error(err)
 		}
 		return judge(ctx, p, checkpoint)
@@ -131,7 +131,7 @@ func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
 				return err
 			})
 			if len(copied) == 1 {
-				o.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(firstOrigin, false); return err })
+				o.Do(func(tx *store.Tx) error { return tx.Ledger().Answer(firstOrigin, ledger.Token{}) })
 			}
 		}
 		o.place("first/a", "order-0001")
@@ -145,6 +145,43 @@ func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
 		}
 		o.decided(1)
 	})
+}
+
+// TestWhatAnOlderProcessSentIsRefusedOnceItsSuccessorAsked: it was on its way when the process died, and its store may be gone with it. Its
+// successor, and other processes beside it under tokens since then, are heard.
+func TestWhatAnOlderProcessSentIsRefusedOnceItsSuccessorAsked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	noon := b.Clock.Now()
+	before, successor := ledger.Token{Key: "before", Issued: noon}, ledger.Token{Key: "successor", Issued: noon.Add(time.Second)}
+	send := func(id string, token ledger.Token) error {
+		call := b.call(b.order(b.purchase(id)))
+		call.Token = token
+		_, err := b.desk.Submit(t.Context(), call)
+		return err
+	}
+	ask := func(token ledger.Token) {
+		if _, err := b.desk.Compare(t.Context(), buyer, token, make([]byte, 16)); err != nil {
+			t.Error(err)
+		}
+	}
+	ask(before)
+	ask(successor)
+	ask(before) // a question that was held up makes nothing undone
+	traces := b.traces()
+	for _, token := range []ledger.Token{before, {Key: "beside", Issued: successor.Issued}} {
+		if err := send("order-0001", token); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_asked" {
+			t.Errorf("under %+v: %v", token, err)
+		}
+	}
+	if after := b.traces(); after != traces {
+		t.Errorf("left %+v after %+v", after, traces)
+	}
+	for i, token := range []ledger.Token{successor, {Key: "successor", Issued: noon}, {Key: "beside", Issued: successor.Issued.Add(time.Second)}} {
+		if err := send("order-000"+string(rune('2'+i)), token); err != nil {
+			t.Errorf("under %+v: %v", token, err)
+		}
+	}
 }
 
 func TestNothingIsSentWhileOurStoreMayLackWhatWeSigned(t *testing.T) {

@@ -100,8 +100,11 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 			return err
 		}
 		books, err := tx.Ledger().Books(c.Partner)
+		if err != nil {
+			return err
+		}
 		v.epoch = books.Epoch
-		return err
+		return books.Outlived(c.Token)
 	})
 	if err != nil {
 		return nil, err

@@ -265,7 +265,7 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		if before, _, err = tx.Ledger().Verified(partner); err != nil {
 			return err
 		}
-		epoch, err = tx.Ledger().Raise(partner, true)
+		epoch, err = tx.Ledger().Ask(partner)
 		return err
 	})
 	if err != nil || done {

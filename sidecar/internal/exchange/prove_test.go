@@ -134,7 +134,7 @@ func (d *doubt) Compare(ctx context.Context, partner string, nonce []byte) (stri
 		<-ctx.Done()
 		return "", ctx.Err()
 	}
-	jws, err := d.desks[partner].Compare(ctx, d.Origin, nonce)
+	jws, err := d.desks[partner].Compare(ctx, d.Origin, ledger.Token{}, nonce)
 	if err != nil || partner != firstOrigin || lie == nil {
 		return jws, err
 	}
@@ -362,7 +362,7 @@ func TestAnAnswerCountsForTheLastQuestionAlone(t *testing.T) {
 		again := 0
 		d.lie = func(*exchange.Comparison) {
 			if again++; again < 3 {
-				d.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(firstOrigin, true); return err })
+				d.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Ask(firstOrigin); return err })
 			}
 		}
 		stop := d.start()

@@ -223,7 +223,13 @@ func TestAPageThatWasOnItsWayWhenThePartnerAskedIsNotTaken(t *testing.T) {
 	t.Parallel()
 	s, r, a, reader, partner := setUp(t)
 	answers := func(asking bool) {
-		r.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(supplier, asking); return err })
+		r.Do(func(tx *store.Tx) error {
+			if !asking {
+				return tx.Ledger().Answer(supplier, ledger.Token{})
+			}
+			_, err := tx.Ledger().Ask(supplier)
+			return err
+		})
 	}
 	answers(false)
 	s.Append(reseller, ledger.OrderAccepted, "order-1")

@@ -29,7 +29,9 @@ type Books struct {
 	Epoch    int64
 	Asked    int64
 	Answered int64
-	Since    time.Time
+	// Asker is the token under which the partner asked last.
+	Asker Token
+	Since time.Time
 	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
 	// ReasonFork; "" for Level.
 	Reason string
@@ -143,6 +145,23 @@ func Answered(tx Tx, partner string, last int64) error {
 		return err
 	}
 	return fault.New(fault.Unavailable, ReasonAsked, "the partner asked how both books stand while this was under way").Do("read it again")
+}
+
+// Token is by what a partner's process is told from one that was there before it: the thumbprint of the key that its access token is bound
+// to, which it keeps in memory, and when we issued the token, to the second.
+type Token struct {
+	Key    string
+	Issued time.Time
+}
+
+// Outlived refuses what comes under a token from before the partner asked last, of another process than the one that asked: that one
+// trusts that we hold no more of its log than we answered, and what an older one sent may be on its way for as long as its token lasts.
+// fault.Unavailable with reason books_asked.
+func (b Books) Outlived(t Token) error {
+	if t.Key == b.Asker.Key || t.Issued.After(b.Asker.Issued) {
+		return nil
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand since this access token was issued").Do("send it again under a new one")
 }
 
 // ReasonAsked is why what began before a question about the books writes nothing after it.

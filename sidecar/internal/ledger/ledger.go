@@ -155,9 +155,10 @@ type Store interface {
 	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. Every job
 	// that failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)
-	// Raise has the epoch of the books grow, of a question of ours with asking, else of an answer to the partner's, and returns it.
-	// It wakes nobody.
-	Raise(partner string, asking bool) (epoch int64, err error)
+	// Ask has the epoch of the books grow for a question of ours, and returns it; Answer does for an answer to the partner, and keeps under
+	// which token it asked, unless that is older than what is kept. They wake nobody.
+	Ask(partner string) (epoch int64, err error)
+	Answer(partner string, asker Token) error
 	// Kept names the partners, of those that are partners still, with whom anything stands in either log.
 	Kept() ([]string, error)
 }

@@ -44,7 +44,7 @@ func (s books) Books(partner string) (ledger.Books, error) {
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
 		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
-		Doubted: rec.Doubted, Answered: rec.Answered, Version: version,
+		Doubted: rec.Doubted, Answered: rec.Answered, Asker: ledger.Token{Key: rec.AskerKey, Issued: at(rec.AskerIssued)}, Version: version,
 	}, err
 }
 
@@ -62,21 +62,31 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	return b, jobs(s).expedite(b.Partner, s.tx.s.cfg.Now(), ``)
 }
 
-func (s books) Raise(partner string, asking bool) (epoch int64, err error) {
+func (s books) Ask(partner string) (epoch int64, err error) {
+	err = s.raise(partner, func(rec *storepb.Books) { rec.Asked, epoch = rec.Epoch, rec.Epoch })
+	return epoch, err
+}
+
+func (s books) Answer(partner string, asker ledger.Token) error {
+	return s.raise(partner, func(rec *storepb.Books) {
+		rec.Answered = rec.Epoch
+		if issued := ns(asker.Issued); issued >= rec.AskerIssued {
+			rec.AskerKey, rec.AskerIssued = asker.Key, issued
+		}
+	})
+}
+
+func (s books) raise(partner string, change func(rec *storepb.Books)) error {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	_, err = s.tx.put(&booksTable, []any{partner}, nil, version, &rec, func() {
 		rec.Epoch++
-		if epoch = rec.Epoch; asking {
-			rec.Asked = epoch
-		} else {
-			rec.Answered = epoch
-		}
+		change(&rec)
 	})
-	return epoch, err
+	return err
 }
 
 func (s books) Kept() (partners []string, err error) {
