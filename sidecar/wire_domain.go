@@ -282,6 +282,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
+		Lacks:  s.lacks(d),
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 		},
@@ -294,6 +295,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		},
 		Skipped: func(p ledger.Parked) {
 			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+			s.prover.Heard(p.Partner)
 		},
 	}
 	if err := d.books.Check(); err != nil {
@@ -322,11 +324,9 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	return nil
 }
 
-// wireProver says who is asked whether our store is the one that signed our logs, and who is told.
-func (s *Sidecar) wireProver(in *infra, d *domain) {
-	cfg, p := s.cfg, s.prover
-	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
-	p.Lacks = func(tx federation.Tx, e ledger.Entry) (bool, error) {
+// lacks reports whether an entry of a partner's ledger decides a document of ours that this store does not have.
+func (s *Sidecar) lacks(d *domain) func(tx federation.Tx, e ledger.Entry) (bool, error) {
+	return func(tx federation.Tx, e ledger.Entry) (bool, error) {
 		for _, lacks := range []func() (bool, error){
 			func() (bool, error) { return d.retail.Lacks(tx, e) },
 			func() (bool, error) { return d.agreements.Lacks(tx, e) },
@@ -338,6 +338,13 @@ func (s *Sidecar) wireProver(in *infra, d *domain) {
 		}
 		return false, nil
 	}
+}
+
+// wireProver says who is asked whether our store is the one that signed our logs, and who is told.
+func (s *Sidecar) wireProver(in *infra, d *domain) {
+	cfg, p := s.cfg, s.prover
+	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
+	p.Lacks = s.lacks(d)
 	p.Behind, p.Level = s.feeds.Nudge, s.outbox.Back
 	p.Subscribe, p.Nonce, p.Rand = s.hot.Subscribe, fillRandom, mathrand.Float64
 	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail

@@ -89,6 +89,11 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until an operator has recovered them, and all other partners are asked",
 				"partner", partner, "checkpoint", at.String())
 		},
+		WentBack: func(stored, last int64) {
+			caller.Anew() // partners then tell what was sent before from what is sent now
+			cfg.Logger.Error("the database was put back to an older state while the sidecar was running: all partners are asked how the books stand; stop all replicas before a copy is put back",
+				"tick", last, "stored", stored)
+		},
 	}
 	if err := in.book.LoadTick(ctx); err != nil {
 		return nil, err

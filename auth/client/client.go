@@ -101,6 +101,14 @@ func (c *Client) Renew(origin string) {
 	c.dropAll(origin)
 }
 
+// Anew drops all tokens and the key that they are bound to, as if the process had just begun.
+func (c *Client) Anew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.tokens)
+	c.key = nil
+}
+
 // Forget drops what is cached about a member, so that the next call starts from its documents.
 func (c *Client) Forget(origin string) {
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -235,14 +236,13 @@ func (p *Prover) rest(ctx context.Context, pause time.Duration, sign <-chan stru
 	}
 }
 
-// Why an answer proves nothing; all but the first and the last are the partner's to explain.
+// Why an answer proves nothing, beside ledger.ReasonMissing; all but the first and the last are the partner's to explain.
 const (
 	reasonAgain     = "books_asked_again"
 	reasonMalformed = "comparison_malformed"
 	reasonForgot    = "comparison_forgets"
 	reasonTheirs    = "partner_behind"
 	reasonOther     = "comparison_contradicts"
-	reasonMissing   = "document_missing"
 	reasonUnread    = "ledger_not_read"
 )
 
@@ -399,6 +399,7 @@ func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (the
 // was applied named none.
 func (p *Prover) complete(ctx context.Context, partner string) error {
 	var places []ledger.Position
+	var lacking *ledger.Entry
 	err := p.Work.View(ctx, func(tx federation.Tx) (err error) {
 		places, err = tx.Ledger().ParkedPlaces(partner)
 		return err
@@ -417,13 +418,25 @@ func (p *Prover) complete(ctx context.Context, partner string) error {
 					return err
 				}
 				if lacks {
-					return fault.New(fault.Invalid, reasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", at)
+					lacking = &e
+					return nil
 				}
 			}
 			return nil
 		})
+		if err == nil && lacking != nil {
+			if err = p.Work.Do(ctx, func(tx federation.Tx) error { return ledger.Missing(tx, *lacking, p.Now()) }); err == nil {
+				err = missing(*lacking)
+			}
+			return err
+		}
 	}
 	return err
+}
+
+func missing(e ledger.Entry) *fault.Error {
+	return fault.New(fault.Invalid, ledger.ReasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", e.Position()).
+		Do(fmt.Sprintf("ask the partner for what it has about %s; if it was never ordered here: hanse ledger retry %s %s --skip %d", e.Subject, e.Partner, e.Subject, e.Seq))
 }
 
 // commit sets the books to level, if the question is still the last one and they are still in doubt.

@@ -311,6 +311,61 @@ func (d *doubt) checkpoint(partner string, seq int64) string {
 	return jws
 }
 
+// TestBooksInWhichNothingStandsAreInDoubtToo: the copy may be older than the first entry.
+func TestBooksInWhichNothingStandsAreInDoubtToo(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		const third = "https://third.localhost:4"
+		p := markettest.Open(t, third, markettest.Config{Clock: d.Clock})
+		d.Meet(p)
+		d.desks[third], d.peers[third] = deskOf(p), p
+		d.Do(func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, time.Now()) })
+		if b := d.stand(third); b.State != ledger.Unproven {
+			t.Errorf("its books are %+v", b)
+		}
+		stop := d.start()
+		defer stop()
+		if b := d.stand(third); b.State != ledger.Level || d.times(third) != 1 {
+			t.Errorf("after %d questions its books are %+v", d.times(third), b)
+		}
+	})
+}
+
+// TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside: one lie of a partner costs one look of an operator, and no restart after
+// it.
+func TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		first := d.peers[firstOrigin]
+		first.Append(d.Origin, ledger.OrderAccepted, "parked-1")
+		d.reads(d.Member, first)
+		d.lacks = true
+		stop := d.start()
+		if b := d.stand(firstOrigin); b.State != ledger.Unproven || b.Reason != "document_missing" {
+			t.Errorf("its books are %+v", b)
+		}
+		d.View(func(tx *store.Tx) error {
+			proof, err := tx.Ledger().Evidence(firstOrigin)
+			if err != nil || !bytes.Contains(proof, []byte("parked-1")) {
+				t.Errorf("the evidence is %s, %v", proof, err)
+			}
+			return nil
+		})
+		reader := &federation.LedgerReader{Work: store.For[federation.Tx](d.Store), Now: d.Clock.Now, Skipped: func(p ledger.Parked) { d.prover.Heard(p.Partner) }}
+		if _, _, err := reader.Retry(t.Context(), firstOrigin, "parked-1", 3); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if b := d.stand(firstOrigin); b.State != ledger.Level || b.Reason != "" {
+			t.Errorf("left aside, its books are %+v", b)
+		}
+		stop()
+		stop = d.start()
+		defer stop()
+		if b := d.stand(firstOrigin); b.State != ledger.Level {
+			t.Errorf("after the next start its books are %+v", b)
+		}
+	})
+}
+
 // TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt: by our own signature alone, which nobody else can make. The others answer, and go on.
 func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {

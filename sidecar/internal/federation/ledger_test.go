@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +215,30 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	}
 	if want := []string{supplier, supplier, supplier}; !slices.Equal(tailed, want) {
 		t.Fatalf("proofs of %v, want %v", tailed, want)
+	}
+}
+
+// TestAnEntryThatDecidesWhatWeLackPutsTheBooksInDoubt: with that partner, at once. What is parked for another reason does not.
+func TestAnEntryThatDecidesWhatWeLackPutsTheBooksInDoubt(t *testing.T) {
+	t.Parallel()
+	s, r, _, reader, partner := setUp(t)
+	reader.Handlers[ledger.OrderAccepted] = func(federation.Tx, ledger.Entry) error {
+		return fault.New(fault.NotFound, "order_not_found", "no such order")
+	}
+	reader.Lacks = func(_ federation.Tx, e ledger.Entry) (bool, error) { return e.Subject == "order-2", nil }
+	for i, want := range []ledger.BooksState{ledger.Level, ledger.Unproven, ledger.Unproven} {
+		s.Append(reseller, ledger.OrderAccepted, "order-"+strconv.Itoa(i+1))
+		after := ledger.Position{Seq: int64(i)}
+		if _, err := reader.Read(t.Context(), partner, after, s.page(t, reseller, after.Seq, 10)); err != nil {
+			t.Fatal(err)
+		}
+		r.View(func(tx *store.Tx) error {
+			b, err := tx.Ledger().Books(supplier)
+			if err != nil || b.State != want || (b.Reason == "document_missing") != (want == ledger.Unproven) {
+				t.Errorf("after entry %d the books are %+v, %v", i+1, b, err)
+			}
+			return nil
+		})
 	}
 }
 

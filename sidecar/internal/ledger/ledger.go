@@ -159,6 +159,6 @@ type Store interface {
 	// which token it asked, unless that is older than what is kept. They wake nobody.
 	Ask(partner string) (epoch int64, err error)
 	Answer(partner string, asker Token) error
-	// Kept names the partners, of those that are partners still, with whom anything stands in either log.
+	// Kept names the partners with whom logs are kept, also where nothing stands in them yet.
 	Kept() ([]string, error)
 }

@@ -90,9 +90,12 @@ func (s books) raise(partner string, change func(rec *storepb.Books)) error {
 }
 
 func (s books) Kept() (partners []string, err error) {
-	var partner string
-	err = s.tx.rows(`SELECT DISTINCT partner FROM ledger_head WHERE (life > 0 OR seq > 0) AND partner IN (SELECT origin FROM partner) ORDER BY partner`, nil,
-		func() []any { return []any{&partner} }, func() error { partners = append(partners, partner); return nil })
+	all, err := s.tx.Partners().List()
+	for _, p := range all {
+		if p.State.Exchanges() {
+			partners = append(partners, p.Origin)
+		}
+	}
 	return partners, err
 }
 

@@ -23,7 +23,7 @@ const them = "https://them.example"
 func withPartner(t *testing.T, s *store.Store) {
 	t.Helper()
 	do(t, s, func(tx *store.Tx) error {
-		_, err := tx.Partners().Put(member.Partner{Origin: them, PartnershipID: "partnership"})
+		_, err := tx.Partners().Put(member.Partner{Origin: them, PartnershipID: "partnership", State: member.Active})
 		return err
 	})
 }
