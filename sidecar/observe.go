@@ -195,6 +195,9 @@ func (s *Sidecar) uneven(ctx context.Context) string {
 		return "" // the store's own check says so
 	}
 	var list []string
+	if s.twins.unreached.Load() && !s.cfg.OriginUnreachable {
+		list = append(list, "our own origin does not answer")
+	}
 	for _, partner := range slices.Sorted(maps.Keys(states)) {
 		list = append(list, string(states[partner])+" with "+partner)
 	}

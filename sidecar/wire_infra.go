@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/hanse-market/hanse/auth/client"
 	"github.com/hanse-market/hanse/auth/guard"
@@ -99,6 +100,10 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		return nil, err
 	}
 	s.book = in.book
+	s.twins = &twins{origin: cfg.Origin, store: s.store, fetch: in.guard.Fetch, log: cfg.Logger}
+	if s.twins.key, err = derive(in.siteKey, "store nonce"); err != nil {
+		return nil, err
+	}
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
 		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Heard(partner) },
@@ -174,7 +179,14 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 		return err
 	}
 	s.closers = append(s.closers, s.store.Close)
-	return nil
+	of, err := s.store.Origin(ctx, cfg.Origin)
+	if err == nil && of != cfg.Origin {
+		err = &ConfigError{
+			Key: "origin", Problem: fmt.Sprintf("is %s, and the database is that of %s, under which all its partners know it", cfg.Origin, of),
+			Action: "give the origin back, or start a new member with a data_dir and a database of its own",
+		}
+	}
+	return err
 }
 
 func (s *Sidecar) guard() (*guard.Guard, error) {

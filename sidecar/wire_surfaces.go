@@ -142,6 +142,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	mux.Handle("/oauth2/", oauth)
 	mux.Handle("/.well-known/", oauth)
 	documents.register(mux)
+	s.twins.register(mux)
 	mux.Handle("/", verifier.Middleware(s.nudging(s.endingStreams(procedures))))
 	return mux, nil
 }

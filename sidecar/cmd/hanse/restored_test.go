@@ -36,18 +36,23 @@ func copied(t *testing.T, d *sidecartest.Daemon) (putBack func()) {
 		if err := os.CopyFS(data, os.DirFS(kept)); err != nil {
 			t.Fatal(err)
 		}
-		// A copy made so is read by everybody.
-		err := filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
-			mode := fs.FileMode(0o600)
-			if err == nil && e.IsDir() {
-				mode = 0o700
-			}
-			return errors.Join(err, os.Chmod(path, mode))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		private(t, data)
 		d.Start()
+	}
+}
+
+// private takes away what os.CopyFS gives: it makes copies that everybody can read.
+func private(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		mode := fs.FileMode(0o600)
+		if err == nil && e.IsDir() {
+			mode = 0o700
+		}
+		return errors.Join(err, os.Chmod(path, mode))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
