@@ -191,7 +191,11 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work:  store.For[operator.Tx](st),
 		Book:  in.book,
 		Reach: s.reachOf,
-		Now:   cfg.Now,
+		Vouched: func(partner, reason string) {
+			cfg.Logger.Warn("an operator vouched for the books with a partner that does not answer", "partner", partner, "reason", reason)
+			s.prover.Heard(partner)
+		},
+		Now: cfg.Now,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 		MaxBytes:     cfg.Limits.catalogBytes(),

@@ -118,6 +118,39 @@ func TestARestartIsProvedByOneAnswer(t *testing.T) {
 	becomes(t, p.supplier, p.reseller.Origin, "level")
 }
 
+// TestAnOperatorVouchesForAPartnerThatIsAway: nobody else can say that the database is the one that ran last.
+func TestAnOperatorVouchesForAPartnerThatIsAway(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.completed("order-0001", p.purchase())
+	vouch := []string{"partner", "vouch", p.supplier.Origin, "--reason", "plain restart, the disk never left the machine", "--yes"}
+	if out, err := p.reseller.Run(vouch...); err == nil || !strings.Contains(err.Error(), "exit status 5") || !strings.Contains(err.Error(), "partner_answers") {
+		t.Errorf("while it answers: %v\n%s", err, out)
+	}
+	p.supplier.Stop()
+	p.reseller.Stop()
+	p.reseller.Start()
+	if err := p.place("order-0002", p.purchase()); err != nil {
+		t.Fatal(err)
+	}
+	if books, _ := stands(t, p.reseller, p.supplier.Origin); books != "unproven" {
+		t.Errorf("the books are %s", books)
+	}
+	if list := p.reseller.Must("partner", "list"); !strings.Contains(list, "unproven") {
+		t.Errorf("listed is %s", list)
+	}
+	sidecartest.Eventually(t, time.Minute, "it is known that the supplier is away", func() error { _, err := p.reseller.Run(vouch...); return err })
+	if books, _ := stands(t, p.reseller, p.supplier.Origin); books != "level" {
+		t.Errorf("vouched for, the books are %s", books)
+	}
+	if shown := p.reseller.Must("partner", "show", p.supplier.Origin); !strings.Contains(shown, "by operator: plain restart") {
+		t.Errorf("shown is %s", shown)
+	}
+	p.supplier.Start()
+	p.completed("order-0002", p.purchase())
+	p.consistent(2)
+}
+
 // TestARestoredResellerBuysNothingAgain: an order id that was acknowledged after the copy is not bought a second time, whether it comes
 // before the supplier answered or after.
 func TestARestoredResellerBuysNothingAgain(t *testing.T) {

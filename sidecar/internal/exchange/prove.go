@@ -450,6 +450,7 @@ func (p *Prover) commit(ctx context.Context, partner string, epoch int64) error 
 			return fault.New(fault.Unavailable, reasonAgain, "it was asked again, or the books changed, before the answer was taken")
 		}
 		books.State, books.Reason, books.Since = ledger.Level, "", p.Now().UTC()
+		books.Vouched = ledger.Vouch{} // the partner's own word is there now
 		books.Epoch++
 		_, err = tx.Ledger().PutBooks(books)
 		return err

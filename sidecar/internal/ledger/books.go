@@ -40,7 +40,25 @@ type Books struct {
 	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
 	// this store.
 	Doubted bool
-	Version int64
+	// Vouched is who vouched for unproven books, since the partner proved them level.
+	Vouched Vouch
+	// PartnerBehind says that it is the partner's store that is older than what it signed.
+	PartnerBehind PartnerBehind
+	Version       int64
+}
+
+// Vouch is a person's word that our store is the one that signed our log towards a partner that cannot be asked.
+type Vouch struct {
+	At time.Time
+	// By is who, Reason why nobody can have put an older copy back.
+	By, Reason string
+}
+
+// PartnerBehind is since when it is known, and the partner's signed answer to our question: its log ends in it before what it had signed
+// for us. The zero value says that nothing of the kind is known.
+type PartnerBehind struct {
+	Since time.Time
+	Proof string
 }
 
 // Closed is BooksState.Closed; of forked books too where this store may lack what we signed.

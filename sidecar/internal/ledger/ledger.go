@@ -144,6 +144,8 @@ type Store interface {
 	// Standing is the state of the books alone; Uneven are those of all partners that are not level.
 	Standing(partner string) (BooksState, error)
 	Uneven() (map[string]BooksState, error)
+	// Older names the partners whose own store is known to be older than what they signed.
+	Older() ([]string, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
 	Books(partner string) (Books, error)
 	// Evidence is what proves that the books are forked, as JSON; nil where nothing is. PutEvidence keeps it.
