@@ -118,7 +118,8 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 				cfg.Logger.Warn("feed ended: more than a partner may send", "partner", o.Partner, "feed", o.Feed, "bound", o.Bound)
 			}
 		},
-		Now: cfg.Now,
+		Behind: func(partner string) { s.prover.Suspect(partner) },
+		Now:    cfg.Now,
 	}
 	return in, nil
 }

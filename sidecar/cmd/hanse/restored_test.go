@@ -211,7 +211,13 @@ func TestARestoredSupplierSignsNothingTwice(t *testing.T) {
 	if out, err := p.supplier.Run("ledger", "verify"); err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(out+err.Error(), "behind") {
 		t.Errorf("its books verify: %s", out)
 	}
-	if jobs := p.reseller.Must("job", "list"); !strings.Contains(jobs, "ledger_recovering") && !strings.Contains(jobs, "books_behind") {
+	if jobs := p.reseller.Must("job", "list"); !strings.Contains(jobs, "partner_behind") {
 		t.Errorf("the reseller's operator reads %s", jobs)
+	}
+	if list := p.reseller.Must("partner", "list"); !strings.Contains(list, "level, partner behind") {
+		t.Errorf("the reseller lists %s", list)
+	}
+	if n := strings.Count(p.reseller.Log(), "the database of a partner is older than what it signed"); n != 1 {
+		t.Errorf("the reseller's operator is told %d times:\n%s", n, tail(p.reseller.Log()))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -88,6 +89,57 @@ func TestAForkOfThePartnersEndsNoDoubtAboutOurStore(t *testing.T) {
 			t.Errorf("%s before: left %+v after %+v", state, after, before)
 		}
 	}
+}
+
+// older says that a partner's store is older than what it signed.
+func older(m *markettest.Member, partner string, since time.Time) {
+	m.Do(func(tx *store.Tx) error {
+		b, err := tx.Ledger().Books(partner)
+		if err == nil {
+			b.PartnerBehind.Since = since
+			_, err = tx.Ledger().PutBooks(b)
+		}
+		return err
+	})
+}
+
+// TestThereIsNoNewBusinessWithAPartnerWhoseStoreIsOlder: neither taken from it nor sent to it. What runs is ended.
+func TestThereIsNoNewBusinessWithAPartnerWhoseStoreIsOlder(t *testing.T) {
+	t.Run("taken", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		document := b.purchase("order-0001")
+		b.submit(b.order(document))
+		older(b.Member, buyer, b.Clock.Now())
+		reply := b.submit(b.order(b.purchase("order-0002")), b.cancelling(document))
+		wantUndecided(t, reply.Outcomes[0], "partner_behind", false)
+		b.decided(reply, 1)
+		older(b.Member, buyer, time.Time{})
+		b.decided(b.submit(b.order(b.purchase("order-0002"))), 0)
+	})
+	t.Run("sent", func(t *testing.T) {
+		inOffice(t, func(t *testing.T, o *office) {
+			older(o.Member, firstOrigin, time.Now())
+			before := len(o.sent())
+			o.place("first/a", ids("order", 2)...)
+			pass(time.Hour)
+			if n := len(o.sent()) - before; n != 0 {
+				t.Errorf("it was sent %d times", n)
+			}
+			for _, j := range o.jobs() {
+				if j.State != job.Waiting || !strings.HasPrefix(j.LastError, "partner_behind: ") {
+					t.Errorf("left: %+v", j)
+				}
+			}
+			if reason := o.public("order-000000"); reason != "order_check" {
+				t.Errorf("the customer reads %q", reason)
+			}
+			older(o.Member, firstOrigin, time.Time{})
+			o.box.Back(firstOrigin)
+			pass(20 * time.Minute)
+			o.decided(2)
+		})
+	})
 }
 
 // TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing: what it decided would be missing in the answer that its caller proves its

@@ -31,6 +31,8 @@ type visit struct {
 	books ledger.BooksState
 	// doubted says that nothing is decided in it, what winds down neither.
 	doubted bool
+	// older says that the partner's store is older than what it signed.
+	older bool
 	// epoch is that of the books under which the call began.
 	epoch int64
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.

@@ -211,6 +211,8 @@ type standing struct {
 	from        member.Partner
 	own, theirs ledger.Head
 	forked      bool
+	// older says that the partner's store is older than what it signed.
+	older bool
 	// epoch is that of the books under which the call begins.
 	epoch int64
 	// word is our last word where we signed two logs: nothing is signed anew then.
@@ -223,8 +225,8 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 	if err != nil {
 		return err
 	}
-	if v.forked {
-		if batch = o.fence(ctx, batch); len(batch) == 0 {
+	if v.forked || v.older {
+		if batch = o.fence(ctx, v, batch); len(batch) == 0 {
 			return nil
 		}
 	}
@@ -293,7 +295,7 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 		if err != nil {
 			return err
 		}
-		v.epoch = books.Epoch
+		v.epoch, v.older = books.Epoch, books.Older()
 		if v.forked = books.State == ledger.Forked; v.forked {
 			if _, v.word, _, err = o.Book.LastWord(tx, partner); err != nil {
 				return err
@@ -309,11 +311,15 @@ func (o *Outbox) look(ctx context.Context, partner string) (v standing, err erro
 }
 
 // fence puts back what begins something, and returns what winds down what there is.
-func (o *Outbox) fence(ctx context.Context, batch []*parcel) (left []*parcel) {
+func (o *Outbox) fence(ctx context.Context, v standing, batch []*parcel) (left []*parcel) {
+	cause := reasonForked + ": there is no new business until both operators agree"
+	if !v.forked {
+		cause = ledger.ReasonPartnerBehind + ": the partner's database is older than what it signed; there is no new business until it has recovered"
+	}
 	var over []outcome
 	for _, p := range batch {
 		if newBusiness(p.document.Scope) {
-			over = append(over, o.fenced(p, "there is no new business until both operators agree"))
+			over = append(over, o.fenced(p, cause))
 		} else {
 			left = append(left, p)
 		}

@@ -56,6 +56,10 @@ type Prover struct {
 	mu sync.Mutex
 	// asking are the partners that are asked now: heard ends their pauses, read their waits for our copy.
 	asking map[string]*question
+	// suspects are partners that say their own store is older than what they signed, and have not proved it nor the contrary; suspected is
+	// signed with each.
+	suspects  map[string]bool
+	suspected chan struct{}
 }
 
 // Asker asks partners how both books stand; the answer is not verified.
@@ -80,7 +84,11 @@ const (
 	placesMost = 500
 )
 
-type question struct{ heard, read chan struct{} }
+type question struct {
+	heard, read chan struct{}
+	// ours says that it is our own store that is in doubt.
+	ours bool
+}
 
 // Run asks until ctx ends.
 func (p *Prover) Run(ctx context.Context) error {
@@ -88,6 +96,7 @@ func (p *Prover) Run(ctx context.Context) error {
 	defer cancel()
 	var asked sync.WaitGroup
 	defer asked.Wait()
+	suspected := p.signal()
 	closed := map[string]bool{}
 	for {
 		states, err := p.states(ctx)
@@ -103,7 +112,9 @@ func (p *Prover) Run(ctx context.Context) error {
 			}
 			for partner, state := range states {
 				closed[partner] = closed[partner] || !state.Appends()
-				if q := p.begin(partner, state); q != nil {
+			}
+			for _, partner := range p.wanted(ctx, states) {
+				if q := p.begin(partner); q != nil {
 					asked.Go(func() { p.ask(ctx, partner, q) })
 				}
 			}
@@ -113,6 +124,7 @@ func (p *Prover) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
+		case <-suspected:
 		case <-p.after(provePoll):
 		}
 	}
@@ -153,11 +165,11 @@ func (p *Prover) after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// begin makes the question to a partner whose books are unproven; nil where there is one.
-func (p *Prover) begin(partner string, state ledger.BooksState) *question {
+// begin makes the question to a partner; nil where there is one.
+func (p *Prover) begin(partner string) *question {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if state != ledger.Unproven || p.asking[partner] != nil {
+	if p.asking[partner] != nil {
 		return nil
 	}
 	if p.asking == nil {
@@ -195,7 +207,7 @@ func (p *Prover) sign(partner string, to func(*question) chan struct{}) {
 	}
 }
 
-// ask asks a partner until the books are not unproven any more.
+// ask asks a partner until neither store is in doubt.
 func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 	defer p.end(partner)
 	var heard time.Time
@@ -204,7 +216,7 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 		if done || ctx.Err() != nil {
 			return
 		}
-		if failures++; failures == 1 {
+		if failures++; failures == 1 && q.ours && fault.ReasonOf(err) != reasonTheirs {
 			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
 				"error", text.ForeignError(err))
 		}
@@ -241,12 +253,12 @@ const (
 	reasonAgain     = "books_asked_again"
 	reasonMalformed = "comparison_malformed"
 	reasonForgot    = "comparison_forgets"
-	reasonTheirs    = "partner_behind"
+	reasonTheirs    = ledger.ReasonPartnerBehind
 	reasonOther     = "comparison_contradicts"
 	reasonUnread    = "ledger_not_read"
 )
 
-// once asks once. done says that the books are not unproven any more; else an error says why not.
+// once asks once. done says that nothing is in doubt any more; else an error says why not.
 func (p *Prover) once(ctx context.Context, partner string, q *question) (done bool, err error) {
 	var from member.Partner
 	var before ledger.Position // where our copy of its log ended before it was asked
@@ -256,7 +268,8 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		if err != nil {
 			return err
 		}
-		if done = books.State != ledger.Unproven; done {
+		q.ours = books.State == ledger.Unproven
+		if done = !q.ours && !books.Older() && !p.suspect(partner) || books.State == ledger.Forked; done {
 			return nil
 		}
 		if from, err = tx.Partners().Get(partner); err != nil {
@@ -265,9 +278,14 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		if before, _, err = tx.Ledger().Verified(partner); err != nil {
 			return err
 		}
-		epoch, err = tx.Ledger().Ask(partner)
+		if q.ours {
+			epoch, err = tx.Ledger().Ask(partner)
+		}
 		return err
 	})
+	if done {
+		p.unsuspect(partner)
+	}
 	if err != nil || done {
 		return done && err == nil, err
 	}
@@ -283,14 +301,20 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 	if err != nil {
 		return false, err
 	}
+	if answer.at.Compare(before) < 0 {
+		if err := p.older(ctx, partner, document); err != nil {
+			return false, err
+		}
+		return false, fault.New(fault.Invalid, reasonTheirs, "its ledger ends at %s, our copy of it at %s: its store is older than what it signed", answer.at, before)
+	}
 	if err := p.held(ctx, partner, answer, document); err != nil {
 		return fault.Is(err, fault.Conflict) && ledger.IsFork(err) || fault.ReasonOf(err) == ledger.ErrRecovering.Reason, err
 	}
-	if answer.at.Compare(before) < 0 {
-		return false, fault.New(fault.Invalid, reasonTheirs, "its ledger ends at %s, our copy of it at %s: its store is older than what it signed", answer.at, before)
-	}
 	if err := p.read(ctx, from, answer, q); err != nil {
 		return false, err
+	}
+	if err := p.recovered(ctx, partner); err != nil || !q.ours {
+		return err == nil, err
 	}
 	if err := p.complete(ctx, partner); err != nil {
 		return false, err

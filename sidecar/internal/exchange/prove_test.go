@@ -207,7 +207,7 @@ func TestALiarCannotProveUsLevel(t *testing.T) {
 	}{
 		"its log ends before what it signed": {lie: func(d *doubt) func(*exchange.Comparison) {
 			return func(c *exchange.Comparison) { c.Seq = 1; c.Hash = d.hash(firstOrigin, ledger.Theirs, 1) }
-		}, told: "partner_behind"},
+		}, told: "older than what it signed"},
 		"its log has another entry": {lie: func(*doubt) func(*exchange.Comparison) {
 			return func(c *exchange.Comparison) { c.Hash = strings.Repeat("ab", 32) }
 		}, told: "comparison_contradicts"},
@@ -407,6 +407,44 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 		}
 		if d.times(firstOrigin) != asked || len(d.older) != 2 {
 			t.Errorf("asked %d times more, told were %v", d.times(firstOrigin)-asked, d.older)
+		}
+	})
+}
+
+// TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered: its word alone says nothing, its signature under a shorter log is kept.
+func TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		stop := d.start()
+		defer stop()
+		d.prover.Suspect(firstOrigin)
+		synctest.Wait()
+		if b := d.stand(firstOrigin); b.Older() || b.State != ledger.Level || d.times(firstOrigin) != 2 {
+			t.Errorf("said to be older, after %d questions its books are %+v", d.times(firstOrigin), b)
+		}
+		d.mu.Lock()
+		d.lie = func(c *exchange.Comparison) { c.Seq = 1; c.Hash = d.hash(firstOrigin, ledger.Theirs, 1) }
+		d.mu.Unlock()
+		d.prover.Suspect(firstOrigin)
+		pass(time.Hour)
+		b := d.stand(firstOrigin)
+		if !b.Older() || b.State != ledger.Level || b.PartnerBehind.Proof == "" {
+			t.Errorf("proved to be older, its books are %+v", b)
+		}
+		if b := d.stand(secondOrigin); b.Older() || b.State != ledger.Level {
+			t.Errorf("another's books are %+v", b)
+		}
+		if n := strings.Count(d.logged.String(), "older than what it signed"); n != 1 || strings.Contains(d.logged.String(), "it is not proved that our books") {
+			t.Errorf("told was %s", &d.logged)
+		}
+		d.mu.Lock()
+		d.lie = nil
+		d.mu.Unlock()
+		d.prover.Heard(firstOrigin)
+		synctest.Wait()
+		asked := d.times(firstOrigin)
+		pass(time.Hour)
+		if b := d.stand(firstOrigin); b.Older() || d.times(firstOrigin) != asked {
+			t.Errorf("recovered, after %d questions more its books are %+v", d.times(firstOrigin)-asked, b)
 		}
 	})
 }

@@ -61,10 +61,17 @@ type PartnerBehind struct {
 	Proof string
 }
 
-// Closed is BooksState.Closed; of forked books too where this store may lack what we signed.
+// Older reports whether the partner's store is known to be older than what it signed: there is no new business with it then.
+func (b Books) Older() bool { return b.PartnerBehind != PartnerBehind{} }
+
+// Closed is BooksState.Closed; of forked books too where this store may lack what we signed. It says where an operator is wanted.
 func (b Books) Closed() error {
 	if b.State == Forked && b.Doubted {
 		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
+	if b.State == Unproven && b.Reason == ReasonMissing {
+		return fault.New(fault.Unavailable, ReasonUnproven, "it is not proved that our records of what was ordered are the latest; nothing new is written until an operator has looked").
 			Do("the operator has to look: hanse partner show")
 	}
 	return b.State.Closed()
@@ -119,6 +126,8 @@ func (s BooksState) Appends() bool { return s == Level || s == Forked }
 const (
 	ReasonUnproven = "books_unproven"
 	ReasonBehind   = "books_behind"
+	// ReasonPartnerBehind: it is the partner's store that is older than what it signed.
+	ReasonPartnerBehind = "partner_behind"
 )
 
 // Closed is why nothing is appended in a state; nil where something is. It names no partner, for customers' portals see it:

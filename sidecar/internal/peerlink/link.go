@@ -46,7 +46,9 @@ type Link struct {
 	Silence time.Duration
 	// Over is told of each stream that brought more than a partner may; nil is nobody.
 	Over func(Overflow)
-	Now  func() time.Time
+	// Behind is told of a partner that says its store is older than what it signed; nil is nobody.
+	Behind func(partner string)
+	Now    func() time.Time
 
 	flows flows
 }
@@ -78,10 +80,19 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 // next call under a new one.
 func (l *Link) failed(partner string, err error) error {
 	err = translate(partner, err)
-	if fault.ReasonOf(err) == ledger.ReasonAsked {
+	switch fault.ReasonOf(err) {
+	case ledger.ReasonAsked:
 		l.Transports.Renew(partner)
+	case ledger.ErrRecovering.Reason:
+		l.behind(partner)
 	}
 	return err
+}
+
+func (l *Link) behind(partner string) {
+	if l.Behind != nil {
+		l.Behind(partner)
+	}
 }
 
 // Propose implements member.Link.
