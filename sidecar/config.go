@@ -15,6 +15,9 @@ type Config struct {
 	// letters, without port and path; in dev mode https://name.localhost:port. Required outside dev mode.
 	// Default: https://hanse.localhost:7443 in dev mode.
 	Origin string `koanf:"origin"`
+	// OriginUnreachable says that this host cannot reach its own origin, as behind some NATs: then nothing is asked through it at the
+	// start, and a second sidecar that runs on a copy of the database under the same origin is not noticed. Default: false.
+	OriginUnreachable bool `koanf:"origin_unreachable"`
 	// Dev runs on this machine only: the origin is https://name.localhost:port, certificates come from a shared dev CA,
 	// partners are other such origins. Refused when the origin or a listener is not loopback. Default: false.
 	Dev bool `koanf:"dev"`

@@ -113,6 +113,13 @@ func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 		if err != nil {
 			return err
 		}
+		older, err := tx.Ledger().Older()
+		if err != nil {
+			return err
+		}
+		for _, partner := range older {
+			out.Books = append(out.Books, metrics.Count{Group: partner, State: ledger.ReasonPartnerBehind, N: 1})
+		}
 		out.Parked = parked
 		for _, p := range partners {
 			out.Partnerships[string(p.State)]++
@@ -187,16 +194,26 @@ func (s *Sidecar) readiness() []metrics.Check {
 // uneven names the partners whose books with us are not level. That stops the business with them alone.
 func (s *Sidecar) uneven(ctx context.Context) string {
 	var states map[string]ledger.BooksState
+	var older []string
 	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
-		states, err = tx.Ledger().Uneven()
+		if states, err = tx.Ledger().Uneven(); err != nil {
+			return err
+		}
+		older, err = tx.Ledger().Older()
 		return err
 	})
 	if err != nil {
 		return "" // the store's own check says so
 	}
 	var list []string
+	if s.twins.unreached.Load() && !s.cfg.OriginUnreachable {
+		list = append(list, "our own origin does not answer")
+	}
 	for _, partner := range slices.Sorted(maps.Keys(states)) {
 		list = append(list, string(states[partner])+" with "+partner)
+	}
+	for _, partner := range older {
+		list = append(list, partner+" is behind")
 	}
 	return strings.Join(list, ", ")
 }

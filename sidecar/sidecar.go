@@ -57,6 +57,7 @@ type Sidecar struct {
 	memory    *memoryListener
 	scribe    *scribe.Handler
 	book      *ledger.Book
+	twins     *twins
 	counts    *counts
 
 	started  time.Time
@@ -167,8 +168,22 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	alone := s.cfg.OriginUnreachable
+	if !alone {
+		var err error
+		if alone, err = s.twins.first(ctx); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.prover.Run(ctx) })
+	group.Go(func() error {
+		if !alone {
+			if err := s.twins.wait(ctx); err != nil {
+				return err
+			}
+		}
+		return s.prover.Run(ctx)
+	})
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })

@@ -191,7 +191,11 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work:  store.For[operator.Tx](st),
 		Book:  in.book,
 		Reach: s.reachOf,
-		Now:   cfg.Now,
+		Vouched: func(partner, reason string) {
+			cfg.Logger.Warn("an operator vouched for the books with a partner that does not answer", "partner", partner, "reason", reason)
+			s.prover.Heard(partner)
+		},
+		Now: cfg.Now,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 		MaxBytes:     cfg.Limits.catalogBytes(),
@@ -282,6 +286,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
+		Lacks:  s.lacks(d),
 		Parked: func(p ledger.Parked) {
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 		},
@@ -294,6 +299,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		},
 		Skipped: func(p ledger.Parked) {
 			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+			s.prover.Heard(p.Partner)
 		},
 	}
 	if err := d.books.Check(); err != nil {
@@ -322,11 +328,9 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	return nil
 }
 
-// wireProver says who is asked whether our store is the one that signed our logs, and who is told.
-func (s *Sidecar) wireProver(in *infra, d *domain) {
-	cfg, p := s.cfg, s.prover
-	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
-	p.Lacks = func(tx federation.Tx, e ledger.Entry) (bool, error) {
+// lacks reports whether an entry of a partner's ledger decides a document of ours that this store does not have.
+func (s *Sidecar) lacks(d *domain) func(tx federation.Tx, e ledger.Entry) (bool, error) {
+	return func(tx federation.Tx, e ledger.Entry) (bool, error) {
 		for _, lacks := range []func() (bool, error){
 			func() (bool, error) { return d.retail.Lacks(tx, e) },
 			func() (bool, error) { return d.agreements.Lacks(tx, e) },
@@ -338,6 +342,13 @@ func (s *Sidecar) wireProver(in *infra, d *domain) {
 		}
 		return false, nil
 	}
+}
+
+// wireProver says who is asked whether our store is the one that signed our logs, and who is told.
+func (s *Sidecar) wireProver(in *infra, d *domain) {
+	cfg, p := s.cfg, s.prover
+	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
+	p.Lacks = s.lacks(d)
 	p.Behind, p.Level = s.feeds.Nudge, s.outbox.Back
 	p.Subscribe, p.Nonce, p.Rand = s.hot.Subscribe, fillRandom, mathrand.Float64
 	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail

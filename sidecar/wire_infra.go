@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/hanse-market/hanse/auth/client"
 	"github.com/hanse-market/hanse/auth/guard"
@@ -89,11 +90,20 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until an operator has recovered them, and all other partners are asked",
 				"partner", partner, "checkpoint", at.String())
 		},
+		WentBack: func(stored, last int64) {
+			caller.Anew() // partners then tell what was sent before from what is sent now
+			cfg.Logger.Error("the database was put back to an older state while the sidecar was running: all partners are asked how the books stand; stop all replicas before a copy is put back",
+				"tick", last, "stored", stored)
+		},
 	}
 	if err := in.book.LoadTick(ctx); err != nil {
 		return nil, err
 	}
 	s.book = in.book
+	s.twins = &twins{origin: cfg.Origin, store: s.store, fetch: in.guard.Fetch, log: cfg.Logger}
+	if s.twins.key, err = derive(in.siteKey, "store nonce"); err != nil {
+		return nil, err
+	}
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
 		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Back(partner) },
@@ -108,7 +118,8 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 				cfg.Logger.Warn("feed ended: more than a partner may send", "partner", o.Partner, "feed", o.Feed, "bound", o.Bound)
 			}
 		},
-		Now: cfg.Now,
+		Behind: func(partner string) { s.prover.Suspect(partner) },
+		Now:    cfg.Now,
 	}
 	return in, nil
 }
@@ -169,7 +180,14 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 		return err
 	}
 	s.closers = append(s.closers, s.store.Close)
-	return nil
+	of, err := s.store.Origin(ctx, cfg.Origin)
+	if err == nil && of != cfg.Origin {
+		err = &ConfigError{
+			Key: "origin", Problem: fmt.Sprintf("is %s, and the database is that of %s, under which all its partners know it", cfg.Origin, of),
+			Action: "give the origin back, or start a new member with a data_dir and a database of its own",
+		}
+	}
+	return err
 }
 
 func (s *Sidecar) guard() (*guard.Guard, error) {

@@ -143,6 +143,7 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	mux.Handle("/oauth2/", oauth)
 	mux.Handle("/.well-known/", oauth)
 	documents.register(mux)
+	s.twins.register(mux)
 	mux.Handle("/", verifier.Middleware(s.nudging(in.guard.Forgive, s.endingStreams(procedures))))
 	return mux, nil
 }

@@ -51,9 +51,13 @@ type Principal struct {
 	Procedure string
 	Scope     string
 
-	// kid is the key that signed the token, issued when.
-	kid    string
-	issued time.Time
+	// Key is the thumbprint of the DPoP key that the token is bound to: each process of the caller has one of its own. Issued is when we
+	// issued the token, to the second.
+	Key    string
+	Issued time.Time
+
+	// kid is the key that signed the token.
+	kid string
 }
 
 // Config of a Verifier.
@@ -183,7 +187,7 @@ func (v *Verifier) stands(ctx context.Context, p Principal) error {
 	if err != nil {
 		return dpop.Unavailable(err)
 	}
-	if p.issued.Before(birth.Truncate(time.Second)) {
+	if p.Issued.Before(birth.Truncate(time.Second)) {
 		return refuse(ReasonTokenForgotten, "the token is older than the list of revoked ones")
 	}
 	return v.relation(ctx, p)
@@ -197,7 +201,7 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenExpired, "the token is expired")
 		}
-		if early(known.principal.issued, now) {
+		if early(known.principal.Issued, now) {
 			v.cache.drop(sum)
 			return nil, refuse(ReasonTokenFuture, "the token is issued in this server's future")
 		}
@@ -214,7 +218,7 @@ func (v *Verifier) verifyToken(token string) (*verified, error) {
 	}
 	known := &verified{jkt: c.Confirmation.JKT, principal: Principal{
 		ClientID: c.ClientID, Origin: originOf(c.ClientID), Scopes: scopes(c.Scope), Agreement: c.agreement(), TokenID: c.ID,
-		ClientKID: c.ClientKID, Expires: time.Unix(c.Expires, 0), kid: kid, issued: time.Unix(c.IssuedAt, 0),
+		ClientKID: c.ClientKID, Expires: time.Unix(c.Expires, 0), kid: kid, Key: c.Confirmation.JKT, Issued: time.Unix(c.IssuedAt, 0),
 	}}
 	v.cache.put(sum, known, now)
 	return known, nil

@@ -94,6 +94,21 @@ func (c *Client) dpopKey() (*dpop.Key, error) {
 	return key, nil
 }
 
+// Renew drops the tokens for a member: calls that begin later get new ones.
+func (c *Client) Renew(origin string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropAll(origin)
+}
+
+// Anew drops all tokens and the key that they are bound to, as if the process had just begun.
+func (c *Client) Anew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.tokens)
+	c.key = nil
+}
+
 // Forget drops what is cached about a member, so that the next call starts from its documents.
 func (c *Client) Forget(origin string) {
 	c.mu.Lock()

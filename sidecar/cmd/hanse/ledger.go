@@ -52,6 +52,12 @@ func uneven(partner, state, reason string) error {
 			Action: "if there is a newer copy of the database, start with that one; keep this one and save the evidence with hanse ledger verify -o json; until then nothing is ordered, decided or provisioned with this partner",
 		}
 	case "unproven":
+		if reason == "document_missing" {
+			return &commandError{
+				Code: exitDiffers, Reason: "books_unproven", Cause: "the ledger of " + partner + " decides a document of ours that this sidecar's database does not have: it may be older than what it signed, or the partner lies",
+				Action: "hanse partner show " + partner + " names the parked subjects; ask the partner for the document, and if it was never ordered here: hanse ledger retry " + partner + " SUBJECT --skip SEQ",
+			}
+		}
 		return &commandError{
 			Code: exitDiffers, Reason: "books_unproven", Cause: "it is not proved yet that the books with " + partner + " are level: since this sidecar started the partner gave no answer that proves it",
 			Action: "see that the partner can be reached: hanse partner show " + partner + "; the log says what its last answer lacked",

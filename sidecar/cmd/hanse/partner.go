@@ -12,6 +12,7 @@ import (
 type partnerCmd struct {
 	Add           partnerAddCmd           `cmd:"" help:"Discover a member, show its fingerprint, propose a partnership."`
 	Accept        partnerAcceptCmd        `cmd:"" help:"Accept the agreement that a supplier offers us."`
+	Vouch         partnerVouchCmd         `cmd:"" help:"Vouch for the unproven books with a partner that does not answer: this database is the one that ran last. On record."`
 	Refuse        partnerRefuseCmd        `cmd:"" help:"Refuse a member that proposed to us and waits (pending); it is told the reason, and may propose again after 30 days."`
 	AcceptChanges partnerAcceptChangesCmd `cmd:"" help:"Take over what a partner now declares of itself, or the role that it would have too; partner show says what would change."`
 	RefuseChanges partnerRefuseChangesCmd `cmd:"" help:"Drop it: the partner stays what it is here, and may show it again."`
@@ -205,6 +206,29 @@ func changesOf(a *app, origin string) (*operatorv1.PartnerChanges, error) {
 	return changes, nil
 }
 
+type partnerVouchCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+	Reason string `required:"" placeholder:"TEXT" help:"Why nobody can have put an older copy of this sidecar's database back, at most 200 characters; kept on record."`
+	Yes    bool   `short:"y" help:"Do not ask."`
+}
+
+func (c *partnerVouchCmd) Run(a *app) error {
+	found, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.GetPartner, &operatorv1.GetPartnerRequest{Origin: c.Origin})
+	if err != nil {
+		return err
+	}
+	question := "If this database is older than what it signed, services are bought or built twice from now on. Is it the one that ran last?"
+	if err := a.agree(c.Yes, found.GetPartner(), func(t *table) { describePartner(t, found.GetPartner()) }, question, "answer y, or give --yes"); err != nil {
+		return err
+	}
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.VouchPartner,
+		&operatorv1.VouchPartnerRequest{Origin: c.Origin, Reason: c.Reason})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
 type partnerListCmd struct{}
 
 func (c *partnerListCmd) Run(a *app) error {
@@ -213,9 +237,9 @@ func (c *partnerListCmd) Run(a *app) error {
 		return err
 	}
 	return a.show(res, func(t *table) {
-		t.row("ORIGIN", "NAME", "ROLES", "STATE", "REACHABLE", "OFFERINGS", "PARKED", "LAST CONTACT")
+		t.row("ORIGIN", "NAME", "ROLES", "STATE", "REACHABLE", "BOOKS", "OFFERINGS", "PARKED", "LAST CONTACT")
 		for _, p := range res.GetPartners() {
-			t.row(p.GetMember().GetOrigin(), p.GetMember().GetName(), roleNames(p.GetRoles()), p.GetState(), p.GetReachability(),
+			t.row(p.GetMember().GetOrigin(), p.GetMember().GetName(), roleNames(p.GetRoles()), p.GetState(), p.GetReachability(), standing(p),
 				number(p.GetOfferings()), number(len(p.GetParkedSubjects())), when(p.GetLastContact()))
 		}
 	})
@@ -274,6 +298,12 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	t.fact("Our ledger", number(p.GetOwnLedgerSeq()))
 	t.fact("Their ledger", number(p.GetTheirLedgerSeq()))
 	t.fact("Books", books(p))
+	if v := p.GetVouch(); v != nil {
+		t.fact("Vouched for", when(v.GetAt())+" by "+v.GetBy()+": "+v.GetReason())
+	}
+	if p.GetBehindSince() != nil {
+		t.fact("Partner's books", "behind since "+when(p.GetBehindSince())+": its database is older than what it signed; there is no new business until it has recovered")
+	}
 	t.fact("Parked", strings.Join(p.GetParkedSubjects(), ", "))
 	t.fact("Offerings", kept(p))
 }
@@ -285,6 +315,14 @@ func kept(p *operatorv1.Partner) string {
 	}
 	return fmt.Sprintf("%d, and %d changes found no room: limits.max_offerings is %d, and of limits.max_catalog_mib %d MiB are used of %d",
 		p.GetOfferings(), p.GetOfferingsLeftOut(), p.GetMaxOfferings(), p.GetCatalogBytes()>>20, p.GetMaxCatalogBytes()>>20)
+}
+
+// standing is the state of the books in a word or two.
+func standing(p *operatorv1.Partner) string {
+	if p.GetBehindSince() != nil {
+		return p.GetBooks() + ", partner behind"
+	}
+	return p.GetBooks()
 }
 
 // books says more where an operator is wanted.

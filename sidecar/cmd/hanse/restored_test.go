@@ -36,18 +36,23 @@ func copied(t *testing.T, d *sidecartest.Daemon) (putBack func()) {
 		if err := os.CopyFS(data, os.DirFS(kept)); err != nil {
 			t.Fatal(err)
 		}
-		// A copy made so is read by everybody.
-		err := filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
-			mode := fs.FileMode(0o600)
-			if err == nil && e.IsDir() {
-				mode = 0o700
-			}
-			return errors.Join(err, os.Chmod(path, mode))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		private(t, data)
 		d.Start()
+	}
+}
+
+// private takes away what os.CopyFS gives: it makes copies that everybody can read.
+func private(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		mode := fs.FileMode(0o600)
+		if err == nil && e.IsDir() {
+			mode = 0o700
+		}
+		return errors.Join(err, os.Chmod(path, mode))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -113,6 +118,39 @@ func TestARestartIsProvedByOneAnswer(t *testing.T) {
 	becomes(t, p.supplier, p.reseller.Origin, "level")
 }
 
+// TestAnOperatorVouchesForAPartnerThatIsAway: nobody else can say that the database is the one that ran last.
+func TestAnOperatorVouchesForAPartnerThatIsAway(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.completed("order-0001", p.purchase())
+	vouch := []string{"partner", "vouch", p.supplier.Origin, "--reason", "plain restart, the disk never left the machine", "--yes"}
+	if out, err := p.reseller.Run(vouch...); err == nil || !strings.Contains(err.Error(), "exit status 5") || !strings.Contains(err.Error(), "partner_answers") {
+		t.Errorf("while it answers: %v\n%s", err, out)
+	}
+	p.supplier.Stop()
+	p.reseller.Stop()
+	p.reseller.Start()
+	if err := p.place("order-0002", p.purchase()); err != nil {
+		t.Fatal(err)
+	}
+	if books, _ := stands(t, p.reseller, p.supplier.Origin); books != "unproven" {
+		t.Errorf("the books are %s", books)
+	}
+	if list := p.reseller.Must("partner", "list"); !strings.Contains(list, "unproven") {
+		t.Errorf("listed is %s", list)
+	}
+	sidecartest.Eventually(t, time.Minute, "it is known that the supplier is away", func() error { _, err := p.reseller.Run(vouch...); return err })
+	if books, _ := stands(t, p.reseller, p.supplier.Origin); books != "level" {
+		t.Errorf("vouched for, the books are %s", books)
+	}
+	if shown := p.reseller.Must("partner", "show", p.supplier.Origin); !strings.Contains(shown, "by operator: plain restart") {
+		t.Errorf("shown is %s", shown)
+	}
+	p.supplier.Start()
+	p.completed("order-0002", p.purchase())
+	p.consistent(2)
+}
+
 // TestARestoredResellerBuysNothingAgain: an order id that was acknowledged after the copy is not bought a second time, whether it comes
 // before the supplier answered or after.
 func TestARestoredResellerBuysNothingAgain(t *testing.T) {
@@ -173,7 +211,13 @@ func TestARestoredSupplierSignsNothingTwice(t *testing.T) {
 	if out, err := p.supplier.Run("ledger", "verify"); err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(out+err.Error(), "behind") {
 		t.Errorf("its books verify: %s", out)
 	}
-	if jobs := p.reseller.Must("job", "list"); !strings.Contains(jobs, "ledger_recovering") && !strings.Contains(jobs, "books_behind") {
+	if jobs := p.reseller.Must("job", "list"); !strings.Contains(jobs, "partner_behind") {
 		t.Errorf("the reseller's operator reads %s", jobs)
+	}
+	if list := p.reseller.Must("partner", "list"); !strings.Contains(list, "level, partner behind") {
+		t.Errorf("the reseller lists %s", list)
+	}
+	if n := strings.Count(p.reseller.Log(), "the database of a partner is older than what it signed"); n != 1 {
+		t.Errorf("the reseller's operator is told %d times:\n%s", n, tail(p.reseller.Log()))
 	}
 }

@@ -64,7 +64,13 @@ func (c *serveCmd) Run(a *app) error {
 		return errors.Join(err, d.close())
 	}
 	defer heap.Start().Stop()
-	return d.run(a.ctx, s)
+	if err = d.run(a.ctx, s); errors.Is(err, sidecar.ErrTwin) {
+		return &commandError{
+			Code: exitConflict, Reason: "store_not_alone", Cause: cfg.Origin + ": " + sidecar.ErrTwin.Error(),
+			Action: "run one of the two: the one whose database is newer, with hanse partner show on each; never both, and replicas share one database",
+		}
+	}
+	return err
 }
 
 func newLogger(cfg sidecar.Log, w io.Writer) *slog.Logger {

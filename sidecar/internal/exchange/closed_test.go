@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -91,6 +92,57 @@ func TestAForkOfThePartnersEndsNoDoubtAboutOurStore(t *testing.T) {
 	}
 }
 
+// older says that a partner's store is older than what it signed.
+func older(m *markettest.Member, partner string, since time.Time) {
+	m.Do(func(tx *store.Tx) error {
+		b, err := tx.Ledger().Books(partner)
+		if err == nil {
+			b.PartnerBehind.Since = since
+			_, err = tx.Ledger().PutBooks(b)
+		}
+		return err
+	})
+}
+
+// TestThereIsNoNewBusinessWithAPartnerWhoseStoreIsOlder: neither taken from it nor sent to it. What runs is ended.
+func TestThereIsNoNewBusinessWithAPartnerWhoseStoreIsOlder(t *testing.T) {
+	t.Run("taken", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		document := b.purchase("order-0001")
+		b.submit(b.order(document))
+		older(b.Member, buyer, b.Clock.Now())
+		reply := b.submit(b.order(b.purchase("order-0002")), b.cancelling(document))
+		wantUndecided(t, reply.Outcomes[0], "partner_behind", false)
+		b.decided(reply, 1)
+		older(b.Member, buyer, time.Time{})
+		b.decided(b.submit(b.order(b.purchase("order-0002"))), 0)
+	})
+	t.Run("sent", func(t *testing.T) {
+		inOffice(t, func(t *testing.T, o *office) {
+			older(o.Member, firstOrigin, time.Now())
+			before := len(o.sent())
+			o.place("first/a", ids("order", 2)...)
+			pass(time.Hour)
+			if n := len(o.sent()) - before; n != 0 {
+				t.Errorf("it was sent %d times", n)
+			}
+			for _, j := range o.jobs() {
+				if j.State != job.Waiting || !strings.HasPrefix(j.LastError, "partner_behind: ") {
+					t.Errorf("left: %+v", j)
+				}
+			}
+			if reason := o.public("order-000000"); reason != "order_check" {
+				t.Errorf("the customer reads %q", reason)
+			}
+			older(o.Member, firstOrigin, time.Time{})
+			o.box.Back(firstOrigin)
+			pass(20 * time.Minute)
+			o.decided(2)
+		})
+	})
+}
+
 // TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing: what it decided would be missing in the answer that its caller proves its
 // store by.
 func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
@@ -98,7 +150,7 @@ func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 	b := newBench(t)
 	judge := b.desk.Judge
 	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, p.Origin, make([]byte, 16)); err != nil {
+		if _, err := b.desk.Compare(ctx, p.Origin, ledger.Token{}, make([]byte, 16)); err != nil {
 			t.Error(err)
 		}
 		return judge(ctx, p, checkpoint)
@@ -113,7 +165,7 @@ func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 	}
 	// Another partner's question is not about this one's calls.
 	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, other, make([]byte, 16)); err != nil {
+		if _, err := b.desk.Compare(ctx, other, ledger.Token{}, make([]byte, 16)); err != nil {
 			t.Error(err)
 		}
 		return judge(ctx, p, checkpoint)
@@ -132,7 +184,7 @@ func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
 				return err
 			})
 			if len(copied) == 1 {
-				o.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(firstOrigin, false); return err })
+				o.Do(func(tx *store.Tx) error { return tx.Ledger().Answer(firstOrigin, ledger.Token{}) })
 			}
 		}
 		o.place("first/a", "order-0001")
@@ -146,6 +198,43 @@ func TestAReplyToACallThatBeganBeforeAQuestionIsNotTaken(t *testing.T) {
 		}
 		o.decided(1)
 	})
+}
+
+// TestWhatAnOlderProcessSentIsRefusedOnceItsSuccessorAsked: it was on its way when the process died, and its store may be gone with it. Its
+// successor, and other processes beside it under tokens since then, are heard.
+func TestWhatAnOlderProcessSentIsRefusedOnceItsSuccessorAsked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	noon := b.Clock.Now()
+	before, successor := ledger.Token{Key: "before", Issued: noon}, ledger.Token{Key: "successor", Issued: noon.Add(time.Second)}
+	send := func(id string, token ledger.Token) error {
+		call := b.call(b.order(b.purchase(id)))
+		call.Token = token
+		_, err := b.desk.Submit(t.Context(), call)
+		return err
+	}
+	ask := func(token ledger.Token) {
+		if _, err := b.desk.Compare(t.Context(), buyer, token, make([]byte, 16)); err != nil {
+			t.Error(err)
+		}
+	}
+	ask(before)
+	ask(successor)
+	ask(before) // a question that was held up makes nothing undone
+	traces := b.traces()
+	for _, token := range []ledger.Token{before, {Key: "beside", Issued: successor.Issued}} {
+		if err := send("order-0001", token); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_asked" {
+			t.Errorf("under %+v: %v", token, err)
+		}
+	}
+	if after := b.traces(); after != traces {
+		t.Errorf("left %+v after %+v", after, traces)
+	}
+	for i, token := range []ledger.Token{successor, {Key: "successor", Issued: noon}, {Key: "beside", Issued: successor.Issued.Add(time.Second)}} {
+		if err := send("order-000"+string(rune('2'+i)), token); err != nil {
+			t.Errorf("under %+v: %v", token, err)
+		}
+	}
 }
 
 func TestNothingIsSentWhileOurStoreMayLackWhatWeSigned(t *testing.T) {

@@ -33,8 +33,9 @@ const (
 )
 
 // Compare answers a partner's question how both books stand, in every state of them. It changes nothing but the epoch: what the partner
-// submitted before and is not decided yet is refused when it comes to be, so that the answer stays true.
-func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (string, error) {
+// submitted before and is not decided yet is refused when it comes to be, and what a process of it from before sent when it arrives, so that
+// the answer stays true.
+func (d *Desk) Compare(ctx context.Context, partner string, token ledger.Token, nonce []byte) (string, error) {
 	if len(nonce) < minNonce || len(nonce) > maxNonce {
 		return "", fault.New(fault.Invalid, "nonce_range", "a nonce has %d to %d bytes", minNonce, maxNonce).At("nonce")
 	}
@@ -43,7 +44,7 @@ func (d *Desk) Compare(ctx context.Context, partner string, nonce []byte) (strin
 	var jws string
 	var bound bool
 	err := d.Work.Do(ctx, func(tx Tx) (err error) {
-		if _, err = tx.Ledger().Raise(partner, false); err != nil {
+		if err = tx.Ledger().Answer(partner, token); err != nil {
 			return err
 		}
 		if own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {

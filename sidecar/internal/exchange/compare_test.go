@@ -17,7 +17,7 @@ import (
 // compare asks and opens the answer.
 func (b *bench) compare(nonce []byte) (c exchange.Comparison) {
 	b.t.Helper()
-	jws, err := b.desk.Compare(b.t.Context(), buyer, nonce)
+	jws, err := b.desk.Compare(b.t.Context(), buyer, ledger.Token{}, nonce)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestANonceHasBounds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for _, n := range []int{0, 15, 65} {
-		if _, err := b.desk.Compare(t.Context(), buyer, make([]byte, n)); !fault.Is(err, fault.Invalid) || fault.ReasonOf(err) != "nonce_range" {
+		if _, err := b.desk.Compare(t.Context(), buyer, ledger.Token{}, make([]byte, n)); !fault.Is(err, fault.Invalid) || fault.ReasonOf(err) != "nonce_range" {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}

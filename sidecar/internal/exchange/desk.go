@@ -68,11 +68,12 @@ type Document struct {
 	resale.Attachments
 }
 
-// Call is what a partner submits. Partner, Agreement and Scopes are what its access token proved.
+// Call is what a partner submits. Partner, Agreement, Scopes and Token are what its access token proved.
 type Call struct {
 	Partner   string
 	Agreement string
 	Scopes    []string
+	Token     ledger.Token
 	Documents []Document
 	// Seen is our checkpoint that the partner verified last, countersigned by it; "" before the first.
 	Seen string

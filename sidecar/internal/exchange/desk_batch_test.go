@@ -330,7 +330,7 @@ func TestAForkFencesNewBusinessAlone(t *testing.T) {
 			t.Errorf("document %d was decided as %s", i, e.Bytes)
 		}
 	}
-	if _, err := b.desk.Compare(t.Context(), buyer, make([]byte, 16)); err != nil {
+	if _, err := b.desk.Compare(t.Context(), buyer, ledger.Token{}, make([]byte, 16)); err != nil {
 		t.Errorf("no comparison: %v", err)
 	}
 	// What is decided is told, and which log is the one is not: the answer has no entries, and ends where the partner's copy does.

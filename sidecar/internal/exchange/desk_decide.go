@@ -194,7 +194,7 @@ func (d *Desk) read(ctx context.Context, v *visit, wave []*item) error {
 		if err != nil {
 			return err
 		}
-		v.books, v.doubted = books.State, books.Closed() != nil
+		v.books, v.doubted, v.older = books.State, books.Closed() != nil, books.Older()
 		known, err := tx.Decisions().Decisions(v.call.Partner, keys)
 		if err != nil {
 			return err
@@ -244,6 +244,9 @@ func (it *item) recall(before Decision) {
 func (v *visit) bars(it *item) error {
 	if it.refusal == nil && v.books != ledger.Level && (newBusiness(it.scope) || v.doubted) {
 		return fault.New(fault.Unavailable, "books_"+string(v.books), "our books with the partner are %s; %s", v.books, waitsFor[v.books])
+	}
+	if it.refusal == nil && v.older && newBusiness(it.scope) {
+		return fault.New(fault.Unavailable, ledger.ReasonPartnerBehind, "your database is older than what you signed for us; no new business until it has recovered")
 	}
 	return it.refusal
 }
@@ -312,11 +315,11 @@ func (b *batch) still() error {
 	if err := ledger.Under(b.tx, b.v.call.Partner, b.v.epoch); err != nil {
 		return err
 	}
-	books, err := b.tx.Ledger().Standing(b.v.call.Partner)
+	books, err := b.tx.Ledger().Books(b.v.call.Partner)
 	if err != nil {
 		return err
 	}
-	if books != b.v.books {
+	if books.State != b.v.books || books.Older() != b.v.older {
 		return unit.ErrStale
 	}
 	return b.word()

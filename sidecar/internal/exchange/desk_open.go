@@ -31,6 +31,8 @@ type visit struct {
 	books ledger.BooksState
 	// doubted says that nothing is decided in it, what winds down neither.
 	doubted bool
+	// older says that the partner's store is older than what it signed.
+	older bool
 	// epoch is that of the books under which the call began.
 	epoch int64
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.
@@ -100,8 +102,11 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 			return err
 		}
 		books, err := tx.Ledger().Books(c.Partner)
+		if err != nil {
+			return err
+		}
 		v.epoch = books.Epoch
-		return err
+		return books.Outlived(c.Token)
 	})
 	if err != nil {
 		return nil, err

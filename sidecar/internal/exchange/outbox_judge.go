@@ -148,9 +148,9 @@ func (o *Outbox) beyond(p *parcel, at ledger.Position, more bool) outcome {
 	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), nowhere: n, cause: fmt.Sprintf("decided beyond our copy: entry %s of the partner's ledger, which is not read that far", at)}
 }
 
-// fenced is what becomes of a document while the books are forked.
-func (o *Outbox) fenced(p *parcel, why string) outcome {
-	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: reasonForked + ": " + why, waits: true, check: true, aside: true}
+// fenced is what becomes of a document while there is no new business.
+func (o *Outbox) fenced(p *parcel, cause string) outcome {
+	return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: cause, waits: true, check: true, aside: true}
 }
 
 // ours is what becomes of a document that our own trouble or defect keeps from being sent. That is not told as the partner's.

@@ -228,6 +228,8 @@ type standing struct {
 	from        member.Partner
 	own, theirs ledger.Head
 	forked      bool
+	// older says that the partner's store is older than what it signed.
+	older bool
 	// epoch is that of the books under which the call begins.
 	epoch int64
 	// overtaken are the jobs before which another document about their subject goes.
@@ -245,8 +247,8 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 	if len(v.overtaken) > 0 {
 		batch = o.wait(ctx, v, batch)
 	}
-	if v.forked {
-		batch = o.fence(ctx, batch)
+	if v.forked || v.older {
+		batch = o.fence(ctx, v, batch)
 	}
 	if len(batch) == 0 {
 		return nil
@@ -322,7 +324,7 @@ func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v s
 		if err != nil {
 			return err
 		}
-		v.epoch = books.Epoch
+		v.epoch, v.older = books.Epoch, books.Older()
 		if v.overtaken, err = tx.Jobs().Overtaken(all); err != nil {
 			return err
 		}
@@ -355,11 +357,15 @@ func (o *Outbox) wait(ctx context.Context, v standing, batch []*parcel) (left []
 }
 
 // fence puts back what begins something, and returns what winds down what there is.
-func (o *Outbox) fence(ctx context.Context, batch []*parcel) (left []*parcel) {
+func (o *Outbox) fence(ctx context.Context, v standing, batch []*parcel) (left []*parcel) {
+	cause := reasonForked + ": there is no new business until both operators agree"
+	if !v.forked {
+		cause = ledger.ReasonPartnerBehind + ": the partner's database is older than what it signed; there is no new business until it has recovered"
+	}
 	var over []outcome
 	for _, p := range batch {
 		if newBusiness(p.document.Scope) {
-			over = append(over, o.fenced(p, "there is no new business until both operators agree"))
+			over = append(over, o.fenced(p, cause))
 		} else {
 			left = append(left, p)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -55,6 +56,10 @@ type Prover struct {
 	mu sync.Mutex
 	// asking are the partners that are asked now: heard ends their pauses, read their waits for our copy.
 	asking map[string]*question
+	// suspects are partners that say their own store is older than what they signed, and have not proved it nor the contrary; suspected is
+	// signed with each.
+	suspects  map[string]bool
+	suspected chan struct{}
 }
 
 // Asker asks partners how both books stand; the answer is not verified.
@@ -79,7 +84,11 @@ const (
 	placesMost = 500
 )
 
-type question struct{ heard, back, read chan struct{} }
+type question struct {
+	heard, back, read chan struct{}
+	// ours says that it is our own store that is in doubt.
+	ours bool
+}
 
 // Run asks until ctx ends.
 func (p *Prover) Run(ctx context.Context) error {
@@ -87,6 +96,7 @@ func (p *Prover) Run(ctx context.Context) error {
 	defer cancel()
 	var asked sync.WaitGroup
 	defer asked.Wait()
+	suspected := p.signal()
 	closed := map[string]bool{}
 	for {
 		states, err := p.states(ctx)
@@ -102,7 +112,9 @@ func (p *Prover) Run(ctx context.Context) error {
 			}
 			for partner, state := range states {
 				closed[partner] = closed[partner] || !state.Appends()
-				if q := p.begin(partner, state); q != nil {
+			}
+			for _, partner := range p.wanted(ctx, states) {
+				if q := p.begin(partner); q != nil {
 					asked.Go(func() { p.ask(ctx, partner, q) })
 				}
 			}
@@ -112,6 +124,7 @@ func (p *Prover) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
+		case <-suspected:
 		case <-p.after(provePoll):
 		}
 	}
@@ -152,11 +165,11 @@ func (p *Prover) after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// begin makes the question to a partner whose books are unproven; nil where there is one.
-func (p *Prover) begin(partner string, state ledger.BooksState) *question {
+// begin makes the question to a partner; nil where there is one.
+func (p *Prover) begin(partner string) *question {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if state != ledger.Unproven || p.asking[partner] != nil {
+	if p.asking[partner] != nil {
 		return nil
 	}
 	if p.asking == nil {
@@ -199,7 +212,7 @@ func (p *Prover) sign(partner string, to func(*question) chan struct{}) {
 	}
 }
 
-// ask asks a partner until the books are not unproven any more.
+// ask asks a partner until neither store is in doubt.
 func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 	defer p.end(partner)
 	var heard time.Time
@@ -208,7 +221,7 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 		if done || ctx.Err() != nil {
 			return
 		}
-		if failures++; failures == 1 {
+		if failures++; failures == 1 && q.ours && fault.ReasonOf(err) != reasonTheirs {
 			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
 				"error", text.ForeignError(err))
 		}
@@ -243,18 +256,17 @@ func (p *Prover) rest(ctx context.Context, pause time.Duration, q *question, hea
 	}
 }
 
-// Why an answer proves nothing; all but the first and the last are the partner's to explain.
+// Why an answer proves nothing, beside ledger.ReasonMissing; all but the first and the last are the partner's to explain.
 const (
 	reasonAgain     = "books_asked_again"
 	reasonMalformed = "comparison_malformed"
 	reasonForgot    = "comparison_forgets"
-	reasonTheirs    = "partner_behind"
+	reasonTheirs    = ledger.ReasonPartnerBehind
 	reasonOther     = "comparison_contradicts"
-	reasonMissing   = "document_missing"
 	reasonUnread    = "ledger_not_read"
 )
 
-// once asks once. done says that the books are not unproven any more; else an error says why not.
+// once asks once. done says that nothing is in doubt any more; else an error says why not.
 func (p *Prover) once(ctx context.Context, partner string, q *question) (done bool, err error) {
 	var from member.Partner
 	var before ledger.Position // where our copy of its log ended before it was asked
@@ -264,7 +276,8 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		if err != nil {
 			return err
 		}
-		if done = books.State != ledger.Unproven; done {
+		q.ours = books.State == ledger.Unproven
+		if done = !q.ours && !books.Older() && !p.suspect(partner) || books.State == ledger.Forked; done {
 			return nil
 		}
 		if from, err = tx.Partners().Get(partner); err != nil {
@@ -273,9 +286,14 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		if before, _, err = tx.Ledger().Verified(partner); err != nil {
 			return err
 		}
-		epoch, err = tx.Ledger().Raise(partner, true)
+		if q.ours {
+			epoch, err = tx.Ledger().Ask(partner)
+		}
 		return err
 	})
+	if done {
+		p.unsuspect(partner)
+	}
 	if err != nil || done {
 		return done && err == nil, err
 	}
@@ -291,14 +309,20 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 	if err != nil {
 		return false, err
 	}
+	if answer.at.Compare(before) < 0 {
+		if err := p.older(ctx, partner, document); err != nil {
+			return false, err
+		}
+		return false, fault.New(fault.Invalid, reasonTheirs, "its ledger ends at %s, our copy of it at %s: its store is older than what it signed", answer.at, before)
+	}
 	if err := p.held(ctx, partner, answer, document); err != nil {
 		return fault.Is(err, fault.Conflict) && ledger.IsFork(err) || fault.ReasonOf(err) == ledger.ErrRecovering.Reason, err
 	}
-	if answer.at.Compare(before) < 0 {
-		return false, fault.New(fault.Invalid, reasonTheirs, "its ledger ends at %s, our copy of it at %s: its store is older than what it signed", answer.at, before)
-	}
 	if err := p.read(ctx, from, answer, q); err != nil {
 		return false, err
+	}
+	if err := p.recovered(ctx, partner); err != nil || !q.ours {
+		return err == nil, err
 	}
 	if err := p.complete(ctx, partner); err != nil {
 		return false, err
@@ -407,6 +431,7 @@ func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (the
 // was applied named none.
 func (p *Prover) complete(ctx context.Context, partner string) error {
 	var places []ledger.Position
+	var lacking *ledger.Entry
 	err := p.Work.View(ctx, func(tx federation.Tx) (err error) {
 		places, err = tx.Ledger().ParkedPlaces(partner)
 		return err
@@ -425,13 +450,25 @@ func (p *Prover) complete(ctx context.Context, partner string) error {
 					return err
 				}
 				if lacks {
-					return fault.New(fault.Invalid, reasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", at)
+					lacking = &e
+					return nil
 				}
 			}
 			return nil
 		})
+		if err == nil && lacking != nil {
+			if err = p.Work.Do(ctx, func(tx federation.Tx) error { return ledger.Missing(tx, *lacking, p.Now()) }); err == nil {
+				err = missing(*lacking)
+			}
+			return err
+		}
 	}
 	return err
+}
+
+func missing(e ledger.Entry) *fault.Error {
+	return fault.New(fault.Invalid, ledger.ReasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", e.Position()).
+		Do(fmt.Sprintf("ask the partner for what it has about %s; if it was never ordered here: hanse ledger retry %s %s --skip %d", e.Subject, e.Partner, e.Subject, e.Seq))
 }
 
 // commit sets the books to level, if the question is still the last one and they are still in doubt.
@@ -445,6 +482,7 @@ func (p *Prover) commit(ctx context.Context, partner string, epoch int64) error 
 			return fault.New(fault.Unavailable, reasonAgain, "it was asked again, or the books changed, before the answer was taken")
 		}
 		books.State, books.Reason, books.Since = ledger.Level, "", p.Now().UTC()
+		books.Vouched = ledger.Vouch{} // the partner's own word is there now
 		books.Epoch++
 		_, err = tx.Ledger().PutBooks(books)
 		return err

@@ -134,7 +134,7 @@ func (d *doubt) Compare(ctx context.Context, partner string, nonce []byte) (stri
 		<-ctx.Done()
 		return "", ctx.Err()
 	}
-	jws, err := d.desks[partner].Compare(ctx, d.Origin, nonce)
+	jws, err := d.desks[partner].Compare(ctx, d.Origin, ledger.Token{}, nonce)
 	if err != nil || partner != firstOrigin || lie == nil {
 		return jws, err
 	}
@@ -207,7 +207,7 @@ func TestALiarCannotProveUsLevel(t *testing.T) {
 	}{
 		"its log ends before what it signed": {lie: func(d *doubt) func(*exchange.Comparison) {
 			return func(c *exchange.Comparison) { c.Seq = 1; c.Hash = d.hash(firstOrigin, ledger.Theirs, 1) }
-		}, told: "partner_behind"},
+		}, told: "older than what it signed"},
 		"its log has another entry": {lie: func(*doubt) func(*exchange.Comparison) {
 			return func(c *exchange.Comparison) { c.Hash = strings.Repeat("ab", 32) }
 		}, told: "comparison_contradicts"},
@@ -311,6 +311,61 @@ func (d *doubt) checkpoint(partner string, seq int64) string {
 	return jws
 }
 
+// TestBooksInWhichNothingStandsAreInDoubtToo: the copy may be older than the first entry.
+func TestBooksInWhichNothingStandsAreInDoubtToo(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		const third = "https://third.localhost:4"
+		p := markettest.Open(t, third, markettest.Config{Clock: d.Clock})
+		d.Meet(p)
+		d.desks[third], d.peers[third] = deskOf(p), p
+		d.Do(func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, time.Now()) })
+		if b := d.stand(third); b.State != ledger.Unproven {
+			t.Errorf("its books are %+v", b)
+		}
+		stop := d.start()
+		defer stop()
+		if b := d.stand(third); b.State != ledger.Level || d.times(third) != 1 {
+			t.Errorf("after %d questions its books are %+v", d.times(third), b)
+		}
+	})
+}
+
+// TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside: one lie of a partner costs one look of an operator, and no restart after
+// it.
+func TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		first := d.peers[firstOrigin]
+		first.Append(d.Origin, ledger.OrderAccepted, "parked-1")
+		d.reads(d.Member, first)
+		d.lacks = true
+		stop := d.start()
+		if b := d.stand(firstOrigin); b.State != ledger.Unproven || b.Reason != "document_missing" {
+			t.Errorf("its books are %+v", b)
+		}
+		d.View(func(tx *store.Tx) error {
+			proof, err := tx.Ledger().Evidence(firstOrigin)
+			if err != nil || !bytes.Contains(proof, []byte("parked-1")) {
+				t.Errorf("the evidence is %s, %v", proof, err)
+			}
+			return nil
+		})
+		reader := &federation.LedgerReader{Work: store.For[federation.Tx](d.Store), Now: d.Clock.Now, Skipped: func(p ledger.Parked) { d.prover.Heard(p.Partner) }}
+		if _, _, err := reader.Retry(t.Context(), firstOrigin, "parked-1", 3); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if b := d.stand(firstOrigin); b.State != ledger.Level || b.Reason != "" {
+			t.Errorf("left aside, its books are %+v", b)
+		}
+		stop()
+		stop = d.start()
+		defer stop()
+		if b := d.stand(firstOrigin); b.State != ledger.Level {
+			t.Errorf("after the next start its books are %+v", b)
+		}
+	})
+}
+
 // TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt: by our own signature alone, which nobody else can make. The others answer, and go on.
 func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {
@@ -356,13 +411,51 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 	})
 }
 
+// TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered: its word alone says nothing, its signature under a shorter log is kept.
+func TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		stop := d.start()
+		defer stop()
+		d.prover.Suspect(firstOrigin)
+		synctest.Wait()
+		if b := d.stand(firstOrigin); b.Older() || b.State != ledger.Level || d.times(firstOrigin) != 2 {
+			t.Errorf("said to be older, after %d questions its books are %+v", d.times(firstOrigin), b)
+		}
+		d.mu.Lock()
+		d.lie = func(c *exchange.Comparison) { c.Seq = 1; c.Hash = d.hash(firstOrigin, ledger.Theirs, 1) }
+		d.mu.Unlock()
+		d.prover.Suspect(firstOrigin)
+		pass(time.Hour)
+		b := d.stand(firstOrigin)
+		if !b.Older() || b.State != ledger.Level || b.PartnerBehind.Proof == "" {
+			t.Errorf("proved to be older, its books are %+v", b)
+		}
+		if b := d.stand(secondOrigin); b.Older() || b.State != ledger.Level {
+			t.Errorf("another's books are %+v", b)
+		}
+		if n := strings.Count(d.logged.String(), "older than what it signed"); n != 1 || strings.Contains(d.logged.String(), "it is not proved that our books") {
+			t.Errorf("told was %s", &d.logged)
+		}
+		d.mu.Lock()
+		d.lie = nil
+		d.mu.Unlock()
+		d.prover.Heard(firstOrigin)
+		synctest.Wait()
+		asked := d.times(firstOrigin)
+		pass(time.Hour)
+		if b := d.stand(firstOrigin); b.Older() || d.times(firstOrigin) != asked {
+			t.Errorf("recovered, after %d questions more its books are %+v", d.times(firstOrigin)-asked, b)
+		}
+	})
+}
+
 // TestAnAnswerCountsForTheLastQuestionAlone: what was asked of another store, or by another replica before, proves nothing now.
 func TestAnAnswerCountsForTheLastQuestionAlone(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {
 		again := 0
 		d.lie = func(*exchange.Comparison) {
 			if again++; again < 3 {
-				d.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(firstOrigin, true); return err })
+				d.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Ask(firstOrigin); return err })
 			}
 		}
 		stop := d.start()

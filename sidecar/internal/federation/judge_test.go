@@ -323,7 +323,7 @@ func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 			if refused == "ledger_fork" {
 				refused = ""
 			}
-			if err := feed.Begin(t.Context(), supplier, "", cp); fault.ReasonOf(err) != refused {
+			if err := feed.Begin(t.Context(), supplier, ledger.Token{}, "", cp); fault.ReasonOf(err) != refused {
 				t.Errorf("begin: %v, want %q", err, refused)
 			}
 		})
@@ -461,8 +461,14 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 			// A tail that begins with it is served where it proves a fork: our log is still what the partner has to see.
 			r.Know(s.Member, func(p *member.Partner) { p.Version = 1 })
 			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
-			if err := feed.Begin(t.Context(), supplier, seen, ""); (err != nil) != (c.told == "ledger_recovering") {
+			if err := feed.Begin(t.Context(), supplier, ledger.Token{}, seen, ""); (err != nil) != (c.told == "ledger_recovering") {
 				t.Errorf("begin: %v", err)
+			}
+			r.Do(func(tx *store.Tx) error {
+				return tx.Ledger().Answer(supplier, ledger.Token{Key: "successor", Issued: r.Clock.Now()})
+			})
+			if err := feed.Begin(t.Context(), supplier, ledger.Token{Key: "before"}, seen, ""); fault.ReasonOf(err) != "books_asked" {
+				t.Errorf("begun by a process from before the one that asked: %v", err)
 			}
 			var want []string
 			if c.told != "" {

@@ -60,6 +60,8 @@ type LedgerReader struct {
 	// Tailed is told of every checkpoint or heartbeat that proved the partner's log and whose entries are applied, and of the
 	// start of a tail, so that one which never proves anything shows too; nil is nobody.
 	Tailed func(partner string)
+	// Lacks reports whether an entry decides a document of ours that this store does not have; nil is that none does.
+	Lacks func(tx Tx, e ledger.Entry) (bool, error)
 	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
 	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
@@ -274,8 +276,19 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 		if err != nil {
 			return nil, err
 		}
-		if p != nil {
-			parked = append(parked, *p)
+		if p == nil {
+			continue
+		}
+		parked = append(parked, *p)
+		if r.Lacks == nil {
+			continue
+		}
+		lacks, err := r.Lacks(tx, e)
+		if err == nil && lacks {
+			err = ledger.Missing(tx, e, r.Now())
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return parked, nil
@@ -356,11 +369,7 @@ func (r *LedgerReader) Feed() Feed {
 		Wanted: func(tx Tx) (func(member.Partner) bool, error) {
 			books, err := tx.Ledger().Uneven()
 			return func(p member.Partner) bool {
-				switch p.State {
-				case member.Qualified, member.Active, member.Suspended, member.Ended:
-					return books[p.Origin] != ledger.Forked
-				}
-				return false
+				return p.State.Exchanges() && books[p.Origin] != ledger.Forked
 			}, err
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -217,13 +218,43 @@ func TestReadingTheSamePageTwiceAppliesItOnce(t *testing.T) {
 	}
 }
 
+// TestAnEntryThatDecidesWhatWeLackPutsTheBooksInDoubt: with that partner, at once. What is parked for another reason does not.
+func TestAnEntryThatDecidesWhatWeLackPutsTheBooksInDoubt(t *testing.T) {
+	t.Parallel()
+	s, r, _, reader, partner := setUp(t)
+	reader.Handlers[ledger.OrderAccepted] = func(federation.Tx, ledger.Entry) error {
+		return fault.New(fault.NotFound, "order_not_found", "no such order")
+	}
+	reader.Lacks = func(_ federation.Tx, e ledger.Entry) (bool, error) { return e.Subject == "order-2", nil }
+	for i, want := range []ledger.BooksState{ledger.Level, ledger.Unproven, ledger.Unproven} {
+		s.Append(reseller, ledger.OrderAccepted, "order-"+strconv.Itoa(i+1))
+		after := ledger.Position{Seq: int64(i)}
+		if _, err := reader.Read(t.Context(), partner, after, s.page(t, reseller, after.Seq, 10)); err != nil {
+			t.Fatal(err)
+		}
+		r.View(func(tx *store.Tx) error {
+			b, err := tx.Ledger().Books(supplier)
+			if err != nil || b.State != want || (b.Reason == "document_missing") != (want == ledger.Unproven) {
+				t.Errorf("after entry %d the books are %+v, %v", i+1, b, err)
+			}
+			return nil
+		})
+	}
+}
+
 // TestAPageThatWasOnItsWayWhenThePartnerAskedIsNotTaken: an older store may write that place anew, which our answer said nobody holds. The
 // next stream brings what the partner has.
 func TestAPageThatWasOnItsWayWhenThePartnerAskedIsNotTaken(t *testing.T) {
 	t.Parallel()
 	s, r, a, reader, partner := setUp(t)
 	answers := func(asking bool) {
-		r.Do(func(tx *store.Tx) error { _, err := tx.Ledger().Raise(supplier, asking); return err })
+		r.Do(func(tx *store.Tx) error {
+			if !asking {
+				return tx.Ledger().Answer(supplier, ledger.Token{})
+			}
+			_, err := tx.Ledger().Ask(supplier)
+			return err
+		})
 	}
 	answers(false)
 	s.Append(reseller, ledger.OrderAccepted, "order-1")

@@ -18,14 +18,20 @@ type LedgerFeed struct {
 
 // Begin takes what a partner brings when it begins to tail: a checkpoint of ours that it countersigned, and one of its own log;
 // "" is none. Where it or we signed two logs, it still reads ours.
-func (f *LedgerFeed) Begin(ctx context.Context, origin, seen, checkpoint string) error {
+func (f *LedgerFeed) Begin(ctx context.Context, origin string, token ledger.Token, seen, checkpoint string) error {
 	if seen == "" && checkpoint == "" {
 		return nil
 	}
 	var partner member.Partner
 	err := f.Work.View(ctx, func(tx Tx) (err error) {
-		partner, err = tx.Partners().Get(origin)
-		return err
+		if partner, err = tx.Partners().Get(origin); err != nil {
+			return err
+		}
+		books, err := tx.Ledger().Books(origin)
+		if err != nil {
+			return err
+		}
+		return books.Outlived(token)
 	})
 	if err != nil {
 		return err

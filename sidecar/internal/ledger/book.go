@@ -35,6 +35,8 @@ type Book struct {
 	Forked func(partner string, err error)
 	// Older is told once of a partner that holds a checkpoint of ours beyond our log, and the place; nil is nobody.
 	Older func(partner string, at Position)
+	// WentBack is told of a store whose tick is lower than it was; nil is nobody.
+	WentBack func(stored, last int64)
 
 	// countersigned keeps, per partner, the last checkpoint that we countersigned, opened the last one that it did: they stay the
 	// same until there is something new to read.

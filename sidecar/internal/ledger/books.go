@@ -29,7 +29,9 @@ type Books struct {
 	Epoch    int64
 	Asked    int64
 	Answered int64
-	Since    time.Time
+	// Asker is the token under which the partner asked last.
+	Asker Token
+	Since time.Time
 	// Reason is the stable reason of the fault that led here, of forked books ReasonFork or ReasonOwnFork, where both signed two logs
 	// ReasonFork; "" for Level.
 	Reason string
@@ -38,13 +40,38 @@ type Books struct {
 	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
 	// this store.
 	Doubted bool
-	Version int64
+	// Vouched is who vouched for unproven books, since the partner proved them level.
+	Vouched Vouch
+	// PartnerBehind says that it is the partner's store that is older than what it signed.
+	PartnerBehind PartnerBehind
+	Version       int64
 }
 
-// Closed is BooksState.Closed; of forked books too where this store may lack what we signed.
+// Vouch is a person's word that our store is the one that signed our log towards a partner that cannot be asked.
+type Vouch struct {
+	At time.Time
+	// By is who, Reason why nobody can have put an older copy back.
+	By, Reason string
+}
+
+// PartnerBehind is since when it is known, and the partner's signed answer to our question: its log ends in it before what it had signed
+// for us. The zero value says that nothing of the kind is known.
+type PartnerBehind struct {
+	Since time.Time
+	Proof string
+}
+
+// Older reports whether the partner's store is known to be older than what it signed: there is no new business with it then.
+func (b Books) Older() bool { return b.PartnerBehind != PartnerBehind{} }
+
+// Closed is BooksState.Closed; of forked books too where this store may lack what we signed. It says where an operator is wanted.
 func (b Books) Closed() error {
 	if b.State == Forked && b.Doubted {
 		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
+	if b.State == Unproven && b.Reason == ReasonMissing {
+		return fault.New(fault.Unavailable, ReasonUnproven, "it is not proved that our records of what was ordered are the latest; nothing new is written until an operator has looked").
 			Do("the operator has to look: hanse partner show")
 	}
 	return b.State.Closed()
@@ -99,6 +126,8 @@ func (s BooksState) Appends() bool { return s == Level || s == Forked }
 const (
 	ReasonUnproven = "books_unproven"
 	ReasonBehind   = "books_behind"
+	// ReasonPartnerBehind: it is the partner's store that is older than what it signed.
+	ReasonPartnerBehind = "partner_behind"
 )
 
 // Closed is why nothing is appended in a state; nil where something is. It names no partner, for customers' portals see it:
@@ -143,6 +172,23 @@ func Answered(tx Tx, partner string, last int64) error {
 		return err
 	}
 	return fault.New(fault.Unavailable, ReasonAsked, "the partner asked how both books stand while this was under way").Do("read it again")
+}
+
+// Token is by what a partner's process is told from one that was there before it: the thumbprint of the key that its access token is bound
+// to, which it keeps in memory, and when we issued the token, to the second.
+type Token struct {
+	Key    string
+	Issued time.Time
+}
+
+// Outlived refuses what comes under a token from before the partner asked last, of another process than the one that asked: that one
+// trusts that we hold no more of its log than we answered, and what an older one sent may be on its way for as long as its token lasts.
+// fault.Unavailable with reason books_asked.
+func (b Books) Outlived(t Token) error {
+	if t.Key == b.Asker.Key || t.Issued.After(b.Asker.Issued) {
+		return nil
+	}
+	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand since this access token was issued").Do("send it again under a new one")
 }
 
 // ReasonAsked is why what began before a question about the books writes nothing after it.

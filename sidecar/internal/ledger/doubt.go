@@ -15,12 +15,16 @@ const (
 	ReasonServerChanged = "server_changed"
 	// ReasonRestored: to another partner this store is older than what it signed.
 	ReasonRestored = "store_restored"
+	// ReasonWentBack: the store was put back to an older state under us.
+	ReasonWentBack = "store_went_back"
+	// ReasonMissing: the partner's log decides a document of ours that this store does not have.
+	ReasonMissing = "document_missing"
 	// reasonOlder is why books are behind.
 	reasonOlder = "ledger_recovering"
 )
 
-// Doubt sets the books with all partners to unproven, where anything stands in them: this store may be another than the one that signed
-// it. Those that are behind or forked stay so; with a partner that nothing was ever said to there is nothing to prove.
+// Doubt sets the books with all partners to unproven: this store may be another than the one that signed them. Those that are behind or
+// forked stay so. That this store has no entry proves nothing: it may be older than the first one.
 func Doubt(tx Tx, reason string, now time.Time) error {
 	partners, err := tx.Ledger().Kept()
 	if err != nil {
@@ -42,6 +46,31 @@ func Doubt(tx Tx, reason string, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Missing has the books with one partner wait for an operator: an entry of its log decides a document of ours that this store does not have.
+// That may be all that is left of what a lost store signed, and it may be a lie, for it bears no signature of ours: so it proves nothing
+// about the other books, and ends when the operator has it left aside, for good.
+func Missing(tx Tx, e Entry, now time.Time) error {
+	books, err := tx.Ledger().Books(e.Partner)
+	if err != nil || books.State != Level && books.State != Unproven || books.Reason == ReasonMissing {
+		return err
+	}
+	evidence, err := Evidence{At: e.Position(), Theirs: Signed{Entries: []string{string(e.Bytes)}}}.encode()
+	if err != nil {
+		return err
+	}
+	if books.State == Level {
+		books.Since = now.UTC()
+		books.Epoch++
+		books.Asked = 0
+	}
+	books.State, books.Reason = Unproven, ReasonMissing
+	if err := tx.Ledger().PutEvidence(e.Partner, evidence); err != nil {
+		return err
+	}
+	_, err = tx.Ledger().PutBooks(books)
+	return err
 }
 
 // older sets the books to behind, for a checkpoint of ours lies beyond our log, and keeps that as evidence. As the store is older than

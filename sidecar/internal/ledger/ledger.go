@@ -144,6 +144,8 @@ type Store interface {
 	// Standing is the state of the books alone; Uneven are those of all partners that are not level.
 	Standing(partner string) (BooksState, error)
 	Uneven() (map[string]BooksState, error)
+	// Older names the partners whose own store is known to be older than what they signed.
+	Older() ([]string, error)
 	// Books is what is known about both logs of the partnership; Level where nothing was ever written down.
 	Books(partner string) (Books, error)
 	// Evidence is what proves that the books are forked, as JSON; nil where nothing is. PutEvidence keeps it.
@@ -155,9 +157,10 @@ type Store interface {
 	// PutBooks writes it; fault.Conflict with unit.ErrStale where another version is stored. It returns what is stored now. Every job
 	// that failed before and waits for the partner goes on.
 	PutBooks(Books) (Books, error)
-	// Raise has the epoch of the books grow, of a question of ours with asking, else of an answer to the partner's, and returns it.
-	// It wakes nobody.
-	Raise(partner string, asking bool) (epoch int64, err error)
-	// Kept names the partners, of those that are partners still, with whom anything stands in either log.
+	// Ask has the epoch of the books grow for a question of ours, and returns it; Answer does for an answer to the partner, and keeps under
+	// which token it asked, unless that is older than what is kept. They wake nobody.
+	Ask(partner string) (epoch int64, err error)
+	Answer(partner string, asker Token) error
+	// Kept names the partners with whom logs are kept, also where nothing stands in them yet.
 	Kept() ([]string, error)
 }

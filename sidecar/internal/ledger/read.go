@@ -165,7 +165,10 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 			if v.Books, err = tx.Ledger().Books(partner); err != nil {
 				return err
 			}
-			if v.Evidence, err = tx.Ledger().Evidence(partner); err != nil {
+			if v.Books.State != Level {
+				v.Evidence, err = tx.Ledger().Evidence(partner)
+			}
+			if err != nil {
 				return err
 			}
 			parked, err = tx.Ledger().ParkedAll(partner)

@@ -45,9 +45,13 @@ func (b *Book) adopt(stored int64) {
 }
 
 // Beat is one round of a replica, TickEvery after its last one, which returned last: the counter grows unless another replica
-// had it grow since. So it grows about once in that time, however many they are, and no clock is compared.
+// had it grow since. So it grows about once in that time, however many they are, and no clock is compared. A store that has gone back is not
+// the one that it was: nobody may write to it as if it were.
 func (b *Book) Beat(ctx context.Context, last int64) (int64, error) {
 	stored, err := b.readTick(ctx)
+	if err == nil && stored < last {
+		return b.wentBack(ctx, stored, last)
+	}
 	if err != nil || stored != last {
 		return max(stored, last), err
 	}
@@ -60,6 +64,32 @@ func (b *Book) Beat(ctx context.Context, last int64) (int64, error) {
 	}
 	b.adopt(stored + 1)
 	return stored + 1, nil
+}
+
+// wentBack has all books proved again, and what is remembered of them forgotten: an older copy of the database was put back under running
+// processes.
+func (b *Book) wentBack(ctx context.Context, stored, last int64) (int64, error) {
+	b.mu.Lock()
+	clear(b.countersigned)
+	clear(b.opened)
+	b.mu.Unlock()
+	err := b.Work.Do(ctx, func(tx Tx) error {
+		if err := tx.Ledger().SetTick(stored, last+1); err != nil {
+			return err
+		}
+		return Doubt(tx, ReasonWentBack, b.Now())
+	})
+	if errors.Is(err, unit.ErrStale) { // another replica may have seen it first; the next round shows
+		return last, nil
+	}
+	if err != nil {
+		return last, fmt.Errorf("put the books in doubt, for the store went back from tick %d to %d: %w", last, stored, err)
+	}
+	b.adopt(last + 1)
+	if b.WentBack != nil {
+		b.WentBack(stored, last)
+	}
+	return last + 1, nil
 }
 
 // surpass goes on above a tick of our own that came back to us: a store that was older than what it signed. It is stored before

@@ -1,10 +1,12 @@
 package ledger_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -58,6 +60,39 @@ func TestReplicasShareOneTick(t *testing.T) {
 				t.Errorf("a process that starts goes on from %d", started)
 			}
 		})
+	}
+}
+
+// TestAStoreThatGoesBackUnderARunningProcessIsInDoubt: an older copy of a server's files may come back without any session noticing.
+func TestAStoreThatGoesBackUnderARunningProcessIsInDoubt(t *testing.T) {
+	t.Parallel()
+	p := newParty(t, us)
+	p.Know(newParty(t, them).Member, func(m *member.Partner) { m.Version = 1 })
+	b, replica := p.replica(t), p.replica(t)
+	var told []int64
+	b.WentBack = func(stored, last int64) { told = append(told, stored, last) }
+	var last int64
+	for range 3 {
+		var err error
+		if last, err = b.Beat(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	books := func() (books ledger.Books) {
+		p.View(func(tx *store.Tx) (err error) { books, err = tx.Ledger().Books(them); return err })
+		return books
+	}
+	if state := books().State; state != ledger.Level {
+		t.Errorf("the books were %s", state)
+	}
+	p.Do(func(tx *store.Tx) error { return tx.Ledger().SetTick(3, 1) })
+	for _, who := range []*ledger.Book{b, replica} {
+		if _, err := who.Beat(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := books(); got.State != ledger.Unproven || got.Reason != ledger.ReasonWentBack || !slices.Equal(told, []int64{1, 3}) || p.storedTick() != 4 {
+		t.Errorf("the books are %+v, told was %v, the tick is %d", got, told, p.storedTick())
 	}
 }
 

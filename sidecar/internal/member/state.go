@@ -15,6 +15,11 @@ const (
 	Ended     State = "ended"
 )
 
+// Exchanges reports whether anything of the two logs travels in this state.
+func (s State) Exchanges() bool {
+	return s == Qualified || s == Active || s == Suspended || s == Ended
+}
+
 // transitions of a partnership: from -> allowed next states.
 var transitions = map[State][]State{
 	"":        {Proposed, Pending, Qualified, Refused},

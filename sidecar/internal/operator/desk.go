@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
@@ -43,7 +44,9 @@ type Desk struct {
 	Book *ledger.Book
 	// Reach tells a partner's presence.
 	Reach func(partner string) Reach
-	Now   func() time.Time
+	// Vouched is told of an operator who vouched for the books with a partner.
+	Vouched func(partner, reason string)
+	Now     func() time.Time
 	// MaxOfferings is how many of a partner's offerings we keep, MaxBytes how many bytes of their documents.
 	MaxOfferings, MaxBytes int64
 }
@@ -86,6 +89,25 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		return err
 	})
 	return s, err
+}
+
+// Vouch takes the operator's word that our store is the one that signed the log towards a partner that does not answer. One that answers
+// proves it itself: fault.Precondition with reason partner_answers.
+func (d *Desk) Vouch(ctx context.Context, partner, reason string) error {
+	if r := d.Reach(partner); !r.Known || r.Up {
+		return fault.New(fault.Precondition, "partner_answers", "%s can be reached, or was not called yet since the start: what it answers is the proof", partner).
+			Do("wait a moment; what its answer lacks stands in the log, and hanse partner show " + partner + " says how the books are")
+	}
+	err := d.Work.Do(ctx, func(tx Tx) error {
+		if _, err := tx.Partners().Get(partner); err != nil {
+			return err
+		}
+		return ledger.VouchFor(tx, partner, ledger.Vouch{By: "operator", Reason: reason}, d.Now())
+	})
+	if err == nil && d.Vouched != nil {
+		d.Vouched(partner, reason)
+	}
+	return err
 }
 
 // VerifyLedgers checks both logs of one partnership, or of all with partner "".

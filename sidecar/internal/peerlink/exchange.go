@@ -2,6 +2,7 @@ package peerlink
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -28,6 +29,9 @@ func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission
 		}
 		return err
 	})
+	if slices.ContainsFunc(reply.Outcomes, func(o exchange.Told) bool { return o.Undecided != nil && o.Undecided.Reason == ledger.ReasonBehind }) {
+		l.behind(partner)
+	}
 	return reply, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
 // hearing keeps what is submitted to it.
@@ -26,6 +30,28 @@ type hearing struct {
 func (h *hearing) Submit(_ context.Context, r *connect.Request[peerv1.SubmitRequest]) (*connect.Response[peerv1.SubmitResponse], error) {
 	h.heard = r.Msg
 	return connect.NewResponse(&peerv1.SubmitResponse{}), nil
+}
+
+type renewing struct {
+	direct
+	renewed *[]string
+}
+
+func (r renewing) Renew(partner string) { *r.renewed = append(*r.renewed, partner) }
+
+// TestWhoWasAskedByAnotherProcessIsCalledUnderANewToken: with the one that is kept it would be refused for minutes.
+func TestWhoWasAskedByAnotherProcessIsCalledUnderANewToken(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(liar(connect.CodeUnavailable, "books_asked", "asked"))
+	t.Cleanup(server.Close)
+	const partner = "http://partner.localhost:1"
+	var renewed []string
+	l := &Link{Transports: renewing{direct{rewrite{server}}, &renewed}, Book: nothing{}, Status: &Status{}, Now: time.Now}
+	_, submitted := l.Submit(t.Context(), partner, exchange.Submission{})
+	tailed := l.TailLedger(t.Context(), partner, ledger.Position{}, func(federation.LedgerPage) error { return nil })
+	if fault.ReasonOf(submitted) != "books_asked" || fault.ReasonOf(tailed) != "books_asked" || !slices.Equal(renewed, []string{partner, partner}) {
+		t.Errorf("%v, %v; renewed were %v", submitted, tailed, renewed)
+	}
 }
 
 func TestADocumentTravelsWithAllThatLiesBesideIt(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
@@ -21,6 +22,8 @@ import (
 // Transports authenticates calls: tokens, proofs, clocks. *client.Client is one.
 type Transports interface {
 	Transport(partner string, scopes []string, agreement string) http.RoundTripper
+	// Renew has calls that begin later go under new tokens.
+	Renew(partner string)
 }
 
 // Book signs where the two logs of a partnership stand. *ledger.Book is one.
@@ -43,7 +46,9 @@ type Link struct {
 	Silence time.Duration
 	// Over is told of each stream that brought more than a partner may; nil is nobody.
 	Over func(Overflow)
-	Now  func() time.Time
+	// Behind is told of a partner that says its store is older than what it signed; nil is nobody.
+	Behind func(partner string)
+	Now    func() time.Time
 
 	flows flows
 }
@@ -64,11 +69,30 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := translate(partner, fn(bounded))
+	err := l.failed(partner, fn(bounded))
 	if ctx.Err() == nil {
 		l.Status.record(partner, err, l.Now())
 	}
 	return err
+}
+
+// failed says what an error of a call means. A partner that was asked by another process of ours since our token was issued takes the
+// next call under a new one.
+func (l *Link) failed(partner string, err error) error {
+	err = translate(partner, err)
+	switch fault.ReasonOf(err) {
+	case ledger.ReasonAsked:
+		l.Transports.Renew(partner)
+	case ledger.ErrRecovering.Reason:
+		l.behind(partner)
+	}
+	return err
+}
+
+func (l *Link) behind(partner string) {
+	if l.Behind != nil {
+		l.Behind(partner)
+	}
 }
 
 // Propose implements member.Link.
@@ -118,7 +142,7 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 	defer watchdog.Stop()
 	s, err := open(listening)
 	if err != nil {
-		err = translate(partner, err)
+		err = l.failed(partner, err)
 		if ctx.Err() == nil {
 			l.Status.record(partner, err, l.Now())
 		}
@@ -140,7 +164,7 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 	if errors.Is(context.Cause(listening), errSilent) {
 		err = translate(partner, errSilent)
 	} else {
-		err = translate(partner, s.Err())
+		err = l.failed(partner, s.Err())
 	}
 	if err != nil && ctx.Err() == nil {
 		l.Status.record(partner, err, l.Now())

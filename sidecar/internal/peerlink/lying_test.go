@@ -43,6 +43,7 @@ func liar(code connect.Code, reason, lie string) http.Handler {
 type direct struct{ http.RoundTripper }
 
 func (d direct) Transport(string, []string, string) http.RoundTripper { return d.RoundTripper }
+func (direct) Renew(string)                                           {}
 
 type failing struct{ err error }
 

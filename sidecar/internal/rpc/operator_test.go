@@ -149,6 +149,7 @@ type fakeDesk struct {
 	problems []string
 }
 
+func (fakeDesk) Vouch(context.Context, string, string) error { return nil }
 func (fakeDesk) PartnerStatus(context.Context, string) (desk.Status, error) {
 	return desk.Status{Reach: desk.Reach{Known: true, Up: true}, OwnSeq: 3, TheirSeq: 4, Parked: []string{"order-1"}, Kept: catalog.Kept{Offerings: 5}}, nil
 }
@@ -228,6 +229,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PartnerServiceAddPartnerProcedure:             `{"origin":"https://supplier.example","role":"ROLE_SUPPLIER","businessKeyThumbprint":"tp"}`,
 		operatorv1connect.PartnerServiceRefusePartnerProcedure:          `{"origin":"https://supplier.example","reason":"no"}`,
 		operatorv1connect.PartnerServiceAcceptPartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
+		operatorv1connect.PartnerServiceVouchPartnerProcedure:           `{"origin":"https://supplier.example","reason":"no restore"}`,
 		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,

@@ -69,7 +69,7 @@ func (p *peer) Submit(_ context.Context, c exchange.Call) (exchange.Reply, error
 	}, nil
 }
 
-func (p *peer) Compare(_ context.Context, partner string, nonce []byte) (string, error) {
+func (p *peer) Compare(_ context.Context, partner string, _ ledger.Token, nonce []byte) (string, error) {
 	p.note("compare %s %s", partner, nonce)
 	return "comparison", nil
 }
@@ -112,7 +112,7 @@ func (l peerLedger) Beat(ctx context.Context, partner string, after ledger.Posit
 	return page, "seen by us", err
 }
 
-func (p *peer) Begin(_ context.Context, _, seen, _ string) error {
+func (p *peer) Begin(_ context.Context, _ string, _ ledger.Token, seen, _ string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted = append(p.accepted, seen)

@@ -39,12 +39,28 @@ func booksState(rec *storepb.Books) ledger.BooksState {
 	return ledger.BooksState(cmp.Or(rec.State, string(ledger.Level)))
 }
 
+func (s books) Older() (partners []string, err error) {
+	var partner string
+	var raw []byte
+	err = s.tx.rows(`SELECT partner, record FROM books ORDER BY partner`, nil, func() []any { return []any{&partner, &raw} }, func() error {
+		var rec storepb.Books
+		err := decode(raw, &rec)
+		if err == nil && rec.PartnerBehindSince != 0 {
+			partners = append(partners, partner)
+		}
+		return err
+	})
+	return partners, err
+}
+
 func (s books) Books(partner string) (ledger.Books, error) {
 	var rec storepb.Books
 	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
 	return ledger.Books{
 		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
-		Doubted: rec.Doubted, Answered: rec.Answered, Version: version,
+		Doubted: rec.Doubted, Answered: rec.Answered, Asker: ledger.Token{Key: rec.AskerKey, Issued: at(rec.AskerIssued)},
+		Vouched:       ledger.Vouch{At: at(rec.VouchedAt), By: rec.VouchedBy, Reason: rec.VouchedReason},
+		PartnerBehind: ledger.PartnerBehind{Since: at(rec.PartnerBehindSince), Proof: rec.PartnerBehindProof}, Version: version,
 	}, err
 }
 
@@ -53,6 +69,8 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	version, err := s.tx.put(&booksTable, []any{b.Partner}, nil, b.Version, &rec, func() {
 		rec.State, rec.Epoch, rec.Since, rec.Reason, rec.Shown, rec.Asked = string(b.State), b.Epoch, ns(b.Since), b.Reason, b.Shown, b.Asked
 		rec.Doubted, rec.Answered = b.Doubted, b.Answered
+		rec.VouchedAt, rec.VouchedBy, rec.VouchedReason = ns(b.Vouched.At), b.Vouched.By, b.Vouched.Reason
+		rec.PartnerBehindSince, rec.PartnerBehindProof = ns(b.PartnerBehind.Since), b.PartnerBehind.Proof
 	})
 	if err != nil {
 		return ledger.Books{}, err
@@ -62,27 +80,40 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 	return b, jobs(s).expedite(b.Partner, s.tx.s.cfg.Now(), ``)
 }
 
-func (s books) Raise(partner string, asking bool) (epoch int64, err error) {
-	var rec storepb.Books
-	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
-	if err != nil {
-		return 0, err
-	}
-	_, err = s.tx.put(&booksTable, []any{partner}, nil, version, &rec, func() {
-		rec.Epoch++
-		if epoch = rec.Epoch; asking {
-			rec.Asked = epoch
-		} else {
-			rec.Answered = epoch
-		}
-	})
+func (s books) Ask(partner string) (epoch int64, err error) {
+	err = s.raise(partner, func(rec *storepb.Books) { rec.Asked, epoch = rec.Epoch, rec.Epoch })
 	return epoch, err
 }
 
+func (s books) Answer(partner string, asker ledger.Token) error {
+	return s.raise(partner, func(rec *storepb.Books) {
+		rec.Answered = rec.Epoch
+		if issued := ns(asker.Issued); issued >= rec.AskerIssued {
+			rec.AskerKey, rec.AskerIssued = asker.Key, issued
+		}
+	})
+}
+
+func (s books) raise(partner string, change func(rec *storepb.Books)) error {
+	var rec storepb.Books
+	version, _, err := s.tx.get(&booksTable, []any{partner}, &rec)
+	if err != nil {
+		return err
+	}
+	_, err = s.tx.put(&booksTable, []any{partner}, nil, version, &rec, func() {
+		rec.Epoch++
+		change(&rec)
+	})
+	return err
+}
+
 func (s books) Kept() (partners []string, err error) {
-	var partner string
-	err = s.tx.rows(`SELECT DISTINCT partner FROM ledger_head WHERE (life > 0 OR seq > 0) AND partner IN (SELECT origin FROM partner) ORDER BY partner`, nil,
-		func() []any { return []any{&partner} }, func() error { partners = append(partners, partner); return nil })
+	all, err := s.tx.Partners().List()
+	for _, p := range all {
+		if p.State.Exchanges() {
+			partners = append(partners, p.Origin)
+		}
+	}
 	return partners, err
 }
 

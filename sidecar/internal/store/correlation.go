@@ -6,6 +6,12 @@ import (
 	"io"
 )
 
+// Origin is the member's, to which the store belongs since its first start: the one given then.
+func (s *Store) Origin(ctx context.Context, first string) (string, error) {
+	of, err := s.fact(ctx, "origin", []byte(first))
+	return string(of), err
+}
+
 // CorrelationKey is the member's key from which correlation ids are derived: 32 random bytes, made once, sealed under the site key.
 // It never changes, because ids that are derived anew must be those that partners know.
 func (s *Store) CorrelationKey(ctx context.Context) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -22,7 +23,7 @@ const them = "https://them.example"
 func withPartner(t *testing.T, s *store.Store) {
 	t.Helper()
 	do(t, s, func(tx *store.Tx) error {
-		_, err := tx.Partners().Put(member.Partner{Origin: them, PartnershipID: "partnership"})
+		_, err := tx.Partners().Put(member.Partner{Origin: them, PartnershipID: "partnership", State: member.Active})
 		return err
 	})
 }
@@ -411,16 +412,18 @@ func TestTheEpochOfTheBooksGrowsWithEachQuestionAndAnswer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
 		woken.take()
-		for i, asking := range []bool{false, true, false} {
-			do(t, s, func(tx *store.Tx) error {
-				if epoch := must(tx.Ledger().Raise(them, asking)); epoch != int64(i+1) {
-					t.Errorf("raised to %d", epoch)
-				}
-				return nil
-			})
-		}
+		second := ledger.Token{Key: "second", Issued: start.Add(time.Second)}
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Answer(them, ledger.Token{Key: "first", Issued: start}) })
+		do(t, s, func(tx *store.Tx) error {
+			if epoch := must(tx.Ledger().Ask(them)); epoch != 2 {
+				t.Errorf("raised to %d", epoch)
+			}
+			return nil
+		})
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Answer(them, second) })
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Answer(them, ledger.Token{Key: "first", Issued: start}) }) // it was held up
 		view(t, s, func(tx *store.Tx) error {
-			want := ledger.Books{Partner: them, State: ledger.Level, Epoch: 3, Asked: 2, Answered: 3, Version: 3}
+			want := ledger.Books{Partner: them, State: ledger.Level, Epoch: 4, Asked: 2, Answered: 4, Asker: second, Version: 4}
 			if diff := cmp.Diff(want, must(tx.Ledger().Books(them))); diff != "" {
 				t.Error(diff)
 			}

@@ -24,6 +24,28 @@ func (s *Store) Sole(ctx context.Context, fn func(tx *Tx) error) error {
 	return errors.Join(err, leave(ctx, err == nil))
 }
 
+// Begin keeps a nonce of a process that starts, until it calls end: whoever has this store knows it, and nobody who has a copy.
+func (s *Store) Begin(ctx context.Context, nonce string) (end func(), err error) {
+	name := "start/" + nonce
+	err = s.Do(ctx, func(tx *Tx) error {
+		_, err := tx.exec(`INSERT INTO site (name, value) VALUES ($1, $2)`, name, []byte{})
+		return err
+	})
+	return func() {
+		_ = s.Do(context.WithoutCancel(ctx), func(tx *Tx) error { _, err := tx.exec(`DELETE FROM site WHERE name = $1`, name); return err })
+	}, err
+}
+
+// Begun reports whether a nonce is kept.
+func (s *Store) Begun(ctx context.Context, nonce string) (is bool, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		var value []byte
+		is, err = tx.row(`SELECT value FROM site WHERE name = $1`, []any{"start/" + nonce}, &value)
+		return err
+	})
+	return is, err
+}
+
 // enterAlone of a file: its lock lets nobody else in.
 func (e *sqliteEngine) enterAlone(context.Context) (leave func(context.Context, bool) error, err error) {
 	return func(context.Context, bool) error { return nil }, nil

@@ -90,6 +90,22 @@ func (h *partnerService) RefusePartnerChanges(ctx context.Context, req *connect.
 	return connect.NewResponse(&operatorv1.RefusePartnerChangesResponse{Partner: out}), nil
 }
 
+// VouchPartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) VouchPartner(ctx context.Context, req *connect.Request[operatorv1.VouchPartnerRequest]) (*connect.Response[operatorv1.VouchPartnerResponse], error) {
+	if err := h.desk.Vouch(ctx, req.Msg.GetOrigin(), req.Msg.GetReason()); err != nil {
+		return nil, err
+	}
+	p, err := h.partners.Get(ctx, req.Msg.GetOrigin())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.VouchPartnerResponse{Partner: out}), nil
+}
+
 // ListPartners implements operatorv1connect.PartnerServiceHandler.
 func (h *partnerService) ListPartners(ctx context.Context, _ *connect.Request[operatorv1.ListPartnersRequest]) (*connect.Response[operatorv1.ListPartnersResponse], error) {
 	list, err := h.partners.List(ctx)
@@ -145,6 +161,10 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
 		Books: string(status.Books.State), BooksSince: gate.Timestamp(status.Books.Since), BooksReason: status.Books.Reason,
 	}
+	if v := status.Books.Vouched; !v.At.IsZero() {
+		out.Vouch = &operatorv1.Vouch{At: gate.Timestamp(v.At), By: v.By, Reason: v.Reason}
+	}
+	out.BehindSince, out.BehindEvidence = gate.Timestamp(status.Books.PartnerBehind.Since), status.Books.PartnerBehind.Proof
 	if p.State == member.Pending {
 		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
 	}

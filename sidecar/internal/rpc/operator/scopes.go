@@ -13,6 +13,7 @@ func Scopes() map[string]string {
 		operatorv1connect.PartnerServiceRefusePartnerProcedure:          scopeOperator,
 		operatorv1connect.PartnerServiceAcceptPartnerChangesProcedure:   scopeOperator,
 		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   scopeOperator,
+		operatorv1connect.PartnerServiceVouchPartnerProcedure:           scopeOperator,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           scopeOperator,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             scopeOperator,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       scopeOperator,

@@ -76,6 +76,7 @@ type (
 
 	// Desk is what operators read across the house; *operator.Desk of the domain is one.
 	Desk interface {
+		Vouch(ctx context.Context, partner, reason string) error
 		OfferEffects(ctx context.Context, reseller, currency string) (desk.Effects, error)
 		AcceptEffects(ctx context.Context, supplier, currency string) (desk.Effects, error)
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)

@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/auth/bearer"
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 )
@@ -25,7 +26,7 @@ func (h *exchangeService) Submit(ctx context.Context, req *connect.Request[peerv
 		return nil, err
 	}
 	reply, err := h.exchange.Submit(ctx, exchange.Call{
-		Partner: who.Origin, Agreement: who.Agreement, Scopes: who.Scopes,
+		Partner: who.Origin, Agreement: who.Agreement, Scopes: who.Scopes, Token: tokenOf(who),
 		Documents: gate.Each(req.Msg.GetDocuments(), func(d *peerv1.Document) exchange.Document {
 			return exchange.Document{JWS: d.GetJws(), Attachments: resale.Attachments{
 				Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow(),
@@ -40,6 +41,10 @@ func (h *exchangeService) Submit(ctx context.Context, req *connect.Request[peerv
 		Entries: reply.Page.Entries, Checkpoint: reply.Page.Checkpoint, More: reply.Page.More,
 		Outcomes: gate.Each(reply.Outcomes, outcomeOf), SeenCheckpoint: reply.Seen,
 	}), nil
+}
+
+func tokenOf(who bearer.Principal) ledger.Token {
+	return ledger.Token{Key: who.Key, Issued: who.Issued}
 }
 
 func outcomeOf(o exchange.Outcome) *peerv1.Outcome {
@@ -57,7 +62,7 @@ func (h *exchangeService) Compare(ctx context.Context, req *connect.Request[peer
 	if err != nil {
 		return nil, err
 	}
-	document, err := h.exchange.Compare(ctx, who.Origin, req.Msg.GetNonce())
+	document, err := h.exchange.Compare(ctx, who.Origin, tokenOf(who), req.Msg.GetNonce())
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type (
 	// Exchange decides on documents; *exchange.Desk is one.
 	Exchange interface {
 		Submit(ctx context.Context, c exchange.Call) (exchange.Reply, error)
-		Compare(ctx context.Context, partner string, nonce []byte) (document string, err error)
+		Compare(ctx context.Context, partner string, token ledger.Token, nonce []byte) (document string, err error)
 	}
 
 	// Catalog reads the catalog feed towards a partner, signed page by page; *federation.CatalogFeed is one. A page
@@ -36,7 +36,7 @@ type (
 	// Ledger lets a partner tail ours; *federation.LedgerFeed is one.
 	Ledger interface {
 		// Begin takes the checkpoint of ours that the caller countersigned and one of its own log; "" is none.
-		Begin(ctx context.Context, partner, seen, checkpoint string) error
+		Begin(ctx context.Context, partner string, token ledger.Token, seen, checkpoint string) error
 		Page(ctx context.Context, partner string, after ledger.Position, limit int) (ledger.Page, error)
 		// Seen is the last checkpoint of the caller's log that we verified, countersigned; "" is none.
 		Beat(ctx context.Context, partner string, after ledger.Position, limit int) (page ledger.Page, seen string, err error)

@@ -89,7 +89,7 @@ func (h *feedService) Tail(ctx context.Context, req *connect.Request[peerv1.Tail
 	if err != nil {
 		return err
 	}
-	if err := h.ledger.Begin(ctx, who.Origin, req.Msg.GetSeenCheckpoint(), req.Msg.GetCheckpoint()); err != nil {
+	if err := h.ledger.Begin(ctx, who.Origin, tokenOf(who), req.Msg.GetSeenCheckpoint(), req.Msg.GetCheckpoint()); err != nil {
 		return err
 	}
 	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}

@@ -1963,17 +1963,26 @@ func (x *LedgerEntry) GetExact() []byte {
 }
 
 type Books struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         int64                  `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	Shown         string                 `protobuf:"bytes,5,opt,name=shown,proto3" json:"shown,omitempty"`
-	Asked         int64                  `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
-	Doubted       bool                   `protobuf:"varint,7,opt,name=doubted,proto3" json:"doubted,omitempty"`
-	Answered      int64                  `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Epoch    int64                  `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Since    int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	State    string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Shown    string                 `protobuf:"bytes,5,opt,name=shown,proto3" json:"shown,omitempty"`
+	Asked    int64                  `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
+	Doubted  bool                   `protobuf:"varint,7,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	Answered int64                  `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
+	// asker_key and asker_issued say of which token the last answer was.
+	AskerKey      string `protobuf:"bytes,9,opt,name=asker_key,json=askerKey,proto3" json:"asker_key,omitempty"`
+	AskerIssued   int64  `protobuf:"varint,10,opt,name=asker_issued,json=askerIssued,proto3" json:"asker_issued,omitempty"`
+	VouchedAt     int64  `protobuf:"varint,11,opt,name=vouched_at,json=vouchedAt,proto3" json:"vouched_at,omitempty"`
+	VouchedBy     string `protobuf:"bytes,12,opt,name=vouched_by,json=vouchedBy,proto3" json:"vouched_by,omitempty"`
+	VouchedReason string `protobuf:"bytes,13,opt,name=vouched_reason,json=vouchedReason,proto3" json:"vouched_reason,omitempty"`
+	// partner_behind_since and partner_behind_proof say that the partner's store is older than what it signed.
+	PartnerBehindSince int64  `protobuf:"varint,14,opt,name=partner_behind_since,json=partnerBehindSince,proto3" json:"partner_behind_since,omitempty"`
+	PartnerBehindProof string `protobuf:"bytes,15,opt,name=partner_behind_proof,json=partnerBehindProof,proto3" json:"partner_behind_proof,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Books) Reset() {
@@ -2060,6 +2069,55 @@ func (x *Books) GetAnswered() int64 {
 		return x.Answered
 	}
 	return 0
+}
+
+func (x *Books) GetAskerKey() string {
+	if x != nil {
+		return x.AskerKey
+	}
+	return ""
+}
+
+func (x *Books) GetAskerIssued() int64 {
+	if x != nil {
+		return x.AskerIssued
+	}
+	return 0
+}
+
+func (x *Books) GetVouchedAt() int64 {
+	if x != nil {
+		return x.VouchedAt
+	}
+	return 0
+}
+
+func (x *Books) GetVouchedBy() string {
+	if x != nil {
+		return x.VouchedBy
+	}
+	return ""
+}
+
+func (x *Books) GetVouchedReason() string {
+	if x != nil {
+		return x.VouchedReason
+	}
+	return ""
+}
+
+func (x *Books) GetPartnerBehindSince() int64 {
+	if x != nil {
+		return x.PartnerBehindSince
+	}
+	return 0
+}
+
+func (x *Books) GetPartnerBehindProof() string {
+	if x != nil {
+		return x.PartnerBehindProof
+	}
+	return ""
 }
 
 type PortalClient struct {
@@ -2368,7 +2426,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xc3\x01\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xcc\x03\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
@@ -2377,7 +2435,17 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05shown\x18\x05 \x01(\tR\x05shown\x12\x14\n" +
 	"\x05asked\x18\x06 \x01(\x03R\x05asked\x12\x18\n" +
 	"\adoubted\x18\a \x01(\bR\adoubted\x12\x1a\n" +
-	"\banswered\x18\b \x01(\x03R\banswered\"\xbb\x01\n" +
+	"\banswered\x18\b \x01(\x03R\banswered\x12\x1b\n" +
+	"\tasker_key\x18\t \x01(\tR\baskerKey\x12!\n" +
+	"\fasker_issued\x18\n" +
+	" \x01(\x03R\vaskerIssued\x12\x1d\n" +
+	"\n" +
+	"vouched_at\x18\v \x01(\x03R\tvouchedAt\x12\x1d\n" +
+	"\n" +
+	"vouched_by\x18\f \x01(\tR\tvouchedBy\x12%\n" +
+	"\x0evouched_reason\x18\r \x01(\tR\rvouchedReason\x120\n" +
+	"\x14partner_behind_since\x18\x0e \x01(\x03R\x12partnerBehindSince\x120\n" +
+	"\x14partner_behind_proof\x18\x0f \x01(\tR\x12partnerBehindProof\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +

@@ -447,8 +447,14 @@ type Partner struct {
 	// Bytes of its offerings' documents that we keep, and would keep (limits.max_catalog_mib).
 	CatalogBytes    int64 `protobuf:"varint,20,opt,name=catalog_bytes,json=catalogBytes,proto3" json:"catalog_bytes,omitempty"`
 	MaxCatalogBytes int64 `protobuf:"varint,21,opt,name=max_catalog_bytes,json=maxCatalogBytes,proto3" json:"max_catalog_bytes,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Who vouched for unproven books last, since the partner proved them level; unset where nobody did.
+	Vouch *Vouch `protobuf:"bytes,22,opt,name=vouch,proto3" json:"vouch,omitempty"`
+	// Since when the partner's own database is known to be older than what it signed, and its signed answer that proves it; unset where it is
+	// not.
+	BehindSince    *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=behind_since,json=behindSince,proto3" json:"behind_since,omitempty"`
+	BehindEvidence string                 `protobuf:"bytes,24,opt,name=behind_evidence,json=behindEvidence,proto3" json:"behind_evidence,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -628,6 +634,184 @@ func (x *Partner) GetMaxCatalogBytes() int64 {
 	return 0
 }
 
+func (x *Partner) GetVouch() *Vouch {
+	if x != nil {
+		return x.Vouch
+	}
+	return nil
+}
+
+func (x *Partner) GetBehindSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BehindSince
+	}
+	return nil
+}
+
+func (x *Partner) GetBehindEvidence() string {
+	if x != nil {
+		return x.BehindEvidence
+	}
+	return ""
+}
+
+type Vouch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Vouch) Reset() {
+	*x = Vouch{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vouch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vouch) ProtoMessage() {}
+
+func (x *Vouch) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vouch.ProtoReflect.Descriptor instead.
+func (*Vouch) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Vouch) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Vouch) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Vouch) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type VouchPartnerRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Why nobody can have put an older copy of our database back; kept on record.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VouchPartnerRequest) Reset() {
+	*x = VouchPartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VouchPartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VouchPartnerRequest) ProtoMessage() {}
+
+func (x *VouchPartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VouchPartnerRequest.ProtoReflect.Descriptor instead.
+func (*VouchPartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *VouchPartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *VouchPartnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type VouchPartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VouchPartnerResponse) Reset() {
+	*x = VouchPartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VouchPartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VouchPartnerResponse) ProtoMessage() {}
+
+func (x *VouchPartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VouchPartnerResponse.ProtoReflect.Descriptor instead.
+func (*VouchPartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *VouchPartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
 type PartnerChanges struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Changes []*PartnerChange       `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
@@ -640,7 +824,7 @@ type PartnerChanges struct {
 
 func (x *PartnerChanges) Reset() {
 	*x = PartnerChanges{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +836,7 @@ func (x *PartnerChanges) String() string {
 func (*PartnerChanges) ProtoMessage() {}
 
 func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +849,7 @@ func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChanges.ProtoReflect.Descriptor instead.
 func (*PartnerChanges) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PartnerChanges) GetChanges() []*PartnerChange {
@@ -701,7 +885,7 @@ type PartnerChange struct {
 
 func (x *PartnerChange) Reset() {
 	*x = PartnerChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +897,7 @@ func (x *PartnerChange) String() string {
 func (*PartnerChange) ProtoMessage() {}
 
 func (x *PartnerChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +910,7 @@ func (x *PartnerChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChange.ProtoReflect.Descriptor instead.
 func (*PartnerChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PartnerChange) GetWhat() string {
@@ -761,7 +945,7 @@ type AcceptPartnerChangesRequest struct {
 
 func (x *AcceptPartnerChangesRequest) Reset() {
 	*x = AcceptPartnerChangesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +957,7 @@ func (x *AcceptPartnerChangesRequest) String() string {
 func (*AcceptPartnerChangesRequest) ProtoMessage() {}
 
 func (x *AcceptPartnerChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +970,7 @@ func (x *AcceptPartnerChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptPartnerChangesRequest.ProtoReflect.Descriptor instead.
 func (*AcceptPartnerChangesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AcceptPartnerChangesRequest) GetOrigin() string {
@@ -812,7 +996,7 @@ type AcceptPartnerChangesResponse struct {
 
 func (x *AcceptPartnerChangesResponse) Reset() {
 	*x = AcceptPartnerChangesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +1008,7 @@ func (x *AcceptPartnerChangesResponse) String() string {
 func (*AcceptPartnerChangesResponse) ProtoMessage() {}
 
 func (x *AcceptPartnerChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +1021,7 @@ func (x *AcceptPartnerChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptPartnerChangesResponse.ProtoReflect.Descriptor instead.
 func (*AcceptPartnerChangesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AcceptPartnerChangesResponse) GetPartner() *Partner {
@@ -858,7 +1042,7 @@ type RefusePartnerChangesRequest struct {
 
 func (x *RefusePartnerChangesRequest) Reset() {
 	*x = RefusePartnerChangesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1054,7 @@ func (x *RefusePartnerChangesRequest) String() string {
 func (*RefusePartnerChangesRequest) ProtoMessage() {}
 
 func (x *RefusePartnerChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1067,7 @@ func (x *RefusePartnerChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerChangesRequest.ProtoReflect.Descriptor instead.
 func (*RefusePartnerChangesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RefusePartnerChangesRequest) GetOrigin() string {
@@ -909,7 +1093,7 @@ type RefusePartnerChangesResponse struct {
 
 func (x *RefusePartnerChangesResponse) Reset() {
 	*x = RefusePartnerChangesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1105,7 @@ func (x *RefusePartnerChangesResponse) String() string {
 func (*RefusePartnerChangesResponse) ProtoMessage() {}
 
 func (x *RefusePartnerChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1118,7 @@ func (x *RefusePartnerChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerChangesResponse.ProtoReflect.Descriptor instead.
 func (*RefusePartnerChangesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RefusePartnerChangesResponse) GetPartner() *Partner {
@@ -955,7 +1139,7 @@ type RefusePartnerRequest struct {
 
 func (x *RefusePartnerRequest) Reset() {
 	*x = RefusePartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1151,7 @@ func (x *RefusePartnerRequest) String() string {
 func (*RefusePartnerRequest) ProtoMessage() {}
 
 func (x *RefusePartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1164,7 @@ func (x *RefusePartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerRequest.ProtoReflect.Descriptor instead.
 func (*RefusePartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefusePartnerRequest) GetOrigin() string {
@@ -1006,7 +1190,7 @@ type RefusePartnerResponse struct {
 
 func (x *RefusePartnerResponse) Reset() {
 	*x = RefusePartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1202,7 @@ func (x *RefusePartnerResponse) String() string {
 func (*RefusePartnerResponse) ProtoMessage() {}
 
 func (x *RefusePartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1215,7 @@ func (x *RefusePartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerResponse.ProtoReflect.Descriptor instead.
 func (*RefusePartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RefusePartnerResponse) GetPartner() *Partner {
@@ -1049,7 +1233,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1245,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1258,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 type ListPartnersResponse struct {
@@ -1086,7 +1270,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1282,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1295,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -1130,7 +1314,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1326,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1339,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetPartnerRequest) GetOrigin() string {
@@ -1174,7 +1358,7 @@ type GetPartnerResponse struct {
 
 func (x *GetPartnerResponse) Reset() {
 	*x = GetPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1370,7 @@ func (x *GetPartnerResponse) String() string {
 func (*GetPartnerResponse) ProtoMessage() {}
 
 func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1383,7 @@ func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerResponse.ProtoReflect.Descriptor instead.
 func (*GetPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetPartnerResponse) GetPartner() *Partner {
@@ -1243,7 +1427,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1439,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1452,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Agreement) GetId() string {
@@ -1404,7 +1588,7 @@ type OfferAgreementRequest struct {
 
 func (x *OfferAgreementRequest) Reset() {
 	*x = OfferAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1600,7 @@ func (x *OfferAgreementRequest) String() string {
 func (*OfferAgreementRequest) ProtoMessage() {}
 
 func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1613,7 @@ func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementRequest.ProtoReflect.Descriptor instead.
 func (*OfferAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OfferAgreementRequest) GetReseller() string {
@@ -1478,7 +1662,7 @@ type OfferAgreementResponse struct {
 
 func (x *OfferAgreementResponse) Reset() {
 	*x = OfferAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1674,7 @@ func (x *OfferAgreementResponse) String() string {
 func (*OfferAgreementResponse) ProtoMessage() {}
 
 func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1687,7 @@ func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementResponse.ProtoReflect.Descriptor instead.
 func (*OfferAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OfferAgreementResponse) GetAgreement() *Agreement {
@@ -1538,7 +1722,7 @@ type AgreementEffects struct {
 
 func (x *AgreementEffects) Reset() {
 	*x = AgreementEffects{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1734,7 @@ func (x *AgreementEffects) String() string {
 func (*AgreementEffects) ProtoMessage() {}
 
 func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1747,7 @@ func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEffects.ProtoReflect.Descriptor instead.
 func (*AgreementEffects) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AgreementEffects) GetOfferings() int64 {
@@ -1606,7 +1790,7 @@ type UnsoldOfferings struct {
 
 func (x *UnsoldOfferings) Reset() {
 	*x = UnsoldOfferings{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1802,7 @@ func (x *UnsoldOfferings) String() string {
 func (*UnsoldOfferings) ProtoMessage() {}
 
 func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1815,7 @@ func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsoldOfferings.ProtoReflect.Descriptor instead.
 func (*UnsoldOfferings) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UnsoldOfferings) GetCurrency() string {
@@ -1677,7 +1861,7 @@ type AcceptAgreementRequest struct {
 
 func (x *AcceptAgreementRequest) Reset() {
 	*x = AcceptAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1873,7 @@ func (x *AcceptAgreementRequest) String() string {
 func (*AcceptAgreementRequest) ProtoMessage() {}
 
 func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1886,7 @@ func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementRequest.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AcceptAgreementRequest) GetSupplier() string {
@@ -1743,7 +1927,7 @@ type AcceptAgreementResponse struct {
 
 func (x *AcceptAgreementResponse) Reset() {
 	*x = AcceptAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1939,7 @@ func (x *AcceptAgreementResponse) String() string {
 func (*AcceptAgreementResponse) ProtoMessage() {}
 
 func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1952,7 @@ func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementResponse.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AcceptAgreementResponse) GetAgreement() *Agreement {
@@ -1793,7 +1977,7 @@ type ListAgreementsRequest struct {
 
 func (x *ListAgreementsRequest) Reset() {
 	*x = ListAgreementsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1989,7 @@ func (x *ListAgreementsRequest) String() string {
 func (*ListAgreementsRequest) ProtoMessage() {}
 
 func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +2002,7 @@ func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgreementsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 type ListAgreementsResponse struct {
@@ -1830,7 +2014,7 @@ type ListAgreementsResponse struct {
 
 func (x *ListAgreementsResponse) Reset() {
 	*x = ListAgreementsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2026,7 @@ func (x *ListAgreementsResponse) String() string {
 func (*ListAgreementsResponse) ProtoMessage() {}
 
 func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2039,7 @@ func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgreementsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListAgreementsResponse) GetAgreements() []*Agreement {
@@ -1879,7 +2063,7 @@ type ApplyOfferingsRequest struct {
 
 func (x *ApplyOfferingsRequest) Reset() {
 	*x = ApplyOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2075,7 @@ func (x *ApplyOfferingsRequest) String() string {
 func (*ApplyOfferingsRequest) ProtoMessage() {}
 
 func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2088,7 @@ func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ApplyOfferingsRequest) GetYaml() []byte {
@@ -1946,7 +2130,7 @@ type ApplyOfferingsResponse struct {
 
 func (x *ApplyOfferingsResponse) Reset() {
 	*x = ApplyOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2142,7 @@ func (x *ApplyOfferingsResponse) String() string {
 func (*ApplyOfferingsResponse) ProtoMessage() {}
 
 func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2155,7 @@ func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ApplyOfferingsResponse) GetCreated() int32 {
@@ -2038,7 +2222,7 @@ type OfferingChange struct {
 
 func (x *OfferingChange) Reset() {
 	*x = OfferingChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2234,7 @@ func (x *OfferingChange) String() string {
 func (*OfferingChange) ProtoMessage() {}
 
 func (x *OfferingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2247,7 @@ func (x *OfferingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingChange.ProtoReflect.Descriptor instead.
 func (*OfferingChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *OfferingChange) GetId() string {
@@ -2107,7 +2291,7 @@ type OfferingFieldChange struct {
 
 func (x *OfferingFieldChange) Reset() {
 	*x = OfferingFieldChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2303,7 @@ func (x *OfferingFieldChange) String() string {
 func (*OfferingFieldChange) ProtoMessage() {}
 
 func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2316,7 @@ func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingFieldChange.ProtoReflect.Descriptor instead.
 func (*OfferingFieldChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *OfferingFieldChange) GetField() string {
@@ -2174,7 +2358,7 @@ type ApplyError struct {
 
 func (x *ApplyError) Reset() {
 	*x = ApplyError{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2370,7 @@ func (x *ApplyError) String() string {
 func (*ApplyError) ProtoMessage() {}
 
 func (x *ApplyError) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2383,7 @@ func (x *ApplyError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyError.ProtoReflect.Descriptor instead.
 func (*ApplyError) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ApplyError) GetDocument() int32 {
@@ -2270,7 +2454,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2466,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2479,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Offering) GetId() string {
@@ -2364,7 +2548,7 @@ type ListOfferingsRequest struct {
 
 func (x *ListOfferingsRequest) Reset() {
 	*x = ListOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2560,7 @@ func (x *ListOfferingsRequest) String() string {
 func (*ListOfferingsRequest) ProtoMessage() {}
 
 func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2573,7 @@ func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListOfferingsRequest) GetPageSize() int32 {
@@ -2416,7 +2600,7 @@ type ListOfferingsResponse struct {
 
 func (x *ListOfferingsResponse) Reset() {
 	*x = ListOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2612,7 @@ func (x *ListOfferingsResponse) String() string {
 func (*ListOfferingsResponse) ProtoMessage() {}
 
 func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2625,7 @@ func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListOfferingsResponse) GetOfferings() []*Offering {
@@ -2467,7 +2651,7 @@ type GetOfferingRequest struct {
 
 func (x *GetOfferingRequest) Reset() {
 	*x = GetOfferingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2663,7 @@ func (x *GetOfferingRequest) String() string {
 func (*GetOfferingRequest) ProtoMessage() {}
 
 func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2676,7 @@ func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingRequest.ProtoReflect.Descriptor instead.
 func (*GetOfferingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetOfferingRequest) GetId() string {
@@ -2511,7 +2695,7 @@ type GetOfferingResponse struct {
 
 func (x *GetOfferingResponse) Reset() {
 	*x = GetOfferingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2707,7 @@ func (x *GetOfferingResponse) String() string {
 func (*GetOfferingResponse) ProtoMessage() {}
 
 func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2720,7 @@ func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingResponse.ProtoReflect.Descriptor instead.
 func (*GetOfferingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetOfferingResponse) GetOffering() *Offering {
@@ -2573,7 +2757,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2769,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2782,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Listing) GetId() string {
@@ -2717,7 +2901,7 @@ type ListListingsRequest struct {
 
 func (x *ListListingsRequest) Reset() {
 	*x = ListListingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +2913,7 @@ func (x *ListListingsRequest) String() string {
 func (*ListListingsRequest) ProtoMessage() {}
 
 func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +2926,7 @@ func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListListingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListListingsRequest) GetPartner() string {
@@ -2776,7 +2960,7 @@ type ListListingsResponse struct {
 
 func (x *ListListingsResponse) Reset() {
 	*x = ListListingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2972,7 @@ func (x *ListListingsResponse) String() string {
 func (*ListListingsResponse) ProtoMessage() {}
 
 func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2985,7 @@ func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListListingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListListingsResponse) GetListings() []*Listing {
@@ -2834,7 +3018,7 @@ type UpdateListingRequest struct {
 
 func (x *UpdateListingRequest) Reset() {
 	*x = UpdateListingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3030,7 @@ func (x *UpdateListingRequest) String() string {
 func (*UpdateListingRequest) ProtoMessage() {}
 
 func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3043,7 @@ func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingRequest.ProtoReflect.Descriptor instead.
 func (*UpdateListingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UpdateListingRequest) GetId() string {
@@ -2913,7 +3097,7 @@ type UpdateListingResponse struct {
 
 func (x *UpdateListingResponse) Reset() {
 	*x = UpdateListingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3109,7 @@ func (x *UpdateListingResponse) String() string {
 func (*UpdateListingResponse) ProtoMessage() {}
 
 func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3122,7 @@ func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingResponse.ProtoReflect.Descriptor instead.
 func (*UpdateListingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UpdateListingResponse) GetListing() *Listing {
@@ -2960,7 +3144,7 @@ type SetMarkupRequest struct {
 
 func (x *SetMarkupRequest) Reset() {
 	*x = SetMarkupRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3156,7 @@ func (x *SetMarkupRequest) String() string {
 func (*SetMarkupRequest) ProtoMessage() {}
 
 func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3169,7 @@ func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupRequest.ProtoReflect.Descriptor instead.
 func (*SetMarkupRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SetMarkupRequest) GetPartner() string {
@@ -3017,7 +3201,7 @@ type SetMarkupResponse struct {
 
 func (x *SetMarkupResponse) Reset() {
 	*x = SetMarkupResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3029,7 +3213,7 @@ func (x *SetMarkupResponse) String() string {
 func (*SetMarkupResponse) ProtoMessage() {}
 
 func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3042,7 +3226,7 @@ func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupResponse.ProtoReflect.Descriptor instead.
 func (*SetMarkupResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 // Order is a retail order of our portals or a resale order of a partner. What is said of one deal (partner, action, offering,
@@ -3080,7 +3264,7 @@ type Order struct {
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3276,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3289,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Order) GetId() string {
@@ -3263,7 +3447,7 @@ type OrderTotal struct {
 
 func (x *OrderTotal) Reset() {
 	*x = OrderTotal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3459,7 @@ func (x *OrderTotal) String() string {
 func (*OrderTotal) ProtoMessage() {}
 
 func (x *OrderTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3472,7 @@ func (x *OrderTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderTotal.ProtoReflect.Descriptor instead.
 func (*OrderTotal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OrderTotal) GetPeriod() string {
@@ -3353,7 +3537,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3365,7 +3549,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3378,7 +3562,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OrderItem) GetCorrelationId() string {
@@ -3541,7 +3725,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3737,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3750,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *OrderEvent) GetAt() *timestamppb.Timestamp {
@@ -3610,7 +3794,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +3806,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +3819,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListOrdersRequest) GetSide() string {
@@ -3676,7 +3860,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3688,7 +3872,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3701,7 +3885,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -3731,7 +3915,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3743,7 +3927,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3756,7 +3940,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CancelOrderRequest) GetId() string {
@@ -3789,7 +3973,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +3985,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +3998,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -3839,7 +4023,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +4035,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +4048,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -3904,7 +4088,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3916,7 +4100,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3929,7 +4113,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -3957,7 +4141,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3969,7 +4153,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3982,7 +4166,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Subscription) GetId() string {
@@ -4059,7 +4243,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +4255,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +4268,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -4118,7 +4302,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4130,7 +4314,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4143,7 +4327,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -4170,7 +4354,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4182,7 +4366,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4195,7 +4379,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -4217,7 +4401,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4229,7 +4413,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4242,7 +4426,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -4297,7 +4481,7 @@ type LedgerVerification struct {
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4309,7 +4493,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4322,7 +4506,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -4401,7 +4585,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4413,7 +4597,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4426,7 +4610,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -4467,7 +4651,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4479,7 +4663,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4492,7 +4676,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -4515,7 +4699,7 @@ type RetryParkedRequest struct {
 
 func (x *RetryParkedRequest) Reset() {
 	*x = RetryParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4527,7 +4711,7 @@ func (x *RetryParkedRequest) String() string {
 func (*RetryParkedRequest) ProtoMessage() {}
 
 func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4540,7 +4724,7 @@ func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryParkedRequest.ProtoReflect.Descriptor instead.
 func (*RetryParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RetryParkedRequest) GetPartner() string {
@@ -4575,7 +4759,7 @@ type RetryParkedResponse struct {
 
 func (x *RetryParkedResponse) Reset() {
 	*x = RetryParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4587,7 +4771,7 @@ func (x *RetryParkedResponse) String() string {
 func (*RetryParkedResponse) ProtoMessage() {}
 
 func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4600,7 +4784,7 @@ func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryParkedResponse.ProtoReflect.Descriptor instead.
 func (*RetryParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RetryParkedResponse) GetApplied() int64 {
@@ -4629,7 +4813,7 @@ type ParkedEntry struct {
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +4825,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +4838,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -4690,7 +4874,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +4886,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +4899,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Portal) GetName() string {
@@ -4759,7 +4943,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4771,7 +4955,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4784,7 +4968,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -4819,7 +5003,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4831,7 +5015,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4844,7 +5028,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -4872,7 +5056,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4884,7 +5068,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4897,7 +5081,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -4924,7 +5108,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4936,7 +5120,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4949,7 +5133,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -4974,7 +5158,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4986,7 +5170,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4999,7 +5183,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 type ListPortalsResponse struct {
@@ -5011,7 +5195,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5023,7 +5207,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5036,7 +5220,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -5055,7 +5239,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5067,7 +5251,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5080,7 +5264,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -5098,7 +5282,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5110,7 +5294,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5123,7 +5307,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
 }
 
 type Job struct {
@@ -5143,7 +5327,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5155,7 +5339,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5168,7 +5352,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Job) GetId() int64 {
@@ -5236,7 +5420,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5248,7 +5432,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5261,7 +5445,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -5280,7 +5464,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5292,7 +5476,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5305,7 +5489,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -5324,7 +5508,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5336,7 +5520,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5349,7 +5533,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -5367,7 +5551,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5379,7 +5563,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5392,7 +5576,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
 }
 
 type GetStatusRequest struct {
@@ -5403,7 +5587,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5415,7 +5599,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5428,7 +5612,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
 }
 
 type GetStatusResponse struct {
@@ -5457,7 +5641,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5469,7 +5653,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5482,7 +5666,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -5573,7 +5757,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5585,7 +5769,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5598,7 +5782,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -5627,7 +5811,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5639,7 +5823,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5652,7 +5836,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -5708,7 +5892,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x89\a\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xa1\b\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5734,7 +5918,21 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\rmax_offerings\x18\x12 \x01(\x03R\fmaxOfferings\x12,\n" +
 	"\x12offerings_left_out\x18\x13 \x01(\x03R\x10offeringsLeftOut\x12#\n" +
 	"\rcatalog_bytes\x18\x14 \x01(\x03R\fcatalogBytes\x12*\n" +
-	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\"\x96\x01\n" +
+	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\x12.\n" +
+	"\x05vouch\x18\x16 \x01(\v2\x18.hanse.operator.v1.VouchR\x05vouch\x12=\n" +
+	"\fbehind_since\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\vbehindSince\x12'\n" +
+	"\x0fbehind_evidence\x18\x18 \x01(\tR\x0ebehindEvidence\"[\n" +
+	"\x05Vouch\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"]\n" +
+	"\x13VouchPartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"L\n" +
+	"\x14VouchPartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
@@ -6141,7 +6339,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_SUPPLIER\x10\x01\x12\x11\n" +
-	"\rROLE_RESELLER\x10\x022\xe4\x05\n" +
+	"\rROLE_RESELLER\x10\x022\xc5\x06\n" +
 	"\x0ePartnerService\x12e\n" +
 	"\x0eDiscoverMember\x12(.hanse.operator.v1.DiscoverMemberRequest\x1a).hanse.operator.v1.DiscoverMemberResponse\x12Y\n" +
 	"\n" +
@@ -6149,6 +6347,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\rRefusePartner\x12'.hanse.operator.v1.RefusePartnerRequest\x1a(.hanse.operator.v1.RefusePartnerResponse\x12w\n" +
 	"\x14AcceptPartnerChanges\x12..hanse.operator.v1.AcceptPartnerChangesRequest\x1a/.hanse.operator.v1.AcceptPartnerChangesResponse\x12w\n" +
 	"\x14RefusePartnerChanges\x12..hanse.operator.v1.RefusePartnerChangesRequest\x1a/.hanse.operator.v1.RefusePartnerChangesResponse\x12_\n" +
+	"\fVouchPartner\x12&.hanse.operator.v1.VouchPartnerRequest\x1a'.hanse.operator.v1.VouchPartnerResponse\x12_\n" +
 	"\fListPartners\x12&.hanse.operator.v1.ListPartnersRequest\x1a'.hanse.operator.v1.ListPartnersResponse\x12Y\n" +
 	"\n" +
 	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse2\xca\x02\n" +
@@ -6201,7 +6400,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
 	(*Member)(nil),                       // 1: hanse.operator.v1.Member
@@ -6210,85 +6409,88 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*AddPartnerRequest)(nil),            // 4: hanse.operator.v1.AddPartnerRequest
 	(*AddPartnerResponse)(nil),           // 5: hanse.operator.v1.AddPartnerResponse
 	(*Partner)(nil),                      // 6: hanse.operator.v1.Partner
-	(*PartnerChanges)(nil),               // 7: hanse.operator.v1.PartnerChanges
-	(*PartnerChange)(nil),                // 8: hanse.operator.v1.PartnerChange
-	(*AcceptPartnerChangesRequest)(nil),  // 9: hanse.operator.v1.AcceptPartnerChangesRequest
-	(*AcceptPartnerChangesResponse)(nil), // 10: hanse.operator.v1.AcceptPartnerChangesResponse
-	(*RefusePartnerChangesRequest)(nil),  // 11: hanse.operator.v1.RefusePartnerChangesRequest
-	(*RefusePartnerChangesResponse)(nil), // 12: hanse.operator.v1.RefusePartnerChangesResponse
-	(*RefusePartnerRequest)(nil),         // 13: hanse.operator.v1.RefusePartnerRequest
-	(*RefusePartnerResponse)(nil),        // 14: hanse.operator.v1.RefusePartnerResponse
-	(*ListPartnersRequest)(nil),          // 15: hanse.operator.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),         // 16: hanse.operator.v1.ListPartnersResponse
-	(*GetPartnerRequest)(nil),            // 17: hanse.operator.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),           // 18: hanse.operator.v1.GetPartnerResponse
-	(*Agreement)(nil),                    // 19: hanse.operator.v1.Agreement
-	(*OfferAgreementRequest)(nil),        // 20: hanse.operator.v1.OfferAgreementRequest
-	(*OfferAgreementResponse)(nil),       // 21: hanse.operator.v1.OfferAgreementResponse
-	(*AgreementEffects)(nil),             // 22: hanse.operator.v1.AgreementEffects
-	(*UnsoldOfferings)(nil),              // 23: hanse.operator.v1.UnsoldOfferings
-	(*AcceptAgreementRequest)(nil),       // 24: hanse.operator.v1.AcceptAgreementRequest
-	(*AcceptAgreementResponse)(nil),      // 25: hanse.operator.v1.AcceptAgreementResponse
-	(*ListAgreementsRequest)(nil),        // 26: hanse.operator.v1.ListAgreementsRequest
-	(*ListAgreementsResponse)(nil),       // 27: hanse.operator.v1.ListAgreementsResponse
-	(*ApplyOfferingsRequest)(nil),        // 28: hanse.operator.v1.ApplyOfferingsRequest
-	(*ApplyOfferingsResponse)(nil),       // 29: hanse.operator.v1.ApplyOfferingsResponse
-	(*OfferingChange)(nil),               // 30: hanse.operator.v1.OfferingChange
-	(*OfferingFieldChange)(nil),          // 31: hanse.operator.v1.OfferingFieldChange
-	(*ApplyError)(nil),                   // 32: hanse.operator.v1.ApplyError
-	(*Offering)(nil),                     // 33: hanse.operator.v1.Offering
-	(*ListOfferingsRequest)(nil),         // 34: hanse.operator.v1.ListOfferingsRequest
-	(*ListOfferingsResponse)(nil),        // 35: hanse.operator.v1.ListOfferingsResponse
-	(*GetOfferingRequest)(nil),           // 36: hanse.operator.v1.GetOfferingRequest
-	(*GetOfferingResponse)(nil),          // 37: hanse.operator.v1.GetOfferingResponse
-	(*Listing)(nil),                      // 38: hanse.operator.v1.Listing
-	(*ListListingsRequest)(nil),          // 39: hanse.operator.v1.ListListingsRequest
-	(*ListListingsResponse)(nil),         // 40: hanse.operator.v1.ListListingsResponse
-	(*UpdateListingRequest)(nil),         // 41: hanse.operator.v1.UpdateListingRequest
-	(*UpdateListingResponse)(nil),        // 42: hanse.operator.v1.UpdateListingResponse
-	(*SetMarkupRequest)(nil),             // 43: hanse.operator.v1.SetMarkupRequest
-	(*SetMarkupResponse)(nil),            // 44: hanse.operator.v1.SetMarkupResponse
-	(*Order)(nil),                        // 45: hanse.operator.v1.Order
-	(*OrderTotal)(nil),                   // 46: hanse.operator.v1.OrderTotal
-	(*OrderItem)(nil),                    // 47: hanse.operator.v1.OrderItem
-	(*OrderEvent)(nil),                   // 48: hanse.operator.v1.OrderEvent
-	(*ListOrdersRequest)(nil),            // 49: hanse.operator.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),           // 50: hanse.operator.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),           // 51: hanse.operator.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),          // 52: hanse.operator.v1.CancelOrderResponse
-	(*GetOrderRequest)(nil),              // 53: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),             // 54: hanse.operator.v1.GetOrderResponse
-	(*Subscription)(nil),                 // 55: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 56: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 57: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 58: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 59: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 60: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 61: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 62: hanse.operator.v1.ListEntriesResponse
-	(*RetryParkedRequest)(nil),           // 63: hanse.operator.v1.RetryParkedRequest
-	(*RetryParkedResponse)(nil),          // 64: hanse.operator.v1.RetryParkedResponse
-	(*ParkedEntry)(nil),                  // 65: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 66: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 67: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 68: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 69: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 70: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 71: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 72: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 73: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 74: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 75: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 76: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 77: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 78: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 79: hanse.operator.v1.RetryJobResponse
-	(*GetStatusRequest)(nil),             // 80: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 81: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 82: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 83: hanse.operator.v1.StateCount
-	(*timestamppb.Timestamp)(nil),        // 84: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 85: hanse.type.v1.Amount
+	(*Vouch)(nil),                        // 7: hanse.operator.v1.Vouch
+	(*VouchPartnerRequest)(nil),          // 8: hanse.operator.v1.VouchPartnerRequest
+	(*VouchPartnerResponse)(nil),         // 9: hanse.operator.v1.VouchPartnerResponse
+	(*PartnerChanges)(nil),               // 10: hanse.operator.v1.PartnerChanges
+	(*PartnerChange)(nil),                // 11: hanse.operator.v1.PartnerChange
+	(*AcceptPartnerChangesRequest)(nil),  // 12: hanse.operator.v1.AcceptPartnerChangesRequest
+	(*AcceptPartnerChangesResponse)(nil), // 13: hanse.operator.v1.AcceptPartnerChangesResponse
+	(*RefusePartnerChangesRequest)(nil),  // 14: hanse.operator.v1.RefusePartnerChangesRequest
+	(*RefusePartnerChangesResponse)(nil), // 15: hanse.operator.v1.RefusePartnerChangesResponse
+	(*RefusePartnerRequest)(nil),         // 16: hanse.operator.v1.RefusePartnerRequest
+	(*RefusePartnerResponse)(nil),        // 17: hanse.operator.v1.RefusePartnerResponse
+	(*ListPartnersRequest)(nil),          // 18: hanse.operator.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),         // 19: hanse.operator.v1.ListPartnersResponse
+	(*GetPartnerRequest)(nil),            // 20: hanse.operator.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),           // 21: hanse.operator.v1.GetPartnerResponse
+	(*Agreement)(nil),                    // 22: hanse.operator.v1.Agreement
+	(*OfferAgreementRequest)(nil),        // 23: hanse.operator.v1.OfferAgreementRequest
+	(*OfferAgreementResponse)(nil),       // 24: hanse.operator.v1.OfferAgreementResponse
+	(*AgreementEffects)(nil),             // 25: hanse.operator.v1.AgreementEffects
+	(*UnsoldOfferings)(nil),              // 26: hanse.operator.v1.UnsoldOfferings
+	(*AcceptAgreementRequest)(nil),       // 27: hanse.operator.v1.AcceptAgreementRequest
+	(*AcceptAgreementResponse)(nil),      // 28: hanse.operator.v1.AcceptAgreementResponse
+	(*ListAgreementsRequest)(nil),        // 29: hanse.operator.v1.ListAgreementsRequest
+	(*ListAgreementsResponse)(nil),       // 30: hanse.operator.v1.ListAgreementsResponse
+	(*ApplyOfferingsRequest)(nil),        // 31: hanse.operator.v1.ApplyOfferingsRequest
+	(*ApplyOfferingsResponse)(nil),       // 32: hanse.operator.v1.ApplyOfferingsResponse
+	(*OfferingChange)(nil),               // 33: hanse.operator.v1.OfferingChange
+	(*OfferingFieldChange)(nil),          // 34: hanse.operator.v1.OfferingFieldChange
+	(*ApplyError)(nil),                   // 35: hanse.operator.v1.ApplyError
+	(*Offering)(nil),                     // 36: hanse.operator.v1.Offering
+	(*ListOfferingsRequest)(nil),         // 37: hanse.operator.v1.ListOfferingsRequest
+	(*ListOfferingsResponse)(nil),        // 38: hanse.operator.v1.ListOfferingsResponse
+	(*GetOfferingRequest)(nil),           // 39: hanse.operator.v1.GetOfferingRequest
+	(*GetOfferingResponse)(nil),          // 40: hanse.operator.v1.GetOfferingResponse
+	(*Listing)(nil),                      // 41: hanse.operator.v1.Listing
+	(*ListListingsRequest)(nil),          // 42: hanse.operator.v1.ListListingsRequest
+	(*ListListingsResponse)(nil),         // 43: hanse.operator.v1.ListListingsResponse
+	(*UpdateListingRequest)(nil),         // 44: hanse.operator.v1.UpdateListingRequest
+	(*UpdateListingResponse)(nil),        // 45: hanse.operator.v1.UpdateListingResponse
+	(*SetMarkupRequest)(nil),             // 46: hanse.operator.v1.SetMarkupRequest
+	(*SetMarkupResponse)(nil),            // 47: hanse.operator.v1.SetMarkupResponse
+	(*Order)(nil),                        // 48: hanse.operator.v1.Order
+	(*OrderTotal)(nil),                   // 49: hanse.operator.v1.OrderTotal
+	(*OrderItem)(nil),                    // 50: hanse.operator.v1.OrderItem
+	(*OrderEvent)(nil),                   // 51: hanse.operator.v1.OrderEvent
+	(*ListOrdersRequest)(nil),            // 52: hanse.operator.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),           // 53: hanse.operator.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),           // 54: hanse.operator.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),          // 55: hanse.operator.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),              // 56: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),             // 57: hanse.operator.v1.GetOrderResponse
+	(*Subscription)(nil),                 // 58: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 59: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 60: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 61: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 62: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 63: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),           // 64: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 65: hanse.operator.v1.ListEntriesResponse
+	(*RetryParkedRequest)(nil),           // 66: hanse.operator.v1.RetryParkedRequest
+	(*RetryParkedResponse)(nil),          // 67: hanse.operator.v1.RetryParkedResponse
+	(*ParkedEntry)(nil),                  // 68: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 69: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 70: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 71: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 72: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 73: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 74: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 75: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 76: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 77: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 78: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 79: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 80: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 81: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 82: hanse.operator.v1.RetryJobResponse
+	(*GetStatusRequest)(nil),             // 83: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 84: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 85: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 86: hanse.operator.v1.StateCount
+	(*timestamppb.Timestamp)(nil),        // 87: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 88: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -6296,139 +6498,145 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	84,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	84,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	84,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	84,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
-	7,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	8,   // 10: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	84,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	6,   // 12: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 13: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 14: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 15: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,   // 16: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	84,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	19,  // 18: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 19: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 20: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	23,  // 21: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	19,  // 22: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 23: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 24: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	32,  // 25: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	30,  // 26: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	31,  // 27: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	33,  // 28: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	33,  // 29: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	85,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	85,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	38,  // 32: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	38,  // 33: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	85,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	84,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	84,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	48,  // 38: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	47,  // 39: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	46,  // 40: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	85,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	85,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	85,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	85,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	48,  // 46: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	85,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	85,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	84,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	45,  // 52: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	45,  // 53: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
-	45,  // 54: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	84,  // 55: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	84,  // 56: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	55,  // 57: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	60,  // 58: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	65,  // 59: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	84,  // 60: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	84,  // 61: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 62: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	66,  // 63: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	66,  // 64: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	66,  // 65: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	84,  // 66: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	75,  // 67: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	84,  // 68: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	82,  // 69: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 70: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	83,  // 71: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	83,  // 72: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 73: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 74: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	13,  // 75: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,   // 76: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	11,  // 77: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	15,  // 78: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	17,  // 79: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	20,  // 80: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	24,  // 81: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	26,  // 82: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	28,  // 83: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	34,  // 84: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	36,  // 85: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	39,  // 86: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	41,  // 87: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	43,  // 88: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	49,  // 89: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	53,  // 90: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	51,  // 91: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	56,  // 92: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	58,  // 93: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	61,  // 94: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	63,  // 95: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	67,  // 96: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	69,  // 97: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	71,  // 98: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	73,  // 99: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	76,  // 100: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	78,  // 101: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	80,  // 102: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 103: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 104: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	14,  // 105: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10,  // 106: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	12,  // 107: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	16,  // 108: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	18,  // 109: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	21,  // 110: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	25,  // 111: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	27,  // 112: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	29,  // 113: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	35,  // 114: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	37,  // 115: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	40,  // 116: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	42,  // 117: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	44,  // 118: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	50,  // 119: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	54,  // 120: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	52,  // 121: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	57,  // 122: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	59,  // 123: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	62,  // 124: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	64,  // 125: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	68,  // 126: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	70,  // 127: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	72,  // 128: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	74,  // 129: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	77,  // 130: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	79,  // 131: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	81,  // 132: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	103, // [103:133] is the sub-list for method output_type
-	73,  // [73:103] is the sub-list for method input_type
-	73,  // [73:73] is the sub-list for extension type_name
-	73,  // [73:73] is the sub-list for extension extendee
-	0,   // [0:73] is the sub-list for field type_name
+	87,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	87,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	87,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	87,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	10,  // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	7,   // 10: hanse.operator.v1.Partner.vouch:type_name -> hanse.operator.v1.Vouch
+	87,  // 11: hanse.operator.v1.Partner.behind_since:type_name -> google.protobuf.Timestamp
+	87,  // 12: hanse.operator.v1.Vouch.at:type_name -> google.protobuf.Timestamp
+	6,   // 13: hanse.operator.v1.VouchPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	11,  // 14: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	87,  // 15: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	6,   // 16: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 17: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 18: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	6,   // 19: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	6,   // 20: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	87,  // 21: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	22,  // 22: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	25,  // 23: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	22,  // 24: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	26,  // 25: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	22,  // 26: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	25,  // 27: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	22,  // 28: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	35,  // 29: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	33,  // 30: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	34,  // 31: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	36,  // 32: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	36,  // 33: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	88,  // 34: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	88,  // 35: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	41,  // 36: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	41,  // 37: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	88,  // 38: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	88,  // 39: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	87,  // 40: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	87,  // 41: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	51,  // 42: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	50,  // 43: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	49,  // 44: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	88,  // 45: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	88,  // 46: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	88,  // 47: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	88,  // 48: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	88,  // 49: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	51,  // 50: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	88,  // 51: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	88,  // 52: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	88,  // 53: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	88,  // 54: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	87,  // 55: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	48,  // 56: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	48,  // 57: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	48,  // 58: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	87,  // 59: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	87,  // 60: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	58,  // 61: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	63,  // 62: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	68,  // 63: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	87,  // 64: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	87,  // 65: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	87,  // 66: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	69,  // 67: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	69,  // 68: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	69,  // 69: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	87,  // 70: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	78,  // 71: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	87,  // 72: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	85,  // 73: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,   // 74: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	86,  // 75: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	86,  // 76: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,   // 77: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,   // 78: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	16,  // 79: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	12,  // 80: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	14,  // 81: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	8,   // 82: hanse.operator.v1.PartnerService.VouchPartner:input_type -> hanse.operator.v1.VouchPartnerRequest
+	18,  // 83: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	20,  // 84: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	23,  // 85: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	27,  // 86: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	29,  // 87: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	31,  // 88: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	37,  // 89: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	39,  // 90: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	42,  // 91: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	44,  // 92: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	46,  // 93: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	52,  // 94: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	56,  // 95: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	54,  // 96: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	59,  // 97: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	61,  // 98: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	64,  // 99: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	66,  // 100: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
+	70,  // 101: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	72,  // 102: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	74,  // 103: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	76,  // 104: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	79,  // 105: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	81,  // 106: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	83,  // 107: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,   // 108: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,   // 109: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	17,  // 110: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	13,  // 111: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	15,  // 112: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	9,   // 113: hanse.operator.v1.PartnerService.VouchPartner:output_type -> hanse.operator.v1.VouchPartnerResponse
+	19,  // 114: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	21,  // 115: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	24,  // 116: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	28,  // 117: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	30,  // 118: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	32,  // 119: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	38,  // 120: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	40,  // 121: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	43,  // 122: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	45,  // 123: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	47,  // 124: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	53,  // 125: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	57,  // 126: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	55,  // 127: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	60,  // 128: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	62,  // 129: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	65,  // 130: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	67,  // 131: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
+	71,  // 132: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	73,  // 133: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	75,  // 134: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	77,  // 135: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	80,  // 136: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	82,  // 137: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	84,  // 138: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	108, // [108:139] is the sub-list for method output_type
+	77,  // [77:108] is the sub-list for method input_type
+	77,  // [77:77] is the sub-list for extension type_name
+	77,  // [77:77] is the sub-list for extension extendee
+	0,   // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -6436,14 +6644,14 @@ func file_hanse_operator_v1_operator_proto_init() {
 	if File_hanse_operator_v1_operator_proto != nil {
 		return
 	}
-	file_hanse_operator_v1_operator_proto_msgTypes[40].OneofWrappers = []any{}
+	file_hanse_operator_v1_operator_proto_msgTypes[43].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   83,
+			NumMessages:   86,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

@@ -68,6 +68,9 @@ const (
 	// PartnerServiceRefusePartnerChangesProcedure is the fully-qualified name of the PartnerService's
 	// RefusePartnerChanges RPC.
 	PartnerServiceRefusePartnerChangesProcedure = "/hanse.operator.v1.PartnerService/RefusePartnerChanges"
+	// PartnerServiceVouchPartnerProcedure is the fully-qualified name of the PartnerService's
+	// VouchPartner RPC.
+	PartnerServiceVouchPartnerProcedure = "/hanse.operator.v1.PartnerService/VouchPartner"
 	// PartnerServiceListPartnersProcedure is the fully-qualified name of the PartnerService's
 	// ListPartners RPC.
 	PartnerServiceListPartnersProcedure = "/hanse.operator.v1.PartnerService/ListPartners"
@@ -151,6 +154,9 @@ type PartnerServiceClient interface {
 	AcceptPartnerChanges(context.Context, *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error)
 	// RefusePartnerChanges drops it; the partner stays what it is, and may show it again.
 	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
+	// VouchPartner takes the operator's word that our store is the one that signed our log towards a partner that does not answer: its
+	// unproven books are level then. Refused while the partner answers, with reason partner_answers.
+	VouchPartner(context.Context, *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -196,6 +202,12 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("RefusePartnerChanges")),
 			connect.WithClientOptions(opts...),
 		),
+		vouchPartner: connect.NewClient[v1.VouchPartnerRequest, v1.VouchPartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceVouchPartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("VouchPartner")),
+			connect.WithClientOptions(opts...),
+		),
 		listPartners: connect.NewClient[v1.ListPartnersRequest, v1.ListPartnersResponse](
 			httpClient,
 			baseURL+PartnerServiceListPartnersProcedure,
@@ -218,6 +230,7 @@ type partnerServiceClient struct {
 	refusePartner        *connect.Client[v1.RefusePartnerRequest, v1.RefusePartnerResponse]
 	acceptPartnerChanges *connect.Client[v1.AcceptPartnerChangesRequest, v1.AcceptPartnerChangesResponse]
 	refusePartnerChanges *connect.Client[v1.RefusePartnerChangesRequest, v1.RefusePartnerChangesResponse]
+	vouchPartner         *connect.Client[v1.VouchPartnerRequest, v1.VouchPartnerResponse]
 	listPartners         *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
 	getPartner           *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
 }
@@ -247,6 +260,11 @@ func (c *partnerServiceClient) RefusePartnerChanges(ctx context.Context, req *co
 	return c.refusePartnerChanges.CallUnary(ctx, req)
 }
 
+// VouchPartner calls hanse.operator.v1.PartnerService.VouchPartner.
+func (c *partnerServiceClient) VouchPartner(ctx context.Context, req *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error) {
+	return c.vouchPartner.CallUnary(ctx, req)
+}
+
 // ListPartners calls hanse.operator.v1.PartnerService.ListPartners.
 func (c *partnerServiceClient) ListPartners(ctx context.Context, req *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error) {
 	return c.listPartners.CallUnary(ctx, req)
@@ -269,6 +287,9 @@ type PartnerServiceHandler interface {
 	AcceptPartnerChanges(context.Context, *connect.Request[v1.AcceptPartnerChangesRequest]) (*connect.Response[v1.AcceptPartnerChangesResponse], error)
 	// RefusePartnerChanges drops it; the partner stays what it is, and may show it again.
 	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
+	// VouchPartner takes the operator's word that our store is the one that signed our log towards a partner that does not answer: its
+	// unproven books are level then. Refused while the partner answers, with reason partner_answers.
+	VouchPartner(context.Context, *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
 }
@@ -310,6 +331,12 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("RefusePartnerChanges")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceVouchPartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceVouchPartnerProcedure,
+		svc.VouchPartner,
+		connect.WithSchema(partnerServiceMethods.ByName("VouchPartner")),
+		connect.WithHandlerOptions(opts...),
+	)
 	partnerServiceListPartnersHandler := connect.NewUnaryHandler(
 		PartnerServiceListPartnersProcedure,
 		svc.ListPartners,
@@ -334,6 +361,8 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceAcceptPartnerChangesHandler.ServeHTTP(w, r)
 		case PartnerServiceRefusePartnerChangesProcedure:
 			partnerServiceRefusePartnerChangesHandler.ServeHTTP(w, r)
+		case PartnerServiceVouchPartnerProcedure:
+			partnerServiceVouchPartnerHandler.ServeHTTP(w, r)
 		case PartnerServiceListPartnersProcedure:
 			partnerServiceListPartnersHandler.ServeHTTP(w, r)
 		case PartnerServiceGetPartnerProcedure:
@@ -365,6 +394,10 @@ func (UnimplementedPartnerServiceHandler) AcceptPartnerChanges(context.Context, 
 
 func (UnimplementedPartnerServiceHandler) RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.RefusePartnerChanges is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) VouchPartner(context.Context, *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.VouchPartner is not implemented"))
 }
 
 func (UnimplementedPartnerServiceHandler) ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error) {

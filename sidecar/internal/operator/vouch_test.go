@@ -1,0 +1,58 @@
+package operator_test
+
+import (
+	"testing"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/operator"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// TestAnOperatorVouchesForASilentPartnerAlone: for books that are unproven because nobody answers, on record. One that answers proves it, and
+// nothing that speaks against us is put away.
+func TestAnOperatorVouchesForASilentPartnerAlone(t *testing.T) {
+	t.Parallel()
+	const partner = "https://partner.localhost:9"
+	silent := operator.Reach{Known: true}
+	for name, c := range map[string]struct {
+		books  ledger.Books
+		reach  operator.Reach
+		reason string
+	}{
+		"silent":               {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonStarted}, silent, ""},
+		"silent and restored":  {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonRestored}, silent, ""},
+		"it answers":           {ledger.Books{State: ledger.Unproven}, operator.Reach{Known: true, Up: true}, "partner_answers"},
+		"nobody has asked yet": {ledger.Books{State: ledger.Unproven}, operator.Reach{}, "partner_answers"},
+		"level":                {ledger.Books{State: ledger.Level}, silent, "books_not_unproven"},
+		"behind":               {ledger.Books{State: ledger.Behind}, silent, "books_not_unproven"},
+		"forked":               {ledger.Books{State: ledger.Forked}, silent, "books_not_unproven"},
+		"a document is missing": {
+			ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonMissing}, silent, "document_missing",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, desk := newDesk(t)
+			m.Meet(markettest.Open(t, partner, markettest.Config{Clock: m.Clock}))
+			c.books.Partner = partner
+			m.Do(func(tx *store.Tx) error { _, err := tx.Ledger().PutBooks(c.books); return err })
+			desk.Reach = func(string) operator.Reach { return c.reach }
+			if err := desk.Vouch(t.Context(), partner, "the disk never left the machine"); fault.ReasonOf(err) != c.reason {
+				t.Errorf("vouched: %v", err)
+			}
+			status, err := desk.PartnerStatus(t.Context(), partner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, want := status.Books, ledger.Vouch{}
+			if c.reason == "" {
+				want = ledger.Vouch{At: m.Clock.Now().UTC(), By: "operator", Reason: "the disk never left the machine"}
+			}
+			if b.Vouched != want || (b.State == ledger.Level) != (c.reason == "" || c.books.State == ledger.Level) {
+				t.Errorf("the books are %+v", b)
+			}
+		})
+	}
+}
