@@ -187,6 +187,9 @@ func (s *Service) writeSigned(tx Tx, w *signing, entry ledger.Entry) error {
 	}
 	o.Items = slices.Clone(o.Items)
 	o.Items[i], o.UpdatedAt = it, now
+	if it.State == order.AssessingCancel && it.Reason != "" { // it goes on by itself now
+		o = o.because(i, now, "")
+	}
 	d := it.cancelDocument()
 	if sending == JobSubmit {
 		d = it.orderDocument(w.inputs)

@@ -282,5 +282,8 @@ func TestWhatCanBeCancelledIsCancelledNow(t *testing.T) {
 		if err := c.sign(); !errors.Is(err, job.ErrFinished) || c.order().Items[0].CancelDocument == "" {
 			t.Errorf("%s: signed: %v", state, err)
 		}
+		if it := c.order().Items[0]; it.PublicReason() != "" {
+			t.Errorf("%s: signed, it says %q", state, it.PublicReason())
+		}
 	}
 }
