@@ -74,7 +74,7 @@ func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch 
 		case said.Undecided != nil:
 			over[i] = o.undecided(p, *said.Undecided)
 		case have.forked:
-			over[i] = o.fenced(p, "the partner says that "+said.At.String()+" of its ledger decides the document")
+			over[i] = o.fenced(p, reasonForked+": the partner says that "+said.At.String()+" of its ledger decides the document")
 		case said.At.Compare(have.upTo) > 0:
 			o.Behind(partner)
 			over[i] = o.beyond(p, said.At, reply.More)
