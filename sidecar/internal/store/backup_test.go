@@ -3,12 +3,17 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -201,5 +206,84 @@ func TestPostgresIsPutBackWholeOrNotAtAll(t *testing.T) {
 	schema[0].SHA256 = ""
 	if err := store.RestorePostgres(t.Context(), into.DSN, schema, nil); fault.ReasonOf(err) != "schema_other" {
 		t.Errorf("of another build: %v", err)
+	}
+}
+
+// TestExportedKeysGoStale by a new partner and a new key that lasts, and not by what the sidecar renews by itself; and they make the
+// member anew, in doubt with all its partners.
+func TestExportedKeysGoStale(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(t)
+			cfg.Exclusive = true
+			s := open(t, cfg)
+			clock := func() time.Time { return start }
+			manager, err := keys.New(t.Context(), keys.Config{Store: s, Now: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			correlation := must(s.CorrelationKey(t.Context()))
+			export := func() store.KeyRing {
+				snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ring, err := snapshot.KeyRing(t.Context())
+				if err := errors.Join(err, snapshot.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if err := store.RecordKeyExport(t.Context(), cfg, start, ring.Generation()); err != nil {
+					t.Fatal(err)
+				}
+				return ring
+			}
+			stale := func(want bool) {
+				t.Helper()
+				if at, is, err := s.KeyExport(t.Context()); err != nil || is != want || is && !at.Equal(start) {
+					t.Errorf("exported at %s, stale %t, %v", at, is, err)
+				}
+			}
+			stale(false) // never exported
+			export()
+			stale(false)
+			for purpose, want := range map[keys.Purpose]bool{keys.Token: false, keys.Client: false, keys.Business: true, keys.Sealing: true} {
+				if err := manager.Rotate(t.Context(), purpose); err != nil {
+					t.Fatal(err)
+				}
+				stale(want)
+				export()
+			}
+			withPartner(t, s)
+			stale(true)
+			ring := export()
+			stale(false)
+
+			again := config(t)
+			imported := open(t, again)
+			if err := imported.ImportKeys(t.Context(), ring); err != nil {
+				t.Fatal(err)
+			}
+			wantKind(t, imported.ImportKeys(t.Context(), ring), fault.Conflict, "database_not_empty")
+			for _, purpose := range []keys.Purpose{keys.Token, keys.Client, keys.Business, keys.Sealing} {
+				if diff := cmp.Diff(must(s.Keys(t.Context(), purpose)), must(imported.Keys(t.Context(), purpose))); diff != "" {
+					t.Errorf("%s keys: %s", purpose, diff)
+				}
+			}
+			if !bytes.Equal(must(imported.CorrelationKey(t.Context())), correlation) {
+				t.Error("another correlation key")
+			}
+			do(t, imported, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, start) })
+			view(t, imported, func(tx *store.Tx) error {
+				if b := must(tx.Ledger().Books(them)); b.State != ledger.Unproven || b.Reason != ledger.ReasonRestored {
+					t.Errorf("the books are %+v", b)
+				}
+				if diff := cmp.Diff(1, len(must(tx.Partners().List()))); diff != "" {
+					t.Error(diff)
+				}
+				return nil
+			})
+		})
 	}
 }
