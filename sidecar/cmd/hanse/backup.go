@@ -217,7 +217,7 @@ func (m *memberData) snapshot(ctx context.Context) (*store.Snapshot, error) {
 	}
 	s, err := store.OpenSnapshot(ctx, cfg)
 	switch {
-	case fault.ReasonOf(err) == "no_database":
+	case errors.Is(err, store.ErrNoDatabase):
 		return nil, &commandError{Code: exitNotFound, Reason: "no_database", Field: "database", Cause: "there is no database of a sidecar where the configuration says it is", Action: "name the configuration of a member that was started before, with -c"}
 	case fault.Is(err, fault.Unavailable):
 		return nil, &commandError{Code: exitPending, Reason: "database_unreachable", Cause: err.Error(), Action: "repeat it when the database answers"}
@@ -323,8 +323,10 @@ func (m *memberData) leftOut() []string {
 	_, out, _ := m.inFolder()
 	inFolder := func(path string) bool { return filepath.Dir(path) == filepath.Clean(m.cfg.DataDir) }
 	for _, file := range []struct{ key, path string }{
-		{"tls.cert_file", m.cfg.TLS.CertFile}, {"tls.key_file", m.cfg.TLS.KeyFile},
-		{"database.dsn_file", m.cfg.Database.DSNFile}, {"redis.password_file", m.cfg.Redis.PasswordFile},
+		{"tls.cert_file", m.cfg.TLS.CertFile},
+		{"tls.key_file", m.cfg.TLS.KeyFile},
+		{"database.dsn_file", m.cfg.Database.DSNFile},
+		{"redis.password_file", m.cfg.Redis.PasswordFile},
 	} {
 		if file.path != "" && !inFolder(file.path) {
 			out = append(out, file.key+": "+file.path)

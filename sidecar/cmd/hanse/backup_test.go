@@ -336,7 +336,7 @@ func TestSettled_FindsWhatWasRestoredBesideIt(t *testing.T) {
 		"dev: true\ndata_dir: data # here\n": "dev: true\ndata_dir: data # here\n",
 		"":                                   "",
 		"# ours\norigin: https://a.example\ndata_dir: /var/lib/hanse\nsite_key_file: /etc/hanse/site.key\ndatabase: {dsn: /srv/hanse.db}\n": "# ours\norigin: https://a.example\ndata_dir: data\ndatabase: {}\n",
-		"origin: https://a.example\ndatabase: {driver: postgres, dsn: 'postgres://x/y'}\n":                                                "origin: https://a.example\ndatabase: {driver: postgres, dsn: 'postgres://x/y'}\ndata_dir: data\n",
+		"origin: https://a.example\ndatabase: {driver: postgres, dsn: 'postgres://x/y'}\n":                                                  "origin: https://a.example\ndatabase: {driver: postgres, dsn: 'postgres://x/y'}\ndata_dir: data\n",
 	} {
 		if got, err := settled([]byte(was)); err != nil || string(got) != want {
 			t.Errorf("%q becomes %q, %v", was, got, err)

@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 
 	"github.com/hanse-market/hanse/sidecar/internal/backup"
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -44,7 +44,7 @@ func (c *keyExportCmd) Run(a *app) error {
 		File: c.File, Kind: manifest.Kind, Origin: manifest.Origin, Engine: manifest.Engine, At: manifest.At, LeftOut: manifest.LeftOut,
 		Generation: ring.Generation(),
 	}
-	return a.write(&told, func(to io.Writer) error {
+	err = a.write(&told, func(to io.Writer) error {
 		w, err := backup.NewWriter(to, sealed, manifest)
 		if err != nil {
 			return err
@@ -54,15 +54,19 @@ func (c *keyExportCmd) Run(a *app) error {
 				return err
 			}
 		}
-		if err := errors.Join(w.JSON(backup.KeysFile, ring), w.Close()); err != nil {
-			return err
-		}
-		where, err := m.store()
-		if err != nil {
-			return err
-		}
-		return store.RecordKeyExport(a.ctx, where, m.now, ring.Generation())
+		return errors.Join(w.JSON(backup.KeysFile, ring), w.Close())
 	})
+	if err != nil {
+		return err
+	}
+	where, err := m.store()
+	if err == nil {
+		err = store.RecordKeyExport(a.ctx, where, m.now, ring.Generation())
+	}
+	if err != nil { // the file is good
+		fmt.Fprintf(a.stderr, "Not noted in the database (%v): hanse_keys_export_stale does not know of this export.\n", err)
+	}
+	return nil
 }
 
 type keyImportCmd struct {
@@ -98,7 +102,7 @@ func (r *restoring) makeFromKeys(stage string) error {
 		switch s, err := store.OpenSnapshot(r.app.ctx, cfg); {
 		case err == nil:
 			return errors.Join(store.ErrNotEmpty, s.Close())
-		case fault.ReasonOf(err) != "no_database":
+		case !errors.Is(err, store.ErrNoDatabase):
 			return err
 		}
 	}

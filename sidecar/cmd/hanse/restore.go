@@ -140,7 +140,9 @@ type restoring struct {
 	archive  *os.File
 	keys     backup.Keys
 	manifest backup.Manifest
-	config   string
+	// made says that the member is there, config where its configuration is.
+	made   bool
+	config string
 }
 
 func (r *restoring) open() (err error) {
@@ -205,7 +207,11 @@ func (r *restoring) about(m backup.Manifest) error {
 		schema = append(schema, store.Migration(step))
 	}
 	if err := store.CheckSchema(schema); err != nil {
-		return &commandError{Code: exitFailure, Reason: fault.ReasonOf(err), Field: "FILE", Cause: err.Error(), Action: "use the hanse that made it, " + m.Version}
+		reason := "schema_newer"
+		if errors.Is(err, store.ErrSchemaOther) {
+			reason = "schema_other"
+		}
+		return &commandError{Code: exitFailure, Reason: reason, Field: "FILE", Cause: err.Error(), Action: "use the hanse that made it, " + m.Version}
 	}
 	if !slices.Contains([]string{"sqlite", "postgres", noEngine}, m.Engine) {
 		return &commandError{Code: exitFailure, Reason: "backup_newer", Field: "FILE", Cause: "its database is " + m.Engine, Action: "use the hanse that made it, " + m.Version}
@@ -259,6 +265,7 @@ func (r *restoring) move(stage string) error {
 	case !errors.Is(err, fs.ErrNotExist): // it was configured by variables alone
 		return err
 	}
+	r.made = true
 	return errors.Join(os.Remove(stage), syncFolder(r.dir))
 }
 
@@ -380,17 +387,13 @@ func (r *restoring) failed(err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	out := &commandError{Code: exitFailure, Reason: "not_restored", Cause: err.Error(), Action: "nothing was kept; make room or name another folder, and run it again"}
-	var f *fault.Error
-	if errors.As(err, &f) {
-		out.Reason = fault.ReasonOf(err)
-		if fault.Is(err, fault.Conflict) {
-			out.Code, out.Action = exitConflict, "name an empty database with HANSE_DATABASE_DSN, or drop and create this one"
-		} else if fault.Is(err, fault.Unavailable) {
-			out.Code, out.Action = exitPending, "repeat it when the database answers and has room"
-		}
+	switch {
+	case errors.Is(err, store.ErrNotEmpty):
+		return &commandError{Code: exitConflict, Reason: "database_not_empty", Field: "database.dsn", Cause: err.Error(), Action: "name an empty database with HANSE_DATABASE_DSN, or drop and create this one"}
+	case fault.Is(err, fault.Unavailable) && r.manifest.Engine == "postgres":
+		return &commandError{Code: exitPending, Reason: "database_unreachable", Cause: err.Error(), Action: "nothing was kept; repeat it when the database answers and has room"}
 	}
-	return out
+	return &commandError{Code: exitFailure, Reason: "not_restored", Cause: err.Error(), Action: "nothing was kept; make room or name another folder, and run it again"}
 }
 
 func (r *restoring) told() restored {
@@ -401,7 +404,7 @@ func (r *restoring) told() restored {
 	if out.Missing == nil {
 		out.Missing = []string{}
 	}
-	if _, err := os.Stat(filepath.Join(r.dir, "data")); r.dir == "" || err != nil {
+	if !r.made {
 		return out
 	}
 	out.Dir, out.Config, out.LookAt = r.dir, r.config, onlyHere

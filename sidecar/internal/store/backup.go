@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
@@ -36,7 +35,15 @@ type Put func(name string, size int64, write func(to io.Writer) error) error
 // SQLiteFile is the name of the only piece of an SQLite database: the file itself.
 const SQLiteFile = "hanse.db"
 
-var errNoDatabase = fault.New(fault.NotFound, "no_database", "there is no database of a sidecar")
+var (
+	// ErrNoDatabase says that there is nothing to read.
+	ErrNoDatabase = errors.New("there is no database of a sidecar")
+	// ErrNotEmpty says that the database that is to be written has something in it.
+	ErrNotEmpty = errors.New("the database has tables of a sidecar already")
+	// ErrSchemaNewer says that a newer hanse made a database, ErrSchemaOther another build.
+	ErrSchemaNewer = errors.New("a newer hanse made its database")
+	ErrSchemaOther = errors.New("another build of hanse made its database")
+)
 
 // OpenSnapshot opens the database of cfg, of which Path or DSN is read, as it stands now. It makes and changes nothing. Whoever holds
 // the database for itself alone is not disturbed: SQLite's readers have their own view, and so have PostgreSQL's.
@@ -53,7 +60,7 @@ func OpenSnapshot(ctx context.Context, cfg Config) (s *Snapshot, err error) {
 		return nil, errors.Join(fmt.Errorf("read the schema: %w", err), s.Close())
 	}
 	if len(s.Schema) == 0 {
-		return nil, errors.Join(errNoDatabase, s.Close())
+		return nil, errors.Join(ErrNoDatabase, s.Close())
 	}
 	return s, nil
 }
@@ -89,12 +96,11 @@ func CheckSchema(have []Migration) error {
 		return err
 	}
 	if len(have) > len(ours) {
-		return fault.New(fault.Precondition, "schema_newer", "its database was made by a newer hanse").Do("use a hanse of that version or a later one")
+		return ErrSchemaNewer
 	}
 	for i, m := range have {
 		if m.Name != ours[i].name || m.SHA256 != hex.EncodeToString(ours[i].digest[:]) {
-			return fault.New(fault.Precondition, "schema_other", "its database was made by another build of hanse: its migration %s has another wording", m.Name).
-				Do("use the build that made it")
+			return fmt.Errorf("%w: its migration %s has another wording", ErrSchemaOther, m.Name)
 		}
 	}
 	return nil

@@ -17,7 +17,6 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/hanse-market/hanse/auth/keys"
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -108,7 +107,7 @@ func each(ctx context.Context, on session, query string, into []any, row func())
 }
 
 // ImportKeys makes a store in which nothing stands one of the member whose keys these are. Of its books nothing is there, and they are
-// in doubt with every partner: what the partners hold says how far they went. fault.Conflict where there are keys.
+// in doubt with every partner: what the partners hold says how far they went. ErrNotEmpty where there are keys.
 func (s *Store) ImportKeys(ctx context.Context, r KeyRing) error {
 	return s.Do(ctx, func(tx *Tx) error {
 		var have int
@@ -116,7 +115,7 @@ func (s *Store) ImportKeys(ctx context.Context, r KeyRing) error {
 			return err
 		}
 		if have > 0 {
-			return fault.New(fault.Conflict, "database_not_empty", "the database has keys of a member already").Do("name an empty database")
+			return ErrNotEmpty
 		}
 		for name, value := range r.Facts {
 			if _, err := tx.exec(`INSERT INTO site (name, value) VALUES ($1, $2)`, name, value); err != nil {

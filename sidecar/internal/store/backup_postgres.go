@@ -13,8 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
 // pieceSize is about how large a piece of a table is, in bytes.
@@ -48,7 +46,7 @@ func openPostgresSnapshot(ctx context.Context, dsn string) (_ *Snapshot, err err
 	var made bool
 	err = tx.QueryRowContext(ctx, `SELECT to_regclass(current_schema() || '.migration') IS NOT NULL`).Scan(&made)
 	if err == nil && !made {
-		err = errNoDatabase
+		err = ErrNoDatabase
 	} else if err == nil {
 		err = tx.QueryRowContext(ctx, `SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c
 			WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`).Scan(&s.Size)
@@ -124,10 +122,6 @@ func (p *pieces) give(rows []byte) error {
 	p.n++
 	return p.put(fmt.Sprintf("%s.%06d", p.name, p.n), int64(len(rows)), func(to io.Writer) error { _, err := to.Write(rows); return err })
 }
-
-// ErrNotEmpty says that the database that is to be written has something in it.
-var ErrNotEmpty = fault.New(fault.Conflict, "database_not_empty", "the PostgreSQL database has tables of a sidecar already").
-	Do("name an empty database, or drop and create this one")
 
 // RestorePostgres makes the database at dsn, which must have nothing of ours in it, what a Snapshot was, in one transaction: all of
 // it, or nothing. Pieces calls put for each piece. It is Restored then. The server is a new one: it is not compared with the one from

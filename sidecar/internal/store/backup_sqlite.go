@@ -16,7 +16,7 @@ import (
 func openSQLiteSnapshot(ctx context.Context, path string) (_ *Snapshot, err error) {
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoDatabase
+		return nil, ErrNoDatabase
 	}
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func openSQLiteSnapshot(ctx context.Context, path string) (_ *Snapshot, err erro
 		return nil, classify(err)
 	}
 	if made == 0 {
-		return nil, errNoDatabase
+		return nil, ErrNoDatabase
 	}
 	if err := errors.Join(one(ctx, c, "PRAGMA page_size", &size), one(ctx, c, "PRAGMA page_count", &pages)); err != nil {
 		return nil, classify(err)
