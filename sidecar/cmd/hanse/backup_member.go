@@ -110,12 +110,13 @@ const (
 	maxArchived = 1 << 20
 )
 
-// ofThisPlace are files of the data folder that mean nothing elsewhere: the id under which this installation claims work, and the
-// database with what lies beside it, which is read as it stands and not as a file.
+// ofThisPlace are files of the data folder that mean nothing elsewhere: the id under which this installation claims work; the site key
+// and the database with what lies beside it, which are taken from where the configuration says they are.
 func (m *memberData) ofThisPlace(path string) bool {
 	name := filepath.Base(path)
 	dsn, err := m.cfg.DatabaseDSN()
 	return strings.HasPrefix(name, ".") || name == "replica.id" || strings.HasSuffix(name, ".lock") ||
+		path == m.cfg.SiteKeyFile || name == "site.key" || strings.HasPrefix(name, store.SQLiteFile) ||
 		m.cfg.Database.Driver != "postgres" && err == nil && strings.HasPrefix(path, dsn)
 }
 
@@ -129,7 +130,7 @@ func (m *memberData) inFolder() (taken []archived, left []string, err error) {
 		path := filepath.Join(m.cfg.DataDir, e.Name())
 		info, err := os.Stat(path)
 		switch {
-		case m.ofThisPlace(path) || path == m.cfg.SiteKeyFile || errors.Is(err, fs.ErrNotExist):
+		case m.ofThisPlace(path) || errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, nil, err
 		case info.IsDir() && path == m.cfg.DevCADir:

@@ -369,3 +369,42 @@ func TestSettled_FindsWhatWasRestoredBesideIt(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOfTheDataFolder are taken once each, from where the configuration says they are; what is not taken is said.
+func TestFilesOfTheDataFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"data/site.key", "data/hanse.db", "data/hanse.db-wal", "data/hanse.db.lock", "data/replica.id", "data/.new-1", "data/operator.token", "data/note", "data/large", "data/programs/x", "data/dev-ca/ca.pem", "keys/site.key"} {
+		content := make([]byte, 16)
+		if name == "data/large" {
+			content = make([]byte, maxArchived+1)
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "hanse.yaml")
+	text := "origin: https://alpha.localhost:7443\ndev: true\nsite_key_file: keys/site.key\nadapters: {connections: {pg: {adapter: postgres, config: {password: \"${file:secret}\"}}}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{ctx: t.Context(), flags: &cli{ConfigFile: file}, getenv: func(string) string { return "" }}
+	m, err := a.member()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := m.files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.name)
+	}
+	if want := []string{"hanse.yaml", "data/site.key", "data/dev-ca/ca.pem", "data/note", "data/operator.token"}; !slices.Equal(names, want) || files[1].path != filepath.Join(dir, "keys", "site.key") {
+		t.Errorf("taken are %v", files)
+	}
+	if left, want := m.leftOut(), []string{filepath.Join(dir, "data", "large"), filepath.Join(dir, "data", "programs"), "secret"}; !slices.Equal(left, want) {
+		t.Errorf("left out are %v", left)
+	}
+}

@@ -101,6 +101,9 @@ func (w *Writer) File(name string, content []byte) error {
 
 // Stream adds what write gives, which is size bytes.
 func (w *Writer) Stream(name string, size int64, write func(to io.Writer) error) error {
+	if w.digests[name] != "" {
+		return fmt.Errorf("%s is in it already", name)
+	}
 	if err := w.tar.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: w.at, Format: tar.FormatPAX}); err != nil {
 		return err
 	}

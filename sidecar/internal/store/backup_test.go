@@ -288,3 +288,29 @@ func TestExportedKeysGoStale(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherServerBeginsANewLifeOfTheFeeds: it may lack what partners have read. The same one goes on.
+func TestAnotherServerBeginsANewLifeOfTheFeeds(t *testing.T) {
+	t.Parallel()
+	cfg := engines["postgres"](t)
+	life := func() (now string) {
+		s := open(t, cfg)
+		view(t, s, func(tx *store.Tx) (err error) { now, err = tx.Catalog().FeedEpoch(them); return err })
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	first := life()
+	movedHere(t, cfg.DSN)
+	var lives []string
+	for range 2 {
+		if _, _, err := store.AcceptServer(t.Context(), cfg.DSN); err != nil {
+			t.Fatal(err)
+		}
+		lives = append(lives, life())
+	}
+	if lives[0] == first || lives[1] != lives[0] {
+		t.Errorf("the feeds were in life %s, then in %v", first, lives)
+	}
+}
