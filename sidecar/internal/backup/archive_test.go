@@ -65,7 +65,7 @@ func read(raw []byte, keys backup.Keys) (m backup.Manifest, files map[string]str
 
 func TestAnArchiveGivesBackWhatWentIn(t *testing.T) {
 	t.Parallel()
-	byPhrase, err := backup.Passphrase("correct horse battery")
+	byPhrase, err := backup.QuickPassphrase("correct horse battery")
 	if err != nil {
 		t.Fatal(err)
 	}
