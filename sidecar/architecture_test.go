@@ -37,7 +37,7 @@ var ranks = []struct {
 }{
 	{name: "programs", holds: append(inside("benchtable", "markettest", "vectors"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
 	{name: "the sidecar", holds: []string{"sidecar"}},
-	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver")},
+	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "backup")},
 	{name: "commands and feeds between members", holds: inside("exchange", "federation")},
 	{name: "the desks", holds: inside("operator", "portal"), apart: true},
 	{name: "work on platforms", holds: inside("provision")},
@@ -49,7 +49,7 @@ var ranks = []struct {
 }
 
 // infrastructure is what may know wire, storage and the machine; everything else inside is domain.
-var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "markettest", "filelock", "vectors", "benchtable")
+var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "markettest", "filelock", "vectors", "benchtable", "backup")
 
 // helpers are for tests alone.
 var helpers = append(inside("testserver", "markettest"), module+"sidecar/sidecartest", module+"adapters/adapterstest")

@@ -128,6 +128,9 @@ func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		_, out.KeysStale, err = s.store.KeyExport(ctx)
+	}
 	return out, err
 }
 
@@ -181,6 +184,7 @@ func (s *Sidecar) readiness() []metrics.Check {
 		}},
 		{Name: "store_writes", Func: s.store.Writable},
 		{Name: "books", Func: func(context.Context) error { return nil }, Detail: s.uneven},
+		{Name: "keys_exported", Func: func(context.Context) error { return nil }, Detail: s.staleExport},
 		{Name: "hot_state", Func: func(ctx context.Context) error { _, err := s.hot.Birth(ctx); return err }},
 		{Name: "search_index", Func: func(context.Context) error {
 			if !s.indexer.Ready() {
@@ -216,6 +220,15 @@ func (s *Sidecar) uneven(ctx context.Context) string {
 		list = append(list, partner+" is behind")
 	}
 	return strings.Join(list, ", ")
+}
+
+// staleExport says that what was exported of the keys is no longer all that partners know us by.
+func (s *Sidecar) staleExport(ctx context.Context) string {
+	at, stale, err := s.store.KeyExport(ctx)
+	if err != nil || !stale {
+		return ""
+	}
+	return "keys or partners changed since the export of " + at.Format(time.RFC3339) + "; run hanse key export again"
 }
 
 // countsTimeout is how long a status page waits for its counts: longer than a probe, shorter than its reader.

@@ -247,6 +247,7 @@ const rotateAfter = 30 * 24 * time.Hour
 func (s *Sidecar) reloadKeys(ctx context.Context) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
+	reminded := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -255,6 +256,11 @@ func (s *Sidecar) reloadKeys(ctx context.Context) error {
 			if err := s.keys.Reload(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Logger.Warn("keys not read again", "error", err)
 				continue
+			}
+			if stale := s.staleExport(ctx); stale != reminded {
+				if reminded = stale; stale != "" {
+					s.cfg.Logger.Warn("after a lost disk the exported keys would not be enough", "reason", stale)
+				}
 			}
 			for _, purpose := range []keys.Purpose{keys.Token, keys.Client} {
 				rotated, err := s.keys.RotateAged(ctx, purpose, rotateAfter)

@@ -43,6 +43,9 @@ type cli struct {
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
 	Database     databaseCmd     `cmd:"" help:"Keep the database of this sidecar."`
+	Backup       backupCmd       `cmd:"" help:"Write all that this member needs to one sealed file, while the sidecar runs."`
+	Restore      restoreCmd      `cmd:"" help:"Make the member in an empty folder again from what hanse backup wrote."`
+	Key          keyCmd          `cmd:"" help:"Keep this member's keys apart from its data."`
 	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete hanse's commands and flags."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
 	Complete     completeCmd     `cmd:"" hidden:""`

@@ -13,7 +13,7 @@ const (
 	ReasonStarted = "started"
 	// ReasonServerChanged: an operator accepted another PostgreSQL server or timeline.
 	ReasonServerChanged = "server_changed"
-	// ReasonRestored: to another partner this store is older than what it signed.
+	// ReasonRestored: to another partner this store is older than what it signed, or it was put back from a backup.
 	ReasonRestored = "store_restored"
 	// ReasonWentBack: the store was put back to an older state under us.
 	ReasonWentBack = "store_went_back"
@@ -38,7 +38,10 @@ func Doubt(tx Tx, reason string, now time.Time) error {
 		if books.State != Level && books.State != Unproven {
 			continue
 		}
-		books.State, books.Reason, books.Since = Unproven, reason, now.UTC()
+		if books.Reason != ReasonRestored { // which a later start does not unsay
+			books.Reason, books.Since = reason, now.UTC()
+		}
+		books.State = Unproven
 		books.Epoch++
 		books.Asked = 0 // no answer counts to what was asked before
 		if _, err := tx.Ledger().PutBooks(books); err != nil {

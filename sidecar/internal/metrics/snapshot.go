@@ -27,6 +27,8 @@ type Snapshot struct {
 	Parked map[string]int64
 	// Books has the partner's origin in Group: the state of the books with each.
 	Books []Count
+	// KeysStale says that keys or partners changed since the keys were exported.
+	KeysStale bool
 }
 
 // Count is how many there are of a group (a side, a kind) in a state.
@@ -41,7 +43,7 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, partnerships, parked, books, age, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, books, stale, age, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
@@ -54,13 +56,14 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 		partnerships:  prometheus.NewDesc("hanse_partnerships", "Partnerships by state.", []string{"state"}, nil),
 		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
 		books:         prometheus.NewDesc("hanse_partner_books", "Partners by the state of the books with them: 1 for each; every state but level wants an operator.", []string{"partner", "state"}, nil),
+		stale:         prometheus.NewDesc("hanse_keys_export_stale", "1 if keys or partners changed since hanse key export, else 0; it wants to be run again.", nil, nil),
 		age:           prometheus.NewDesc("hanse_store_counts_age_seconds", "Time since ended orders and subscriptions were counted; that happens after a scrape, the more rarely the longer it takes.", nil, nil),
 		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
 	}
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.age, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.stale, s.age, s.up} {
 		ch <- d
 	}
 }
@@ -78,6 +81,7 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
+	gauge(s.stale, boolValue(snap.KeysStale))
 	if snap.Counted {
 		gauge(s.age, snap.CountsAge.Seconds())
 	}

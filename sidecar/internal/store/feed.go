@@ -81,19 +81,6 @@ func (s *Store) loadLife(ctx context.Context) error {
 	return err
 }
 
-// Restored begins a new life of all feeds: sequence numbers of the lost one may come again with other content. Whoever
-// restores a backup calls it before the first start.
-func (s *Store) Restored(ctx context.Context) error {
-	life, err := s.newLife()
-	if err != nil {
-		return err
-	}
-	return s.Do(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`INSERT INTO site (name, value) VALUES ('feed_life', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, life)
-		return err
-	})
-}
-
 func (s *Store) newLife() ([]byte, error) {
 	id := make([]byte, 16)
 	if _, err := io.ReadFull(s.cfg.Rand, id); err != nil {

@@ -50,6 +50,10 @@ type script interface {
 	script(ctx context.Context, text string) error
 }
 
+// migrationTable lists what was applied.
+const migrationTable = `CREATE TABLE IF NOT EXISTS migration (
+	version bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, applied_at bigint NOT NULL)`
+
 // applyMigrations runs inside one transaction that keeps other replicas out. It asks may before it changes a schema that is there;
 // nil asks nobody.
 func applyMigrations(ctx context.Context, on script, files fs.FS, now int64, may func() error) error {
@@ -57,9 +61,7 @@ func applyMigrations(ctx context.Context, on script, files fs.FS, now int64, may
 	if err != nil {
 		return err
 	}
-	const table = `CREATE TABLE IF NOT EXISTS migration (
-		version bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, applied_at bigint NOT NULL)`
-	if err := on.script(ctx, table); err != nil {
+	if err := on.script(ctx, migrationTable); err != nil {
 		return err
 	}
 	applied, err := appliedMigrations(ctx, on)

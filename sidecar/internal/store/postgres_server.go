@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -238,7 +239,7 @@ func (e *postgresEngine) recognise(ctx context.Context) error {
 // Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
 // timeline each, "" where nothing was recorded and where the server does not tell. What does not tell is accepted like any other, and
 // is not compared until a sidecar starts on one that does. What an operator has made sure of is not proved: where the server is another,
-// the books with all partners are unproven from here on, whoever runs on it.
+// the books with all partners are unproven from here on, whoever runs on it, and all feeds begin a new life.
 func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 	cfg, err := parseDSN(dsn)
 	if err != nil {
@@ -267,8 +268,12 @@ func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 		_, err = sqlTx.ExecContext(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
 	}
 	if err == nil && was != is {
-		s := &Store{cfg: Config{Now: time.Now}}
-		err = ledger.Doubt(&Tx{s: s, ctx: ctx, on: pgSession{sqlTx}}, ledger.ReasonServerChanged, time.Now())
+		s := &Store{cfg: Config{Now: time.Now, Rand: rand.Reader}}
+		tx := &Tx{s: s, ctx: ctx, on: pgSession{sqlTx}}
+		var life []byte
+		if life, err = s.newLife(); err == nil {
+			err = errors.Join(tx.renewFeeds(life), ledger.Doubt(tx, ledger.ReasonServerChanged, time.Now()))
+		}
 	}
 	if err == nil {
 		err = sqlTx.Commit()

@@ -1,0 +1,316 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+)
+
+// taken reads a snapshot whole.
+func taken(t *testing.T, cfg store.Config) (schema []store.Migration, names []string, pieces map[string][]byte) {
+	t.Helper()
+	s, err := store.OpenSnapshot(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces = map[string][]byte{}
+	err = s.Pieces(t.Context(), func(name string, size int64, write func(io.Writer) error) error {
+		var out bytes.Buffer
+		err := write(&out)
+		if names, pieces[name] = append(names, name), out.Bytes(); int64(out.Len()) != size {
+			t.Errorf("%s has %d bytes, %d were said", name, out.Len(), size)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Size <= 0 {
+		t.Errorf("its size is %d", s.Size)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s.Schema, names, pieces
+}
+
+// putBack makes a database of another place out of a snapshot.
+func putBack(t *testing.T, cfg store.Config, schema []store.Migration, names []string, pieces map[string][]byte) store.Config {
+	t.Helper()
+	if cfg.DSN != "" {
+		err := store.RestorePostgres(t.Context(), cfg.DSN, schema, func(put func(string, io.Reader) error) error {
+			for _, name := range names {
+				if err := put(name, bytes.NewReader(pieces[name])); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cfg.Path, pieces[store.SQLiteFile], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestASnapshotUnderLoadIsOneMoment: closures that write two rows at once are in it with both or neither, and none that was committed
+// before it began is missing.
+func TestASnapshotUnderLoadIsOneMoment(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(t)
+			cfg.Exclusive = true
+			s := open(t, cfg)
+			var written atomic.Int64
+			begun := make(chan struct{})
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for i := int64(1); ctx.Err() == nil; i++ {
+					err := s.Do(context.Background(), func(tx *store.Tx) error {
+						if err := tx.Catalog().Publish("https://a.example", []catalog.FeedItem{{Partner: "https://a.example", OfferingID: "x", Revision: i}}); err != nil {
+							return err
+						}
+						return tx.Catalog().Publish("https://b.example", []catalog.FeedItem{{Partner: "https://b.example", OfferingID: "x", Revision: i}})
+					})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if written.Store(i); i == 20 {
+						close(begun)
+					}
+				}
+			}()
+			<-begun
+			for range 3 {
+				before := written.Load()
+				schema, names, pieces := taken(t, cfg)
+				restored := open(t, putBack(t, config(t), schema, names, pieces))
+				if err := restored.Check(t.Context()); err != nil {
+					t.Error(err)
+				}
+				view(t, restored, func(tx *store.Tx) error {
+					a, b := must(tx.Catalog().Feed("https://a.example", 0, 0)), must(tx.Catalog().Feed("https://b.example", 0, 0))
+					if len(a) != 1 || len(b) != 1 || a[0].Revision != b[0].Revision || a[0].Revision < before {
+						t.Errorf("it has %+v and %+v, %d were committed before", a, b, before)
+					}
+					return nil
+				})
+			}
+			stop()
+			<-done
+		})
+	}
+}
+
+// TestARestoredStoreDoubtsAllBooks, whatever starts come between, and begins a new life of its feeds.
+func TestARestoredStoreDoubtsAllBooks(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(t)
+			s := open(t, cfg)
+			var life string
+			withPartner(t, s)
+			do(t, s, func(tx *store.Tx) error {
+				life = must(tx.Catalog().FeedEpoch(them))
+				_, err := advance(tx, ledger.Own, "a")
+				return err
+			})
+			schema, names, pieces := taken(t, cfg)
+			restored := open(t, putBack(t, config(t), schema, names, pieces))
+			if name == "sqlite" { // with PostgreSQL it is part of putting it back
+				if err := restored.Restored(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			do(t, restored, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, start) })
+			view(t, restored, func(tx *store.Tx) error {
+				books := must(tx.Ledger().Books(them))
+				if books.State != ledger.Unproven || books.Reason != ledger.ReasonRestored {
+					t.Errorf("the books are %+v", books)
+				}
+				if now := must(tx.Catalog().FeedEpoch(them)); now == life || now == "" {
+					t.Errorf("the feeds go on in life %s", now)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestASnapshotOfNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		cfg := config(t)
+		if _, err := store.OpenSnapshot(t.Context(), cfg); !errors.Is(err, store.ErrNoDatabase) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(cfg.Path); cfg.Path != "" && err == nil {
+			t.Error("it was made")
+		}
+	}
+}
+
+// TestPostgresIsPutBackWholeOrNotAtAll: into an empty database alone, and a failure leaves it empty.
+func TestPostgresIsPutBackWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	cfg := engines["postgres"](t)
+	open(t, cfg)
+	schema, names, pieces := taken(t, cfg)
+	into := engines["postgres"](t)
+	err := store.RestorePostgres(t.Context(), into.DSN, schema, func(put func(string, io.Reader) error) error {
+		if err := put(names[0], bytes.NewReader(pieces[names[0]])); err != nil {
+			return err
+		}
+		return errStop
+	})
+	if err == nil {
+		t.Fatal("it went well")
+	}
+	if _, err := store.OpenSnapshot(t.Context(), into); !errors.Is(err, store.ErrNoDatabase) {
+		t.Errorf("something is left: %v", err)
+	}
+	if err := store.RestorePostgres(t.Context(), cfg.DSN, schema, nil); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("over another one: %v", err)
+	}
+	if err := store.RestorePostgres(t.Context(), into.DSN, append(schema, store.Migration{Name: "9"}), nil); !errors.Is(err, store.ErrSchemaNewer) {
+		t.Errorf("of a newer one: %v", err)
+	}
+	schema[0].SHA256 = ""
+	if err := store.RestorePostgres(t.Context(), into.DSN, schema, nil); !errors.Is(err, store.ErrSchemaOther) {
+		t.Errorf("of another build: %v", err)
+	}
+}
+
+// TestExportedKeysGoStale by a new partner and a new key that lasts, and not by what the sidecar renews by itself; and they make the
+// member anew, in doubt with all its partners.
+func TestExportedKeysGoStale(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(t)
+			cfg.Exclusive = true
+			s := open(t, cfg)
+			clock := func() time.Time { return start }
+			manager, err := keys.New(t.Context(), keys.Config{Store: s, Now: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			correlation := must(s.CorrelationKey(t.Context()))
+			export := func() store.KeyRing {
+				snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ring, err := snapshot.KeyRing(t.Context())
+				if err := errors.Join(err, snapshot.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if err := store.RecordKeyExport(t.Context(), cfg, start, ring.Generation()); err != nil {
+					t.Fatal(err)
+				}
+				return ring
+			}
+			stale := func(want bool) {
+				t.Helper()
+				if at, is, err := s.KeyExport(t.Context()); err != nil || is != want || is && !at.Equal(start) {
+					t.Errorf("exported at %s, stale %t, %v", at, is, err)
+				}
+			}
+			stale(false) // never exported
+			export()
+			stale(false)
+			for purpose, want := range map[keys.Purpose]bool{keys.Token: false, keys.Client: false, keys.Business: true, keys.Sealing: true} {
+				if err := manager.Rotate(t.Context(), purpose); err != nil {
+					t.Fatal(err)
+				}
+				stale(want)
+				export()
+			}
+			withPartner(t, s)
+			stale(true)
+			ring := export()
+			stale(false)
+
+			again := config(t)
+			imported := open(t, again)
+			if err := imported.ImportKeys(t.Context(), ring); err != nil {
+				t.Fatal(err)
+			}
+			if err := imported.ImportKeys(t.Context(), ring); !errors.Is(err, store.ErrNotEmpty) {
+				t.Errorf("a second time: %v", err)
+			}
+			for _, purpose := range []keys.Purpose{keys.Token, keys.Client, keys.Business, keys.Sealing} {
+				if diff := cmp.Diff(must(s.Keys(t.Context(), purpose)), must(imported.Keys(t.Context(), purpose))); diff != "" {
+					t.Errorf("%s keys: %s", purpose, diff)
+				}
+			}
+			if !bytes.Equal(must(imported.CorrelationKey(t.Context())), correlation) {
+				t.Error("another correlation key")
+			}
+			do(t, imported, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, start) })
+			view(t, imported, func(tx *store.Tx) error {
+				if b := must(tx.Ledger().Books(them)); b.State != ledger.Unproven || b.Reason != ledger.ReasonRestored {
+					t.Errorf("the books are %+v", b)
+				}
+				if diff := cmp.Diff(1, len(must(tx.Partners().List()))); diff != "" {
+					t.Error(diff)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestAnotherServerBeginsANewLifeOfTheFeeds: it may lack what partners have read. The same one goes on.
+func TestAnotherServerBeginsANewLifeOfTheFeeds(t *testing.T) {
+	t.Parallel()
+	cfg := engines["postgres"](t)
+	life := func() (now string) {
+		s := open(t, cfg)
+		view(t, s, func(tx *store.Tx) (err error) { now, err = tx.Catalog().FeedEpoch(them); return err })
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	first := life()
+	movedHere(t, cfg.DSN)
+	var lives []string
+	for range 2 {
+		if _, _, err := store.AcceptServer(t.Context(), cfg.DSN); err != nil {
+			t.Fatal(err)
+		}
+		lives = append(lives, life())
+	}
+	if lives[0] == first || lives[1] != lives[0] {
+		t.Errorf("the feeds were in life %s, then in %v", first, lives)
+	}
+}
