@@ -292,8 +292,8 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Contradicted: func(partner string, err error) {
 			cfg.Logger.Error("partner holds a checkpoint of ours that our ledger does not have", "partner", partner, "error", text.ForeignError(err))
 		},
-		Skipped: func(p ledger.Parked) {
-			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		Released: func(p ledger.Parked) {
+			cfg.Logger.Warn("parked ledger entry released by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 		},
 	}
 	if err := d.books.Check(); err != nil {

@@ -12,7 +12,7 @@ import (
 type ledgerCmd struct {
 	Verify ledgerVerifyCmd `cmd:"" help:"Check chains, signatures and the partners' checkpoints; exits with 7 where something differs."`
 	Show   ledgerShowCmd   `cmd:"" help:"Show the entries of one ledger."`
-	Retry  ledgerRetryCmd  `cmd:"" help:"Apply a partner's entries that are parked about one subject; exits with 5 where one still cannot be."`
+	Parked ledgerParkedCmd `cmd:"" help:"What partners wrote and could not be applied here."`
 }
 
 type ledgerVerifyCmd struct {

@@ -53,6 +53,9 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			}},
 			{reseller, []string{"order", "show", "order-0001", "--portal", "shop", "--partner", p.supplier.Origin}, []string{"completed"}},
 			{reseller, []string{"order", "timeline", "order-0001"}, []string{"acknowledged", "inProgress", "completed", "their ledger"}},
+			{reseller, []string{"order", "explain", "order-0001"}, []string{"Who must act:", "nobody", "nothing: it is completed", "inProgress", "their ledger"}},
+			{supplier, []string{"order", "explain", bought.GetItems()[0].GetSubscriptionId()[len("sub-"):]}, []string{"resale", "nobody", "completed"}},
+			{reseller, []string{"ledger", "parked", "list"}, []string{"IF RELEASED"}},
 			{reseller, []string{"subscription", "list"}, []string{subscription, "retail", "active"}},
 			{supplier, []string{"subscription", "list"}, []string{subscription, "resale", "process"}},
 			{reseller, []string{"ledger", "verify"}, []string{p.supplier.Origin, "own", "theirs"}},
@@ -235,7 +238,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			code int
 		}{
 			"no such order":           {[]string{"order", "show", "nothing"}, exitNotFound},
-			"nothing parked":          {[]string{"ledger", "retry", p.supplier.Origin, "nothing"}, exitNotFound},
+			"nothing parked":          {[]string{"ledger", "parked", "apply", p.supplier.Origin, "nothing"}, exitNotFound},
+			"nothing to release":      {[]string{"ledger", "parked", "release", p.supplier.Origin, "nothing", "--seq", "1", "--reason", "x"}, exitNotFound},
+			"no job to park":          {[]string{"job", "park", "999999", "--reason", "x"}, exitNotFound},
+			"no job to drop":          {[]string{"job", "drop", "999999", "--dry-run"}, exitNotFound},
+			"no order to explain":     {[]string{"order", "explain", "nothing"}, exitNotFound},
 			"no such partner":         {[]string{"partner", "show", "https://nobody.localhost:1"}, exitNotFound},
 			"no such offering":        {[]string{"offering", "show", "nothing"}, exitNotFound},
 			"no such listing":         {[]string{"listing", "update", "lst-nothing", "--hide"}, exitNotFound},

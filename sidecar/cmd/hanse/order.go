@@ -12,6 +12,7 @@ type orderCmd struct {
 	List     orderListCmd     `cmd:"" help:"List orders, newest first."`
 	Show     orderShowCmd     `cmd:"" help:"Show one order."`
 	Timeline orderTimelineCmd `cmd:"" help:"Show what happened to one order."`
+	Explain  orderExplainCmd  `cmd:"" help:"Say what happened to an order so far, what comes next, who must act, and which command helps."`
 	Cancel   orderCancelCmd   `cmd:"" help:"Ask the suppliers to cancel what is still under way of one of our customers' orders; each decides."`
 }
 
@@ -126,6 +127,38 @@ func (c *orderTimelineCmd) Run(a *app) error {
 		t.row("AT", "STATE", "SOURCE", "MESSAGE")
 		for _, e := range res.GetOrder().GetTimeline() {
 			t.row(when(e.GetAt()), e.GetState(), e.GetSource(), e.GetMessage())
+		}
+	})
+}
+
+type orderExplainCmd struct{ orderName }
+
+func (c *orderExplainCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.ExplainOrder,
+		&operatorv1.ExplainOrderRequest{Id: c.ID, Side: c.Side, Partner: c.Partner, Portal: c.Portal})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.fact("Order", res.GetId())
+		t.fact("Side", res.GetSide())
+		t.fact("State", res.GetState())
+		for i, it := range res.GetItems() {
+			if len(res.GetItems()) > 1 {
+				t.fact("Item", number(int64(i+1)))
+				t.fact("State", it.GetState())
+			}
+			t.fact("Partner", it.GetPartner())
+			t.fact("Next", it.GetNext())
+			t.fact("Who must act", it.GetWho())
+			t.fact("Since", when(it.GetSince()))
+			for _, command := range it.GetCommands() {
+				t.fact("Helps", command)
+			}
+			t.row("AT", "WHAT", "WHERE OR WHO", "MESSAGE")
+			for _, h := range it.GetHappened() {
+				t.row(when(h.GetAt()), h.GetWhat(), h.GetSource(), h.GetMessage())
+			}
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
@@ -64,6 +65,12 @@ func New(c Config) (http.Handler, error) {
 	}.Handler()
 }
 
+// principal is who calls: the one token is everybody's who runs this member.
+const principal = "operator"
+
+// word is the caller's, for the record.
+func word(reason string) act.Word { return act.Word{By: principal, Reason: reason} }
+
 // doorkeeper recognises the operator, who may do everything that the table names.
 type doorkeeper struct{ operators Operators }
 
@@ -78,5 +85,5 @@ func (g doorkeeper) admit(r *http.Request, p gate.Procedure) (gate.Caller, error
 	if p.Scope != scopeOperator {
 		return gate.Caller{}, fault.New(fault.Denied, "scope_missing", "the operator does not have the scope %s", p.Scope)
 	}
-	return gate.Caller{Context: r.Context(), Name: "operator"}, nil
+	return gate.Caller{Context: r.Context(), Name: principal}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -63,7 +64,8 @@ type (
 
 	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
 	Books interface {
-		Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error)
+		Apply(ctx context.Context, partner, subject string, w act.Word) (applied int, left []ledger.Parked, err error)
+		Release(ctx context.Context, partner, subject string, seq int64, w act.Word) (applied int, left []ledger.Parked, err error)
 	}
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
@@ -74,19 +76,24 @@ type (
 		Remove(ctx context.Context, name string) error
 	}
 
-	// Desk is what operators read across the house; *operator.Desk of the domain is one.
+	// Desk is what operators read across the house, and what they do about jobs; *operator.Desk of the domain is one.
 	Desk interface {
 		OfferEffects(ctx context.Context, reseller, currency string) (desk.Effects, error)
 		AcceptEffects(ctx context.Context, supplier, currency string) (desk.Effects, error)
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
 		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
 		Order(ctx context.Context, q desk.Query) (desk.Order, error)
+		Explain(ctx context.Context, q desk.Query) (desk.Order, []desk.Explanation, error)
 		Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error)
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)
 		VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error)
 		Entries(ctx context.Context, partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error)
 		Jobs(ctx context.Context, limit int) ([]job.Job, error)
-		RetryJob(ctx context.Context, id int64) error
+		RetryJob(ctx context.Context, id int64, w act.Word) error
+		ParkJob(ctx context.Context, id int64, w act.Word) (job.Job, error)
+		DropJob(ctx context.Context, id int64, dry bool, w act.Word) (j job.Job, meaning string, err error)
+		Parked(ctx context.Context, partner string) ([]desk.Parked, error)
+		ShowParked(ctx context.Context, parked []ledger.Parked) ([]desk.Parked, error)
 	}
 )

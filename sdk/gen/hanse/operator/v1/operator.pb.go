@@ -3939,6 +3939,338 @@ func (x *GetOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+type ExplainOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order id or correlation id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// See GetOrderRequest.
+	Partner       string `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal        string `protobuf:"bytes,3,opt,name=portal,proto3" json:"portal,omitempty"`
+	Side          string `protobuf:"bytes,4,opt,name=side,proto3" json:"side,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOrderRequest) Reset() {
+	*x = ExplainOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOrderRequest) ProtoMessage() {}
+
+func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOrderRequest.ProtoReflect.Descriptor instead.
+func (*ExplainOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ExplainOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+type ExplainOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// retail or resale.
+	Side          string              `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
+	State         string              `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Portal        string              `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
+	Items         []*OrderExplanation `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOrderResponse) Reset() {
+	*x = ExplainOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOrderResponse) ProtoMessage() {}
+
+func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOrderResponse.ProtoReflect.Descriptor instead.
+func (*ExplainOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ExplainOrderResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetItems() []*OrderExplanation {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// OrderExplanation is where one deal stands.
+type OrderExplanation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CorrelationId string                 `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	Partner       string                 `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The stable name of what it waits for; "" where it waits for nothing.
+	Wait string `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	// What comes next, and what makes it come.
+	Next string `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	// Who must act: nobody, sidecar (it goes on by itself), operator, or partner.
+	Who string `protobuf:"bytes,6,opt,name=who,proto3" json:"who,omitempty"`
+	// Since when it waits for that.
+	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// Commands that help, the best one first.
+	Commands []string `protobuf:"bytes,8,rep,name=commands,proto3" json:"commands,omitempty"`
+	// What happened so far, oldest first: its states, and what operators did about it.
+	Happened      []*OrderHappening `protobuf:"bytes,9,rep,name=happened,proto3" json:"happened,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderExplanation) Reset() {
+	*x = OrderExplanation{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderExplanation) ProtoMessage() {}
+
+func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderExplanation.ProtoReflect.Descriptor instead.
+func (*OrderExplanation) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *OrderExplanation) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetWait() string {
+	if x != nil {
+		return x.Wait
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *OrderExplanation) GetCommands() []string {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+func (x *OrderExplanation) GetHappened() []*OrderHappening {
+	if x != nil {
+		return x.Happened
+	}
+	return nil
+}
+
+type OrderHappening struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// A state, or what an operator did: job drop, parked release, ...
+	What    string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Where it was written, "own ledger 17", or who did it.
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderHappening) Reset() {
+	*x = OrderHappening{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderHappening) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderHappening) ProtoMessage() {}
+
+func (x *OrderHappening) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderHappening.ProtoReflect.Descriptor instead.
+func (*OrderHappening) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *OrderHappening) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *OrderHappening) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *OrderHappening) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *OrderHappening) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -3957,7 +4289,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3969,7 +4301,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3982,7 +4314,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Subscription) GetId() string {
@@ -4059,7 +4391,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +4403,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +4416,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -4118,7 +4450,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4130,7 +4462,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4143,7 +4475,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -4170,7 +4502,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4182,7 +4514,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4195,7 +4527,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -4217,7 +4549,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4229,7 +4561,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4242,7 +4574,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -4297,7 +4629,7 @@ type LedgerVerification struct {
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4309,7 +4641,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4322,7 +4654,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -4401,7 +4733,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4413,7 +4745,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4426,7 +4758,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -4467,7 +4799,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4479,7 +4811,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4492,7 +4824,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -4502,32 +4834,29 @@ func (x *ListEntriesResponse) GetEntries() []string {
 	return nil
 }
 
-type RetryParkedRequest struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	// What the entries are about: an order, an agreement; PartnerStatus lists the parked ones.
-	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The first parked entry, to be left aside for good: it stays in the ledger and changes nothing here. 0 leaves none aside.
-	SkipSeq       int64 `protobuf:"varint,3,opt,name=skip_seq,json=skipSeq,proto3" json:"skip_seq,omitempty"`
+type ListParkedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty lists all partners'.
+	Partner       string `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RetryParkedRequest) Reset() {
-	*x = RetryParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+func (x *ListParkedRequest) Reset() {
+	*x = ListParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RetryParkedRequest) String() string {
+func (x *ListParkedRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RetryParkedRequest) ProtoMessage() {}
+func (*ListParkedRequest) ProtoMessage() {}
 
-func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4538,33 +4867,117 @@ func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RetryParkedRequest.ProtoReflect.Descriptor instead.
-func (*RetryParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+// Deprecated: Use ListParkedRequest.ProtoReflect.Descriptor instead.
+func (*ListParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
-func (x *RetryParkedRequest) GetPartner() string {
+func (x *ListParkedRequest) GetPartner() string {
 	if x != nil {
 		return x.Partner
 	}
 	return ""
 }
 
-func (x *RetryParkedRequest) GetSubject() string {
+type ListParkedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By partner, ascending.
+	Parked        []*ParkedEntry `protobuf:"bytes,1,rep,name=parked,proto3" json:"parked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListParkedResponse) Reset() {
+	*x = ListParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListParkedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListParkedResponse) ProtoMessage() {}
+
+func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListParkedResponse.ProtoReflect.Descriptor instead.
+func (*ListParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ListParkedResponse) GetParked() []*ParkedEntry {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
+type ApplyParkedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// What the entries are about: a subscription, an agreement.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyParkedRequest) Reset() {
+	*x = ApplyParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyParkedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyParkedRequest) ProtoMessage() {}
+
+func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyParkedRequest.ProtoReflect.Descriptor instead.
+func (*ApplyParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ApplyParkedRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ApplyParkedRequest) GetSubject() string {
 	if x != nil {
 		return x.Subject
 	}
 	return ""
 }
 
-func (x *RetryParkedRequest) GetSkipSeq() int64 {
-	if x != nil {
-		return x.SkipSeq
-	}
-	return 0
-}
-
-type RetryParkedResponse struct {
+type ApplyParkedResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Applied int64                  `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
 	// What is still parked about the subject, ascending.
@@ -4573,21 +4986,21 @@ type RetryParkedResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RetryParkedResponse) Reset() {
-	*x = RetryParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+func (x *ApplyParkedResponse) Reset() {
+	*x = ApplyParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RetryParkedResponse) String() string {
+func (x *ApplyParkedResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RetryParkedResponse) ProtoMessage() {}
+func (*ApplyParkedResponse) ProtoMessage() {}
 
-func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4598,19 +5011,142 @@ func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RetryParkedResponse.ProtoReflect.Descriptor instead.
-func (*RetryParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+// Deprecated: Use ApplyParkedResponse.ProtoReflect.Descriptor instead.
+func (*ApplyParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
-func (x *RetryParkedResponse) GetApplied() int64 {
+func (x *ApplyParkedResponse) GetApplied() int64 {
 	if x != nil {
 		return x.Applied
 	}
 	return 0
 }
 
-func (x *RetryParkedResponse) GetLeft() []*ParkedEntry {
+func (x *ApplyParkedResponse) GetLeft() []*ParkedEntry {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+type ReleaseParkedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Subject string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The first parked entry about the subject; another one is refused with reason parked_entry_not_first.
+	Seq int64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseParkedRequest) Reset() {
+	*x = ReleaseParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseParkedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseParkedRequest) ProtoMessage() {}
+
+func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseParkedRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ReleaseParkedRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ReleaseParkedRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ReleaseParkedRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReleaseParkedRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReleaseParkedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many behind it were applied.
+	Applied       int64          `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
+	Left          []*ParkedEntry `protobuf:"bytes,2,rep,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseParkedResponse) Reset() {
+	*x = ReleaseParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseParkedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseParkedResponse) ProtoMessage() {}
+
+func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseParkedResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ReleaseParkedResponse) GetApplied() int64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *ReleaseParkedResponse) GetLeft() []*ParkedEntry {
 	if x != nil {
 		return x.Left
 	}
@@ -4621,15 +5157,21 @@ type ParkedEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   int64                  `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Why it could not be applied.
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	ParkedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	Reason   string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	ParkedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	Partner  string                 `protobuf:"bytes,4,opt,name=partner,proto3" json:"partner,omitempty"`
+	Subject  string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
+	// order.completed, ...
+	Kind string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What releasing it means here, which depends on its kind.
+	Release       string `protobuf:"bytes,7,opt,name=release,proto3" json:"release,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +5183,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +5196,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -4678,6 +5220,34 @@ func (x *ParkedEntry) GetParkedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ParkedEntry) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
 type Portal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4690,7 +5260,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +5272,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +5285,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Portal) GetName() string {
@@ -4759,7 +5329,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4771,7 +5341,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4784,7 +5354,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -4819,7 +5389,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4831,7 +5401,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4844,7 +5414,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -4872,7 +5442,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4884,7 +5454,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4897,7 +5467,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -4924,7 +5494,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4936,7 +5506,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4949,7 +5519,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -4974,7 +5544,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4986,7 +5556,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4999,7 +5569,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
 type ListPortalsResponse struct {
@@ -5011,7 +5581,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5023,7 +5593,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5036,7 +5606,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -5055,7 +5625,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5067,7 +5637,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5080,7 +5650,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -5098,7 +5668,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5110,7 +5680,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5123,7 +5693,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
 }
 
 type Job struct {
@@ -5143,7 +5713,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5155,7 +5725,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5168,7 +5738,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Job) GetId() int64 {
@@ -5236,7 +5806,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5248,7 +5818,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5261,7 +5831,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -5280,7 +5850,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5292,7 +5862,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5305,7 +5875,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -5324,7 +5894,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5336,7 +5906,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5349,7 +5919,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -5367,7 +5937,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5379,7 +5949,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5392,7 +5962,220 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
+}
+
+type ParkJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the record and for whoever finds it parked.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkJobRequest) Reset() {
+	*x = ParkJobRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkJobRequest) ProtoMessage() {}
+
+func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkJobRequest.ProtoReflect.Descriptor instead.
+func (*ParkJobRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *ParkJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ParkJobRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ParkJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkJobResponse) Reset() {
+	*x = ParkJobResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkJobResponse) ProtoMessage() {}
+
+func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkJobResponse.ProtoReflect.Descriptor instead.
+func (*ParkJobResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *ParkJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+type DropJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the record.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Say what dropping it means; drop nothing. No reason is needed.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropJobRequest) Reset() {
+	*x = DropJobRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropJobRequest) ProtoMessage() {}
+
+func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropJobRequest.ProtoReflect.Descriptor instead.
+func (*DropJobRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *DropJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DropJobRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DropJobRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type DropJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job as it was.
+	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// What it means that its work is never done.
+	Meaning       string `protobuf:"bytes,2,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropJobResponse) Reset() {
+	*x = DropJobResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropJobResponse) ProtoMessage() {}
+
+func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropJobResponse.ProtoReflect.Descriptor instead.
+func (*DropJobResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *DropJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *DropJobResponse) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
 }
 
 type GetStatusRequest struct {
@@ -5403,7 +6186,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5415,7 +6198,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5428,7 +6211,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
 }
 
 type GetStatusResponse struct {
@@ -5457,7 +6240,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5469,7 +6252,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5482,7 +6265,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -5573,7 +6356,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5585,7 +6368,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5598,7 +6381,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -5627,7 +6410,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5639,7 +6422,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5652,7 +6435,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -6009,7 +6792,33 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
 	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"B\n" +
 	"\x10GetOrderResponse\x12.\n" +
-	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xae\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xa2\x01\n" +
+	"\x13ExplainOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
+	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
+	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"\xa3\x01\n" +
+	"\x14ExplainOrderResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04side\x18\x02 \x01(\tR\x04side\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06portal\x18\x04 \x01(\tR\x06portal\x129\n" +
+	"\x05items\x18\x05 \x03(\v2#.hanse.operator.v1.OrderExplanationR\x05items\"\xb0\x02\n" +
+	"\x10OrderExplanation\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n" +
+	"\apartner\x18\x02 \x01(\tR\apartner\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04wait\x18\x04 \x01(\tR\x04wait\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\tR\x04next\x12\x10\n" +
+	"\x03who\x18\x06 \x01(\tR\x03who\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\bcommands\x18\b \x03(\tR\bcommands\x12=\n" +
+	"\bhappened\x18\t \x03(\v2!.hanse.operator.v1.OrderHappeningR\bhappened\"\x82\x01\n" +
+	"\x0eOrderHappening\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xae\x02\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -6055,20 +6864,38 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\"/\n" +
 	"\x13ListEntriesResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x03(\tR\aentries\"\x84\x01\n" +
-	"\x12RetryParkedRequest\x12$\n" +
+	"\aentries\x18\x01 \x03(\tR\aentries\"7\n" +
+	"\x11ListParkedRequest\x12\"\n" +
+	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\"L\n" +
+	"\x12ListParkedResponse\x126\n" +
+	"\x06parked\x18\x01 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x06parked\"`\n" +
+	"\x12ApplyParkedRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
 	"\asubject\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\"\n" +
-	"\bskip_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\askipSeq\"c\n" +
-	"\x13RetryParkedResponse\x12\x18\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\"c\n" +
+	"\x13ApplyParkedResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
-	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"p\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"\xa1\x01\n" +
+	"\x14ReleaseParkedRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
+	"\asubject\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\x19\n" +
+	"\x03seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\x03seq\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"e\n" +
+	"\x15ReleaseParkedResponse\x12\x18\n" +
+	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"\xd2\x01\n" +
 	"\vParkedEntry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
-	"\tparked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\"\xaa\x01\n" +
+	"\tparked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x18\n" +
+	"\apartner\x18\x04 \x01(\tR\apartner\x12\x18\n" +
+	"\asubject\x18\x05 \x01(\tR\asubject\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x18\n" +
+	"\arelease\x18\a \x01(\tR\arelease\"\xaa\x01\n" +
 	"\x06Portal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x129\n" +
@@ -6113,7 +6940,22 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x16.hanse.operator.v1.JobR\x04jobs\"!\n" +
 	"\x0fRetryJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"\x12\n" +
-	"\x10RetryJobResponse\"\x12\n" +
+	"\x10RetryJobResponse\"D\n" +
+	"\x0eParkJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\";\n" +
+	"\x0fParkJobResponse\x12(\n" +
+	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\"\xc3\x01\n" +
+	"\x0eDropJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun:f\xbaHc\x1aa\n" +
+	"\n" +
+	"job.reason\x120say why the job is dropped, or ask for a dry run\x1a!this.dry_run || this.reason != ''\"U\n" +
+	"\x0fDropJobResponse\x12(\n" +
+	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\x12\x18\n" +
+	"\ameaning\x18\x02 \x01(\tR\ameaning\"\x12\n" +
 	"\x10GetStatusRequest\"\xe2\x03\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
@@ -6163,27 +7005,33 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0eListingService\x12_\n" +
 	"\fListListings\x12&.hanse.operator.v1.ListListingsRequest\x1a'.hanse.operator.v1.ListListingsResponse\x12b\n" +
 	"\rUpdateListing\x12'.hanse.operator.v1.UpdateListingRequest\x1a(.hanse.operator.v1.UpdateListingResponse\x12V\n" +
-	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\x9c\x02\n" +
+	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xfd\x02\n" +
 	"\fOrderService\x12Y\n" +
 	"\n" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
-	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12\\\n" +
+	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12_\n" +
+	"\fExplainOrder\x12&.hanse.operator.v1.ExplainOrderRequest\x1a'.hanse.operator.v1.ExplainOrderResponse\x12\\\n" +
 	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse2\x85\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
-	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xaf\x02\n" +
+	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xee\x03\n" +
 	"\rLedgerService\x12b\n" +
 	"\rVerifyLedgers\x12'.hanse.operator.v1.VerifyLedgersRequest\x1a(.hanse.operator.v1.VerifyLedgersResponse\x12\\\n" +
-	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12\\\n" +
-	"\vRetryParked\x12%.hanse.operator.v1.RetryParkedRequest\x1a&.hanse.operator.v1.RetryParkedResponse2\x90\x03\n" +
+	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12Y\n" +
+	"\n" +
+	"ListParked\x12$.hanse.operator.v1.ListParkedRequest\x1a%.hanse.operator.v1.ListParkedResponse\x12\\\n" +
+	"\vApplyParked\x12%.hanse.operator.v1.ApplyParkedRequest\x1a&.hanse.operator.v1.ApplyParkedResponse\x12b\n" +
+	"\rReleaseParked\x12'.hanse.operator.v1.ReleaseParkedRequest\x1a(.hanse.operator.v1.ReleaseParkedResponse2\x90\x03\n" +
 	"\rPortalService\x12V\n" +
 	"\tAddPortal\x12#.hanse.operator.v1.AddPortalRequest\x1a$.hanse.operator.v1.AddPortalResponse\x12h\n" +
 	"\x0fRotatePortalKey\x12).hanse.operator.v1.RotatePortalKeyRequest\x1a*.hanse.operator.v1.RotatePortalKeyResponse\x12\\\n" +
 	"\vListPortals\x12%.hanse.operator.v1.ListPortalsRequest\x1a&.hanse.operator.v1.ListPortalsResponse\x12_\n" +
-	"\fRemovePortal\x12&.hanse.operator.v1.RemovePortalRequest\x1a'.hanse.operator.v1.RemovePortalResponse2\xb6\x01\n" +
+	"\fRemovePortal\x12&.hanse.operator.v1.RemovePortalRequest\x1a'.hanse.operator.v1.RemovePortalResponse2\xda\x02\n" +
 	"\n" +
 	"JobService\x12S\n" +
 	"\bListJobs\x12\".hanse.operator.v1.ListJobsRequest\x1a#.hanse.operator.v1.ListJobsResponse\x12S\n" +
-	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse2g\n" +
+	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse\x12P\n" +
+	"\aParkJob\x12!.hanse.operator.v1.ParkJobRequest\x1a\".hanse.operator.v1.ParkJobResponse\x12P\n" +
+	"\aDropJob\x12!.hanse.operator.v1.DropJobRequest\x1a\".hanse.operator.v1.DropJobResponse2g\n" +
 	"\rStatusService\x12V\n" +
 	"\tGetStatus\x12#.hanse.operator.v1.GetStatusRequest\x1a$.hanse.operator.v1.GetStatusResponseB\xd0\x01\n" +
 	"\x15com.hanse.operator.v1B\rOperatorProtoP\x01ZBgithub.com/hanse-market/hanse/sdk/gen/hanse/operator/v1;operatorv1\xa2\x02\x03HOX\xaa\x02\x11Hanse.Operator.V1\xca\x02\x11Hanse\\Operator\\V1\xe2\x02\x1dHanse\\Operator\\V1\\GPBMetadata\xea\x02\x13Hanse::Operator::V1b\x06proto3"
@@ -6201,7 +7049,7 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 95)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
 	(*Member)(nil),                       // 1: hanse.operator.v1.Member
@@ -6258,37 +7106,49 @@ var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(*CancelOrderResponse)(nil),          // 52: hanse.operator.v1.CancelOrderResponse
 	(*GetOrderRequest)(nil),              // 53: hanse.operator.v1.GetOrderRequest
 	(*GetOrderResponse)(nil),             // 54: hanse.operator.v1.GetOrderResponse
-	(*Subscription)(nil),                 // 55: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 56: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 57: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 58: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 59: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 60: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 61: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 62: hanse.operator.v1.ListEntriesResponse
-	(*RetryParkedRequest)(nil),           // 63: hanse.operator.v1.RetryParkedRequest
-	(*RetryParkedResponse)(nil),          // 64: hanse.operator.v1.RetryParkedResponse
-	(*ParkedEntry)(nil),                  // 65: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 66: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 67: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 68: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 69: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 70: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 71: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 72: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 73: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 74: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 75: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 76: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 77: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 78: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 79: hanse.operator.v1.RetryJobResponse
-	(*GetStatusRequest)(nil),             // 80: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 81: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 82: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 83: hanse.operator.v1.StateCount
-	(*timestamppb.Timestamp)(nil),        // 84: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 85: hanse.type.v1.Amount
+	(*ExplainOrderRequest)(nil),          // 55: hanse.operator.v1.ExplainOrderRequest
+	(*ExplainOrderResponse)(nil),         // 56: hanse.operator.v1.ExplainOrderResponse
+	(*OrderExplanation)(nil),             // 57: hanse.operator.v1.OrderExplanation
+	(*OrderHappening)(nil),               // 58: hanse.operator.v1.OrderHappening
+	(*Subscription)(nil),                 // 59: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 60: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 61: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 62: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 63: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 64: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),           // 65: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 66: hanse.operator.v1.ListEntriesResponse
+	(*ListParkedRequest)(nil),            // 67: hanse.operator.v1.ListParkedRequest
+	(*ListParkedResponse)(nil),           // 68: hanse.operator.v1.ListParkedResponse
+	(*ApplyParkedRequest)(nil),           // 69: hanse.operator.v1.ApplyParkedRequest
+	(*ApplyParkedResponse)(nil),          // 70: hanse.operator.v1.ApplyParkedResponse
+	(*ReleaseParkedRequest)(nil),         // 71: hanse.operator.v1.ReleaseParkedRequest
+	(*ReleaseParkedResponse)(nil),        // 72: hanse.operator.v1.ReleaseParkedResponse
+	(*ParkedEntry)(nil),                  // 73: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 74: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 75: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 76: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 77: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 78: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 79: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 80: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 81: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 82: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 83: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 84: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 85: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 86: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 87: hanse.operator.v1.RetryJobResponse
+	(*ParkJobRequest)(nil),               // 88: hanse.operator.v1.ParkJobRequest
+	(*ParkJobResponse)(nil),              // 89: hanse.operator.v1.ParkJobResponse
+	(*DropJobRequest)(nil),               // 90: hanse.operator.v1.DropJobRequest
+	(*DropJobResponse)(nil),              // 91: hanse.operator.v1.DropJobResponse
+	(*GetStatusRequest)(nil),             // 92: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 93: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 94: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 95: hanse.operator.v1.StateCount
+	(*timestamppb.Timestamp)(nil),        // 96: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 97: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	1,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
@@ -6296,19 +7156,19 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	6,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	1,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	84,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	84,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	84,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	84,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	96,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	96,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	96,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	96,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
 	7,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
 	8,   // 10: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	84,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	96,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
 	6,   // 12: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
 	6,   // 13: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
 	6,   // 14: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
 	6,   // 15: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
 	6,   // 16: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	84,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	96,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
 	19,  // 18: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
 	22,  // 19: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
 	19,  // 20: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
@@ -6321,114 +7181,132 @@ var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
 	31,  // 27: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
 	33,  // 28: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
 	33,  // 29: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	85,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	85,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	97,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	97,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
 	38,  // 32: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
 	38,  // 33: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	85,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	84,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	84,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	97,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	97,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	96,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	96,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
 	48,  // 38: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
 	47,  // 39: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
 	46,  // 40: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	85,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	85,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	85,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	85,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	97,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	97,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	97,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	97,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	97,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
 	48,  // 46: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	85,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	85,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	85,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	84,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	97,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	97,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	97,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	97,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	96,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
 	45,  // 52: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
 	45,  // 53: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
 	45,  // 54: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	84,  // 55: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	84,  // 56: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	55,  // 57: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	60,  // 58: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	65,  // 59: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	84,  // 60: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	84,  // 61: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 62: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	66,  // 63: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	66,  // 64: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	66,  // 65: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	84,  // 66: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	75,  // 67: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	84,  // 68: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	82,  // 69: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 70: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	83,  // 71: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	83,  // 72: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 73: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 74: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	13,  // 75: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,   // 76: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	11,  // 77: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	15,  // 78: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	17,  // 79: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	20,  // 80: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	24,  // 81: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	26,  // 82: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	28,  // 83: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	34,  // 84: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	36,  // 85: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	39,  // 86: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	41,  // 87: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	43,  // 88: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	49,  // 89: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	53,  // 90: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	51,  // 91: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	56,  // 92: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	58,  // 93: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	61,  // 94: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	63,  // 95: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	67,  // 96: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	69,  // 97: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	71,  // 98: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	73,  // 99: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	76,  // 100: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	78,  // 101: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	80,  // 102: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 103: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 104: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	14,  // 105: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10,  // 106: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	12,  // 107: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	16,  // 108: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	18,  // 109: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	21,  // 110: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	25,  // 111: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	27,  // 112: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	29,  // 113: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	35,  // 114: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	37,  // 115: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	40,  // 116: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	42,  // 117: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	44,  // 118: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	50,  // 119: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	54,  // 120: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	52,  // 121: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	57,  // 122: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	59,  // 123: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	62,  // 124: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	64,  // 125: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	68,  // 126: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	70,  // 127: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	72,  // 128: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	74,  // 129: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	77,  // 130: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	79,  // 131: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	81,  // 132: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	103, // [103:133] is the sub-list for method output_type
-	73,  // [73:103] is the sub-list for method input_type
-	73,  // [73:73] is the sub-list for extension type_name
-	73,  // [73:73] is the sub-list for extension extendee
-	0,   // [0:73] is the sub-list for field type_name
+	57,  // 55: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
+	96,  // 56: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
+	58,  // 57: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
+	96,  // 58: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
+	96,  // 59: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	96,  // 60: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	59,  // 61: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	64,  // 62: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	73,  // 63: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
+	73,  // 64: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	73,  // 65: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	96,  // 66: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	96,  // 67: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	96,  // 68: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	74,  // 69: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	74,  // 70: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	74,  // 71: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	96,  // 72: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	83,  // 73: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	83,  // 74: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
+	83,  // 75: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
+	96,  // 76: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	94,  // 77: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	6,   // 78: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	95,  // 79: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	95,  // 80: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	2,   // 81: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	4,   // 82: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	13,  // 83: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	9,   // 84: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	11,  // 85: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	15,  // 86: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	17,  // 87: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	20,  // 88: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	24,  // 89: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	26,  // 90: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	28,  // 91: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	34,  // 92: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	36,  // 93: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	39,  // 94: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	41,  // 95: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	43,  // 96: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	49,  // 97: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	53,  // 98: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	55,  // 99: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
+	51,  // 100: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	60,  // 101: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	62,  // 102: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	65,  // 103: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	67,  // 104: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
+	69,  // 105: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
+	71,  // 106: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
+	75,  // 107: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	77,  // 108: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	79,  // 109: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	81,  // 110: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	84,  // 111: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	86,  // 112: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	88,  // 113: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
+	90,  // 114: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
+	92,  // 115: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	3,   // 116: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	5,   // 117: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	14,  // 118: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	10,  // 119: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	12,  // 120: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	16,  // 121: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	18,  // 122: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	21,  // 123: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	25,  // 124: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	27,  // 125: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	29,  // 126: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	35,  // 127: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	37,  // 128: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	40,  // 129: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	42,  // 130: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	44,  // 131: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	50,  // 132: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	54,  // 133: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	56,  // 134: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
+	52,  // 135: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	61,  // 136: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	63,  // 137: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	66,  // 138: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	68,  // 139: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
+	70,  // 140: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
+	72,  // 141: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
+	76,  // 142: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	78,  // 143: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	80,  // 144: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	82,  // 145: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	85,  // 146: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	87,  // 147: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	89,  // 148: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
+	91,  // 149: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
+	93,  // 150: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	116, // [116:151] is the sub-list for method output_type
+	81,  // [81:116] is the sub-list for method input_type
+	81,  // [81:81] is the sub-list for extension type_name
+	81,  // [81:81] is the sub-list for extension extendee
+	0,   // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -6443,7 +7321,7 @@ func file_hanse_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   83,
+			NumMessages:   95,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

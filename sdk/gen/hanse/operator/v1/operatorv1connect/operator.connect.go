@@ -105,6 +105,9 @@ const (
 	OrderServiceListOrdersProcedure = "/hanse.operator.v1.OrderService/ListOrders"
 	// OrderServiceGetOrderProcedure is the fully-qualified name of the OrderService's GetOrder RPC.
 	OrderServiceGetOrderProcedure = "/hanse.operator.v1.OrderService/GetOrder"
+	// OrderServiceExplainOrderProcedure is the fully-qualified name of the OrderService's ExplainOrder
+	// RPC.
+	OrderServiceExplainOrderProcedure = "/hanse.operator.v1.OrderService/ExplainOrder"
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/hanse.operator.v1.OrderService/CancelOrder"
@@ -117,9 +120,15 @@ const (
 	// LedgerServiceListEntriesProcedure is the fully-qualified name of the LedgerService's ListEntries
 	// RPC.
 	LedgerServiceListEntriesProcedure = "/hanse.operator.v1.LedgerService/ListEntries"
-	// LedgerServiceRetryParkedProcedure is the fully-qualified name of the LedgerService's RetryParked
+	// LedgerServiceListParkedProcedure is the fully-qualified name of the LedgerService's ListParked
 	// RPC.
-	LedgerServiceRetryParkedProcedure = "/hanse.operator.v1.LedgerService/RetryParked"
+	LedgerServiceListParkedProcedure = "/hanse.operator.v1.LedgerService/ListParked"
+	// LedgerServiceApplyParkedProcedure is the fully-qualified name of the LedgerService's ApplyParked
+	// RPC.
+	LedgerServiceApplyParkedProcedure = "/hanse.operator.v1.LedgerService/ApplyParked"
+	// LedgerServiceReleaseParkedProcedure is the fully-qualified name of the LedgerService's
+	// ReleaseParked RPC.
+	LedgerServiceReleaseParkedProcedure = "/hanse.operator.v1.LedgerService/ReleaseParked"
 	// PortalServiceAddPortalProcedure is the fully-qualified name of the PortalService's AddPortal RPC.
 	PortalServiceAddPortalProcedure = "/hanse.operator.v1.PortalService/AddPortal"
 	// PortalServiceRotatePortalKeyProcedure is the fully-qualified name of the PortalService's
@@ -135,6 +144,10 @@ const (
 	JobServiceListJobsProcedure = "/hanse.operator.v1.JobService/ListJobs"
 	// JobServiceRetryJobProcedure is the fully-qualified name of the JobService's RetryJob RPC.
 	JobServiceRetryJobProcedure = "/hanse.operator.v1.JobService/RetryJob"
+	// JobServiceParkJobProcedure is the fully-qualified name of the JobService's ParkJob RPC.
+	JobServiceParkJobProcedure = "/hanse.operator.v1.JobService/ParkJob"
+	// JobServiceDropJobProcedure is the fully-qualified name of the JobService's DropJob RPC.
+	JobServiceDropJobProcedure = "/hanse.operator.v1.JobService/DropJob"
 	// StatusServiceGetStatusProcedure is the fully-qualified name of the StatusService's GetStatus RPC.
 	StatusServiceGetStatusProcedure = "/hanse.operator.v1.StatusService/GetStatus"
 )
@@ -755,6 +768,8 @@ func (UnimplementedListingServiceHandler) SetMarkup(context.Context, *connect.Re
 type OrderServiceClient interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
+	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -782,6 +797,12 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		explainOrder: connect.NewClient[v1.ExplainOrderRequest, v1.ExplainOrderResponse](
+			httpClient,
+			baseURL+OrderServiceExplainOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
 			httpClient,
 			baseURL+OrderServiceCancelOrderProcedure,
@@ -793,9 +814,10 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	listOrders   *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	getOrder     *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	explainOrder *connect.Client[v1.ExplainOrderRequest, v1.ExplainOrderResponse]
+	cancelOrder  *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 // ListOrders calls hanse.operator.v1.OrderService.ListOrders.
@@ -808,6 +830,11 @@ func (c *orderServiceClient) GetOrder(ctx context.Context, req *connect.Request[
 	return c.getOrder.CallUnary(ctx, req)
 }
 
+// ExplainOrder calls hanse.operator.v1.OrderService.ExplainOrder.
+func (c *orderServiceClient) ExplainOrder(ctx context.Context, req *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error) {
+	return c.explainOrder.CallUnary(ctx, req)
+}
+
 // CancelOrder calls hanse.operator.v1.OrderService.CancelOrder.
 func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
 	return c.cancelOrder.CallUnary(ctx, req)
@@ -817,6 +844,8 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Reque
 type OrderServiceHandler interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
+	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -840,6 +869,12 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceExplainOrderHandler := connect.NewUnaryHandler(
+		OrderServiceExplainOrderProcedure,
+		svc.ExplainOrder,
+		connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceCancelOrderHandler := connect.NewUnaryHandler(
 		OrderServiceCancelOrderProcedure,
 		svc.CancelOrder,
@@ -852,6 +887,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceGetOrderProcedure:
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
+		case OrderServiceExplainOrderProcedure:
+			orderServiceExplainOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
@@ -869,6 +906,10 @@ func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *connect.Req
 
 func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.GetOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.ExplainOrder is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
@@ -951,8 +992,12 @@ type LedgerServiceClient interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
-	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
-	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
+	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
+	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
+	// ApplyParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
+	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
+	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
 }
 
 // NewLedgerServiceClient constructs a client for the hanse.operator.v1.LedgerService service. By
@@ -978,10 +1023,22 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 			connect.WithClientOptions(opts...),
 		),
-		retryParked: connect.NewClient[v1.RetryParkedRequest, v1.RetryParkedResponse](
+		listParked: connect.NewClient[v1.ListParkedRequest, v1.ListParkedResponse](
 			httpClient,
-			baseURL+LedgerServiceRetryParkedProcedure,
-			connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+			baseURL+LedgerServiceListParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ListParked")),
+			connect.WithClientOptions(opts...),
+		),
+		applyParked: connect.NewClient[v1.ApplyParkedRequest, v1.ApplyParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceApplyParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ApplyParked")),
+			connect.WithClientOptions(opts...),
+		),
+		releaseParked: connect.NewClient[v1.ReleaseParkedRequest, v1.ReleaseParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceReleaseParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -991,7 +1048,9 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type ledgerServiceClient struct {
 	verifyLedgers *connect.Client[v1.VerifyLedgersRequest, v1.VerifyLedgersResponse]
 	listEntries   *connect.Client[v1.ListEntriesRequest, v1.ListEntriesResponse]
-	retryParked   *connect.Client[v1.RetryParkedRequest, v1.RetryParkedResponse]
+	listParked    *connect.Client[v1.ListParkedRequest, v1.ListParkedResponse]
+	applyParked   *connect.Client[v1.ApplyParkedRequest, v1.ApplyParkedResponse]
+	releaseParked *connect.Client[v1.ReleaseParkedRequest, v1.ReleaseParkedResponse]
 }
 
 // VerifyLedgers calls hanse.operator.v1.LedgerService.VerifyLedgers.
@@ -1004,9 +1063,19 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, req *connect.Requ
 	return c.listEntries.CallUnary(ctx, req)
 }
 
-// RetryParked calls hanse.operator.v1.LedgerService.RetryParked.
-func (c *ledgerServiceClient) RetryParked(ctx context.Context, req *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
-	return c.retryParked.CallUnary(ctx, req)
+// ListParked calls hanse.operator.v1.LedgerService.ListParked.
+func (c *ledgerServiceClient) ListParked(ctx context.Context, req *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error) {
+	return c.listParked.CallUnary(ctx, req)
+}
+
+// ApplyParked calls hanse.operator.v1.LedgerService.ApplyParked.
+func (c *ledgerServiceClient) ApplyParked(ctx context.Context, req *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error) {
+	return c.applyParked.CallUnary(ctx, req)
+}
+
+// ReleaseParked calls hanse.operator.v1.LedgerService.ReleaseParked.
+func (c *ledgerServiceClient) ReleaseParked(ctx context.Context, req *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error) {
+	return c.releaseParked.CallUnary(ctx, req)
 }
 
 // LedgerServiceHandler is an implementation of the hanse.operator.v1.LedgerService service.
@@ -1014,8 +1083,12 @@ type LedgerServiceHandler interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
-	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
-	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
+	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
+	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
+	// ApplyParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
+	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
+	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
 }
 
 // NewLedgerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1037,10 +1110,22 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 		connect.WithHandlerOptions(opts...),
 	)
-	ledgerServiceRetryParkedHandler := connect.NewUnaryHandler(
-		LedgerServiceRetryParkedProcedure,
-		svc.RetryParked,
-		connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+	ledgerServiceListParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceListParkedProcedure,
+		svc.ListParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ListParked")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceApplyParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceApplyParkedProcedure,
+		svc.ApplyParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ApplyParked")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceReleaseParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceReleaseParkedProcedure,
+		svc.ReleaseParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/hanse.operator.v1.LedgerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -1049,8 +1134,12 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 			ledgerServiceVerifyLedgersHandler.ServeHTTP(w, r)
 		case LedgerServiceListEntriesProcedure:
 			ledgerServiceListEntriesHandler.ServeHTTP(w, r)
-		case LedgerServiceRetryParkedProcedure:
-			ledgerServiceRetryParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceListParkedProcedure:
+			ledgerServiceListParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceApplyParkedProcedure:
+			ledgerServiceApplyParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceReleaseParkedProcedure:
+			ledgerServiceReleaseParkedHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1068,8 +1157,16 @@ func (UnimplementedLedgerServiceHandler) ListEntries(context.Context, *connect.R
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListEntries is not implemented"))
 }
 
-func (UnimplementedLedgerServiceHandler) RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.RetryParked is not implemented"))
+func (UnimplementedLedgerServiceHandler) ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListParked is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ApplyParked is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ReleaseParked is not implemented"))
 }
 
 // PortalServiceClient is a client for the hanse.operator.v1.PortalService service.
@@ -1229,6 +1326,11 @@ type JobServiceClient interface {
 	ListJobs(context.Context, *connect.Request[v1.ListJobsRequest]) (*connect.Response[v1.ListJobsResponse], error)
 	// RetryJob makes a waiting or parked job due now.
 	RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error)
+	// ParkJob stops a waiting job until it is retried.
+	ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error)
+	// DropJob ends a waiting or parked job whose work is never to be done. Of some kinds none is dropped: reason job_needed says what else ends
+	// what they wait for.
+	DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error)
 }
 
 // NewJobServiceClient constructs a client for the hanse.operator.v1.JobService service. By default,
@@ -1254,6 +1356,18 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("RetryJob")),
 			connect.WithClientOptions(opts...),
 		),
+		parkJob: connect.NewClient[v1.ParkJobRequest, v1.ParkJobResponse](
+			httpClient,
+			baseURL+JobServiceParkJobProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("ParkJob")),
+			connect.WithClientOptions(opts...),
+		),
+		dropJob: connect.NewClient[v1.DropJobRequest, v1.DropJobResponse](
+			httpClient,
+			baseURL+JobServiceDropJobProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("DropJob")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -1261,6 +1375,8 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 type jobServiceClient struct {
 	listJobs *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
 	retryJob *connect.Client[v1.RetryJobRequest, v1.RetryJobResponse]
+	parkJob  *connect.Client[v1.ParkJobRequest, v1.ParkJobResponse]
+	dropJob  *connect.Client[v1.DropJobRequest, v1.DropJobResponse]
 }
 
 // ListJobs calls hanse.operator.v1.JobService.ListJobs.
@@ -1273,11 +1389,26 @@ func (c *jobServiceClient) RetryJob(ctx context.Context, req *connect.Request[v1
 	return c.retryJob.CallUnary(ctx, req)
 }
 
+// ParkJob calls hanse.operator.v1.JobService.ParkJob.
+func (c *jobServiceClient) ParkJob(ctx context.Context, req *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error) {
+	return c.parkJob.CallUnary(ctx, req)
+}
+
+// DropJob calls hanse.operator.v1.JobService.DropJob.
+func (c *jobServiceClient) DropJob(ctx context.Context, req *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error) {
+	return c.dropJob.CallUnary(ctx, req)
+}
+
 // JobServiceHandler is an implementation of the hanse.operator.v1.JobService service.
 type JobServiceHandler interface {
 	ListJobs(context.Context, *connect.Request[v1.ListJobsRequest]) (*connect.Response[v1.ListJobsResponse], error)
 	// RetryJob makes a waiting or parked job due now.
 	RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error)
+	// ParkJob stops a waiting job until it is retried.
+	ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error)
+	// DropJob ends a waiting or parked job whose work is never to be done. Of some kinds none is dropped: reason job_needed says what else ends
+	// what they wait for.
+	DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error)
 }
 
 // NewJobServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -1299,12 +1430,28 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("RetryJob")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServiceParkJobHandler := connect.NewUnaryHandler(
+		JobServiceParkJobProcedure,
+		svc.ParkJob,
+		connect.WithSchema(jobServiceMethods.ByName("ParkJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceDropJobHandler := connect.NewUnaryHandler(
+		JobServiceDropJobProcedure,
+		svc.DropJob,
+		connect.WithSchema(jobServiceMethods.ByName("DropJob")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.JobService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case JobServiceListJobsProcedure:
 			jobServiceListJobsHandler.ServeHTTP(w, r)
 		case JobServiceRetryJobProcedure:
 			jobServiceRetryJobHandler.ServeHTTP(w, r)
+		case JobServiceParkJobProcedure:
+			jobServiceParkJobHandler.ServeHTTP(w, r)
+		case JobServiceDropJobProcedure:
+			jobServiceDropJobHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1320,6 +1467,14 @@ func (UnimplementedJobServiceHandler) ListJobs(context.Context, *connect.Request
 
 func (UnimplementedJobServiceHandler) RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.RetryJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.ParkJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.DropJob is not implemented"))
 }
 
 // StatusServiceClient is a client for the hanse.operator.v1.StatusService service.
