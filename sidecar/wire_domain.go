@@ -67,8 +67,9 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Changed: func(p member.Partner) {
 			cfg.Logger.Info("partner would change: hanse partner show", "partner", p.Origin, "changes", len(p.Proposed()))
 		},
-		Now:   cfg.Now,
-		NewID: newID,
+		Flushed: s.outbox.Back,
+		Now:     cfg.Now,
+		NewID:   newID,
 	}
 	d.agreements = &agreement.Service{
 		Self:    cfg.Origin,

@@ -137,6 +137,12 @@ func answerOf(m proto.Message) connect.AnyResponse {
 		return connect.NewResponse(m)
 	case *operatorv1.ReleaseParkedResponse:
 		return connect.NewResponse(m)
+	case *operatorv1.ResolveOrderResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.HoldPartnerResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.FlushPartnerResponse:
+		return connect.NewResponse(m)
 	case *operatorv1.ExplainOrderResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ParkJobResponse:

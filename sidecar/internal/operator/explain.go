@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 )
 
@@ -71,6 +72,11 @@ func (d *Desk) situation(tx Tx, o Order, it Item) (s situation, acts []act.Act, 
 	if s.jobs, err = it.jobs(tx, o.Side); err != nil {
 		return s, nil, err
 	}
+	partner, err := tx.Partners().Get(it.Partner)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return s, nil, err
+	}
+	s.hold = partner.Hold
 	parked, err := tx.Ledger().ParkedSubject(it.Partner, it.SubscriptionID, 1)
 	if err != nil {
 		return s, nil, err

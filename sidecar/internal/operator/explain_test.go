@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -31,12 +32,13 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		parked bool
 		met    string
 		// down: the partner cannot be reached. stuck: an entry of its ledger is parked.
-		down, stuck bool
-		books       ledger.BooksState
-		wait        string
-		who         operator.Who
-		next        string
-		command     string
+		// held: an operator holds the partner back.
+		down, stuck, held bool
+		books             ledger.BooksState
+		wait              string
+		who               operator.Who
+		next              string
+		command           string
 	}{
 		"a new order":                          {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, wait: "decision", who: operator.Partner, next: "takes or refuses it", command: "hanse order cancel corr-1"},
 		"at a supplier that is away":           {side: operator.Retail, state: order.PendingUnreachable, job: retail.JobSubmit, down: true, wait: "partner_unreachable", who: operator.Partner, next: "no route", command: "hanse partner show " + supplier},
@@ -45,6 +47,7 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		"with books that are forked":           {side: operator.Retail, state: order.InProgress, books: ledger.Forked, wait: "books", who: operator.Operator, next: "forked"},
 		"whose document is refused":            {side: operator.Retail, state: order.PendingUnreachable, job: retail.JobSubmit, parked: true, met: "document_malformed", wait: "parked_job", who: operator.Operator, next: "document_malformed", command: "hanse job retry "},
 		"whose decision cannot be applied":     {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, stuck: true, wait: "parked_entry", who: operator.Operator, next: "order_contradiction", command: "hanse ledger parked list " + supplier},
+		"whose document is held back":          {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, held: true, wait: "partner_held", who: operator.Operator, next: "they move", command: "hanse partner flush " + supplier},
 		"that its supplier works on":           {side: operator.Retail, state: order.InProgress, wait: "work_at_supplier", who: operator.Partner, next: "carries it out"},
 		"that its supplier holds":              {side: operator.Retail, state: order.HeldIndeterminate, wait: "held_at_supplier", who: operator.Partner, next: "by hand"},
 		"that is being cancelled":              {side: operator.Retail, state: order.AssessingCancel, job: retail.JobCancel, wait: "cancel", who: operator.Partner, next: "whether it is cancelled"},
@@ -52,7 +55,7 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		"that is done":                         {side: operator.Retail, state: order.Completed, who: operator.Nobody, next: "nothing: it is completed"},
 		"that is done, at a supplier away now": {side: operator.Retail, state: order.Completed, down: true, who: operator.Nobody, next: "nothing"},
 		"that we work on":                      {side: operator.Resale, state: order.InProgress, job: resale.JobProvision, met: "no capacity", wait: "platform", who: operator.Sidecar, next: "no capacity", command: "hanse job retry "},
-		"that we hold":                         {side: operator.Resale, state: order.HeldIndeterminate, job: resale.JobProvision, parked: true, met: "look", wait: "held_outcome", who: operator.Operator, next: "nobody knows", command: "hanse job retry "},
+		"that we hold":                         {side: operator.Resale, state: order.HeldIndeterminate, job: resale.JobProvision, parked: true, met: "look", wait: "held_outcome", who: operator.Operator, next: "nobody knows", command: "hanse order resolve corr-1 --made"},
 		"that we refused":                      {side: operator.Resale, state: order.Rejected, who: operator.Nobody, next: "nothing: it is rejected"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +76,14 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 				_, err := tx.RetailOrders().Put(retail.Order{Portal: "shop", ID: "order-1", Items: []retail.Item{{Item: item, CorrelationID: "corr-1", Partner: supplier}}})
 				return err
 			})
-			if c.job != "" {
+			if c.held {
+				other := markettest.NewMember(t, supplier)
+				m.Know(other, func(p *member.Partner) { p.Hold = &member.Hold{Since: asked, By: "operator", Reason: "they move"} })
+				m.Do(func(tx *store.Tx) error {
+					_, err := tx.Jobs().Send(job.Sending{Kind: c.job, Key: "corr-1", Partner: supplier, Subject: "sub-corr-1"}, asked, "", asked)
+					return err
+				})
+			} else if c.job != "" {
 				key := "corr-1"
 				if c.job == subscription.JobAccessFetch {
 					key = "sub-corr-1"

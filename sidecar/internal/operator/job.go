@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -45,10 +46,13 @@ func (d dropping) refusal(j job.Job) error {
 	return fault.New(fault.Precondition, "job_needed", "a job %s is not dropped: %s", j.Kind, d.needed).At("id").Do(named(d.instead, j.Key))
 }
 
-// RetryJob makes a waiting or parked job due now; fault.NotFound.
+// RetryJob makes a waiting or parked job due now; fault.NotFound, fault.Precondition with reason order_held.
 func (d *Desk) RetryJob(ctx context.Context, id int64, w act.Word) error {
 	return d.Work.Do(ctx, func(tx Tx) error {
 		j, err := tx.Jobs().Get(id)
+		if err == nil {
+			err = held(tx, j)
+		}
 		if err == nil {
 			err = tx.Jobs().Retry(id, d.Now())
 		}
@@ -57,6 +61,19 @@ func (d *Desk) RetryJob(ctx context.Context, id int64, w act.Word) error {
 		}
 		return err
 	})
+}
+
+// held refuses to run a job again of whose last run nobody knows what it made.
+func held(tx Tx, j job.Job) error {
+	if j.Kind != resale.JobProvision || j.State != job.Parked {
+		return nil
+	}
+	o, err := tx.ResaleOrders().Get(j.Partner, j.Key)
+	if err == nil && o.State == order.HeldIndeterminate {
+		err = fault.New(fault.Precondition, "order_held", "nobody knows whether the platform made what order %s is about", o.ID).At("id").
+			Do("look at the platform, then say what you saw: " + named(resolveOrder, o.ID))
+	}
+	return err
 }
 
 // ParkJob stops a waiting job until it is retried; one that is parked stays as it is. Errors as of job.Store.Stop.

@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -93,6 +94,24 @@ func TestAnOperatorStopsAJobAndSetsItGoing(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestWhatMayHaveBeenMadeIsNotAskedForAgain by a retry: somebody looks at the platform first.
+func TestWhatMayHaveBeenMadeIsNotAskedForAgain(t *testing.T) {
+	t.Parallel()
+	m, desk := newDesk(t)
+	m.Do(func(tx *store.Tx) error {
+		_, err := tx.ResaleOrders().Put(resale.Order{ID: "corr-1", Partner: supplier, Item: order.Item{State: order.HeldIndeterminate}})
+		return err
+	})
+	j := failing(m, resale.JobProvision, "corr-1", "nobody knows", true)
+	var refused *fault.Error
+	if err := desk.RetryJob(t.Context(), j.ID, act.Word{By: "operator"}); !errors.As(err, &refused) || refused.Reason != "order_held" || !strings.Contains(refused.Action, "hanse order resolve corr-1") {
+		t.Errorf("%v", err)
+	}
+	if now, _, _ := find(t, m, resale.JobProvision); now.State != job.Parked {
+		t.Errorf("it is %s", now.State)
+	}
 }
 
 func find(t *testing.T, m *markettest.Member, kind string) (j job.Job, found bool, err error) {

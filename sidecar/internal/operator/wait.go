@@ -2,11 +2,13 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 )
 
@@ -19,6 +21,8 @@ type situation struct {
 	jobs  []job.Job
 	books ledger.Books
 	reach Reach
+	// hold is there while nothing is sent to the partner.
+	hold *member.Hold
 	// parked is the first entry of the partner's ledger about the deal that could not be applied here.
 	parked *ledger.Parked
 }
@@ -65,11 +69,13 @@ var waits = []wait{
 	},
 	{
 		name: "held_outcome", who: Operator,
-		holds: func(s situation) bool { return s.side == Resale && s.item.State == order.HeldIndeterminate },
+		holds: func(s situation) bool {
+			return s.side == Resale && s.item.State == order.HeldIndeterminate && s.job(job.Parked) != nil
+		},
 		next: func(s situation) string {
 			return "nobody knows whether the platform made it: look there, then say what you saw"
 		},
-		commands: func(s situation) []string { return s.parkedJob("hanse job retry %d") },
+		commands: func(s situation) []string { return []string{named(resolveOrder, s.item.CorrelationID)} },
 	},
 	{
 		name: "parked_job", who: Operator,
@@ -79,12 +85,26 @@ var waits = []wait{
 			return fmt.Sprintf("its job %s is parked: %s", j.Kind, j.LastError)
 		},
 		commands: func(s situation) []string {
-			return s.parkedJob("hanse job retry %d", "hanse job drop %d --dry-run")
+			j := s.job(job.Parked)
+			commands := []string{fmt.Sprintf("hanse job retry %d", j.ID)}
+			if drops[j.Kind].meaning != "" {
+				commands = append(commands, fmt.Sprintf("hanse job drop %d --dry-run", j.ID))
+			}
+			return append(commands, s.cancel()...)
 		},
 	},
 	{
+		name: "partner_held", who: Operator,
+		holds: func(s situation) bool { return s.hold != nil && s.document() },
+		next: func(s situation) string {
+			return fmt.Sprintf("what is sent to %s is held back by %s: %s", s.item.Partner, s.hold.By, s.hold.Reason)
+		},
+		since:    func(s situation) time.Time { return s.hold.Since },
+		commands: func(s situation) []string { return []string{"hanse partner flush " + s.item.Partner} },
+	},
+	{
 		name: "held_at_supplier", who: Partner,
-		holds: func(s situation) bool { return s.item.State == order.HeldIndeterminate },
+		holds: func(s situation) bool { return s.side == Retail && s.item.State == order.HeldIndeterminate },
 		next:  func(s situation) string { return s.item.Partner + " finds out by hand whether it was made" },
 	},
 	{
@@ -116,7 +136,7 @@ var waits = []wait{
 	},
 	{
 		name: "platform", who: Sidecar,
-		holds: func(s situation) bool { return s.item.State == order.InProgress },
+		holds: func(s situation) bool { return !s.item.State.Ended() },
 		next: func(s situation) string {
 			if j := s.job(job.Waiting); j != nil && j.LastError != "" {
 				return fmt.Sprintf("the platform is asked again at %s, after %d times: %s", j.DueAt.UTC().Format(time.RFC3339), j.Attempts, j.LastError)
@@ -154,8 +174,16 @@ var unlevel = map[ledger.BooksState]string{
 	ledger.Forked:   "the books with %s are forked: both operators have to agree what counts",
 }
 
+// resolveOrder says what was seen of an order that is held.
+const resolveOrder = "hanse order resolve ORDER --made|--not-made --observed TEXT"
+
 // open reports whether anything is still to come.
 func (s situation) open() bool { return !s.item.State.Ended() || len(s.jobs) > 0 }
+
+// document reports whether something of it is to be sent to the partner.
+func (s situation) document() bool {
+	return slices.ContainsFunc(s.jobs, func(j job.Job) bool { return j.Subject != "" })
+}
 
 // job is the first of the deal's jobs in a state; nil where none is.
 func (s situation) job(in job.State) *job.Job {
@@ -165,16 +193,6 @@ func (s situation) job(in job.State) *job.Job {
 		}
 	}
 	return nil
-}
-
-// parkedJob are commands about the first job that is parked.
-func (s situation) parkedJob(commands ...string) (all []string) {
-	if j := s.job(job.Parked); j != nil {
-		for _, c := range commands {
-			all = append(all, fmt.Sprintf(c, j.ID))
-		}
-	}
-	return all
 }
 
 // cancel is the command that ends what the supplier has not decided.

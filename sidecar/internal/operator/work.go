@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -32,7 +33,11 @@ func (o *Order) explain(tx Tx) error {
 func (it Item) troubles(tx Tx, side Side) (told []string, err error) {
 	jobs, err := it.jobs(tx, side)
 	for _, j := range jobs {
-		if j.LastError != "" {
+		switch {
+		case j.LastError == "":
+		case side == Resale && it.State == order.HeldIndeterminate && j.State == job.Parked:
+			told = append(told, j.LastError) // says what ends it
+		default:
 			told = append(told, trouble(j))
 		}
 	}

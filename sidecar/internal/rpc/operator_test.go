@@ -30,6 +30,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -84,6 +86,16 @@ func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, erro
 	if origin != supplier {
 		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "no partner %s", origin)
 	}
+	return supplierRecord(), nil
+}
+
+func (*fakePartners) SetHold(_ context.Context, _ string, w act.Word) (member.Partner, error) {
+	p := supplierRecord()
+	p.Hold = &member.Hold{By: w.By, Reason: w.Reason}
+	return p, nil
+}
+
+func (*fakePartners) Flush(context.Context, string, act.Word) (member.Partner, error) {
 	return supplierRecord(), nil
 }
 
@@ -205,6 +217,16 @@ func (fakeDesk) ShowParked(_ context.Context, parked []ledger.Parked) (shown []d
 
 type fakeBooks struct{}
 
+// fakeHeld knows that nothing is held.
+type fakeHeld struct{}
+
+func (fakeHeld) Resolve(_ context.Context, _, id string, seen provision.Seen, _ map[string]string, w act.Word) error {
+	if seen != provision.Made || w.Reason != "it answers" || w.By == "" {
+		return fault.New(fault.Precondition, "order_not_held", "no order %s is held", id)
+	}
+	return nil
+}
+
 func (fakeBooks) Apply(_ context.Context, partner, subject string, _ act.Word) (int, []ledger.Parked, error) {
 	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: 3, Reason: "unknown here"}}, nil
 }
@@ -236,7 +258,7 @@ func newOffice(t *testing.T, problems ...string) *office {
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
 		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store), Now: time.Now, Reach: func(string) desk.Reach { return desk.Reach{} }}, problems: problems},
-		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
+		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Held: fakeHeld{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,6 +277,8 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
+		operatorv1connect.PartnerServiceHoldPartnerProcedure:            `{"origin":"https://supplier.example","reason":"they move"}`,
+		operatorv1connect.PartnerServiceFlushPartnerProcedure:           `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
 		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      `{"supplier":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.AgreementServiceListAgreementsProcedure:       `{}`,
@@ -268,6 +292,7 @@ func operatorCalls() map[string]string {
 		operatorv1connect.OrderServiceCancelOrderProcedure:              `{"portal":"shop","id":"order-alice"}`,
 		operatorv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
 		operatorv1connect.OrderServiceExplainOrderProcedure:             `{"id":"order-alice"}`,
+		operatorv1connect.OrderServiceResolveOrderProcedure:             `{"id":"corr-held","outcome":"HELD_OUTCOME_MADE","observed":"it answers"}`,
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,
 		operatorv1connect.LedgerServiceListEntriesProcedure:             `{"partner":"https://supplier.example","direction":"own"}`,
@@ -291,6 +316,12 @@ func TestOperatorAuthMatrix(t *testing.T) {
 	o := newOffice(t)
 	twoCustomers(t, o.bench)
 	o.addPortal(t, "spare")
+	if err := o.store.Do(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.ResaleOrders().Put(resale.Order{ID: "corr-held", Partner: supplier, Item: order.Item{State: order.HeldIndeterminate}})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	session := o.session(t, o.key, "alice", "")
 	if len(operatorCalls()) != len(rpcoperator.Scopes()) {
 		t.Fatalf("%d of %d procedures are called", len(operatorCalls()), len(rpcoperator.Scopes()))

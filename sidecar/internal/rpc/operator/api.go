@@ -26,6 +26,7 @@ type Config struct {
 	Listings   Listings
 	Orders     Orders
 	Books      Books
+	Held       HeldOrders
 	Portals    PortalClients
 	// House describes the sidecar itself.
 	House func(ctx context.Context) (desk.House, error)
@@ -36,7 +37,7 @@ type Config struct {
 // New makes the handler of hanse.operator.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
-		c.Orders == nil || c.Books == nil || c.Portals == nil || c.House == nil || c.Words == nil {
+		c.Orders == nil || c.Books == nil || c.Held == nil || c.Portals == nil || c.House == nil || c.Words == nil {
 		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
@@ -55,7 +56,7 @@ func New(c Config) (http.Handler, error) {
 			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&offeringService{offerings: c.Offerings, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
-			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk, orders: c.Orders}, options...))
+			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk, orders: c.Orders, held: c.Held}, options...))
 			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books}, options...))
 			mux.Handle(operatorv1connect.NewPortalServiceHandler(&portalService{portals: c.Portals}, options...))

@@ -13,6 +13,7 @@ import (
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
@@ -21,6 +22,7 @@ import (
 type orderService struct {
 	desk   Desk
 	orders Orders
+	held   HeldOrders
 }
 
 // ListOrders implements operatorv1connect.OrderServiceHandler.
@@ -74,6 +76,30 @@ func (h *orderService) ExplainOrder(ctx context.Context, req *connect.Request[op
 	return connect.NewResponse(&operatorv1.ExplainOrderResponse{
 		Id: o.ID, Side: string(o.Side), State: string(o.State), Portal: o.Portal, Items: gate.Each(deals, explanationOf),
 	}), nil
+}
+
+// outcomes are what an operator may have seen of a held order.
+var outcomes = map[operatorv1.HeldOutcome]provision.Seen{
+	operatorv1.HeldOutcome_HELD_OUTCOME_MADE:     provision.Made,
+	operatorv1.HeldOutcome_HELD_OUTCOME_NOT_MADE: provision.NotMade,
+	operatorv1.HeldOutcome_HELD_OUTCOME_FAILED:   provision.GivenUp,
+}
+
+// ResolveOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) ResolveOrder(ctx context.Context, req *connect.Request[operatorv1.ResolveOrderRequest]) (*connect.Response[operatorv1.ResolveOrderResponse], error) {
+	q := desk.Query{ID: req.Msg.GetId(), Side: desk.Resale, Partner: req.Msg.GetPartner()}
+	o, err := h.desk.Order(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	q.Partner = o.Items[0].Partner
+	if err := h.held.Resolve(ctx, q.Partner, o.ID, outcomes[req.Msg.GetOutcome()], req.Msg.GetOutputs(), word(req.Msg.GetObserved())); err != nil {
+		return nil, err
+	}
+	if o, err = h.desk.Order(ctx, q); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ResolveOrderResponse{Order: orderOf(o)}), nil
 }
 
 func explanationOf(e desk.Explanation) *operatorv1.OrderExplanation {

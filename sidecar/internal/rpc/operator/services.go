@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -33,6 +34,8 @@ type (
 		AcceptChanges(ctx context.Context, origin, digest string) (member.Partner, error)
 		RefuseChanges(ctx context.Context, origin, digest string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
+		SetHold(ctx context.Context, origin string, w act.Word) (member.Partner, error)
+		Flush(ctx context.Context, origin string, w act.Word) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}
 
@@ -66,6 +69,11 @@ type (
 	Books interface {
 		Apply(ctx context.Context, partner, subject string, w act.Word) (applied int, left []ledger.Parked, err error)
 		Release(ctx context.Context, partner, subject string, seq int64, w act.Word) (applied int, left []ledger.Parked, err error)
+	}
+
+	// HeldOrders takes what operators saw of orders of which nobody knew what was made; *provision.Service is one.
+	HeldOrders interface {
+		Resolve(ctx context.Context, partner, id string, seen provision.Seen, outputs map[string]string, w act.Word) error
 	}
 
 	// PortalClients keeps the portal clients; *portal.Service is one.

@@ -78,6 +78,62 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{0}
 }
 
+// HeldOutcome is what an operator saw of an adapter call whose outcome nobody knew.
+type HeldOutcome int32
+
+const (
+	HeldOutcome_HELD_OUTCOME_UNSPECIFIED HeldOutcome = 0
+	// It is there, and ready.
+	HeldOutcome_HELD_OUTCOME_MADE HeldOutcome = 1
+	// It is not there, and nothing of it: the platform is asked to make it again.
+	HeldOutcome_HELD_OUTCOME_NOT_MADE HeldOutcome = 2
+	// It is not there, nothing of it, and shall not be: the order fails.
+	HeldOutcome_HELD_OUTCOME_FAILED HeldOutcome = 3
+)
+
+// Enum value maps for HeldOutcome.
+var (
+	HeldOutcome_name = map[int32]string{
+		0: "HELD_OUTCOME_UNSPECIFIED",
+		1: "HELD_OUTCOME_MADE",
+		2: "HELD_OUTCOME_NOT_MADE",
+		3: "HELD_OUTCOME_FAILED",
+	}
+	HeldOutcome_value = map[string]int32{
+		"HELD_OUTCOME_UNSPECIFIED": 0,
+		"HELD_OUTCOME_MADE":        1,
+		"HELD_OUTCOME_NOT_MADE":    2,
+		"HELD_OUTCOME_FAILED":      3,
+	}
+)
+
+func (x HeldOutcome) Enum() *HeldOutcome {
+	p := new(HeldOutcome)
+	*p = x
+	return p
+}
+
+func (x HeldOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HeldOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hanse_operator_v1_operator_proto_enumTypes[1].Descriptor()
+}
+
+func (HeldOutcome) Type() protoreflect.EnumType {
+	return &file_hanse_operator_v1_operator_proto_enumTypes[1]
+}
+
+func (x HeldOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HeldOutcome.Descriptor instead.
+func (HeldOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{1}
+}
+
 type Member struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
@@ -447,8 +503,12 @@ type Partner struct {
 	// Bytes of its offerings' documents that we keep, and would keep (limits.max_catalog_mib).
 	CatalogBytes    int64 `protobuf:"varint,20,opt,name=catalog_bytes,json=catalogBytes,proto3" json:"catalog_bytes,omitempty"`
 	MaxCatalogBytes int64 `protobuf:"varint,21,opt,name=max_catalog_bytes,json=maxCatalogBytes,proto3" json:"max_catalog_bytes,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Set while an operator holds back what is sent to it: since when, who said so, and why.
+	HeldSince     *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	HeldBy        string                 `protobuf:"bytes,23,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	HeldReason    string                 `protobuf:"bytes,24,opt,name=held_reason,json=heldReason,proto3" json:"held_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -626,6 +686,27 @@ func (x *Partner) GetMaxCatalogBytes() int64 {
 		return x.MaxCatalogBytes
 	}
 	return 0
+}
+
+func (x *Partner) GetHeldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldSince
+	}
+	return nil
+}
+
+func (x *Partner) GetHeldBy() string {
+	if x != nil {
+		return x.HeldBy
+	}
+	return ""
+}
+
+func (x *Partner) GetHeldReason() string {
+	if x != nil {
+		return x.HeldReason
+	}
+	return ""
 }
 
 type PartnerChanges struct {
@@ -1041,6 +1122,191 @@ func (x *RefusePartnerResponse) GetPartner() *Partner {
 	return nil
 }
 
+type HoldPartnerRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Why, for the record; the partner is not told.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldPartnerRequest) Reset() {
+	*x = HoldPartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldPartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldPartnerRequest) ProtoMessage() {}
+
+func (x *HoldPartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldPartnerRequest.ProtoReflect.Descriptor instead.
+func (*HoldPartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *HoldPartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *HoldPartnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type HoldPartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldPartnerResponse) Reset() {
+	*x = HoldPartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldPartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldPartnerResponse) ProtoMessage() {}
+
+func (x *HoldPartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldPartnerResponse.ProtoReflect.Descriptor instead.
+func (*HoldPartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HoldPartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
+type FlushPartnerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Origin        string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlushPartnerRequest) Reset() {
+	*x = FlushPartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlushPartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlushPartnerRequest) ProtoMessage() {}
+
+func (x *FlushPartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlushPartnerRequest.ProtoReflect.Descriptor instead.
+func (*FlushPartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FlushPartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+type FlushPartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlushPartnerResponse) Reset() {
+	*x = FlushPartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlushPartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlushPartnerResponse) ProtoMessage() {}
+
+func (x *FlushPartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlushPartnerResponse.ProtoReflect.Descriptor instead.
+func (*FlushPartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FlushPartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
 type ListPartnersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1049,7 +1315,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1327,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1340,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 type ListPartnersResponse struct {
@@ -1086,7 +1352,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1364,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1377,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -1130,7 +1396,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1408,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1421,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetPartnerRequest) GetOrigin() string {
@@ -1174,7 +1440,7 @@ type GetPartnerResponse struct {
 
 func (x *GetPartnerResponse) Reset() {
 	*x = GetPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1452,7 @@ func (x *GetPartnerResponse) String() string {
 func (*GetPartnerResponse) ProtoMessage() {}
 
 func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1465,7 @@ func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerResponse.ProtoReflect.Descriptor instead.
 func (*GetPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetPartnerResponse) GetPartner() *Partner {
@@ -1243,7 +1509,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1521,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1534,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Agreement) GetId() string {
@@ -1404,7 +1670,7 @@ type OfferAgreementRequest struct {
 
 func (x *OfferAgreementRequest) Reset() {
 	*x = OfferAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1682,7 @@ func (x *OfferAgreementRequest) String() string {
 func (*OfferAgreementRequest) ProtoMessage() {}
 
 func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1695,7 @@ func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementRequest.ProtoReflect.Descriptor instead.
 func (*OfferAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OfferAgreementRequest) GetReseller() string {
@@ -1478,7 +1744,7 @@ type OfferAgreementResponse struct {
 
 func (x *OfferAgreementResponse) Reset() {
 	*x = OfferAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1756,7 @@ func (x *OfferAgreementResponse) String() string {
 func (*OfferAgreementResponse) ProtoMessage() {}
 
 func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1769,7 @@ func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementResponse.ProtoReflect.Descriptor instead.
 func (*OfferAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OfferAgreementResponse) GetAgreement() *Agreement {
@@ -1538,7 +1804,7 @@ type AgreementEffects struct {
 
 func (x *AgreementEffects) Reset() {
 	*x = AgreementEffects{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1816,7 @@ func (x *AgreementEffects) String() string {
 func (*AgreementEffects) ProtoMessage() {}
 
 func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1829,7 @@ func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEffects.ProtoReflect.Descriptor instead.
 func (*AgreementEffects) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AgreementEffects) GetOfferings() int64 {
@@ -1606,7 +1872,7 @@ type UnsoldOfferings struct {
 
 func (x *UnsoldOfferings) Reset() {
 	*x = UnsoldOfferings{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1884,7 @@ func (x *UnsoldOfferings) String() string {
 func (*UnsoldOfferings) ProtoMessage() {}
 
 func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1897,7 @@ func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsoldOfferings.ProtoReflect.Descriptor instead.
 func (*UnsoldOfferings) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UnsoldOfferings) GetCurrency() string {
@@ -1677,7 +1943,7 @@ type AcceptAgreementRequest struct {
 
 func (x *AcceptAgreementRequest) Reset() {
 	*x = AcceptAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1955,7 @@ func (x *AcceptAgreementRequest) String() string {
 func (*AcceptAgreementRequest) ProtoMessage() {}
 
 func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1968,7 @@ func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementRequest.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AcceptAgreementRequest) GetSupplier() string {
@@ -1743,7 +2009,7 @@ type AcceptAgreementResponse struct {
 
 func (x *AcceptAgreementResponse) Reset() {
 	*x = AcceptAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +2021,7 @@ func (x *AcceptAgreementResponse) String() string {
 func (*AcceptAgreementResponse) ProtoMessage() {}
 
 func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +2034,7 @@ func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementResponse.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AcceptAgreementResponse) GetAgreement() *Agreement {
@@ -1793,7 +2059,7 @@ type ListAgreementsRequest struct {
 
 func (x *ListAgreementsRequest) Reset() {
 	*x = ListAgreementsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +2071,7 @@ func (x *ListAgreementsRequest) String() string {
 func (*ListAgreementsRequest) ProtoMessage() {}
 
 func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +2084,7 @@ func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgreementsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 type ListAgreementsResponse struct {
@@ -1830,7 +2096,7 @@ type ListAgreementsResponse struct {
 
 func (x *ListAgreementsResponse) Reset() {
 	*x = ListAgreementsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2108,7 @@ func (x *ListAgreementsResponse) String() string {
 func (*ListAgreementsResponse) ProtoMessage() {}
 
 func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2121,7 @@ func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgreementsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListAgreementsResponse) GetAgreements() []*Agreement {
@@ -1879,7 +2145,7 @@ type ApplyOfferingsRequest struct {
 
 func (x *ApplyOfferingsRequest) Reset() {
 	*x = ApplyOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2157,7 @@ func (x *ApplyOfferingsRequest) String() string {
 func (*ApplyOfferingsRequest) ProtoMessage() {}
 
 func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2170,7 @@ func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ApplyOfferingsRequest) GetYaml() []byte {
@@ -1946,7 +2212,7 @@ type ApplyOfferingsResponse struct {
 
 func (x *ApplyOfferingsResponse) Reset() {
 	*x = ApplyOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2224,7 @@ func (x *ApplyOfferingsResponse) String() string {
 func (*ApplyOfferingsResponse) ProtoMessage() {}
 
 func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2237,7 @@ func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ApplyOfferingsResponse) GetCreated() int32 {
@@ -2038,7 +2304,7 @@ type OfferingChange struct {
 
 func (x *OfferingChange) Reset() {
 	*x = OfferingChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2316,7 @@ func (x *OfferingChange) String() string {
 func (*OfferingChange) ProtoMessage() {}
 
 func (x *OfferingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2329,7 @@ func (x *OfferingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingChange.ProtoReflect.Descriptor instead.
 func (*OfferingChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *OfferingChange) GetId() string {
@@ -2107,7 +2373,7 @@ type OfferingFieldChange struct {
 
 func (x *OfferingFieldChange) Reset() {
 	*x = OfferingFieldChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2385,7 @@ func (x *OfferingFieldChange) String() string {
 func (*OfferingFieldChange) ProtoMessage() {}
 
 func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2398,7 @@ func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingFieldChange.ProtoReflect.Descriptor instead.
 func (*OfferingFieldChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *OfferingFieldChange) GetField() string {
@@ -2174,7 +2440,7 @@ type ApplyError struct {
 
 func (x *ApplyError) Reset() {
 	*x = ApplyError{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2452,7 @@ func (x *ApplyError) String() string {
 func (*ApplyError) ProtoMessage() {}
 
 func (x *ApplyError) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2465,7 @@ func (x *ApplyError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyError.ProtoReflect.Descriptor instead.
 func (*ApplyError) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ApplyError) GetDocument() int32 {
@@ -2270,7 +2536,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2548,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2561,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Offering) GetId() string {
@@ -2364,7 +2630,7 @@ type ListOfferingsRequest struct {
 
 func (x *ListOfferingsRequest) Reset() {
 	*x = ListOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2642,7 @@ func (x *ListOfferingsRequest) String() string {
 func (*ListOfferingsRequest) ProtoMessage() {}
 
 func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2655,7 @@ func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListOfferingsRequest) GetPageSize() int32 {
@@ -2416,7 +2682,7 @@ type ListOfferingsResponse struct {
 
 func (x *ListOfferingsResponse) Reset() {
 	*x = ListOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2694,7 @@ func (x *ListOfferingsResponse) String() string {
 func (*ListOfferingsResponse) ProtoMessage() {}
 
 func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2707,7 @@ func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListOfferingsResponse) GetOfferings() []*Offering {
@@ -2467,7 +2733,7 @@ type GetOfferingRequest struct {
 
 func (x *GetOfferingRequest) Reset() {
 	*x = GetOfferingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2745,7 @@ func (x *GetOfferingRequest) String() string {
 func (*GetOfferingRequest) ProtoMessage() {}
 
 func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2758,7 @@ func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingRequest.ProtoReflect.Descriptor instead.
 func (*GetOfferingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetOfferingRequest) GetId() string {
@@ -2511,7 +2777,7 @@ type GetOfferingResponse struct {
 
 func (x *GetOfferingResponse) Reset() {
 	*x = GetOfferingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2789,7 @@ func (x *GetOfferingResponse) String() string {
 func (*GetOfferingResponse) ProtoMessage() {}
 
 func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2802,7 @@ func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingResponse.ProtoReflect.Descriptor instead.
 func (*GetOfferingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetOfferingResponse) GetOffering() *Offering {
@@ -2573,7 +2839,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2851,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2864,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Listing) GetId() string {
@@ -2717,7 +2983,7 @@ type ListListingsRequest struct {
 
 func (x *ListListingsRequest) Reset() {
 	*x = ListListingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +2995,7 @@ func (x *ListListingsRequest) String() string {
 func (*ListListingsRequest) ProtoMessage() {}
 
 func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +3008,7 @@ func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListListingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListListingsRequest) GetPartner() string {
@@ -2776,7 +3042,7 @@ type ListListingsResponse struct {
 
 func (x *ListListingsResponse) Reset() {
 	*x = ListListingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3054,7 @@ func (x *ListListingsResponse) String() string {
 func (*ListListingsResponse) ProtoMessage() {}
 
 func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3067,7 @@ func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListListingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListListingsResponse) GetListings() []*Listing {
@@ -2834,7 +3100,7 @@ type UpdateListingRequest struct {
 
 func (x *UpdateListingRequest) Reset() {
 	*x = UpdateListingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3112,7 @@ func (x *UpdateListingRequest) String() string {
 func (*UpdateListingRequest) ProtoMessage() {}
 
 func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3125,7 @@ func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingRequest.ProtoReflect.Descriptor instead.
 func (*UpdateListingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UpdateListingRequest) GetId() string {
@@ -2913,7 +3179,7 @@ type UpdateListingResponse struct {
 
 func (x *UpdateListingResponse) Reset() {
 	*x = UpdateListingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3191,7 @@ func (x *UpdateListingResponse) String() string {
 func (*UpdateListingResponse) ProtoMessage() {}
 
 func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3204,7 @@ func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingResponse.ProtoReflect.Descriptor instead.
 func (*UpdateListingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UpdateListingResponse) GetListing() *Listing {
@@ -2960,7 +3226,7 @@ type SetMarkupRequest struct {
 
 func (x *SetMarkupRequest) Reset() {
 	*x = SetMarkupRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3238,7 @@ func (x *SetMarkupRequest) String() string {
 func (*SetMarkupRequest) ProtoMessage() {}
 
 func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3251,7 @@ func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupRequest.ProtoReflect.Descriptor instead.
 func (*SetMarkupRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetMarkupRequest) GetPartner() string {
@@ -3017,7 +3283,7 @@ type SetMarkupResponse struct {
 
 func (x *SetMarkupResponse) Reset() {
 	*x = SetMarkupResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3029,7 +3295,7 @@ func (x *SetMarkupResponse) String() string {
 func (*SetMarkupResponse) ProtoMessage() {}
 
 func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3042,7 +3308,7 @@ func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupResponse.ProtoReflect.Descriptor instead.
 func (*SetMarkupResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 // Order is a retail order of our portals or a resale order of a partner. What is said of one deal (partner, action, offering,
@@ -3080,7 +3346,7 @@ type Order struct {
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3358,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3371,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Order) GetId() string {
@@ -3263,7 +3529,7 @@ type OrderTotal struct {
 
 func (x *OrderTotal) Reset() {
 	*x = OrderTotal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3541,7 @@ func (x *OrderTotal) String() string {
 func (*OrderTotal) ProtoMessage() {}
 
 func (x *OrderTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3554,7 @@ func (x *OrderTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderTotal.ProtoReflect.Descriptor instead.
 func (*OrderTotal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OrderTotal) GetPeriod() string {
@@ -3353,7 +3619,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3365,7 +3631,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3378,7 +3644,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *OrderItem) GetCorrelationId() string {
@@ -3541,7 +3807,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3819,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3832,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *OrderEvent) GetAt() *timestamppb.Timestamp {
@@ -3610,7 +3876,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +3888,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +3901,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListOrdersRequest) GetSide() string {
@@ -3676,7 +3942,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3688,7 +3954,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3701,7 +3967,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -3731,7 +3997,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3743,7 +4009,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3756,7 +4022,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CancelOrderRequest) GetId() string {
@@ -3789,7 +4055,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +4067,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +4080,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -3839,7 +4105,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +4117,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +4130,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -3904,7 +4170,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3916,7 +4182,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3929,7 +4195,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -3953,7 +4219,7 @@ type ExplainOrderRequest struct {
 
 func (x *ExplainOrderRequest) Reset() {
 	*x = ExplainOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +4231,7 @@ func (x *ExplainOrderRequest) String() string {
 func (*ExplainOrderRequest) ProtoMessage() {}
 
 func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +4244,7 @@ func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainOrderRequest.ProtoReflect.Descriptor instead.
 func (*ExplainOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ExplainOrderRequest) GetId() string {
@@ -4023,7 +4289,7 @@ type ExplainOrderResponse struct {
 
 func (x *ExplainOrderResponse) Reset() {
 	*x = ExplainOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4035,7 +4301,7 @@ func (x *ExplainOrderResponse) String() string {
 func (*ExplainOrderResponse) ProtoMessage() {}
 
 func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4048,7 +4314,7 @@ func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainOrderResponse.ProtoReflect.Descriptor instead.
 func (*ExplainOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ExplainOrderResponse) GetId() string {
@@ -4110,7 +4376,7 @@ type OrderExplanation struct {
 
 func (x *OrderExplanation) Reset() {
 	*x = OrderExplanation{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4388,7 @@ func (x *OrderExplanation) String() string {
 func (*OrderExplanation) ProtoMessage() {}
 
 func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4401,7 @@ func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderExplanation.ProtoReflect.Descriptor instead.
 func (*OrderExplanation) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *OrderExplanation) GetCorrelationId() string {
@@ -4215,7 +4481,7 @@ type OrderHappening struct {
 
 func (x *OrderHappening) Reset() {
 	*x = OrderHappening{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4227,7 +4493,7 @@ func (x *OrderHappening) String() string {
 func (*OrderHappening) ProtoMessage() {}
 
 func (x *OrderHappening) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4240,7 +4506,7 @@ func (x *OrderHappening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHappening.ProtoReflect.Descriptor instead.
 func (*OrderHappening) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *OrderHappening) GetAt() *timestamppb.Timestamp {
@@ -4271,6 +4537,130 @@ func (x *OrderHappening) GetSource() string {
 	return ""
 }
 
+type ResolveOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resale order's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only this reseller's, where several orders have the id.
+	Partner string      `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Outcome HeldOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=hanse.operator.v1.HeldOutcome" json:"outcome,omitempty"`
+	// What was seen on the platform, for the record.
+	Observed string `protobuf:"bytes,4,opt,name=observed,proto3" json:"observed,omitempty"`
+	// What the service gave, by the names that the recipe's binding knows; with HELD_OUTCOME_MADE, where the offering promises access data.
+	Outputs       map[string]string `protobuf:"bytes,5,rep,name=outputs,proto3" json:"outputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveOrderRequest) Reset() {
+	*x = ResolveOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveOrderRequest) ProtoMessage() {}
+
+func (x *ResolveOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveOrderRequest.ProtoReflect.Descriptor instead.
+func (*ResolveOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *ResolveOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetOutcome() HeldOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return HeldOutcome_HELD_OUTCOME_UNSPECIFIED
+}
+
+func (x *ResolveOrderRequest) GetObserved() string {
+	if x != nil {
+		return x.Observed
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetOutputs() map[string]string {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+type ResolveOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveOrderResponse) Reset() {
+	*x = ResolveOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveOrderResponse) ProtoMessage() {}
+
+func (x *ResolveOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveOrderResponse.ProtoReflect.Descriptor instead.
+func (*ResolveOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *ResolveOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -4289,7 +4679,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4691,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4704,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Subscription) GetId() string {
@@ -4391,7 +4781,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4403,7 +4793,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4416,7 +4806,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -4450,7 +4840,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4462,7 +4852,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4475,7 +4865,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -4502,7 +4892,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +4904,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +4917,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -4549,7 +4939,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4561,7 +4951,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4574,7 +4964,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -4629,7 +5019,7 @@ type LedgerVerification struct {
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +5031,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +5044,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -4733,7 +5123,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4745,7 +5135,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4758,7 +5148,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -4799,7 +5189,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4811,7 +5201,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4824,7 +5214,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -4844,7 +5234,7 @@ type ListParkedRequest struct {
 
 func (x *ListParkedRequest) Reset() {
 	*x = ListParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4856,7 +5246,7 @@ func (x *ListParkedRequest) String() string {
 func (*ListParkedRequest) ProtoMessage() {}
 
 func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4869,7 +5259,7 @@ func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedRequest.ProtoReflect.Descriptor instead.
 func (*ListParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListParkedRequest) GetPartner() string {
@@ -4889,7 +5279,7 @@ type ListParkedResponse struct {
 
 func (x *ListParkedResponse) Reset() {
 	*x = ListParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4901,7 +5291,7 @@ func (x *ListParkedResponse) String() string {
 func (*ListParkedResponse) ProtoMessage() {}
 
 func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4914,7 +5304,7 @@ func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedResponse.ProtoReflect.Descriptor instead.
 func (*ListParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListParkedResponse) GetParked() []*ParkedEntry {
@@ -4935,7 +5325,7 @@ type ApplyParkedRequest struct {
 
 func (x *ApplyParkedRequest) Reset() {
 	*x = ApplyParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4947,7 +5337,7 @@ func (x *ApplyParkedRequest) String() string {
 func (*ApplyParkedRequest) ProtoMessage() {}
 
 func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4960,7 +5350,7 @@ func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyParkedRequest.ProtoReflect.Descriptor instead.
 func (*ApplyParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ApplyParkedRequest) GetPartner() string {
@@ -4988,7 +5378,7 @@ type ApplyParkedResponse struct {
 
 func (x *ApplyParkedResponse) Reset() {
 	*x = ApplyParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5000,7 +5390,7 @@ func (x *ApplyParkedResponse) String() string {
 func (*ApplyParkedResponse) ProtoMessage() {}
 
 func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5013,7 +5403,7 @@ func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyParkedResponse.ProtoReflect.Descriptor instead.
 func (*ApplyParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ApplyParkedResponse) GetApplied() int64 {
@@ -5044,7 +5434,7 @@ type ReleaseParkedRequest struct {
 
 func (x *ReleaseParkedRequest) Reset() {
 	*x = ReleaseParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5446,7 @@ func (x *ReleaseParkedRequest) String() string {
 func (*ReleaseParkedRequest) ProtoMessage() {}
 
 func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5459,7 @@ func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseParkedRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReleaseParkedRequest) GetPartner() string {
@@ -5111,7 +5501,7 @@ type ReleaseParkedResponse struct {
 
 func (x *ReleaseParkedResponse) Reset() {
 	*x = ReleaseParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5123,7 +5513,7 @@ func (x *ReleaseParkedResponse) String() string {
 func (*ReleaseParkedResponse) ProtoMessage() {}
 
 func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5136,7 +5526,7 @@ func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseParkedResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ReleaseParkedResponse) GetApplied() int64 {
@@ -5171,7 +5561,7 @@ type ParkedEntry struct {
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5183,7 +5573,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5196,7 +5586,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -5260,7 +5650,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5272,7 +5662,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5285,7 +5675,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Portal) GetName() string {
@@ -5329,7 +5719,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5341,7 +5731,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5354,7 +5744,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -5389,7 +5779,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5401,7 +5791,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5414,7 +5804,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -5442,7 +5832,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5454,7 +5844,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5467,7 +5857,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -5494,7 +5884,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5506,7 +5896,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5519,7 +5909,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -5544,7 +5934,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5556,7 +5946,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5569,7 +5959,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
 }
 
 type ListPortalsResponse struct {
@@ -5581,7 +5971,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5593,7 +5983,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5606,7 +5996,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -5625,7 +6015,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5637,7 +6027,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5650,7 +6040,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -5668,7 +6058,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5680,7 +6070,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5693,7 +6083,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
 }
 
 type Job struct {
@@ -5713,7 +6103,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5725,7 +6115,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5738,7 +6128,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *Job) GetId() int64 {
@@ -5806,7 +6196,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5818,7 +6208,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5831,7 +6221,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -5850,7 +6240,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5862,7 +6252,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5875,7 +6265,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -5894,7 +6284,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5906,7 +6296,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5919,7 +6309,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -5937,7 +6327,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5949,7 +6339,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5962,7 +6352,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
 }
 
 type ParkJobRequest struct {
@@ -5976,7 +6366,7 @@ type ParkJobRequest struct {
 
 func (x *ParkJobRequest) Reset() {
 	*x = ParkJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5988,7 +6378,7 @@ func (x *ParkJobRequest) String() string {
 func (*ParkJobRequest) ProtoMessage() {}
 
 func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6001,7 +6391,7 @@ func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkJobRequest.ProtoReflect.Descriptor instead.
 func (*ParkJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ParkJobRequest) GetId() int64 {
@@ -6027,7 +6417,7 @@ type ParkJobResponse struct {
 
 func (x *ParkJobResponse) Reset() {
 	*x = ParkJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6039,7 +6429,7 @@ func (x *ParkJobResponse) String() string {
 func (*ParkJobResponse) ProtoMessage() {}
 
 func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6052,7 +6442,7 @@ func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkJobResponse.ProtoReflect.Descriptor instead.
 func (*ParkJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ParkJobResponse) GetJob() *Job {
@@ -6075,7 +6465,7 @@ type DropJobRequest struct {
 
 func (x *DropJobRequest) Reset() {
 	*x = DropJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6087,7 +6477,7 @@ func (x *DropJobRequest) String() string {
 func (*DropJobRequest) ProtoMessage() {}
 
 func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6100,7 +6490,7 @@ func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropJobRequest.ProtoReflect.Descriptor instead.
 func (*DropJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *DropJobRequest) GetId() int64 {
@@ -6136,7 +6526,7 @@ type DropJobResponse struct {
 
 func (x *DropJobResponse) Reset() {
 	*x = DropJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6148,7 +6538,7 @@ func (x *DropJobResponse) String() string {
 func (*DropJobResponse) ProtoMessage() {}
 
 func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6161,7 +6551,7 @@ func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropJobResponse.ProtoReflect.Descriptor instead.
 func (*DropJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *DropJobResponse) GetJob() *Job {
@@ -6186,7 +6576,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6198,7 +6588,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6211,7 +6601,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{97}
 }
 
 type GetStatusResponse struct {
@@ -6240,7 +6630,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6252,7 +6642,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6265,7 +6655,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -6356,7 +6746,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6368,7 +6758,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6381,7 +6771,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -6410,7 +6800,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6422,7 +6812,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6435,7 +6825,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -6491,7 +6881,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x89\a\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xfe\a\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -6517,7 +6907,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\rmax_offerings\x18\x12 \x01(\x03R\fmaxOfferings\x12,\n" +
 	"\x12offerings_left_out\x18\x13 \x01(\x03R\x10offeringsLeftOut\x12#\n" +
 	"\rcatalog_bytes\x18\x14 \x01(\x03R\fcatalogBytes\x12*\n" +
-	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\"\x96\x01\n" +
+	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\x129\n" +
+	"\n" +
+	"held_since\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\theldSince\x12\x17\n" +
+	"\aheld_by\x18\x17 \x01(\tR\x06heldBy\x12\x1f\n" +
+	"\vheld_reason\x18\x18 \x01(\tR\n" +
+	"heldReason\"\x96\x01\n" +
 	"\x0ePartnerChanges\x12:\n" +
 	"\achanges\x18\x01 \x03(\v2 .hanse.operator.v1.PartnerChangeR\achanges\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
@@ -6543,6 +6938,17 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"M\n" +
 	"\x15RefusePartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"Z\n" +
+	"\x12HoldPartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"K\n" +
+	"\x13HoldPartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"9\n" +
+	"\x13FlushPartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"L\n" +
+	"\x14FlushPartnerResponse\x124\n" +
 	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x15\n" +
 	"\x13ListPartnersRequest\"N\n" +
 	"\x14ListPartnersResponse\x126\n" +
@@ -6818,7 +7224,21 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xae\x02\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xdf\x02\n" +
+	"\x13ResolveOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12D\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x1e.hanse.operator.v1.HeldOutcomeB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aoutcome\x12&\n" +
+	"\bobserved\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\bobserved\x12_\n" +
+	"\aoutputs\x18\x05 \x03(\v23.hanse.operator.v1.ResolveOrderRequest.OutputsEntryB\x10\xbaH\r\x9a\x01\n" +
+	"\x10d*\x06r\x04\x18\x80\x80\x04R\aoutputs\x1a:\n" +
+	"\fOutputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
+	"\x14ResolveOrderResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xae\x02\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -6983,7 +7403,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_SUPPLIER\x10\x01\x12\x11\n" +
-	"\rROLE_RESELLER\x10\x022\xe4\x05\n" +
+	"\rROLE_RESELLER\x10\x02*v\n" +
+	"\vHeldOutcome\x12\x1c\n" +
+	"\x18HELD_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11HELD_OUTCOME_MADE\x10\x01\x12\x19\n" +
+	"\x15HELD_OUTCOME_NOT_MADE\x10\x02\x12\x17\n" +
+	"\x13HELD_OUTCOME_FAILED\x10\x032\xa3\a\n" +
 	"\x0ePartnerService\x12e\n" +
 	"\x0eDiscoverMember\x12(.hanse.operator.v1.DiscoverMemberRequest\x1a).hanse.operator.v1.DiscoverMemberResponse\x12Y\n" +
 	"\n" +
@@ -6993,7 +7418,9 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x14RefusePartnerChanges\x12..hanse.operator.v1.RefusePartnerChangesRequest\x1a/.hanse.operator.v1.RefusePartnerChangesResponse\x12_\n" +
 	"\fListPartners\x12&.hanse.operator.v1.ListPartnersRequest\x1a'.hanse.operator.v1.ListPartnersResponse\x12Y\n" +
 	"\n" +
-	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse2\xca\x02\n" +
+	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse\x12\\\n" +
+	"\vHoldPartner\x12%.hanse.operator.v1.HoldPartnerRequest\x1a&.hanse.operator.v1.HoldPartnerResponse\x12_\n" +
+	"\fFlushPartner\x12&.hanse.operator.v1.FlushPartnerRequest\x1a'.hanse.operator.v1.FlushPartnerResponse2\xca\x02\n" +
 	"\x10AgreementService\x12e\n" +
 	"\x0eOfferAgreement\x12(.hanse.operator.v1.OfferAgreementRequest\x1a).hanse.operator.v1.OfferAgreementResponse\x12h\n" +
 	"\x0fAcceptAgreement\x12).hanse.operator.v1.AcceptAgreementRequest\x1a*.hanse.operator.v1.AcceptAgreementResponse\x12e\n" +
@@ -7005,12 +7432,13 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0eListingService\x12_\n" +
 	"\fListListings\x12&.hanse.operator.v1.ListListingsRequest\x1a'.hanse.operator.v1.ListListingsResponse\x12b\n" +
 	"\rUpdateListing\x12'.hanse.operator.v1.UpdateListingRequest\x1a(.hanse.operator.v1.UpdateListingResponse\x12V\n" +
-	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xfd\x02\n" +
+	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xde\x03\n" +
 	"\fOrderService\x12Y\n" +
 	"\n" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
 	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12_\n" +
-	"\fExplainOrder\x12&.hanse.operator.v1.ExplainOrderRequest\x1a'.hanse.operator.v1.ExplainOrderResponse\x12\\\n" +
+	"\fExplainOrder\x12&.hanse.operator.v1.ExplainOrderRequest\x1a'.hanse.operator.v1.ExplainOrderResponse\x12_\n" +
+	"\fResolveOrder\x12&.hanse.operator.v1.ResolveOrderRequest\x1a'.hanse.operator.v1.ResolveOrderResponse\x12\\\n" +
 	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse2\x85\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
 	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xee\x03\n" +
@@ -7048,265 +7476,285 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_hanse_operator_v1_operator_proto_rawDescData
 }
 
-var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 95)
+var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 102)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
-	(*Member)(nil),                       // 1: hanse.operator.v1.Member
-	(*DiscoverMemberRequest)(nil),        // 2: hanse.operator.v1.DiscoverMemberRequest
-	(*DiscoverMemberResponse)(nil),       // 3: hanse.operator.v1.DiscoverMemberResponse
-	(*AddPartnerRequest)(nil),            // 4: hanse.operator.v1.AddPartnerRequest
-	(*AddPartnerResponse)(nil),           // 5: hanse.operator.v1.AddPartnerResponse
-	(*Partner)(nil),                      // 6: hanse.operator.v1.Partner
-	(*PartnerChanges)(nil),               // 7: hanse.operator.v1.PartnerChanges
-	(*PartnerChange)(nil),                // 8: hanse.operator.v1.PartnerChange
-	(*AcceptPartnerChangesRequest)(nil),  // 9: hanse.operator.v1.AcceptPartnerChangesRequest
-	(*AcceptPartnerChangesResponse)(nil), // 10: hanse.operator.v1.AcceptPartnerChangesResponse
-	(*RefusePartnerChangesRequest)(nil),  // 11: hanse.operator.v1.RefusePartnerChangesRequest
-	(*RefusePartnerChangesResponse)(nil), // 12: hanse.operator.v1.RefusePartnerChangesResponse
-	(*RefusePartnerRequest)(nil),         // 13: hanse.operator.v1.RefusePartnerRequest
-	(*RefusePartnerResponse)(nil),        // 14: hanse.operator.v1.RefusePartnerResponse
-	(*ListPartnersRequest)(nil),          // 15: hanse.operator.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),         // 16: hanse.operator.v1.ListPartnersResponse
-	(*GetPartnerRequest)(nil),            // 17: hanse.operator.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),           // 18: hanse.operator.v1.GetPartnerResponse
-	(*Agreement)(nil),                    // 19: hanse.operator.v1.Agreement
-	(*OfferAgreementRequest)(nil),        // 20: hanse.operator.v1.OfferAgreementRequest
-	(*OfferAgreementResponse)(nil),       // 21: hanse.operator.v1.OfferAgreementResponse
-	(*AgreementEffects)(nil),             // 22: hanse.operator.v1.AgreementEffects
-	(*UnsoldOfferings)(nil),              // 23: hanse.operator.v1.UnsoldOfferings
-	(*AcceptAgreementRequest)(nil),       // 24: hanse.operator.v1.AcceptAgreementRequest
-	(*AcceptAgreementResponse)(nil),      // 25: hanse.operator.v1.AcceptAgreementResponse
-	(*ListAgreementsRequest)(nil),        // 26: hanse.operator.v1.ListAgreementsRequest
-	(*ListAgreementsResponse)(nil),       // 27: hanse.operator.v1.ListAgreementsResponse
-	(*ApplyOfferingsRequest)(nil),        // 28: hanse.operator.v1.ApplyOfferingsRequest
-	(*ApplyOfferingsResponse)(nil),       // 29: hanse.operator.v1.ApplyOfferingsResponse
-	(*OfferingChange)(nil),               // 30: hanse.operator.v1.OfferingChange
-	(*OfferingFieldChange)(nil),          // 31: hanse.operator.v1.OfferingFieldChange
-	(*ApplyError)(nil),                   // 32: hanse.operator.v1.ApplyError
-	(*Offering)(nil),                     // 33: hanse.operator.v1.Offering
-	(*ListOfferingsRequest)(nil),         // 34: hanse.operator.v1.ListOfferingsRequest
-	(*ListOfferingsResponse)(nil),        // 35: hanse.operator.v1.ListOfferingsResponse
-	(*GetOfferingRequest)(nil),           // 36: hanse.operator.v1.GetOfferingRequest
-	(*GetOfferingResponse)(nil),          // 37: hanse.operator.v1.GetOfferingResponse
-	(*Listing)(nil),                      // 38: hanse.operator.v1.Listing
-	(*ListListingsRequest)(nil),          // 39: hanse.operator.v1.ListListingsRequest
-	(*ListListingsResponse)(nil),         // 40: hanse.operator.v1.ListListingsResponse
-	(*UpdateListingRequest)(nil),         // 41: hanse.operator.v1.UpdateListingRequest
-	(*UpdateListingResponse)(nil),        // 42: hanse.operator.v1.UpdateListingResponse
-	(*SetMarkupRequest)(nil),             // 43: hanse.operator.v1.SetMarkupRequest
-	(*SetMarkupResponse)(nil),            // 44: hanse.operator.v1.SetMarkupResponse
-	(*Order)(nil),                        // 45: hanse.operator.v1.Order
-	(*OrderTotal)(nil),                   // 46: hanse.operator.v1.OrderTotal
-	(*OrderItem)(nil),                    // 47: hanse.operator.v1.OrderItem
-	(*OrderEvent)(nil),                   // 48: hanse.operator.v1.OrderEvent
-	(*ListOrdersRequest)(nil),            // 49: hanse.operator.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),           // 50: hanse.operator.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),           // 51: hanse.operator.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),          // 52: hanse.operator.v1.CancelOrderResponse
-	(*GetOrderRequest)(nil),              // 53: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),             // 54: hanse.operator.v1.GetOrderResponse
-	(*ExplainOrderRequest)(nil),          // 55: hanse.operator.v1.ExplainOrderRequest
-	(*ExplainOrderResponse)(nil),         // 56: hanse.operator.v1.ExplainOrderResponse
-	(*OrderExplanation)(nil),             // 57: hanse.operator.v1.OrderExplanation
-	(*OrderHappening)(nil),               // 58: hanse.operator.v1.OrderHappening
-	(*Subscription)(nil),                 // 59: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 60: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 61: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 62: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 63: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 64: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 65: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 66: hanse.operator.v1.ListEntriesResponse
-	(*ListParkedRequest)(nil),            // 67: hanse.operator.v1.ListParkedRequest
-	(*ListParkedResponse)(nil),           // 68: hanse.operator.v1.ListParkedResponse
-	(*ApplyParkedRequest)(nil),           // 69: hanse.operator.v1.ApplyParkedRequest
-	(*ApplyParkedResponse)(nil),          // 70: hanse.operator.v1.ApplyParkedResponse
-	(*ReleaseParkedRequest)(nil),         // 71: hanse.operator.v1.ReleaseParkedRequest
-	(*ReleaseParkedResponse)(nil),        // 72: hanse.operator.v1.ReleaseParkedResponse
-	(*ParkedEntry)(nil),                  // 73: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 74: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 75: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 76: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 77: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 78: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 79: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 80: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 81: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 82: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 83: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 84: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 85: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 86: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 87: hanse.operator.v1.RetryJobResponse
-	(*ParkJobRequest)(nil),               // 88: hanse.operator.v1.ParkJobRequest
-	(*ParkJobResponse)(nil),              // 89: hanse.operator.v1.ParkJobResponse
-	(*DropJobRequest)(nil),               // 90: hanse.operator.v1.DropJobRequest
-	(*DropJobResponse)(nil),              // 91: hanse.operator.v1.DropJobResponse
-	(*GetStatusRequest)(nil),             // 92: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 93: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 94: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 95: hanse.operator.v1.StateCount
-	(*timestamppb.Timestamp)(nil),        // 96: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 97: hanse.type.v1.Amount
+	(HeldOutcome)(0),                     // 1: hanse.operator.v1.HeldOutcome
+	(*Member)(nil),                       // 2: hanse.operator.v1.Member
+	(*DiscoverMemberRequest)(nil),        // 3: hanse.operator.v1.DiscoverMemberRequest
+	(*DiscoverMemberResponse)(nil),       // 4: hanse.operator.v1.DiscoverMemberResponse
+	(*AddPartnerRequest)(nil),            // 5: hanse.operator.v1.AddPartnerRequest
+	(*AddPartnerResponse)(nil),           // 6: hanse.operator.v1.AddPartnerResponse
+	(*Partner)(nil),                      // 7: hanse.operator.v1.Partner
+	(*PartnerChanges)(nil),               // 8: hanse.operator.v1.PartnerChanges
+	(*PartnerChange)(nil),                // 9: hanse.operator.v1.PartnerChange
+	(*AcceptPartnerChangesRequest)(nil),  // 10: hanse.operator.v1.AcceptPartnerChangesRequest
+	(*AcceptPartnerChangesResponse)(nil), // 11: hanse.operator.v1.AcceptPartnerChangesResponse
+	(*RefusePartnerChangesRequest)(nil),  // 12: hanse.operator.v1.RefusePartnerChangesRequest
+	(*RefusePartnerChangesResponse)(nil), // 13: hanse.operator.v1.RefusePartnerChangesResponse
+	(*RefusePartnerRequest)(nil),         // 14: hanse.operator.v1.RefusePartnerRequest
+	(*RefusePartnerResponse)(nil),        // 15: hanse.operator.v1.RefusePartnerResponse
+	(*HoldPartnerRequest)(nil),           // 16: hanse.operator.v1.HoldPartnerRequest
+	(*HoldPartnerResponse)(nil),          // 17: hanse.operator.v1.HoldPartnerResponse
+	(*FlushPartnerRequest)(nil),          // 18: hanse.operator.v1.FlushPartnerRequest
+	(*FlushPartnerResponse)(nil),         // 19: hanse.operator.v1.FlushPartnerResponse
+	(*ListPartnersRequest)(nil),          // 20: hanse.operator.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),         // 21: hanse.operator.v1.ListPartnersResponse
+	(*GetPartnerRequest)(nil),            // 22: hanse.operator.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),           // 23: hanse.operator.v1.GetPartnerResponse
+	(*Agreement)(nil),                    // 24: hanse.operator.v1.Agreement
+	(*OfferAgreementRequest)(nil),        // 25: hanse.operator.v1.OfferAgreementRequest
+	(*OfferAgreementResponse)(nil),       // 26: hanse.operator.v1.OfferAgreementResponse
+	(*AgreementEffects)(nil),             // 27: hanse.operator.v1.AgreementEffects
+	(*UnsoldOfferings)(nil),              // 28: hanse.operator.v1.UnsoldOfferings
+	(*AcceptAgreementRequest)(nil),       // 29: hanse.operator.v1.AcceptAgreementRequest
+	(*AcceptAgreementResponse)(nil),      // 30: hanse.operator.v1.AcceptAgreementResponse
+	(*ListAgreementsRequest)(nil),        // 31: hanse.operator.v1.ListAgreementsRequest
+	(*ListAgreementsResponse)(nil),       // 32: hanse.operator.v1.ListAgreementsResponse
+	(*ApplyOfferingsRequest)(nil),        // 33: hanse.operator.v1.ApplyOfferingsRequest
+	(*ApplyOfferingsResponse)(nil),       // 34: hanse.operator.v1.ApplyOfferingsResponse
+	(*OfferingChange)(nil),               // 35: hanse.operator.v1.OfferingChange
+	(*OfferingFieldChange)(nil),          // 36: hanse.operator.v1.OfferingFieldChange
+	(*ApplyError)(nil),                   // 37: hanse.operator.v1.ApplyError
+	(*Offering)(nil),                     // 38: hanse.operator.v1.Offering
+	(*ListOfferingsRequest)(nil),         // 39: hanse.operator.v1.ListOfferingsRequest
+	(*ListOfferingsResponse)(nil),        // 40: hanse.operator.v1.ListOfferingsResponse
+	(*GetOfferingRequest)(nil),           // 41: hanse.operator.v1.GetOfferingRequest
+	(*GetOfferingResponse)(nil),          // 42: hanse.operator.v1.GetOfferingResponse
+	(*Listing)(nil),                      // 43: hanse.operator.v1.Listing
+	(*ListListingsRequest)(nil),          // 44: hanse.operator.v1.ListListingsRequest
+	(*ListListingsResponse)(nil),         // 45: hanse.operator.v1.ListListingsResponse
+	(*UpdateListingRequest)(nil),         // 46: hanse.operator.v1.UpdateListingRequest
+	(*UpdateListingResponse)(nil),        // 47: hanse.operator.v1.UpdateListingResponse
+	(*SetMarkupRequest)(nil),             // 48: hanse.operator.v1.SetMarkupRequest
+	(*SetMarkupResponse)(nil),            // 49: hanse.operator.v1.SetMarkupResponse
+	(*Order)(nil),                        // 50: hanse.operator.v1.Order
+	(*OrderTotal)(nil),                   // 51: hanse.operator.v1.OrderTotal
+	(*OrderItem)(nil),                    // 52: hanse.operator.v1.OrderItem
+	(*OrderEvent)(nil),                   // 53: hanse.operator.v1.OrderEvent
+	(*ListOrdersRequest)(nil),            // 54: hanse.operator.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),           // 55: hanse.operator.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),           // 56: hanse.operator.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),          // 57: hanse.operator.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),              // 58: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),             // 59: hanse.operator.v1.GetOrderResponse
+	(*ExplainOrderRequest)(nil),          // 60: hanse.operator.v1.ExplainOrderRequest
+	(*ExplainOrderResponse)(nil),         // 61: hanse.operator.v1.ExplainOrderResponse
+	(*OrderExplanation)(nil),             // 62: hanse.operator.v1.OrderExplanation
+	(*OrderHappening)(nil),               // 63: hanse.operator.v1.OrderHappening
+	(*ResolveOrderRequest)(nil),          // 64: hanse.operator.v1.ResolveOrderRequest
+	(*ResolveOrderResponse)(nil),         // 65: hanse.operator.v1.ResolveOrderResponse
+	(*Subscription)(nil),                 // 66: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 67: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 68: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 69: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 70: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 71: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),           // 72: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 73: hanse.operator.v1.ListEntriesResponse
+	(*ListParkedRequest)(nil),            // 74: hanse.operator.v1.ListParkedRequest
+	(*ListParkedResponse)(nil),           // 75: hanse.operator.v1.ListParkedResponse
+	(*ApplyParkedRequest)(nil),           // 76: hanse.operator.v1.ApplyParkedRequest
+	(*ApplyParkedResponse)(nil),          // 77: hanse.operator.v1.ApplyParkedResponse
+	(*ReleaseParkedRequest)(nil),         // 78: hanse.operator.v1.ReleaseParkedRequest
+	(*ReleaseParkedResponse)(nil),        // 79: hanse.operator.v1.ReleaseParkedResponse
+	(*ParkedEntry)(nil),                  // 80: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 81: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 82: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 83: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 84: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 85: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 86: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 87: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 88: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 89: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 90: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 91: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 92: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 93: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 94: hanse.operator.v1.RetryJobResponse
+	(*ParkJobRequest)(nil),               // 95: hanse.operator.v1.ParkJobRequest
+	(*ParkJobResponse)(nil),              // 96: hanse.operator.v1.ParkJobResponse
+	(*DropJobRequest)(nil),               // 97: hanse.operator.v1.DropJobRequest
+	(*DropJobResponse)(nil),              // 98: hanse.operator.v1.DropJobResponse
+	(*GetStatusRequest)(nil),             // 99: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 100: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 101: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 102: hanse.operator.v1.StateCount
+	nil,                                  // 103: hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	(*timestamppb.Timestamp)(nil),        // 104: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 105: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
-	1,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
+	2,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
 	0,   // 1: hanse.operator.v1.AddPartnerRequest.role:type_name -> hanse.operator.v1.Role
-	6,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	1,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
+	7,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	2,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	96,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	96,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	96,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	96,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
-	7,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	8,   // 10: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	96,  // 11: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	6,   // 12: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 13: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 14: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 15: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,   // 16: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	96,  // 17: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	19,  // 18: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 19: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 20: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	23,  // 21: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	19,  // 22: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	22,  // 23: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	19,  // 24: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	32,  // 25: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	30,  // 26: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	31,  // 27: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	33,  // 28: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	33,  // 29: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	97,  // 30: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	97,  // 31: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	38,  // 32: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	38,  // 33: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	97,  // 34: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	97,  // 35: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	96,  // 36: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	96,  // 37: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	48,  // 38: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	47,  // 39: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	46,  // 40: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	97,  // 41: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	97,  // 42: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	97,  // 43: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	97,  // 44: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	97,  // 45: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	48,  // 46: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	97,  // 47: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	97,  // 48: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	97,  // 49: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	97,  // 50: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	96,  // 51: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	45,  // 52: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	45,  // 53: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
-	45,  // 54: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	57,  // 55: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
-	96,  // 56: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
-	58,  // 57: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
-	96,  // 58: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
-	96,  // 59: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	96,  // 60: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	59,  // 61: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	64,  // 62: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	73,  // 63: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
-	73,  // 64: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	73,  // 65: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	96,  // 66: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	96,  // 67: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	96,  // 68: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	74,  // 69: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	74,  // 70: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	74,  // 71: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	96,  // 72: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	83,  // 73: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	83,  // 74: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
-	83,  // 75: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
-	96,  // 76: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	94,  // 77: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 78: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	95,  // 79: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	95,  // 80: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 81: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 82: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	13,  // 83: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	9,   // 84: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	11,  // 85: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	15,  // 86: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	17,  // 87: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	20,  // 88: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	24,  // 89: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	26,  // 90: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	28,  // 91: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	34,  // 92: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	36,  // 93: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	39,  // 94: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	41,  // 95: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	43,  // 96: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	49,  // 97: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	53,  // 98: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	55,  // 99: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
-	51,  // 100: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	60,  // 101: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	62,  // 102: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	65,  // 103: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	67,  // 104: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
-	69,  // 105: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
-	71,  // 106: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
-	75,  // 107: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	77,  // 108: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	79,  // 109: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	81,  // 110: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	84,  // 111: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	86,  // 112: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	88,  // 113: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
-	90,  // 114: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
-	92,  // 115: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 116: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 117: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	14,  // 118: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	10,  // 119: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	12,  // 120: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	16,  // 121: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	18,  // 122: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	21,  // 123: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	25,  // 124: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	27,  // 125: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	29,  // 126: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	35,  // 127: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	37,  // 128: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	40,  // 129: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	42,  // 130: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	44,  // 131: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	50,  // 132: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	54,  // 133: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	56,  // 134: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
-	52,  // 135: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	61,  // 136: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	63,  // 137: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	66,  // 138: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	68,  // 139: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
-	70,  // 140: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
-	72,  // 141: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
-	76,  // 142: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	78,  // 143: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	80,  // 144: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	82,  // 145: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	85,  // 146: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	87,  // 147: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	89,  // 148: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
-	91,  // 149: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
-	93,  // 150: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	116, // [116:151] is the sub-list for method output_type
-	81,  // [81:116] is the sub-list for method input_type
-	81,  // [81:81] is the sub-list for extension type_name
-	81,  // [81:81] is the sub-list for extension extendee
-	0,   // [0:81] is the sub-list for field type_name
+	104, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	104, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	104, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	104, // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	8,   // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	104, // 10: hanse.operator.v1.Partner.held_since:type_name -> google.protobuf.Timestamp
+	9,   // 11: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	104, // 12: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	7,   // 13: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 14: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 15: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 16: hanse.operator.v1.HoldPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 17: hanse.operator.v1.FlushPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 18: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	7,   // 19: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	104, // 20: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	24,  // 21: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	27,  // 22: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	24,  // 23: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	28,  // 24: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	24,  // 25: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	27,  // 26: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	24,  // 27: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	37,  // 28: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	35,  // 29: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	36,  // 30: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	38,  // 31: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	38,  // 32: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	105, // 33: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	105, // 34: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	43,  // 35: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	43,  // 36: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	105, // 37: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	105, // 38: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	104, // 39: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	104, // 40: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	53,  // 41: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	52,  // 42: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	51,  // 43: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	105, // 44: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	105, // 45: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	105, // 46: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	105, // 47: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	105, // 48: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	53,  // 49: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	105, // 50: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	105, // 51: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	105, // 52: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	105, // 53: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	104, // 54: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	50,  // 55: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	50,  // 56: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	50,  // 57: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	62,  // 58: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
+	104, // 59: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
+	63,  // 60: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
+	104, // 61: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
+	1,   // 62: hanse.operator.v1.ResolveOrderRequest.outcome:type_name -> hanse.operator.v1.HeldOutcome
+	103, // 63: hanse.operator.v1.ResolveOrderRequest.outputs:type_name -> hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	50,  // 64: hanse.operator.v1.ResolveOrderResponse.order:type_name -> hanse.operator.v1.Order
+	104, // 65: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	104, // 66: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	66,  // 67: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	71,  // 68: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	80,  // 69: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
+	80,  // 70: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	80,  // 71: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	104, // 72: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	104, // 73: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	104, // 74: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	81,  // 75: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	81,  // 76: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	81,  // 77: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	104, // 78: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	90,  // 79: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	90,  // 80: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
+	90,  // 81: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
+	104, // 82: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	101, // 83: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	7,   // 84: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	102, // 85: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	102, // 86: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	3,   // 87: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	5,   // 88: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	14,  // 89: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	10,  // 90: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	12,  // 91: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	20,  // 92: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	22,  // 93: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	16,  // 94: hanse.operator.v1.PartnerService.HoldPartner:input_type -> hanse.operator.v1.HoldPartnerRequest
+	18,  // 95: hanse.operator.v1.PartnerService.FlushPartner:input_type -> hanse.operator.v1.FlushPartnerRequest
+	25,  // 96: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	29,  // 97: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	31,  // 98: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	33,  // 99: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	39,  // 100: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	41,  // 101: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	44,  // 102: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	46,  // 103: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	48,  // 104: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	54,  // 105: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	58,  // 106: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	60,  // 107: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
+	64,  // 108: hanse.operator.v1.OrderService.ResolveOrder:input_type -> hanse.operator.v1.ResolveOrderRequest
+	56,  // 109: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	67,  // 110: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	69,  // 111: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	72,  // 112: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	74,  // 113: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
+	76,  // 114: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
+	78,  // 115: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
+	82,  // 116: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	84,  // 117: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	86,  // 118: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	88,  // 119: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	91,  // 120: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	93,  // 121: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	95,  // 122: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
+	97,  // 123: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
+	99,  // 124: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	4,   // 125: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	6,   // 126: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	15,  // 127: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	11,  // 128: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	13,  // 129: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	21,  // 130: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	23,  // 131: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	17,  // 132: hanse.operator.v1.PartnerService.HoldPartner:output_type -> hanse.operator.v1.HoldPartnerResponse
+	19,  // 133: hanse.operator.v1.PartnerService.FlushPartner:output_type -> hanse.operator.v1.FlushPartnerResponse
+	26,  // 134: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	30,  // 135: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	32,  // 136: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	34,  // 137: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	40,  // 138: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	42,  // 139: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	45,  // 140: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	47,  // 141: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	49,  // 142: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	55,  // 143: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	59,  // 144: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	61,  // 145: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
+	65,  // 146: hanse.operator.v1.OrderService.ResolveOrder:output_type -> hanse.operator.v1.ResolveOrderResponse
+	57,  // 147: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	68,  // 148: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	70,  // 149: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	73,  // 150: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	75,  // 151: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
+	77,  // 152: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
+	79,  // 153: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
+	83,  // 154: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	85,  // 155: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	87,  // 156: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	89,  // 157: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	92,  // 158: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	94,  // 159: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	96,  // 160: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
+	98,  // 161: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
+	100, // 162: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	125, // [125:163] is the sub-list for method output_type
+	87,  // [87:125] is the sub-list for method input_type
+	87,  // [87:87] is the sub-list for extension type_name
+	87,  // [87:87] is the sub-list for extension extendee
+	0,   // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -7314,14 +7762,14 @@ func file_hanse_operator_v1_operator_proto_init() {
 	if File_hanse_operator_v1_operator_proto != nil {
 		return
 	}
-	file_hanse_operator_v1_operator_proto_msgTypes[40].OneofWrappers = []any{}
+	file_hanse_operator_v1_operator_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   95,
+			NumEnums:      2,
+			NumMessages:   102,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

@@ -74,6 +74,12 @@ const (
 	// PartnerServiceGetPartnerProcedure is the fully-qualified name of the PartnerService's GetPartner
 	// RPC.
 	PartnerServiceGetPartnerProcedure = "/hanse.operator.v1.PartnerService/GetPartner"
+	// PartnerServiceHoldPartnerProcedure is the fully-qualified name of the PartnerService's
+	// HoldPartner RPC.
+	PartnerServiceHoldPartnerProcedure = "/hanse.operator.v1.PartnerService/HoldPartner"
+	// PartnerServiceFlushPartnerProcedure is the fully-qualified name of the PartnerService's
+	// FlushPartner RPC.
+	PartnerServiceFlushPartnerProcedure = "/hanse.operator.v1.PartnerService/FlushPartner"
 	// AgreementServiceOfferAgreementProcedure is the fully-qualified name of the AgreementService's
 	// OfferAgreement RPC.
 	AgreementServiceOfferAgreementProcedure = "/hanse.operator.v1.AgreementService/OfferAgreement"
@@ -108,6 +114,9 @@ const (
 	// OrderServiceExplainOrderProcedure is the fully-qualified name of the OrderService's ExplainOrder
 	// RPC.
 	OrderServiceExplainOrderProcedure = "/hanse.operator.v1.OrderService/ExplainOrder"
+	// OrderServiceResolveOrderProcedure is the fully-qualified name of the OrderService's ResolveOrder
+	// RPC.
+	OrderServiceResolveOrderProcedure = "/hanse.operator.v1.OrderService/ResolveOrder"
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/hanse.operator.v1.OrderService/CancelOrder"
@@ -166,6 +175,10 @@ type PartnerServiceClient interface {
 	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
+	// HoldPartner sends a partner no documents any more until it is flushed. Nothing is lost, what it sends us is taken, and its logs are read.
+	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
+	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
+	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
 }
 
 // NewPartnerServiceClient constructs a client for the hanse.operator.v1.PartnerService service. By
@@ -221,6 +234,18 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("GetPartner")),
 			connect.WithClientOptions(opts...),
 		),
+		holdPartner: connect.NewClient[v1.HoldPartnerRequest, v1.HoldPartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceHoldPartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("HoldPartner")),
+			connect.WithClientOptions(opts...),
+		),
+		flushPartner: connect.NewClient[v1.FlushPartnerRequest, v1.FlushPartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceFlushPartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -233,6 +258,8 @@ type partnerServiceClient struct {
 	refusePartnerChanges *connect.Client[v1.RefusePartnerChangesRequest, v1.RefusePartnerChangesResponse]
 	listPartners         *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
 	getPartner           *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
+	holdPartner          *connect.Client[v1.HoldPartnerRequest, v1.HoldPartnerResponse]
+	flushPartner         *connect.Client[v1.FlushPartnerRequest, v1.FlushPartnerResponse]
 }
 
 // DiscoverMember calls hanse.operator.v1.PartnerService.DiscoverMember.
@@ -270,6 +297,16 @@ func (c *partnerServiceClient) GetPartner(ctx context.Context, req *connect.Requ
 	return c.getPartner.CallUnary(ctx, req)
 }
 
+// HoldPartner calls hanse.operator.v1.PartnerService.HoldPartner.
+func (c *partnerServiceClient) HoldPartner(ctx context.Context, req *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error) {
+	return c.holdPartner.CallUnary(ctx, req)
+}
+
+// FlushPartner calls hanse.operator.v1.PartnerService.FlushPartner.
+func (c *partnerServiceClient) FlushPartner(ctx context.Context, req *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error) {
+	return c.flushPartner.CallUnary(ctx, req)
+}
+
 // PartnerServiceHandler is an implementation of the hanse.operator.v1.PartnerService service.
 type PartnerServiceHandler interface {
 	// DiscoverMember reads a member's well-known documents without any effect.
@@ -284,6 +321,10 @@ type PartnerServiceHandler interface {
 	RefusePartnerChanges(context.Context, *connect.Request[v1.RefusePartnerChangesRequest]) (*connect.Response[v1.RefusePartnerChangesResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
+	// HoldPartner sends a partner no documents any more until it is flushed. Nothing is lost, what it sends us is taken, and its logs are read.
+	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
+	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
+	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
 }
 
 // NewPartnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -335,6 +376,18 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("GetPartner")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceHoldPartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceHoldPartnerProcedure,
+		svc.HoldPartner,
+		connect.WithSchema(partnerServiceMethods.ByName("HoldPartner")),
+		connect.WithHandlerOptions(opts...),
+	)
+	partnerServiceFlushPartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceFlushPartnerProcedure,
+		svc.FlushPartner,
+		connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.PartnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PartnerServiceDiscoverMemberProcedure:
@@ -351,6 +404,10 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceListPartnersHandler.ServeHTTP(w, r)
 		case PartnerServiceGetPartnerProcedure:
 			partnerServiceGetPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceHoldPartnerProcedure:
+			partnerServiceHoldPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceFlushPartnerProcedure:
+			partnerServiceFlushPartnerHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -386,6 +443,14 @@ func (UnimplementedPartnerServiceHandler) ListPartners(context.Context, *connect
 
 func (UnimplementedPartnerServiceHandler) GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.GetPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.HoldPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.FlushPartner is not implemented"))
 }
 
 // AgreementServiceClient is a client for the hanse.operator.v1.AgreementService service.
@@ -770,6 +835,9 @@ type OrderServiceClient interface {
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
 	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
 	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
+	// ResolveOrder says of a resale order that is held.indeterminate whether the platform made it, as an operator saw there: made completes it,
+	// not made has it tried again or fails it.
+	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -803,6 +871,12 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		resolveOrder: connect.NewClient[v1.ResolveOrderRequest, v1.ResolveOrderResponse](
+			httpClient,
+			baseURL+OrderServiceResolveOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ResolveOrder")),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
 			httpClient,
 			baseURL+OrderServiceCancelOrderProcedure,
@@ -817,6 +891,7 @@ type orderServiceClient struct {
 	listOrders   *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
 	getOrder     *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
 	explainOrder *connect.Client[v1.ExplainOrderRequest, v1.ExplainOrderResponse]
+	resolveOrder *connect.Client[v1.ResolveOrderRequest, v1.ResolveOrderResponse]
 	cancelOrder  *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
@@ -835,6 +910,11 @@ func (c *orderServiceClient) ExplainOrder(ctx context.Context, req *connect.Requ
 	return c.explainOrder.CallUnary(ctx, req)
 }
 
+// ResolveOrder calls hanse.operator.v1.OrderService.ResolveOrder.
+func (c *orderServiceClient) ResolveOrder(ctx context.Context, req *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error) {
+	return c.resolveOrder.CallUnary(ctx, req)
+}
+
 // CancelOrder calls hanse.operator.v1.OrderService.CancelOrder.
 func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
 	return c.cancelOrder.CallUnary(ctx, req)
@@ -846,6 +926,9 @@ type OrderServiceHandler interface {
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
 	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
 	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
+	// ResolveOrder says of a resale order that is held.indeterminate whether the platform made it, as an operator saw there: made completes it,
+	// not made has it tried again or fails it.
+	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -875,6 +958,12 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceResolveOrderHandler := connect.NewUnaryHandler(
+		OrderServiceResolveOrderProcedure,
+		svc.ResolveOrder,
+		connect.WithSchema(orderServiceMethods.ByName("ResolveOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceCancelOrderHandler := connect.NewUnaryHandler(
 		OrderServiceCancelOrderProcedure,
 		svc.CancelOrder,
@@ -889,6 +978,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
 		case OrderServiceExplainOrderProcedure:
 			orderServiceExplainOrderHandler.ServeHTTP(w, r)
+		case OrderServiceResolveOrderProcedure:
+			orderServiceResolveOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
@@ -910,6 +1001,10 @@ func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *connect.Reque
 
 func (UnimplementedOrderServiceHandler) ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.ExplainOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.ResolveOrder is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
