@@ -44,7 +44,7 @@ var ranks = []struct {
 	{name: "the halves of a deal", holds: inside("retail", "resale"), apart: true},
 	{name: "what both halves share", holds: inside("order", "subscription")},
 	{name: "what is sold, to whom, and on which terms", holds: inside("listing", "catalog", "agreement", "member")},
-	{name: "tools of the business", holds: inside("search", "recipe", "ledger", "job", "dispatch", "trust")},
+	{name: "tools of the business", holds: inside("act", "search", "recipe", "ledger", "job", "dispatch", "trust")},
 	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock", "scribe")},
 }
 

@@ -81,7 +81,7 @@ func (s *Sidecar) snapshot(ctx context.Context) (metrics.Snapshot, error) {
 func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 	var out metrics.Snapshot
 	err := s.store.View(ctx, func(tx *store.Tx) error {
-		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Partnerships: map[string]int64{}}
+		out = metrics.Snapshot{OldestOpen: map[string]time.Duration{}, Partnerships: map[string]int64{}, Held: map[string]int64{}}
 		for side, count := range map[operator.Side]func() (map[order.State]int64, time.Time, error){
 			operator.Retail: tx.RetailOrders().CountOpen, operator.Resale: tx.ResaleOrders().CountOpen,
 		} {
@@ -124,6 +124,10 @@ func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 		for _, p := range partners {
 			out.Partnerships[string(p.State)]++
 			parked[p.Origin] += 0 // shown with none too
+			out.Held[p.Origin] = 0
+			if p.Hold != nil {
+				out.Held[p.Origin] = 1
+			}
 			out.Books = append(out.Books, metrics.Count{Group: p.Origin, State: string(cmp.Or(uneven[p.Origin], ledger.Level)), N: 1})
 		}
 		return nil

@@ -198,6 +198,7 @@ var unheard = map[string]string{
 	"comparison_malformed":   "our operator, of an answer to Compare",
 	"document_missing":       "our operator, of an answer to Compare",
 	"ledger_not_read":        "our operator, of an answer to Compare",
+	"partner_held":           "our operator, of what is sent",
 	"server_changed":         "our operator, as why books are unproven",
 	"started":                "our operator, as why books are unproven",
 	"store_restored":         "our operator, as why books are unproven",

@@ -67,8 +67,9 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Changed: func(p member.Partner) {
 			cfg.Logger.Info("partner would change: hanse partner show", "partner", p.Origin, "changes", len(p.Proposed()))
 		},
-		Now:   cfg.Now,
-		NewID: newID,
+		Flushed: s.outbox.Back,
+		Now:     cfg.Now,
+		NewID:   newID,
 	}
 	d.agreements = &agreement.Service{
 		Self:    cfg.Origin,
@@ -297,8 +298,8 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Contradicted: func(partner string, err error) {
 			cfg.Logger.Error("partner holds a checkpoint of ours that our ledger does not have", "partner", partner, "error", text.ForeignError(err))
 		},
-		Skipped: func(p ledger.Parked) {
-			cfg.Logger.Warn("parked ledger entry left aside by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		Released: func(p ledger.Parked) {
+			cfg.Logger.Warn("parked ledger entry released by an operator", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
 			s.prover.Heard(p.Partner)
 		},
 	}

@@ -67,6 +67,7 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Listings:   s.listings,
 		Orders:     d.retail,
 		Books:      d.books,
+		Held:       d.provisioning,
 		Portals:    s.portals,
 		House:      s.house,
 		Words:      keys.Words,

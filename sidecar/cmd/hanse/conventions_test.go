@@ -171,7 +171,7 @@ func TestCompletion_KnowsCommandsFlagsAndChoices(t *testing.T) {
 	for line, want := range map[string]string{
 		"par|":                                 "partner",
 		"o|":                                   "offering order",
-		"partner |":                            "accept accept-changes add list refuse refuse-changes show vouch",
+		"partner |":                            "accept accept-changes add flush hold list refuse refuse-changes show vouch",
 		"partner add https://x --a|":           "--as",
 		"partner add https://x --as |":         "reseller supplier",
 		"partner add https://x --as s|":        "supplier",

@@ -12,7 +12,7 @@ import (
 type ledgerCmd struct {
 	Verify ledgerVerifyCmd `cmd:"" help:"Check chains, signatures and the partners' checkpoints; exits with 7 where something differs."`
 	Show   ledgerShowCmd   `cmd:"" help:"Show the entries of one ledger."`
-	Retry  ledgerRetryCmd  `cmd:"" help:"Apply a partner's entries that are parked about one subject; exits with 5 where one still cannot be."`
+	Parked ledgerParkedCmd `cmd:"" help:"What partners wrote and could not be applied here."`
 }
 
 type ledgerVerifyCmd struct {
@@ -55,7 +55,7 @@ func uneven(partner, state, reason string) error {
 		if reason == "document_missing" {
 			return &commandError{
 				Code: exitDiffers, Reason: "books_unproven", Cause: "the ledger of " + partner + " decides a document of ours that this sidecar's database does not have: it may be older than what it signed, or the partner lies",
-				Action: "hanse partner show " + partner + " names the parked subjects; ask the partner for the document, and if it was never ordered here: hanse ledger retry " + partner + " SUBJECT --skip SEQ",
+				Action: "hanse ledger parked list " + partner + " names the parked entries; ask the partner for the document, and if it was never ordered here: hanse ledger parked release " + partner + " SUBJECT --seq SEQ --reason TEXT",
 			}
 		}
 		return &commandError{

@@ -131,7 +131,23 @@ func answerOf(m proto.Message) connect.AnyResponse {
 		return connect.NewResponse(m)
 	case *operatorv1.VerifyLedgersResponse:
 		return connect.NewResponse(m)
-	case *operatorv1.RetryParkedResponse:
+	case *operatorv1.ListParkedResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ApplyParkedResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ReleaseParkedResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ResolveOrderResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.HoldPartnerResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.FlushPartnerResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ExplainOrderResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ParkJobResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.DropJobResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ListEntriesResponse:
 		return connect.NewResponse(m)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
+	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -53,6 +57,9 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			}},
 			{reseller, []string{"order", "show", "order-0001", "--portal", "shop", "--partner", p.supplier.Origin}, []string{"completed"}},
 			{reseller, []string{"order", "timeline", "order-0001"}, []string{"acknowledged", "inProgress", "completed", "their ledger"}},
+			{reseller, []string{"order", "explain", "order-0001"}, []string{"Who must act:", "nobody", "nothing: it is completed", "inProgress", "their ledger"}},
+			{supplier, []string{"order", "explain", bought.GetItems()[0].GetSubscriptionId()[len("sub-"):]}, []string{"resale", "nobody", "completed"}},
+			{reseller, []string{"ledger", "parked", "list"}, []string{"IF RELEASED"}},
 			{reseller, []string{"subscription", "list"}, []string{subscription, "retail", "active"}},
 			{supplier, []string{"subscription", "list"}, []string{subscription, "resale", "process"}},
 			{reseller, []string{"ledger", "verify"}, []string{p.supplier.Origin, "own", "theirs"}},
@@ -79,6 +86,48 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			if !json.Valid([]byte(asJSON.stdout)) || asJSON.code != exitOK {
 				t.Errorf("%v -o json: %+v", tc.args, asJSON)
 			}
+		}
+	})
+
+	t.Run("a partner that is held", func(t *testing.T) {
+		if got := reseller("partner", "hold", p.supplier.Origin, "--reason", "they move"); got.code != exitOK || !strings.Contains(got.stdout, "they move") {
+			t.Fatalf("got %+v", got)
+		}
+		if err := p.place("order-held", p.purchase()); err != nil {
+			t.Fatal(err)
+		}
+		got := reseller("order", "explain", "order-held")
+		for _, text := range []string{"acknowledged", "held back by operator: they move", "Who must act:", "hanse partner flush " + p.supplier.Origin} {
+			if !strings.Contains(got.stdout, text) {
+				t.Errorf("no %q in:\n%s", text, got.stdout)
+			}
+		}
+		var listed struct {
+			Jobs []struct{ ID, Kind, State string }
+		}
+		if err := json.Unmarshal([]byte(reseller("job", "list", "-o", "json").stdout), &listed); err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range listed.Jobs {
+			if j.Kind != "order.submit" {
+				continue
+			}
+			if got := reseller("job", "drop", j.ID, "--dry-run"); got.code != exitConflict || !strings.Contains(got.stderr, "job_needed") || !strings.Contains(got.stderr, "hanse order cancel ") {
+				t.Errorf("dropped: %+v", got)
+			}
+		}
+		if got := reseller("partner", "list"); !strings.Contains(got.stdout, "HELD BACK") || !strings.Contains(got.stdout, "yes") {
+			t.Errorf("got:\n%s", got.stdout)
+		}
+		if got := reseller("partner", "flush", p.supplier.Origin); got.code != exitOK || strings.Contains(got.stdout, "they move") {
+			t.Errorf("got %+v", got)
+		}
+		p.completed("order-held", p.purchase())
+		if got := supplier("order", "resolve", p.correlation("order-held"), "--made", "--observed", "it answers"); got.code != exitConflict || !strings.Contains(got.stderr, "order_not_held") {
+			t.Errorf("an order that is not held: %+v", got)
+		}
+		if got := supplier("order", "resolve", "x", "--observed", "it answers"); got.code != exitFailure || !strings.Contains(got.stderr, "outcome_missing") {
+			t.Errorf("an outcome that nobody names: %+v", got)
 		}
 	})
 
@@ -235,7 +284,11 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			code int
 		}{
 			"no such order":           {[]string{"order", "show", "nothing"}, exitNotFound},
-			"nothing parked":          {[]string{"ledger", "retry", p.supplier.Origin, "nothing"}, exitNotFound},
+			"nothing parked":          {[]string{"ledger", "parked", "apply", p.supplier.Origin, "nothing"}, exitNotFound},
+			"nothing to release":      {[]string{"ledger", "parked", "release", p.supplier.Origin, "nothing", "--seq", "1", "--reason", "x"}, exitNotFound},
+			"no job to park":          {[]string{"job", "park", "999999", "--reason", "x"}, exitNotFound},
+			"no job to drop":          {[]string{"job", "drop", "999999", "--dry-run"}, exitNotFound},
+			"no order to explain":     {[]string{"order", "explain", "nothing"}, exitNotFound},
 			"no such partner":         {[]string{"partner", "show", "https://nobody.localhost:1"}, exitNotFound},
 			"no such offering":        {[]string{"offering", "show", "nothing"}, exitNotFound},
 			"no such listing":         {[]string{"listing", "update", "lst-nothing", "--hide"}, exitNotFound},
@@ -261,6 +314,16 @@ func TestOperators_WorkWithRealSidecars(t *testing.T) {
 			t.Errorf("wrong token: %+v", got)
 		}
 	})
+}
+
+// correlation is the id of an order of one item at its supplier.
+func (p *pair) correlation(id string) string {
+	p.t.Helper()
+	res, err := p.orders().GetOrder(context.Background(), connect.NewRequest(&portalv1.GetOrderRequest{Id: id}))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return strings.TrimPrefix(res.Msg.GetOrder().GetItems()[0].GetSubscriptionId(), "sub-")
 }
 
 // withAnotherCA serves stranger.localhost with a certificate of a dev CA that is not the pair's, and returns the port.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
@@ -12,6 +15,8 @@ type orderCmd struct {
 	List     orderListCmd     `cmd:"" help:"List orders, newest first."`
 	Show     orderShowCmd     `cmd:"" help:"Show one order."`
 	Timeline orderTimelineCmd `cmd:"" help:"Show what happened to one order."`
+	Explain  orderExplainCmd  `cmd:"" help:"Say what happened to an order so far, what comes next, who must act, and which command helps."`
+	Resolve  orderResolveCmd  `cmd:"" help:"Say of a reseller's order that is held.indeterminate whether the platform made it, as you saw there."`
 	Cancel   orderCancelCmd   `cmd:"" help:"Ask the suppliers to cancel what is still under way of one of our customers' orders; each decides."`
 }
 
@@ -128,6 +133,94 @@ func (c *orderTimelineCmd) Run(a *app) error {
 			t.row(when(e.GetAt()), e.GetState(), e.GetSource(), e.GetMessage())
 		}
 	})
+}
+
+type orderExplainCmd struct{ orderName }
+
+func (c *orderExplainCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.ExplainOrder,
+		&operatorv1.ExplainOrderRequest{Id: c.ID, Side: c.Side, Partner: c.Partner, Portal: c.Portal})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.fact("Order", res.GetId())
+		t.fact("Side", res.GetSide())
+		t.fact("State", res.GetState())
+		for i, it := range res.GetItems() {
+			if len(res.GetItems()) > 1 {
+				t.fact("Item", number(int64(i+1)))
+				t.fact("State", it.GetState())
+			}
+			t.fact("Partner", it.GetPartner())
+			t.fact("Next", it.GetNext())
+			t.fact("Who must act", it.GetWho())
+			t.fact("Since", when(it.GetSince()))
+			for _, command := range it.GetCommands() {
+				t.fact("Helps", command)
+			}
+			t.row("AT", "WHAT", "WHERE OR WHO", "MESSAGE")
+			for _, h := range it.GetHappened() {
+				t.row(when(h.GetAt()), h.GetWhat(), h.GetSource(), h.GetMessage())
+			}
+		}
+	})
+}
+
+type orderResolveCmd struct {
+	ID       string `arg:"" help:"The resale order's id."`
+	Partner  string `placeholder:"ORIGIN" help:"Only this reseller's, where several orders have the id."`
+	Made     bool   `xor:"outcome" help:"It is there and ready: the order is completed."`
+	NotMade  bool   `xor:"outcome" help:"Neither it nor a part of it is there: the platform is asked to make it again."`
+	GiveUp   bool   `xor:"outcome" help:"Neither it nor a part of it is there, and it shall not be: the order fails."`
+	Observed string `required:"" placeholder:"TEXT" help:"What you saw on the platform, for the record; at most 200 characters."`
+	Outputs  string `placeholder:"FILE" help:"With --made: a JSON object with what the service gave, names and texts, where the offering promises access data; - is standard input."`
+}
+
+func (c *orderResolveCmd) Run(a *app) error {
+	req := &operatorv1.ResolveOrderRequest{Id: c.ID, Partner: c.Partner, Observed: c.Observed}
+	switch {
+	case c.Made:
+		req.Outcome = operatorv1.HeldOutcome_HELD_OUTCOME_MADE
+	case c.NotMade:
+		req.Outcome = operatorv1.HeldOutcome_HELD_OUTCOME_NOT_MADE
+	case c.GiveUp:
+		req.Outcome = operatorv1.HeldOutcome_HELD_OUTCOME_FAILED
+	default:
+		return &commandError{Code: exitFailure, Reason: "outcome_missing", Field: "outcome", Cause: "nothing says what was seen", Action: "give --made, --not-made or --give-up"}
+	}
+	if c.Outputs != "" {
+		raw, err := a.read(c.Outputs)
+		if err == nil {
+			err = json.Unmarshal(raw, &req.Outputs)
+		}
+		if err != nil {
+			return &commandError{Code: exitFailure, Reason: "outputs_unreadable", Field: "outputs", Cause: c.Outputs + ": " + err.Error(), Action: `write a JSON object of texts: {"url": "https://..."}`}
+		}
+	}
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.ResolveOrder, req)
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.fact("Order", res.GetOrder().GetId())
+		t.fact("State", res.GetOrder().GetState())
+		t.fact("Next", "hanse order explain "+res.GetOrder().GetId())
+	})
+}
+
+// read is a file's content, at most 1 MiB; - is standard input.
+func (a *app) read(name string) ([]byte, error) {
+	in := a.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(in, 1<<20))
 }
 
 type orderCancelCmd struct {

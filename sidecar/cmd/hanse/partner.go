@@ -18,6 +18,8 @@ type partnerCmd struct {
 	RefuseChanges partnerRefuseChangesCmd `cmd:"" help:"Drop it: the partner stays what it is here, and may show it again."`
 	List          partnerListCmd          `cmd:"" help:"List partners."`
 	Show          partnerShowCmd          `cmd:"" help:"Show one partner."`
+	Hold          partnerHoldCmd          `cmd:"" help:"Send a partner nothing more until it is flushed; nothing is lost, and what it sends is taken."`
+	Flush         partnerFlushCmd         `cmd:"" help:"End a hold, and send at once everything that waits for the partner."`
 }
 
 type partnerAddCmd struct {
@@ -237,9 +239,9 @@ func (c *partnerListCmd) Run(a *app) error {
 		return err
 	}
 	return a.show(res, func(t *table) {
-		t.row("ORIGIN", "NAME", "ROLES", "STATE", "REACHABLE", "BOOKS", "OFFERINGS", "PARKED", "LAST CONTACT")
+		t.row("ORIGIN", "NAME", "ROLES", "STATE", "REACHABLE", "HELD BACK", "BOOKS", "OFFERINGS", "PARKED", "LAST CONTACT")
 		for _, p := range res.GetPartners() {
-			t.row(p.GetMember().GetOrigin(), p.GetMember().GetName(), roleNames(p.GetRoles()), p.GetState(), p.GetReachability(), standing(p),
+			t.row(p.GetMember().GetOrigin(), p.GetMember().GetName(), roleNames(p.GetRoles()), p.GetState(), p.GetReachability(), yesNo(p.GetHeldSince() != nil), standing(p),
 				number(p.GetOfferings()), number(len(p.GetParkedSubjects())), when(p.GetLastContact()))
 		}
 	})
@@ -251,6 +253,32 @@ type partnerShowCmd struct {
 
 func (c *partnerShowCmd) Run(a *app) error {
 	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.GetPartner, &operatorv1.GetPartnerRequest{Origin: c.Origin})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
+type partnerHoldCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+	Reason string `placeholder:"TEXT" help:"Why, for the record, at most 200 characters; the partner is not told. Default none."`
+}
+
+func (c *partnerHoldCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.HoldPartner,
+		&operatorv1.HoldPartnerRequest{Origin: c.Origin, Reason: c.Reason})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describePartner(t, res.GetPartner()) })
+}
+
+type partnerFlushCmd struct {
+	Origin string `arg:"" help:"The partner: https://sidecar.example."`
+}
+
+func (c *partnerFlushCmd) Run(a *app) error {
+	res, err := call(a, operatorv1connect.NewPartnerServiceClient, operatorv1connect.PartnerServiceClient.FlushPartner, &operatorv1.FlushPartnerRequest{Origin: c.Origin})
 	if err != nil {
 		return err
 	}
@@ -291,6 +319,9 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	if p.GetState() == "refused" {
 		t.fact("Refused because", p.GetRefusal())
 		t.fact("Refused until", when(p.GetRefusedUntil()))
+	}
+	if p.GetHeldSince() != nil {
+		t.fact("Held back", fmt.Sprintf("since %s by %s: %s; hanse partner flush %s", when(p.GetHeldSince()), p.GetHeldBy(), p.GetHeldReason(), p.GetMember().GetOrigin()))
 	}
 	t.fact("Reachable", p.GetReachability())
 	t.fact("Last contact", when(p.GetLastContact()))

@@ -197,10 +197,10 @@ func (o *Outbox) sendAlone(ctx context.Context, one chan struct{}, partner strin
 	}
 }
 
-// isClosed reports whether an error says that nothing is appended towards the partner now.
+// isClosed reports whether an error says that nothing is appended towards the partner now, or that an operator holds it back.
 func isClosed(err error) bool {
 	reason := fault.ReasonOf(err)
-	return reason == ledger.ReasonUnproven || reason == ledger.ReasonBehind
+	return reason == ledger.ReasonUnproven || reason == ledger.ReasonBehind || reason == member.ReasonHeld
 }
 
 // alone says durably that something is done for one document and for no other, or that this is over.
@@ -315,6 +315,9 @@ func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v s
 	}
 	err = o.Work.View(ctx, func(tx federation.Tx) error {
 		if v.from, err = tx.Partners().Get(partner); err != nil {
+			return err
+		}
+		if err := v.from.Held(); err != nil {
 			return err
 		}
 		books, err := tx.Ledger().Books(partner)

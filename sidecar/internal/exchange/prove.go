@@ -468,7 +468,7 @@ func (p *Prover) complete(ctx context.Context, partner string) error {
 
 func missing(e ledger.Entry) *fault.Error {
 	return fault.New(fault.Invalid, ledger.ReasonMissing, "entry %s of its ledger decides a document of ours that this store does not have", e.Position()).
-		Do(fmt.Sprintf("ask the partner for what it has about %s; if it was never ordered here: hanse ledger retry %s %s --skip %d", e.Subject, e.Partner, e.Subject, e.Seq))
+		Do(fmt.Sprintf("ask the partner for what it has about %s; if it was never ordered here: hanse ledger parked release %s %s --seq %d --reason TEXT", e.Subject, e.Partner, e.Subject, e.Seq))
 }
 
 // commit sets the books to level, if the question is still the last one and they are still in doubt.

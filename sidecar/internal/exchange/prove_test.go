@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
@@ -349,8 +350,8 @@ func TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside(t *testing.
 			}
 			return nil
 		})
-		reader := &federation.LedgerReader{Work: store.For[federation.Tx](d.Store), Now: d.Clock.Now, Skipped: func(p ledger.Parked) { d.prover.Heard(p.Partner) }}
-		if _, _, err := reader.Retry(t.Context(), firstOrigin, "parked-1", 3); err != nil {
+		reader := &federation.LedgerReader{Work: store.For[federation.Tx](d.Store), Now: d.Clock.Now, Released: func(p ledger.Parked) { d.prover.Heard(p.Partner) }}
+		if _, _, err := reader.Release(t.Context(), firstOrigin, "parked-1", 3, act.Word{By: "operator", Reason: "never ordered"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

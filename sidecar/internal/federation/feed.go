@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -16,6 +17,7 @@ type Tx interface {
 	retail.Tx
 	agreement.Tx
 	Cursors() catalog.CursorStore
+	Acts() act.Store
 	// Savepoint runs fn and undoes what it wrote when it fails; the transaction goes on.
 	Savepoint(fn func() error) error
 }

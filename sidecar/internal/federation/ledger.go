@@ -64,8 +64,8 @@ type LedgerReader struct {
 	Lacks func(tx Tx, e ledger.Entry) (bool, error)
 	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
-	// Skipped is told of every parked entry that an operator left aside; nil is nobody.
-	Skipped func(ledger.Parked)
+	// Released is told of every parked entry that an operator left aside; nil is nobody.
+	Released func(ledger.Parked)
 	// Refused is told of every page that was not taken and the reason; nil is nobody.
 	Refused func(partner, reason string)
 	// Forked is told once of a partner that signed two logs; nil is nobody.

@@ -3,7 +3,7 @@
 //
 //	At ──▶ waiting ──Lease──▶ running ──┬─ Done in the handler's own transaction, or nil ──▶ gone
 //	          ▲                         ├─ Again, any error ──▶ waiting, later
-//	          ├──── Retry (operator) ── parked ◀── ParkError, poison
+//	          ├──── Retry (operator) ── parked ◀── ParkError, poison, Stop (operator)
 //	          └──── lease ended: the next runner takes it over
 //
 // A process may add a job leased to itself (AllLeased) and hand it to its runner in memory after the commit (Take): it runs as soon as

@@ -115,6 +115,13 @@ type Store interface {
 	// Retry makes a waiting or parked job due now; fault.NotFound. A document that was parked has its turn after those about its
 	// subject that are there.
 	Retry(id int64, now time.Time) error
+	// Stop parks a waiting job, for a reason that its last error then is; one that is parked stays as it is. fault.NotFound where there is
+	// no such job, fault.Precondition with reason job_running where it runs.
+	Stop(id int64, reason string) (Job, error)
+	// Remove deletes a waiting or parked job and returns it as it was. Errors as of Stop.
+	Remove(id int64) (Job, error)
+	// Get reads one; fault.NotFound with reason job_not_found.
+	Get(id int64) (Job, error)
 	// Expedite makes all jobs due now that failed before and wait for a partner: those of the kinds and all that send documents.
 	// What is set for a later time and was never tried keeps it. One that runs, and sends no documents, is due at once when it is put back:
 	// it may have looked before what it waits for came.

@@ -17,7 +17,7 @@ func VouchFor(tx Tx, partner string, v Vouch, now time.Time) error {
 		return fault.New(fault.Precondition, "books_not_unproven", "the books with %s are %s: nobody vouches for that", partner, books.State)
 	case books.Reason == ReasonMissing:
 		return fault.New(fault.Precondition, ReasonMissing, "the ledger of %s decides a document of ours that this store does not have", partner).
-			Do("look at the parked entry first, and leave it aside where it is wrong: hanse ledger retry")
+			Do("look at the parked entry first, and leave it aside where it is wrong: hanse ledger parked release")
 	}
 	v.At = now.UTC()
 	books.State, books.Reason, books.Since, books.Vouched = Level, "", v.At, v

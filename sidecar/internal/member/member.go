@@ -39,6 +39,8 @@ type Partner struct {
 	Proposal string
 	// Changes wait for our operator; nil where there are none.
 	Changes *Changes
+	// Hold is there while nothing is sent to the partner; see Held.
+	Hold *Hold
 	// Refusal says why the partnership is refused, in the words of the side that refused it.
 	Refusal string
 	// RefusedUntil is when a proposal of a member that we refused counts again; zero where the member refused us.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
@@ -22,6 +23,7 @@ type Tx interface {
 	Reader
 	// Offers are the agreements with partners that wait for a signature.
 	Offers() Offers
+	Acts() act.Store
 }
 
 // Reader is what looking at a partner needs of a transaction.
@@ -70,6 +72,8 @@ type Service struct {
 	Dropped func(p Partner, why string)
 	// Changed is told of a partner that shows something new for our operator to decide; nil is nobody.
 	Changed func(p Partner)
+	// Flushed has all sent that waits for a partner; nil is nobody.
+	Flushed func(partner string)
 	Now     func() time.Time
 	NewID   func() string
 }

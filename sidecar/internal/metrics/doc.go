@@ -11,8 +11,8 @@
 //	hanse_orders{side,state}                               hanse_order_oldest_open_age_seconds{side}
 //	hanse_subscriptions{side,state}                        hanse_jobs{kind,state}
 //	hanse_ledger_parked_subjects{partner}                  hanse_ledger_pages_refused_total{partner,reason}
-//	hanse_partner_books{partner,state}                     hanse_store_up
-//	hanse_keys_export_stale
+//	hanse_partner_books{partner,state}                     hanse_partner_held{partner}
+//	hanse_store_up                                         hanse_keys_export_stale
 //	hanse_adapter_calls_total{adapter,operation,result}    hanse_adapter_call_duration_seconds{adapter,operation}
 //	hanse_job_runs_total{kind,result}                      hanse_job_run_duration_seconds{kind}
 //	hanse_auth_failures_total{surface,reason}              hanse_auth_replays_total{kind}

@@ -33,6 +33,7 @@ func snapshot(context.Context) (Snapshot, error) {
 		Partnerships:  map[string]int64{"active": 2, "suspended": 1},
 		OldestOpen:    map[string]time.Duration{"retail": 90 * time.Second},
 		Parked:        map[string]int64{"https://b.example": 1},
+		Held:          map[string]int64{"https://b.example": 1},
 		Books:         []Count{{"https://b.example", "forked", 1}, {"https://c.example", "level", 1}},
 	}, nil
 }
@@ -174,6 +175,7 @@ func TestGauges_ShowWhatWasReported(t *testing.T) {
 		"hanse_order_oldest_open_age_seconds": {"retail": 90, "resale": 0},
 		"hanse_jobs":                          {"order.submit waiting": 4},
 		"hanse_ledger_parked_subjects":        {"b.example": 1},
+		"hanse_partner_held":                  {"b.example": 1},
 		"hanse_store_closures_total":          {"": 3},
 		"hanse_store_up":                      {"": 1},
 	} {

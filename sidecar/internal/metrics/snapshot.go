@@ -25,6 +25,8 @@ type Snapshot struct {
 	OldestOpen map[string]time.Duration
 	// Parked counts the subjects parked in each partner's ledger, by origin.
 	Parked map[string]int64
+	// Held says of each partner whether an operator holds back what is sent to it: 1, else 0.
+	Held map[string]int64
 	// Books has the partner's origin in Group: the state of the books with each.
 	Books []Count
 	// KeysStale says that keys or partners changed since the keys were exported.
@@ -43,7 +45,7 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, partnerships, parked, books, stale, age, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, held, books, stale, age, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
@@ -55,6 +57,7 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 		jobs:          prometheus.NewDesc("hanse_jobs", "Durable jobs by kind and state.", []string{"kind", "state"}, nil),
 		partnerships:  prometheus.NewDesc("hanse_partnerships", "Partnerships by state.", []string{"state"}, nil),
 		parked:        prometheus.NewDesc("hanse_ledger_parked_subjects", "Subjects parked in the partner's ledger; each wants an operator.", []string{"partner"}, nil),
+		held:          prometheus.NewDesc("hanse_partner_held", "1 while an operator holds back what is sent to the partner, else 0.", []string{"partner"}, nil),
 		books:         prometheus.NewDesc("hanse_partner_books", "Partners by the state of the books with them: 1 for each; every state but level wants an operator.", []string{"partner", "state"}, nil),
 		stale:         prometheus.NewDesc("hanse_keys_export_stale", "1 if keys or partners changed since hanse key export, else 0; it wants to be run again.", nil, nil),
 		age:           prometheus.NewDesc("hanse_store_counts_age_seconds", "Time since ended orders and subscriptions were counted; that happens after a scrape, the more rarely the longer it takes.", nil, nil),
@@ -63,7 +66,7 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.books, s.stale, s.age, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.held, s.books, s.stale, s.age, s.up} {
 		ch <- d
 	}
 }
@@ -100,12 +103,14 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range snap.Partnerships {
 		gauge(s.partnerships, float64(n), state)
 	}
-	parked := map[string]int64{}
-	for origin, n := range snap.Parked {
-		parked[s.partners.label(origin)] += n
-	}
-	for label, n := range parked {
-		gauge(s.parked, float64(n), label)
+	for desc, of := range map[*prometheus.Desc]map[string]int64{s.parked: snap.Parked, s.held: snap.Held} {
+		labelled := map[string]int64{}
+		for origin, n := range of {
+			labelled[s.partners.label(origin)] += n
+		}
+		for label, n := range labelled {
+			gauge(desc, float64(n), label)
+		}
 	}
 	for _, c := range sum(snap.Books, s.partners.label) {
 		gauge(s.books, float64(c.N), c.Group, c.State)

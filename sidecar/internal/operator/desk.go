@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -16,7 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// Tx is what this package reads of a transaction.
+// Tx is what this package needs of a transaction.
 type Tx interface {
 	Partners() member.Store
 	Agreements() agreement.Store
@@ -26,6 +27,7 @@ type Tx interface {
 	Subscriptions() subscription.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
+	Acts() act.Store
 }
 
 // Reach is what is known of a partner's presence.
@@ -152,11 +154,6 @@ func (d *Desk) Jobs(ctx context.Context, limit int) (list []job.Job, err error) 
 		return err
 	})
 	return list, err
-}
-
-// RetryJob makes a waiting or parked job due now; fault.NotFound.
-func (d *Desk) RetryJob(ctx context.Context, id int64) error {
-	return d.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().Retry(id, d.Now()) })
 }
 
 // Offerings pages through what we sell; the page token is the last id of the page before.

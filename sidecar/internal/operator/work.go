@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -29,24 +30,33 @@ func (o *Order) explain(tx Tx) error {
 }
 
 // troubles are the jobs of an item that failed last, in words.
-func (it Item) troubles(tx Tx, side Side) ([]string, error) {
-	work := map[string]string{
-		retail.JobSubmit: it.CorrelationID, retail.JobCancel: it.CorrelationID, subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID,
+func (it Item) troubles(tx Tx, side Side) (told []string, err error) {
+	jobs, err := it.jobs(tx, side)
+	for _, j := range jobs {
+		switch {
+		case j.LastError == "":
+		case side == Resale && it.State == order.HeldIndeterminate && j.State == job.Parked:
+			told = append(told, j.LastError) // says what ends it
+		default:
+			told = append(told, trouble(j))
+		}
 	}
-	if side == Resale {
-		work = map[string]string{resale.JobProvision: it.CorrelationID}
-	}
-	var told []string
+	return told, err
+}
+
+// jobs are those of an item that are there.
+func (it Item) jobs(tx Tx, side Side) (all []job.Job, err error) {
+	work := it.work(side)
 	for _, kind := range slices.Sorted(maps.Keys(work)) {
 		j, found, err := tx.Jobs().Find(kind, it.Partner, work[kind])
 		if err != nil {
 			return nil, err
 		}
-		if found && j.LastError != "" {
-			told = append(told, trouble(j))
+		if found {
+			all = append(all, j)
 		}
 	}
-	return told, nil
+	return all, nil
 }
 
 func trouble(j job.Job) string {
@@ -61,4 +71,15 @@ func joined(message string, more []string) string {
 		more = append([]string{message}, more...)
 	}
 	return strings.Join(more, "; ")
+}
+
+// work are the kinds of jobs of a deal, and their keys.
+func (it Item) work(side Side) map[string]string {
+	if side == Resale {
+		return map[string]string{resale.JobProvision: it.CorrelationID}
+	}
+	return map[string]string{
+		retail.JobSubmit: it.CorrelationID, retail.JobSign: it.CorrelationID, retail.JobCancel: it.CorrelationID, retail.JobSignCancel: it.CorrelationID,
+		subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID,
+	}
 }

@@ -74,7 +74,7 @@ func (s *Service) asks(ctx context.Context, w *work, phase Phase) error {
 	return err
 }
 
-// lookAgain observes what a held order left, now that an operator retries it. Only an answer lets the order go on. done says
+// lookAgain observes what a held order left, now that an operator says that it was not made. Only an answer lets the order go on. done says
 // that the order is completed; otherwise Apply comes next, which alone gives outputs.
 func (s *Service) lookAgain(ctx context.Context, w *work) (done bool, err error) {
 	var seen adapters.Observation
@@ -95,32 +95,41 @@ func (s *Service) lookAgain(ctx context.Context, w *work) (done bool, err error)
 // complete seals the access data and ends the order. What cannot be mapped or sealed now cannot be so the next time either:
 // the job waits for an operator, and the resource stays.
 func (s *Service) complete(ctx context.Context, w *work, result adapters.Result) error {
-	access, err := accessData(w, result)
-	if err != nil {
-		return &job.ParkError{Err: fmt.Errorf("the service runs, but its outputs do not give the access data of the offering: %w", err)}
-	}
-	var partner member.Partner
-	err = s.Work.View(ctx, func(tx Tx) (err error) { partner, err = tx.Partners().Get(w.job.Partner); return err })
+	finish, err := s.completion(ctx, w, result)
 	if err != nil {
 		return err
 	}
+	err = s.done(ctx, w, Applied, finish)
+	if errors.Is(err, job.ErrFinished) {
+		s.Fail.Hit("resale.provision.after_commit")
+	}
+	return err
+}
+
+// completion prepares what ends an order whose service is there.
+func (s *Service) completion(ctx context.Context, w *work, result adapters.Result) (func(Tx) error, error) {
+	access, err := accessData(w, result)
+	if err != nil {
+		return nil, &job.ParkError{Err: fmt.Errorf("the service runs, but its outputs do not give the access data of the offering: %w", err)}
+	}
+	var partner member.Partner
+	err = s.Work.View(ctx, func(tx Tx) (err error) { partner, err = tx.Partners().Get(w.order.Partner); return err })
+	if err != nil {
+		return nil, err
+	}
 	jwe, err := s.Seal(partner.SealingKey, access)
 	if err != nil {
-		return &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", partner.Origin, err)}
+		return nil, &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", partner.Origin, err)}
 	}
 	w.step.State, w.step.Outputs, w.step.Sensitive = result.State, result.Outputs, result.Sensitive
-	err = s.done(ctx, w, Applied, func(tx Tx) error {
+	return func(tx Tx) error {
 		if err := tx.Subscriptions().PutSecret(w.sub.Key(), subscription.SecretSealed, []byte(jwe)); err != nil {
 			return err
 		}
 		return s.Orders.Complete(tx, w.order, subscription.Result{
 			Adapter: w.step.Adapter, AccessDigest: []byte(signed.Digest([]byte(jwe))),
 		})
-	})
-	if errors.Is(err, job.ErrFinished) {
-		s.Fail.Hit("resale.provision.after_commit")
-	}
-	return err
+	}, nil
 }
 
 // applyFailed follows the adapter's error class. Only a class that says "never" ends the order, after what may have come to be
@@ -144,7 +153,7 @@ func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
 	return later(cause)
 }
 
-// hold stops where nobody knows whether something was made: an operator looks at the platform and retries the job. The job is
+// hold stops where nobody knows whether something was made: an operator looks at the platform and says what is there. The job is
 // parked in the transaction that holds the order, so that no crash and no shutdown lets a run ask the platform again before.
 func (s *Service) hold(ctx context.Context, w *work, cause error) error {
 	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.ID, "adapter", w.step.Adapter, "tag", w.step.Tag,
@@ -154,7 +163,7 @@ func (s *Service) hold(ctx context.Context, w *work, cause error) error {
 		if err != nil {
 			return err
 		}
-		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then retry this job: %v", w.step.Tag, cause))
+		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then say what you saw with hanse order resolve %s: %v", w.step.Tag, w.order.ID, cause))
 	})
 	if err != nil {
 		return err

@@ -469,7 +469,7 @@ func held(t *testing.T, outputs string) *site {
 	return s
 }
 
-// retry is `hanse job retry`.
+// retry makes the job due, as Resolve does where nothing was made.
 func (s *site) retry() error {
 	s.t.Helper()
 	s.Do(func(tx *store.Tx) error {

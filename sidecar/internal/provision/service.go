@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -21,6 +22,7 @@ import (
 type Tx interface {
 	resale.Tx
 	Steps() Store
+	Acts() act.Store
 }
 
 // Connections finds a named local platform and the adapter that drives it, with its secrets resolved now.

@@ -17,6 +17,7 @@ import (
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -29,6 +30,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	rpcoperator "github.com/hanse-market/hanse/sidecar/internal/rpc/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -83,6 +86,16 @@ func (*fakePartners) Get(_ context.Context, origin string) (member.Partner, erro
 	if origin != supplier {
 		return member.Partner{}, fault.New(fault.NotFound, "partner_not_found", "no partner %s", origin)
 	}
+	return supplierRecord(), nil
+}
+
+func (*fakePartners) SetHold(_ context.Context, _ string, w act.Word) (member.Partner, error) {
+	p := supplierRecord()
+	p.Hold = &member.Hold{By: w.By, Reason: w.Reason}
+	return p, nil
+}
+
+func (*fakePartners) Flush(context.Context, string, act.Word) (member.Partner, error) {
 	return supplierRecord(), nil
 }
 
@@ -177,17 +190,50 @@ func (fakeDesk) Jobs(context.Context, int) ([]job.Job, error) {
 	return []job.Job{{ID: 1, Kind: "order.submit", State: job.Parked}}, nil
 }
 
-func (fakeDesk) RetryJob(_ context.Context, id int64) error {
+func (fakeDesk) RetryJob(_ context.Context, id int64, _ act.Word) error {
 	if id != 1 {
 		return fault.New(fault.NotFound, "job_not_found", "no job %d", id)
 	}
 	return nil
 }
 
+func (fakeDesk) ParkJob(_ context.Context, id int64, w act.Word) (job.Job, error) {
+	return job.Job{ID: id, State: job.Parked, LastError: w.By + ": " + w.Reason}, nil
+}
+
+func (fakeDesk) DropJob(_ context.Context, id int64, dry bool, _ act.Word) (job.Job, string, error) {
+	return job.Job{ID: id}, fmt.Sprintf("never done; dry: %v", dry), nil
+}
+
+func (fakeDesk) Parked(_ context.Context, partner string) ([]desk.Parked, error) {
+	return []desk.Parked{{Parked: ledger.Parked{Partner: partner, Subject: "sub-1", Seq: 3}, Kind: ledger.OrderHeld, Release: "nothing"}}, nil
+}
+
+func (fakeDesk) ShowParked(_ context.Context, parked []ledger.Parked) (shown []desk.Parked, err error) {
+	for _, p := range parked {
+		shown = append(shown, desk.Parked{Parked: p, Kind: ledger.OrderHeld, Release: "nothing"})
+	}
+	return shown, nil
+}
+
 type fakeBooks struct{}
 
-func (fakeBooks) Retry(_ context.Context, partner, subject string, skip int64) (int, []ledger.Parked, error) {
-	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: skip + 3, Reason: "unknown here"}}, nil
+// fakeHeld knows that nothing is held.
+type fakeHeld struct{}
+
+func (fakeHeld) Resolve(_ context.Context, _, id string, seen provision.Seen, _ map[string]string, w act.Word) error {
+	if seen != provision.Made || w.Reason != "it answers" || w.By == "" {
+		return fault.New(fault.Precondition, "order_not_held", "no order %s is held", id)
+	}
+	return nil
+}
+
+func (fakeBooks) Apply(_ context.Context, partner, subject string, _ act.Word) (int, []ledger.Parked, error) {
+	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: 3, Reason: "unknown here"}}, nil
+}
+
+func (fakeBooks) Release(_ context.Context, partner, subject string, seq int64, _ act.Word) (int, []ledger.Parked, error) {
+	return 2, []ledger.Parked{{Partner: partner, Subject: subject, Seq: seq + 1, Reason: "unknown here"}}, nil
 }
 
 type office struct {
@@ -212,8 +258,8 @@ func newOffice(t *testing.T, problems ...string) *office {
 	o := &office{bench: b, partners: &fakePartners{}, listings: &fakeListings{}, token: strings.TrimSpace(string(raw))}
 	h, err := rpcoperator.New(rpcoperator.Config{
 		Config: b.config(), Operators: operator, Partners: o.partners, Agreements: fakeAgreements{}, Offerings: fakeOfferings{},
-		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store)}, problems: problems},
-		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
+		Desk:     fakeDesk{Desk: &desk.Desk{Work: store.For[desk.Tx](b.store), Now: time.Now, Reach: func(string) desk.Reach { return desk.Reach{} }}, problems: problems},
+		Listings: o.listings, Orders: b.orders, Books: fakeBooks{}, Held: fakeHeld{}, Portals: b.callers, House: func(context.Context) (desk.House, error) { return desk.House{Origin: "https://us.example"}, nil }, Words: func(string) string { return "six words" },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -233,6 +279,8 @@ func operatorCalls() map[string]string {
 		operatorv1connect.PartnerServiceRefusePartnerChangesProcedure:   `{"origin":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.PartnerServiceListPartnersProcedure:           `{}`,
 		operatorv1connect.PartnerServiceGetPartnerProcedure:             `{"origin":"https://supplier.example"}`,
+		operatorv1connect.PartnerServiceHoldPartnerProcedure:            `{"origin":"https://supplier.example","reason":"they move"}`,
+		operatorv1connect.PartnerServiceFlushPartnerProcedure:           `{"origin":"https://supplier.example"}`,
 		operatorv1connect.AgreementServiceOfferAgreementProcedure:       `{"reseller":"https://reseller.example","wholesaleDiscountBp":2000,"currency":"EUR"}`,
 		operatorv1connect.AgreementServiceAcceptAgreementProcedure:      `{"supplier":"https://supplier.example","digest":"` + supplierRecord().ChangesDigest() + `"}`,
 		operatorv1connect.AgreementServiceListAgreementsProcedure:       `{}`,
@@ -245,16 +293,22 @@ func operatorCalls() map[string]string {
 		operatorv1connect.OrderServiceListOrdersProcedure:               `{}`,
 		operatorv1connect.OrderServiceCancelOrderProcedure:              `{"portal":"shop","id":"order-alice"}`,
 		operatorv1connect.OrderServiceGetOrderProcedure:                 `{"id":"order-alice"}`,
+		operatorv1connect.OrderServiceExplainOrderProcedure:             `{"id":"order-alice"}`,
+		operatorv1connect.OrderServiceResolveOrderProcedure:             `{"id":"corr-held","outcome":"HELD_OUTCOME_MADE","observed":"it answers"}`,
 		operatorv1connect.SubscriptionServiceListSubscriptionsProcedure: `{}`,
 		operatorv1connect.LedgerServiceVerifyLedgersProcedure:           `{}`,
 		operatorv1connect.LedgerServiceListEntriesProcedure:             `{"partner":"https://supplier.example","direction":"own"}`,
-		operatorv1connect.LedgerServiceRetryParkedProcedure:             `{"partner":"https://supplier.example","subject":"order-1"}`,
+		operatorv1connect.LedgerServiceListParkedProcedure:              `{}`,
+		operatorv1connect.LedgerServiceApplyParkedProcedure:             `{"partner":"https://supplier.example","subject":"sub-1"}`,
+		operatorv1connect.LedgerServiceReleaseParkedProcedure:           `{"partner":"https://supplier.example","subject":"sub-1","seq":"3","reason":"never ours"}`,
 		operatorv1connect.PortalServiceAddPortalProcedure:               `{"name":"fresh"}`,
 		operatorv1connect.PortalServiceRotatePortalKeyProcedure:         `{"name":"shop"}`,
 		operatorv1connect.PortalServiceListPortalsProcedure:             `{}`,
 		operatorv1connect.PortalServiceRemovePortalProcedure:            `{"name":"spare"}`,
 		operatorv1connect.JobServiceListJobsProcedure:                   `{}`,
 		operatorv1connect.JobServiceRetryJobProcedure:                   `{"id":1}`,
+		operatorv1connect.JobServiceParkJobProcedure:                    `{"id":1,"reason":"until Monday"}`,
+		operatorv1connect.JobServiceDropJobProcedure:                    `{"id":1,"dryRun":true}`,
 		operatorv1connect.StatusServiceGetStatusProcedure:               `{}`,
 	}
 }
@@ -264,6 +318,12 @@ func TestOperatorAuthMatrix(t *testing.T) {
 	o := newOffice(t)
 	twoCustomers(t, o.bench)
 	o.addPortal(t, "spare")
+	if err := o.store.Do(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.ResaleOrders().Put(resale.Order{ID: "corr-held", Partner: supplier, Item: order.Item{State: order.HeldIndeterminate}})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	session := o.session(t, o.key, "alice", "")
 	if len(operatorCalls()) != len(rpcoperator.Scopes()) {
 		t.Fatalf("%d of %d procedures are called", len(operatorCalls()), len(rpcoperator.Scopes()))

@@ -449,6 +449,50 @@ func (s jobs) Retry(id int64, now time.Time) error {
 	return nil
 }
 
+func (s jobs) Get(id int64) (job.Job, error) {
+	found, err := s.list(`SELECT `+jobColumns+` FROM job WHERE id = $1`, id)
+	if err == nil && len(found) == 0 {
+		err = fault.New(fault.NotFound, "job_not_found", "there is no job %d", id).At("id").Do("hanse job list; a job that is done is gone")
+	}
+	if err != nil {
+		return job.Job{}, err
+	}
+	return found[0], nil
+}
+
+// idle is a job that nobody runs.
+func (s jobs) idle(id int64) (job.Job, error) {
+	j, err := s.Get(id)
+	if err == nil && j.State == job.Running {
+		err = fault.New(fault.Precondition, "job_running", "job %d runs", id).At("id").
+			Do("repeat it when the run has ended; hanse partner hold has a partner sent nothing more")
+	}
+	return j, err
+}
+
+func (s jobs) Stop(id int64, reason string) (job.Job, error) {
+	j, err := s.idle(id)
+	if err != nil || j.State == job.Parked {
+		return j, err
+	}
+	j.State, j.LastError = job.Parked, told(reason)
+	if _, err := s.tx.exec(`UPDATE job SET state = 'parked', last_error = $2 WHERE id = $1 AND state = 'waiting'`, id, j.LastError); err != nil {
+		return j, err
+	}
+	return j, s.passTurn(j)
+}
+
+func (s jobs) Remove(id int64) (job.Job, error) {
+	j, err := s.idle(id)
+	if err != nil {
+		return j, err
+	}
+	if _, err := s.tx.exec(`DELETE FROM job WHERE id = $1`, id); err != nil {
+		return j, err
+	}
+	return j, s.passTurn(j)
+}
+
 func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
 	which, more := ` AND (subject <> ''`, make([]any, len(kinds))
 	for i, kind := range kinds {

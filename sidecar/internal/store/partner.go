@@ -93,6 +93,9 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
 	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
+	if rec.Hold = nil; m.Hold != nil {
+		rec.Hold = &storepb.PartnerHold{Since: ns(m.Hold.Since), By: m.Hold.By, Reason: m.Hold.Reason}
+	}
 	if m.Changes == nil {
 		rec.Changes = nil
 		return
@@ -132,6 +135,9 @@ func partnerOf(rec *storepb.Partner, version int64) member.Partner {
 		Version: version,
 	}
 	m.Roles = rolesOf(rec.Roles)
+	if h := rec.Hold; h != nil {
+		m.Hold = &member.Hold{Since: at(h.Since), By: h.By, Reason: h.Reason}
+	}
 	if c := rec.Changes; c != nil {
 		m.Changes = &member.Changes{
 			Facts: member.Facts{Name: c.Name, LegalName: c.LegalName, Country: c.Country, RegistrationID: c.RegistrationId, Contact: c.Contact},

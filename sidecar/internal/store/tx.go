@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
@@ -69,6 +70,7 @@ func (tx *Tx) Steps() provision.Store            { return steps{tx} }
 func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
 func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
 func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
+func (tx *Tx) Acts() act.Store                   { return acts{tx} }
 func (tx *Tx) Portals() portal.Store             { return portals{tx} }
 func (tx *Tx) Decisions() exchange.Store         { return decisions{tx} }
 func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }

@@ -9,6 +9,7 @@ import (
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
@@ -25,6 +26,7 @@ type Config struct {
 	Listings   Listings
 	Orders     Orders
 	Books      Books
+	Held       HeldOrders
 	Portals    PortalClients
 	// House describes the sidecar itself.
 	House func(ctx context.Context) (desk.House, error)
@@ -35,7 +37,7 @@ type Config struct {
 // New makes the handler of hanse.operator.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
-		c.Orders == nil || c.Books == nil || c.Portals == nil || c.House == nil || c.Words == nil {
+		c.Orders == nil || c.Books == nil || c.Held == nil || c.Portals == nil || c.House == nil || c.Words == nil {
 		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
@@ -54,7 +56,7 @@ func New(c Config) (http.Handler, error) {
 			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&offeringService{offerings: c.Offerings, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
-			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk, orders: c.Orders}, options...))
+			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk, orders: c.Orders, held: c.Held}, options...))
 			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books}, options...))
 			mux.Handle(operatorv1connect.NewPortalServiceHandler(&portalService{portals: c.Portals}, options...))
@@ -63,6 +65,12 @@ func New(c Config) (http.Handler, error) {
 		},
 	}.Handler()
 }
+
+// principal is who calls: the one token is everybody's who runs this member.
+const principal = "operator"
+
+// word is the caller's, for the record.
+func word(reason string) act.Word { return act.Word{By: principal, Reason: reason} }
 
 // doorkeeper recognises the operator, who may do everything that the table names.
 type doorkeeper struct{ operators Operators }
@@ -78,5 +86,5 @@ func (g doorkeeper) admit(r *http.Request, p gate.Procedure) (gate.Caller, error
 	if p.Scope != scopeOperator {
 		return gate.Caller{}, fault.New(fault.Denied, "scope_missing", "the operator does not have the scope %s", p.Scope)
 	}
-	return gate.Caller{Context: r.Context(), Name: "operator"}, nil
+	return gate.Caller{Context: r.Context(), Name: principal}, nil
 }

@@ -13,6 +13,7 @@ import (
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/rpc/gate"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
@@ -21,6 +22,7 @@ import (
 type orderService struct {
 	desk   Desk
 	orders Orders
+	held   HeldOrders
 }
 
 // ListOrders implements operatorv1connect.OrderServiceHandler.
@@ -63,6 +65,51 @@ func (h *orderService) GetOrder(ctx context.Context, req *connect.Request[operat
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.GetOrderResponse{Order: orderOf(o)}), nil
+}
+
+// ExplainOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) ExplainOrder(ctx context.Context, req *connect.Request[operatorv1.ExplainOrderRequest]) (*connect.Response[operatorv1.ExplainOrderResponse], error) {
+	o, deals, err := h.desk.Explain(ctx, desk.Query{ID: req.Msg.GetId(), Side: desk.Side(req.Msg.GetSide()), Partner: req.Msg.GetPartner(), Portal: req.Msg.GetPortal()})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ExplainOrderResponse{
+		Id: o.ID, Side: string(o.Side), State: string(o.State), Portal: o.Portal, Items: gate.Each(deals, explanationOf),
+	}), nil
+}
+
+// outcomes are what an operator may have seen of a held order.
+var outcomes = map[operatorv1.HeldOutcome]provision.Seen{
+	operatorv1.HeldOutcome_HELD_OUTCOME_MADE:     provision.Made,
+	operatorv1.HeldOutcome_HELD_OUTCOME_NOT_MADE: provision.NotMade,
+	operatorv1.HeldOutcome_HELD_OUTCOME_FAILED:   provision.GivenUp,
+}
+
+// ResolveOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) ResolveOrder(ctx context.Context, req *connect.Request[operatorv1.ResolveOrderRequest]) (*connect.Response[operatorv1.ResolveOrderResponse], error) {
+	q := desk.Query{ID: req.Msg.GetId(), Side: desk.Resale, Partner: req.Msg.GetPartner()}
+	o, err := h.desk.Order(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	q.Partner = o.Items[0].Partner
+	if err := h.held.Resolve(ctx, q.Partner, o.ID, outcomes[req.Msg.GetOutcome()], req.Msg.GetOutputs(), word(req.Msg.GetObserved())); err != nil {
+		return nil, err
+	}
+	if o, err = h.desk.Order(ctx, q); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ResolveOrderResponse{Order: orderOf(o)}), nil
+}
+
+func explanationOf(e desk.Explanation) *operatorv1.OrderExplanation {
+	return &operatorv1.OrderExplanation{
+		CorrelationId: e.CorrelationID, Partner: e.Partner, State: string(e.State), Wait: e.Wait, Next: e.Next, Who: string(e.Who),
+		Since: gate.Timestamp(e.Since), Commands: e.Commands,
+		Happened: gate.Each(e.Happened, func(h desk.Happening) *operatorv1.OrderHappening {
+			return &operatorv1.OrderHappening{At: gate.Timestamp(h.At), What: h.What, Message: h.Message, Source: h.Source}
+		}),
+	}
 }
 
 // orderOf says of the order itself what is said of one deal only where there is one.
@@ -164,18 +211,46 @@ func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[op
 	}), nil
 }
 
-// RetryParked implements operatorv1connect.LedgerServiceHandler.
-func (h *ledgerService) RetryParked(ctx context.Context, req *connect.Request[operatorv1.RetryParkedRequest]) (*connect.Response[operatorv1.RetryParkedResponse], error) {
-	applied, left, err := h.books.Retry(ctx, req.Msg.GetPartner(), req.Msg.GetSubject(), req.Msg.GetSkipSeq())
+// ListParked implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) ListParked(ctx context.Context, req *connect.Request[operatorv1.ListParkedRequest]) (*connect.Response[operatorv1.ListParkedResponse], error) {
+	list, err := h.desk.Parked(ctx, req.Msg.GetPartner())
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.RetryParkedResponse{
-		Applied: int64(applied),
-		Left: gate.Each(left, func(p ledger.Parked) *operatorv1.ParkedEntry {
-			return &operatorv1.ParkedEntry{Seq: p.Seq, Reason: p.Reason, ParkedAt: gate.Timestamp(p.At)}
-		}),
-	}), nil
+	return connect.NewResponse(&operatorv1.ListParkedResponse{Parked: gate.Each(list, parkedOf)}), nil
+}
+
+// ApplyParked implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) ApplyParked(ctx context.Context, req *connect.Request[operatorv1.ApplyParkedRequest]) (*connect.Response[operatorv1.ApplyParkedResponse], error) {
+	applied, left, err := h.books.Apply(ctx, req.Msg.GetPartner(), req.Msg.GetSubject(), word(""))
+	if err != nil {
+		return nil, err
+	}
+	shown, err := h.desk.ShowParked(ctx, left)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ApplyParkedResponse{Applied: int64(applied), Left: gate.Each(shown, parkedOf)}), nil
+}
+
+// ReleaseParked implements operatorv1connect.LedgerServiceHandler.
+func (h *ledgerService) ReleaseParked(ctx context.Context, req *connect.Request[operatorv1.ReleaseParkedRequest]) (*connect.Response[operatorv1.ReleaseParkedResponse], error) {
+	applied, left, err := h.books.Release(ctx, req.Msg.GetPartner(), req.Msg.GetSubject(), req.Msg.GetSeq(), word(req.Msg.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	shown, err := h.desk.ShowParked(ctx, left)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ReleaseParkedResponse{Applied: int64(applied), Left: gate.Each(shown, parkedOf)}), nil
+}
+
+func parkedOf(p desk.Parked) *operatorv1.ParkedEntry {
+	return &operatorv1.ParkedEntry{
+		Seq: p.Seq, Reason: p.Reason, ParkedAt: gate.Timestamp(p.At), Partner: p.Partner, Subject: p.Subject, Kind: string(p.Kind),
+		Release: p.Release,
+	}
 }
 
 // portalService implements hanse.operator.v1.PortalService.
@@ -229,20 +304,38 @@ func (h *jobService) ListJobs(ctx context.Context, req *connect.Request[operator
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.ListJobsResponse{
-		Jobs: gate.Each(list, func(j job.Job) *operatorv1.Job {
-			return &operatorv1.Job{
-				Id: j.ID, Kind: j.Kind, Key: j.Key, Partner: j.Partner, State: string(j.State), Attempts: int32(j.Attempts),
-				LastError: j.LastError, DueAt: gate.Timestamp(j.DueAt),
-			}
-		}),
-	}), nil
+	return connect.NewResponse(&operatorv1.ListJobsResponse{Jobs: gate.Each(list, jobOf)}), nil
+}
+
+func jobOf(j job.Job) *operatorv1.Job {
+	return &operatorv1.Job{
+		Id: j.ID, Kind: j.Kind, Key: j.Key, Partner: j.Partner, State: string(j.State), Attempts: int32(j.Attempts),
+		LastError: j.LastError, DueAt: gate.Timestamp(j.DueAt),
+	}
 }
 
 // RetryJob implements operatorv1connect.JobServiceHandler.
 func (h *jobService) RetryJob(ctx context.Context, req *connect.Request[operatorv1.RetryJobRequest]) (*connect.Response[operatorv1.RetryJobResponse], error) {
-	if err := h.desk.RetryJob(ctx, req.Msg.GetId()); err != nil {
+	if err := h.desk.RetryJob(ctx, req.Msg.GetId(), word("")); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.RetryJobResponse{}), nil
+}
+
+// ParkJob implements operatorv1connect.JobServiceHandler.
+func (h *jobService) ParkJob(ctx context.Context, req *connect.Request[operatorv1.ParkJobRequest]) (*connect.Response[operatorv1.ParkJobResponse], error) {
+	j, err := h.desk.ParkJob(ctx, req.Msg.GetId(), word(req.Msg.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.ParkJobResponse{Job: jobOf(j)}), nil
+}
+
+// DropJob implements operatorv1connect.JobServiceHandler.
+func (h *jobService) DropJob(ctx context.Context, req *connect.Request[operatorv1.DropJobRequest]) (*connect.Response[operatorv1.DropJobResponse], error) {
+	j, meaning, err := h.desk.DropJob(ctx, req.Msg.GetId(), req.Msg.GetDryRun(), word(req.Msg.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.DropJobResponse{Job: jobOf(j), Meaning: meaning}), nil
 }

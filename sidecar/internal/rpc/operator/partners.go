@@ -136,6 +136,32 @@ func (h *partnerService) GetPartner(ctx context.Context, req *connect.Request[op
 	return connect.NewResponse(&operatorv1.GetPartnerResponse{Partner: out}), nil
 }
 
+// HoldPartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) HoldPartner(ctx context.Context, req *connect.Request[operatorv1.HoldPartnerRequest]) (*connect.Response[operatorv1.HoldPartnerResponse], error) {
+	p, err := h.partners.SetHold(ctx, req.Msg.GetOrigin(), word(req.Msg.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.HoldPartnerResponse{Partner: out}), nil
+}
+
+// FlushPartner implements operatorv1connect.PartnerServiceHandler.
+func (h *partnerService) FlushPartner(ctx context.Context, req *connect.Request[operatorv1.FlushPartnerRequest]) (*connect.Response[operatorv1.FlushPartnerResponse], error) {
+	p, err := h.partners.Flush(ctx, req.Msg.GetOrigin(), word(""))
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.partner(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.FlushPartnerResponse{Partner: out}), nil
+}
+
 func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operatorv1.Partner, error) {
 	status, err := h.desk.PartnerStatus(ctx, p.Origin)
 	if err != nil {
@@ -165,6 +191,9 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		out.Vouch = &operatorv1.Vouch{At: gate.Timestamp(v.At), By: v.By, Reason: v.Reason}
 	}
 	out.BehindSince, out.BehindEvidence = gate.Timestamp(status.Books.PartnerBehind.Since), status.Books.PartnerBehind.Proof
+	if p.Hold != nil {
+		out.HeldSince, out.HeldBy, out.HeldReason = gate.Timestamp(p.Hold.Since), p.Hold.By, p.Hold.Reason
+	}
 	if p.State == member.Pending {
 		out.WaitsSince = gate.Timestamp(p.UpdatedAt)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -12,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -32,6 +34,8 @@ type (
 		AcceptChanges(ctx context.Context, origin, digest string) (member.Partner, error)
 		RefuseChanges(ctx context.Context, origin, digest string) (member.Partner, error)
 		Get(ctx context.Context, origin string) (member.Partner, error)
+		SetHold(ctx context.Context, origin string, w act.Word) (member.Partner, error)
+		Flush(ctx context.Context, origin string, w act.Word) (member.Partner, error)
 		List(ctx context.Context) ([]member.Partner, error)
 	}
 
@@ -63,7 +67,13 @@ type (
 
 	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
 	Books interface {
-		Retry(ctx context.Context, partner, subject string, skip int64) (applied int, left []ledger.Parked, err error)
+		Apply(ctx context.Context, partner, subject string, w act.Word) (applied int, left []ledger.Parked, err error)
+		Release(ctx context.Context, partner, subject string, seq int64, w act.Word) (applied int, left []ledger.Parked, err error)
+	}
+
+	// HeldOrders takes what operators saw of orders of which nobody knew what was made; *provision.Service is one.
+	HeldOrders interface {
+		Resolve(ctx context.Context, partner, id string, seen provision.Seen, outputs map[string]string, w act.Word) error
 	}
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
@@ -74,7 +84,7 @@ type (
 		Remove(ctx context.Context, name string) error
 	}
 
-	// Desk is what operators read across the house; *operator.Desk of the domain is one.
+	// Desk is what operators read across the house, and what they do about jobs; *operator.Desk of the domain is one.
 	Desk interface {
 		Vouch(ctx context.Context, partner, reason string) error
 		OfferEffects(ctx context.Context, reseller, currency string) (desk.Effects, error)
@@ -82,12 +92,17 @@ type (
 		PartnerStatus(ctx context.Context, origin string) (desk.Status, error)
 		Orders(ctx context.Context, side desk.Side, openOnly bool, pageToken string, limit int) ([]desk.Order, string, error)
 		Order(ctx context.Context, q desk.Query) (desk.Order, error)
+		Explain(ctx context.Context, q desk.Query) (desk.Order, []desk.Explanation, error)
 		Subscriptions(ctx context.Context, side subscription.Side, pageToken string, limit int) ([]subscription.Subscription, string, error)
 		Offerings(ctx context.Context, pageToken string, limit int) ([]catalog.Offering, string, error)
 		Offering(ctx context.Context, id string) (catalog.Offering, error)
 		VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error)
 		Entries(ctx context.Context, partner string, dir ledger.Direction, after ledger.Position, limit int) ([]ledger.Entry, error)
 		Jobs(ctx context.Context, limit int) ([]job.Job, error)
-		RetryJob(ctx context.Context, id int64) error
+		RetryJob(ctx context.Context, id int64, w act.Word) error
+		ParkJob(ctx context.Context, id int64, w act.Word) (job.Job, error)
+		DropJob(ctx context.Context, id int64, dry bool, w act.Word) (j job.Job, meaning string, err error)
+		Parked(ctx context.Context, partner string) ([]desk.Parked, error)
+		ShowParked(ctx context.Context, parked []ledger.Parked) ([]desk.Parked, error)
 	}
 )

@@ -298,6 +298,19 @@ CREATE TABLE job (
 CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
 CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
 
+-- What operators decided, for ever: who, when, about what of a partner, and why; place counts those about one subject.
+CREATE TABLE operator_act (
+  partner text NOT NULL,
+  subject text NOT NULL,
+  place bigint NOT NULL,
+  acted_at bigint NOT NULL,
+  acted_by text NOT NULL,
+  verb text NOT NULL,
+  reason text NOT NULL,
+  detail text NOT NULL,
+  PRIMARY KEY (partner, subject, place)
+);
+
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
   key_hash bytea NOT NULL,

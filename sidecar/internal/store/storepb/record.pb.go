@@ -100,6 +100,7 @@ type Partner struct {
 	RefusedUntil   int64                  `protobuf:"varint,18,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
 	Documents      []string               `protobuf:"bytes,19,rep,name=documents,proto3" json:"documents,omitempty"`
 	Changes        *PartnerChanges        `protobuf:"bytes,20,opt,name=changes,proto3" json:"changes,omitempty"`
+	Hold           *PartnerHold           `protobuf:"bytes,21,opt,name=hold,proto3" json:"hold,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -274,6 +275,74 @@ func (x *Partner) GetChanges() *PartnerChanges {
 	return nil
 }
 
+func (x *Partner) GetHold() *PartnerHold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+// PartnerHold says that nothing is sent to the partner.
+type PartnerHold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         int64                  `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartnerHold) Reset() {
+	*x = PartnerHold{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartnerHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartnerHold) ProtoMessage() {}
+
+func (x *PartnerHold) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartnerHold.ProtoReflect.Descriptor instead.
+func (*PartnerHold) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PartnerHold) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *PartnerHold) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *PartnerHold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // PartnerChanges wait for our operator.
 type PartnerChanges struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -291,7 +360,7 @@ type PartnerChanges struct {
 
 func (x *PartnerChanges) Reset() {
 	*x = PartnerChanges{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +372,7 @@ func (x *PartnerChanges) String() string {
 func (*PartnerChanges) ProtoMessage() {}
 
 func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +385,7 @@ func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChanges.ProtoReflect.Descriptor instead.
 func (*PartnerChanges) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PartnerChanges) GetName() string {
@@ -386,7 +455,7 @@ type Terms struct {
 
 func (x *Terms) Reset() {
 	*x = Terms{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +467,7 @@ func (x *Terms) String() string {
 func (*Terms) ProtoMessage() {}
 
 func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +480,7 @@ func (x *Terms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terms.ProtoReflect.Descriptor instead.
 func (*Terms) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Terms) GetWholesaleDiscountBp() int32 {
@@ -456,7 +525,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +537,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +550,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Agreement) GetId() string {
@@ -594,7 +663,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +675,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +688,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Offering) GetId() string {
@@ -710,7 +779,7 @@ type ForeignOffering struct {
 
 func (x *ForeignOffering) Reset() {
 	*x = ForeignOffering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +791,7 @@ func (x *ForeignOffering) String() string {
 func (*ForeignOffering) ProtoMessage() {}
 
 func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +804,7 @@ func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignOffering.ProtoReflect.Descriptor instead.
 func (*ForeignOffering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ForeignOffering) GetDocument() []byte {
@@ -768,7 +837,7 @@ type ListingOverride struct {
 
 func (x *ListingOverride) Reset() {
 	*x = ListingOverride{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +849,7 @@ func (x *ListingOverride) String() string {
 func (*ListingOverride) ProtoMessage() {}
 
 func (x *ListingOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +862,7 @@ func (x *ListingOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingOverride.ProtoReflect.Descriptor instead.
 func (*ListingOverride) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListingOverride) GetListingId() string {
@@ -863,7 +932,7 @@ type ListingRule struct {
 
 func (x *ListingRule) Reset() {
 	*x = ListingRule{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +944,7 @@ func (x *ListingRule) String() string {
 func (*ListingRule) ProtoMessage() {}
 
 func (x *ListingRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +957,7 @@ func (x *ListingRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingRule.ProtoReflect.Descriptor instead.
 func (*ListingRule) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListingRule) GetPartner() string {
@@ -925,7 +994,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1006,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1019,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OrderEvent) GetAt() int64 {
@@ -1000,7 +1069,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1081,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1094,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Line) GetOneOff() *Amount {
@@ -1074,7 +1143,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1155,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1168,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OrderItem) GetAction() string {
@@ -1234,7 +1303,7 @@ type RetailItem struct {
 
 func (x *RetailItem) Reset() {
 	*x = RetailItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1315,7 @@ func (x *RetailItem) String() string {
 func (*RetailItem) ProtoMessage() {}
 
 func (x *RetailItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1328,7 @@ func (x *RetailItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailItem.ProtoReflect.Descriptor instead.
 func (*RetailItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetailItem) GetItem() *OrderItem {
@@ -1340,7 +1409,7 @@ type RetailOrder struct {
 
 func (x *RetailOrder) Reset() {
 	*x = RetailOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1421,7 @@ func (x *RetailOrder) String() string {
 func (*RetailOrder) ProtoMessage() {}
 
 func (x *RetailOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1434,7 @@ func (x *RetailOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailOrder.ProtoReflect.Descriptor instead.
 func (*RetailOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetailOrder) GetPortal() string {
@@ -1430,7 +1499,7 @@ type ResaleOrder struct {
 
 func (x *ResaleOrder) Reset() {
 	*x = ResaleOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1511,7 @@ func (x *ResaleOrder) String() string {
 func (*ResaleOrder) ProtoMessage() {}
 
 func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1524,7 @@ func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResaleOrder.ProtoReflect.Descriptor instead.
 func (*ResaleOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResaleOrder) GetPartner() string {
@@ -1508,7 +1577,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1589,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1602,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Step) GetOrderId() string {
@@ -1590,7 +1659,7 @@ type StepSecret struct {
 
 func (x *StepSecret) Reset() {
 	*x = StepSecret{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1671,7 @@ func (x *StepSecret) String() string {
 func (*StepSecret) ProtoMessage() {}
 
 func (x *StepSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1684,7 @@ func (x *StepSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepSecret.ProtoReflect.Descriptor instead.
 func (*StepSecret) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StepSecret) GetState() []byte {
@@ -1674,7 +1743,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1755,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1768,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Subscription) GetId() string {
@@ -1899,7 +1968,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +1980,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +1993,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LedgerEntry) GetAt() int64 {
@@ -1987,7 +2056,7 @@ type Books struct {
 
 func (x *Books) Reset() {
 	*x = Books{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2068,7 @@ func (x *Books) String() string {
 func (*Books) ProtoMessage() {}
 
 func (x *Books) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2081,7 @@ func (x *Books) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Books.ProtoReflect.Descriptor instead.
 func (*Books) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Books) GetEpoch() int64 {
@@ -2134,7 +2203,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2215,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2228,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{20}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PortalClient) GetName() string {
@@ -2211,7 +2280,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\x81\x05\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xb2\x05\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -2239,7 +2308,12 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\arefusal\x18\x11 \x01(\tR\arefusal\x12#\n" +
 	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x12\x1c\n" +
 	"\tdocuments\x18\x13 \x03(\tR\tdocuments\x128\n" +
-	"\achanges\x18\x14 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\"\xe8\x01\n" +
+	"\achanges\x18\x14 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\x12/\n" +
+	"\x04hold\x18\x15 \x01(\v2\x1b.hanse.store.v1.PartnerHoldR\x04hold\"K\n" +
+	"\vPartnerHold\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xe8\x01\n" +
 	"\x0ePartnerChanges\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -2469,51 +2543,53 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
-	(*PartnerChanges)(nil),  // 2: hanse.store.v1.PartnerChanges
-	(*Terms)(nil),           // 3: hanse.store.v1.Terms
-	(*Agreement)(nil),       // 4: hanse.store.v1.Agreement
-	(*Offering)(nil),        // 5: hanse.store.v1.Offering
-	(*ForeignOffering)(nil), // 6: hanse.store.v1.ForeignOffering
-	(*ListingOverride)(nil), // 7: hanse.store.v1.ListingOverride
-	(*ListingRule)(nil),     // 8: hanse.store.v1.ListingRule
-	(*OrderEvent)(nil),      // 9: hanse.store.v1.OrderEvent
-	(*Line)(nil),            // 10: hanse.store.v1.Line
-	(*OrderItem)(nil),       // 11: hanse.store.v1.OrderItem
-	(*RetailItem)(nil),      // 12: hanse.store.v1.RetailItem
-	(*RetailOrder)(nil),     // 13: hanse.store.v1.RetailOrder
-	(*ResaleOrder)(nil),     // 14: hanse.store.v1.ResaleOrder
-	(*Step)(nil),            // 15: hanse.store.v1.Step
-	(*StepSecret)(nil),      // 16: hanse.store.v1.StepSecret
-	(*Subscription)(nil),    // 17: hanse.store.v1.Subscription
-	(*LedgerEntry)(nil),     // 18: hanse.store.v1.LedgerEntry
-	(*Books)(nil),           // 19: hanse.store.v1.Books
-	(*PortalClient)(nil),    // 20: hanse.store.v1.PortalClient
-	nil,                     // 21: hanse.store.v1.StepSecret.OutputsEntry
-	nil,                     // 22: hanse.store.v1.StepSecret.SensitiveEntry
+	(*PartnerHold)(nil),     // 2: hanse.store.v1.PartnerHold
+	(*PartnerChanges)(nil),  // 3: hanse.store.v1.PartnerChanges
+	(*Terms)(nil),           // 4: hanse.store.v1.Terms
+	(*Agreement)(nil),       // 5: hanse.store.v1.Agreement
+	(*Offering)(nil),        // 6: hanse.store.v1.Offering
+	(*ForeignOffering)(nil), // 7: hanse.store.v1.ForeignOffering
+	(*ListingOverride)(nil), // 8: hanse.store.v1.ListingOverride
+	(*ListingRule)(nil),     // 9: hanse.store.v1.ListingRule
+	(*OrderEvent)(nil),      // 10: hanse.store.v1.OrderEvent
+	(*Line)(nil),            // 11: hanse.store.v1.Line
+	(*OrderItem)(nil),       // 12: hanse.store.v1.OrderItem
+	(*RetailItem)(nil),      // 13: hanse.store.v1.RetailItem
+	(*RetailOrder)(nil),     // 14: hanse.store.v1.RetailOrder
+	(*ResaleOrder)(nil),     // 15: hanse.store.v1.ResaleOrder
+	(*Step)(nil),            // 16: hanse.store.v1.Step
+	(*StepSecret)(nil),      // 17: hanse.store.v1.StepSecret
+	(*Subscription)(nil),    // 18: hanse.store.v1.Subscription
+	(*LedgerEntry)(nil),     // 19: hanse.store.v1.LedgerEntry
+	(*Books)(nil),           // 20: hanse.store.v1.Books
+	(*PortalClient)(nil),    // 21: hanse.store.v1.PortalClient
+	nil,                     // 22: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 23: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
-	2,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
-	3,  // 1: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
-	0,  // 2: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
-	0,  // 3: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
-	10, // 4: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
-	9,  // 5: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
-	11, // 6: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
-	10, // 7: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
-	12, // 8: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
-	11, // 9: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
-	21, // 10: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
-	22, // 11: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
-	10, // 12: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	3,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
+	2,  // 1: hanse.store.v1.Partner.hold:type_name -> hanse.store.v1.PartnerHold
+	4,  // 2: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
+	0,  // 3: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
+	0,  // 4: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
+	11, // 5: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
+	10, // 6: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
+	12, // 7: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
+	11, // 8: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
+	13, // 9: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
+	12, // 10: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
+	22, // 11: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	23, // 12: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	11, // 13: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_hanse_store_v1_record_proto_init() }
@@ -2521,14 +2597,14 @@ func file_hanse_store_v1_record_proto_init() {
 	if File_hanse_store_v1_record_proto != nil {
 		return
 	}
-	file_hanse_store_v1_record_proto_msgTypes[7].OneofWrappers = []any{}
+	file_hanse_store_v1_record_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,6 +78,62 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{0}
 }
 
+// HeldOutcome is what an operator saw of an adapter call whose outcome nobody knew.
+type HeldOutcome int32
+
+const (
+	HeldOutcome_HELD_OUTCOME_UNSPECIFIED HeldOutcome = 0
+	// It is there, and ready.
+	HeldOutcome_HELD_OUTCOME_MADE HeldOutcome = 1
+	// It is not there, and nothing of it: the platform is asked to make it again.
+	HeldOutcome_HELD_OUTCOME_NOT_MADE HeldOutcome = 2
+	// It is not there, nothing of it, and shall not be: the order fails.
+	HeldOutcome_HELD_OUTCOME_FAILED HeldOutcome = 3
+)
+
+// Enum value maps for HeldOutcome.
+var (
+	HeldOutcome_name = map[int32]string{
+		0: "HELD_OUTCOME_UNSPECIFIED",
+		1: "HELD_OUTCOME_MADE",
+		2: "HELD_OUTCOME_NOT_MADE",
+		3: "HELD_OUTCOME_FAILED",
+	}
+	HeldOutcome_value = map[string]int32{
+		"HELD_OUTCOME_UNSPECIFIED": 0,
+		"HELD_OUTCOME_MADE":        1,
+		"HELD_OUTCOME_NOT_MADE":    2,
+		"HELD_OUTCOME_FAILED":      3,
+	}
+)
+
+func (x HeldOutcome) Enum() *HeldOutcome {
+	p := new(HeldOutcome)
+	*p = x
+	return p
+}
+
+func (x HeldOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HeldOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_hanse_operator_v1_operator_proto_enumTypes[1].Descriptor()
+}
+
+func (HeldOutcome) Type() protoreflect.EnumType {
+	return &file_hanse_operator_v1_operator_proto_enumTypes[1]
+}
+
+func (x HeldOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HeldOutcome.Descriptor instead.
+func (HeldOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{1}
+}
+
 type Member struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
@@ -453,8 +509,12 @@ type Partner struct {
 	// not.
 	BehindSince    *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=behind_since,json=behindSince,proto3" json:"behind_since,omitempty"`
 	BehindEvidence string                 `protobuf:"bytes,24,opt,name=behind_evidence,json=behindEvidence,proto3" json:"behind_evidence,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Set while an operator holds back what is sent to it: since when, who said so, and why.
+	HeldSince     *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	HeldBy        string                 `protobuf:"bytes,26,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	HeldReason    string                 `protobuf:"bytes,27,opt,name=held_reason,json=heldReason,proto3" json:"held_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
@@ -651,6 +711,27 @@ func (x *Partner) GetBehindSince() *timestamppb.Timestamp {
 func (x *Partner) GetBehindEvidence() string {
 	if x != nil {
 		return x.BehindEvidence
+	}
+	return ""
+}
+
+func (x *Partner) GetHeldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldSince
+	}
+	return nil
+}
+
+func (x *Partner) GetHeldBy() string {
+	if x != nil {
+		return x.HeldBy
+	}
+	return ""
+}
+
+func (x *Partner) GetHeldReason() string {
+	if x != nil {
+		return x.HeldReason
 	}
 	return ""
 }
@@ -1225,6 +1306,191 @@ func (x *RefusePartnerResponse) GetPartner() *Partner {
 	return nil
 }
 
+type HoldPartnerRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Why, for the record; the partner is not told.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldPartnerRequest) Reset() {
+	*x = HoldPartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldPartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldPartnerRequest) ProtoMessage() {}
+
+func (x *HoldPartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldPartnerRequest.ProtoReflect.Descriptor instead.
+func (*HoldPartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HoldPartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *HoldPartnerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type HoldPartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldPartnerResponse) Reset() {
+	*x = HoldPartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldPartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldPartnerResponse) ProtoMessage() {}
+
+func (x *HoldPartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldPartnerResponse.ProtoReflect.Descriptor instead.
+func (*HoldPartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HoldPartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
+type FlushPartnerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Origin        string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlushPartnerRequest) Reset() {
+	*x = FlushPartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlushPartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlushPartnerRequest) ProtoMessage() {}
+
+func (x *FlushPartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlushPartnerRequest.ProtoReflect.Descriptor instead.
+func (*FlushPartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FlushPartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+type FlushPartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       *Partner               `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FlushPartnerResponse) Reset() {
+	*x = FlushPartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FlushPartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FlushPartnerResponse) ProtoMessage() {}
+
+func (x *FlushPartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FlushPartnerResponse.ProtoReflect.Descriptor instead.
+func (*FlushPartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FlushPartnerResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
 type ListPartnersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1233,7 +1499,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1511,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1524,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 type ListPartnersResponse struct {
@@ -1270,7 +1536,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1548,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1561,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -1314,7 +1580,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1592,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1605,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPartnerRequest) GetOrigin() string {
@@ -1358,7 +1624,7 @@ type GetPartnerResponse struct {
 
 func (x *GetPartnerResponse) Reset() {
 	*x = GetPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1636,7 @@ func (x *GetPartnerResponse) String() string {
 func (*GetPartnerResponse) ProtoMessage() {}
 
 func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1649,7 @@ func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerResponse.ProtoReflect.Descriptor instead.
 func (*GetPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetPartnerResponse) GetPartner() *Partner {
@@ -1427,7 +1693,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1705,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1718,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Agreement) GetId() string {
@@ -1588,7 +1854,7 @@ type OfferAgreementRequest struct {
 
 func (x *OfferAgreementRequest) Reset() {
 	*x = OfferAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1866,7 @@ func (x *OfferAgreementRequest) String() string {
 func (*OfferAgreementRequest) ProtoMessage() {}
 
 func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1879,7 @@ func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementRequest.ProtoReflect.Descriptor instead.
 func (*OfferAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OfferAgreementRequest) GetReseller() string {
@@ -1662,7 +1928,7 @@ type OfferAgreementResponse struct {
 
 func (x *OfferAgreementResponse) Reset() {
 	*x = OfferAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1940,7 @@ func (x *OfferAgreementResponse) String() string {
 func (*OfferAgreementResponse) ProtoMessage() {}
 
 func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1953,7 @@ func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementResponse.ProtoReflect.Descriptor instead.
 func (*OfferAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OfferAgreementResponse) GetAgreement() *Agreement {
@@ -1722,7 +1988,7 @@ type AgreementEffects struct {
 
 func (x *AgreementEffects) Reset() {
 	*x = AgreementEffects{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +2000,7 @@ func (x *AgreementEffects) String() string {
 func (*AgreementEffects) ProtoMessage() {}
 
 func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +2013,7 @@ func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEffects.ProtoReflect.Descriptor instead.
 func (*AgreementEffects) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AgreementEffects) GetOfferings() int64 {
@@ -1790,7 +2056,7 @@ type UnsoldOfferings struct {
 
 func (x *UnsoldOfferings) Reset() {
 	*x = UnsoldOfferings{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +2068,7 @@ func (x *UnsoldOfferings) String() string {
 func (*UnsoldOfferings) ProtoMessage() {}
 
 func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +2081,7 @@ func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsoldOfferings.ProtoReflect.Descriptor instead.
 func (*UnsoldOfferings) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UnsoldOfferings) GetCurrency() string {
@@ -1861,7 +2127,7 @@ type AcceptAgreementRequest struct {
 
 func (x *AcceptAgreementRequest) Reset() {
 	*x = AcceptAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2139,7 @@ func (x *AcceptAgreementRequest) String() string {
 func (*AcceptAgreementRequest) ProtoMessage() {}
 
 func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2152,7 @@ func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementRequest.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AcceptAgreementRequest) GetSupplier() string {
@@ -1927,7 +2193,7 @@ type AcceptAgreementResponse struct {
 
 func (x *AcceptAgreementResponse) Reset() {
 	*x = AcceptAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1939,7 +2205,7 @@ func (x *AcceptAgreementResponse) String() string {
 func (*AcceptAgreementResponse) ProtoMessage() {}
 
 func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1952,7 +2218,7 @@ func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementResponse.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AcceptAgreementResponse) GetAgreement() *Agreement {
@@ -1977,7 +2243,7 @@ type ListAgreementsRequest struct {
 
 func (x *ListAgreementsRequest) Reset() {
 	*x = ListAgreementsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2255,7 @@ func (x *ListAgreementsRequest) String() string {
 func (*ListAgreementsRequest) ProtoMessage() {}
 
 func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2268,7 @@ func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgreementsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 type ListAgreementsResponse struct {
@@ -2014,7 +2280,7 @@ type ListAgreementsResponse struct {
 
 func (x *ListAgreementsResponse) Reset() {
 	*x = ListAgreementsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2292,7 @@ func (x *ListAgreementsResponse) String() string {
 func (*ListAgreementsResponse) ProtoMessage() {}
 
 func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2305,7 @@ func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgreementsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListAgreementsResponse) GetAgreements() []*Agreement {
@@ -2063,7 +2329,7 @@ type ApplyOfferingsRequest struct {
 
 func (x *ApplyOfferingsRequest) Reset() {
 	*x = ApplyOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2075,7 +2341,7 @@ func (x *ApplyOfferingsRequest) String() string {
 func (*ApplyOfferingsRequest) ProtoMessage() {}
 
 func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2088,7 +2354,7 @@ func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ApplyOfferingsRequest) GetYaml() []byte {
@@ -2130,7 +2396,7 @@ type ApplyOfferingsResponse struct {
 
 func (x *ApplyOfferingsResponse) Reset() {
 	*x = ApplyOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2408,7 @@ func (x *ApplyOfferingsResponse) String() string {
 func (*ApplyOfferingsResponse) ProtoMessage() {}
 
 func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2421,7 @@ func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ApplyOfferingsResponse) GetCreated() int32 {
@@ -2222,7 +2488,7 @@ type OfferingChange struct {
 
 func (x *OfferingChange) Reset() {
 	*x = OfferingChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2500,7 @@ func (x *OfferingChange) String() string {
 func (*OfferingChange) ProtoMessage() {}
 
 func (x *OfferingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2513,7 @@ func (x *OfferingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingChange.ProtoReflect.Descriptor instead.
 func (*OfferingChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *OfferingChange) GetId() string {
@@ -2291,7 +2557,7 @@ type OfferingFieldChange struct {
 
 func (x *OfferingFieldChange) Reset() {
 	*x = OfferingFieldChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2303,7 +2569,7 @@ func (x *OfferingFieldChange) String() string {
 func (*OfferingFieldChange) ProtoMessage() {}
 
 func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2316,7 +2582,7 @@ func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingFieldChange.ProtoReflect.Descriptor instead.
 func (*OfferingFieldChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OfferingFieldChange) GetField() string {
@@ -2358,7 +2624,7 @@ type ApplyError struct {
 
 func (x *ApplyError) Reset() {
 	*x = ApplyError{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2636,7 @@ func (x *ApplyError) String() string {
 func (*ApplyError) ProtoMessage() {}
 
 func (x *ApplyError) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2649,7 @@ func (x *ApplyError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyError.ProtoReflect.Descriptor instead.
 func (*ApplyError) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ApplyError) GetDocument() int32 {
@@ -2454,7 +2720,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2732,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2745,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Offering) GetId() string {
@@ -2548,7 +2814,7 @@ type ListOfferingsRequest struct {
 
 func (x *ListOfferingsRequest) Reset() {
 	*x = ListOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2826,7 @@ func (x *ListOfferingsRequest) String() string {
 func (*ListOfferingsRequest) ProtoMessage() {}
 
 func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2839,7 @@ func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListOfferingsRequest) GetPageSize() int32 {
@@ -2600,7 +2866,7 @@ type ListOfferingsResponse struct {
 
 func (x *ListOfferingsResponse) Reset() {
 	*x = ListOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2878,7 @@ func (x *ListOfferingsResponse) String() string {
 func (*ListOfferingsResponse) ProtoMessage() {}
 
 func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2891,7 @@ func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListOfferingsResponse) GetOfferings() []*Offering {
@@ -2651,7 +2917,7 @@ type GetOfferingRequest struct {
 
 func (x *GetOfferingRequest) Reset() {
 	*x = GetOfferingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2663,7 +2929,7 @@ func (x *GetOfferingRequest) String() string {
 func (*GetOfferingRequest) ProtoMessage() {}
 
 func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2676,7 +2942,7 @@ func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingRequest.ProtoReflect.Descriptor instead.
 func (*GetOfferingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetOfferingRequest) GetId() string {
@@ -2695,7 +2961,7 @@ type GetOfferingResponse struct {
 
 func (x *GetOfferingResponse) Reset() {
 	*x = GetOfferingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2973,7 @@ func (x *GetOfferingResponse) String() string {
 func (*GetOfferingResponse) ProtoMessage() {}
 
 func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2986,7 @@ func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingResponse.ProtoReflect.Descriptor instead.
 func (*GetOfferingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetOfferingResponse) GetOffering() *Offering {
@@ -2757,7 +3023,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +3035,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +3048,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Listing) GetId() string {
@@ -2901,7 +3167,7 @@ type ListListingsRequest struct {
 
 func (x *ListListingsRequest) Reset() {
 	*x = ListListingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +3179,7 @@ func (x *ListListingsRequest) String() string {
 func (*ListListingsRequest) ProtoMessage() {}
 
 func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +3192,7 @@ func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListListingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListListingsRequest) GetPartner() string {
@@ -2960,7 +3226,7 @@ type ListListingsResponse struct {
 
 func (x *ListListingsResponse) Reset() {
 	*x = ListListingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3238,7 @@ func (x *ListListingsResponse) String() string {
 func (*ListListingsResponse) ProtoMessage() {}
 
 func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3251,7 @@ func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListListingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListListingsResponse) GetListings() []*Listing {
@@ -3018,7 +3284,7 @@ type UpdateListingRequest struct {
 
 func (x *UpdateListingRequest) Reset() {
 	*x = UpdateListingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3296,7 @@ func (x *UpdateListingRequest) String() string {
 func (*UpdateListingRequest) ProtoMessage() {}
 
 func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3309,7 @@ func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingRequest.ProtoReflect.Descriptor instead.
 func (*UpdateListingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *UpdateListingRequest) GetId() string {
@@ -3097,7 +3363,7 @@ type UpdateListingResponse struct {
 
 func (x *UpdateListingResponse) Reset() {
 	*x = UpdateListingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3375,7 @@ func (x *UpdateListingResponse) String() string {
 func (*UpdateListingResponse) ProtoMessage() {}
 
 func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3388,7 @@ func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingResponse.ProtoReflect.Descriptor instead.
 func (*UpdateListingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UpdateListingResponse) GetListing() *Listing {
@@ -3144,7 +3410,7 @@ type SetMarkupRequest struct {
 
 func (x *SetMarkupRequest) Reset() {
 	*x = SetMarkupRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3156,7 +3422,7 @@ func (x *SetMarkupRequest) String() string {
 func (*SetMarkupRequest) ProtoMessage() {}
 
 func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3169,7 +3435,7 @@ func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupRequest.ProtoReflect.Descriptor instead.
 func (*SetMarkupRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SetMarkupRequest) GetPartner() string {
@@ -3201,7 +3467,7 @@ type SetMarkupResponse struct {
 
 func (x *SetMarkupResponse) Reset() {
 	*x = SetMarkupResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3213,7 +3479,7 @@ func (x *SetMarkupResponse) String() string {
 func (*SetMarkupResponse) ProtoMessage() {}
 
 func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3226,7 +3492,7 @@ func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupResponse.ProtoReflect.Descriptor instead.
 func (*SetMarkupResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 // Order is a retail order of our portals or a resale order of a partner. What is said of one deal (partner, action, offering,
@@ -3264,7 +3530,7 @@ type Order struct {
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3276,7 +3542,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3289,7 +3555,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Order) GetId() string {
@@ -3447,7 +3713,7 @@ type OrderTotal struct {
 
 func (x *OrderTotal) Reset() {
 	*x = OrderTotal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3459,7 +3725,7 @@ func (x *OrderTotal) String() string {
 func (*OrderTotal) ProtoMessage() {}
 
 func (x *OrderTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3472,7 +3738,7 @@ func (x *OrderTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderTotal.ProtoReflect.Descriptor instead.
 func (*OrderTotal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OrderTotal) GetPeriod() string {
@@ -3537,7 +3803,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3815,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3828,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OrderItem) GetCorrelationId() string {
@@ -3725,7 +3991,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3737,7 +4003,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3750,7 +4016,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OrderEvent) GetAt() *timestamppb.Timestamp {
@@ -3794,7 +4060,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3806,7 +4072,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3819,7 +4085,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListOrdersRequest) GetSide() string {
@@ -3860,7 +4126,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3872,7 +4138,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3885,7 +4151,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -3915,7 +4181,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3927,7 +4193,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3940,7 +4206,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CancelOrderRequest) GetId() string {
@@ -3973,7 +4239,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3985,7 +4251,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3998,7 +4264,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -4023,7 +4289,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4035,7 +4301,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4048,7 +4314,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -4088,7 +4354,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4100,7 +4366,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4113,10 +4379,466 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+type ExplainOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order id or correlation id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// See GetOrderRequest.
+	Partner       string `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Portal        string `protobuf:"bytes,3,opt,name=portal,proto3" json:"portal,omitempty"`
+	Side          string `protobuf:"bytes,4,opt,name=side,proto3" json:"side,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOrderRequest) Reset() {
+	*x = ExplainOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOrderRequest) ProtoMessage() {}
+
+func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOrderRequest.ProtoReflect.Descriptor instead.
+func (*ExplainOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ExplainOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *ExplainOrderRequest) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+type ExplainOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// retail or resale.
+	Side          string              `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"`
+	State         string              `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Portal        string              `protobuf:"bytes,4,opt,name=portal,proto3" json:"portal,omitempty"`
+	Items         []*OrderExplanation `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOrderResponse) Reset() {
+	*x = ExplainOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOrderResponse) ProtoMessage() {}
+
+func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOrderResponse.ProtoReflect.Descriptor instead.
+func (*ExplainOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *ExplainOrderResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *ExplainOrderResponse) GetItems() []*OrderExplanation {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// OrderExplanation is where one deal stands.
+type OrderExplanation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CorrelationId string                 `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	Partner       string                 `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The stable name of what it waits for; "" where it waits for nothing.
+	Wait string `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	// What comes next, and what makes it come.
+	Next string `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	// Who must act: nobody, sidecar (it goes on by itself), operator, or partner.
+	Who string `protobuf:"bytes,6,opt,name=who,proto3" json:"who,omitempty"`
+	// Since when it waits for that.
+	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// Commands that help, the best one first.
+	Commands []string `protobuf:"bytes,8,rep,name=commands,proto3" json:"commands,omitempty"`
+	// What happened so far, oldest first: its states, and what operators did about it.
+	Happened      []*OrderHappening `protobuf:"bytes,9,rep,name=happened,proto3" json:"happened,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderExplanation) Reset() {
+	*x = OrderExplanation{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderExplanation) ProtoMessage() {}
+
+func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderExplanation.ProtoReflect.Descriptor instead.
+func (*OrderExplanation) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *OrderExplanation) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetWait() string {
+	if x != nil {
+		return x.Wait
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *OrderExplanation) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *OrderExplanation) GetCommands() []string {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+func (x *OrderExplanation) GetHappened() []*OrderHappening {
+	if x != nil {
+		return x.Happened
+	}
+	return nil
+}
+
+type OrderHappening struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// A state, or what an operator did: job drop, parked release, ...
+	What    string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Where it was written, "own ledger 17", or who did it.
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderHappening) Reset() {
+	*x = OrderHappening{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderHappening) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderHappening) ProtoMessage() {}
+
+func (x *OrderHappening) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderHappening.ProtoReflect.Descriptor instead.
+func (*OrderHappening) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *OrderHappening) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *OrderHappening) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *OrderHappening) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *OrderHappening) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type ResolveOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resale order's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only this reseller's, where several orders have the id.
+	Partner string      `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	Outcome HeldOutcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=hanse.operator.v1.HeldOutcome" json:"outcome,omitempty"`
+	// What was seen on the platform, for the record.
+	Observed string `protobuf:"bytes,4,opt,name=observed,proto3" json:"observed,omitempty"`
+	// What the service gave, by the names that the recipe's binding knows; with HELD_OUTCOME_MADE, where the offering promises access data.
+	Outputs       map[string]string `protobuf:"bytes,5,rep,name=outputs,proto3" json:"outputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveOrderRequest) Reset() {
+	*x = ResolveOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveOrderRequest) ProtoMessage() {}
+
+func (x *ResolveOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveOrderRequest.ProtoReflect.Descriptor instead.
+func (*ResolveOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ResolveOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetOutcome() HeldOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return HeldOutcome_HELD_OUTCOME_UNSPECIFIED
+}
+
+func (x *ResolveOrderRequest) GetObserved() string {
+	if x != nil {
+		return x.Observed
+	}
+	return ""
+}
+
+func (x *ResolveOrderRequest) GetOutputs() map[string]string {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+type ResolveOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveOrderResponse) Reset() {
+	*x = ResolveOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveOrderResponse) ProtoMessage() {}
+
+func (x *ResolveOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveOrderResponse.ProtoReflect.Descriptor instead.
+func (*ResolveOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *ResolveOrderResponse) GetOrder() *Order {
 	if x != nil {
 		return x.Order
 	}
@@ -4141,7 +4863,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4153,7 +4875,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4166,7 +4888,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Subscription) GetId() string {
@@ -4243,7 +4965,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4255,7 +4977,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4268,7 +4990,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -4302,7 +5024,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4314,7 +5036,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4327,7 +5049,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -4354,7 +5076,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4366,7 +5088,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4379,7 +5101,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -4401,7 +5123,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4413,7 +5135,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4426,7 +5148,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -4481,7 +5203,7 @@ type LedgerVerification struct {
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4493,7 +5215,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4506,7 +5228,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -4585,7 +5307,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4597,7 +5319,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4610,7 +5332,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -4651,7 +5373,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4663,7 +5385,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4676,7 +5398,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -4686,32 +5408,29 @@ func (x *ListEntriesResponse) GetEntries() []string {
 	return nil
 }
 
-type RetryParkedRequest struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
-	// What the entries are about: an order, an agreement; PartnerStatus lists the parked ones.
-	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The first parked entry, to be left aside for good: it stays in the ledger and changes nothing here. 0 leaves none aside.
-	SkipSeq       int64 `protobuf:"varint,3,opt,name=skip_seq,json=skipSeq,proto3" json:"skip_seq,omitempty"`
+type ListParkedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty lists all partners'.
+	Partner       string `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RetryParkedRequest) Reset() {
-	*x = RetryParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+func (x *ListParkedRequest) Reset() {
+	*x = ListParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RetryParkedRequest) String() string {
+func (x *ListParkedRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RetryParkedRequest) ProtoMessage() {}
+func (*ListParkedRequest) ProtoMessage() {}
 
-func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4722,33 +5441,117 @@ func (x *RetryParkedRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RetryParkedRequest.ProtoReflect.Descriptor instead.
-func (*RetryParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+// Deprecated: Use ListParkedRequest.ProtoReflect.Descriptor instead.
+func (*ListParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
-func (x *RetryParkedRequest) GetPartner() string {
+func (x *ListParkedRequest) GetPartner() string {
 	if x != nil {
 		return x.Partner
 	}
 	return ""
 }
 
-func (x *RetryParkedRequest) GetSubject() string {
+type ListParkedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By partner, ascending.
+	Parked        []*ParkedEntry `protobuf:"bytes,1,rep,name=parked,proto3" json:"parked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListParkedResponse) Reset() {
+	*x = ListParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListParkedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListParkedResponse) ProtoMessage() {}
+
+func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListParkedResponse.ProtoReflect.Descriptor instead.
+func (*ListParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *ListParkedResponse) GetParked() []*ParkedEntry {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
+type ApplyParkedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// What the entries are about: a subscription, an agreement.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyParkedRequest) Reset() {
+	*x = ApplyParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyParkedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyParkedRequest) ProtoMessage() {}
+
+func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyParkedRequest.ProtoReflect.Descriptor instead.
+func (*ApplyParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *ApplyParkedRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ApplyParkedRequest) GetSubject() string {
 	if x != nil {
 		return x.Subject
 	}
 	return ""
 }
 
-func (x *RetryParkedRequest) GetSkipSeq() int64 {
-	if x != nil {
-		return x.SkipSeq
-	}
-	return 0
-}
-
-type RetryParkedResponse struct {
+type ApplyParkedResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Applied int64                  `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
 	// What is still parked about the subject, ascending.
@@ -4757,21 +5560,21 @@ type RetryParkedResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RetryParkedResponse) Reset() {
-	*x = RetryParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+func (x *ApplyParkedResponse) Reset() {
+	*x = ApplyParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RetryParkedResponse) String() string {
+func (x *ApplyParkedResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RetryParkedResponse) ProtoMessage() {}
+func (*ApplyParkedResponse) ProtoMessage() {}
 
-func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4782,19 +5585,142 @@ func (x *RetryParkedResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RetryParkedResponse.ProtoReflect.Descriptor instead.
-func (*RetryParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+// Deprecated: Use ApplyParkedResponse.ProtoReflect.Descriptor instead.
+func (*ApplyParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
-func (x *RetryParkedResponse) GetApplied() int64 {
+func (x *ApplyParkedResponse) GetApplied() int64 {
 	if x != nil {
 		return x.Applied
 	}
 	return 0
 }
 
-func (x *RetryParkedResponse) GetLeft() []*ParkedEntry {
+func (x *ApplyParkedResponse) GetLeft() []*ParkedEntry {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+type ReleaseParkedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Subject string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The first parked entry about the subject; another one is refused with reason parked_entry_not_first.
+	Seq int64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseParkedRequest) Reset() {
+	*x = ReleaseParkedRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseParkedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseParkedRequest) ProtoMessage() {}
+
+func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseParkedRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseParkedRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *ReleaseParkedRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ReleaseParkedRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ReleaseParkedRequest) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *ReleaseParkedRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReleaseParkedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many behind it were applied.
+	Applied       int64          `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
+	Left          []*ParkedEntry `protobuf:"bytes,2,rep,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseParkedResponse) Reset() {
+	*x = ReleaseParkedResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseParkedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseParkedResponse) ProtoMessage() {}
+
+func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseParkedResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseParkedResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *ReleaseParkedResponse) GetApplied() int64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *ReleaseParkedResponse) GetLeft() []*ParkedEntry {
 	if x != nil {
 		return x.Left
 	}
@@ -4805,15 +5731,21 @@ type ParkedEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   int64                  `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Why it could not be applied.
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	ParkedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	Reason   string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	ParkedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=parked_at,json=parkedAt,proto3" json:"parked_at,omitempty"`
+	Partner  string                 `protobuf:"bytes,4,opt,name=partner,proto3" json:"partner,omitempty"`
+	Subject  string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
+	// order.completed, ...
+	Kind string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What releasing it means here, which depends on its kind.
+	Release       string `protobuf:"bytes,7,opt,name=release,proto3" json:"release,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4825,7 +5757,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4838,7 +5770,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -4862,6 +5794,34 @@ func (x *ParkedEntry) GetParkedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ParkedEntry) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ParkedEntry) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
 type Portal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -4874,7 +5834,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4886,7 +5846,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4899,7 +5859,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Portal) GetName() string {
@@ -4943,7 +5903,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5915,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5928,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -5003,7 +5963,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5015,7 +5975,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5028,7 +5988,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -5056,7 +6016,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5068,7 +6028,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5081,7 +6041,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -5108,7 +6068,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5120,7 +6080,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5133,7 +6093,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -5158,7 +6118,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5170,7 +6130,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5183,7 +6143,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
 }
 
 type ListPortalsResponse struct {
@@ -5195,7 +6155,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5207,7 +6167,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5220,7 +6180,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -5239,7 +6199,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5251,7 +6211,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5264,7 +6224,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -5282,7 +6242,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5294,7 +6254,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5307,7 +6267,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
 }
 
 type Job struct {
@@ -5327,7 +6287,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5339,7 +6299,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5352,7 +6312,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *Job) GetId() int64 {
@@ -5420,7 +6380,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5432,7 +6392,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5445,7 +6405,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -5464,7 +6424,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5476,7 +6436,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5489,7 +6449,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -5508,7 +6468,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5520,7 +6480,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5533,7 +6493,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -5551,7 +6511,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5563,7 +6523,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5576,7 +6536,220 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{95}
+}
+
+type ParkJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the record and for whoever finds it parked.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkJobRequest) Reset() {
+	*x = ParkJobRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkJobRequest) ProtoMessage() {}
+
+func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkJobRequest.ProtoReflect.Descriptor instead.
+func (*ParkJobRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *ParkJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ParkJobRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ParkJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           *Job                   `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkJobResponse) Reset() {
+	*x = ParkJobResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkJobResponse) ProtoMessage() {}
+
+func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkJobResponse.ProtoReflect.Descriptor instead.
+func (*ParkJobResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *ParkJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+type DropJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, for the record.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Say what dropping it means; drop nothing. No reason is needed.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropJobRequest) Reset() {
+	*x = DropJobRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropJobRequest) ProtoMessage() {}
+
+func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropJobRequest.ProtoReflect.Descriptor instead.
+func (*DropJobRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *DropJobRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DropJobRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DropJobRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type DropJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job as it was.
+	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// What it means that its work is never done.
+	Meaning       string `protobuf:"bytes,2,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropJobResponse) Reset() {
+	*x = DropJobResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropJobResponse) ProtoMessage() {}
+
+func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropJobResponse.ProtoReflect.Descriptor instead.
+func (*DropJobResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *DropJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *DropJobResponse) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
 }
 
 type GetStatusRequest struct {
@@ -5587,7 +6760,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5599,7 +6772,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5612,7 +6785,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{100}
 }
 
 type GetStatusResponse struct {
@@ -5641,7 +6814,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5653,7 +6826,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5666,7 +6839,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -5757,7 +6930,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5769,7 +6942,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5782,7 +6955,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -5811,7 +6984,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5823,7 +6996,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5836,7 +7009,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -5892,7 +7065,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xa1\b\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x96\t\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -5921,7 +7094,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x11max_catalog_bytes\x18\x15 \x01(\x03R\x0fmaxCatalogBytes\x12.\n" +
 	"\x05vouch\x18\x16 \x01(\v2\x18.hanse.operator.v1.VouchR\x05vouch\x12=\n" +
 	"\fbehind_since\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\vbehindSince\x12'\n" +
-	"\x0fbehind_evidence\x18\x18 \x01(\tR\x0ebehindEvidence\"[\n" +
+	"\x0fbehind_evidence\x18\x18 \x01(\tR\x0ebehindEvidence\x129\n" +
+	"\n" +
+	"held_since\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\theldSince\x12\x17\n" +
+	"\aheld_by\x18\x1a \x01(\tR\x06heldBy\x12\x1f\n" +
+	"\vheld_reason\x18\x1b \x01(\tR\n" +
+	"heldReason\"[\n" +
 	"\x05Vouch\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -5958,6 +7136,17 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"M\n" +
 	"\x15RefusePartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"Z\n" +
+	"\x12HoldPartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"K\n" +
+	"\x13HoldPartnerResponse\x124\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"9\n" +
+	"\x13FlushPartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"L\n" +
+	"\x14FlushPartnerResponse\x124\n" +
 	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x15\n" +
 	"\x13ListPartnersRequest\"N\n" +
 	"\x14ListPartnersResponse\x126\n" +
@@ -6207,6 +7396,46 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
 	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"B\n" +
 	"\x10GetOrderResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xa2\x01\n" +
+	"\x13ExplainOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
+	"\x06portal\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12+\n" +
+	"\x04side\x18\x04 \x01(\tB\x17\xbaH\x14r\x12R\x00R\x06retailR\x06resaleR\x04side\"\xa3\x01\n" +
+	"\x14ExplainOrderResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04side\x18\x02 \x01(\tR\x04side\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06portal\x18\x04 \x01(\tR\x06portal\x129\n" +
+	"\x05items\x18\x05 \x03(\v2#.hanse.operator.v1.OrderExplanationR\x05items\"\xb0\x02\n" +
+	"\x10OrderExplanation\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n" +
+	"\apartner\x18\x02 \x01(\tR\apartner\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04wait\x18\x04 \x01(\tR\x04wait\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\tR\x04next\x12\x10\n" +
+	"\x03who\x18\x06 \x01(\tR\x03who\x120\n" +
+	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\bcommands\x18\b \x03(\tR\bcommands\x12=\n" +
+	"\bhappened\x18\t \x03(\v2!.hanse.operator.v1.OrderHappeningR\bhappened\"\x82\x01\n" +
+	"\x0eOrderHappening\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xdf\x02\n" +
+	"\x13ResolveOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12D\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2\x1e.hanse.operator.v1.HeldOutcomeB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aoutcome\x12&\n" +
+	"\bobserved\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\bobserved\x12_\n" +
+	"\aoutputs\x18\x05 \x03(\v23.hanse.operator.v1.ResolveOrderRequest.OutputsEntryB\x10\xbaH\r\x9a\x01\n" +
+	"\x10d*\x06r\x04\x18\x80\x80\x04R\aoutputs\x1a:\n" +
+	"\fOutputsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
+	"\x14ResolveOrderResponse\x12.\n" +
 	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xae\x02\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -6253,20 +7482,38 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\"/\n" +
 	"\x13ListEntriesResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x03(\tR\aentries\"\x84\x01\n" +
-	"\x12RetryParkedRequest\x12$\n" +
+	"\aentries\x18\x01 \x03(\tR\aentries\"7\n" +
+	"\x11ListParkedRequest\x12\"\n" +
+	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\"L\n" +
+	"\x12ListParkedResponse\x126\n" +
+	"\x06parked\x18\x01 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x06parked\"`\n" +
+	"\x12ApplyParkedRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
 	"\asubject\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\"\n" +
-	"\bskip_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\askipSeq\"c\n" +
-	"\x13RetryParkedResponse\x12\x18\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\"c\n" +
+	"\x13ApplyParkedResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
-	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"p\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"\xa1\x01\n" +
+	"\x14ReleaseParkedRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
+	"\asubject\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\x19\n" +
+	"\x03seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\x03seq\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"e\n" +
+	"\x15ReleaseParkedResponse\x12\x18\n" +
+	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"\xd2\x01\n" +
 	"\vParkedEntry\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
-	"\tparked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\"\xaa\x01\n" +
+	"\tparked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bparkedAt\x12\x18\n" +
+	"\apartner\x18\x04 \x01(\tR\apartner\x12\x18\n" +
+	"\asubject\x18\x05 \x01(\tR\asubject\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x18\n" +
+	"\arelease\x18\a \x01(\tR\arelease\"\xaa\x01\n" +
 	"\x06Portal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x129\n" +
@@ -6311,7 +7558,22 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\x16.hanse.operator.v1.JobR\x04jobs\"!\n" +
 	"\x0fRetryJobRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"\x12\n" +
-	"\x10RetryJobResponse\"\x12\n" +
+	"\x10RetryJobResponse\"D\n" +
+	"\x0eParkJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\";\n" +
+	"\x0fParkJobResponse\x12(\n" +
+	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\"\xc3\x01\n" +
+	"\x0eDropJobRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun:f\xbaHc\x1aa\n" +
+	"\n" +
+	"job.reason\x120say why the job is dropped, or ask for a dry run\x1a!this.dry_run || this.reason != ''\"U\n" +
+	"\x0fDropJobResponse\x12(\n" +
+	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\x12\x18\n" +
+	"\ameaning\x18\x02 \x01(\tR\ameaning\"\x12\n" +
 	"\x10GetStatusRequest\"\xe2\x03\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
@@ -6339,7 +7601,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_SUPPLIER\x10\x01\x12\x11\n" +
-	"\rROLE_RESELLER\x10\x022\xc5\x06\n" +
+	"\rROLE_RESELLER\x10\x02*v\n" +
+	"\vHeldOutcome\x12\x1c\n" +
+	"\x18HELD_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11HELD_OUTCOME_MADE\x10\x01\x12\x19\n" +
+	"\x15HELD_OUTCOME_NOT_MADE\x10\x02\x12\x17\n" +
+	"\x13HELD_OUTCOME_FAILED\x10\x032\x84\b\n" +
 	"\x0ePartnerService\x12e\n" +
 	"\x0eDiscoverMember\x12(.hanse.operator.v1.DiscoverMemberRequest\x1a).hanse.operator.v1.DiscoverMemberResponse\x12Y\n" +
 	"\n" +
@@ -6350,7 +7617,9 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\fVouchPartner\x12&.hanse.operator.v1.VouchPartnerRequest\x1a'.hanse.operator.v1.VouchPartnerResponse\x12_\n" +
 	"\fListPartners\x12&.hanse.operator.v1.ListPartnersRequest\x1a'.hanse.operator.v1.ListPartnersResponse\x12Y\n" +
 	"\n" +
-	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse2\xca\x02\n" +
+	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse\x12\\\n" +
+	"\vHoldPartner\x12%.hanse.operator.v1.HoldPartnerRequest\x1a&.hanse.operator.v1.HoldPartnerResponse\x12_\n" +
+	"\fFlushPartner\x12&.hanse.operator.v1.FlushPartnerRequest\x1a'.hanse.operator.v1.FlushPartnerResponse2\xca\x02\n" +
 	"\x10AgreementService\x12e\n" +
 	"\x0eOfferAgreement\x12(.hanse.operator.v1.OfferAgreementRequest\x1a).hanse.operator.v1.OfferAgreementResponse\x12h\n" +
 	"\x0fAcceptAgreement\x12).hanse.operator.v1.AcceptAgreementRequest\x1a*.hanse.operator.v1.AcceptAgreementResponse\x12e\n" +
@@ -6362,27 +7631,34 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0eListingService\x12_\n" +
 	"\fListListings\x12&.hanse.operator.v1.ListListingsRequest\x1a'.hanse.operator.v1.ListListingsResponse\x12b\n" +
 	"\rUpdateListing\x12'.hanse.operator.v1.UpdateListingRequest\x1a(.hanse.operator.v1.UpdateListingResponse\x12V\n" +
-	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\x9c\x02\n" +
+	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xde\x03\n" +
 	"\fOrderService\x12Y\n" +
 	"\n" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
-	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12\\\n" +
+	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12_\n" +
+	"\fExplainOrder\x12&.hanse.operator.v1.ExplainOrderRequest\x1a'.hanse.operator.v1.ExplainOrderResponse\x12_\n" +
+	"\fResolveOrder\x12&.hanse.operator.v1.ResolveOrderRequest\x1a'.hanse.operator.v1.ResolveOrderResponse\x12\\\n" +
 	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse2\x85\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
-	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xaf\x02\n" +
+	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xee\x03\n" +
 	"\rLedgerService\x12b\n" +
 	"\rVerifyLedgers\x12'.hanse.operator.v1.VerifyLedgersRequest\x1a(.hanse.operator.v1.VerifyLedgersResponse\x12\\\n" +
-	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12\\\n" +
-	"\vRetryParked\x12%.hanse.operator.v1.RetryParkedRequest\x1a&.hanse.operator.v1.RetryParkedResponse2\x90\x03\n" +
+	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12Y\n" +
+	"\n" +
+	"ListParked\x12$.hanse.operator.v1.ListParkedRequest\x1a%.hanse.operator.v1.ListParkedResponse\x12\\\n" +
+	"\vApplyParked\x12%.hanse.operator.v1.ApplyParkedRequest\x1a&.hanse.operator.v1.ApplyParkedResponse\x12b\n" +
+	"\rReleaseParked\x12'.hanse.operator.v1.ReleaseParkedRequest\x1a(.hanse.operator.v1.ReleaseParkedResponse2\x90\x03\n" +
 	"\rPortalService\x12V\n" +
 	"\tAddPortal\x12#.hanse.operator.v1.AddPortalRequest\x1a$.hanse.operator.v1.AddPortalResponse\x12h\n" +
 	"\x0fRotatePortalKey\x12).hanse.operator.v1.RotatePortalKeyRequest\x1a*.hanse.operator.v1.RotatePortalKeyResponse\x12\\\n" +
 	"\vListPortals\x12%.hanse.operator.v1.ListPortalsRequest\x1a&.hanse.operator.v1.ListPortalsResponse\x12_\n" +
-	"\fRemovePortal\x12&.hanse.operator.v1.RemovePortalRequest\x1a'.hanse.operator.v1.RemovePortalResponse2\xb6\x01\n" +
+	"\fRemovePortal\x12&.hanse.operator.v1.RemovePortalRequest\x1a'.hanse.operator.v1.RemovePortalResponse2\xda\x02\n" +
 	"\n" +
 	"JobService\x12S\n" +
 	"\bListJobs\x12\".hanse.operator.v1.ListJobsRequest\x1a#.hanse.operator.v1.ListJobsResponse\x12S\n" +
-	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse2g\n" +
+	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse\x12P\n" +
+	"\aParkJob\x12!.hanse.operator.v1.ParkJobRequest\x1a\".hanse.operator.v1.ParkJobResponse\x12P\n" +
+	"\aDropJob\x12!.hanse.operator.v1.DropJobRequest\x1a\".hanse.operator.v1.DropJobResponse2g\n" +
 	"\rStatusService\x12V\n" +
 	"\tGetStatus\x12#.hanse.operator.v1.GetStatusRequest\x1a$.hanse.operator.v1.GetStatusResponseB\xd0\x01\n" +
 	"\x15com.hanse.operator.v1B\rOperatorProtoP\x01ZBgithub.com/hanse-market/hanse/sdk/gen/hanse/operator/v1;operatorv1\xa2\x02\x03HOX\xaa\x02\x11Hanse.Operator.V1\xca\x02\x11Hanse\\Operator\\V1\xe2\x02\x1dHanse\\Operator\\V1\\GPBMetadata\xea\x02\x13Hanse::Operator::V1b\x06proto3"
@@ -6399,244 +7675,294 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_hanse_operator_v1_operator_proto_rawDescData
 }
 
-var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 105)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
-	(*Member)(nil),                       // 1: hanse.operator.v1.Member
-	(*DiscoverMemberRequest)(nil),        // 2: hanse.operator.v1.DiscoverMemberRequest
-	(*DiscoverMemberResponse)(nil),       // 3: hanse.operator.v1.DiscoverMemberResponse
-	(*AddPartnerRequest)(nil),            // 4: hanse.operator.v1.AddPartnerRequest
-	(*AddPartnerResponse)(nil),           // 5: hanse.operator.v1.AddPartnerResponse
-	(*Partner)(nil),                      // 6: hanse.operator.v1.Partner
-	(*Vouch)(nil),                        // 7: hanse.operator.v1.Vouch
-	(*VouchPartnerRequest)(nil),          // 8: hanse.operator.v1.VouchPartnerRequest
-	(*VouchPartnerResponse)(nil),         // 9: hanse.operator.v1.VouchPartnerResponse
-	(*PartnerChanges)(nil),               // 10: hanse.operator.v1.PartnerChanges
-	(*PartnerChange)(nil),                // 11: hanse.operator.v1.PartnerChange
-	(*AcceptPartnerChangesRequest)(nil),  // 12: hanse.operator.v1.AcceptPartnerChangesRequest
-	(*AcceptPartnerChangesResponse)(nil), // 13: hanse.operator.v1.AcceptPartnerChangesResponse
-	(*RefusePartnerChangesRequest)(nil),  // 14: hanse.operator.v1.RefusePartnerChangesRequest
-	(*RefusePartnerChangesResponse)(nil), // 15: hanse.operator.v1.RefusePartnerChangesResponse
-	(*RefusePartnerRequest)(nil),         // 16: hanse.operator.v1.RefusePartnerRequest
-	(*RefusePartnerResponse)(nil),        // 17: hanse.operator.v1.RefusePartnerResponse
-	(*ListPartnersRequest)(nil),          // 18: hanse.operator.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),         // 19: hanse.operator.v1.ListPartnersResponse
-	(*GetPartnerRequest)(nil),            // 20: hanse.operator.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),           // 21: hanse.operator.v1.GetPartnerResponse
-	(*Agreement)(nil),                    // 22: hanse.operator.v1.Agreement
-	(*OfferAgreementRequest)(nil),        // 23: hanse.operator.v1.OfferAgreementRequest
-	(*OfferAgreementResponse)(nil),       // 24: hanse.operator.v1.OfferAgreementResponse
-	(*AgreementEffects)(nil),             // 25: hanse.operator.v1.AgreementEffects
-	(*UnsoldOfferings)(nil),              // 26: hanse.operator.v1.UnsoldOfferings
-	(*AcceptAgreementRequest)(nil),       // 27: hanse.operator.v1.AcceptAgreementRequest
-	(*AcceptAgreementResponse)(nil),      // 28: hanse.operator.v1.AcceptAgreementResponse
-	(*ListAgreementsRequest)(nil),        // 29: hanse.operator.v1.ListAgreementsRequest
-	(*ListAgreementsResponse)(nil),       // 30: hanse.operator.v1.ListAgreementsResponse
-	(*ApplyOfferingsRequest)(nil),        // 31: hanse.operator.v1.ApplyOfferingsRequest
-	(*ApplyOfferingsResponse)(nil),       // 32: hanse.operator.v1.ApplyOfferingsResponse
-	(*OfferingChange)(nil),               // 33: hanse.operator.v1.OfferingChange
-	(*OfferingFieldChange)(nil),          // 34: hanse.operator.v1.OfferingFieldChange
-	(*ApplyError)(nil),                   // 35: hanse.operator.v1.ApplyError
-	(*Offering)(nil),                     // 36: hanse.operator.v1.Offering
-	(*ListOfferingsRequest)(nil),         // 37: hanse.operator.v1.ListOfferingsRequest
-	(*ListOfferingsResponse)(nil),        // 38: hanse.operator.v1.ListOfferingsResponse
-	(*GetOfferingRequest)(nil),           // 39: hanse.operator.v1.GetOfferingRequest
-	(*GetOfferingResponse)(nil),          // 40: hanse.operator.v1.GetOfferingResponse
-	(*Listing)(nil),                      // 41: hanse.operator.v1.Listing
-	(*ListListingsRequest)(nil),          // 42: hanse.operator.v1.ListListingsRequest
-	(*ListListingsResponse)(nil),         // 43: hanse.operator.v1.ListListingsResponse
-	(*UpdateListingRequest)(nil),         // 44: hanse.operator.v1.UpdateListingRequest
-	(*UpdateListingResponse)(nil),        // 45: hanse.operator.v1.UpdateListingResponse
-	(*SetMarkupRequest)(nil),             // 46: hanse.operator.v1.SetMarkupRequest
-	(*SetMarkupResponse)(nil),            // 47: hanse.operator.v1.SetMarkupResponse
-	(*Order)(nil),                        // 48: hanse.operator.v1.Order
-	(*OrderTotal)(nil),                   // 49: hanse.operator.v1.OrderTotal
-	(*OrderItem)(nil),                    // 50: hanse.operator.v1.OrderItem
-	(*OrderEvent)(nil),                   // 51: hanse.operator.v1.OrderEvent
-	(*ListOrdersRequest)(nil),            // 52: hanse.operator.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),           // 53: hanse.operator.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),           // 54: hanse.operator.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),          // 55: hanse.operator.v1.CancelOrderResponse
-	(*GetOrderRequest)(nil),              // 56: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),             // 57: hanse.operator.v1.GetOrderResponse
-	(*Subscription)(nil),                 // 58: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 59: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 60: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 61: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 62: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 63: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 64: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 65: hanse.operator.v1.ListEntriesResponse
-	(*RetryParkedRequest)(nil),           // 66: hanse.operator.v1.RetryParkedRequest
-	(*RetryParkedResponse)(nil),          // 67: hanse.operator.v1.RetryParkedResponse
-	(*ParkedEntry)(nil),                  // 68: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 69: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 70: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 71: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 72: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 73: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 74: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 75: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 76: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 77: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 78: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 79: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 80: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 81: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 82: hanse.operator.v1.RetryJobResponse
-	(*GetStatusRequest)(nil),             // 83: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 84: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 85: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 86: hanse.operator.v1.StateCount
-	(*timestamppb.Timestamp)(nil),        // 87: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 88: hanse.type.v1.Amount
+	(HeldOutcome)(0),                     // 1: hanse.operator.v1.HeldOutcome
+	(*Member)(nil),                       // 2: hanse.operator.v1.Member
+	(*DiscoverMemberRequest)(nil),        // 3: hanse.operator.v1.DiscoverMemberRequest
+	(*DiscoverMemberResponse)(nil),       // 4: hanse.operator.v1.DiscoverMemberResponse
+	(*AddPartnerRequest)(nil),            // 5: hanse.operator.v1.AddPartnerRequest
+	(*AddPartnerResponse)(nil),           // 6: hanse.operator.v1.AddPartnerResponse
+	(*Partner)(nil),                      // 7: hanse.operator.v1.Partner
+	(*Vouch)(nil),                        // 8: hanse.operator.v1.Vouch
+	(*VouchPartnerRequest)(nil),          // 9: hanse.operator.v1.VouchPartnerRequest
+	(*VouchPartnerResponse)(nil),         // 10: hanse.operator.v1.VouchPartnerResponse
+	(*PartnerChanges)(nil),               // 11: hanse.operator.v1.PartnerChanges
+	(*PartnerChange)(nil),                // 12: hanse.operator.v1.PartnerChange
+	(*AcceptPartnerChangesRequest)(nil),  // 13: hanse.operator.v1.AcceptPartnerChangesRequest
+	(*AcceptPartnerChangesResponse)(nil), // 14: hanse.operator.v1.AcceptPartnerChangesResponse
+	(*RefusePartnerChangesRequest)(nil),  // 15: hanse.operator.v1.RefusePartnerChangesRequest
+	(*RefusePartnerChangesResponse)(nil), // 16: hanse.operator.v1.RefusePartnerChangesResponse
+	(*RefusePartnerRequest)(nil),         // 17: hanse.operator.v1.RefusePartnerRequest
+	(*RefusePartnerResponse)(nil),        // 18: hanse.operator.v1.RefusePartnerResponse
+	(*HoldPartnerRequest)(nil),           // 19: hanse.operator.v1.HoldPartnerRequest
+	(*HoldPartnerResponse)(nil),          // 20: hanse.operator.v1.HoldPartnerResponse
+	(*FlushPartnerRequest)(nil),          // 21: hanse.operator.v1.FlushPartnerRequest
+	(*FlushPartnerResponse)(nil),         // 22: hanse.operator.v1.FlushPartnerResponse
+	(*ListPartnersRequest)(nil),          // 23: hanse.operator.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),         // 24: hanse.operator.v1.ListPartnersResponse
+	(*GetPartnerRequest)(nil),            // 25: hanse.operator.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),           // 26: hanse.operator.v1.GetPartnerResponse
+	(*Agreement)(nil),                    // 27: hanse.operator.v1.Agreement
+	(*OfferAgreementRequest)(nil),        // 28: hanse.operator.v1.OfferAgreementRequest
+	(*OfferAgreementResponse)(nil),       // 29: hanse.operator.v1.OfferAgreementResponse
+	(*AgreementEffects)(nil),             // 30: hanse.operator.v1.AgreementEffects
+	(*UnsoldOfferings)(nil),              // 31: hanse.operator.v1.UnsoldOfferings
+	(*AcceptAgreementRequest)(nil),       // 32: hanse.operator.v1.AcceptAgreementRequest
+	(*AcceptAgreementResponse)(nil),      // 33: hanse.operator.v1.AcceptAgreementResponse
+	(*ListAgreementsRequest)(nil),        // 34: hanse.operator.v1.ListAgreementsRequest
+	(*ListAgreementsResponse)(nil),       // 35: hanse.operator.v1.ListAgreementsResponse
+	(*ApplyOfferingsRequest)(nil),        // 36: hanse.operator.v1.ApplyOfferingsRequest
+	(*ApplyOfferingsResponse)(nil),       // 37: hanse.operator.v1.ApplyOfferingsResponse
+	(*OfferingChange)(nil),               // 38: hanse.operator.v1.OfferingChange
+	(*OfferingFieldChange)(nil),          // 39: hanse.operator.v1.OfferingFieldChange
+	(*ApplyError)(nil),                   // 40: hanse.operator.v1.ApplyError
+	(*Offering)(nil),                     // 41: hanse.operator.v1.Offering
+	(*ListOfferingsRequest)(nil),         // 42: hanse.operator.v1.ListOfferingsRequest
+	(*ListOfferingsResponse)(nil),        // 43: hanse.operator.v1.ListOfferingsResponse
+	(*GetOfferingRequest)(nil),           // 44: hanse.operator.v1.GetOfferingRequest
+	(*GetOfferingResponse)(nil),          // 45: hanse.operator.v1.GetOfferingResponse
+	(*Listing)(nil),                      // 46: hanse.operator.v1.Listing
+	(*ListListingsRequest)(nil),          // 47: hanse.operator.v1.ListListingsRequest
+	(*ListListingsResponse)(nil),         // 48: hanse.operator.v1.ListListingsResponse
+	(*UpdateListingRequest)(nil),         // 49: hanse.operator.v1.UpdateListingRequest
+	(*UpdateListingResponse)(nil),        // 50: hanse.operator.v1.UpdateListingResponse
+	(*SetMarkupRequest)(nil),             // 51: hanse.operator.v1.SetMarkupRequest
+	(*SetMarkupResponse)(nil),            // 52: hanse.operator.v1.SetMarkupResponse
+	(*Order)(nil),                        // 53: hanse.operator.v1.Order
+	(*OrderTotal)(nil),                   // 54: hanse.operator.v1.OrderTotal
+	(*OrderItem)(nil),                    // 55: hanse.operator.v1.OrderItem
+	(*OrderEvent)(nil),                   // 56: hanse.operator.v1.OrderEvent
+	(*ListOrdersRequest)(nil),            // 57: hanse.operator.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),           // 58: hanse.operator.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),           // 59: hanse.operator.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),          // 60: hanse.operator.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),              // 61: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),             // 62: hanse.operator.v1.GetOrderResponse
+	(*ExplainOrderRequest)(nil),          // 63: hanse.operator.v1.ExplainOrderRequest
+	(*ExplainOrderResponse)(nil),         // 64: hanse.operator.v1.ExplainOrderResponse
+	(*OrderExplanation)(nil),             // 65: hanse.operator.v1.OrderExplanation
+	(*OrderHappening)(nil),               // 66: hanse.operator.v1.OrderHappening
+	(*ResolveOrderRequest)(nil),          // 67: hanse.operator.v1.ResolveOrderRequest
+	(*ResolveOrderResponse)(nil),         // 68: hanse.operator.v1.ResolveOrderResponse
+	(*Subscription)(nil),                 // 69: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 70: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 71: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 72: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 73: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 74: hanse.operator.v1.LedgerVerification
+	(*ListEntriesRequest)(nil),           // 75: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 76: hanse.operator.v1.ListEntriesResponse
+	(*ListParkedRequest)(nil),            // 77: hanse.operator.v1.ListParkedRequest
+	(*ListParkedResponse)(nil),           // 78: hanse.operator.v1.ListParkedResponse
+	(*ApplyParkedRequest)(nil),           // 79: hanse.operator.v1.ApplyParkedRequest
+	(*ApplyParkedResponse)(nil),          // 80: hanse.operator.v1.ApplyParkedResponse
+	(*ReleaseParkedRequest)(nil),         // 81: hanse.operator.v1.ReleaseParkedRequest
+	(*ReleaseParkedResponse)(nil),        // 82: hanse.operator.v1.ReleaseParkedResponse
+	(*ParkedEntry)(nil),                  // 83: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 84: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 85: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 86: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 87: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 88: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 89: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 90: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 91: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 92: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 93: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 94: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 95: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 96: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 97: hanse.operator.v1.RetryJobResponse
+	(*ParkJobRequest)(nil),               // 98: hanse.operator.v1.ParkJobRequest
+	(*ParkJobResponse)(nil),              // 99: hanse.operator.v1.ParkJobResponse
+	(*DropJobRequest)(nil),               // 100: hanse.operator.v1.DropJobRequest
+	(*DropJobResponse)(nil),              // 101: hanse.operator.v1.DropJobResponse
+	(*GetStatusRequest)(nil),             // 102: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 103: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 104: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 105: hanse.operator.v1.StateCount
+	nil,                                  // 106: hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	(*timestamppb.Timestamp)(nil),        // 107: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 108: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
-	1,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
+	2,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
 	0,   // 1: hanse.operator.v1.AddPartnerRequest.role:type_name -> hanse.operator.v1.Role
-	6,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	1,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
+	7,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	2,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
 	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	87,  // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	87,  // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	87,  // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	87,  // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
-	10,  // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	7,   // 10: hanse.operator.v1.Partner.vouch:type_name -> hanse.operator.v1.Vouch
-	87,  // 11: hanse.operator.v1.Partner.behind_since:type_name -> google.protobuf.Timestamp
-	87,  // 12: hanse.operator.v1.Vouch.at:type_name -> google.protobuf.Timestamp
-	6,   // 13: hanse.operator.v1.VouchPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	11,  // 14: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	87,  // 15: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	6,   // 16: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 17: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 18: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	6,   // 19: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	6,   // 20: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	87,  // 21: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	22,  // 22: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	25,  // 23: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	22,  // 24: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	26,  // 25: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	22,  // 26: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	25,  // 27: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	22,  // 28: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	35,  // 29: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	33,  // 30: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	34,  // 31: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	36,  // 32: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	36,  // 33: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	88,  // 34: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	88,  // 35: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	41,  // 36: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	41,  // 37: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	88,  // 38: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	88,  // 39: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	87,  // 40: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	87,  // 41: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	51,  // 42: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	50,  // 43: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	49,  // 44: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	88,  // 45: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	88,  // 46: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	88,  // 47: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	88,  // 48: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	88,  // 49: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	51,  // 50: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	88,  // 51: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	88,  // 52: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	88,  // 53: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	88,  // 54: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	87,  // 55: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	48,  // 56: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	48,  // 57: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
-	48,  // 58: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	87,  // 59: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	87,  // 60: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	58,  // 61: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	63,  // 62: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	68,  // 63: hanse.operator.v1.RetryParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	87,  // 64: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	87,  // 65: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	87,  // 66: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	69,  // 67: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	69,  // 68: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	69,  // 69: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	87,  // 70: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	78,  // 71: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	87,  // 72: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	85,  // 73: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	6,   // 74: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	86,  // 75: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	86,  // 76: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	2,   // 77: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	4,   // 78: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	16,  // 79: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	12,  // 80: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	14,  // 81: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	8,   // 82: hanse.operator.v1.PartnerService.VouchPartner:input_type -> hanse.operator.v1.VouchPartnerRequest
-	18,  // 83: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	20,  // 84: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	23,  // 85: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	27,  // 86: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	29,  // 87: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	31,  // 88: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	37,  // 89: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	39,  // 90: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	42,  // 91: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	44,  // 92: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	46,  // 93: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	52,  // 94: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	56,  // 95: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	54,  // 96: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	59,  // 97: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	61,  // 98: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	64,  // 99: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	66,  // 100: hanse.operator.v1.LedgerService.RetryParked:input_type -> hanse.operator.v1.RetryParkedRequest
-	70,  // 101: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	72,  // 102: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	74,  // 103: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	76,  // 104: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	79,  // 105: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	81,  // 106: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	83,  // 107: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	3,   // 108: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	5,   // 109: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	17,  // 110: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	13,  // 111: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	15,  // 112: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	9,   // 113: hanse.operator.v1.PartnerService.VouchPartner:output_type -> hanse.operator.v1.VouchPartnerResponse
-	19,  // 114: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	21,  // 115: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	24,  // 116: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	28,  // 117: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	30,  // 118: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	32,  // 119: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	38,  // 120: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	40,  // 121: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	43,  // 122: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	45,  // 123: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	47,  // 124: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	53,  // 125: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	57,  // 126: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	55,  // 127: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	60,  // 128: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	62,  // 129: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	65,  // 130: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	67,  // 131: hanse.operator.v1.LedgerService.RetryParked:output_type -> hanse.operator.v1.RetryParkedResponse
-	71,  // 132: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	73,  // 133: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	75,  // 134: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	77,  // 135: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	80,  // 136: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	82,  // 137: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	84,  // 138: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	108, // [108:139] is the sub-list for method output_type
-	77,  // [77:108] is the sub-list for method input_type
-	77,  // [77:77] is the sub-list for extension type_name
-	77,  // [77:77] is the sub-list for extension extendee
-	0,   // [0:77] is the sub-list for field type_name
+	107, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	107, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	107, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	107, // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	11,  // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	8,   // 10: hanse.operator.v1.Partner.vouch:type_name -> hanse.operator.v1.Vouch
+	107, // 11: hanse.operator.v1.Partner.behind_since:type_name -> google.protobuf.Timestamp
+	107, // 12: hanse.operator.v1.Partner.held_since:type_name -> google.protobuf.Timestamp
+	107, // 13: hanse.operator.v1.Vouch.at:type_name -> google.protobuf.Timestamp
+	7,   // 14: hanse.operator.v1.VouchPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	12,  // 15: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	107, // 16: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	7,   // 17: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 18: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 19: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 20: hanse.operator.v1.HoldPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 21: hanse.operator.v1.FlushPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	7,   // 22: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	7,   // 23: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	107, // 24: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	27,  // 25: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	30,  // 26: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	27,  // 27: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	31,  // 28: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	27,  // 29: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	30,  // 30: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	27,  // 31: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	40,  // 32: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	38,  // 33: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	39,  // 34: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	41,  // 35: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	41,  // 36: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	108, // 37: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	108, // 38: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	46,  // 39: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	46,  // 40: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	108, // 41: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	108, // 42: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	107, // 43: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	107, // 44: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	56,  // 45: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	55,  // 46: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	54,  // 47: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	108, // 48: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	108, // 49: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	108, // 50: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	108, // 51: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	108, // 52: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	56,  // 53: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	108, // 54: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	108, // 55: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	108, // 56: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	108, // 57: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	107, // 58: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	53,  // 59: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	53,  // 60: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	53,  // 61: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	65,  // 62: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
+	107, // 63: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
+	66,  // 64: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
+	107, // 65: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
+	1,   // 66: hanse.operator.v1.ResolveOrderRequest.outcome:type_name -> hanse.operator.v1.HeldOutcome
+	106, // 67: hanse.operator.v1.ResolveOrderRequest.outputs:type_name -> hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	53,  // 68: hanse.operator.v1.ResolveOrderResponse.order:type_name -> hanse.operator.v1.Order
+	107, // 69: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	107, // 70: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	69,  // 71: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	74,  // 72: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	83,  // 73: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
+	83,  // 74: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	83,  // 75: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	107, // 76: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	107, // 77: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	107, // 78: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	84,  // 79: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	84,  // 80: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	84,  // 81: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	107, // 82: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	93,  // 83: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	93,  // 84: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
+	93,  // 85: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
+	107, // 86: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	104, // 87: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	7,   // 88: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	105, // 89: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	105, // 90: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	3,   // 91: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	5,   // 92: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	17,  // 93: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	13,  // 94: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	15,  // 95: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	9,   // 96: hanse.operator.v1.PartnerService.VouchPartner:input_type -> hanse.operator.v1.VouchPartnerRequest
+	23,  // 97: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	25,  // 98: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	19,  // 99: hanse.operator.v1.PartnerService.HoldPartner:input_type -> hanse.operator.v1.HoldPartnerRequest
+	21,  // 100: hanse.operator.v1.PartnerService.FlushPartner:input_type -> hanse.operator.v1.FlushPartnerRequest
+	28,  // 101: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	32,  // 102: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	34,  // 103: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	36,  // 104: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	42,  // 105: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	44,  // 106: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	47,  // 107: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	49,  // 108: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	51,  // 109: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	57,  // 110: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	61,  // 111: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	63,  // 112: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
+	67,  // 113: hanse.operator.v1.OrderService.ResolveOrder:input_type -> hanse.operator.v1.ResolveOrderRequest
+	59,  // 114: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	70,  // 115: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	72,  // 116: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	75,  // 117: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	77,  // 118: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
+	79,  // 119: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
+	81,  // 120: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
+	85,  // 121: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	87,  // 122: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	89,  // 123: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	91,  // 124: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	94,  // 125: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	96,  // 126: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	98,  // 127: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
+	100, // 128: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
+	102, // 129: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	4,   // 130: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	6,   // 131: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	18,  // 132: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	14,  // 133: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	16,  // 134: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	10,  // 135: hanse.operator.v1.PartnerService.VouchPartner:output_type -> hanse.operator.v1.VouchPartnerResponse
+	24,  // 136: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	26,  // 137: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	20,  // 138: hanse.operator.v1.PartnerService.HoldPartner:output_type -> hanse.operator.v1.HoldPartnerResponse
+	22,  // 139: hanse.operator.v1.PartnerService.FlushPartner:output_type -> hanse.operator.v1.FlushPartnerResponse
+	29,  // 140: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	33,  // 141: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	35,  // 142: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	37,  // 143: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	43,  // 144: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	45,  // 145: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	48,  // 146: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	50,  // 147: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	52,  // 148: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	58,  // 149: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	62,  // 150: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	64,  // 151: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
+	68,  // 152: hanse.operator.v1.OrderService.ResolveOrder:output_type -> hanse.operator.v1.ResolveOrderResponse
+	60,  // 153: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	71,  // 154: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	73,  // 155: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	76,  // 156: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	78,  // 157: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
+	80,  // 158: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
+	82,  // 159: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
+	86,  // 160: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	88,  // 161: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	90,  // 162: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	92,  // 163: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	95,  // 164: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	97,  // 165: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	99,  // 166: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
+	101, // 167: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
+	103, // 168: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	130, // [130:169] is the sub-list for method output_type
+	91,  // [91:130] is the sub-list for method input_type
+	91,  // [91:91] is the sub-list for extension type_name
+	91,  // [91:91] is the sub-list for extension extendee
+	0,   // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -6644,14 +7970,14 @@ func file_hanse_operator_v1_operator_proto_init() {
 	if File_hanse_operator_v1_operator_proto != nil {
 		return
 	}
-	file_hanse_operator_v1_operator_proto_msgTypes[43].OneofWrappers = []any{}
+	file_hanse_operator_v1_operator_proto_msgTypes[47].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   86,
+			NumEnums:      2,
+			NumMessages:   105,
 			NumExtensions: 0,
 			NumServices:   10,
 		},

@@ -77,6 +77,12 @@ const (
 	// PartnerServiceGetPartnerProcedure is the fully-qualified name of the PartnerService's GetPartner
 	// RPC.
 	PartnerServiceGetPartnerProcedure = "/hanse.operator.v1.PartnerService/GetPartner"
+	// PartnerServiceHoldPartnerProcedure is the fully-qualified name of the PartnerService's
+	// HoldPartner RPC.
+	PartnerServiceHoldPartnerProcedure = "/hanse.operator.v1.PartnerService/HoldPartner"
+	// PartnerServiceFlushPartnerProcedure is the fully-qualified name of the PartnerService's
+	// FlushPartner RPC.
+	PartnerServiceFlushPartnerProcedure = "/hanse.operator.v1.PartnerService/FlushPartner"
 	// AgreementServiceOfferAgreementProcedure is the fully-qualified name of the AgreementService's
 	// OfferAgreement RPC.
 	AgreementServiceOfferAgreementProcedure = "/hanse.operator.v1.AgreementService/OfferAgreement"
@@ -108,6 +114,12 @@ const (
 	OrderServiceListOrdersProcedure = "/hanse.operator.v1.OrderService/ListOrders"
 	// OrderServiceGetOrderProcedure is the fully-qualified name of the OrderService's GetOrder RPC.
 	OrderServiceGetOrderProcedure = "/hanse.operator.v1.OrderService/GetOrder"
+	// OrderServiceExplainOrderProcedure is the fully-qualified name of the OrderService's ExplainOrder
+	// RPC.
+	OrderServiceExplainOrderProcedure = "/hanse.operator.v1.OrderService/ExplainOrder"
+	// OrderServiceResolveOrderProcedure is the fully-qualified name of the OrderService's ResolveOrder
+	// RPC.
+	OrderServiceResolveOrderProcedure = "/hanse.operator.v1.OrderService/ResolveOrder"
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/hanse.operator.v1.OrderService/CancelOrder"
@@ -120,9 +132,15 @@ const (
 	// LedgerServiceListEntriesProcedure is the fully-qualified name of the LedgerService's ListEntries
 	// RPC.
 	LedgerServiceListEntriesProcedure = "/hanse.operator.v1.LedgerService/ListEntries"
-	// LedgerServiceRetryParkedProcedure is the fully-qualified name of the LedgerService's RetryParked
+	// LedgerServiceListParkedProcedure is the fully-qualified name of the LedgerService's ListParked
 	// RPC.
-	LedgerServiceRetryParkedProcedure = "/hanse.operator.v1.LedgerService/RetryParked"
+	LedgerServiceListParkedProcedure = "/hanse.operator.v1.LedgerService/ListParked"
+	// LedgerServiceApplyParkedProcedure is the fully-qualified name of the LedgerService's ApplyParked
+	// RPC.
+	LedgerServiceApplyParkedProcedure = "/hanse.operator.v1.LedgerService/ApplyParked"
+	// LedgerServiceReleaseParkedProcedure is the fully-qualified name of the LedgerService's
+	// ReleaseParked RPC.
+	LedgerServiceReleaseParkedProcedure = "/hanse.operator.v1.LedgerService/ReleaseParked"
 	// PortalServiceAddPortalProcedure is the fully-qualified name of the PortalService's AddPortal RPC.
 	PortalServiceAddPortalProcedure = "/hanse.operator.v1.PortalService/AddPortal"
 	// PortalServiceRotatePortalKeyProcedure is the fully-qualified name of the PortalService's
@@ -138,6 +156,10 @@ const (
 	JobServiceListJobsProcedure = "/hanse.operator.v1.JobService/ListJobs"
 	// JobServiceRetryJobProcedure is the fully-qualified name of the JobService's RetryJob RPC.
 	JobServiceRetryJobProcedure = "/hanse.operator.v1.JobService/RetryJob"
+	// JobServiceParkJobProcedure is the fully-qualified name of the JobService's ParkJob RPC.
+	JobServiceParkJobProcedure = "/hanse.operator.v1.JobService/ParkJob"
+	// JobServiceDropJobProcedure is the fully-qualified name of the JobService's DropJob RPC.
+	JobServiceDropJobProcedure = "/hanse.operator.v1.JobService/DropJob"
 	// StatusServiceGetStatusProcedure is the fully-qualified name of the StatusService's GetStatus RPC.
 	StatusServiceGetStatusProcedure = "/hanse.operator.v1.StatusService/GetStatus"
 )
@@ -159,6 +181,10 @@ type PartnerServiceClient interface {
 	VouchPartner(context.Context, *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
+	// HoldPartner sends a partner no documents any more until it is flushed. Nothing is lost, what it sends us is taken, and its logs are read.
+	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
+	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
+	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
 }
 
 // NewPartnerServiceClient constructs a client for the hanse.operator.v1.PartnerService service. By
@@ -220,6 +246,18 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("GetPartner")),
 			connect.WithClientOptions(opts...),
 		),
+		holdPartner: connect.NewClient[v1.HoldPartnerRequest, v1.HoldPartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceHoldPartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("HoldPartner")),
+			connect.WithClientOptions(opts...),
+		),
+		flushPartner: connect.NewClient[v1.FlushPartnerRequest, v1.FlushPartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceFlushPartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -233,6 +271,8 @@ type partnerServiceClient struct {
 	vouchPartner         *connect.Client[v1.VouchPartnerRequest, v1.VouchPartnerResponse]
 	listPartners         *connect.Client[v1.ListPartnersRequest, v1.ListPartnersResponse]
 	getPartner           *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
+	holdPartner          *connect.Client[v1.HoldPartnerRequest, v1.HoldPartnerResponse]
+	flushPartner         *connect.Client[v1.FlushPartnerRequest, v1.FlushPartnerResponse]
 }
 
 // DiscoverMember calls hanse.operator.v1.PartnerService.DiscoverMember.
@@ -275,6 +315,16 @@ func (c *partnerServiceClient) GetPartner(ctx context.Context, req *connect.Requ
 	return c.getPartner.CallUnary(ctx, req)
 }
 
+// HoldPartner calls hanse.operator.v1.PartnerService.HoldPartner.
+func (c *partnerServiceClient) HoldPartner(ctx context.Context, req *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error) {
+	return c.holdPartner.CallUnary(ctx, req)
+}
+
+// FlushPartner calls hanse.operator.v1.PartnerService.FlushPartner.
+func (c *partnerServiceClient) FlushPartner(ctx context.Context, req *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error) {
+	return c.flushPartner.CallUnary(ctx, req)
+}
+
 // PartnerServiceHandler is an implementation of the hanse.operator.v1.PartnerService service.
 type PartnerServiceHandler interface {
 	// DiscoverMember reads a member's well-known documents without any effect.
@@ -292,6 +342,10 @@ type PartnerServiceHandler interface {
 	VouchPartner(context.Context, *connect.Request[v1.VouchPartnerRequest]) (*connect.Response[v1.VouchPartnerResponse], error)
 	ListPartners(context.Context, *connect.Request[v1.ListPartnersRequest]) (*connect.Response[v1.ListPartnersResponse], error)
 	GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error)
+	// HoldPartner sends a partner no documents any more until it is flushed. Nothing is lost, what it sends us is taken, and its logs are read.
+	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
+	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
+	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
 }
 
 // NewPartnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -349,6 +403,18 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("GetPartner")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceHoldPartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceHoldPartnerProcedure,
+		svc.HoldPartner,
+		connect.WithSchema(partnerServiceMethods.ByName("HoldPartner")),
+		connect.WithHandlerOptions(opts...),
+	)
+	partnerServiceFlushPartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceFlushPartnerProcedure,
+		svc.FlushPartner,
+		connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.PartnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PartnerServiceDiscoverMemberProcedure:
@@ -367,6 +433,10 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceListPartnersHandler.ServeHTTP(w, r)
 		case PartnerServiceGetPartnerProcedure:
 			partnerServiceGetPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceHoldPartnerProcedure:
+			partnerServiceHoldPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceFlushPartnerProcedure:
+			partnerServiceFlushPartnerHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -406,6 +476,14 @@ func (UnimplementedPartnerServiceHandler) ListPartners(context.Context, *connect
 
 func (UnimplementedPartnerServiceHandler) GetPartner(context.Context, *connect.Request[v1.GetPartnerRequest]) (*connect.Response[v1.GetPartnerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.GetPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.HoldPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.FlushPartner is not implemented"))
 }
 
 // AgreementServiceClient is a client for the hanse.operator.v1.AgreementService service.
@@ -788,6 +866,11 @@ func (UnimplementedListingServiceHandler) SetMarkup(context.Context, *connect.Re
 type OrderServiceClient interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
+	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
+	// ResolveOrder says of a resale order that is held.indeterminate whether the platform made it, as an operator saw there: made completes it,
+	// not made has it tried again or fails it.
+	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -815,6 +898,18 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		explainOrder: connect.NewClient[v1.ExplainOrderRequest, v1.ExplainOrderResponse](
+			httpClient,
+			baseURL+OrderServiceExplainOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
+			connect.WithClientOptions(opts...),
+		),
+		resolveOrder: connect.NewClient[v1.ResolveOrderRequest, v1.ResolveOrderResponse](
+			httpClient,
+			baseURL+OrderServiceResolveOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ResolveOrder")),
+			connect.WithClientOptions(opts...),
+		),
 		cancelOrder: connect.NewClient[v1.CancelOrderRequest, v1.CancelOrderResponse](
 			httpClient,
 			baseURL+OrderServiceCancelOrderProcedure,
@@ -826,9 +921,11 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // orderServiceClient implements OrderServiceClient.
 type orderServiceClient struct {
-	listOrders  *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
-	getOrder    *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
-	cancelOrder *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	listOrders   *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
+	getOrder     *connect.Client[v1.GetOrderRequest, v1.GetOrderResponse]
+	explainOrder *connect.Client[v1.ExplainOrderRequest, v1.ExplainOrderResponse]
+	resolveOrder *connect.Client[v1.ResolveOrderRequest, v1.ResolveOrderResponse]
+	cancelOrder  *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
 }
 
 // ListOrders calls hanse.operator.v1.OrderService.ListOrders.
@@ -841,6 +938,16 @@ func (c *orderServiceClient) GetOrder(ctx context.Context, req *connect.Request[
 	return c.getOrder.CallUnary(ctx, req)
 }
 
+// ExplainOrder calls hanse.operator.v1.OrderService.ExplainOrder.
+func (c *orderServiceClient) ExplainOrder(ctx context.Context, req *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error) {
+	return c.explainOrder.CallUnary(ctx, req)
+}
+
+// ResolveOrder calls hanse.operator.v1.OrderService.ResolveOrder.
+func (c *orderServiceClient) ResolveOrder(ctx context.Context, req *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error) {
+	return c.resolveOrder.CallUnary(ctx, req)
+}
+
 // CancelOrder calls hanse.operator.v1.OrderService.CancelOrder.
 func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
 	return c.cancelOrder.CallUnary(ctx, req)
@@ -850,6 +957,11 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Reque
 type OrderServiceHandler interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
 	GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error)
+	// ExplainOrder says of each deal of an order what happened so far, what comes next, and who must act.
+	ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error)
+	// ResolveOrder says of a resale order that is held.indeterminate whether the platform made it, as an operator saw there: made completes it,
+	// not made has it tried again or fails it.
+	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
 }
@@ -873,6 +985,18 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(orderServiceMethods.ByName("GetOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceExplainOrderHandler := connect.NewUnaryHandler(
+		OrderServiceExplainOrderProcedure,
+		svc.ExplainOrder,
+		connect.WithSchema(orderServiceMethods.ByName("ExplainOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orderServiceResolveOrderHandler := connect.NewUnaryHandler(
+		OrderServiceResolveOrderProcedure,
+		svc.ResolveOrder,
+		connect.WithSchema(orderServiceMethods.ByName("ResolveOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceCancelOrderHandler := connect.NewUnaryHandler(
 		OrderServiceCancelOrderProcedure,
 		svc.CancelOrder,
@@ -885,6 +1009,10 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceListOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceGetOrderProcedure:
 			orderServiceGetOrderHandler.ServeHTTP(w, r)
+		case OrderServiceExplainOrderProcedure:
+			orderServiceExplainOrderHandler.ServeHTTP(w, r)
+		case OrderServiceResolveOrderProcedure:
+			orderServiceResolveOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
 		default:
@@ -902,6 +1030,14 @@ func (UnimplementedOrderServiceHandler) ListOrders(context.Context, *connect.Req
 
 func (UnimplementedOrderServiceHandler) GetOrder(context.Context, *connect.Request[v1.GetOrderRequest]) (*connect.Response[v1.GetOrderResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.GetOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ExplainOrder(context.Context, *connect.Request[v1.ExplainOrderRequest]) (*connect.Response[v1.ExplainOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.ExplainOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.ResolveOrder is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error) {
@@ -984,8 +1120,12 @@ type LedgerServiceClient interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
-	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
-	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
+	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
+	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
+	// ApplyParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
+	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
+	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
 }
 
 // NewLedgerServiceClient constructs a client for the hanse.operator.v1.LedgerService service. By
@@ -1011,10 +1151,22 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 			connect.WithClientOptions(opts...),
 		),
-		retryParked: connect.NewClient[v1.RetryParkedRequest, v1.RetryParkedResponse](
+		listParked: connect.NewClient[v1.ListParkedRequest, v1.ListParkedResponse](
 			httpClient,
-			baseURL+LedgerServiceRetryParkedProcedure,
-			connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+			baseURL+LedgerServiceListParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ListParked")),
+			connect.WithClientOptions(opts...),
+		),
+		applyParked: connect.NewClient[v1.ApplyParkedRequest, v1.ApplyParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceApplyParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ApplyParked")),
+			connect.WithClientOptions(opts...),
+		),
+		releaseParked: connect.NewClient[v1.ReleaseParkedRequest, v1.ReleaseParkedResponse](
+			httpClient,
+			baseURL+LedgerServiceReleaseParkedProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -1024,7 +1176,9 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type ledgerServiceClient struct {
 	verifyLedgers *connect.Client[v1.VerifyLedgersRequest, v1.VerifyLedgersResponse]
 	listEntries   *connect.Client[v1.ListEntriesRequest, v1.ListEntriesResponse]
-	retryParked   *connect.Client[v1.RetryParkedRequest, v1.RetryParkedResponse]
+	listParked    *connect.Client[v1.ListParkedRequest, v1.ListParkedResponse]
+	applyParked   *connect.Client[v1.ApplyParkedRequest, v1.ApplyParkedResponse]
+	releaseParked *connect.Client[v1.ReleaseParkedRequest, v1.ReleaseParkedResponse]
 }
 
 // VerifyLedgers calls hanse.operator.v1.LedgerService.VerifyLedgers.
@@ -1037,9 +1191,19 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, req *connect.Requ
 	return c.listEntries.CallUnary(ctx, req)
 }
 
-// RetryParked calls hanse.operator.v1.LedgerService.RetryParked.
-func (c *ledgerServiceClient) RetryParked(ctx context.Context, req *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
-	return c.retryParked.CallUnary(ctx, req)
+// ListParked calls hanse.operator.v1.LedgerService.ListParked.
+func (c *ledgerServiceClient) ListParked(ctx context.Context, req *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error) {
+	return c.listParked.CallUnary(ctx, req)
+}
+
+// ApplyParked calls hanse.operator.v1.LedgerService.ApplyParked.
+func (c *ledgerServiceClient) ApplyParked(ctx context.Context, req *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error) {
+	return c.applyParked.CallUnary(ctx, req)
+}
+
+// ReleaseParked calls hanse.operator.v1.LedgerService.ReleaseParked.
+func (c *ledgerServiceClient) ReleaseParked(ctx context.Context, req *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error) {
+	return c.releaseParked.CallUnary(ctx, req)
 }
 
 // LedgerServiceHandler is an implementation of the hanse.operator.v1.LedgerService service.
@@ -1047,8 +1211,12 @@ type LedgerServiceHandler interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
-	// RetryParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
-	RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error)
+	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
+	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
+	// ApplyParked applies a partner's entries that are parked about a subject, in their order, up to the first that still cannot be.
+	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
+	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
+	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
 }
 
 // NewLedgerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1070,10 +1238,22 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(ledgerServiceMethods.ByName("ListEntries")),
 		connect.WithHandlerOptions(opts...),
 	)
-	ledgerServiceRetryParkedHandler := connect.NewUnaryHandler(
-		LedgerServiceRetryParkedProcedure,
-		svc.RetryParked,
-		connect.WithSchema(ledgerServiceMethods.ByName("RetryParked")),
+	ledgerServiceListParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceListParkedProcedure,
+		svc.ListParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ListParked")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceApplyParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceApplyParkedProcedure,
+		svc.ApplyParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ApplyParked")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceReleaseParkedHandler := connect.NewUnaryHandler(
+		LedgerServiceReleaseParkedProcedure,
+		svc.ReleaseParked,
+		connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/hanse.operator.v1.LedgerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -1082,8 +1262,12 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 			ledgerServiceVerifyLedgersHandler.ServeHTTP(w, r)
 		case LedgerServiceListEntriesProcedure:
 			ledgerServiceListEntriesHandler.ServeHTTP(w, r)
-		case LedgerServiceRetryParkedProcedure:
-			ledgerServiceRetryParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceListParkedProcedure:
+			ledgerServiceListParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceApplyParkedProcedure:
+			ledgerServiceApplyParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceReleaseParkedProcedure:
+			ledgerServiceReleaseParkedHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1101,8 +1285,16 @@ func (UnimplementedLedgerServiceHandler) ListEntries(context.Context, *connect.R
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListEntries is not implemented"))
 }
 
-func (UnimplementedLedgerServiceHandler) RetryParked(context.Context, *connect.Request[v1.RetryParkedRequest]) (*connect.Response[v1.RetryParkedResponse], error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.RetryParked is not implemented"))
+func (UnimplementedLedgerServiceHandler) ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ListParked is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ApplyParked is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ReleaseParked is not implemented"))
 }
 
 // PortalServiceClient is a client for the hanse.operator.v1.PortalService service.
@@ -1262,6 +1454,11 @@ type JobServiceClient interface {
 	ListJobs(context.Context, *connect.Request[v1.ListJobsRequest]) (*connect.Response[v1.ListJobsResponse], error)
 	// RetryJob makes a waiting or parked job due now.
 	RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error)
+	// ParkJob stops a waiting job until it is retried.
+	ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error)
+	// DropJob ends a waiting or parked job whose work is never to be done. Of some kinds none is dropped: reason job_needed says what else ends
+	// what they wait for.
+	DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error)
 }
 
 // NewJobServiceClient constructs a client for the hanse.operator.v1.JobService service. By default,
@@ -1287,6 +1484,18 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("RetryJob")),
 			connect.WithClientOptions(opts...),
 		),
+		parkJob: connect.NewClient[v1.ParkJobRequest, v1.ParkJobResponse](
+			httpClient,
+			baseURL+JobServiceParkJobProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("ParkJob")),
+			connect.WithClientOptions(opts...),
+		),
+		dropJob: connect.NewClient[v1.DropJobRequest, v1.DropJobResponse](
+			httpClient,
+			baseURL+JobServiceDropJobProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("DropJob")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -1294,6 +1503,8 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 type jobServiceClient struct {
 	listJobs *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
 	retryJob *connect.Client[v1.RetryJobRequest, v1.RetryJobResponse]
+	parkJob  *connect.Client[v1.ParkJobRequest, v1.ParkJobResponse]
+	dropJob  *connect.Client[v1.DropJobRequest, v1.DropJobResponse]
 }
 
 // ListJobs calls hanse.operator.v1.JobService.ListJobs.
@@ -1306,11 +1517,26 @@ func (c *jobServiceClient) RetryJob(ctx context.Context, req *connect.Request[v1
 	return c.retryJob.CallUnary(ctx, req)
 }
 
+// ParkJob calls hanse.operator.v1.JobService.ParkJob.
+func (c *jobServiceClient) ParkJob(ctx context.Context, req *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error) {
+	return c.parkJob.CallUnary(ctx, req)
+}
+
+// DropJob calls hanse.operator.v1.JobService.DropJob.
+func (c *jobServiceClient) DropJob(ctx context.Context, req *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error) {
+	return c.dropJob.CallUnary(ctx, req)
+}
+
 // JobServiceHandler is an implementation of the hanse.operator.v1.JobService service.
 type JobServiceHandler interface {
 	ListJobs(context.Context, *connect.Request[v1.ListJobsRequest]) (*connect.Response[v1.ListJobsResponse], error)
 	// RetryJob makes a waiting or parked job due now.
 	RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error)
+	// ParkJob stops a waiting job until it is retried.
+	ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error)
+	// DropJob ends a waiting or parked job whose work is never to be done. Of some kinds none is dropped: reason job_needed says what else ends
+	// what they wait for.
+	DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error)
 }
 
 // NewJobServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -1332,12 +1558,28 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("RetryJob")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServiceParkJobHandler := connect.NewUnaryHandler(
+		JobServiceParkJobProcedure,
+		svc.ParkJob,
+		connect.WithSchema(jobServiceMethods.ByName("ParkJob")),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceDropJobHandler := connect.NewUnaryHandler(
+		JobServiceDropJobProcedure,
+		svc.DropJob,
+		connect.WithSchema(jobServiceMethods.ByName("DropJob")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.JobService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case JobServiceListJobsProcedure:
 			jobServiceListJobsHandler.ServeHTTP(w, r)
 		case JobServiceRetryJobProcedure:
 			jobServiceRetryJobHandler.ServeHTTP(w, r)
+		case JobServiceParkJobProcedure:
+			jobServiceParkJobHandler.ServeHTTP(w, r)
+		case JobServiceDropJobProcedure:
+			jobServiceDropJobHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1353,6 +1595,14 @@ func (UnimplementedJobServiceHandler) ListJobs(context.Context, *connect.Request
 
 func (UnimplementedJobServiceHandler) RetryJob(context.Context, *connect.Request[v1.RetryJobRequest]) (*connect.Response[v1.RetryJobResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.RetryJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) ParkJob(context.Context, *connect.Request[v1.ParkJobRequest]) (*connect.Response[v1.ParkJobResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.ParkJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.DropJob is not implemented"))
 }
 
 // StatusServiceClient is a client for the hanse.operator.v1.StatusService service.

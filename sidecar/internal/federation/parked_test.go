@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -80,14 +81,20 @@ func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r, a, reader := stuck(t)
 			var skipped []ledger.Parked
-			reader.Skipped = func(p ledger.Parked) { skipped = append(skipped, p) }
+			reader.Released = func(p ledger.Parked) { skipped = append(skipped, p) }
 			if c.mend != nil {
 				c.mend(a, reader)
 			}
 			if c.subject == "" {
 				c.subject = "order-1"
 			}
-			applied, left, err := reader.Retry(ctx, supplier, c.subject, c.skip)
+			word := act.Word{By: "operator", Reason: "never ours"}
+			applied, left, err := 0, []ledger.Parked(nil), error(nil)
+			if c.skip == 0 {
+				applied, left, err = reader.Apply(ctx, supplier, c.subject, word)
+			} else {
+				applied, left, err = reader.Release(ctx, supplier, c.subject, c.skip, word)
+			}
 			if fault.ReasonOf(err) != c.reason {
 				t.Fatalf("error %v, want %q", err, c.reason)
 			}
@@ -105,6 +112,11 @@ func TestAParkedSubjectGoesOnByAnOperatorsWord(t *testing.T) {
 				if !slices.Equal(seqs(parked), c.left) {
 					t.Errorf("parked %v, want %v", parked, c.left)
 				}
+				acts, failed := tx.Acts().About(supplier, c.subject)
+				if on := len(acts) == 1 && acts[0].By == "operator" && acts[0].Reason == "never ours"; on != (c.reason == "") {
+					t.Errorf("on record is %+v", acts)
+				}
+				err = errors.Join(err, failed)
 				_, missing := tx.Ledger().Entry(supplier, ledger.Theirs, ledger.Position{Seq: 1})
 				return errors.Join(err, missing)
 			})
@@ -150,7 +162,7 @@ func TestWhyASubjectWaitsIsFitToRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			read("at first")
-			if _, left, err := reader.Retry(ctx, supplier, "order-1", 0); err != nil || len(left) != 1 {
+			if _, left, err := reader.Apply(ctx, supplier, "order-1", act.Word{By: "operator"}); err != nil || len(left) != 1 {
 				t.Fatalf("left %v, %v", left, err)
 			}
 			read("retried")
