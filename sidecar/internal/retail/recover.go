@@ -57,8 +57,7 @@ func (s *Service) Recollect(ctx context.Context, partner string, r Recalled) (_ 
 	return r, nil
 }
 
-// Recovered is the id of an order that was rebuilt from its document, which does not say under which id the portal knows it: that of its
-// item. See Claim.
+// Recovered reports whether an order was rebuilt from its document and no portal has named it yet: its id is that of its item. See Claim.
 func (o Order) Recovered() bool {
 	return len(o.RequestDigest) == 0 && len(o.Items) > 0 && o.ID == o.Items[0].CorrelationID
 }
@@ -194,6 +193,9 @@ func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byt
 		return err
 	}
 	o, i, err := tx.RetailOrders().ByCorrelation(c.Order)
+	if fault.Is(err, fault.NotFound) {
+		o, err = s.rebuildCancelled(tx, e, c)
+	}
 	if err != nil {
 		return err
 	}
@@ -219,6 +221,31 @@ func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byt
 		return err
 	}
 	return s.resend(tx, it, JobCancel)
+}
+
+// rebuildCancelled makes the order of its cancel alone: the supplier, who had the cancel before the order, never had the order.
+func (s *Service) rebuildCancelled(tx Tx, e ledger.Entry, c order.Cancel) (Order, error) {
+	placed, err := signed.ParseTime(c.PlacedAt)
+	if err != nil {
+		return Order{}, err
+	}
+	digest, err := hex.DecodeString(c.OrderSHA256)
+	if err != nil {
+		return Order{}, err
+	}
+	if c.Subscription != order.SubscriptionID(c.Order) {
+		return Order{}, fault.New(fault.NotFound, "order_not_found", "the order that cancel %s is about was no purchase, and did not come back", c.ID)
+	}
+	it := Item{CorrelationID: c.Order, Partner: e.Partner, Item: order.Item{
+		Action: order.Add, Intent: order.Purchase, AgreementID: c.Agreement, SubscriptionID: c.Subscription, PayloadDigest: digest,
+	}}
+	if _, err := subscription.Begin(tx, Recalled{}.subscription(it), it.Course(), placed); err != nil {
+		return Order{}, err
+	}
+	if it.Item, err = it.Move(placed, order.Acknowledged, "", "", ""); err != nil {
+		return Order{}, err
+	}
+	return tx.RetailOrders().Put(Order{ID: c.Order, Items: []Item{it}, PlacedAt: placed, UpdatedAt: s.Now().UTC()})
 }
 
 // resend has the document sent again once the books are level: the entry of the supplier's log that decides it drops the job.

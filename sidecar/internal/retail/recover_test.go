@@ -225,6 +225,34 @@ func TestACancelComesBack(t *testing.T) {
 	}
 }
 
+// TestACancelComesBackAlone where the supplier had it before the order, which it never had: what it says of the cancel is heard.
+func TestACancelComesBackAlone(t *testing.T) {
+	t.Parallel()
+	old := newCounter(t)
+	if _, err := old.place(add("lst")); err != nil {
+		t.Fatal(err)
+	}
+	was := old.cancel().Items[0]
+	payload, err := signed.Payload(was.CancelDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := placingEntry(t, was)
+	e.Kind = ledger.CancelPlaced
+	c := newCounter(t)
+	c.Do(func(tx *store.Tx) error { return c.service.RecoverCancel(tx, e, was.CancelDocument, payload) })
+	if jobs := c.jobs(); !slices.Equal(jobs, []string{retail.JobCancel}) {
+		t.Errorf("the jobs are %v", jobs)
+	}
+	if err := c.apply(ledger.OrderCancelled, `{}`); err != nil {
+		t.Error(err)
+	}
+	o, err := c.get("shop", "")
+	if err != nil || o.State() != order.Cancelled || len(c.jobs()) > 0 {
+		t.Errorf("it is %+v, %v, the jobs are %v", o, err, c.jobs())
+	}
+}
+
 func TestADocumentOfOthersMakesNoOrder(t *testing.T) {
 	t.Parallel()
 	was := gone(t, add("lst"), add("other"))
