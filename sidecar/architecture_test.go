@@ -38,6 +38,7 @@ var ranks = []struct {
 	{name: "programs", holds: append(inside("benchtable", "markettest", "vectors"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
 	{name: "the sidecar", holds: []string{"sidecar"}},
 	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "backup")},
+	{name: "the way back", holds: inside("recovery")},
 	{name: "commands and feeds between members", holds: inside("exchange", "federation")},
 	{name: "the desks", holds: inside("operator", "portal"), apart: true},
 	{name: "work on platforms", holds: inside("provision")},

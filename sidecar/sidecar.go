@@ -31,6 +31,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/recovery"
 	"github.com/hanse-market/hanse/sidecar/internal/scribe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -53,6 +54,7 @@ type Sidecar struct {
 	reach     *peerlink.Status
 	outbox    *exchange.Outbox
 	prover    *exchange.Prover
+	recovery  *recovery.Loop
 	handlers  handlers
 	memory    *memoryListener
 	scribe    *scribe.Handler
@@ -184,6 +186,7 @@ func (s *Sidecar) loops(ctx context.Context) error {
 		}
 		return s.prover.Run(ctx)
 	})
+	group.Go(func() error { return s.recovery.Run(ctx) })
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })

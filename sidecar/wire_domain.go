@@ -22,6 +22,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/recovery"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/search"
@@ -51,6 +52,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	schemas := recipe.NewSchemas(0)
 	s.outbox = &exchange.Outbox{} // those who send through it come first; wireLoops makes it complete
 	s.prover = &exchange.Prover{}
+	s.recovery = &recovery.Loop{}
 	d.members = &member.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[member.Tx](st),
@@ -252,6 +254,8 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			retail.JobSign:              d.retail.Sign,
 			retail.JobSignCancel:        d.retail.Sign,
 			subscription.JobAccessFetch: d.subscriptions.FetchAccess,
+			resale.JobLook:              d.provisioning.Look,
+			recovery.JobLost:            s.recovery.Lost,
 		},
 	})
 	if err != nil {
@@ -326,7 +330,21 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	}
 	s.wireOutbox(in, d)
 	s.wireProver(in, d)
+	s.wireRecovery(in, d)
 	return nil
+}
+
+// wireRecovery says who makes again what entries of our own log had made.
+func (s *Sidecar) wireRecovery(in *infra, d *domain) {
+	cfg, r := s.cfg, s.recovery
+	r.Self, r.Work, r.Book, r.Link = cfg.Origin, store.For[recovery.Tx](s.store), in.book, in.link
+	r.Copied = s.prover.Copied
+	r.Retry = func(ctx context.Context, partner, subject string) error {
+		_, _, err := d.books.Resume(ctx, partner, subject)
+		return err
+	}
+	r.Retail, r.Resale, r.Agreements, r.Subscriptions = d.retail, d.resale, d.agreements, d.subscriptions
+	r.Subscribe, r.Rand, r.Now, r.Logger, r.Fail = s.hot.Subscribe, mathrand.Float64, cfg.Now, cfg.Logger, in.fail
 }
 
 // lacks reports whether an entry of a partner's ledger decides a document of ours that this store does not have.
@@ -383,6 +401,6 @@ func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	}
 	box.Owner, box.Look, box.Behind = s.jobs.Claim, s.jobs.Look, s.feeds.Nudge
 	box.Observe = in.meters.JobRun
-	box.Waiting = []string{subscription.JobAccessFetch, retail.JobSign, retail.JobSignCancel}
+	box.Waiting = []string{subscription.JobAccessFetch, retail.JobSign, retail.JobSignCancel, resale.JobLook}
 	box.Now, box.Rand, box.Logger, box.Fail = cfg.Now, mathrand.Float64, cfg.Logger, in.fail
 }

@@ -87,7 +87,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 				"partner", partner, "error", err)
 		},
 		Older: func(partner string, at ledger.Position) {
-			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until an operator has recovered them, and all other partners are asked",
+			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until what is missing is read back from it, and all other partners are asked",
 				"partner", partner, "checkpoint", at.String())
 		},
 		WentBack: func(stored, last int64) {

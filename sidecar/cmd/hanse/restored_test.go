@@ -15,11 +15,14 @@ import (
 	"connectrpc.com/connect"
 
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
 
-// copied copies a daemon's folder while it is stopped, and returns what puts the copy back, which stops and starts it.
-func copied(t *testing.T, d *sidecartest.Daemon) (putBack func()) {
+// copied copies a daemon's folder while it is stopped, and returns what puts the copy back, which stops and starts it; with variables it is
+// launched, and may die at once.
+func copied(t *testing.T, d *sidecartest.Daemon) (putBack func(env ...string)) {
 	t.Helper()
 	data, kept := filepath.Join(d.Dir, "data"), filepath.Join(t.TempDir(), "copy")
 	d.Stop()
@@ -27,7 +30,7 @@ func copied(t *testing.T, d *sidecartest.Daemon) (putBack func()) {
 		t.Fatal(err)
 	}
 	d.Start()
-	return func() {
+	return func(env ...string) {
 		t.Helper()
 		d.Stop()
 		if err := os.RemoveAll(data); err != nil {
@@ -37,6 +40,10 @@ func copied(t *testing.T, d *sidecartest.Daemon) (putBack func()) {
 			t.Fatal(err)
 		}
 		private(t, data)
+		if len(env) > 0 {
+			d.Launch(env...)
+			return
+		}
 		d.Start()
 	}
 }
@@ -151,73 +158,176 @@ func TestAnOperatorVouchesForAPartnerThatIsAway(t *testing.T) {
 	p.consistent(2)
 }
 
-// TestARestoredResellerBuysNothingAgain: an order id that was acknowledged after the copy is not bought a second time, whether it comes
-// before the supplier answered or after.
-func TestARestoredResellerBuysNothingAgain(t *testing.T) {
-	t.Parallel()
-	p := newPair(t)
-	p.completed("order-before", p.purchase())
-	putBack := copied(t, p.reseller)
-	p.completed("order-after", p.purchase())
-	p.completed("order-after-2", p.purchase())
-	putBack()
-	_ = p.place("order-after", p.purchase()) // acknowledged, or refused, as the answer comes later or earlier
-	becomes(t, p.reseller, p.supplier.Origin, "behind")
-	if err := p.place("order-after-2", p.purchase()); connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "older than what we signed") {
-		t.Errorf("an id that it does not know: %v", err)
-	}
-	if err := p.place("order-before", p.purchase()); err != nil || p.ordered("order-before").GetState() != "completed" {
-		t.Errorf("an id that it knows: %v", err)
-	}
-	if err := p.place("order-after", p.purchase()); err == nil {
-		if o := p.ordered("order-after"); o.GetState() == "completed" || o.GetState() == "inProgress" {
-			t.Errorf("it is bought again: %s", o.GetState())
-		}
-	}
-	if _, own := stands(t, p.reseller, p.supplier.Origin); own < 1 || p.programs() != 3 {
-		t.Errorf("its ledger has %d entries, %d programs run", own, p.programs())
-	}
-	if out, err := p.reseller.Run("ledger", "verify"); err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(out+err.Error(), "behind") {
-		t.Errorf("its books verify: %s", out)
-	}
-	if n := strings.Count(p.reseller.Log(), "this store is older than what we signed"); n != 1 {
-		t.Errorf("operators are told %d times:\n%s", n, tail(p.reseller.Log()))
+// verifies asks both members whether their books and each other's are one.
+func (p *pair) verifies() {
+	p.t.Helper()
+	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		sidecartest.Eventually(p.t, time.Minute, "the books of "+d.Name+" verify", func() error {
+			out, err := d.Run("ledger", "verify")
+			if err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
 	}
 }
 
-// TestARestoredSupplierSignsNothingTwice: nothing is appended and no platform is asked, and the reseller's customer reads that somebody
-// must look.
-func TestARestoredSupplierSignsNothingTwice(t *testing.T) {
-	t.Parallel()
-	p := newPair(t)
-	p.completed("order-before", p.purchase())
-	putBack := copied(t, p.supplier)
-	p.completed("order-after", p.purchase())
-	putBack()
-	becomes(t, p.supplier, p.reseller.Origin, "behind")
-	_, before := stands(t, p.supplier, p.reseller.Origin)
-	if err := p.place("order-new", p.purchase()); err != nil {
-		t.Errorf("the reseller suffers: %v", err)
+// told counts the lines of a daemon's log since it was started with a text.
+func told(d *sidecartest.Daemon, text string) int { return strings.Count(d.Log(), text) }
+
+// known waits until the other side has read all that a daemon wrote for it: only that can come back.
+func (p *pair) known(d *sidecartest.Daemon) {
+	p.t.Helper()
+	of, by := d, p.supplier
+	if d == p.supplier {
+		by = p.reseller
 	}
-	sidecartest.Eventually(t, time.Minute, "the order says that somebody must look", func() error {
-		if o := p.ordered("order-new"); o.GetReason() != "order_check" {
-			return fmt.Errorf("it is %s (%s)\n%s", o.GetState(), o.GetReason(), tail(p.reseller.Log()))
+	sidecartest.Eventually(p.t, time.Minute, by.Name+" has read what "+of.Name+" wrote", func() error {
+		_, wrote := stands(p.t, of, by.Origin)
+		var shown struct {
+			Partner struct {
+				Theirs int64 `json:"theirLedgerSeq,string"`
+			} `json:"partner"`
+		}
+		if err := json.Unmarshal([]byte(by.Must("partner", "show", of.Origin, "-o", "json")), &shown); err != nil {
+			return err
+		}
+		if shown.Partner.Theirs != wrote {
+			return fmt.Errorf("it has %d of %d entries", shown.Partner.Theirs, wrote)
 		}
 		return nil
 	})
-	if books, after := stands(t, p.supplier, p.reseller.Origin); after != before || books != "behind" || p.programs() != 2 {
-		t.Errorf("the books are %s, its ledger went from %d to %d, %d programs run", books, before, after, p.programs())
+}
+
+func (p *pair) termination(o *portalv1.Order) *portalv1.OrderItem {
+	return &portalv1.OrderItem{
+		Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: o.GetItems()[0].GetSubscriptionId(),
 	}
-	if out, err := p.supplier.Run("ledger", "verify"); err == nil || !strings.Contains(err.Error(), "exit status 7") || !strings.Contains(out+err.Error(), "behind") {
-		t.Errorf("its books verify: %s", out)
+}
+
+// TestARestoredResellerBuysNothingAgainAndCatchesUp: an order id that was acknowledged after the copy is not bought a second time, whether it
+// comes before the supplier answered or after; what was ordered and ended after the copy is known again under the id that the portal chose.
+func TestARestoredResellerBuysNothingAgainAndCatchesUp(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	before := p.completed("order-before", p.purchase())
+	p.completed("order-kept", p.purchase())
+	putBack := copied(t, p.reseller)
+	after := p.completed("order-after", p.purchase())
+	p.completed("order-after-2", p.purchase())
+	p.completed("order-ended", p.termination(before))
+	p.known(p.reseller)
+	_, signed := stands(t, p.reseller, p.supplier.Origin)
+	putBack()
+	_ = p.place("order-after", p.purchase()) // acknowledged, or refused, as the answer comes later or earlier
+	becomes(t, p.reseller, p.supplier.Origin, "level")
+	if n := told(p.reseller, "this store is older than what we signed"); n != 1 {
+		t.Errorf("operators are told %d times:\n%s", n, tail(p.reseller.Log()))
 	}
-	if jobs := p.reseller.Must("job", "list"); !strings.Contains(jobs, "partner_behind") {
-		t.Errorf("the reseller's operator reads %s", jobs)
+	if _, own := stands(t, p.reseller, p.supplier.Origin); own < signed {
+		t.Errorf("its ledger has %d entries, it signed %d", own, signed)
 	}
-	if list := p.reseller.Must("partner", "list"); !strings.Contains(list, "level, partner behind") {
-		t.Errorf("the reseller lists %s", list)
+	for _, id := range []string{"order-before", "order-kept", "order-after", "order-after-2", "order-ended"} {
+		if o := p.ordered(id); o.GetState() != "completed" || o.GetId() != id {
+			t.Errorf("order %s is %s (%s) under id %s\n%s", id, o.GetState(), o.GetReason(), o.GetId(), tail(p.reseller.Log()))
+		}
 	}
-	if n := strings.Count(p.reseller.Log(), "the database of a partner is older than what it signed"); n != 1 {
-		t.Errorf("the reseller's operator is told %d times:\n%s", n, tail(p.reseller.Log()))
+	if o := p.ordered("order-after"); o.GetItems()[0].GetSubscriptionId() != after.GetItems()[0].GetSubscriptionId() {
+		t.Error("it is another subscription")
+	}
+	for _, id := range []string{"order-after", "order-after-2"} {
+		if err := p.place(id, p.purchase()); err != nil {
+			t.Errorf("the portal repeats %s: %v", id, err)
+		}
+	}
+	if err := p.place("order-ended", p.termination(before)); err != nil {
+		t.Errorf("the portal repeats the termination: %v", err)
+	}
+	p.completed("order-new", p.purchase())
+	p.completed("order-ended-2", p.termination(after))
+	if n := p.programs(); n != 3 {
+		t.Errorf("%d programs run", n)
+	}
+	p.verifies()
+	if n := told(p.reseller, "nobody gave back"); n != 0 {
+		t.Errorf("%d entries came back without what they had made:\n%s", n, tail(p.reseller.Log()))
+	}
+}
+
+// TestARestoredSupplierSignsNothingTwiceAndCatchesUp: until its books are level nothing is appended and no platform is asked; then what it
+// decided and made after the copy is there again, and can be ended.
+func TestARestoredSupplierSignsNothingTwiceAndCatchesUp(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	before := p.completed("order-before", p.purchase())
+	putBack := copied(t, p.supplier)
+	after := p.completed("order-after", p.purchase())
+	p.completed("order-kept", p.purchase())
+	p.completed("order-ended", p.termination(before))
+	p.known(p.supplier)
+	_, signed := stands(t, p.supplier, p.reseller.Origin)
+	putBack()
+	if err := p.place("order-new", p.purchase()); err != nil {
+		t.Errorf("the reseller suffers: %v", err)
+	}
+	becomes(t, p.supplier, p.reseller.Origin, "level")
+	if _, own := stands(t, p.supplier, p.reseller.Origin); own < signed {
+		t.Errorf("its ledger has %d entries, it signed %d", own, signed)
+	}
+	p.completed("order-new", p.purchase())
+	p.completed("order-ended-2", p.termination(after))
+	if n := p.programs(); n != 2 {
+		t.Errorf("%d programs run", n)
+	}
+	p.consistent(2)
+	p.verifies()
+	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		if n := told(d, "nobody gave back"); n != 0 {
+			t.Errorf("%d entries came back without what they had made:\n%s", n, tail(d.Log()))
+		}
+	}
+}
+
+// TestARestoredStoreIsKilledAtEachStep of its way back, and goes on from there with the next start.
+func TestARestoredStoreIsKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	bought := 0
+	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		other := p.supplier.Origin
+		if d == p.supplier {
+			other = p.reseller.Origin
+		}
+		for i, point := range failpoint.Names {
+			if !strings.HasPrefix(point, "recovery.") {
+				continue
+			}
+			id := fmt.Sprintf("order-%s-%d", d.Name, i)
+			putBack := copied(t, d)
+			p.completed(id, p.purchase())
+			p.completed(id+"-2", p.purchase())
+			bought += 2
+			p.known(d)
+			putBack("HANSE_FAILPOINT=" + point)
+			if err := d.WaitKilled(time.Minute); err != nil {
+				t.Fatalf("%s of %s was not passed: %v\n%s", point, d.Name, err, tail(d.Log()))
+			}
+			d.Start()
+			becomes(t, d, other, "level")
+			for _, id := range []string{id, id + "-2"} {
+				if o := p.ordered(id); o.GetState() != "completed" {
+					t.Errorf("killed at %s of %s, order %s is %s", point, d.Name, id, o.GetState())
+				}
+			}
+			if n := p.programs(); n != bought {
+				t.Errorf("killed at %s of %s, %d programs run for %d orders", point, d.Name, n, bought)
+			}
+		}
+	}
+	p.verifies()
+	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
+		if n := told(d, "nobody gave back"); n != 0 {
+			t.Errorf("%d entries came back without what they had made:\n%s", n, tail(d.Log()))
+		}
 	}
 }

@@ -14,10 +14,10 @@ var windDown = []string{
 var partnershipScopes = map[member.State][]string{
 	"":               {scope.PeeringRequest},
 	member.Proposed:  {scope.PeeringRequest},
-	member.Pending:   {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
-	member.Qualified: {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead},
+	member.Pending:   {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.ExportRead},
+	member.Qualified: {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.ExportRead},
 	member.Refused:   {scope.PeeringRequest},
-	member.Active:    {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.OrdersRead},
+	member.Active:    {scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.OrdersRead, scope.ExportRead},
 	member.Suspended: windDown,
 	member.Ended:     windDown,
 }

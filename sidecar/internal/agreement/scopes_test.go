@@ -33,8 +33,8 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
-			"a qualified partner may sign", member.Qualified, nil,
-			[]string{scope.AgreementSign, scope.LedgerRead},
+			"a qualified partner may sign, and read back what it signed", member.Qualified, nil,
+			[]string{scope.AgreementSign, scope.LedgerRead, scope.ExportRead},
 			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{
@@ -44,9 +44,9 @@ func TestScopesFollowPartnershipAndAgreement(t *testing.T) {
 			nil,
 		},
 		{
-			"an offered agreement gives nothing", member.Active,
+			"an offered agreement gives nothing, and who sells reads back what it signed without one", member.Active,
 			[]State{Offered},
-			[]string{scope.LedgerRead},
+			[]string{scope.LedgerRead, scope.ExportRead},
 			[]string{scope.CatalogRead, scope.OrdersWrite},
 		},
 		{

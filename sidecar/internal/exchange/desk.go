@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -21,6 +22,7 @@ import (
 type Tx interface {
 	provision.Tx
 	Decisions() Store
+	RetailOrders() retail.Store
 	// Savepoint runs fn and undoes what it wrote when it fails.
 	Savepoint(fn func() error) error
 	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.

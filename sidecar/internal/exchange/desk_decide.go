@@ -254,7 +254,7 @@ func (v *visit) bars(it *item) error {
 // waitsFor says what a document waits for that is not decided in a state of the books.
 var waitsFor = map[ledger.BooksState]string{
 	ledger.Unproven: "nothing is decided until they are proved level",
-	ledger.Behind:   "nothing is decided until our operator has recovered what is missing",
+	ledger.Behind:   "nothing is decided until what is missing is read back",
 	ledger.Forked:   "no new business until both operators agree",
 }
 

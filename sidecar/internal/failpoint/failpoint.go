@@ -61,6 +61,11 @@ var Names = []string{
 	"books.prove.after_answer",
 	"books.prove.before_commit",
 	"books.prove.after_commit",
+	"recovery.prove.after_answer",
+	"recovery.take.before_commit",
+	"recovery.take.after_commit",
+	"recovery.end.before_commit",
+	"recovery.end.after_commit",
 }
 
 // Points is the armed point, if any; nil is inert.

@@ -19,6 +19,11 @@ func (r *LedgerReader) Apply(ctx context.Context, partner, subject string, w act
 	})
 }
 
+// Resume applies what is parked about a subject as Apply does, because what it waits for may be there now, and nobody's word is needed.
+func (r *LedgerReader) Resume(ctx context.Context, partner, subject string) (applied int, left []ledger.Parked, err error) {
+	return r.resume(ctx, partner, subject, func(Tx, []ledger.Parked) error { return nil })
+}
+
 // Release leaves the first parked entry of a subject aside for good, which an operator names by its sequence number, and applies those
 // behind it as Apply does: it stays in the ledger as evidence and changes nothing here. fault.NotFound where nothing is parked,
 // fault.Precondition where another entry comes first.
@@ -40,7 +45,7 @@ func (r *LedgerReader) Release(ctx context.Context, partner, subject string, seq
 	return applied, left, err
 }
 
-// resume has an operator's word done about what is parked, at least one entry, and applies what is then.
+// resume has a word done about what is parked, at least one entry, and applies what is then.
 func (r *LedgerReader) resume(ctx context.Context, partner, subject string, word func(tx Tx, parked []ledger.Parked) error) (applied int, left []ledger.Parked, err error) {
 	err = unit.Fresh(func() error {
 		return r.Work.Do(ctx, func(tx Tx) (err error) {

@@ -138,8 +138,8 @@ func (s BooksState) Closed() error {
 		return fault.New(fault.Unavailable, ReasonUnproven, "it is not proved yet that our records of what was ordered are the latest; nothing new is written until they are").
 			Do("try again in a moment")
 	case Behind:
-		return fault.New(fault.Unavailable, ReasonBehind, "our records of what was ordered are older than what we signed; nothing new is written until an operator has recovered them").
-			Do("the operator has to look: hanse partner show")
+		return fault.New(fault.Unavailable, ReasonBehind, "our records of what was ordered are older than what we signed; nothing new is written until what is missing is read back").
+			Do("try again in a moment; where it lasts, the operator has to look: hanse partner show")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // Submit implements exchange.Link.
@@ -70,4 +71,28 @@ func (l *Link) Compare(ctx context.Context, partner string, nonce []byte) (docum
 		return err
 	})
 	return document, err
+}
+
+// Recall reads back what a partner holds of our own log after a place, page by page; nothing of it is verified here.
+func (l *Link) Recall(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error {
+	c := peerv1connect.NewExchangeServiceClient(l.http(partner, "", scope.ExportRead), partner, options...)
+	key := flowKey{partner, "recall"}
+	return stream(ctx, l, key,
+		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.RecallResponse], error) {
+			return c.Recall(ctx, connect.NewRequest(&peerv1.RecallRequest{AfterLife: after.Life, AfterSeq: after.Seq}))
+		},
+		func(m *peerv1.RecallResponse) weight { return weight{items: len(m.GetEntries())} },
+		func(m *peerv1.RecallResponse) error {
+			page := exchange.Recalled{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), More: m.GetMore()}
+			for _, d := range m.GetDocuments() {
+				page.Documents = append(page.Documents, exchange.Document{
+					JWS: d.GetJws(), Attachments: resale.Attachments{Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow()},
+				})
+			}
+			err := fn(page)
+			if err == nil {
+				l.flows.news(key)
+			}
+			return err
+		})
 }

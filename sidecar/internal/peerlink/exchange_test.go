@@ -2,6 +2,7 @@ package peerlink
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // hearing keeps what is submitted to it.
@@ -73,6 +75,43 @@ func TestADocumentTravelsWithAllThatLiesBesideIt(t *testing.T) {
 		Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
 	}
 	if d := cmp.Diff(want, h.heard, protocmp.Transform()); d != "" {
+		t.Error(d)
+	}
+}
+
+func (h *hearing) Recall(_ context.Context, r *connect.Request[peerv1.RecallRequest], stream *connect.ServerStream[peerv1.RecallResponse]) error {
+	for seq := r.Msg.GetAfterSeq() + 1; seq <= 3; seq++ {
+		if err := stream.Send(&peerv1.RecallResponse{
+			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own", More: seq < 3,
+			Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestWhatIsReadBackComesPageByPage(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.Handle(peerv1connect.NewExchangeServiceHandler(&hearing{}))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	l := &Link{Transports: direct{rewrite{server}}, Book: nothing{}, Status: &Status{}, Now: time.Now}
+	var got []exchange.Recalled
+	err := l.Recall(t.Context(), "http://partner.localhost:1", ledger.Position{Seq: 1}, func(page exchange.Recalled) error {
+		got = append(got, page)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := exchange.Document{JWS: "h.p.s", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}
+	want := []exchange.Recalled{
+		{Entries: [][]byte{[]byte("entry 2")}, Checkpoint: "own", Documents: []exchange.Document{doc}, More: true},
+		{Entries: [][]byte{[]byte("entry 3")}, Checkpoint: "own", Documents: []exchange.Document{doc}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 }

@@ -62,11 +62,16 @@ func (s *Service) Cancel(ctx context.Context, portal, customer, id string) (Orde
 func (s *Service) read(ctx context.Context, portal, customer, id string) (o Order, err error) {
 	err = s.Work.View(ctx, func(tx Tx) error {
 		o, err = tx.RetailOrders().Get(portal, id)
-		if err == nil && customer != "" && o.Customer != customer {
-			return orderNotFound(id)
-		}
 		return err
 	})
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return s.reclaim(ctx, portal, customer, id)
+	case err == nil && customer != "" && o.Customer == "" && len(o.RequestDigest) == 0:
+		return s.adopt(ctx, o, customer)
+	case err == nil && customer != "" && o.Customer != customer:
+		return Order{}, orderNotFound(id)
+	}
 	return o, err
 }
 

@@ -142,6 +142,8 @@ type Store interface {
 	ByCorrelation(correlationID string) (Order, int, error)
 	// Put inserts (Version 0, fault.Conflict if there is one) or compares and swaps (fault.Conflict).
 	Put(Order) (Order, error)
+	// Take removes an order as it was read, whose items go into another; fault.Conflict with unit.ErrStale where it has changed.
+	Take(Order) error
 	// OfCustomer pages through a portal's orders, newest first; customer "" is all customers'.
 	OfCustomer(portal, customer, pageToken string, limit int) ([]Order, string, error)
 	// List lists orders after a place, newest first.

@@ -166,8 +166,14 @@ func (s *Service) placed(ctx context.Context, c PlaceCommand, digest []byte) (ha
 		have, err = tx.RetailOrders().Get(c.Portal, c.ID)
 		return err
 	})
+	if fault.Is(err, fault.NotFound) {
+		have, err = s.reclaim(ctx, c.Portal, c.Customer, c.ID)
+	}
 	if err != nil {
 		return Order{}, err
+	}
+	if len(have.RequestDigest) == 0 {
+		return s.knows(ctx, have, c, digest)
 	}
 	return repeated(have, digest)
 }

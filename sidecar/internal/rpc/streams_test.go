@@ -74,6 +74,14 @@ func (p *peer) Compare(_ context.Context, partner string, _ ledger.Token, nonce 
 	return "comparison", nil
 }
 
+func (p *peer) Recall(_ context.Context, partner string, after ledger.Position) (exchange.Recalled, error) {
+	p.note("recall %s %s", partner, after)
+	page := exchange.Recalled{Checkpoint: "own checkpoint", Last: ledger.Position{Life: after.Life, Seq: after.Seq + 1}, More: after.Seq == 7}
+	page.Entries = [][]byte{fmt.Appendf(nil, "entry %d", page.Last.Seq)}
+	page.Documents = []exchange.Document{{JWS: "jws", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}}
+	return page, nil
+}
+
 func (p *peer) SealedAccess(_ context.Context, partner, agreementID, id string) (string, error) {
 	p.note("access %s %s %s", partner, agreementID, id)
 	return "jwe", nil
@@ -206,11 +214,30 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	if r, err := documents.Compare(t.Context(), connect.NewRequest(&peerv1.CompareRequest{Nonce: []byte("0123456789abcdef")})); err != nil || r.Msg.GetDocument() != "comparison" {
 		t.Fatalf("got %v, %v", r, err)
 	}
+	recalled, err := documents.Recall(t.Context(), connect.NewRequest(&peerv1.RecallRequest{AfterLife: 1, AfterSeq: 7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := 8; seq <= 9; seq++ { // the stream ends with the last page
+		want := &peerv1.RecallResponse{
+			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own checkpoint", More: seq == 8,
+			Documents: []*peerv1.Document{{Jws: "jws", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+		}
+		if !recalled.Receive() {
+			t.Fatal(recalled.Err())
+		}
+		if diff := cmp.Diff(want, recalled.Msg(), protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if recalled.Receive() || recalled.Err() != nil {
+		t.Errorf("then comes %v, %v", recalled.Msg(), recalled.Err())
+	}
 	o := peerv1connect.NewOrderServiceClient(c, url)
 	if r, err := o.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: "sub-1"})); err != nil || r.Msg.GetJwe() != "jwe" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "access " + partner + " agr-1 sub-1"}
+	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "recall " + partner + " 1.7", "recall " + partner + " 1.8", "access " + partner + " agr-1 sub-1"}
 	if fmt.Sprint(b.commands) != fmt.Sprint(want) {
 		t.Fatalf("got %q", b.commands)
 	}

@@ -4,8 +4,10 @@ package signed
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/gowebpki/jcs"
@@ -84,4 +86,11 @@ func Canonical(payload any) ([]byte, error) {
 func Digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// Payload is the payload of a document that was verified when it came; it is not verified again.
+func Payload(jws string) ([]byte, error) {
+	_, rest, _ := strings.Cut(jws, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	return base64.RawURLEncoding.DecodeString(body)
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -630,4 +632,40 @@ func entryOf(at ledger.Position, prev [32]byte, subject string) ledger.Entry {
 		Life: at.Life, Seq: at.Seq, At: start, Kind: ledger.OrderPlaced, Subject: subject, Body: json.RawMessage(`{"n":1}`), Prev: prev, Hash: hash,
 		Bytes: []byte(fmt.Sprintf(`{"at":"x","body":{"n":1},"hash":"x","seq":%d}`, at.Seq)),
 	}
+}
+
+// TestAnOrdersItemsGoIntoAnother, which has another name and is found by the same items.
+func TestAnOrdersItemsGoIntoAnother(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		one := smallOrder("o-2")
+		do(t, s, func(tx *store.Tx) error {
+			one = must(tx.RetailOrders().Put(one))
+			return nil
+		})
+		stale := one
+		stale.Version++
+		err := s.Do(t.Context(), func(tx *store.Tx) error { return tx.RetailOrders().Take(stale) })
+		if !errors.Is(err, unit.ErrStale) {
+			t.Errorf("one that has changed: %v", err)
+		}
+		named := one
+		named.ID, named.Version = "o-3", 0
+		do(t, s, func(tx *store.Tx) error {
+			if err := tx.RetailOrders().Take(one); err != nil {
+				return err
+			}
+			must(tx.RetailOrders().Put(named))
+			return nil
+		})
+		view(t, s, func(tx *store.Tx) error {
+			_, err := tx.RetailOrders().Get(one.Portal, "o-2")
+			wantKind(t, err, fault.NotFound, "order_not_found")
+			got, i, err := tx.RetailOrders().ByCorrelation(one.Items[0].CorrelationID)
+			if err != nil || got.ID != "o-3" || i != 0 {
+				t.Errorf("its item is in %+v, %v", got, err)
+			}
+			return nil
+		})
+	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -101,6 +102,18 @@ func (s retailOrders) Put(o retail.Order) (retail.Order, error) {
 	s.tx.wake(unit.Order(o.Portal, o.ID))
 	o.Version = version
 	return o, nil
+}
+
+func (s retailOrders) Take(o retail.Order) error {
+	n, err := s.tx.exec(`DELETE FROM retail_order WHERE portal = $1 AND id = $2 AND version = $3`, o.Portal, o.ID, o.Version)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("take order %s: %w", o.ID, unit.ErrStale)
+	}
+	_, err = s.tx.exec(`DELETE FROM retail_item WHERE portal = $1 AND order_id = $2`, o.Portal, o.ID)
+	return err
 }
 
 // The lists walk an index backwards from the page's place; the condition on ended repeats the one of the partial index word by

@@ -53,7 +53,7 @@ func New(c Config) (http.Handler, error) {
 		Admit:  callers(c.Caller).admit,
 		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
 			mux.Handle(peerv1connect.NewPeeringServiceHandler(&peeringService{caller: who, partners: c.Partners}, options...))
-			mux.Handle(peerv1connect.NewExchangeServiceHandler(&exchangeService{caller: who, exchange: c.Exchange}, options...))
+			mux.Handle(peerv1connect.NewExchangeServiceHandler(&exchangeService{caller: who, exchange: c.Exchange, config: config, relation: c.Relation}, options...))
 			mux.Handle(peerv1connect.NewCatalogServiceHandler(&streams, options...))
 			mux.Handle(peerv1connect.NewOrderServiceHandler(&orderService{caller: who, access: c.Access}, options...))
 			mux.Handle(peerv1connect.NewLedgerServiceHandler(&streams, options...))

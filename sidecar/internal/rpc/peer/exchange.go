@@ -17,6 +17,8 @@ import (
 type exchangeService struct {
 	caller   func(ctx context.Context) (bearer.Principal, error)
 	exchange Exchange
+	config   gate.Config
+	relation func(ctx context.Context, p bearer.Principal) error
 }
 
 // Submit implements peerv1connect.ExchangeServiceHandler.
@@ -67,4 +69,39 @@ func (h *exchangeService) Compare(ctx context.Context, req *connect.Request[peer
 		return nil, err
 	}
 	return connect.NewResponse(&peerv1.CompareResponse{Document: document}), nil
+}
+
+// Recall implements peerv1connect.ExchangeServiceHandler. The stream ends in good order with the last page, or with the caller's token; the
+// caller goes on after the last entry that it took.
+func (h *exchangeService) Recall(ctx context.Context, req *connect.Request[peerv1.RecallRequest], stream *connect.ServerStream[peerv1.RecallResponse]) error {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return err
+	}
+	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
+	f := gate.Follower{Config: h.config, Expires: who.Expires, Still: func(ctx context.Context) error { return h.relation(ctx, who) }}
+	for {
+		page, err := h.exchange.Recall(ctx, who.Origin, after)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(recallResponse(page)); err != nil {
+			return gate.Broken(ctx, err)
+		}
+		if after = page.Last; !page.More {
+			return nil
+		}
+		if over, err := f.May(ctx); over || err != nil {
+			return err
+		}
+	}
+}
+
+func recallResponse(page exchange.Recalled) *peerv1.RecallResponse {
+	return &peerv1.RecallResponse{
+		Entries: page.Entries, Checkpoint: page.Checkpoint, More: page.More,
+		Documents: gate.Each(page.Documents, func(d exchange.Document) *peerv1.Document {
+			return &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow}
+		}),
+	}
 }

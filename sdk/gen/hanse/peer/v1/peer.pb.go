@@ -1072,6 +1072,132 @@ func (x *CompareResponse) GetDocument() string {
 	return ""
 }
 
+type RecallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries of the caller's own log with a greater sequence number of that life, and those of later lives, follow.
+	AfterLife     int64 `protobuf:"varint,1,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
+	AfterSeq      int64 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallRequest) Reset() {
+	*x = RecallRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallRequest) ProtoMessage() {}
+
+func (x *RecallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallRequest.ProtoReflect.Descriptor instead.
+func (*RecallRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RecallRequest) GetAfterLife() int64 {
+	if x != nil {
+		return x.AfterLife
+	}
+	return 0
+}
+
+func (x *RecallRequest) GetAfterSeq() int64 {
+	if x != nil {
+		return x.AfterSeq
+	}
+	return 0
+}
+
+type RecallResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries of the caller's own log in order, as the callee verified and keeps them: at most 100 and about 1 MiB with their documents.
+	Entries [][]byte `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The caller's own checkpoint at the end of the callee's copy, as the caller signed it; the same in every message, empty where the
+	// copy is.
+	Checkpoint string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Of these entries the documents that they name by digest, of whichever side, with what lies beside them as far as the callee keeps it.
+	Documents []*Document `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty"`
+	// There are entries after this message.
+	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallResponse) Reset() {
+	*x = RecallResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallResponse) ProtoMessage() {}
+
+func (x *RecallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallResponse.ProtoReflect.Descriptor instead.
+func (*RecallResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RecallResponse) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *RecallResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *RecallResponse) GetDocuments() []*Document {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *RecallResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 var File_hanse_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_hanse_peer_v1_peer_proto_rawDesc = "" +
@@ -1151,12 +1277,24 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\x0eCompareRequest\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"-\n" +
 	"\x0fCompareResponse\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\tR\bdocument2Z\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\"]\n" +
+	"\rRecallRequest\x12&\n" +
+	"\n" +
+	"after_life\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tafterLife\x12$\n" +
+	"\tafter_seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\"\x95\x01\n" +
+	"\x0eRecallResponse\x12\x18\n" +
+	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\x125\n" +
+	"\tdocuments\x18\x03 \x03(\v2\x17.hanse.peer.v1.DocumentR\tdocuments\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more2Z\n" +
 	"\x0ePeeringService\x12H\n" +
-	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\xa2\x01\n" +
+	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\xeb\x01\n" +
 	"\x0fExchangeService\x12E\n" +
 	"\x06Submit\x12\x1c.hanse.peer.v1.SubmitRequest\x1a\x1d.hanse.peer.v1.SubmitResponse\x12H\n" +
-	"\aCompare\x12\x1d.hanse.peer.v1.CompareRequest\x1a\x1e.hanse.peer.v1.CompareResponse2V\n" +
+	"\aCompare\x12\x1d.hanse.peer.v1.CompareRequest\x1a\x1e.hanse.peer.v1.CompareResponse\x12G\n" +
+	"\x06Recall\x12\x1c.hanse.peer.v1.RecallRequest\x1a\x1d.hanse.peer.v1.RecallResponse0\x012V\n" +
 	"\x0eCatalogService\x12D\n" +
 	"\x05Watch\x12\x1b.hanse.peer.v1.WatchRequest\x1a\x1c.hanse.peer.v1.WatchResponse0\x012j\n" +
 	"\fOrderService\x12Z\n" +
@@ -1177,7 +1315,7 @@ func file_hanse_peer_v1_peer_proto_rawDescGZIP() []byte {
 	return file_hanse_peer_v1_peer_proto_rawDescData
 }
 
-var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*ProposeRequest)(nil),        // 0: hanse.peer.v1.ProposeRequest
 	(*ProposeResponse)(nil),       // 1: hanse.peer.v1.ProposeResponse
@@ -1196,6 +1334,8 @@ var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*Undecided)(nil),             // 14: hanse.peer.v1.Undecided
 	(*CompareRequest)(nil),        // 15: hanse.peer.v1.CompareRequest
 	(*CompareResponse)(nil),       // 16: hanse.peer.v1.CompareResponse
+	(*RecallRequest)(nil),         // 17: hanse.peer.v1.RecallRequest
+	(*RecallResponse)(nil),        // 18: hanse.peer.v1.RecallResponse
 }
 var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: hanse.peer.v1.WatchResponse.changes:type_name -> hanse.peer.v1.CatalogChange
@@ -1203,23 +1343,26 @@ var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	12, // 2: hanse.peer.v1.SubmitResponse.outcomes:type_name -> hanse.peer.v1.Outcome
 	13, // 3: hanse.peer.v1.Outcome.decided:type_name -> hanse.peer.v1.Decided
 	14, // 4: hanse.peer.v1.Outcome.undecided:type_name -> hanse.peer.v1.Undecided
-	0,  // 5: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
-	9,  // 6: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
-	15, // 7: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
-	2,  // 8: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
-	5,  // 9: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
-	7,  // 10: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
-	1,  // 11: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
-	11, // 12: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
-	16, // 13: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
-	3,  // 14: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
-	6,  // 15: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
-	8,  // 16: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
-	11, // [11:17] is the sub-list for method output_type
-	5,  // [5:11] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	10, // 5: hanse.peer.v1.RecallResponse.documents:type_name -> hanse.peer.v1.Document
+	0,  // 6: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
+	9,  // 7: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
+	15, // 8: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
+	17, // 9: hanse.peer.v1.ExchangeService.Recall:input_type -> hanse.peer.v1.RecallRequest
+	2,  // 10: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
+	5,  // 11: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
+	7,  // 12: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
+	1,  // 13: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
+	11, // 14: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
+	16, // 15: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
+	18, // 16: hanse.peer.v1.ExchangeService.Recall:output_type -> hanse.peer.v1.RecallResponse
+	3,  // 17: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
+	6,  // 18: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
+	8,  // 19: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
+	13, // [13:20] is the sub-list for method output_type
+	6,  // [6:13] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_hanse_peer_v1_peer_proto_init() }
@@ -1237,7 +1380,7 @@ func file_hanse_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_peer_v1_peer_proto_rawDesc), len(file_hanse_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -51,6 +51,8 @@ const (
 	ExchangeServiceSubmitProcedure = "/hanse.peer.v1.ExchangeService/Submit"
 	// ExchangeServiceCompareProcedure is the fully-qualified name of the ExchangeService's Compare RPC.
 	ExchangeServiceCompareProcedure = "/hanse.peer.v1.ExchangeService/Compare"
+	// ExchangeServiceRecallProcedure is the fully-qualified name of the ExchangeService's Recall RPC.
+	ExchangeServiceRecallProcedure = "/hanse.peer.v1.ExchangeService/Recall"
 	// CatalogServiceWatchProcedure is the fully-qualified name of the CatalogService's Watch RPC.
 	CatalogServiceWatchProcedure = "/hanse.peer.v1.CatalogService/Watch"
 	// OrderServiceGetAccessDataProcedure is the fully-qualified name of the OrderService's
@@ -140,6 +142,10 @@ type ExchangeServiceClient interface {
 	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
 	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
 	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
+	// Recall is a read by which a member whose store is older than what it signed gets back what the callee holds of it: its own log after a
+	// place with the documents that belong to it. It is answered in every state of the books and ends with the last page. Scope:
+	// export:read.
+	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.ServerStreamForClient[v1.RecallResponse], error)
 }
 
 // NewExchangeServiceClient constructs a client for the hanse.peer.v1.ExchangeService service. By
@@ -165,6 +171,12 @@ func NewExchangeServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
 			connect.WithClientOptions(opts...),
 		),
+		recall: connect.NewClient[v1.RecallRequest, v1.RecallResponse](
+			httpClient,
+			baseURL+ExchangeServiceRecallProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("Recall")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -172,6 +184,7 @@ func NewExchangeServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 type exchangeServiceClient struct {
 	submit  *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
 	compare *connect.Client[v1.CompareRequest, v1.CompareResponse]
+	recall  *connect.Client[v1.RecallRequest, v1.RecallResponse]
 }
 
 // Submit calls hanse.peer.v1.ExchangeService.Submit.
@@ -184,6 +197,11 @@ func (c *exchangeServiceClient) Compare(ctx context.Context, req *connect.Reques
 	return c.compare.CallUnary(ctx, req)
 }
 
+// Recall calls hanse.peer.v1.ExchangeService.Recall.
+func (c *exchangeServiceClient) Recall(ctx context.Context, req *connect.Request[v1.RecallRequest]) (*connect.ServerStreamForClient[v1.RecallResponse], error) {
+	return c.recall.CallServerStream(ctx, req)
+}
+
 // ExchangeServiceHandler is an implementation of the hanse.peer.v1.ExchangeService service.
 type ExchangeServiceHandler interface {
 	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
@@ -192,6 +210,10 @@ type ExchangeServiceHandler interface {
 	Submit(context.Context, *connect.Request[v1.SubmitRequest]) (*connect.Response[v1.SubmitResponse], error)
 	// Compare is a read without effect that is answered in every state of the books. Scope: ledger:read.
 	Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error)
+	// Recall is a read by which a member whose store is older than what it signed gets back what the callee holds of it: its own log after a
+	// place with the documents that belong to it. It is answered in every state of the books and ends with the last page. Scope:
+	// export:read.
+	Recall(context.Context, *connect.Request[v1.RecallRequest], *connect.ServerStream[v1.RecallResponse]) error
 }
 
 // NewExchangeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -213,12 +235,20 @@ func NewExchangeServiceHandler(svc ExchangeServiceHandler, opts ...connect.Handl
 		connect.WithSchema(exchangeServiceMethods.ByName("Compare")),
 		connect.WithHandlerOptions(opts...),
 	)
+	exchangeServiceRecallHandler := connect.NewServerStreamHandler(
+		ExchangeServiceRecallProcedure,
+		svc.Recall,
+		connect.WithSchema(exchangeServiceMethods.ByName("Recall")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.peer.v1.ExchangeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ExchangeServiceSubmitProcedure:
 			exchangeServiceSubmitHandler.ServeHTTP(w, r)
 		case ExchangeServiceCompareProcedure:
 			exchangeServiceCompareHandler.ServeHTTP(w, r)
+		case ExchangeServiceRecallProcedure:
+			exchangeServiceRecallHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -234,6 +264,10 @@ func (UnimplementedExchangeServiceHandler) Submit(context.Context, *connect.Requ
 
 func (UnimplementedExchangeServiceHandler) Compare(context.Context, *connect.Request[v1.CompareRequest]) (*connect.Response[v1.CompareResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Compare is not implemented"))
+}
+
+func (UnimplementedExchangeServiceHandler) Recall(context.Context, *connect.Request[v1.RecallRequest], *connect.ServerStream[v1.RecallResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Recall is not implemented"))
 }
 
 // CatalogServiceClient is a client for the hanse.peer.v1.CatalogService service.

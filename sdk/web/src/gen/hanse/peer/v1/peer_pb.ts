@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hanse/peer/v1/peer.proto.
  */
 export const file_hanse_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSJ+Cg1TdWJtaXRSZXF1ZXN0EioKCWRvY3VtZW50cxgBIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQBIeCgpjaGVja3BvaW50GAMgASgJQgq6SAdyBRABGIBAIkwKCERvY3VtZW50EgsKA2p3cxgBIAEoCRIOCgZpbnB1dHMYAiABKAwSEwoLaW5wdXRzX3NhbHQYAyABKAwSDgoGZXNjcm93GAQgASgMIoYBCg5TdWJtaXRSZXNwb25zZRIPCgdlbnRyaWVzGAEgAygMEhIKCmNoZWNrcG9pbnQYAiABKAkSDAoEbW9yZRgDIAEoCBIoCghvdXRjb21lcxgEIAMoCzIWLmhhbnNlLnBlZXIudjEuT3V0Y29tZRIXCg9zZWVuX2NoZWNrcG9pbnQYBSABKAkibQoHT3V0Y29tZRIpCgdkZWNpZGVkGAEgASgLMhYuaGFuc2UucGVlci52MS5EZWNpZGVkSAASLQoJdW5kZWNpZGVkGAIgASgLMhguaGFuc2UucGVlci52MS5VbmRlY2lkZWRIAEIICgZyZXN1bHQiJAoHRGVjaWRlZBIMCgRsaWZlGAEgASgDEgsKA3NlcRgCIAEoAyJRCglVbmRlY2lkZWQSDgoGcmVhc29uGAEgASgJEg0KBWNhdXNlGAIgASgJEg0KBWZpbmFsGAMgASgIEhYKDnJldHJ5X2FmdGVyX21zGAQgASgDIh8KDkNvbXBhcmVSZXF1ZXN0Eg0KBW5vbmNlGAEgASgMIiMKD0NvbXBhcmVSZXNwb25zZRIQCghkb2N1bWVudBgBIAEoCTJaCg5QZWVyaW5nU2VydmljZRJICgdQcm9wb3NlEh0uaGFuc2UucGVlci52MS5Qcm9wb3NlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlc3BvbnNlMqIBCg9FeGNoYW5nZVNlcnZpY2USRQoGU3VibWl0EhwuaGFuc2UucGVlci52MS5TdWJtaXRSZXF1ZXN0Gh0uaGFuc2UucGVlci52MS5TdWJtaXRSZXNwb25zZRJICgdDb21wYXJlEh0uaGFuc2UucGVlci52MS5Db21wYXJlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlc3BvbnNlMlYKDkNhdGFsb2dTZXJ2aWNlEkQKBVdhdGNoEhsuaGFuc2UucGVlci52MS5XYXRjaFJlcXVlc3QaHC5oYW5zZS5wZWVyLnYxLldhdGNoUmVzcG9uc2UwATJqCgxPcmRlclNlcnZpY2USWgoNR2V0QWNjZXNzRGF0YRIjLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlcXVlc3QaJC5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXNwb25zZTJSCg1MZWRnZXJTZXJ2aWNlEkEKBFRhaWwSGi5oYW5zZS5wZWVyLnYxLlRhaWxSZXF1ZXN0GhsuaGFuc2UucGVlci52MS5UYWlsUmVzcG9uc2UwAUKwAQoRY29tLmhhbnNlLnBlZXIudjFCCVBlZXJQcm90b1ABWjpnaXRodWIuY29tL2hhbnNlLW1hcmtldC9oYW5zZS9zZGsvZ2VuL2hhbnNlL3BlZXIvdjE7cGVlcnYxogIDSFBYqgINSGFuc2UuUGVlci5WMcoCDUhhbnNlXFBlZXJcVjHiAhlIYW5zZVxQZWVyXFYxXEdQQk1ldGFkYXRh6gIPSGFuc2U6OlBlZXI6OlYxYgZwcm90bzM", [file_buf_validate_validate]);
+  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSJ+Cg1TdWJtaXRSZXF1ZXN0EioKCWRvY3VtZW50cxgBIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQBIeCgpjaGVja3BvaW50GAMgASgJQgq6SAdyBRABGIBAIkwKCERvY3VtZW50EgsKA2p3cxgBIAEoCRIOCgZpbnB1dHMYAiABKAwSEwoLaW5wdXRzX3NhbHQYAyABKAwSDgoGZXNjcm93GAQgASgMIoYBCg5TdWJtaXRSZXNwb25zZRIPCgdlbnRyaWVzGAEgAygMEhIKCmNoZWNrcG9pbnQYAiABKAkSDAoEbW9yZRgDIAEoCBIoCghvdXRjb21lcxgEIAMoCzIWLmhhbnNlLnBlZXIudjEuT3V0Y29tZRIXCg9zZWVuX2NoZWNrcG9pbnQYBSABKAkibQoHT3V0Y29tZRIpCgdkZWNpZGVkGAEgASgLMhYuaGFuc2UucGVlci52MS5EZWNpZGVkSAASLQoJdW5kZWNpZGVkGAIgASgLMhguaGFuc2UucGVlci52MS5VbmRlY2lkZWRIAEIICgZyZXN1bHQiJAoHRGVjaWRlZBIMCgRsaWZlGAEgASgDEgsKA3NlcRgCIAEoAyJRCglVbmRlY2lkZWQSDgoGcmVhc29uGAEgASgJEg0KBWNhdXNlGAIgASgJEg0KBWZpbmFsGAMgASgIEhYKDnJldHJ5X2FmdGVyX21zGAQgASgDIh8KDkNvbXBhcmVSZXF1ZXN0Eg0KBW5vbmNlGAEgASgMIiMKD0NvbXBhcmVSZXNwb25zZRIQCghkb2N1bWVudBgBIAEoCSJICg1SZWNhbGxSZXF1ZXN0EhsKCmFmdGVyX2xpZmUYASABKANCB7pIBCICKAASGgoJYWZ0ZXJfc2VxGAIgASgDQge6SAQiAigAIm8KDlJlY2FsbFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIqCglkb2N1bWVudHMYAyADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50EgwKBG1vcmUYBCABKAgyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTLrAQoPRXhjaGFuZ2VTZXJ2aWNlEkUKBlN1Ym1pdBIcLmhhbnNlLnBlZXIudjEuU3VibWl0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuU3VibWl0UmVzcG9uc2USSAoHQ29tcGFyZRIdLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXNwb25zZRJHCgZSZWNhbGwSHC5oYW5zZS5wZWVyLnYxLlJlY2FsbFJlcXVlc3QaHS5oYW5zZS5wZWVyLnYxLlJlY2FsbFJlc3BvbnNlMAEyVgoOQ2F0YWxvZ1NlcnZpY2USRAoFV2F0Y2gSGy5oYW5zZS5wZWVyLnYxLldhdGNoUmVxdWVzdBocLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXNwb25zZTABMmoKDE9yZGVyU2VydmljZRJaCg1HZXRBY2Nlc3NEYXRhEiMuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVxdWVzdBokLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlc3BvbnNlMlIKDUxlZGdlclNlcnZpY2USQQoEVGFpbBIaLmhhbnNlLnBlZXIudjEuVGFpbFJlcXVlc3QaGy5oYW5zZS5wZWVyLnYxLlRhaWxSZXNwb25zZTABQrABChFjb20uaGFuc2UucGVlci52MUIJUGVlclByb3RvUAFaOmdpdGh1Yi5jb20vaGFuc2UtbWFya2V0L2hhbnNlL3Nkay9nZW4vaGFuc2UvcGVlci92MTtwZWVydjGiAgNIUFiqAg1IYW5zZS5QZWVyLlYxygINSGFuc2VcUGVlclxWMeICGUhhbnNlXFBlZXJcVjFcR1BCTWV0YWRhdGHqAg9IYW5zZTo6UGVlcjo6VjFiBnByb3RvMw", [file_buf_validate_validate]);
 
 /**
  * @generated from message hanse.peer.v1.ProposeRequest
@@ -539,6 +539,71 @@ export const CompareResponseSchema: GenMessage<CompareResponse> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 16);
 
 /**
+ * @generated from message hanse.peer.v1.RecallRequest
+ */
+export type RecallRequest = Message<"hanse.peer.v1.RecallRequest"> & {
+  /**
+   * Entries of the caller's own log with a greater sequence number of that life, and those of later lives, follow.
+   *
+   * @generated from field: int64 after_life = 1;
+   */
+  afterLife: bigint;
+
+  /**
+   * @generated from field: int64 after_seq = 2;
+   */
+  afterSeq: bigint;
+};
+
+/**
+ * Describes the message hanse.peer.v1.RecallRequest.
+ * Use `create(RecallRequestSchema)` to create a new message.
+ */
+export const RecallRequestSchema: GenMessage<RecallRequest> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 17);
+
+/**
+ * @generated from message hanse.peer.v1.RecallResponse
+ */
+export type RecallResponse = Message<"hanse.peer.v1.RecallResponse"> & {
+  /**
+   * Entries of the caller's own log in order, as the callee verified and keeps them: at most 100 and about 1 MiB with their documents.
+   *
+   * @generated from field: repeated bytes entries = 1;
+   */
+  entries: Uint8Array[];
+
+  /**
+   * The caller's own checkpoint at the end of the callee's copy, as the caller signed it; the same in every message, empty where the
+   * copy is.
+   *
+   * @generated from field: string checkpoint = 2;
+   */
+  checkpoint: string;
+
+  /**
+   * Of these entries the documents that they name by digest, of whichever side, with what lies beside them as far as the callee keeps it.
+   *
+   * @generated from field: repeated hanse.peer.v1.Document documents = 3;
+   */
+  documents: Document[];
+
+  /**
+   * There are entries after this message.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message hanse.peer.v1.RecallResponse.
+ * Use `create(RecallResponseSchema)` to create a new message.
+ */
+export const RecallResponseSchema: GenMessage<RecallResponse> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 18);
+
+/**
  * PeeringService makes partnerships. Scope: peering:request.
  *
  * @generated from service hanse.peer.v1.PeeringService
@@ -585,6 +650,18 @@ export const ExchangeService: GenService<{
     methodKind: "unary";
     input: typeof CompareRequestSchema;
     output: typeof CompareResponseSchema;
+  },
+  /**
+   * Recall is a read by which a member whose store is older than what it signed gets back what the callee holds of it: its own log after a
+   * place with the documents that belong to it. It is answered in every state of the books and ends with the last page. Scope:
+   * export:read.
+   *
+   * @generated from rpc hanse.peer.v1.ExchangeService.Recall
+   */
+  recall: {
+    methodKind: "server_streaming";
+    input: typeof RecallRequestSchema;
+    output: typeof RecallResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hanse_peer_v1_peer, 1);

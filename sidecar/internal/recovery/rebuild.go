@@ -1,0 +1,160 @@
+package recovery
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// rebuilt is what an entry of our own log had made, ready to be made again; err is why it cannot be.
+type rebuilt struct {
+	commit func(tx Tx, e ledger.Entry) error
+	err    error
+}
+
+// document is one that came back and whose signature is verified.
+type document struct {
+	exchange.Document
+	payload []byte
+}
+
+// whose says which of the two signed the document that an entry of a kind names, and of which type it is.
+var whose = map[ledger.Kind]struct {
+	typ  string
+	ours bool
+}{
+	ledger.OrderPlaced:       {signed.Order, true},
+	ledger.CancelPlaced:      {signed.Cancel, true},
+	ledger.AccessConfirmed:   {signed.AccessReceipt, true},
+	ledger.AgreementOffered:  {signed.Agreement, true},
+	ledger.AgreementAccepted: {signed.Agreement, true},
+	ledger.AgreementReceived: {signed.Agreement, false},
+	ledger.AgreementActive:   {signed.Agreement, false},
+	ledger.OrderAccepted:     {signed.Order, false},
+	ledger.OrderRejected:     {signed.Order, false},
+	ledger.OrderCancelled:    {signed.Cancel, false},
+	ledger.CancelRefused:     {signed.Cancel, false},
+	ledger.AccessDeleted:     {signed.AccessReceipt, false},
+}
+
+// prepare finds the document of an entry and verifies who signed it, outside any transaction.
+func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string]exchange.Document) rebuilt {
+	b, err := ledger.ReadBody(e)
+	if err != nil {
+		return rebuilt{err: err}
+	}
+	var doc document
+	if by, named := whose[e.Kind]; named {
+		if doc, err = l.open(from, b.Document, by.typ, by.ours, docs); err != nil {
+			return rebuilt{err: err}
+		}
+	}
+	switch e.Kind {
+	case ledger.OrderPlaced:
+		r, err := l.Retail.Recollect(ctx, from.Origin, retail.Recalled{JWS: doc.JWS, Payload: doc.payload, Inputs: doc.Inputs, InputsSalt: doc.InputsSalt})
+		return rebuilt{err: err, commit: func(tx Tx, e ledger.Entry) error { return l.Retail.Recover(tx, e, r) }}
+	case ledger.CancelPlaced:
+		return rebuilt{commit: func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverCancel(tx, e, doc.JWS, doc.payload) }}
+	case ledger.AccessConfirmed:
+		return rebuilt{commit: func(tx Tx, e ledger.Entry) error { return l.Subscriptions.Recover(tx, e, doc.JWS, doc.payload) }}
+	case ledger.AgreementOffered, ledger.AgreementAccepted, ledger.AgreementReceived, ledger.AgreementActive:
+		return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
+			if err := l.Agreements.Recover(tx, e, doc.JWS, doc.payload); err != nil {
+				return err
+			}
+			return l.decided(tx, e, b, doc)
+		}}
+	case ledger.AccessDeleted:
+		return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
+			if err := l.Subscriptions.RecoverDeleted(tx, e, doc.payload); err != nil {
+				return err
+			}
+			return l.decided(tx, e, b, doc)
+		}}
+	}
+	return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
+		r := resale.Recalled{JWS: doc.JWS, Payload: doc.payload, Attachments: doc.Attachments}
+		if err := l.Resale.Recover(tx, e, r); err != nil {
+			return err
+		}
+		return l.decided(tx, e, b, doc)
+	}}
+}
+
+// open finds the document that our entry names by its digest, and verifies that the side signed it whose it is.
+func (l *Loop) open(from member.Partner, digest, typ string, ours bool, docs map[string]exchange.Document) (d document, err error) {
+	found, there := docs[digest]
+	if !there {
+		return d, fault.New(fault.NotFound, "document_not_given_back", "%s has not given back the document with SHA-256 %s", from.Origin, digest)
+	}
+	d.Document = found
+	if !ours {
+		d.payload, err = signed.Open(found.JWS, typ, from.BusinessKey)
+		return d, err
+	}
+	err = broken("there is no key of ours")
+	for _, key := range l.Book.OwnKeys() {
+		if d.payload, err = signed.Open(found.JWS, typ, key); err == nil {
+			return d, nil
+		}
+	}
+	return d, err
+}
+
+// decided keeps what our entry says became of the partner's document, so that the same one gets the same answer.
+func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error {
+	var made []exchange.Decision
+	add := func(typ, id string, digest []byte, jws string) {
+		made = append(made, exchange.Decision{
+			Partner: e.Partner, Key: exchange.Key{Type: typ, ID: id}, Digest: digest, At: e.Position(), Document: jws, Escrow: doc.Escrow,
+		})
+	}
+	digest, err := hex.DecodeString(b.Document)
+	if err != nil {
+		return err
+	}
+	switch e.Kind {
+	case ledger.OrderAccepted, ledger.OrderRejected:
+		add(signed.Order, b.Order, digest, "")
+	case ledger.OrderCancelled:
+		add(signed.Cancel, order.CancelID(b.Order), digest, doc.JWS)
+		_, err := tx.ResaleOrders().Get(e.Partner, b.Order)
+		if fault.Is(err, fault.NotFound) {
+			add(signed.Order, b.Order, nil, "")
+		} else if err != nil {
+			return err
+		}
+	case ledger.CancelRefused:
+		add(signed.Cancel, order.CancelID(b.Order), digest, doc.JWS)
+	case ledger.AccessDeleted:
+		add(signed.AccessReceipt, subscription.ReceiptID(b.Access), digest, doc.JWS)
+	case ledger.AgreementReceived:
+		add(signed.Agreement, "offer/"+b.Agreement, digest, "")
+	case ledger.AgreementActive:
+		add(signed.Agreement, "accept/"+b.Agreement, digest, "")
+	default:
+		return nil
+	}
+	for _, d := range made {
+		known, err := tx.Decisions().Decisions(e.Partner, []exchange.Key{d.Key})
+		if err != nil {
+			return err
+		}
+		if _, there := known[d.Key]; there {
+			continue
+		}
+		if err := tx.Decisions().PutDecisions([]exchange.Decision{d}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
