@@ -106,6 +106,14 @@ func newPairOn(t *testing.T, database func() string) *pair {
 		_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 		return err
 	})
+	p.sells()
+	return p
+}
+
+// sells gives the shop a key, and waits until it has the supplier's offering.
+func (p *pair) sells() {
+	t := p.t
+	t.Helper()
 	var added struct {
 		Key string `json:"key"`
 	}
@@ -125,7 +133,6 @@ func newPairOn(t *testing.T, database func() string) *pair {
 		p.listing = res.Msg.GetListings()[0].GetId()
 		return nil
 	})
-	return p
 }
 
 func (p *pair) orders() portalv1connect.OrderServiceClient {

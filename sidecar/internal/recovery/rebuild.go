@@ -47,7 +47,7 @@ var whose = map[ledger.Kind]struct {
 }
 
 // prepare finds the document of an entry and verifies who signed it, outside any transaction.
-func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string]exchange.Document) rebuilt {
+func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string][]exchange.Document) rebuilt {
 	b, err := ledger.ReadBody(e)
 	if err != nil {
 		return rebuilt{err: err}
@@ -91,20 +91,17 @@ func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry,
 }
 
 // open finds the document that our entry names by its digest, and verifies that the side signed it whose it is.
-func (l *Loop) open(from member.Partner, digest, typ string, ours bool, docs map[string]exchange.Document) (d document, err error) {
-	found, there := docs[digest]
-	if !there {
-		return d, fault.New(fault.NotFound, "document_not_given_back", "%s has not given back the document with SHA-256 %s", from.Origin, digest)
+func (l *Loop) open(from member.Partner, digest, typ string, ours bool, docs map[string][]exchange.Document) (d document, err error) {
+	by := [][]byte{from.BusinessKey}
+	if ours {
+		by = l.Book.OwnKeys()
 	}
-	d.Document = found
-	if !ours {
-		d.payload, err = signed.Open(found.JWS, typ, from.BusinessKey)
-		return d, err
-	}
-	err = broken("there is no key of ours")
-	for _, key := range l.Book.OwnKeys() {
-		if d.payload, err = signed.Open(found.JWS, typ, key); err == nil {
-			return d, nil
+	err = fault.New(fault.NotFound, "document_not_given_back", "%s has not given back the document with SHA-256 %s", from.Origin, digest)
+	for _, d.Document = range docs[digest] {
+		for _, key := range by {
+			if d.payload, err = signed.Open(d.JWS, typ, key); err == nil {
+				return d, nil
+			}
 		}
 	}
 	return d, err

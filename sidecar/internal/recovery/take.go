@@ -85,19 +85,20 @@ func run(entries []ledger.Entry) int {
 	return len(entries)
 }
 
-// byDigest are the documents by the hex SHA-256 of their payload, which our own entries name.
-func byDigest(docs []exchange.Document) map[string]exchange.Document {
-	all := make(map[string]exchange.Document, len(docs))
+// byDigest are the documents by the hex SHA-256 of their payload, which our own entries name. Several have the same where both sides signed it.
+func byDigest(docs []exchange.Document) map[string][]exchange.Document {
+	all := make(map[string][]exchange.Document, len(docs))
 	for _, d := range docs {
 		if payload, err := signed.Payload(d.JWS); err == nil {
-			all[signed.Digest(payload)] = d
+			digest := signed.Digest(payload)
+			all[digest] = append(all[digest], d)
 		}
 	}
 	return all
 }
 
 // batch commits a few entries with what they had made, and applies what the partner says of it.
-func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string]exchange.Document) (lost int, err error) {
+func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document) (lost int, err error) {
 	ready := make([]rebuilt, len(entries))
 	for i, e := range entries {
 		ready[i] = l.prepare(ctx, from, e, docs)
