@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -324,11 +325,12 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 	if err := p.recovered(ctx, partner); err != nil || !q.ours {
 		return err == nil, err
 	}
-	if err := p.complete(ctx, partner); err != nil {
+	parked, err := p.complete(ctx, partner)
+	if err != nil {
 		return false, err
 	}
 	p.Fail.Hit("books.prove.before_commit")
-	if err := p.commit(ctx, partner, epoch); err != nil {
+	if err := p.commit(ctx, partner, epoch, parked); err != nil {
 		return false, err
 	}
 	p.Fail.Hit("books.prove.after_commit")
@@ -427,16 +429,15 @@ func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (the
 	return there, err
 }
 
-// complete refuses where something of the partner's log that is parked here names a document of ours that this store does not have. What
-// was applied named none.
-func (p *Prover) complete(ctx context.Context, partner string) error {
-	var places []ledger.Position
+// complete refuses where something of the partner's log that is parked here names a document of ours that this store does not have, and
+// returns what it looked at. What was applied named none.
+func (p *Prover) complete(ctx context.Context, partner string) (parked []ledger.Position, err error) {
 	var lacking *ledger.Entry
-	err := p.Work.View(ctx, func(tx federation.Tx) (err error) {
-		places, err = tx.Ledger().ParkedPlaces(partner)
+	err = p.Work.View(ctx, func(tx federation.Tx) (err error) {
+		parked, err = tx.Ledger().ParkedPlaces(partner)
 		return err
 	})
-	for err == nil && len(places) > 0 {
+	for places := parked; err == nil && len(places) > 0; {
 		some := places[:min(len(places), placesMost)]
 		places = places[len(some):]
 		err = p.Work.View(ctx, func(tx federation.Tx) error {
@@ -460,10 +461,9 @@ func (p *Prover) complete(ctx context.Context, partner string) error {
 			if err = p.Work.Do(ctx, func(tx federation.Tx) error { return ledger.Missing(tx, *lacking, p.Now()) }); err == nil {
 				err = missing(*lacking)
 			}
-			return err
 		}
 	}
-	return err
+	return parked, err
 }
 
 func missing(e ledger.Entry) *fault.Error {
@@ -471,14 +471,23 @@ func missing(e ledger.Entry) *fault.Error {
 		Do(fmt.Sprintf("ask the partner for what it has about %s; if it was never ordered here: hanse ledger parked release %s %s --seq %d --reason TEXT", e.Subject, e.Partner, e.Subject, e.Seq))
 }
 
-// commit sets the books to level, if the question is still the last one and they are still in doubt.
-func (p *Prover) commit(ctx context.Context, partner string, epoch int64) error {
+// commit sets the books to level, if the question is still the last one, they are still in doubt, and nothing was parked that complete did
+// not look at.
+func (p *Prover) commit(ctx context.Context, partner string, epoch int64, looked []ledger.Position) error {
 	return p.Work.Do(ctx, func(tx federation.Tx) error {
 		books, err := tx.Ledger().Books(partner)
 		if err != nil {
 			return err
 		}
-		if books.State != ledger.Unproven || books.Asked != epoch {
+		parked, err := tx.Ledger().ParkedPlaces(partner)
+		if err != nil {
+			return err
+		}
+		unseen := slices.ContainsFunc(parked, func(at ledger.Position) bool {
+			_, is := slices.BinarySearchFunc(looked, at, ledger.Position.Compare)
+			return !is
+		})
+		if books.State != ledger.Unproven || books.Asked != epoch || unseen {
 			return fault.New(fault.Unavailable, reasonAgain, "it was asked again, or the books changed, before the answer was taken")
 		}
 		books.State, books.Reason, books.Since = ledger.Level, "", p.Now().UTC()

@@ -367,6 +367,31 @@ func TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside(t *testing.
 	})
 }
 
+// TestWhatIsParkedWhileAnAnswerIsWeighedIsLookedAt: what it names may be a document that we lack, and no later page would say so.
+func TestWhatIsParkedWhileAnAnswerIsWeighedIsLookedAt(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		first, came := d.peers[firstOrigin], false
+		parked := func(subject string) {
+			first.Append(d.Origin, ledger.OrderAccepted, subject)
+			d.reads(d.Member, first)
+		}
+		parked("parked-1")
+		d.prover.Lacks = func(_ federation.Tx, e ledger.Entry) (bool, error) {
+			if !came {
+				came = true
+				parked("parked-2")
+			}
+			return e.Subject == "parked-2", nil
+		}
+		stop := d.start()
+		defer stop()
+		pass(time.Minute)
+		if b := d.stand(firstOrigin); b.State != ledger.Unproven || b.Reason != "document_missing" {
+			t.Errorf("its books are %+v", b)
+		}
+	})
+}
+
 // TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt: by our own signature alone, which nobody else can make. The others answer, and go on.
 func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {
