@@ -68,7 +68,7 @@ type Source struct {
 //
 // All that it holds is in the store as leased jobs; it extends the leases, and a process that dies leaves them to others within
 // seconds. A partner that gives no usable answer is away: one document is tried, after a back-off, and the others wait in the store.
-// A success towards it, whoever has it, releases them. A partner about whom there is nothing to do costs nothing.
+// So is one that decides nothing because of its books with us. A success towards it, whoever has it, releases them. A partner about whom there is nothing to do costs nothing.
 //
 // Fields are set before Run; the outbox takes nothing while it does not run.
 type Outbox struct {

@@ -2,22 +2,19 @@ package exchange
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 )
 
 // failed notes that the partner gives no usable answer, or that nothing may be sent to it: it is away until something reaches it. What
 // was tried waits for the next try, as an outcome says; what stands behind it waits in the store without one.
 func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, because outcome, asked time.Duration) {
-	o.mu.Lock()
-	l := o.lane(partner)
-	l.failures++
-	l.probe = o.later(l.failures, asked)
-	probe, behind := l.probe, l.empty()
-	o.mu.Unlock()
+	probe, behind := o.pause(partner, math.MaxInt, asked)
 	over := make([]outcome, 0, len(batch))
 	for _, p := range batch {
 		because.parcel, because.due = p, probe
@@ -25,6 +22,53 @@ func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, be
 	}
 	o.settle(ctx, over)
 	o.giveBack(ctx, behind)
+}
+
+// pause has the partner be away until a next try, whose pauses grow up to one of so many failures, and returns what waits in its lane.
+func (o *Outbox) pause(partner string, most int, asked time.Duration) (probe time.Time, behind []*parcel) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.lane(partner)
+	l.failures = min(l.failures+1, most)
+	l.probe = o.later(l.failures, asked)
+	return l.probe, l.empty()
+}
+
+// Up to which failure the pauses grow while the partner decides nothing: 4 to 8 seconds where it asks us and knows within seconds, 16 to 32
+// where it has to read back what it lacks. It does not call when it is done.
+const (
+	unprovenMost = 4
+	behindMost   = 6
+)
+
+// undecides has all that waits for a partner wait together where it says that its books with us keep it from deciding anything: as if it
+// were away, for as many documents as wait would otherwise be sent over and over. It returns what waits in its lane.
+func (o *Outbox) undecides(partner string, reply Answer, over []outcome) (closed bool, behind []*parcel) {
+	most, asked := behindMost, time.Duration(0)
+	for _, said := range reply.Outcomes {
+		if !said.booksClosed() {
+			continue
+		}
+		closed, asked = true, max(asked, said.Undecided.RetryAfter)
+		if said.Undecided.Reason == ledger.ReasonUnproven {
+			most = unprovenMost
+		}
+	}
+	if !closed {
+		return false, nil
+	}
+	probe, behind := o.pause(partner, most, asked)
+	for i, said := range reply.Outcomes {
+		if said.booksClosed() {
+			over[i].due = probe
+		}
+	}
+	return true, behind
+}
+
+// booksClosed reports whether the partner says that it decides nothing of ours now, whatever it is.
+func (t Told) booksClosed() bool {
+	return t.Undecided != nil && !t.Undecided.Final && (t.Undecided.Reason == ledger.ReasonUnproven || t.Undecided.Reason == ledger.ReasonBehind)
 }
 
 // giveBack ends the leases of documents that were not tried.

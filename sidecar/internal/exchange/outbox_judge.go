@@ -183,18 +183,11 @@ func (o *Outbox) decides(e ledger.Entry, p *parcel) bool {
 // reasonSubjectWaits is a partner's word for a document behind one of the same subject that it did not decide.
 const reasonSubjectWaits = "subject_waits"
 
-// unprovenMost is up to which attempt the pauses grow while the partner does not know yet whether its books are level: 4 to 8 seconds.
-const unprovenMost = 4
-
 // undecided is what becomes of a document that the partner did not decide.
 func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	reason := text.Reason(n.Reason, "unknown_reason")
-	attempts := p.job.Attempts
-	if reason == ledger.ReasonUnproven { // it asks us, and knows within seconds
-		attempts = min(attempts, unprovenMost)
-	}
 	out := outcome{
-		parcel: p, due: o.later(attempts, n.RetryAfter),
+		parcel: p, due: o.later(p.job.Attempts, n.RetryAfter),
 		cause: reason + ": " + text.Foreign(n.Cause), waits: reason != reasonSubjectWaits, check: reason == reasonForked || reason == ledger.ReasonBehind, aside: reason == reasonForked,
 	}
 	if n.Final {

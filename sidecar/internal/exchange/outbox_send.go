@@ -273,8 +273,10 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 	if err != nil {
 		return err
 	}
+	closed, behind := o.undecides(partner, reply, over)
 	o.settle(ctx, over)
-	if o.isAway(partner) {
+	o.giveBack(ctx, behind)
+	if !closed && o.isAway(partner) {
 		o.Back(partner)
 	}
 	return nil

@@ -891,3 +891,28 @@ func TestWhoDoesNotKnowItsBooksYetIsAskedAgainSoon(t *testing.T) {
 		}
 	})
 }
+
+// TestWhileNobodyDecidesOneDocumentIsTriedForAll: thousands may wait for a partner whose books are closed for long. When they are open all go.
+func TestWhileNobodyDecidesOneDocumentIsTriedForAll(t *testing.T) {
+	for state, reason := range map[ledger.BooksState]string{ledger.Unproven: "books_unproven", ledger.Behind: "books_behind"} {
+		t.Run(string(state), func(t *testing.T) {
+			inOffice(t, func(t *testing.T, o *office) {
+				first := o.suppliers[firstOrigin]
+				books(first.Member, o.Origin, state)
+				o.place("first/a", ids("order", 100)...)
+				o.place("first/b", ids("other", 100)...)
+				pass(10 * time.Minute)
+				sizes := o.sent()
+				if most := slices.Max(sizes[1:]); most != 1 || len(sizes) > 200 || state == ledger.Behind && len(sizes) > 60 {
+					t.Errorf("in ten minutes %v were sent", sizes)
+				}
+				if !slices.ContainsFunc(o.jobs(), func(j job.Job) bool { return strings.HasPrefix(j.LastError, reason) }) {
+					t.Error("no job says why it waits")
+				}
+				books(first.Member, o.Origin, ledger.Level)
+				pass(40 * time.Second)
+				o.decided(200)
+			})
+		})
+	}
+}
