@@ -190,10 +190,11 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Fail:      in.fail,
 	}
 	d.desk = &operator.Desk{
-		Self:  cfg.Origin,
-		Work:  store.For[operator.Tx](st),
-		Book:  in.book,
-		Reach: s.reachOf,
+		Self:     cfg.Origin,
+		Work:     store.For[operator.Tx](st),
+		Book:     in.book,
+		Reach:    s.reachOf,
+		Complete: s.prover.Complete,
 		Vouched: func(partner, reason string) {
 			cfg.Logger.Warn("an operator vouched for the books with a partner that does not answer", "partner", partner, "reason", reason)
 			s.prover.Heard(partner)

@@ -429,6 +429,12 @@ func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (the
 	return there, err
 }
 
+// Complete refuses where an entry of a partner's log names a document of ours that this store does not have, and keeps that.
+func (p *Prover) Complete(ctx context.Context, partner string) error {
+	_, err := p.complete(ctx, partner)
+	return err
+}
+
 // complete refuses where something of the partner's log that is parked here names a document of ours that this store does not have, and
 // returns what it looked at. What was applied named none.
 func (p *Prover) complete(ctx context.Context, partner string) (parked []ledger.Position, err error) {

@@ -367,6 +367,27 @@ func TestWhatNamesADocumentThatWeLackKeepsTheBooksUntilItIsLeftAside(t *testing.
 	})
 }
 
+// TestAStartDoesNotUnsayThatADocumentIsMissing: nobody vouches for that, though the partner is silent since.
+func TestAStartDoesNotUnsayThatADocumentIsMissing(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		first := d.peers[firstOrigin]
+		first.Append(d.Origin, ledger.OrderAccepted, "parked-1")
+		d.reads(d.Member, first)
+		d.lacks, d.silent = true, true
+		stop := d.start()
+		defer stop()
+		if b := d.stand(firstOrigin); b.Reason != ledger.ReasonStarted {
+			t.Fatalf("its books are %+v", b)
+		}
+		if err := d.prover.Complete(t.Context(), firstOrigin); fault.ReasonOf(err) != ledger.ReasonMissing {
+			t.Errorf("complete: %v", err)
+		}
+		if b := d.stand(firstOrigin); b.Reason != ledger.ReasonMissing {
+			t.Errorf("its books are %+v", b)
+		}
+	})
+}
+
 // TestWhatIsParkedWhileAnAnswerIsWeighedIsLookedAt: what it names may be a document that we lack, and no later page would say so.
 func TestWhatIsParkedWhileAnAnswerIsWeighedIsLookedAt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {

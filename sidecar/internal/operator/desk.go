@@ -46,6 +46,8 @@ type Desk struct {
 	Book *ledger.Book
 	// Reach tells a partner's presence.
 	Reach func(partner string) Reach
+	// Complete refuses, with reason ledger.ReasonMissing, where an entry of a partner names a document that we lack, and keeps that.
+	Complete func(ctx context.Context, partner string) error
 	// Vouched is told of an operator who vouched for the books with a partner.
 	Vouched func(partner, reason string)
 	Now     func() time.Time
@@ -99,6 +101,10 @@ func (d *Desk) Vouch(ctx context.Context, partner, reason string) error {
 	if r := d.Reach(partner); !r.Known || r.Up {
 		return fault.New(fault.Precondition, "partner_answers", "%s can be reached, or was not called yet since the start: what it answers is the proof", partner).
 			Do("wait a moment; what its answer lacks stands in the log, and hanse partner show " + partner + " says how the books are")
+	}
+	// A start since then may have given the books another reason: what is missing stands in them again after this.
+	if err := d.Complete(ctx, partner); err != nil && fault.ReasonOf(err) != ledger.ReasonMissing {
+		return err
 	}
 	err := d.Work.Do(ctx, func(tx Tx) error {
 		if _, err := tx.Partners().Get(partner); err != nil {

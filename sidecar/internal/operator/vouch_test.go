@@ -1,6 +1,7 @@
 package operator_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -20,17 +21,24 @@ func TestAnOperatorVouchesForASilentPartnerAlone(t *testing.T) {
 		books  ledger.Books
 		reach  operator.Reach
 		reason string
+		// parked is an entry of the partner, lacking says that it names a document that we lack.
+		parked, lacking bool
 	}{
-		"silent":               {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonStarted}, silent, ""},
-		"silent and restored":  {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonRestored}, silent, ""},
-		"it answers":           {ledger.Books{State: ledger.Unproven}, operator.Reach{Known: true, Up: true}, "partner_answers"},
-		"nobody has asked yet": {ledger.Books{State: ledger.Unproven}, operator.Reach{}, "partner_answers"},
-		"level":                {ledger.Books{State: ledger.Level}, silent, "books_not_unproven"},
-		"behind":               {ledger.Books{State: ledger.Behind}, silent, "books_not_unproven"},
-		"forked":               {ledger.Books{State: ledger.Forked}, silent, "books_not_unproven"},
+		"silent":               {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonStarted}, silent, "", false, false},
+		"silent and restored":  {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonRestored}, silent, "", false, false},
+		"it answers":           {ledger.Books{State: ledger.Unproven}, operator.Reach{Known: true, Up: true}, "partner_answers", false, false},
+		"nobody has asked yet": {ledger.Books{State: ledger.Unproven}, operator.Reach{}, "partner_answers", false, false},
+		"level":                {ledger.Books{State: ledger.Level}, silent, "books_not_unproven", false, false},
+		"behind":               {ledger.Books{State: ledger.Behind}, silent, "books_not_unproven", false, false},
+		"forked":               {ledger.Books{State: ledger.Forked}, silent, "books_not_unproven", false, false},
 		"a document is missing": {
-			ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonMissing}, silent, "document_missing",
+			ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonMissing}, silent, "document_missing", true, true,
 		},
+		"a document is missing since before the start": {
+			ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonStarted}, silent, "document_missing", true, true,
+		},
+		"what named it is left aside": {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonMissing}, silent, "", false, false},
+		"another entry is parked":     {ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonStarted}, silent, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,6 +46,19 @@ func TestAnOperatorVouchesForASilentPartnerAlone(t *testing.T) {
 			m.Meet(markettest.Open(t, partner, markettest.Config{Clock: m.Clock}))
 			c.books.Partner = partner
 			m.Do(func(tx *store.Tx) error { _, err := tx.Ledger().PutBooks(c.books); return err })
+			entry := ledger.Entry{Partner: partner, Subject: "order-1", Seq: 1}
+			if c.parked {
+				m.Do(func(tx *store.Tx) error {
+					return tx.Ledger().Park(ledger.Parked{Partner: partner, Subject: "order-1", Seq: 1, Reason: "order_not_found", At: m.Clock.Now()})
+				})
+			}
+			desk.Complete = func(context.Context, string) error {
+				if !c.lacking {
+					return nil
+				}
+				m.Do(func(tx *store.Tx) error { return ledger.Missing(tx, entry, m.Clock.Now()) })
+				return fault.New(fault.Invalid, ledger.ReasonMissing, "it is missing")
+			}
 			desk.Reach = func(string) operator.Reach { return c.reach }
 			if err := desk.Vouch(t.Context(), partner, "the disk never left the machine"); fault.ReasonOf(err) != c.reason {
 				t.Errorf("vouched: %v", err)
