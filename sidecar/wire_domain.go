@@ -197,6 +197,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Complete: s.prover.Complete,
 		Vouched: func(partner, reason string) {
 			cfg.Logger.Warn("an operator vouched for the books with a partner that does not answer", "partner", partner, "reason", reason)
+			s.outbox.Back(partner) // nobody is asked, and Level told, while our own origin gives no answer
 			s.prover.Heard(partner)
 		},
 		Now: cfg.Now,
