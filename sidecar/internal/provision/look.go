@@ -8,7 +8,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -74,16 +73,12 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 
 // reach prepares the request about the one step of a subscription of which nothing is known but its tag.
 func (s *Service) reach(w *work) (err error) {
-	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
+	if err = w.plan(); err != nil {
 		return &job.ParkError{Err: err}
 	}
 	adapter, connection, err := s.Connections.Connection(w.binding.Connection)
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", w.binding.Connection, err)
-	}
-	w.step = Step{
-		Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
-		Tag: Tag(w.job.Partner, w.sub.ID, mainStep),
 	}
 	w.adapter = adapter
 	w.request = adapters.Request{

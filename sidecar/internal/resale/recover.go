@@ -194,7 +194,7 @@ func parkWork(tx Tx, o Order) error {
 	if j, err = tx.Jobs().Hold(j, "recovery", j.DueAt); err != nil {
 		return err
 	}
-	return tx.Jobs().Park(j, "nobody knows whether the adapter made it: look at the platform, then retry this job")
+	return tx.Jobs().Park(j, "nobody knows whether the adapter made it: look at the platform, then say what you saw with hanse order resolve "+o.ID)
 }
 
 func (s *Service) moved(tx Tx, o Order, to order.State, e ledger.Entry, b order.Body) error {
