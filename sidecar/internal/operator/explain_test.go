@@ -56,6 +56,8 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		"that is done, at a supplier away now": {side: operator.Retail, state: order.Completed, down: true, who: operator.Nobody, next: "nothing"},
 		"that we work on":                      {side: operator.Resale, state: order.InProgress, job: resale.JobProvision, met: "no capacity", wait: "platform", who: operator.Sidecar, next: "no capacity", command: "hanse job retry "},
 		"that we hold":                         {side: operator.Resale, state: order.HeldIndeterminate, job: resale.JobProvision, parked: true, met: "look", wait: "held_outcome", who: operator.Operator, next: "nobody knows", command: "hanse order resolve corr-1 --made"},
+		"that came back and is looked for":     {side: operator.Resale, state: order.Completed, job: resale.JobLook, met: "no route", wait: "look", who: operator.Sidecar, next: "no route", command: "hanse job retry "},
+		"that came back and is not there":      {side: operator.Resale, state: order.Completed, job: resale.JobLook, parked: true, met: "should run", wait: "parked_job", who: operator.Operator, next: "should run", command: "hanse job retry "},
 		"that we refused":                      {side: operator.Resale, state: order.Rejected, who: operator.Nobody, next: "nothing: it is rejected"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // situation is all that decides what a deal waits for.
@@ -142,6 +143,25 @@ var waits = []wait{
 				return fmt.Sprintf("the platform is asked again at %s, after %d times: %s", j.DueAt.UTC().Format(time.RFC3339), j.Attempts, j.LastError)
 			}
 			return "the platform is asked to carry it out"
+		},
+		commands: func(s situation) []string {
+			if j := s.job(job.Waiting); j != nil {
+				return []string{fmt.Sprintf("hanse job retry %d", j.ID)}
+			}
+			return nil
+		},
+	},
+	{
+		name: "look", who: Sidecar,
+		holds: func(s situation) bool {
+			return slices.ContainsFunc(s.jobs, func(j job.Job) bool { return j.Kind == resale.JobLook })
+		},
+		next: func(s situation) string {
+			next := "its platform is asked whether the service is there, for the order was read back from the partner"
+			if j := s.job(job.Waiting); j != nil && j.LastError != "" {
+				next += fmt.Sprintf("; again at %s: %s", j.DueAt.UTC().Format(time.RFC3339), j.LastError)
+			}
+			return next
 		},
 		commands: func(s situation) []string {
 			if j := s.job(job.Waiting); j != nil {

@@ -56,8 +56,8 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 	if !seen.Exists {
 		s.Logger.Error("a subscription should run and its platform does not have it", "order", w.order.ID, "partner", j.Partner, "subscription", w.sub.ID,
 			"adapter", w.step.Adapter, "tag", w.step.Tag)
-		return &job.ParkError{Err: fmt.Errorf("subscription %s of %s should run, and adapter %s has nothing with tag %s: look at the platform, then retry this job",
-			w.sub.ID, j.Partner, w.step.Adapter, w.step.Tag)}
+		return &job.ParkError{Err: fmt.Errorf("subscription %s of %s should run, and adapter %s has nothing with tag %s: look at the platform, then hanse job retry %d; hanse job drop %d --dry-run says what it means to leave it so",
+			w.sub.ID, j.Partner, w.step.Adapter, w.step.Tag, j.ID, j.ID)}
 	}
 	return job.Done(ctx, s.Work, j, func(tx Tx) error {
 		steps, err := tx.Steps().Of(w.sub.Key())
