@@ -27,7 +27,11 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 			return err
 		}
 		steps, err := tx.Steps().Of(w.sub.Key())
-		if known = len(steps) > 0; err != nil || known || w.sub.State != subscription.Active {
+		if len(steps) > 0 {
+			w.step = steps[len(steps)-1]
+			known = w.step.Phase != Asking
+		}
+		if err != nil || known || w.sub.State != subscription.Active {
 			return err
 		}
 		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (catalog.Offering, error) {
@@ -61,7 +65,7 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 	}
 	return job.Done(ctx, s.Work, j, func(tx Tx) error {
 		steps, err := tx.Steps().Of(w.sub.Key())
-		if err != nil || len(steps) > 0 {
+		if err != nil || len(steps) > 0 && steps[len(steps)-1].Version != w.step.Version {
 			return err
 		}
 		step := w.step

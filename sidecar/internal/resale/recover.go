@@ -26,7 +26,7 @@ type Recalled struct {
 }
 
 // Recover brings an order to where an entry of our own log had brought it: nothing is signed or appended, for it was. Work that was under
-// way goes on by its job, which looks for its tag before it makes anything.
+// way goes on by its job, which may have begun before.
 func (s *Service) Recover(tx Tx, e ledger.Entry, r Recalled) error {
 	b, err := order.ParseBody(e)
 	if err != nil {
