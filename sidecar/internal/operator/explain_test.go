@@ -34,7 +34,7 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		// down: the partner cannot be reached. stuck: an entry of its ledger is parked.
 		// held: an operator holds the partner back.
 		down, stuck, held bool
-		books             ledger.BooksState
+		books             ledger.Books
 		wait              string
 		who               operator.Who
 		next              string
@@ -42,9 +42,11 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 	}{
 		"a new order":                          {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, wait: "decision", who: operator.Partner, next: "takes or refuses it", command: "hanse order cancel corr-1"},
 		"at a supplier that is away":           {side: operator.Retail, state: order.PendingUnreachable, job: retail.JobSubmit, down: true, wait: "partner_unreachable", who: operator.Partner, next: "no route", command: "hanse partner show " + supplier},
-		"before the books are level":           {side: operator.Retail, state: order.Acknowledged, job: retail.JobSign, books: ledger.Unproven, wait: "books", who: operator.Operator, next: "level", command: "hanse partner show " + supplier},
-		"with books that are behind":           {side: operator.Resale, state: order.InProgress, job: resale.JobProvision, books: ledger.Behind, wait: "books", who: operator.Operator, next: "older than what it signed"},
-		"with books that are forked":           {side: operator.Retail, state: order.InProgress, books: ledger.Forked, wait: "books", who: operator.Operator, next: "forked"},
+		"before the books are level":           {side: operator.Retail, state: order.Acknowledged, job: retail.JobSign, books: ledger.Books{State: ledger.Unproven}, wait: "books_unproven", who: operator.Partner, next: "level", command: "hanse partner show " + supplier},
+		"of which a decision is missing":       {side: operator.Retail, state: order.Acknowledged, job: retail.JobSign, books: ledger.Books{State: ledger.Unproven, Reason: ledger.ReasonMissing}, wait: "books", who: operator.Operator, next: "does not have", command: "hanse partner show " + supplier},
+		"with books that are behind":           {side: operator.Resale, state: order.InProgress, job: resale.JobProvision, books: ledger.Books{State: ledger.Behind}, wait: "books_behind", who: operator.Sidecar, next: "read back"},
+		"at a supplier that is behind":         {side: operator.Retail, state: order.PendingUnreachable, job: retail.JobSubmit, books: ledger.Books{State: ledger.Level, PartnerBehind: ledger.PartnerBehind{Since: asked, Proof: "x"}}, wait: "partner_behind", who: operator.Partner, next: "recovered", command: "hanse partner show " + supplier},
+		"with books that are forked":           {side: operator.Retail, state: order.InProgress, books: ledger.Books{State: ledger.Forked}, wait: "books", who: operator.Operator, next: "forked"},
 		"whose document is refused":            {side: operator.Retail, state: order.PendingUnreachable, job: retail.JobSubmit, parked: true, met: "document_malformed", wait: "parked_job", who: operator.Operator, next: "document_malformed", command: "hanse job retry "},
 		"whose decision cannot be applied":     {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, stuck: true, wait: "parked_entry", who: operator.Operator, next: "order_contradiction", command: "hanse ledger parked list " + supplier},
 		"whose document is held back":          {side: operator.Retail, state: order.Acknowledged, job: retail.JobSubmit, held: true, wait: "partner_held", who: operator.Operator, next: "they move", command: "hanse partner flush " + supplier},
@@ -56,6 +58,8 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 		"that is done, at a supplier away now": {side: operator.Retail, state: order.Completed, down: true, who: operator.Nobody, next: "nothing"},
 		"that we work on":                      {side: operator.Resale, state: order.InProgress, job: resale.JobProvision, met: "no capacity", wait: "platform", who: operator.Sidecar, next: "no capacity", command: "hanse job retry "},
 		"that we hold":                         {side: operator.Resale, state: order.HeldIndeterminate, job: resale.JobProvision, parked: true, met: "look", wait: "held_outcome", who: operator.Operator, next: "nobody knows", command: "hanse order resolve corr-1 --made"},
+		"that came back and is looked for":     {side: operator.Resale, state: order.Completed, job: resale.JobLook, met: "no route", wait: "look", who: operator.Sidecar, next: "no route", command: "hanse job retry "},
+		"that came back and is not there":      {side: operator.Resale, state: order.Completed, job: resale.JobLook, parked: true, met: "should run", wait: "parked_job", who: operator.Operator, next: "should run", command: "hanse job retry "},
 		"that we refused":                      {side: operator.Resale, state: order.Rejected, who: operator.Nobody, next: "nothing: it is rejected"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,8 +98,9 @@ func TestEveryWaitSaysWhatEndsIt(t *testing.T) {
 				if err := tx.Acts().Add(act.Word{By: "operator", Reason: "asked them"}.On(asked.Add(-time.Minute), "job retry", supplier, "corr-1", "job 7")); err != nil {
 					return err
 				}
-				if c.books != "" {
-					if _, err := tx.Ledger().PutBooks(ledger.Books{Partner: supplier, State: c.books, Since: asked}); err != nil {
+				if c.books.State != "" {
+					c.books.Partner, c.books.Since = supplier, asked
+					if _, err := tx.Ledger().PutBooks(c.books); err != nil {
 						return err
 					}
 				}

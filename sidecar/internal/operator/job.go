@@ -24,6 +24,8 @@ type dropping struct {
 
 const (
 	endsOrder = "hanse order cancel ORDER asks the supplier to end it; hanse job park keeps the job from running until then"
+	// jobLost is recovery.JobLost; that package is above this one.
+	jobLost   = "recovery.lost"
 	whoSigned = "we signed the document and our ledger says so: the partner waits for it"
 )
 
@@ -34,6 +36,8 @@ var drops = map[string]dropping{
 	retail.JobCancel:              {needed: "the cancel is what keeps the supplier from taking the order when it is there again", instead: "leave it: it costs nothing while the supplier is away"},
 	retail.JobSignCancel:          {needed: "the cancel is what keeps the supplier from taking the order when it is there again", instead: "leave it: it costs nothing until the books are level"},
 	resale.JobProvision:           {needed: "the reseller waits for the end of the order, and something may have been made for it", instead: "mend what the job's last error says, then hanse job retry; hanse order explain ORDER says what else helps"},
+	resale.JobLook:                {meaning: "the subscription counts as running, and is charged, whatever its platform has of it"},
+	jobLost:                       {meaning: "nobody is told of the entry of our ledger any more; what it had made stays missing here"},
 	agreement.JobOffer:            {needed: whoSigned, instead: "hanse job park keeps it from being sent"},
 	agreement.JobAccept:           {needed: whoSigned, instead: "hanse job park keeps it from being sent"},
 	agreement.JobPublish:          {meaning: "the reseller of the agreement sees our offerings only when they change next"},

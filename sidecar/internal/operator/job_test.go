@@ -2,6 +2,11 @@ package operator_test
 
 import (
 	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +27,40 @@ import (
 var kinds = map[string]bool{
 	retail.JobSubmit: false, retail.JobSign: false, retail.JobCancel: false, retail.JobSignCancel: false, resale.JobProvision: false,
 	agreement.JobOffer: false, agreement.JobAccept: false, agreement.JobPublish: true,
-	subscription.JobAccessFetch: true, subscription.JobAccessConfirm: true,
+	subscription.JobAccessFetch: true, subscription.JobAccessConfirm: true, resale.JobLook: true, "recovery.lost": true,
+}
+
+// TestEveryKindOfJobIsKnown to the table above, and with it to what drops jobs, and to docs/waits.md, which says the same of it.
+func TestEveryKindOfJobIsKnown(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, name := range files {
+		if source, err := os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		} else if !strings.HasSuffix(name, "_test.go") {
+			for _, m := range regexp.MustCompile(`(?m)^(?:const)?\s+Job[A-Z]\w*\s+= "([a-z_]+\.[a-z_]+)"`).FindAllSubmatch(source, -1) {
+				known = append(known, string(m[1]))
+			}
+		}
+	}
+	slices.Sort(known)
+	if want := slices.Sorted(maps.Keys(kinds)); !slices.Equal(known, want) {
+		t.Errorf("the packages have jobs of the kinds\n%q, the table here\n%q", known, want)
+	}
+	page, err := os.ReadFile("../../../docs/waits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, droppable := range kinds {
+		word := map[bool]string{true: "yes", false: "no"}[droppable]
+		if !regexp.MustCompile("(?m)^\\|[^|]*`" + regexp.QuoteMeta(kind) + "`[^|]*\\| " + word + " \\|").Match(page) {
+			t.Errorf("docs/waits.md does not say %s of %s", word, kind)
+		}
+	}
 }
 
 // TestAJobIsDroppedOnlyWhereNothingWaitsForIt, and says then what that means; else it says what ends the wait.

@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
 // situation is all that decides what a deal waits for.
@@ -59,13 +60,42 @@ var waits = []wait{
 		},
 	},
 	{
-		name: "books", who: Operator,
-		holds: func(s situation) bool { return s.open() && s.books.State != ledger.Level },
-		next:  func(s situation) string { return fmt.Sprintf(unlevel[s.books.State], s.item.Partner) },
+		name: "books_unproven", who: Partner,
+		holds: func(s situation) bool {
+			return s.open() && s.books.State == ledger.Unproven && s.books.Reason != ledger.ReasonMissing
+		},
+		next: func(s situation) string {
+			return s.item.Partner + " has to say that our books with it are level before anything is signed or made for it: it is asked again and again"
+		},
 		since: func(s situation) time.Time { return s.books.Since },
 		commands: func(s situation) []string {
-			return []string{"hanse partner show " + s.item.Partner, "hanse ledger verify " + s.item.Partner}
+			commands := []string{"hanse partner show " + s.item.Partner}
+			if s.reach.Known && !s.reach.Up {
+				commands = append(commands, "hanse partner vouch "+s.item.Partner+" --reason TEXT")
+			}
+			return commands
 		},
+	},
+	{
+		name: "books_behind", who: Sidecar,
+		holds: func(s situation) bool { return s.open() && s.books.State == ledger.Behind },
+		next: func(s situation) string {
+			return fmt.Sprintf("our database is older than what it signed to %s: what it lacks is read back from there before anything else", s.item.Partner)
+		},
+		since:    func(s situation) time.Time { return s.books.Since },
+		commands: lookAtBooks,
+	},
+	{
+		name: "books", who: Operator,
+		holds: func(s situation) bool { return s.open() && s.books.State != ledger.Level },
+		next: func(s situation) string {
+			if s.books.State == ledger.Forked {
+				return fmt.Sprintf("the books with %s are forked: both operators have to agree what counts", s.item.Partner)
+			}
+			return fmt.Sprintf("%s decides a document of ours that our database does not have: it may be older than what it signed", s.item.Partner)
+		},
+		since:    func(s situation) time.Time { return s.books.Since },
+		commands: lookAtBooks,
 	},
 	{
 		name: "held_outcome", who: Operator,
@@ -106,6 +136,19 @@ var waits = []wait{
 		name: "held_at_supplier", who: Partner,
 		holds: func(s situation) bool { return s.side == Retail && s.item.State == order.HeldIndeterminate },
 		next:  func(s situation) string { return s.item.Partner + " finds out by hand whether it was made" },
+	},
+	{
+		name: "partner_behind", who: Partner,
+		holds: func(s situation) bool {
+			return s.side == Retail && s.books.Older() && s.item.State.Undecided() && s.item.Intent != order.Terminate
+		},
+		next: func(s situation) string {
+			return fmt.Sprintf("the database of %s is older than what it signed: it is sent no new order before it has recovered", s.item.Partner)
+		},
+		since: func(s situation) time.Time { return s.books.PartnerBehind.Since },
+		commands: func(s situation) []string {
+			return append([]string{"hanse partner show " + s.item.Partner}, s.cancel()...)
+		},
 	},
 	{
 		name: "partner_unreachable", who: Partner,
@@ -151,6 +194,25 @@ var waits = []wait{
 		},
 	},
 	{
+		name: "look", who: Sidecar,
+		holds: func(s situation) bool {
+			return slices.ContainsFunc(s.jobs, func(j job.Job) bool { return j.Kind == resale.JobLook })
+		},
+		next: func(s situation) string {
+			next := "its platform is asked whether the service is there, for the order was read back from the partner"
+			if j := s.job(job.Waiting); j != nil && j.LastError != "" {
+				next += fmt.Sprintf("; again at %s: %s", j.DueAt.UTC().Format(time.RFC3339), j.LastError)
+			}
+			return next
+		},
+		commands: func(s situation) []string {
+			if j := s.job(job.Waiting); j != nil {
+				return []string{fmt.Sprintf("hanse job retry %d", j.ID)}
+			}
+			return nil
+		},
+	},
+	{
 		name: "access_data", who: Sidecar,
 		holds: func(s situation) bool { return len(s.jobs) > 0 },
 		next: func(s situation) string {
@@ -167,11 +229,9 @@ var waits = []wait{
 	},
 }
 
-// unlevel says what books wait for that are not level, with the partner's name.
-var unlevel = map[ledger.BooksState]string{
-	ledger.Unproven: "%s has to say that our books with it are level before anything is signed or made for it",
-	ledger.Behind:   "our database is older than what it signed to %s: nothing goes on before that is mended",
-	ledger.Forked:   "the books with %s are forked: both operators have to agree what counts",
+// lookAtBooks are the commands that say how the books with the partner stand.
+func lookAtBooks(s situation) []string {
+	return []string{"hanse partner show " + s.item.Partner, "hanse ledger verify " + s.item.Partner}
 }
 
 // resolveOrder says what was seen of an order that is held.

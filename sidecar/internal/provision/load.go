@@ -38,7 +38,7 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if err != nil || w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
 		return nil, err
 	}
-	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
+	if err = w.plan(); err != nil {
 		return nil, &job.ParkError{Err: err}
 	}
 	adapter, connection, err := s.Connections.Connection(w.binding.Connection)
@@ -49,17 +49,23 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if adapter.Describe().Name != w.binding.Adapter {
 		return nil, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.binding.Connection, w.binding.Adapter)}
 	}
-	if w.step.Name == "" {
-		w.step = Step{
-			Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
-			Tag: Tag(j.Partner, w.sub.ID, mainStep),
-		}
-	}
 	w.adapter = adapter
 	w.request = adapters.Request{
 		Tag: w.step.Tag, Tenant: Tenant(j.Partner), Generation: w.step.Generation, Connection: connection, State: w.step.State,
 	}
 	return w, nil
+}
+
+// plan reads how the service is made, and names the step of which there is no record.
+func (w *work) plan() (err error) {
+	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil || w.step.Name != "" {
+		return err
+	}
+	w.step = Step{
+		Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
+		Tag: Tag(w.job.Partner, w.sub.ID, mainStep),
+	}
+	return nil
 }
 
 // ask completes the request with what the customer wants. What was accepted and cannot be read out of the recipe now will not be

@@ -8,7 +8,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -28,7 +27,11 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 			return err
 		}
 		steps, err := tx.Steps().Of(w.sub.Key())
-		if known = len(steps) > 0; err != nil || known || w.sub.State != subscription.Active {
+		if len(steps) > 0 {
+			w.step = steps[len(steps)-1]
+			known = w.step.Phase != Asking
+		}
+		if err != nil || known || w.sub.State != subscription.Active {
 			return err
 		}
 		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (catalog.Offering, error) {
@@ -57,12 +60,12 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 	if !seen.Exists {
 		s.Logger.Error("a subscription should run and its platform does not have it", "order", w.order.ID, "partner", j.Partner, "subscription", w.sub.ID,
 			"adapter", w.step.Adapter, "tag", w.step.Tag)
-		return &job.ParkError{Err: fmt.Errorf("subscription %s of %s should run, and adapter %s has nothing with tag %s: look at the platform, then retry this job",
-			w.sub.ID, j.Partner, w.step.Adapter, w.step.Tag)}
+		return &job.ParkError{Err: fmt.Errorf("subscription %s of %s should run, and adapter %s has nothing with tag %s: look at the platform, then hanse job retry %d; hanse job drop %d --dry-run says what it means to leave it so",
+			w.sub.ID, j.Partner, w.step.Adapter, w.step.Tag, j.ID, j.ID)}
 	}
 	return job.Done(ctx, s.Work, j, func(tx Tx) error {
 		steps, err := tx.Steps().Of(w.sub.Key())
-		if err != nil || len(steps) > 0 {
+		if err != nil || len(steps) > 0 && steps[len(steps)-1].Version != w.step.Version {
 			return err
 		}
 		step := w.step
@@ -74,16 +77,12 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 
 // reach prepares the request about the one step of a subscription of which nothing is known but its tag.
 func (s *Service) reach(w *work) (err error) {
-	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
+	if err = w.plan(); err != nil {
 		return &job.ParkError{Err: err}
 	}
 	adapter, connection, err := s.Connections.Connection(w.binding.Connection)
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", w.binding.Connection, err)
-	}
-	w.step = Step{
-		Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
-		Tag: Tag(w.job.Partner, w.sub.ID, mainStep),
 	}
 	w.adapter = adapter
 	w.request = adapters.Request{

@@ -22,6 +22,9 @@ func rebuilt(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t, promisesURL)
 	s.Do(func(tx *store.Tx) error {
+		if err := provision.ReadBack(tx, buyer, bought); err != nil {
+			return err
+		}
 		o, err := tx.ResaleOrders().Get(buyer, bought)
 		if err != nil {
 			return err
@@ -86,7 +89,91 @@ func TestWhatShouldRunAndDoesNotIsRaised(t *testing.T) {
 	if err := s.service.Look(t.Context(), s.lease()); !errors.As(err, &parked) || !strings.Contains(err.Error(), "should run") {
 		t.Errorf("it says %v", err)
 	}
-	if !slices.Equal(s.platform.calls, []string{"observe"}) || len(s.steps()) > 0 {
+	if !slices.Equal(s.platform.calls, []string{"observe"}) || s.steps()[0].Phase != provision.Asking {
 		t.Errorf("the platform was asked to %v", s.platform.calls)
 	}
+}
+
+// TestWorkThatWasReadBackMayHaveBegun in a store that is gone: a platform that cannot find what it made is not asked to make it again, and
+// nobody cancels it as if nothing were there. Where the platform finds it, it goes on.
+func TestWorkThatWasReadBackMayHaveBegun(t *testing.T) {
+	t.Parallel()
+	for tier, want := range map[adapters.Tier]struct {
+		state order.State
+		calls []string
+	}{
+		adapters.TierA: {order.Completed, []string{"apply"}},
+		adapters.TierC: {order.HeldIndeterminate, nil},
+	} {
+		s := newSite(t, promisesURL)
+		s.platform.tier = tier
+		s.Do(func(tx *store.Tx) error {
+			for range 2 {
+				if err := provision.ReadBack(tx, buyer, bought); err != nil {
+					return err
+				}
+			}
+			o, err := tx.ResaleOrders().Get(buyer, bought)
+			if err != nil {
+				return err
+			}
+			done, err := provision.Withdraw(tx, o)
+			if done {
+				t.Errorf("%s: it is withdrawn", tier)
+			}
+			return err
+		})
+		if err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if b := s.books(bought); b.order.State != want.state || !slices.Equal(s.platform.calls, want.calls) {
+			t.Errorf("%s: the order is %s after %v", tier, b.order.State, s.platform.calls)
+		}
+	}
+}
+
+// TestWhatIsKnownOfAStepFollowsTheOrder that was read back, and what is known better stays.
+func TestWhatIsKnownOfAStepFollowsTheOrder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		// had is the step's phase before, "" is none.
+		had   provision.Phase
+		state order.State
+		want  provision.Phase
+	}{
+		"worked on":            {"", order.InProgress, provision.Asking},
+		"held":                 {provision.Asking, order.HeldIndeterminate, provision.Unknown},
+		"held, without a step": {"", order.HeldIndeterminate, provision.Unknown},
+		"failed":               {provision.Asking, order.Failed, provision.Destroyed},
+		"failed, unseen":       {"", order.Failed, ""},
+		"completed":            {provision.Asking, order.Completed, provision.Asking},
+		"made already":         {provision.Applied, order.InProgress, provision.Applied},
+	} {
+		s := newSite(t, promisesURL)
+		s.Do(func(tx *store.Tx) error {
+			o, err := tx.ResaleOrders().Get(buyer, bought)
+			if err != nil {
+				return err
+			}
+			o.State = c.state
+			if _, err := tx.ResaleOrders().Put(o); err != nil {
+				return err
+			}
+			if c.had != "" {
+				if _, err := tx.Steps().Put(provision.Step{Subscription: thing, Name: "main", Generation: 1, Phase: c.had, Order: bought}); err != nil {
+					return err
+				}
+			}
+			return provision.ReadBack(tx, buyer, bought)
+		})
+		var got provision.Phase
+		for _, st := range s.steps() {
+			got = st.Phase
+		}
+		if got != c.want {
+			t.Errorf("%s: the step is %q, want %q", name, got, c.want)
+		}
+	}
+	s := newSite(t, promisesURL)
+	s.Do(func(tx *store.Tx) error { return provision.ReadBack(tx, buyer, "order-none") })
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 )
 
@@ -37,6 +36,9 @@ func (s *Service) Resolve(ctx context.Context, partner, id string, seen Seen, ou
 	what, err := s.read(ctx, j)
 	if err == nil && what.order.State != order.HeldIndeterminate {
 		return s.resolved(ctx, what.order, seen)
+	}
+	if err == nil { // one that was read back has no record of its step
+		err = what.plan()
 	}
 	var end func(Tx) error
 	if err == nil {
@@ -71,7 +73,7 @@ func (s *Service) Resolve(ctx context.Context, partner, id string, seen Seen, ou
 func (s *Service) ending(ctx context.Context, w *work, seen Seen, outputs map[string]string) (end func(Tx) error, err error) {
 	switch seen {
 	case Made:
-		finish, err := s.observed(ctx, w, outputs)
+		finish, err := s.completion(ctx, w, adapters.Result{Outputs: outputs})
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "outputs_unfit", "the outputs do not give the access data of the offering: %v", err).At("outputs").
 				Do("give what the service shows, by the names of the recipe's binding: --outputs FILE")
@@ -118,13 +120,4 @@ func waiting(tx Tx, j job.Job) (job.Job, error) {
 			Do("hanse order explain " + j.Key + " says what came of it")
 	}
 	return have, nil
-}
-
-// observed prepares the end of an order whose service an operator found.
-func (s *Service) observed(ctx context.Context, w *work, outputs map[string]string) (func(Tx) error, error) {
-	var err error
-	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil {
-		return nil, err
-	}
-	return s.completion(ctx, w, adapters.Result{Outputs: outputs})
 }

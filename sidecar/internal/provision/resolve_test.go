@@ -74,6 +74,40 @@ func TestWhatAnOperatorSawEndsAHeldOrder(t *testing.T) {
 	}
 }
 
+// TestAHeldOrderThatWasReadBackIsResolved although nothing is left of its step: what an operator saw makes the record, and the service can
+// be ended by it.
+func TestAHeldOrderThatWasReadBackIsResolved(t *testing.T) {
+	t.Parallel()
+	for seen, phase := range map[provision.Seen]provision.Phase{provision.Made: provision.Applied, provision.GivenUp: provision.Destroyed} {
+		s := newSite(t, promisesURL)
+		j := s.lease()
+		s.Do(func(tx *store.Tx) error {
+			o, err := tx.ResaleOrders().Get(buyer, bought)
+			if err != nil {
+				return err
+			}
+			o.State = order.HeldIndeterminate
+			if _, err := tx.ResaleOrders().Put(o); err != nil {
+				return err
+			}
+			return tx.Jobs().Park(j, "nobody knows")
+		})
+		if err := s.service.Resolve(t.Context(), buyer, bought, seen, map[string]string{"url": "https://db.example"}, act.Word{By: "operator", Reason: "looked"}); err != nil {
+			t.Fatalf("%s: %v", seen, err)
+		}
+		steps := s.steps()
+		if len(steps) != 1 || steps[0].Phase != phase || steps[0].Name != "main" || steps[0].Tag != provision.Tag(buyer, thing.ID, "main") || steps[0].Adapter != "x" {
+			t.Fatalf("%s: the steps are %+v", seen, steps)
+		}
+		if seen == provision.Made {
+			s.terminate()
+			if err := s.run(t.Context()); err != nil || s.platform.last.Tag != steps[0].Tag {
+				t.Errorf("it cannot be ended: %v, %+v", err, s.platform.last)
+			}
+		}
+	}
+}
+
 func TestOnlyAHeldOrderThatNobodyWorksOnIsResolved(t *testing.T) {
 	t.Parallel()
 	word := act.Word{By: "operator", Reason: "looked at it"}

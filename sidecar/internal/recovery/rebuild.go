@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -84,6 +85,9 @@ func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry,
 	return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
 		r := resale.Recalled{JWS: doc.JWS, Payload: doc.payload, Attachments: doc.Attachments}
 		if err := l.Resale.Recover(tx, e, r); err != nil {
+			return err
+		}
+		if err := provision.ReadBack(tx, e.Partner, b.Order); err != nil {
 			return err
 		}
 		return l.decided(tx, e, b, doc)

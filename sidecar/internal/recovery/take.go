@@ -21,7 +21,7 @@ import (
 const batchMost = 32
 
 // JobLost tells an operator, as a parked job, of an entry of our own log of which nobody gave back what it had made. Its key is the entry's
-// place.
+// place. The operator drops it when that is settled.
 const JobLost = "recovery.lost"
 
 // take reads the entries again, now with their documents, and brings our log and what follows from it to their end. It returns how many of
@@ -195,6 +195,6 @@ func (l *Loop) Lost(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return err
 	}
-	return &job.ParkError{Err: fmt.Errorf("entry %s of our ledger towards %s, %s about %s, was read back and what it had made was not: compare with the partner what was agreed; an order that was never decided may be placed again under its id",
-		at, j.Partner, e.Kind, e.Subject)}
+	return &job.ParkError{Err: fmt.Errorf("entry %s of our ledger towards %s, %s about %s, was read back and what it had made was not: compare with the partner what was agreed; an order that was never decided may be placed again under its id; then hanse job drop %d --reason TEXT",
+		at, j.Partner, e.Kind, e.Subject, j.ID)}
 }

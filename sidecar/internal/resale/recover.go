@@ -26,7 +26,7 @@ type Recalled struct {
 }
 
 // Recover brings an order to where an entry of our own log had brought it: nothing is signed or appended, for it was. Work that was under
-// way goes on by its job, which looks for its tag before it makes anything.
+// way goes on by its job, which may have begun before.
 func (s *Service) Recover(tx Tx, e ledger.Entry, r Recalled) error {
 	b, err := order.ParseBody(e)
 	if err != nil {
@@ -194,7 +194,7 @@ func parkWork(tx Tx, o Order) error {
 	if j, err = tx.Jobs().Hold(j, "recovery", j.DueAt); err != nil {
 		return err
 	}
-	return tx.Jobs().Park(j, "nobody knows whether the adapter made it: look at the platform, then retry this job")
+	return tx.Jobs().Park(j, "nobody knows whether the adapter made it: look at the platform, then say what you saw with hanse order resolve "+o.ID)
 }
 
 func (s *Service) moved(tx Tx, o Order, to order.State, e ledger.Entry, b order.Body) error {

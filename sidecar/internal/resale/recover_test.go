@@ -155,6 +155,24 @@ func TestAnOrderComesBackToWhereOurLogSaysItIs(t *testing.T) {
 	}
 }
 
+// TestWhatWasHeldComesBackWithWhatEndsIt, which is not a retry.
+func TestWhatWasHeldComesBackWithWhatEndsIt(t *testing.T) {
+	t.Parallel()
+	o := newOlder(t)
+	for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld} {
+		if err := o.tells(kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.View(func(tx *store.Tx) error {
+		j, found, err := tx.Jobs().Find(resale.JobProvision, buyer, o.doc.ID)
+		if !found || !strings.Contains(j.LastError, "hanse order resolve "+o.doc.ID) {
+			t.Errorf("it says %q", j.LastError)
+		}
+		return err
+	})
+}
+
 // TestWhatCameBackIsWhatWasSold: the price and the recipe stand in our own revision, the inputs beside the document.
 func TestWhatCameBackIsWhatWasSold(t *testing.T) {
 	t.Parallel()
