@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -223,6 +224,14 @@ func (l *Loop) end(ctx context.Context, partner string, known *chain) error {
 		}
 		if head.Position() != known.end.Position() {
 			return unit.ErrStale
+		}
+		// It has shown more of what we signed than it gave back: whoever signed on from here would sign two logs.
+		goal, err := shown(tx, partner)
+		if err != nil {
+			return err
+		}
+		if head.Position().Compare(goal) < 0 {
+			return fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, and has shown our signature at %s", partner, head.Position(), goal)
 		}
 		books.State, books.Reason, books.Since = ledger.Unproven, ReasonReadBack, l.Now().UTC()
 		books.Epoch++

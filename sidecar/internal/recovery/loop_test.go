@@ -246,6 +246,35 @@ func TestARunThatEndedIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// TestBooksStayBehindBeforeWhatThePartnerHasShown: who signed on from an earlier place would sign two logs.
+func TestBooksStayBehindBeforeWhatThePartnerHasShown(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	r.evidence(5)
+	e, err := ledger.Decode(r.whole.Entries[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, early := r.whole, r.whole
+	early.Entries, early.Documents = whole.Entries[:4], whole.Documents[:4]
+	if early.Checkpoint, err = r.Book.Checkpoint(partner, e.Position(), e.Hash); err != nil {
+		t.Fatal(err)
+	}
+	r.whole = early
+	for range 2 {
+		if done, err := r.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_short" {
+			t.Errorf("done %v, %v", done, err)
+		}
+		if books, own := r.stands(); books != ledger.Behind || own != 4 {
+			t.Errorf("the books are %s, our log has %d entries", books, own)
+		}
+	}
+	r.whole = whole
+	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Errorf("then: done %v, %v", done, err)
+	}
+}
+
 // evidence keeps what the partner has shown: our signature at a place.
 func (r *restored) evidence(seq int64) {
 	r.t.Helper()
