@@ -475,10 +475,17 @@ func TestADocumentThatIsNotOursIsNotTaken(t *testing.T) {
 // TestInputsThatAreNotTheSignedOnesAreNotTaken though the order is.
 func TestInputsThatAreNotTheSignedOnesAreNotTaken(t *testing.T) {
 	t.Parallel()
+	for name, salt := range map[string][]byte{"under our salt": []byte("sixteen bytes of it"), "under none": nil} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); inputsOfTheirs(t, salt) })
+	}
+}
+
+func inputsOfTheirs(t *testing.T, salt []byte) {
+	t.Helper()
 	r := newRestored(t)
 	r.lie = func(_ int, page *exchange.Recalled) {
 		for i := range page.Documents {
-			page.Documents[i].Inputs = []byte(`{"title":"theirs"}`)
+			page.Documents[i].Inputs, page.Documents[i].InputsSalt = []byte(`{"title":"theirs"}`), salt
 		}
 	}
 	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
