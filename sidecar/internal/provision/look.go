@@ -8,12 +8,15 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 // Look is the handler of resale.JobLook: of a subscription that was rebuilt from documents the platform is asked, by its tag, whether it is
-// there, before anything is done to it. What is there gets the record of its step; what should run and is not there is an operator's.
+// there, before anything is done to it. What is there gets the record of its step; what should run and is not there is an operator's. The
+// work of an order that was not ended goes on.
 func (s *Service) Look(ctx context.Context, j job.Job) error {
 	w := &work{job: j}
 	known := false
@@ -40,10 +43,18 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 		w.inputs, err = tx.Subscriptions().Secret(w.sub.Key(), subscription.SecretInputs)
 		return err
 	})
-	if err != nil || known || w.sub.State != subscription.Active {
+	switch {
+	case err != nil:
 		return err
+	case w.order.State == order.InProgress:
+		return s.goOn(ctx, w)
+	case known || w.sub.State != subscription.Active:
+		return nil
 	}
 	if err := s.reach(w); err != nil {
+		return err
+	}
+	if err := w.ask(); err != nil {
 		return err
 	}
 	var seen adapters.Observation
@@ -89,5 +100,29 @@ func (s *Service) reach(w *work) (err error) {
 	w.request = adapters.Request{
 		Tag: w.step.Tag, Tenant: Tenant(w.job.Partner), Generation: w.step.Generation, Connection: connection,
 	}
-	return w.ask()
+	return nil
+}
+
+// goOn has the work of an order go on that a store which is gone had accepted. It may have made the thing: a platform that can be asked is
+// asked by the work itself, and one that cannot find what it made is asked to make nothing until an operator has looked.
+func (s *Service) goOn(ctx context.Context, w *work) error {
+	if err := s.reach(w); err != nil {
+		return err
+	}
+	blind := w.adapter.Describe().Tier == adapters.TierC
+	return job.Done(ctx, s.Work, w.job, func(tx Tx) error {
+		if err := s.Orders.Unchanged(tx, w.order); err != nil {
+			return err
+		}
+		steps, err := tx.Steps().Of(w.sub.Key())
+		if err != nil {
+			return err
+		}
+		if blind && len(steps) == 0 {
+			if _, err := s.write(tx, w, Asking); err != nil {
+				return err
+			}
+		}
+		return resale.GoOn(tx, w.order, s.Now().UTC())
+	})
 }

@@ -90,3 +90,44 @@ func TestWhatShouldRunAndDoesNotIsRaised(t *testing.T) {
 		t.Errorf("the platform was asked to %v", s.platform.calls)
 	}
 }
+
+// TestWorkThatALostStoreMayHaveBegunGoesOn where the platform finds what it made; another one is asked to make nothing before an operator
+// has looked. No cancel takes it back.
+func TestWorkThatALostStoreMayHaveBegunGoesOn(t *testing.T) {
+	t.Parallel()
+	for tier, want := range map[adapters.Tier][]string{adapters.TierA: {"apply"}, adapters.TierC: nil} {
+		s := newSite(t, promisesURL)
+		s.platform.tier = tier
+		s.Do(func(tx *store.Tx) error {
+			if err := tx.Jobs().Drop(resale.JobProvision, bought, buyer); err != nil {
+				return err
+			}
+			return tx.Jobs().At(resale.JobLook, bought, buyer, s.Clock.Now())
+		})
+		if err := s.service.Look(t.Context(), s.lease()); !errors.Is(err, job.ErrFinished) {
+			t.Fatalf("tier %s: %v", tier, err)
+		}
+		s.Do(func(tx *store.Tx) error {
+			withdrawn, err := tx.Jobs().Withdraw(resale.JobProvision, bought, buyer)
+			if withdrawn {
+				t.Errorf("tier %s: a cancel takes it back", tier)
+			}
+			return err
+		})
+		err := s.run(t.Context())
+		if !slices.Equal(s.platform.calls, want) {
+			t.Errorf("tier %s: the platform was asked to %v, %v", tier, s.platform.calls, err)
+		}
+		state := order.Completed
+		if tier == adapters.TierC {
+			state = order.HeldIndeterminate
+		}
+		s.View(func(tx *store.Tx) error {
+			o, err := tx.ResaleOrders().Get(buyer, bought)
+			if o.State != state {
+				t.Errorf("tier %s: the order is %s", tier, o.State)
+			}
+			return err
+		})
+	}
+}

@@ -3,6 +3,7 @@ package resale
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -14,7 +15,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-// JobLook asks the platform whether what a rebuilt subscription stands for is there; its partner and key are the order's.
+// JobLook asks the platform whether what a rebuilt subscription stands for is there, and has the work of a rebuilt order go on; its partner
+// and key are the order's.
 const JobLook = "order.look"
 
 // Recalled is an order document that a reseller gave back: its signature is verified, and our own log names its digest. The zero value is
@@ -26,7 +28,7 @@ type Recalled struct {
 }
 
 // Recover brings an order to where an entry of our own log had brought it: nothing is signed or appended, for it was. Work that was under
-// way goes on by its job, which looks for its tag before it makes anything.
+// way goes on by way of JobLook, for nobody knows how far it had come.
 func (s *Service) Recover(tx Tx, e ledger.Entry, r Recalled) error {
 	b, err := order.ParseBody(e)
 	if err != nil {
@@ -101,10 +103,25 @@ func (s *Service) redecide(tx Tx, e ledger.Entry, b order.Body, r Recalled) erro
 			return err
 		}
 	}
-	if err := tx.Jobs().At(JobProvision, d.ID, e.Partner, s.Now().UTC()); err != nil {
+	if d.Action == order.Add {
+		err = tx.Jobs().At(JobLook, d.ID, e.Partner, s.Now().UTC())
+	} else {
+		err = GoOn(tx, o, s.Now().UTC())
+	}
+	if err != nil {
 		return err
 	}
 	return s.moved(tx, o, order.InProgress, e, b)
+}
+
+// GoOn adds the work of an order that a store accepted which is gone: it may have begun there, so that no cancel takes it back.
+func GoOn(tx Tx, o Order, now time.Time) error {
+	const gone = "recovery"
+	added, err := tx.Jobs().AllLeased([]job.Job{{Kind: JobProvision, Key: o.ID, Partner: o.Partner, DueAt: now}}, gone, now)
+	if err == nil && len(added) > 0 {
+		_, err = tx.Jobs().Begin(added, gone, now)
+	}
+	return err
 }
 
 // describe adds what stands in the offering's revision: its name, how it is made, and the price.
@@ -147,7 +164,7 @@ func (s *Service) follow(tx Tx, e ledger.Entry, b order.Body, o Order) error {
 	}
 	switch to {
 	case order.HeldIndeterminate:
-		if err := parkWork(tx, o); err != nil {
+		if err := s.parkWork(tx, o); err != nil {
 			return err
 		}
 		return s.moved(tx, o, to, e, b)
@@ -157,6 +174,9 @@ func (s *Service) follow(tx Tx, e ledger.Entry, b order.Body, o Order) error {
 		}
 	default:
 		if _, err := subscription.Undo(tx, o.Subscription(), o.Course(), e.At); err != nil {
+			return err
+		}
+		if err := tx.Jobs().Drop(JobLook, o.ID, o.Partner); err != nil {
 			return err
 		}
 	}
@@ -186,9 +206,15 @@ func (s *Service) finish(tx Tx, o Order, b order.Body, e ledger.Entry) error {
 }
 
 // parkWork leaves work of which nobody knew what it made to an operator, as it was left.
-func parkWork(tx Tx, o Order) error {
-	j, found, err := tx.Jobs().Find(JobProvision, o.Partner, o.ID)
-	if err != nil || !found || j.State == job.Parked {
+func (s *Service) parkWork(tx Tx, o Order) error {
+	if err := tx.Jobs().Drop(JobLook, o.ID, o.Partner); err != nil {
+		return err
+	}
+	if err := tx.Jobs().At(JobProvision, o.ID, o.Partner, s.Now().UTC()); err != nil {
+		return err
+	}
+	j, _, err := tx.Jobs().Find(JobProvision, o.Partner, o.ID)
+	if err != nil || j.State == job.Parked {
 		return err
 	}
 	if j, err = tx.Jobs().Hold(j, "recovery", j.DueAt); err != nil {

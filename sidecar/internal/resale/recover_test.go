@@ -124,7 +124,7 @@ func TestAnOrderComesBackToWhereOurLogSaysItIs(t *testing.T) {
 		kinds []ledger.Kind
 		want  string
 	}{
-		{[]ledger.Kind{ledger.OrderAccepted}, "inProgress, pendingActive, order.provision"},
+		{[]ledger.Kind{ledger.OrderAccepted}, "inProgress, pendingActive, order.look"},
 		{[]ledger.Kind{ledger.OrderRejected}, "rejected"},
 		{[]ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld}, "held.indeterminate, pendingActive, order.provision parked"},
 		{[]ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld, ledger.OrderCompleted}, "completed, active, order.look"},
