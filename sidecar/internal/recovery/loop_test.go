@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
@@ -26,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -503,4 +505,51 @@ func inputsOfTheirs(t *testing.T, salt []byte) {
 		}
 		return nil
 	})
+}
+
+// away is a partner that cannot be reached.
+type away struct{ asked chan struct{} }
+
+func (a away) Recall(context.Context, string, ledger.Position, func(exchange.Recalled) error) error {
+	a.asked <- struct{}{}
+	return fault.New(fault.Unavailable, "unreachable", "it is away")
+}
+
+// TestAPartnerThatReturnsIsAskedAtOnce and one that only calls us at the end of a while; no pause has to be over.
+func TestAPartnerThatReturnsIsAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	link, pauses := away{make(chan struct{})}, make(chan chan time.Time)
+	r.loop.Link = link
+	r.loop.Subscribe = func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} }
+	ctx, stop := context.WithCancel(t.Context())
+	r.loop.After = func(d time.Duration) <-chan time.Time {
+		timer := make(chan time.Time, 1)
+		if d == 15*time.Second { // the states are read
+			return timer
+		}
+		select {
+		case pauses <- timer:
+		case <-ctx.Done():
+		}
+		return timer
+	}
+	ended := make(chan error)
+	go func() { ended <- r.loop.Run(ctx) }()
+	pause := func() (least chan time.Time) {
+		<-link.asked
+		<-pauses
+		return <-pauses
+	}
+	pause()
+	r.loop.Back(partner)
+	least := pause()
+	r.loop.Heard(partner)
+	r.loop.Heard("https://other.localhost:3")
+	least <- r.Clock.Now()
+	pause()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
