@@ -106,7 +106,12 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	}
 	s.reach = &peerlink.Status{
 		Changed: in.meters.PeerUp,
-		Back:    func(partner string) { s.feeds.Back(partner); s.outbox.Back(partner); s.prover.Back(partner) },
+		Back: func(partner string) {
+			s.feeds.Back(partner)
+			s.outbox.Back(partner)
+			s.prover.Back(partner)
+			s.recovery.Back(partner)
+		},
 	}
 	in.link = &peerlink.Link{
 		Transports: caller,

@@ -176,6 +176,7 @@ func (s *Sidecar) heard(partner string, forgive func(partner string)) {
 	}
 	s.feeds.Nudge(partner)
 	s.prover.Heard(partner)
+	s.recovery.Heard(partner)
 	if away {
 		s.outbox.Heard(partner)
 	}

@@ -445,6 +445,20 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 		if err := d.Book.Hear(t.Context(), secondOrigin, d.peers[secondOrigin].Key(), seen); fault.ReasonOf(err) != "ledger_recovering" {
 			t.Errorf("heard: %v", err)
 		}
+		// What reaches further is kept, and what does not is not: all that it has shown is to be read back.
+		further := d.checkpoint(secondOrigin, 5)
+		for _, jws := range []string{further, d.checkpoint(secondOrigin, 4)} {
+			if _, err := d.Book.Held(t.Context(), secondOrigin, jws, ""); fault.ReasonOf(err) != "ledger_recovering" {
+				t.Errorf("held: %v", err)
+			}
+		}
+		d.View(func(tx *store.Tx) error {
+			proof, err := tx.Ledger().Evidence(secondOrigin)
+			if err != nil || !bytes.Contains(proof, []byte(further)) {
+				t.Errorf("then the evidence is %s, %v", proof, err)
+			}
+			return nil
+		})
 		d.prover.Heard(firstOrigin)
 		pass(time.Hour)
 		for _, partner := range []string{firstOrigin, secondOrigin} {

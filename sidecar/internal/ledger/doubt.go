@@ -91,8 +91,11 @@ func (b *Book) older(ctx context.Context, partner string, p Proof) error {
 			return err
 		}
 		books, err := tx.Ledger().Books(partner)
-		if err != nil || books.State == Behind || books.State == Forked {
+		if err != nil || books.State == Forked {
 			return err
+		}
+		if books.State == Behind {
+			return further(tx, partner, p.Position(), evidence)
 		}
 		first = true
 		books.State, books.Reason, books.Since = Behind, reasonOlder, b.Now().UTC()
@@ -113,4 +116,23 @@ func (b *Book) older(ctx context.Context, partner string, p Proof) error {
 		b.Older(partner, p.Position())
 	}
 	return nil
+}
+
+// further keeps the proof of how far our log was signed where it reaches further than what is kept: books that are behind stay so until all
+// of it is read back.
+func further(tx Tx, partner string, at Position, evidence []byte) error {
+	kept, err := tx.Ledger().Evidence(partner)
+	if err != nil {
+		return err
+	}
+	var before Evidence
+	if len(kept) > 0 {
+		if err := json.Unmarshal(kept, &before); err != nil {
+			return err
+		}
+	}
+	if at.Compare(before.At) <= 0 {
+		return nil
+	}
+	return tx.Ledger().PutEvidence(partner, evidence)
 }

@@ -13,7 +13,7 @@ import (
 const (
 	// reasonBroken: it is not a page of our own log as we signed it.
 	reasonBroken = "recall_broken"
-	// reasonShort: it ends before anything that is missing here, though the partner has shown that we signed more.
+	// reasonShort: it ends before what the partner has shown that we signed.
 	reasonShort = "recall_short"
 )
 

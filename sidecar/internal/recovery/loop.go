@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -61,14 +62,19 @@ type Loop struct {
 	Fail   *failpoint.Points
 
 	mu   sync.Mutex
-	busy map[string]bool
+	busy map[string]*signs
 }
+
+// signs of a partner whose books are being recovered: it was reached again, it called us.
+type signs struct{ back, heard chan struct{} }
 
 const (
 	// firstPause is the pause after the first try that came to nothing; it doubles up to 15 minutes.
 	firstPause = 500 * time.Millisecond
 	// poll is how often the states are read without a wake-up.
 	poll = 15 * time.Second
+	// heardEvery is how often a partner that calls us makes us try at the most.
+	heardEvery = 10 * time.Second
 )
 
 // Run recovers until ctx ends.
@@ -83,8 +89,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.Logger.Warn("books unreadable, none that are behind are recovered", "error", err)
 		}
 		for partner := range behind {
-			if l.begin(partner) {
-				all.Go(func() { l.recover(ctx, partner) })
+			if of := l.begin(partner); of != nil {
+				all.Go(func() { l.recover(ctx, partner, of) })
 			}
 		}
 		select {
@@ -113,21 +119,44 @@ func (l *Loop) behind(ctx context.Context) (partners map[string]ledger.BooksStat
 	return partners, err
 }
 
-func (l *Loop) begin(partner string) bool {
+// begin is nil where the books with a partner are being recovered.
+func (l *Loop) begin(partner string) *signs {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy[partner] {
-		return false
+	if l.busy[partner] != nil {
+		return nil
 	}
 	if l.busy == nil {
-		l.busy = make(map[string]bool)
+		l.busy = make(map[string]*signs)
 	}
-	l.busy[partner] = true
-	return true
+	of := &signs{back: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
+	l.busy[partner] = of
+	return of
+}
+
+// Back is told when a partner is reached again: it is asked again at once, for it was asked in vain while it was away.
+func (l *Loop) Back(partner string) {
+	l.sign(partner, func(of *signs) chan struct{} { return of.back })
+}
+
+// Heard is told when a partner calls us: it is asked again, at most every ten seconds.
+func (l *Loop) Heard(partner string) {
+	l.sign(partner, func(of *signs) chan struct{} { return of.heard })
+}
+
+func (l *Loop) sign(partner string, to func(*signs) chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if of := l.busy[partner]; of != nil {
+		select {
+		case to(of) <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // recover tries until the books with a partner are not behind any more.
-func (l *Loop) recover(ctx context.Context, partner string) {
+func (l *Loop) recover(ctx context.Context, partner string, of *signs) {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -141,10 +170,26 @@ func (l *Loop) recover(ctx context.Context, partner string) {
 		if failures++; failures == 1 {
 			l.Logger.Warn("what our books with a partner lack could not be read back, it is asked again", "partner", partner, "error", text.ForeignError(err))
 		}
+		l.rest(ctx, job.BackOff(firstPause, failures, l.Rand()), of)
+	}
+}
+
+// rest pauses, until there is a sign of the partner at the most.
+func (l *Loop) rest(ctx context.Context, pause time.Duration, of *signs) {
+	over, least := l.after(pause), l.after(min(pause, heardEvery))
+	var heard <-chan struct{}
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.after(job.BackOff(firstPause, failures, l.Rand())):
+		case <-over:
+			return
+		case <-of.back:
+			return
+		case <-least:
+			least, heard = nil, of.heard
+		case <-heard:
+			return
 		}
 	}
 }
@@ -223,6 +268,14 @@ func (l *Loop) end(ctx context.Context, partner string, known *chain) error {
 		}
 		if head.Position() != known.end.Position() {
 			return unit.ErrStale
+		}
+		// It has shown more of what we signed than it gave back: whoever signed on from here would sign two logs.
+		goal, err := shown(tx, partner)
+		if err != nil {
+			return err
+		}
+		if head.Position().Compare(goal) < 0 {
+			return fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, and has shown our signature at %s", partner, head.Position(), goal)
 		}
 		books.State, books.Reason, books.Since = ledger.Unproven, ReasonReadBack, l.Now().UTC()
 		books.Epoch++

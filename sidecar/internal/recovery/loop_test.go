@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
@@ -26,6 +27,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -246,6 +248,35 @@ func TestARunThatEndedIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// TestBooksStayBehindBeforeWhatThePartnerHasShown: who signed on from an earlier place would sign two logs.
+func TestBooksStayBehindBeforeWhatThePartnerHasShown(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	r.evidence(5)
+	e, err := ledger.Decode(r.whole.Entries[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, early := r.whole, r.whole
+	early.Entries, early.Documents = whole.Entries[:4], whole.Documents[:4]
+	if early.Checkpoint, err = r.Book.Checkpoint(partner, e.Position(), e.Hash); err != nil {
+		t.Fatal(err)
+	}
+	r.whole = early
+	for range 2 {
+		if done, err := r.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_short" {
+			t.Errorf("done %v, %v", done, err)
+		}
+		if books, own := r.stands(); books != ledger.Behind || own != 4 {
+			t.Errorf("the books are %s, our log has %d entries", books, own)
+		}
+	}
+	r.whole = whole
+	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Errorf("then: done %v, %v", done, err)
+	}
+}
+
 // evidence keeps what the partner has shown: our signature at a place.
 func (r *restored) evidence(seq int64) {
 	r.t.Helper()
@@ -446,10 +477,17 @@ func TestADocumentThatIsNotOursIsNotTaken(t *testing.T) {
 // TestInputsThatAreNotTheSignedOnesAreNotTaken though the order is.
 func TestInputsThatAreNotTheSignedOnesAreNotTaken(t *testing.T) {
 	t.Parallel()
+	for name, salt := range map[string][]byte{"under our salt": []byte("sixteen bytes of it"), "under none": nil} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); inputsOfTheirs(t, salt) })
+	}
+}
+
+func inputsOfTheirs(t *testing.T, salt []byte) {
+	t.Helper()
 	r := newRestored(t)
 	r.lie = func(_ int, page *exchange.Recalled) {
 		for i := range page.Documents {
-			page.Documents[i].Inputs = []byte(`{"title":"theirs"}`)
+			page.Documents[i].Inputs, page.Documents[i].InputsSalt = []byte(`{"title":"theirs"}`), salt
 		}
 	}
 	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
@@ -467,4 +505,51 @@ func TestInputsThatAreNotTheSignedOnesAreNotTaken(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// away is a partner that cannot be reached.
+type away struct{ asked chan struct{} }
+
+func (a away) Recall(context.Context, string, ledger.Position, func(exchange.Recalled) error) error {
+	a.asked <- struct{}{}
+	return fault.New(fault.Unavailable, "unreachable", "it is away")
+}
+
+// TestAPartnerThatReturnsIsAskedAtOnce and one that only calls us at the end of a while; no pause has to be over.
+func TestAPartnerThatReturnsIsAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	link, pauses := away{make(chan struct{})}, make(chan chan time.Time)
+	r.loop.Link = link
+	r.loop.Subscribe = func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} }
+	ctx, stop := context.WithCancel(t.Context())
+	r.loop.After = func(d time.Duration) <-chan time.Time {
+		timer := make(chan time.Time, 1)
+		if d == 15*time.Second { // the states are read
+			return timer
+		}
+		select {
+		case pauses <- timer:
+		case <-ctx.Done():
+		}
+		return timer
+	}
+	ended := make(chan error)
+	go func() { ended <- r.loop.Run(ctx) }()
+	pause := func() (least chan time.Time) {
+		<-link.asked
+		<-pauses
+		return <-pauses
+	}
+	pause()
+	r.loop.Back(partner)
+	least := pause()
+	r.loop.Heard(partner)
+	r.loop.Heard("https://other.localhost:3")
+	least <- r.Clock.Now()
+	pause()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
@@ -41,7 +42,7 @@ func (s *Service) Recollect(ctx context.Context, partner string, r Recalled) (_ 
 	if d.Action != order.Add {
 		return r, nil
 	}
-	if len(r.InputsSalt) > 0 && order.InputsDigest(r.InputsSalt, r.Inputs) != d.InputsSHA256 {
+	if order.InputsDigest(r.InputsSalt, r.Inputs) != d.InputsSHA256 {
 		r.Inputs = nil // the supplier forgets them when the subscription ends
 	}
 	r.name, r.retail = d.Offering, d.Price()
@@ -152,7 +153,12 @@ func (s *Service) rebuild(tx Tx, e ledger.Entry, r Recalled) error {
 func (s *Service) resign(tx Tx, e ledger.Entry, o Order, i int, r Recalled) error {
 	before, it := o.Items[i], r.item(e.Partner)
 	it.State, it.Reason, it.Message, it.Events = before.State, before.Reason, before.Message, before.Events
-	it.ListingID, it.UnsignedCancel, it.CancelDigest = before.ListingID, before.UnsignedCancel, before.CancelDigest
+	it.ListingID = before.ListingID
+	if before.UnsignedCancel != nil {
+		if err := it.cancelInstead(before.UnsignedCancel); err != nil {
+			return err
+		}
+	}
 	if it.Action == order.Add {
 		it.ListingID = catalog.ListingID(e.Partner, it.OfferingID)
 		sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
@@ -184,6 +190,21 @@ func (s *Service) resign(tx Tx, e ledger.Entry, o Order, i int, r Recalled) erro
 		return err
 	}
 	return s.resend(tx, it, JobSubmit)
+}
+
+// cancelInstead has a cancel that waits to be signed be about the document that there is now.
+func (i *Item) cancelInstead(payload []byte) error {
+	c, err := order.ParseCancel(payload)
+	if err != nil {
+		return err
+	}
+	c.Agreement, c.OrderSHA256 = i.AgreementID, hex.EncodeToString(i.PayloadDigest)
+	if i.UnsignedCancel, err = json.Marshal(c); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(i.UnsignedCancel)
+	i.CancelDigest = sum[:]
+	return nil
 }
 
 // RecoverCancel gives an item the cancel that an entry of our own log placed.

@@ -1,6 +1,8 @@
 package retail_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"slices"
@@ -175,6 +177,32 @@ func TestWhatWasSignedBeforeWinsOverWhatWaitsToBeSigned(t *testing.T) {
 	}
 	if err := c.apply(ledger.OrderAccepted, `{}`); err != nil || c.order().State() != order.InProgress {
 		t.Errorf("its supplier says that it was accepted: %v", err)
+	}
+}
+
+// TestACancelThatWaitsIsAboutTheDocumentThatCameBack: about another one no supplier decides it, and the order goes on.
+func TestACancelThatWaitsIsAboutTheDocumentThatCameBack(t *testing.T) {
+	t.Parallel()
+	was := gone(t, add("lst")).Items[0]
+	c := newCounter(t)
+	c.stand(vendor, ledger.Unproven)
+	if _, err := c.place(add("lst")); err != nil {
+		t.Fatal(err)
+	}
+	c.cancel()
+	if err := c.recalls(was); err != nil {
+		t.Fatal(err)
+	}
+	it := c.order().Items[0]
+	cancel, err := order.ParseCancel(it.UnsignedCancel)
+	if err != nil || cancel.OrderSHA256 != hex.EncodeToString(was.PayloadDigest) || cancel.Agreement != was.AgreementID {
+		t.Errorf("the cancel is %+v, %v", cancel, err)
+	}
+	if sum := sha256.Sum256(it.UnsignedCancel); !bytes.Equal(sum[:], it.CancelDigest) {
+		t.Error("its digest is another's")
+	}
+	if jobs := c.jobs(); !slices.Equal(jobs, []string{retail.JobCancel, retail.JobSignCancel, retail.JobSubmit}) {
+		t.Errorf("the jobs are %v", jobs)
 	}
 }
 
