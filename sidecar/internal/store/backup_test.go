@@ -314,3 +314,26 @@ func TestAnotherServerBeginsANewLifeOfTheFeeds(t *testing.T) {
 		t.Errorf("the feeds were in life %s, then in %v", first, lives)
 	}
 }
+
+// TestASlowReaderOfASnapshotIsLeft before the log of the database fills the disk.
+func TestASlowReaderOfASnapshotIsLeft(t *testing.T) {
+	t.Parallel()
+	cfg := engines["sqlite"](t)
+	s := open(t, cfg)
+	snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	withPartner(t, s)
+	read := func() error {
+		return snapshot.Pieces(t.Context(), func(_ string, _ int64, write func(io.Writer) error) error { return write(io.Discard) })
+	}
+	if err := read(); err != nil {
+		t.Errorf("a short log: %v", err)
+	}
+	snapshot.LogMost = 4096
+	if err := read(); !errors.Is(err, store.ErrTooSlow) {
+		t.Errorf("a long log: %v", err)
+	}
+}
