@@ -346,6 +346,9 @@ func (r *restoring) told() restored {
 		return out
 	}
 	out.Dir, out.Config, out.LookAt = r.dir, r.config, onlyHere
+	if r.kind == backup.KeysOnly {
+		out.LookAt = notWithKeys
+	}
 	out.NextStep = "see that the old one never runs again; then hanse serve -c " + r.config
 	switch {
 	case r.config == "":

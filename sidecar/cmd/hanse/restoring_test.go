@@ -81,3 +81,14 @@ func TestAConfigurationWithoutEndIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestKeysAloneSayWhatToDoAgain: nothing of what only the database had is there.
+func TestKeysAloneSayWhatToDoAgain(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]string{backup.KeysOnly: "hanse offering apply", backup.Whole: "withdrawn since"} {
+		r := &restoring{kind: kind, made: true}
+		if told := strings.Join(r.told().LookAt, "\n"); !strings.Contains(told, want) || !strings.Contains(told, "hanse job list") {
+			t.Errorf("%s: %s", kind, told)
+		}
+	}
+}
