@@ -323,7 +323,7 @@ func (r *restoring) failed(err error) error {
 	switch {
 	case r.committed:
 		return &commandError{
-			Code: exitFailure, Reason: "not_restored", Cause: "PostgreSQL has what was restored, and the folder has not: " + err.Error(),
+			Code: exitFailure, Reason: "not_restored", Cause: "PostgreSQL may have what was restored already, and the folder has not: " + err.Error(),
 			Action: "drop and create the database, or name another empty one with HANSE_DATABASE_DSN; then run it again",
 		}
 	case errors.Is(err, store.ErrNotEmpty):

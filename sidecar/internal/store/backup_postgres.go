@@ -44,7 +44,7 @@ func openPostgresSnapshot(ctx context.Context, dsn string) (_ *Snapshot, err err
 		return nil, errors.Join(unavailable(err), c.Close())
 	}
 	leave := func() error { return errors.Join(tx.Rollback(), c.Close(), db.Close()) }
-	// A table that a migration rewrites is empty to views of before. No migration begins while these locks are held; they come before the
+	// A table that a migration rewrites is empty to views of before. None changes a table while these locks are held; they come before the
 	// view, for LOCK takes none.
 	for _, statement := range []string{`SET TRANSACTION DEFERRABLE`, `LOCK TABLE ` + strings.Join(locked, ", ") + ` IN ACCESS SHARE MODE`} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
