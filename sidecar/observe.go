@@ -256,6 +256,9 @@ func (s *Sidecar) house(ctx context.Context) (operator.House, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, countsTimeout)
 	defer cancel()
+	if stale := s.staleExport(ctx); stale != "" {
+		h.Reminders = append(h.Reminders, stale)
+	}
 	counts, err := s.open(ctx)
 	if err != nil {
 		return h, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -164,12 +166,15 @@ func (a *app) write(told *written, give func(to io.Writer) error) error {
 	if told.File == standard {
 		// What is told must not get between.
 		tell = &app{flags: a.flags, stdout: a.stderr, stderr: a.stderr}
-		sum.to = a.stdout
+		sum.to = &impatient{ctx: a.ctx, to: a.stdout, wait: patience}
 		err = give(sum)
 	} else {
 		err = beside(told.File, func(to io.Writer) error { sum.to = to; return give(sum) })
 	}
 	var known *commandError
+	if errors.Is(err, store.ErrTooSlow) {
+		err = &commandError{Code: exitFailure, Reason: "too_slow", Cause: err.Error(), Action: "write to a file on a disk of this machine, and send that"}
+	}
 	if err != nil && !errors.As(err, &known) {
 		err = &commandError{Code: exitFailure, Reason: "not_written", Cause: err.Error(), Action: "nothing was kept; make room or name another place, and run it again"}
 	}
@@ -191,6 +196,35 @@ func (a *app) write(told *written, give func(to io.Writer) error) error {
 			t.fact("Not in it", left)
 		}
 	})
+}
+
+// patience is how long the reader of standard output may take for one piece of 64 KiB: until the end the database keeps what is replaced.
+const patience = 2 * time.Minute
+
+// impatient gives up where to takes longer than wait. What is under way then never ends, unless the process does.
+type impatient struct {
+	ctx  context.Context
+	to   io.Writer
+	wait time.Duration
+}
+
+func (w *impatient) Write(p []byte) (int, error) {
+	type written struct {
+		n   int
+		err error
+	}
+	done, piece := make(chan written, 1), bytes.Clone(p) // p is the caller's again when we give up
+	go func() { n, err := w.to.Write(piece); done <- written{n, err} }()
+	late := time.NewTimer(w.wait)
+	defer late.Stop()
+	select {
+	case is := <-done:
+		return is.n, is.err
+	case <-w.ctx.Done():
+		return 0, w.ctx.Err()
+	case <-late.C:
+		return 0, fmt.Errorf("%w: standard output took nothing for %s", store.ErrTooSlow, w.wait)
+	}
 }
 
 type measured struct {

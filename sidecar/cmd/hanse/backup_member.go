@@ -75,6 +75,8 @@ func (m *memberData) snapshot(ctx context.Context) (*store.Snapshot, error) {
 	switch {
 	case errors.Is(err, store.ErrNoDatabase):
 		return nil, &commandError{Code: exitNotFound, Reason: "no_database", Field: "database", Cause: "there is no database of a sidecar where the configuration says it is", Action: "name the configuration of a member that was started before, with -c"}
+	case errors.Is(err, store.ErrSchemaNewer), errors.Is(err, store.ErrSchemaOther):
+		return nil, &commandError{Code: exitFailure, Reason: "schema_newer", Field: "database", Cause: err.Error(), Action: "use the hanse that runs on it"}
 	case fault.Is(err, fault.Unavailable):
 		return nil, &commandError{Code: exitPending, Reason: "database_unreachable", Cause: err.Error(), Action: "repeat it when the database answers"}
 	case err != nil:

@@ -87,8 +87,15 @@ func (r *restoring) makeFromKeys(stage string) error {
 		if name != backup.KeysFile {
 			return r.put(stage, name, from)
 		}
-		return json.NewDecoder(from).Decode(&ring)
+		raw, err := small(name, from)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(raw, &ring)
 	})
+	if err == nil && len(ring.Keys) == 0 { // of such a member the first start would make another one
+		err = errors.New("there are no keys in it")
+	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +112,7 @@ func (r *restoring) makeFromKeys(stage string) error {
 		case !errors.Is(err, store.ErrNoDatabase):
 			return err
 		}
+		r.committed = true // opening it makes its tables
 	}
 	return withStore(r.app.ctx, stage, cfg, func(s *store.Store) error { return s.ImportKeys(r.app.ctx, ring) })
 }

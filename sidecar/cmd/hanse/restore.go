@@ -42,6 +42,16 @@ var onlyHere = []string{
 	"listings that were renamed, hidden or priced by hand: hanse listing list",
 	"markups of partners and categories: hanse listing list",
 	"offerings published or withdrawn since: hanse offering list",
+	"what no partner could give back: hanse job list",
+}
+
+// notWithKeys is what a member whose database is empty has to be told again.
+var notWithKeys = []string{
+	"portals: add them under the names they had, hanse portal add",
+	"offerings: apply them again, hanse offering apply",
+	"names, prices and visibility of listings, markups: hanse listing list",
+	"partners that were refused, suspended or removed since: hanse partner list",
+	"what no partner could give back: hanse job list",
 }
 
 func (c *restoreCmd) Run(a *app) error {

@@ -33,6 +33,8 @@ type restoring struct {
 	// made says that the member is there, config where its configuration is.
 	made   bool
 	config string
+	// committed says that PostgreSQL has what was restored, whatever fails afterwards.
+	committed bool
 }
 
 func (r *restoring) open() (err error) {
@@ -54,6 +56,9 @@ func (r *restoring) room() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return r.failed(err)
 	}
+	if err := r.cut(); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		if e.Name() != staging {
 			return &commandError{
@@ -63,6 +68,22 @@ func (r *restoring) room() error {
 		}
 	}
 	return nil
+}
+
+// cut refuses a folder in which an earlier attempt was killed in its last steps: all of the data are there, under their own name.
+func (r *restoring) cut() error {
+	stage := filepath.Join(r.dir, staging)
+	isThere := func(path string) bool { _, err := os.Lstat(path); return err == nil }
+	if !isThere(stage) || !isThere(filepath.Join(r.dir, "data")) || isThere(filepath.Join(stage, "data")) {
+		return nil
+	}
+	cause, action := "was killed in its very last step, and the member in it is whole", "rmdir "+stage+", and go on with hanse serve"
+	if isThere(filepath.Join(stage, backup.ConfigFile)) {
+		cause = "was killed in its last step: its data are whole, and its configuration is still in " + staging
+		action = "mv " + filepath.Join(stage, backup.ConfigFile) + " " + r.dir + ", then rmdir " + stage + ", makes it the member; or remove " + r.dir +
+			", empty a PostgreSQL that was named, and run it again"
+	}
+	return &commandError{Code: exitConflict, Reason: "restore_cut", Field: "--dir", Cause: "an earlier restore into " + r.dir + " " + cause, Action: action}
 }
 
 // read reads the archive from beginning to end.
@@ -138,17 +159,23 @@ func (r *restoring) write() (err error) {
 	return r.move(stage)
 }
 
-func (r *restoring) move(stage string) error {
+func (r *restoring) move(stage string) (err error) {
 	if err := errors.Join(syncFolder(filepath.Join(stage, "data")), syncFolder(stage)); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(stage, "data"), filepath.Join(r.dir, "data")); err != nil {
+	data := filepath.Join(r.dir, "data")
+	if err := os.Rename(filepath.Join(stage, "data"), data); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil && !r.made {
+			_ = os.RemoveAll(data) // a moment old, and nobody's: its configuration did not come
+		}
+	}()
 	if err := syncFolder(r.dir); err != nil {
 		return err
 	}
-	err := os.Rename(filepath.Join(stage, backup.ConfigFile), filepath.Join(r.dir, backup.ConfigFile))
+	err = os.Rename(filepath.Join(stage, backup.ConfigFile), filepath.Join(r.dir, backup.ConfigFile))
 	switch {
 	case err == nil:
 		r.config = filepath.Join(r.dir, backup.ConfigFile)
@@ -169,7 +196,7 @@ func (r *restoring) put(stage, name string, from io.Reader) error {
 		return err
 	}
 	if name == backup.ConfigFile {
-		raw, err := io.ReadAll(from)
+		raw, err := small(name, from)
 		if err != nil {
 			return err
 		}
@@ -184,6 +211,17 @@ func (r *restoring) put(stage, name string, from io.Reader) error {
 	}
 	_, err = io.Copy(f, from)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// maxRead bounds what is read of an archive into memory at once: whoever knows the public key can seal one.
+const maxRead = 16 << 20
+
+func small(name string, from io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(from, maxRead+1))
+	if err == nil && len(raw) > maxRead {
+		err = fmt.Errorf("%s is larger than %d MiB", name, maxRead>>20)
+	}
+	return raw, err
 }
 
 func (r *restoring) make(stage string) error {
@@ -230,6 +268,7 @@ func (r *restoring) makeWithRows(stage string) error {
 	if err != nil {
 		return err
 	}
+	r.committed = true
 	return withStore(r.app.ctx, stage, store.Config{DSN: dsn}, func(*store.Store) error { return nil })
 }
 
@@ -282,6 +321,11 @@ func (r *restoring) failed(err error) error {
 		return known
 	}
 	switch {
+	case r.committed:
+		return &commandError{
+			Code: exitFailure, Reason: "not_restored", Cause: "PostgreSQL may have what was restored already, and the folder has not: " + err.Error(),
+			Action: "drop and create the database, or name another empty one with HANSE_DATABASE_DSN; then run it again",
+		}
 	case errors.Is(err, store.ErrNotEmpty):
 		return &commandError{Code: exitConflict, Reason: "database_not_empty", Field: "database.dsn", Cause: err.Error(), Action: "name an empty database with HANSE_DATABASE_DSN, or drop and create this one"}
 	case fault.Is(err, fault.Unavailable) && r.manifest.Engine == "postgres":
@@ -302,6 +346,9 @@ func (r *restoring) told() restored {
 		return out
 	}
 	out.Dir, out.Config, out.LookAt = r.dir, r.config, onlyHere
+	if r.kind == backup.KeysOnly {
+		out.LookAt = notWithKeys
+	}
 	out.NextStep = "see that the old one never runs again; then hanse serve -c " + r.config
 	switch {
 	case r.config == "":

@@ -66,6 +66,9 @@ func describeStatus(t *table, s *operatorv1.GetStatusResponse) {
 			t.fact("Not "+check.GetName(), check.GetProblem())
 		}
 	}
+	for _, reminder := range s.GetReminders() {
+		t.fact("Reminder", reminder)
+	}
 	t.fact("Origin", s.GetOrigin())
 	t.fact("Configuration", s.GetConfigurationFile())
 	t.fact("Data folder", s.GetDataDir())

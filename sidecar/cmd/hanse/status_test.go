@@ -23,11 +23,13 @@ func TestStatus_NamesWhatIsNotWellAndExitsSo(t *testing.T) {
 			Reachability: "down", LastError: "fetch_tls", OwnLedgerSeq: 7, TheirLedgerSeq: 9, ParkedSubjects: []string{"c-1"},
 			Books: "forked", BooksSince: timestamppb.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)), BooksReason: "ledger_fork",
 		}},
+		Reminders: []string{"keys changed; run hanse key export again"},
 	}
 	got := w.run("", "status")
 	for _, text := range []string{
 		"Ready:", "no", "Not store:", "disk full", "2 order.submit parked, 1 order.submit waiting", "3 retail inProgress",
 		"active, supplier, down: fetch_tls", "own at 7, theirs at 9, 1 parked, books forked since 2026-11-21", "ledger_fork",
+		"Reminder:", "keys changed; run hanse key export again",
 	} {
 		if !strings.Contains(got.stdout, text) {
 			t.Errorf("no %q in:\n%s", text, got.stdout)
@@ -36,7 +38,11 @@ func TestStatus_NamesWhatIsNotWellAndExitsSo(t *testing.T) {
 	if got.code != exitPending || !strings.Contains(got.stderr, "not_ready") || !strings.Contains(got.stderr, "store: disk full") {
 		t.Errorf("exit %d: %s", got.code, got.stderr)
 	}
-	inJSON(t, w.run("", "status", "-o", "json"))
+	told := w.run("", "status", "-o", "json")
+	inJSON(t, told)
+	if !strings.Contains(told.stdout, `"reminders":`) {
+		t.Errorf("no reminder in:\n%s", told.stdout)
+	}
 }
 
 func TestStatus_WaitsForWhatPassesByItselfAlone(t *testing.T) {

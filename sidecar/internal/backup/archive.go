@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -204,7 +205,7 @@ func (r *reader) next(each func(string, int64, io.Reader) error) (last bool, err
 	if head.Name == digestsFile {
 		return true, r.compare(head)
 	}
-	if head.Typeflag != tar.TypeReg || !fs.ValidPath(head.Name) || r.digests[head.Name] != "" {
+	if head.Typeflag != tar.TypeReg || sparse(head) || !fs.ValidPath(head.Name) || r.digests[head.Name] != "" {
 		return false, damaged(fmt.Errorf("%q has no place in it", head.Name))
 	}
 	sum := sha256.New()
@@ -218,8 +219,18 @@ func (r *reader) next(each func(string, int64, io.Reader) error) (last bool, err
 	return false, nil
 }
 
+// sparse reports whether a file has holes, and may be any times larger than what is in the archive of it.
+func sparse(head *tar.Header) bool {
+	for name := range head.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *reader) small(head *tar.Header) ([]byte, error) {
-	if head.Size > maxSmall {
+	if head.Size > maxSmall || sparse(head) {
 		return nil, damaged(fmt.Errorf("%s is too large", head.Name))
 	}
 	sum := sha256.New()

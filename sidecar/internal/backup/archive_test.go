@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"io"
@@ -156,5 +157,59 @@ func TestKeysOfNoUseAreRefusedWithoutBeingRepeated(t *testing.T) {
 		if err == nil || bytes.Contains([]byte(err.Error()), []byte("hunter2")) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAFileWithHolesHasNoPlace: a terabyte of zeros takes one kilobyte of an archive, and whoever knows a public key can seal one.
+func TestAFileWithHolesHasNoPlace(t *testing.T) {
+	t.Parallel()
+	const manifest, holes = `{"format":1,"kind":"backup"}`, "1\n1099511627775\n1\n"
+	var plain bytes.Buffer
+	w := tar.NewWriter(&plain)
+	body := append(make([]byte, 512), 'x')
+	copy(body, holes)
+	for _, f := range []struct {
+		head tar.Header
+		body []byte
+	}{
+		{tar.Header{Name: backup.ManifestFile}, []byte(manifest)},
+		{tar.Header{Name: "data/hanse.db", PAXRecords: map[string]string{ // the writer takes no record of this name
+			"GNX.sparse.major": "1", "GNX.sparse.minor": "0", "GNX.sparse.name": "data/hanse.db", "GNX.sparse.realsize": "1099511627776",
+		}}, body},
+	} {
+		f.head.Size, f.head.Format = int64(len(f.body)), tar.FormatPAX
+		err := w.WriteHeader(&f.head)
+		if err == nil {
+			_, err = w.Write(f.body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens, err := backup.Identities([]byte(identity.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sealed bytes.Buffer
+	to, err := age.Encrypt(&sealed, identity.Recipient())
+	if err == nil {
+		_, err = to.Write(bytes.ReplaceAll(plain.Bytes(), []byte("GNX.sparse"), []byte("GNU.sparse")))
+	}
+	if err := errors.Join(err, to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	err = backup.Read(&sealed, opens, func(backup.Manifest) error { return nil }, func(name string, size int64, _ io.Reader) error {
+		t.Errorf("%s is given with %d bytes", name, size)
+		return io.ErrShortBuffer
+	})
+	if !errors.Is(err, backup.ErrDamaged) {
+		t.Errorf("it is read: %v", err)
 	}
 }

@@ -14,6 +14,8 @@ type House struct {
 	Checks []Check
 	// Orders are those that have not ended, by side; Jobs are by kind.
 	Orders, Jobs []Count
+	// Reminders are what the operator should do soon, though all goes on without it.
+	Reminders []string
 }
 
 // Check is one condition of readiness; Problem is "" where it holds.

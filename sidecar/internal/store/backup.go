@@ -20,6 +20,8 @@ type Snapshot struct {
 	Schema []Migration
 	// Size is about how many bytes Pieces gives.
 	Size int64
+	// LogMost is how many bytes SQLite's log may have while Pieces gives; by default as many as the database, and 1 GiB at least.
+	LogMost int64
 
 	on     session
 	pieces func(ctx context.Context, put Put) error
@@ -40,6 +42,8 @@ var (
 	ErrNoDatabase = errors.New("there is no database of a sidecar")
 	// ErrNotEmpty says that the database that is to be written has something in it.
 	ErrNotEmpty = errors.New("the database has tables of a sidecar already")
+	// ErrTooSlow says that whoever takes the pieces does not take them fast enough for the sidecars that run.
+	ErrTooSlow = errors.New("it is read too slowly")
 	// ErrSchemaNewer says that a newer hanse made a database, ErrSchemaOther another build.
 	ErrSchemaNewer = errors.New("a newer hanse made its database")
 	ErrSchemaOther = errors.New("another build of hanse made its database")

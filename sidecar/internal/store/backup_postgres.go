@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,27 +35,55 @@ func openPostgresSnapshot(ctx context.Context, dsn string) (_ *Snapshot, err err
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	locked, err := lockable(ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	tx, err := c.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable, ReadOnly: true})
 	if err != nil {
 		return nil, errors.Join(unavailable(err), c.Close())
 	}
 	leave := func() error { return errors.Join(tx.Rollback(), c.Close(), db.Close()) }
-	if _, err := tx.ExecContext(ctx, `SET TRANSACTION DEFERRABLE`); err != nil {
-		return nil, errors.Join(unavailable(err), tx.Rollback(), c.Close())
+	// A table that a migration rewrites is empty to views of before. None changes a table while these locks are held; they come before the
+	// view, for LOCK takes none.
+	for _, statement := range []string{`SET TRANSACTION DEFERRABLE`, `LOCK TABLE ` + strings.Join(locked, ", ") + ` IN ACCESS SHARE MODE`} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return nil, errors.Join(unavailable(err), tx.Rollback(), c.Close())
+		}
 	}
 	s := &Snapshot{on: pgSession{tx}, close: leave, pieces: func(ctx context.Context, put Put) error { return copyOut(ctx, tx, c, put) }}
-	var made bool
-	err = tx.QueryRowContext(ctx, `SELECT to_regclass(current_schema() || '.migration') IS NOT NULL`).Scan(&made)
-	if err == nil && !made {
-		err = ErrNoDatabase
-	} else if err == nil {
-		err = tx.QueryRowContext(ctx, `SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c
-			WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`).Scan(&s.Size)
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c
+		WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`).Scan(&s.Size)
+	var applied []Migration
+	if err == nil {
+		applied, err = appliedSchema(ctx, pgSession{tx})
+	}
+	if err == nil {
+		err = CheckSchema(applied) // tables that we do not know would be left out
+	}
+	if names, _ := tables(migrationFiles, len(applied)); err == nil && len(names) != len(locked) {
+		err = unavailable(errors.New("the schema was changed meanwhile"))
 	}
 	if err != nil {
 		return nil, errors.Join(err, tx.Rollback(), c.Close())
 	}
 	return s, nil
+}
+
+// lockable are the tables that the migrations so far made.
+func lockable(ctx context.Context, c *sql.Conn) ([]string, error) {
+	var made bool
+	if err := c.QueryRowContext(ctx, `SELECT to_regclass(current_schema() || '.migration') IS NOT NULL`).Scan(&made); err != nil {
+		return nil, unavailable(err)
+	}
+	if !made {
+		return nil, ErrNoDatabase
+	}
+	var applied int
+	if err := c.QueryRowContext(ctx, `SELECT count(*) FROM migration`).Scan(&applied); err != nil {
+		return nil, unavailable(err)
+	}
+	return tables(migrationFiles, applied)
 }
 
 // copyOut gives the rows of each table of ours, as COPY writes them, in pieces that end with a row.

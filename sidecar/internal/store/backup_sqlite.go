@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
@@ -52,9 +53,25 @@ func openSQLiteSnapshot(ctx context.Context, path string) (_ *Snapshot, err erro
 		return nil, classify(err)
 	}
 	total := int64(size) * int64(pages)
-	return &Snapshot{Size: total, on: c, close: c.close, pieces: func(ctx context.Context, put Put) error {
-		return put(SQLiteFile, total, func(to io.Writer) error { return pagesOf(ctx, c, size, pages, to) })
-	}}, nil
+	s := &Snapshot{Size: total, LogMost: max(total, leastLogMost), on: c, close: c.close}
+	s.pieces = func(ctx context.Context, put Put) error {
+		return put(SQLiteFile, total, func(to io.Writer) error {
+			return pagesOf(ctx, c, size, pages, to, func() error { return s.logSmall(real + "-wal") })
+		})
+	}
+	return s, nil
+}
+
+// leastLogMost is what the log may grow to beside a small database.
+const leastLogMost = 1 << 30
+
+// logSmall refuses to hold the log back from being taken up any longer, before it fills the disk of the sidecar.
+func (s *Snapshot) logSmall(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > s.LogMost {
+		return fmt.Errorf("%w: meanwhile the log of the database has grown to %d MiB", ErrTooSlow, info.Size()>>20)
+	}
+	return nil
 }
 
 func one(ctx context.Context, on session, query string, into any) error {
@@ -69,8 +86,8 @@ func one(ctx context.Context, on session, query string, into any) error {
 }
 
 // pagesOf writes the pages of the view, those that are still in the log alone included: together they are the file. It needs no room on
-// a disk, and the writer waits for nothing; but the log grows until it ends.
-func pagesOf(ctx context.Context, c *conn, size, pages int, to io.Writer) error {
+// a disk, and the writer waits for nothing; but the log grows until it ends, and may says for how long.
+func pagesOf(ctx context.Context, c *conn, size, pages int, to io.Writer, may func() error) error {
 	st, err := c.begin(`SELECT pgno, data FROM sqlite_dbpage ORDER BY pgno`, nil)
 	if err != nil {
 		return err
@@ -78,8 +95,10 @@ func pagesOf(ctx context.Context, c *conn, size, pages int, to io.Writer) error 
 	defer func() { _ = st.Reset() }()
 	page := make([]byte, size)
 	for n := 1; ; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if n%64 == 1 {
+			if err := errors.Join(ctx.Err(), may()); err != nil {
+				return err
+			}
 		}
 		more, err := st.Step()
 		if err != nil {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"os"
@@ -312,5 +313,64 @@ func TestAnotherServerBeginsANewLifeOfTheFeeds(t *testing.T) {
 	}
 	if lives[0] == first || lives[1] != lives[0] {
 		t.Errorf("the feeds were in life %s, then in %v", first, lives)
+	}
+}
+
+// TestASlowReaderOfASnapshotIsLeft before the log of the database fills the disk.
+func TestASlowReaderOfASnapshotIsLeft(t *testing.T) {
+	t.Parallel()
+	cfg := engines["sqlite"](t)
+	s := open(t, cfg)
+	snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }()
+	withPartner(t, s)
+	read := func() error {
+		return snapshot.Pieces(t.Context(), func(_ string, _ int64, write func(io.Writer) error) error { return write(io.Discard) })
+	}
+	if err := read(); err != nil {
+		t.Errorf("a short log: %v", err)
+	}
+	snapshot.LogMost = 4096
+	if err := read(); !errors.Is(err, store.ErrTooSlow) {
+		t.Errorf("a long log: %v", err)
+	}
+}
+
+// TestASnapshotOfPostgresIsOfOneSchema: a table that was rewritten is empty to a view of before, and one that this build does not know would
+// be left out.
+func TestASnapshotOfPostgresIsOfOneSchema(t *testing.T) {
+	t.Parallel()
+	cfg := engines["postgres"](t)
+	open(t, cfg)
+	db, err := sql.Open("pgx", cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	rewrite := func() error {
+		_, err := db.ExecContext(t.Context(), `SET lock_timeout = '50ms'; ALTER TABLE partner ALTER COLUMN version TYPE numeric`)
+		return err
+	}
+	snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rewrite(); err == nil {
+		t.Error("a table is rewritten before it was read")
+	}
+	if err := snapshot.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rewrite(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if _, err := db.ExecContext(t.Context(), `INSERT INTO migration (version, name, digest, applied_at) VALUES (9999, 'later', '', 0)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenSnapshot(t.Context(), cfg); !errors.Is(err, store.ErrSchemaNewer) {
+		t.Errorf("a newer one: %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func (h *statusService) GetStatus(ctx context.Context, _ *connect.Request[operat
 		Checks: gate.Each(house.Checks, func(c desk.Check) *operatorv1.ReadinessCheck {
 			return &operatorv1.ReadinessCheck{Name: c.Name, Problem: c.Problem}
 		}),
-		OpenOrders: gate.Each(house.Orders, countOf), Jobs: gate.Each(house.Jobs, countOf),
+		OpenOrders: gate.Each(house.Orders, countOf), Jobs: gate.Each(house.Jobs, countOf), Reminders: house.Reminders,
 	}), nil
 }
 

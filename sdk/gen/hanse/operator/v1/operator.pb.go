@@ -6807,7 +6807,9 @@ type GetStatusResponse struct {
 	// Orders that have not ended, by side and state.
 	OpenOrders []*StateCount `protobuf:"bytes,10,rep,name=open_orders,json=openOrders,proto3" json:"open_orders,omitempty"`
 	// Durable jobs, by kind and state; parked ones wait for an operator.
-	Jobs          []*StateCount `protobuf:"bytes,11,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Jobs []*StateCount `protobuf:"bytes,11,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// What an operator should do soon though all goes on without it, such as exporting the keys again; empty where there is nothing.
+	Reminders     []string `protobuf:"bytes,12,rep,name=reminders,proto3" json:"reminders,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6915,6 +6917,13 @@ func (x *GetStatusResponse) GetOpenOrders() []*StateCount {
 func (x *GetStatusResponse) GetJobs() []*StateCount {
 	if x != nil {
 		return x.Jobs
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetReminders() []string {
+	if x != nil {
+		return x.Reminders
 	}
 	return nil
 }
@@ -7574,7 +7583,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0fDropJobResponse\x12(\n" +
 	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\x12\x18\n" +
 	"\ameaning\x18\x02 \x01(\tR\ameaning\"\x12\n" +
-	"\x10GetStatusRequest\"\xe2\x03\n" +
+	"\x10GetStatusRequest\"\x80\x04\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12-\n" +
@@ -7589,7 +7598,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\vopen_orders\x18\n" +
 	" \x03(\v2\x1d.hanse.operator.v1.StateCountR\n" +
 	"openOrders\x121\n" +
-	"\x04jobs\x18\v \x03(\v2\x1d.hanse.operator.v1.StateCountR\x04jobs\">\n" +
+	"\x04jobs\x18\v \x03(\v2\x1d.hanse.operator.v1.StateCountR\x04jobs\x12\x1c\n" +
+	"\treminders\x18\f \x03(\tR\treminders\">\n" +
 	"\x0eReadinessCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem\"N\n" +
