@@ -352,6 +352,13 @@ func (s *Sidecar) wireRecovery(in *infra, d *domain) {
 // lacks reports whether an entry of a partner's ledger decides a document of ours that this store does not have.
 func (s *Sidecar) lacks(d *domain) func(tx federation.Tx, e ledger.Entry) (bool, error) {
 	return func(tx federation.Tx, e ledger.Entry) (bool, error) {
+		partner, err := tx.Partners().Get(e.Partner)
+		if err != nil {
+			return false, err
+		}
+		if !partner.Has(member.Supplier) { // it decides nothing that we order, and became no supplier without an agreement
+			return d.agreements.Lacks(tx, e)
+		}
 		for _, lacks := range []func() (bool, error){
 			func() (bool, error) { return d.retail.Lacks(tx, e) },
 			func() (bool, error) { return d.agreements.Lacks(tx, e) },

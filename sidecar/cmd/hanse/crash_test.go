@@ -512,7 +512,13 @@ var currencies = []string{"SEK", "NOK", "DKK", "CHF", "PLN", "CZK"}
 func (p *pair) agrees() {
 	p.t.Helper()
 	p.agreements++
-	p.supplier.Must("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", currencies[p.agreements-1])
+	sidecartest.Eventually(p.t, 30*time.Second, "an agreement is offered", func() error {
+		out, err := p.supplier.Run("agreement", "offer", p.reseller.Origin, "--discount", "20%", "--currency", currencies[p.agreements-1])
+		if err != nil && !strings.Contains(out+err.Error(), "books_unproven") {
+			p.t.Fatal(err, out)
+		}
+		return err
+	})
 	sidecartest.Eventually(p.t, 30*time.Second, "the offer arrives, or somebody dies of it", func() error {
 		out, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 		if err != nil && strings.Contains(out+err.Error(), "agreement_not_offered") {

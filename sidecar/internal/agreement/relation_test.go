@@ -76,7 +76,7 @@ func TestAScopeIsGivenForTheAgreementThatItIsUnder(t *testing.T) {
 		}
 		return got
 	}
-	of := []string{scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead}
+	of := []string{scope.PeeringRequest, scope.AgreementSign, scope.LedgerRead, scope.ExportRead}
 	if got := allowed(""); !slices.Equal(got, of) {
 		t.Errorf("before any agreement: %v, want %v", got, of)
 	}

@@ -25,6 +25,20 @@ func (s *Service) Lacks(tx Tx, e ledger.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, digest := d.decides(o.Items[i])
-	return o.Items[i].Partner != e.Partner || hex.EncodeToString(digest) != b.Document, nil
+	it := o.Items[i]
+	if it.Partner != e.Partner {
+		return true, nil
+	}
+	if command, digest := d.decides(it); hex.EncodeToString(digest) != b.Document {
+		return !it.signed(command), nil // what is signed once is not signed anew: the entry contradicts it
+	}
+	return false, nil
+}
+
+// signed reports whether the document is signed that a job sends.
+func (i Item) signed(job string) bool {
+	if job == JobCancel {
+		return i.CancelDocument != ""
+	}
+	return i.Document != ""
 }
