@@ -175,6 +175,7 @@ func TestABackupUnderLoadIsTheMember(t *testing.T) {
 			p.completed("order-after", p.purchase())
 			p.completed("order-restored", p.purchase())
 			p.consistent(orders + 2)
+			p.known(p.reseller)
 
 			p.reseller.Kill()
 			with = env()
