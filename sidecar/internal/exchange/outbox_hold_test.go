@@ -19,7 +19,7 @@ func TestNothingIsSentToAPartnerThatIsHeld(t *testing.T) {
 		}
 		o.place("first/a", ids("a", 3)...)
 		o.place("second/a", "order-second")
-		pass(26 * time.Hour)
+		pass(2 * time.Hour)
 		for _, c := range o.made() {
 			if c.partner == firstOrigin {
 				t.Fatalf("%d documents were sent to a partner that is held", len(c.Documents))
