@@ -61,8 +61,11 @@ func signES256(key *ecdsa.PrivateKey, h header, payload []byte) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	input := base64.RawURLEncoding.EncodeToString(head) + "." + base64.RawURLEncoding.EncodeToString(payload)
-	sum := sha256.Sum256([]byte(input))
+	coding := base64.RawURLEncoding
+	jws := make([]byte, 0, coding.EncodedLen(len(head))+1+coding.EncodedLen(len(payload))+1+coding.EncodedLen(64))
+	jws = append(coding.AppendEncode(jws, head), '.')
+	jws = coding.AppendEncode(jws, payload)
+	sum := sha256.Sum256(jws)
 	signed.Add(1)
 	r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
 	if err != nil {
@@ -71,7 +74,7 @@ func signES256(key *ecdsa.PrivateKey, h header, payload []byte) (string, error) 
 	var signature [64]byte // R and S in 32 bytes each, RFC 7518 section 3.4
 	r.FillBytes(signature[:32])
 	s.FillBytes(signature[32:])
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature[:]), nil
+	return string(coding.AppendEncode(append(jws, '.'), signature[:])), nil
 }
 
 // CheckES256 reports whether signature (base64url of R and S, RFC 7518 section 3.4) is by key over input. The headers have been
