@@ -213,7 +213,9 @@ func (s *side) send(j job.Job) error {
 	var doc dispatch.Document
 	err := s.Store.View(s.t.Context(), func(tx *store.Tx) (err error) { doc, err = step.document(tx, j); return err })
 	if errors.Is(err, dispatch.ErrSettled) {
-		s.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(j.Kind, j.Key, j.Partner) })
+		s.Do(func(tx *store.Tx) error {
+			return tx.Jobs().Drop(job.Sending{Kind: j.Kind, Key: j.Key, Partner: j.Partner, Subject: j.Subject})
+		})
 		return nil
 	}
 	if err == nil {

@@ -23,7 +23,7 @@ func (o Offers) Refuse(partner, reason string, now time.Time) error {
 		switch a.State {
 		case Offered, Countered:
 		case Agreed:
-			if err := o.Jobs.Drop(JobAccept, a.ID, a.Supplier); err != nil {
+			if err := o.Jobs.Drop(sending(JobAccept, a.ID, a.Supplier)); err != nil {
 				return err
 			}
 		default:

@@ -106,7 +106,7 @@ func (s *Service) ApplyReceived(tx Tx, e ledger.Entry) error {
 	if err := s.told(tx, s.Self, e); err != nil {
 		return err
 	}
-	return tx.Jobs().Drop(JobOffer, e.Subject, e.Partner)
+	return tx.Jobs().Drop(sending(JobOffer, e.Subject, e.Partner))
 }
 
 // ApplyActive applies the supplier's ledger entry agreement.active: our acceptance is there.
@@ -114,7 +114,7 @@ func (s *Service) ApplyActive(tx Tx, e ledger.Entry) error {
 	if err := s.told(tx, e.Partner, e); err != nil {
 		return err
 	}
-	if err := tx.Jobs().Drop(JobAccept, e.Subject, e.Partner); err != nil {
+	if err := tx.Jobs().Drop(sending(JobAccept, e.Subject, e.Partner)); err != nil {
 		return err
 	}
 	return s.activate(tx, e.Partner, e.Subject)

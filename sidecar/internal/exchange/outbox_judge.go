@@ -120,7 +120,7 @@ func (o *Outbox) kept(tx federation.Tx, at ledger.Position, p *parcel) (outcome,
 	if err != nil {
 		return outcome{}, fmt.Errorf("our copy of entry %s of the partner's ledger: %w", at, err)
 	}
-	j, found, err := tx.Jobs().Find(p.job.Kind, p.job.Partner, p.job.Key)
+	j, found, err := tx.Jobs().Find(p.job.Kind, p.job.Partner, p.job.Key, p.job.Subject)
 	return o.decided(p, at, e, found && j.ID == p.job.ID), err
 }
 

@@ -51,7 +51,7 @@ func TestDocumentsWhoseProcessesDiedGoAlone(t *testing.T) {
 				source.Document = func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
 					mu.Lock()
 					defer mu.Unlock()
-					if now, _, _ := tx.Jobs().Find(j.Kind, j.Partner, j.Key); now.Begun {
+					if now, _, _ := tx.Jobs().Find(j.Kind, j.Partner, j.Key, j.Subject); now.Begun {
 						reads++
 					}
 					return read(tx, j)
@@ -91,7 +91,7 @@ func TestReadingThemOneByOneOutlastsNoLease(t *testing.T) {
 		source := o.box.Sources[retail.JobSubmit]
 		read := source.Document
 		source.Document = func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
-			if now, _, _ := tx.Jobs().Find(j.Kind, j.Partner, j.Key); now.Begun {
+			if now, _, _ := tx.Jobs().Find(j.Kind, j.Partner, j.Key, j.Subject); now.Begun {
 				time.Sleep(job.SendingLease / 10)
 			}
 			return read(tx, j)

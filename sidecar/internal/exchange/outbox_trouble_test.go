@@ -605,7 +605,8 @@ func TestWhatIsAnothersNowIsNotSent(t *testing.T) {
 		pass(0)
 		placed := o.place("first/a", ids("order", 3)...)
 		o.Do(func(tx *store.Tx) error {
-			return tx.Jobs().Drop(retail.JobSubmit, placed[1].Items[0].CorrelationID, firstOrigin)
+			it := placed[1].Items[0]
+			return tx.Jobs().Drop(job.Sending{Kind: retail.JobSubmit, Key: it.CorrelationID, Partner: firstOrigin, Subject: it.SubscriptionID})
 		})
 		pass(job.SendingLease)
 		g.open()
@@ -644,7 +645,9 @@ func TestAPartnerThatIsAwayAndForWhomNothingWaitsIsForgotten(t *testing.T) {
 		o.place("first/a", "order-0001")
 		pass(time.Minute)
 		j := o.only()
-		o.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(j.Kind, j.Key, j.Partner) })
+		o.Do(func(tx *store.Tx) error {
+			return tx.Jobs().Drop(job.Sending{Kind: j.Kind, Key: j.Key, Partner: j.Partner, Subject: j.Subject})
+		})
 		pass(time.Hour)
 		if n := o.box.Lanes(); n != 0 {
 			t.Errorf("%d partners are remembered", n)

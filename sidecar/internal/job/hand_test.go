@@ -550,7 +550,7 @@ func TestDocumentsNeedNoWorker(t *testing.T) {
 				}
 			}
 			for range 4 {
-				j, _, err := jobs.Find("document", "p", "poison")
+				j, _, err := jobs.Find("document", "p", "poison", "3")
 				if err == nil {
 					j, err = jobs.Lease(j, "dead", time.Now())
 				}

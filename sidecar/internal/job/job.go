@@ -17,7 +17,8 @@ type Job struct {
 	ID int64
 	// Kind names the handler: "order.submit".
 	Kind string
-	// Key is unique within the kind and the partner, who may have chosen it: the subject's id. Adding it again changes nothing.
+	// Key is unique within the kind and the partner, who may have chosen it, and for a document within its subject: the id of what it is
+	// about. Adding it again changes nothing.
 	Key string
 	// Partner is the origin of the partner whom the work concerns, for fairness; may be empty.
 	Partner string
@@ -85,8 +86,8 @@ type Store interface {
 	Alone(j Job, now bool) error
 	// Extend gives a held job a later end of its lease; fault.Conflict when the owner does not hold it any more.
 	Extend(j Job, until time.Time) (Job, error)
-	// Drop deletes a job whatever became of it: what it was for is done. One that is not there is no error.
-	Drop(kind, key, partner string) error
+	// Drop deletes a job that sends a document, whatever became of it: what it was for is done. One that is not there is no error.
+	Drop(s Sending) error
 	// Due lists jobs that send no documents and may run now: waiting ones that are due and running ones whose lease has ended; at most perPartner
 	// of one partner (those it already has running counted in), ascending by due time. Of the partners in full there may be more.
 	Due(now time.Time, perPartner, limit int) (due []Job, full []string, err error)
@@ -118,8 +119,8 @@ type Store interface {
 	Expedite(partner string, now time.Time, kinds ...string) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error
-	// Find is the job of a kind, partner and key, if there is one.
-	Find(kind, partner, key string) (j Job, found bool, err error)
+	// Find is the job of a kind, partner and key, if there is one. Of one that sends a document the subject counts too.
+	Find(kind, partner, key, subject string) (j Job, found bool, err error)
 	// List shows jobs, oldest first.
 	List(limit int) ([]Job, error)
 	// Count counts by kind and state.

@@ -38,7 +38,7 @@ func (it Item) troubles(tx Tx, side Side) ([]string, error) {
 	}
 	var told []string
 	for _, kind := range slices.Sorted(maps.Keys(work)) {
-		j, found, err := tx.Jobs().Find(kind, it.Partner, work[kind])
+		j, found, err := tx.Jobs().Find(kind, it.Partner, work[kind], it.SubscriptionID)
 		if err != nil {
 			return nil, err
 		}

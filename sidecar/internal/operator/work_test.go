@@ -43,7 +43,7 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 			if err := tx.Jobs().At(kind, key, supplier, m.Clock.Now()); err != nil {
 				return err
 			}
-			j, _, e := tx.Jobs().Find(kind, supplier, key)
+			j, _, e := tx.Jobs().Find(kind, supplier, key, "")
 			if e != nil {
 				return e
 			}
@@ -83,7 +83,7 @@ func TestAnOrderSaysWhatItsJobsMet(t *testing.T) {
 	}
 	var parked job.Job
 	m.View(func(tx *store.Tx) (err error) {
-		parked, _, err = tx.Jobs().Find(subscription.JobAccessFetch, supplier, "sub-1")
+		parked, _, err = tx.Jobs().Find(subscription.JobAccessFetch, supplier, "sub-1", "")
 		return err
 	})
 	if parked.State != job.Parked {

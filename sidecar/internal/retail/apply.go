@@ -127,7 +127,7 @@ func (s *Service) sent(tx Tx, it Item, kind ledger.Kind) error {
 		needless = []string{JobCancel, JobSubmit}
 	}
 	for _, k := range needless {
-		if err := tx.Jobs().Drop(k, it.CorrelationID, it.Partner); err != nil {
+		if err := tx.Jobs().Drop(it.sending(k)); err != nil {
 			return err
 		}
 	}

@@ -19,10 +19,15 @@ type insertion struct {
 var together = []int{1, 4, 16, 64}
 
 func newInsertion(noun, table string, columns, keys []string) insertion {
+	return newInsertionOf(noun, table, columns, "("+strings.Join(keys, ", ")+")")
+}
+
+// newInsertionOf is of a table whose key is unique as it says, after ON CONFLICT.
+func newInsertionOf(noun, table string, columns []string, key string) insertion {
 	ins := insertion{columns: len(columns), taken: conflict(noun, "exists", "there is one already")}
 	for _, rows := range together {
 		ins.texts = append(ins.texts, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") VALUES "+tuples(rows, len(columns), 1)+
-			" ON CONFLICT ("+strings.Join(keys, ", ")+") DO NOTHING")
+			" ON CONFLICT "+key+" DO NOTHING")
 	}
 	return ins
 }

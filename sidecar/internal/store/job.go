@@ -48,7 +48,7 @@ func (s jobs) Send(d job.Sending, due time.Time, owner string, until time.Time) 
 	var err error
 	if d.First {
 		s.name(&j)
-		err = s.tx.insert(&newJob, jobRow(j, last)...)
+		err = s.tx.insert(&newDocument, jobRow(j, last)...)
 	} else {
 		j, err = s.add(j, last)
 	}
@@ -98,11 +98,12 @@ func (s jobs) Extend(j job.Job, until time.Time) (job.Job, error) {
 	return j, err
 }
 
-func (s jobs) Drop(kind, key, partner string) error {
+func (s jobs) Drop(d job.Sending) error {
 	var next int64
-	_, err := s.tx.row(`DELETE FROM job WHERE kind = $1 AND partner = $2 AND key = $3 RETURNING (SELECT count(*) FROM job AS next
-		WHERE job.subject <> '' AND next.subject <> '' AND next.partner = job.partner AND next.subject = job.subject AND next.id <> job.id
-		AND next.state = 'waiting')`, []any{kind, partner, key}, &next)
+	_, err := s.tx.row(`DELETE FROM job WHERE subject <> '' AND partner = $1 AND subject = $2 AND key = $3 AND kind = $4
+		RETURNING (SELECT count(*) FROM job AS next
+		WHERE next.subject <> '' AND next.partner = job.partner AND next.subject = job.subject AND next.id <> job.id
+		AND next.state = 'waiting')`, []any{d.Partner, d.Subject, d.Key, d.Kind}, &next)
 	if err == nil && next > 0 {
 		s.tx.wake(unit.Jobs)
 	}
@@ -126,14 +127,28 @@ func (s jobs) passTurn(j job.Job) error {
 // add inserts a job under an id of its own; where one of its name is there already, the id stays 0.
 func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	s.name(&j)
-	n, err := s.tx.exec(newJob.texts[0], jobRow(j, place)...)
+	ins := &newJob
+	if j.Subject != "" {
+		ins = &newDocument
+	}
+	n, err := s.tx.exec(ins.texts[0], jobRow(j, place)...)
 	if err != nil || n == 0 {
 		return job.Job{}, err
 	}
 	return j, nil
 }
 
-var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place", "aside"), []string{"kind", "partner", "key"})
+// What makes the names of jobs unique, of those that send documents and of the others.
+const (
+	documentNames = `(partner, subject, key, kind) WHERE subject <> ''`
+	otherNames    = `(key, kind, partner) WHERE subject = ''`
+)
+
+var (
+	rowColumns  = append(strings.Split(jobColumns, ", "), "place", "aside")
+	newJob      = newInsertionOf("job", "job", rowColumns, otherNames)
+	newDocument = newInsertionOf("job", "job", rowColumns, documentNames)
+)
 
 // jobRow are the columns of a new job.
 func jobRow(j job.Job, place int64) []any {
@@ -166,7 +181,7 @@ func insertLeasedJobs(n int) string {
 	for i := range rows {
 		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, 0, '', $3, 0, 0)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
 	}
-	return `INSERT INTO job (` + jobColumns + `, place, aside) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
+	return `INSERT INTO job (` + jobColumns + `, place, aside) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT ` + otherNames + ` DO NOTHING RETURNING id`
 }
 
 func (s jobs) AllLeased(all []job.Job, owner string, until time.Time) (added []job.Job, err error) {
@@ -451,8 +466,9 @@ func (s jobs) EndLeases(owner string, now time.Time) error {
 	return err
 }
 
-func (s jobs) Find(kind, partner, key string) (job.Job, bool, error) {
-	found, err := s.list(`SELECT `+jobColumns+` FROM job WHERE kind = $1 AND partner = $2 AND key = $3`, kind, partner, key)
+func (s jobs) Find(kind, partner, key, subject string) (job.Job, bool, error) {
+	found, err := s.list(`SELECT `+jobColumns+` FROM job WHERE subject = '' AND kind = $1 AND partner = $2 AND key = $3
+		UNION ALL SELECT `+jobColumns+` FROM job WHERE subject <> '' AND kind = $1 AND partner = $2 AND key = $3 AND subject = $4`, kind, partner, key, subject)
 	if err != nil || len(found) == 0 {
 		return job.Job{}, false, err
 	}

@@ -289,10 +289,10 @@ func TestARetriedDocumentWaitsForItsTurn(t *testing.T) {
 		if got := toSend(t, s, start, 9); !slices.Equal(got, []string{"!"}) {
 			t.Errorf("a retried cancel overtakes: %v", got)
 		}
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "!", them) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("!", "sub")) })
 		for _, key := range []string{"2", "3", "1", "4"} {
 			woken.take()
-			do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", key, them) })
+			do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending(key, "sub")) })
 			if got := woken.take(); (len(got) > 0) != (key != "4") {
 				t.Errorf("after %s: woken %v", key, got)
 			}
@@ -306,7 +306,7 @@ func TestARetriedDocumentWaitsForItsTurn(t *testing.T) {
 		waits := send("6")
 		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Retry(waits.ID, start) })
 		send("7")
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "5", them) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("5", "sub")) })
 		if got := toSend(t, s, start, 9); !slices.Equal(got, []string{"6"}) {
 			t.Errorf("next is %v", got)
 		}
@@ -358,7 +358,7 @@ func TestNoJobIsLookedForInAllOfThem(t *testing.T) {
 		})
 		jobs := tx.Jobs()
 		must(0, jobs.At("k", "a", them, start))
-		a, _, err := jobs.Find("k", them, "a")
+		a, _, err := jobs.Find("k", them, "a", "")
 		must(0, err)
 		b := leased(tx, "k", "b", them, start, "me", lease)
 		must(jobs.AllLeased([]job.Job{{Kind: "k", Key: "c", Partner: them}}, "me", lease))
@@ -371,11 +371,11 @@ func TestNoJobIsLookedForInAllOfThem(t *testing.T) {
 		must(jobs.Send(sending("1", "sub"), start, "me", lease))
 		second := must(jobs.Send(sending("2", "sub"), start, "me", lease))
 		must(jobs.DueToSend(lease, func(string) int { return 9 }))
-		must(0, jobs.Drop("k", "1", them))
+		must(0, jobs.Drop(sending("1", "sub")))
 		second = must(jobs.Extend(must(jobs.Lease(second, "me", lease)), lease.Add(1)))
 		must(0, jobs.Park(second, "no"))
 		must(0, jobs.Retry(second.ID, start))
-		again, _, err := jobs.Find("k", them, "2")
+		again, _, err := jobs.Find("k", them, "2", "sub")
 		must(0, err)
 		return jobs.Finish(must(jobs.Lease(again, "me", lease)))
 	})
@@ -417,7 +417,7 @@ func TestACancelRacesTheBeginning(t *testing.T) {
 				key := fmt.Sprint(at + i)
 				for range i % 4 { // some come later
 					must(0, s.Do(t.Context(), func(tx *store.Tx) error {
-						_, _, err := tx.Jobs().Find(provisioning, fmt.Sprint("p", i), key)
+						_, _, err := tx.Jobs().Find(provisioning, fmt.Sprint("p", i), key, "")
 						return err
 					}))
 				}
@@ -457,7 +457,7 @@ func TestWhatIsWokenWhileItRunsRunsAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
 		begun, later := start.Add(time.Second), time.Now().Add(time.Hour)
 		sign := func(tx *store.Tx) job.Job {
-			j, found := must2(tx.Jobs().Find("order.sign", them, "a"))
+			j, found := must2(tx.Jobs().Find("order.sign", them, "a", ""))
 			if !found {
 				t.Fatal("no job")
 			}

@@ -76,8 +76,12 @@ func TestDocumentsAboutOneSubjectTakeTurns(t *testing.T) {
 		if got := toSend(t, s, lease, 9); !slices.Equal(got, []string{"!", "a"}) {
 			t.Errorf("with a cancel: %v", got)
 		}
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("!", "another")) })
+		if got := toSend(t, s, lease, 9); !slices.Equal(got, []string{"!", "a"}) {
+			t.Errorf("with another subject's dropped: %v", got)
+		}
 		woken.take()
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "!", them) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("!", "sub")) })
 		if got := woken.take(); !slices.Equal(got, []string{"job"}) {
 			t.Errorf("the next turn wakes %v", got)
 		}
@@ -86,7 +90,7 @@ func TestDocumentsAboutOneSubjectTakeTurns(t *testing.T) {
 			ends func(jobs job.Store, j job.Job) error
 			next []string
 		}{
-			{"1", func(jobs job.Store, _ job.Job) error { return jobs.Drop("k", "1", them) }, []string{"2", "a"}},
+			{"1", func(jobs job.Store, _ job.Job) error { return jobs.Drop(sending("1", "sub")) }, []string{"2", "a"}},
 			{"2", func(jobs job.Store, j job.Job) error { return jobs.Park(must(jobs.Lease(j, "me", lease)), "no") }, []string{"3", "a"}},
 			{"3", func(jobs job.Store, j job.Job) error { return jobs.Finish(must(jobs.Lease(j, "me", lease))) }, []string{"a"}},
 		} {
@@ -99,7 +103,7 @@ func TestDocumentsAboutOneSubjectTakeTurns(t *testing.T) {
 				t.Errorf("after %s: woken %v", step.key, got)
 			}
 		}
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "never there", them) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("never there", "sub")) })
 	})
 }
 

@@ -110,7 +110,7 @@ func (w *shift) end(replica int) {
 		case 3:
 			err = jobs.GiveBack(j)
 		case 4:
-			err = jobs.Drop(j.Kind, j.Key, j.Partner)
+			err = jobs.Drop(job.Sending{Kind: j.Kind, Key: j.Key, Partner: j.Partner, Subject: j.Subject})
 		case 6:
 			err = jobs.StandAside(j, w.now.Add(time.Duration(w.rand.IntN(3))*time.Minute), "for long")
 		case 5:
@@ -288,7 +288,7 @@ func TestNobodyWaitsForWhatStandsAside(t *testing.T) {
 		if got := toSend(t, s, start, 9); !slices.Equal(got, []string{"2"}) {
 			t.Errorf("due: %v", got)
 		}
-		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop("k", "2", them) })
+		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Drop(sending("2", "sub")) })
 		cancel := send("!")
 		aside(cancel)
 		var seen []job.Job // that the first is due is seen before the third comes

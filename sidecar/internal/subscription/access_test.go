@@ -136,7 +136,7 @@ func TestTheReceiptIsSignedOnce(t *testing.T) {
 	}
 	waiting := func() (found bool) {
 		m.View(func(tx *store.Tx) (err error) {
-			_, found, err = tx.Jobs().Find(subscription.JobAccessConfirm, supplier, id)
+			_, found, err = tx.Jobs().Find(subscription.JobAccessConfirm, supplier, id, id)
 			return err
 		})
 		return found

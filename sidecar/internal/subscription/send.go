@@ -79,5 +79,5 @@ func (s *Service) ApplyDeleted(tx Tx, e ledger.Entry) error {
 	if sub.Receipt == "" || (Body{Subscription: b.Subscription, AccessSHA256: b.Access, DocumentSHA256: b.Document}) != sub.confirmation() {
 		return fault.New(fault.Precondition, "document_mismatch", "the entry is about another receipt than ours for %s", e.Subject)
 	}
-	return tx.Jobs().Drop(JobAccessConfirm, e.Subject, e.Partner)
+	return tx.Jobs().Drop(sub.confirming())
 }

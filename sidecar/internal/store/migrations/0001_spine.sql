@@ -274,7 +274,8 @@ CREATE TABLE early_cancel (
   count bigint NOT NULL
 );
 
--- Jobs that send documents name the subject, of which one is on its way at a time by ascending place; the others have ''.
+-- Jobs that send documents name the subject, of which one is on its way at a time by ascending place, and are looked for by it; the others
+-- have ''. Each is in one of the indexes by name: while there are many, each commit writes all pages of these.
 CREATE TABLE job (
   id bigint PRIMARY KEY,
   kind text NOT NULL,
@@ -292,11 +293,11 @@ CREATE TABLE job (
   nowhere bigint NOT NULL,
   begun bigint NOT NULL,
   last_error text NOT NULL,
-  created_at bigint NOT NULL,
-  UNIQUE (key, kind, partner)
+  created_at bigint NOT NULL
 );
 CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
-CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
+CREATE UNIQUE INDEX job_name ON job (key, kind, partner) WHERE subject = '';
+CREATE UNIQUE INDEX job_document ON job (partner, subject, key, kind) WHERE subject <> '';
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
