@@ -9,16 +9,18 @@ import (
 type crew struct {
 	free  int
 	busy  map[string]int
-	freed chan string
+	freed chan end
+	// ends are of runs of which the store is still to be told what came: their workers are free, and their jobs not yet others'.
+	ends []end
 	// short says that the last look into the store found work for every free worker, full of which partners it found as much as may
-	// run at once: when one is freed, there may be more. left are the partners of those freed since.
+	// run at once: when one is freed, there may be more. left are the partners of those freed since, as the store knows it.
 	short bool
 	full  []string
 	left  []string
 }
 
 func newCrew(workers int) *crew {
-	return &crew{free: workers, busy: make(map[string]int), freed: make(chan string, workers)}
+	return &crew{free: workers, busy: make(map[string]int), freed: make(chan end, workers)}
 }
 
 func (c *crew) take(jobs []Job) {
@@ -28,11 +30,33 @@ func (c *crew) take(jobs []Job) {
 	}
 }
 
-func (c *crew) ended(partner string) {
+func (c *crew) ended(e end) {
+	partner := e.job.Partner
 	c.free++
 	if c.busy[partner]--; c.busy[partner] == 0 {
 		delete(c.busy, partner)
 	}
+	if e.unwritten() {
+		c.ends = append(c.ends, e)
+	} else {
+		c.leave(partner)
+	}
+}
+
+// over takes the ends that are to be written; their partners leave once they are.
+func (c *crew) over() []end {
+	ends := c.ends
+	c.ends = nil
+	return ends
+}
+
+func (c *crew) written(ends []end) {
+	for _, e := range ends {
+		c.leave(e.job.Partner)
+	}
+}
+
+func (c *crew) leave(partner string) {
 	if !slices.Contains(c.left, partner) {
 		c.left = append(c.left, partner)
 	}
@@ -42,8 +66,8 @@ func (c *crew) ended(partner string) {
 func (c *crew) drain() {
 	for {
 		select {
-		case partner := <-c.freed:
-			c.ended(partner)
+		case e := <-c.freed:
+			c.ended(e)
 		default:
 			return
 		}

@@ -10,7 +10,7 @@
 // a worker is free, and the row stays the truth, which another process takes over when this one dies.
 //
 // That a job begins is durable before its handler first runs: Lease writes it, and Begin, once for all that the runner picks from its
-// memory at a time. A job has begun for ever. Withdraw deletes one that has not, whoever holds it, and nobody runs it then.
+// memory at a time, in the transaction that writes what came of those that ended before. A job has begun for ever. Withdraw deletes one that has not, whoever holds it, and nobody runs it then.
 //
 // A job is keyed: kind, partner and key name it, and adding it again changes nothing while it is there. It may run more than once
 // (a process that dies has told nobody how far it came), so handlers are idempotent: they begin by reading the state.

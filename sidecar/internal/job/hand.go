@@ -78,14 +78,41 @@ func (r *Runner) pick(c *crew) (picked, late []Job) {
 // short reports whether a lease is too short to begin under: a handler is promised three quarters of one.
 func (r *Runner) short(until time.Time) bool { return until.Sub(r.cfg.Now()) < r.cfg.Lease*3/4 }
 
+// turn writes what came of runs that ended, and begins those that were picked instead, in one transaction: while it is under way others
+// end, and are the next turn's.
+func (r *Runner) turn(ctx, handling context.Context, ends []end, picked []Job) (begun []Job) {
+	if len(ends) == 0 || len(picked) == 0 {
+		r.settle(handling, ends)
+		return r.begin(ctx, picked)
+	}
+	until := r.cfg.Now().Add(r.cfg.Lease)
+	r.cfg.Fail.Hit("job.begin.before_commit")
+	err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) (err error) {
+		if err := write(tx, ends...); err != nil {
+			return err
+		}
+		begun, err = tx.Jobs().Begin(picked, r.cfg.Owner, until)
+		return err
+	})
+	if err != nil { // it may have been committed all the same
+		r.settle(handling, ends)
+		return r.begin(ctx, picked, until)
+	}
+	r.cfg.Fail.Hit("job.begin.after_commit")
+	for _, e := range ends {
+		r.close(e)
+	}
+	return begun
+}
+
 // begin makes durable that the picked jobs begin, all in one transaction, and returns those that may run. One that does not come back
-// was withdrawn, or its lease has ended and another has it. While the store is away it goes on asking.
-func (r *Runner) begin(ctx context.Context, picked []Job) (begun []Job) {
+// was withdrawn, or its lease has ended and another has it. While the store is away it goes on asking. tried are the ends of leases
+// under which they may have begun already.
+func (r *Runner) begin(ctx context.Context, picked []Job, tried ...time.Time) (begun []Job) {
 	if len(picked) == 0 {
 		return nil
 	}
 	until := r.cfg.Now().Add(r.cfg.Lease)
-	var tried []time.Time
 	r.cfg.Fail.Hit("job.begin.before_commit")
 	for {
 		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) (err error) {

@@ -468,6 +468,65 @@ func TestWhatIsHandedOverCostsNoLook(t *testing.T) {
 	})
 }
 
+// TestWhatEndsAndWhatBeginsInsteadAreOneCommit: and what ends meanwhile is the next one's.
+func TestWhatEndsAndWhatBeginsInsteadAreOneCommit(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bench) {
+		var asked, runs atomic.Int64
+		r := b.runner(func(context.Context, job.Job) error {
+			time.Sleep(time.Second)
+			runs.Add(1)
+			return job.Again(time.Hour, errDown)
+		}, func(c *job.Config) {
+			c.Work, c.Workers, c.Poll = counted{store.For[job.Tx](b.store), &asked}, 2, time.Hour
+		})
+		handed := b.hand(r, "p", "a", "b", "c", "d", "e", "f", "g", "h")
+		asked.Store(0)
+		r.Take(handed...)
+		after(10 * time.Second)
+		// Two end in the same second, which the runner may hear of one after the other.
+		if n := asked.Load(); n > 1+8 || runs.Load() != 8 {
+			t.Errorf("%d ran, the store was asked %d times", runs.Load(), n)
+		}
+	})
+}
+
+// TestAnOutageLosesNeitherWhatEndedNorWhatBegins: nor an answer that does not come.
+func TestAnOutageLosesNeitherWhatEndedNorWhatBegins(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]bool{"the store is away": true, "its answer is lost": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				var down, lost atomic.Bool
+				var runs atomic.Int64
+				r := b.runner(func(_ context.Context, j job.Job) error {
+					if runs.Add(1); j.Crashes != 0 {
+						t.Errorf("ran %+v", j)
+					}
+					if j.Key == "a" {
+						down.Store(away)
+						lost.Store(!away)
+					}
+					return nil
+				}, func(c *job.Config) {
+					c.Workers, c.Work = 1, unanswered{Unit: store.For[job.Tx](b.store), lost: &lost}
+					if away {
+						c.Work = flaky{store.For[job.Tx](b.store), &down}
+					}
+				})
+				r.Take(b.hand(r, "p", "a", "b", "c")...)
+				after(30 * time.Second)
+				down.Store(false)
+				after(5 * time.Second)
+				if left := b.jobs(); runs.Load() != 3 || len(left) != 0 {
+					t.Errorf("%d ran, left %+v", runs.Load(), left)
+				}
+			})
+		})
+	}
+}
+
 // TestThePollIsNotPutOff: however much is handed over, what another process left is found in time.
 func TestThePollIsNotPutOff(t *testing.T) {
 	t.Parallel()

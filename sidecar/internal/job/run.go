@@ -29,8 +29,18 @@ type outcome struct {
 	progress bool
 }
 
-// run does one run of a leased job and records what came of it.
-func (r *Runner) run(ctx context.Context, j Job) {
+// end is what came of one run.
+type end struct {
+	job   Job
+	out   outcome
+	began time.Time
+}
+
+// unwritten reports whether the store is still to be told.
+func (e end) unwritten() bool { return e.out.write != nil }
+
+// run does one run of a leased job. What came of it is still to be written.
+func (r *Runner) run(ctx context.Context, j Job) end {
 	begun := r.cfg.Now()
 	handler, known := r.cfg.Handlers[j.Kind]
 	out, unfit := r.unfit(j, known)
@@ -41,10 +51,17 @@ func (r *Runner) run(ctx context.Context, j Job) {
 		cancel()
 		out = r.judge(ctx, j, err)
 	}
-	if r.settle(ctx, j, out) {
-		r.tell(j, out)
+	e := end{job: j, out: out, began: begun}
+	if !e.unwritten() {
+		r.close(e)
 	}
-	r.observe(j, out, begun)
+	return e
+}
+
+// close says what came of a run that is over, in the store too.
+func (r *Runner) close(e end) {
+	r.tell(e.job, e.out)
+	r.observe(e.job, e.out, e.began)
 }
 
 // unfit is what becomes of a leased job that does not run, if it is one.
@@ -129,13 +146,38 @@ func (r *Runner) park(j Job, err error) outcome {
 	return outcome{result: "parked", err: err, write: func(s Store) error { return s.Park(j, err.Error()) }}
 }
 
-// settle writes the outcome, as long as the lease lasts: a run whose outcome is lost would count as a crash. That the job is
-// not ours any more is no error: the handler finished it, or the lease ended. False where it could not be written.
-func (r *Runner) settle(ctx context.Context, j Job, out outcome) bool {
-	for out.write != nil {
-		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error { return out.write(tx.Jobs()) })
-		if err == nil || fault.Is(err, fault.Conflict) {
-			break
+// write writes what came of runs. That a job is not ours any more is no error: the lease ended, or it was dropped.
+func write(tx Tx, ends ...end) error {
+	for _, e := range ends {
+		if err := lost(e.out.write(tx.Jobs())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle writes what came of runs, each on its own where together they cannot be: nobody's outcome is lost for another's.
+func (r *Runner) settle(ctx context.Context, ends []end) {
+	if len(ends) == 0 {
+		return
+	}
+	err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error { return write(tx, ends...) })
+	for _, e := range ends {
+		if err == nil || r.insist(ctx, e) {
+			r.tell(e.job, e.out)
+		}
+		r.observe(e.job, e.out, e.began)
+	}
+}
+
+// insist writes what came of a run, as long as the lease lasts: a run whose outcome is lost would count as a crash. False where it
+// could not be written.
+func (r *Runner) insist(ctx context.Context, e end) bool {
+	j := e.job
+	for {
+		err := r.cfg.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error { return write(tx, e) })
+		if err == nil {
+			return true
 		}
 		log := r.cfg.Logger.With("kind", j.Kind, "key", j.Key, "error", err)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil || r.cfg.Now().Add(settleWait).After(j.LeaseUntil) {
@@ -150,7 +192,6 @@ func (r *Runner) settle(ctx context.Context, j Job, out outcome) bool {
 		}
 		stop()
 	}
-	return true
 }
 
 // tell says what was written.

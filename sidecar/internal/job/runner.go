@@ -141,25 +141,24 @@ func (r *Runner) Run(ctx context.Context) error {
 	c := newCrew(r.cfg.Workers)
 	run := func(j Job) {
 		running.Go(func() {
-			r.run(handling, j)
-			c.freed <- j.Partner
+			c.freed <- r.run(handling, j)
 		})
 	}
-	began := make(chan struct{}, 1)
-	beginning := false
-	begin := func(picked, late []Job) {
-		beginning = true
+	turned := make(chan []end, 1)
+	turning := false
+	turn := func(ends []end, picked, late []Job) {
+		turning = true
 		c.take(picked)
 		running.Go(func() {
-			begun := r.begin(ctx, picked)
+			begun := r.turn(ctx, handling, ends, picked)
 			for _, j := range begun {
 				run(j)
 			}
 			for _, j := range without(picked, begun) {
-				c.freed <- j.Partner
+				c.freed <- end{job: j}
 			}
 			r.giveBack(ctx, late)
-			began <- struct{}{}
+			turned <- ends
 		})
 	}
 	orphaned, look := true, true
@@ -169,9 +168,9 @@ func (r *Runner) Run(ctx context.Context) error {
 			orphaned = !r.adopt(ctx, owner)
 			r.admit(!orphaned)
 		}
-		if !orphaned && !beginning {
-			if picked, late := r.pick(c); len(picked)+len(late) > 0 {
-				begin(picked, late)
+		if !orphaned && !turning {
+			if picked, late := r.pick(c); len(c.ends)+len(picked)+len(late) > 0 {
+				turn(c.over(), picked, late)
 			}
 			look = c.wanted(r.cfg.PerPartner) || look
 		}
@@ -196,31 +195,43 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-alarm.fires:
 			look = true
 		case <-r.knock:
-		case <-began:
-			beginning = false
-		case partner := <-c.freed:
-			c.ended(partner)
+		case ends := <-turned:
+			turning = false
+			c.written(ends)
+		case e := <-c.freed:
+			c.ended(e)
 		}
 		c.drain()
 	}
 	alarm.stop()
 	r.admit(false)
 	r.giveBack(ctx, r.rest())
-	r.drain(&running, cancel)
+	r.drain(handling, c, &running, cancel)
 	return nil
 }
 
-// drain lets the running handlers end, for a while.
-func (r *Runner) drain(running *sync.WaitGroup, cancel func()) {
-	ended := make(chan struct{})
-	go func() { running.Wait(); close(ended) }()
+// drain lets the running handlers end, for a while, and writes what came of them.
+func (r *Runner) drain(handling context.Context, c *crew, running *sync.WaitGroup, cancel func()) {
+	all := make(chan struct{})
+	go func() { running.Wait(); close(all) }()
 	fires, stop := r.cfg.After(r.cfg.Drain)
 	defer stop()
-	select {
-	case <-ended:
-	case <-fires:
-		cancel()
-		<-ended
+	go func() {
+		select {
+		case <-fires: // also what cannot be written ends then
+			cancel()
+		case <-handling.Done():
+		}
+	}()
+	for ended := false; !ended; {
+		select {
+		case <-all:
+			ended = true
+		case e := <-c.freed:
+			c.ended(e)
+		}
+		c.drain()
+		r.settle(handling, c.over())
 	}
 }
 
