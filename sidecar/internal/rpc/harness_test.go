@@ -247,7 +247,9 @@ func newBench(t *testing.T, options ...func(*rpcportal.Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.orders = &orders{Service: &retail.Service{Work: store.For[retail.Tx](s)}}
+	b.orders = &orders{Service: &retail.Service{
+		Work: store.For[retail.Tx](s), Correlate: func(portal, id string, position int) string { return fmt.Sprintf("%s/%s/%d", portal, id, position) },
+	}}
 	c := rpcportal.Config{
 		Config:  b.config(),
 		Callers: b.callers, Shop: shop{}, Orders: b.orders,
