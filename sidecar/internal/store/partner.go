@@ -93,9 +93,7 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
 	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
-	if rec.Hold = nil; m.Hold != nil {
-		rec.Hold = &storepb.PartnerHold{Since: ns(m.Hold.Since), By: m.Hold.By, Reason: m.Hold.Reason}
-	}
+	fillHold(rec, m.Hold)
 	if m.Changes == nil {
 		rec.Changes = nil
 		return
@@ -106,6 +104,17 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	c, f := rec.Changes, m.Changes.Facts
 	c.Name, c.LegalName, c.Country, c.RegistrationId, c.Contact = f.Name, f.LegalName, f.Country, f.RegistrationID, f.Contact
 	c.Roles, c.Proposal, c.Since = roleNames(m.Changes.Roles), m.Changes.Proposal, ns(m.Changes.Since)
+}
+
+func fillHold(rec *storepb.Partner, h *member.Hold) {
+	if h == nil {
+		rec.Hold = nil
+		return
+	}
+	if rec.Hold == nil {
+		rec.Hold = &storepb.PartnerHold{}
+	}
+	rec.Hold.Since, rec.Hold.By, rec.Hold.Reason = ns(h.Since), h.By, h.Reason
 }
 
 func roleNames(roles []member.Role) (names []string) {

@@ -78,6 +78,7 @@ func fullPartner() member.Partner {
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
 		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", Documents: []string{"hanse-order/1"}, SealingKey: []byte(`{"kty":"EC","x":"1"}`),
 		Proposal: "a.b.c", Refusal: "why", RefusedUntil: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start.Add(time.Second),
+		Hold: &member.Hold{Since: start, By: "operator", Reason: "they move"},
 		Changes: &member.Changes{
 			Facts: member.Facts{Name: "Nord", LegalName: "Nord AS", Country: "SE", RegistrationID: "SE 1", Contact: "new@nordkube.example"},
 			Roles: []member.Role{member.Supplier, member.Reseller}, Proposal: "d.e.f", Since: start.Add(time.Minute),
