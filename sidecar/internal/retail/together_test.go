@@ -11,12 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -235,6 +237,17 @@ func TestWhatIsPlacedIsSentThoughItsAnswerWasLost(t *testing.T) {
 	}
 }
 
+// counting counts what was signed.
+type counting struct {
+	signed.Signer
+	n *atomic.Int64
+}
+
+func (c counting) Sign(purpose keys.Purpose, typ string, payload []byte) (string, error) {
+	defer c.n.Add(1)
+	return c.Signer.Sign(purpose, typ, payload)
+}
+
 // TestWhatWaitedForTheProofIsSignedTogether: thousands may have, and each transaction moves the one head of the ledger.
 func TestWhatWaitedForTheProofIsSignedTogether(t *testing.T) {
 	t.Parallel()
@@ -268,13 +281,18 @@ func TestWhatWaitedForTheProofIsSignedTogether(t *testing.T) {
 	r.service.Work = open
 	errs := make([]error, len(jobs))
 	var wg sync.WaitGroup
+	var signs atomic.Int64
+	r.service.Signer = counting{r.service.Signer, &signs}
 	sign := func(i int) { wg.Go(func() { errs[i] = r.service.Sign(context.Background(), jobs[i]) }) }
 	sign(len(jobs) - 1)
 	<-r.begun
 	for i := range len(jobs) - 1 {
 		sign(i)
 	}
-	time.Sleep(200 * time.Millisecond) // whoever is late is signed later, and the counts say so
+	for signs.Load() < int64(len(jobs)-1) { // all but the order whose cancel goes first
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // whoever is late is written later, and the counts say so
 	close(r.open)
 	wg.Wait()
 	for i, j := range jobs {
