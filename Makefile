@@ -39,6 +39,7 @@ test: setup lint verify foreign-deps bin/gotestsum ## Check everything: lint, ge
 lint: bin/gofumpt bin/staticcheck web-deps ## Check format, vet, staticcheck, the contracts and the TypeScript.
 	@echo "gofumpt"; files=$$($(GO_FILES) | xargs bin/gofumpt -l); [ -z "$$files" ] || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; }
 	go vet ./...
+	go vet -tags planted ./sidecar/internal/plant
 	GOOS=darwin go vet ./...
 	GOOS=windows go vet ./...
 	bin/staticcheck ./...
@@ -60,6 +61,32 @@ generate: web-deps ## Write stubs, the vendored schema, storage records, the web
 .PHONY: bench
 bench: ## Print what is measured, now, its aim and its baseline in the same run; 25 minutes, or BENCH=a part.
 	@go run ./sidecar/internal/benchtable $(BENCH)
+
+# Kinds of faults to leave out.
+CHAOS_WITHOUT ?=
+
+.PHONY: chaos
+chaos: ## Hurt real members for hours: 10,000 orders, 1,000 faults; clean parts are kept in test-results/chaos and not played again.
+	go build -o bin/hanse ./sidecar/cmd/hanse
+	bin/hanse chaos --orders 10000 --faults 1000 --seed 1 --parts 40 --results test-results/chaos --without "$(CHAOS_WITHOUT)" -o json
+
+.PHONY: edges
+edges: ## Kill members at each moment of each step of orders and subscriptions; what was survived is kept in test-results/edges.
+	go build -o bin/hanse ./sidecar/cmd/hanse
+	bin/hanse chaos --edges --results test-results/edges
+
+.PHONY: chaos-check
+chaos-check: ## Hurt real members for some minutes on both engines: 300 orders, 90 faults.
+	HANSE_CHAOS=1 go test -count=1 -race ./sidecar/cmd/hanse -run TestChaosLeavesNothingWrong -timeout 15m
+
+# Also PLANTED_BUGS, PLANTED_SEEDS, PLANTED_ORDERS, PLANTED_FAULTS, PLANTED_WITHOUT and PLANTED_AT_ONCE: see .ci/planted.
+.PHONY: planted
+planted: ## Give members each planted bug, seeds 1 to 3, and see that chaos finds it: hours; what was found is not played again.
+	.ci/planted
+
+.PHONY: planted-testpeer
+planted-testpeer: ## Give a supplier planted bugs and see that hanse testpeer names the rules that it breaks.
+	go test -tags planted -count=1 ./sidecar -run PlantedBug
 
 .PHONY: fmt
 fmt: bin/gofumpt ## Format the Go code.

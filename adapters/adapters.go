@@ -7,6 +7,8 @@ package adapters
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 )
@@ -43,6 +45,26 @@ type Runner interface {
 type Narrower interface {
 	// WithSchema is the JSON Schema of Request.With for a connection. It has no effect and needs no platform: InvalidInput.
 	WithSchema(c Connection) (json.RawMessage, error)
+}
+
+// Lister is implemented by an adapter that can say what is there, also of what nobody asks it about any more.
+type Lister interface {
+	// List gives what the connection's platform has under tags that start with prefix and come after a tag, in their order, at most
+	// limit: what was begun and what is being removed are among it, what this kind of adapter did not make is not.
+	List(ctx context.Context, c Connection, prefix, after string, limit int) ([]Listed, error)
+}
+
+// Listed is something that is there.
+type Listed struct {
+	Tag string
+	// Owner is OwnerOf its tenant; "" where the platform does not say whose it is.
+	Owner string
+}
+
+// OwnerOf names the tenant of a tag so that whoever reads the name learns neither the tenant, nor that two tags have the same one.
+func OwnerOf(tenant, tag string) string {
+	sum := sha256.Sum256([]byte(tenant + "\n" + tag))
+	return hex.EncodeToString(sum[:12])
 }
 
 // Description is what an adapter says of itself.

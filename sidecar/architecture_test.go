@@ -36,21 +36,23 @@ var ranks = []struct {
 	apart bool
 }{
 	{name: "programs", holds: append(inside("benchtable", "markettest", "vectors"), "sidecar/cmd", "sidecar/sidecartest"), apart: true},
+	{name: "the machines that prove it", holds: inside("chaos", "testpeer"), apart: true},
 	{name: "the sidecar", holds: []string{"sidecar"}},
 	{name: "in, out, and at rest", apart: true, holds: inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "backup")},
-	{name: "the way back", holds: inside("recovery")},
+	{name: "the way back", holds: inside("recovery", "reconcile")},
 	{name: "commands and feeds between members", holds: inside("exchange", "federation")},
 	{name: "the desks", holds: inside("operator", "portal"), apart: true},
-	{name: "work on platforms", holds: inside("provision")},
+	{name: "what is looked over", holds: inside("audit")},
+	{name: "work on platforms; a new life after a fork", holds: inside("provision", "life"), apart: true},
 	{name: "the halves of a deal", holds: inside("retail", "resale"), apart: true},
 	{name: "what both halves share", holds: inside("order", "subscription")},
 	{name: "what is sold, to whom, and on which terms", holds: inside("listing", "catalog", "agreement", "member")},
 	{name: "tools of the business", holds: inside("act", "search", "recipe", "ledger", "job", "dispatch", "trust")},
-	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock", "scribe")},
+	{name: "leaves", holds: inside("fault", "money", "text", "unit", "signed", "price", "failpoint", "filelock", "scribe", "plant")},
 }
 
 // infrastructure is what may know wire, storage and the machine; everything else inside is domain.
-var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "markettest", "filelock", "vectors", "benchtable", "backup")
+var infrastructure = inside("rpc", "peerlink", "metrics", "store", "hot", "heap", "tlsdev", "testserver", "markettest", "filelock", "vectors", "benchtable", "backup", "chaos", "testpeer")
 
 // helpers are for tests alone.
 var helpers = append(inside("testserver", "markettest"), module+"sidecar/sidecartest", module+"adapters/adapterstest")

@@ -15,7 +15,7 @@ import (
 )
 
 // notForCustomers are reasons that no call of a customer's page ends with: partners and operators meet them.
-var notForCustomers = []string{"access_data_gone", "access_digest", "document_mismatch", "order_contradiction", "order_not_accepted"}
+var notForCustomers = []string{"access_data_gone", "access_digest", "document_mismatch", "document_not_given_back", "order_contradiction", "order_not_accepted"}
 
 // TestPagesKnowEveryCode holds what the sidecar can send to a customer's page against the list for which the custom elements have
 // a text in every language: their tests run the same file.

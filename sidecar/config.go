@@ -59,6 +59,9 @@ type Config struct {
 	// Failpoint kills the process at a named point, "name" or "name:n" for the n-th pass; for crash tests, in dev mode only.
 	// Default: none.
 	Failpoint string `koanf:"failpoint"`
+	// Rehearse has the store run every unit of work twice, the first time in vain, as a lost race on PostgreSQL does: for tests that ask whether
+	// all of them may begin again. It costs a deal twice its statements. Default: false.
+	Rehearse bool `koanf:"-"`
 
 	// File is the file that LoadConfig read, absolute: relative paths start at its folder. Default: none, they start at the working
 	// directory.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 )
 
@@ -38,14 +39,38 @@ func (c Config) SiteKey() ([]byte, error) {
 // OperatorTokenFile is where the operators' local admin token lies.
 func (c Config) OperatorTokenFile() string { return filepath.Join(c.DataDir, portal.OperatorFile) }
 
-// ReplicaID names this installation among the replicas of a member, the same after a restart: what it left running is its own
-// to take over.
-func (c Config) ReplicaID() (string, error) {
-	id, err := readOrCreate(filepath.Join(c.DataDir, "replica.id"), func() []byte { return []byte(uuid.NewString() + "\n") })
-	if err != nil {
-		return "", fmt.Errorf("replica id: %w", err)
+// ReplicaID names this process among the replicas of a member, the same after a restart: what it left running is its own to take over. Several
+// on one data_dir have a name each: whoever bore that of another that runs would take its work over. The name is given back by the function.
+func (c Config) ReplicaID() (id string, giveBack func() error, err error) {
+	for n := 1; ; n++ {
+		path := filepath.Join(c.DataDir, "replica.id")
+		if n > 1 {
+			path = filepath.Join(c.DataDir, fmt.Sprintf("replica-%d.id", n))
+		}
+		raw, err := readOrCreate(path, func() []byte { return []byte(uuid.NewString() + "\n") })
+		if err != nil {
+			return "", nil, c.noReplicaID(err)
+		}
+		id, giveBack = strings.TrimSpace(string(raw)), func() error { return nil }
+		held, err := filelock.Try(path)
+		switch {
+		case errors.Is(err, filelock.ErrHeld):
+			continue
+		case errors.Is(err, errors.ErrUnsupported): // one data_dir is one process's there
+			return id, giveBack, nil
+		case err != nil:
+			return "", nil, c.noReplicaID(err)
+		}
+		return id, held.Close, nil
 	}
-	return strings.TrimSpace(string(id)), nil
+}
+
+// noReplicaID says what a folder that cannot be written, such as one that is mounted to be read only, means.
+func (c Config) noReplicaID(err error) error {
+	return &ConfigError{
+		Key: "data_dir", Problem: fmt.Sprintf("%s cannot keep and lock the name of this replica: %v", c.DataDir, err),
+		Action: "give each replica a folder that it can write to, and keep it",
+	}
 }
 
 // DatabaseDSN is database.dsn or what database.dsn_file holds.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -19,4 +20,9 @@ func (s *Sidecar) StoreStats() store.Stats { return s.store.Stats() }
 // PrivateKeys lets a test sign by hand what a manager would not.
 func (s *Sidecar) PrivateKeys(p keys.Purpose) ([]keys.Record, error) {
 	return s.store.Keys(context.Background(), p)
+}
+
+// Sweep looks once for orders that no supplier decided in time, as the loop does every minute.
+func (s *Sidecar) Sweep(ctx context.Context) (int, error) {
+	return (&retail.Sweep{Orders: s.overdue.Orders}).Once(ctx)
 }

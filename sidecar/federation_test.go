@@ -53,7 +53,11 @@ type providing struct {
 }
 
 func (p providing) Describe() adapters.Description {
-	return adapters.Description{Name: "providing", Tier: adapters.TierA, Outputs: []adapters.Output{{Name: "url"}}}
+	return adapters.Description{Name: "providing", Tier: adapters.TierA, Outputs: []adapters.Output{{Name: "url"}}, Actions: []string{"rotate"}}
+}
+
+func (p providing) Act(_ context.Context, r adapters.Request, action string) (adapters.Result, error) {
+	return adapters.Result{Outputs: map[string]string{"url": "https://service.example/" + r.Tag + "?after=" + action}}, nil
 }
 
 func (p providing) Apply(_ context.Context, r adapters.Request) (adapters.Result, error) {

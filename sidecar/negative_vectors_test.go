@@ -193,6 +193,8 @@ func TestWhatIsRefusedInTheVectorsIsRefusedOverTheWire(t *testing.T) {
 				message := hands[from].submission(to, hands[from].document(signed.Cancel, "no matter"))
 				message["checkpoint"] = document["document"]
 				got = hands[from].call(to, peerv1connect.ExchangeServiceSubmitProcedure, "", []string{scope.LedgerRead}, message)
+			case signed.Life:
+				got = hands[from].submit(to, "", []string{scope.LedgerRead}, document)
 			case signed.Agreement:
 				agreement, scopes = "", []string{scope.LedgerRead, scope.AgreementSign}
 				fallthrough

@@ -135,6 +135,9 @@ func (s *Sidecar) open(ctx context.Context) (metrics.Snapshot, error) {
 	if err == nil {
 		_, out.KeysStale, err = s.store.KeyExport(ctx)
 	}
+	if err == nil {
+		out.LastBackup, err = s.store.LastBackup(ctx)
+	}
 	return out, err
 }
 
@@ -259,6 +262,11 @@ func (s *Sidecar) house(ctx context.Context) (operator.House, error) {
 	if stale := s.staleExport(ctx); stale != "" {
 		h.Reminders = append(h.Reminders, stale)
 	}
+	late, err := s.overdue.Orders.Late(ctx)
+	if err != nil {
+		return h, err
+	}
+	h.Reminders = append(h.Reminders, late...)
 	counts, err := s.open(ctx)
 	if err != nil {
 		return h, err

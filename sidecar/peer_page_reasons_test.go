@@ -61,7 +61,7 @@ func reasonsIn(t *testing.T, folders ...string) (reasons []string) {
 // crossing are the packages whose reasons a partner may meet.
 var crossing = []string{
 	"auth/authserver", "auth/bearer", "auth/dpop", "auth/guard", "sidecar/internal/agreement", "sidecar/internal/catalog", "sidecar/internal/exchange",
-	"sidecar/internal/federation", "sidecar/internal/ledger", "sidecar/internal/member", "sidecar/internal/order", "sidecar/internal/resale",
+	"sidecar/internal/federation", "sidecar/internal/ledger", "sidecar/internal/life", "sidecar/internal/member", "sidecar/internal/order", "sidecar/internal/resale",
 	"sidecar/internal/rpc/gate", "sidecar/internal/rpc/peer", "sidecar/internal/signed", "sidecar/internal/subscription", "sidecar/internal/trust",
 }
 
@@ -188,6 +188,8 @@ func TestPeerPage_SaysWhoseMoveItIs(t *testing.T) {
 // unheard are reasons of those packages that no partner hears: who does.
 var unheard = map[string]string{
 	"access_data_pending":    "a portal",
+	"subject_parked":         "our operator",
+	"subjects_range":         "nobody: the message's own bound comes first",
 	"agreement_ambiguous":    "our operator",
 	"agreement_not_offered":  "our operator",
 	"agreement_differs":      "our operator",
@@ -198,6 +200,8 @@ var unheard = map[string]string{
 	"comparison_malformed":   "our operator, of an answer to Compare",
 	"document_missing":       "our operator, of an answer to Compare",
 	"ledger_not_read":        "our operator, of an answer to Compare",
+	"offering_not_found":     "our operator",
+	"offering_changed":       "our operator",
 	"partner_held":           "our operator, of what is sent",
 	"server_changed":         "our operator, as why books are unproven",
 	"started":                "our operator, as why books are unproven",
@@ -205,7 +209,6 @@ var unheard = map[string]string{
 	"store_went_back":        "our operator, as why books are unproven",
 	"books_not_unproven":     "our operator",
 	"changes_not_found":      "our operator",
-	"checkpoint_key":         "nobody: a member has a business key",
 	"currency_unknown":       "our operator",
 	"cursor_moved":           "another replica of ours",
 	"discount_range":         "our operator",
@@ -226,4 +229,17 @@ var unheard = map[string]string{
 	"reply_malformed":        "our operator: a partner's answer has other outcomes than documents",
 	"stream_flood":           "our log: the stream is ended, with a code of its own",
 	"subscription_ended":     "a portal",
+	"life_opened":            "our operator, as why books are unproven",
+	"life_opening":           "our operator, as why books are forked",
+	"books_not_forked":       "our operator",
+	"life_differs":           "our operator",
+	"life_heads_differ":      "our operator",
+	"ledger_withheld":        "our operator",
+	"life_alone":             "our operator",
+	"life_alone_early":       "our operator",
+	"life_parked":            "our operator",
+	"life_retell_range":      "our operator",
+	"life_round":             "our operator",
+	"life_state":             "our operator",
+	"life_agreed":            "a portal, and our operator: why an order has its end",
 }

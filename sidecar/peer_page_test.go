@@ -381,7 +381,7 @@ func TestPeerPage_HasEveryKindOfEntry(t *testing.T) {
 	for _, cell := range bodies.header[1:] {
 		columns = append(columns, codeWords(cell)...)
 	}
-	for folder, typ := range map[string]string{"order": "Body", "subscription": "Body", "agreement": "summary"} {
+	for folder, typ := range map[string]string{"order": "Body", "subscription": "Body", "agreement": "summary", "ledger": "openedBody"} {
 		names, _ := jsonMembers(t, "sidecar/internal/"+folder, typ)
 		members = append(members, names...)
 	}

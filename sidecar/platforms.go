@@ -76,6 +76,9 @@ func (p *platforms) Connection(name string) (adapters.Adapter, adapters.Connecti
 	return p.adapters[c.Adapter], adapters.Connection{Name: name, Config: c.Config}, nil
 }
 
+// Names implements provision.Connections.
+func (p *platforms) Names() []string { return slices.Sorted(maps.Keys(p.cfg.Adapters.Connections)) }
+
 // checkStep finds what keeps the step of an offering from being carried out here.
 func (p *platforms) checkStep(b recipe.Binding, doc catalog.Document) ([]recipe.Problem, error) {
 	refuse := func(key, format string, args ...any) ([]recipe.Problem, error) {

@@ -77,20 +77,20 @@ const writes = `\set n random(1, 9000000000000000000)
 \set m 0 - :n
 BEGIN;
 INSERT INTO retail_order (portal, id, customer, state, ended, placed_at, version, record) VALUES ('shop', 'o' || :n, 'c' || :client_id, 'acknowledged', 0, :n, 1, decode(repeat('61', 1700), 'hex'));
-INSERT INTO retail_item (correlation_id, portal, order_id, position) VALUES (repeat('r', 32) || :n, 'shop', 'o' || :n, 0);
-INSERT INTO subscription (side, partner, id, portal, customer, state, created_at, version, record) VALUES ('retail', '', 'sub-' || repeat('r', 32) || :n, 'shop', 'c' || :client_id, 'pendingActive', :n, 1, decode(repeat('61', 267), 'hex'));
+INSERT INTO retail_item (correlation_id, portal, order_id, position, escrow) VALUES (repeat('r', 32) || :n, 'shop', 'o' || :n, 0, decode(repeat('61', 764), 'hex'));
+INSERT INTO subscription (side, partner, id, counterpart, portal, customer, state, created_at, version, record) VALUES ('retail', '', 'sub-' || repeat('r', 32) || :n, 's', 'shop', 'c' || :client_id, 'pendingActive', :n, 1, decode(repeat('61', 267), 'hex'));
 INSERT INTO secret (side, partner, subscription_id, name, sealed) VALUES ('retail', '', 'sub-' || repeat('r', 32) || :n, '', decode(repeat('61', 61), 'hex')), ('retail', '', 'sub-' || repeat('r', 32) || :n, 'inputs', decode(repeat('61', 42), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('s' || :client_id, 'own', 0, :n, 'sub-' || repeat('r', 32) || :n, decode(repeat('61', 1019), 'hex'));
-INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:n, 'order.submit', 'k' || :n, 's' || :client_id, 'sub-' || :n, 1, 0, 'waiting', 0, :n, 'me', :n, 0, 0, 0, '', :n);
+INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, set_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:n, 'order.submit', 'k' || :n, 's' || :client_id, 'sub-' || :n, 1, 0, 'waiting', 0, :n, :n, 'me', :n, 0, 0, 0, '', :n);
 COMMIT;
 BEGIN;
 INSERT INTO resale_order (partner, id, state, ended, placed_at, version, record) VALUES ('r' || :client_id, repeat('r', 32) || :n, 'inProgress', 0, :n, 1, decode(repeat('61', 1657), 'hex'));
-INSERT INTO subscription (side, partner, id, portal, customer, state, created_at, version, record) VALUES ('resale', 'r' || :client_id, 'sub-' || repeat('r', 32) || :n, '', '', 'pendingActive', :n, 1, decode(repeat('61', 352), 'hex'));
+INSERT INTO subscription (side, partner, id, counterpart, portal, customer, state, created_at, version, record) VALUES ('resale', 'r' || :client_id, 'sub-' || repeat('r', 32) || :n, 'r' || :client_id, '', '', 'pendingActive', :n, 1, decode(repeat('61', 352), 'hex'));
 INSERT INTO secret (side, partner, subscription_id, name, sealed) VALUES ('resale', 'r' || :client_id, 'sub-' || repeat('r', 32) || :n, '', decode(repeat('61', 61), 'hex')), ('resale', 'r' || :client_id, 'sub-' || repeat('r', 32) || :n, 'inputs', decode(repeat('61', 42), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'theirs', 0, :n, 'sub-' || :n, decode(repeat('61', 1019), 'hex'));
 INSERT INTO ledger_entry (partner, direction, life, seq, subject, record) VALUES ('r' || :client_id, 'own', 0, :n, 'sub-' || :n, decode(repeat('61', 700), 'hex'));
-INSERT INTO peer_decision (partner, type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow) VALUES ('r' || :client_id, 'hanse-order+jwt', repeat('r', 32) || :n, decode(repeat('61', 32), 'hex'), 0, :n, repeat('c', 462), 0, :n, 0, '', '');
-INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:m, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 0, 'waiting', 0, :n, 'me', :n, 0, 0, 0, '', :n);
+INSERT INTO peer_decision (partner, type, id, digest, life, seq, checkpoint, held_life, held_seq, held_tick, document, escrow) VALUES ('r' || :client_id, 'hanse-order+jwt', repeat('r', 32) || :n, decode(repeat('61', 32), 'hex'), 0, :n, repeat('c', 462), 0, :n, 0, '', decode(repeat('61', 764), 'hex'));
+INSERT INTO job (id, kind, key, partner, subject, place, aside, state, attempts, due_at, set_at, lease_owner, lease_until, crashes, nowhere, begun, last_error, created_at) VALUES (:m, 'order.provision', 'k' || :n, 'r' || :client_id, '', 0, 0, 'waiting', 0, :n, :n, 'me', :n, 0, 0, 0, '', :n);
 COMMIT;
 UPDATE job SET begun = 1, attempts = 1 WHERE id = :m;
 BEGIN;

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sdk"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -31,7 +32,9 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
+	"github.com/hanse-market/hanse/sidecar/internal/reconcile"
 	"github.com/hanse-market/hanse/sidecar/internal/recovery"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/scribe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -39,31 +42,35 @@ import (
 
 // Sidecar is one member's sidecar. Its handlers may be served as soon as New has returned; orders move while Run runs.
 type Sidecar struct {
-	cfg       Config
-	store     *store.Store
-	hot       hot.State
-	keys      *keys.Manager
-	portals   *portal.Service
-	listings  *listing.Service
-	indexer   *listing.Indexer
-	relations *agreement.Relations
-	offers    *listing.Memory
-	jobs      *job.Runner
-	feeds     *federation.Manager
-	platforms *platforms
-	reach     *peerlink.Status
-	outbox    *exchange.Outbox
-	prover    *exchange.Prover
-	recovery  *recovery.Loop
-	handlers  handlers
-	memory    *memoryListener
-	scribe    *scribe.Handler
-	book      *ledger.Book
-	twins     *twins
-	counts    *counts
+	cfg        Config
+	store      *store.Store
+	hot        hot.State
+	keys       *keys.Manager
+	portals    *portal.Service
+	listings   *listing.Service
+	indexer    *listing.Indexer
+	relations  *agreement.Relations
+	offers     *listing.Memory
+	jobs       *job.Runner
+	feeds      *federation.Manager
+	platforms  *platforms
+	reach      *peerlink.Status
+	outbox     *exchange.Outbox
+	prover     *exchange.Prover
+	recovery   *recovery.Loop
+	overdue    *retail.Sweep
+	reconciler *reconcile.Reconciler
+	handlers   handlers
+	memory     *memoryListener
+	scribe     *scribe.Handler
+	book       *ledger.Book
+	twins      *twins
+	counts     *counts
 
 	started  time.Time
 	draining atomic.Bool
+	// signs is the business key that signed when the keys were read last.
+	signs atomic.Pointer[string]
 	// streams ends when Drain has waited, and all streams with it.
 	streams    context.Context
 	endStreams context.CancelFunc
@@ -187,6 +194,7 @@ func (s *Sidecar) loops(ctx context.Context) error {
 		return s.prover.Run(ctx)
 	})
 	group.Go(func() error { return s.recovery.Run(ctx) })
+	group.Go(func() error { return s.reconciler.Run(ctx) })
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.outbox.Run(ctx) })
 	group.Go(func() error { return s.feeds.Run(ctx) })
@@ -195,6 +203,7 @@ func (s *Sidecar) loops(ctx context.Context) error {
 	group.Go(func() error { return s.forgetRelations(ctx) })
 	group.Go(func() error { return s.reloadKeys(ctx) })
 	group.Go(func() error { return s.tick(ctx) })
+	group.Go(func() error { return s.sweep(ctx) })
 	group.Go(func() error { return s.serveMemory(ctx) })
 	group.Go(func() error { return s.scribe.Run(ctx) })
 	group.Go(func() error { return s.counts.run(ctx) })
@@ -238,6 +247,29 @@ func (s *Sidecar) tick(ctx context.Context) error {
 	}
 }
 
+// sweepEvery is how often the orders are looked for that no supplier decided in time.
+const sweepEvery = time.Minute
+
+// sweep has the cancel of such orders begin.
+func (s *Sidecar) sweep(ctx context.Context) error {
+	beat := time.NewTicker(sweepEvery)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			begun, err := s.overdue.Once(ctx)
+			if begun > 0 {
+				s.cfg.Logger.Warn("orders were not decided in time and are being cancelled: hanse order list --open", "orders", begun)
+			}
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("overdue orders are looked for again", "error", err)
+			}
+		}
+	}
+}
+
 // reloadEvery is how soon a replica knows of another one's key rotation; a new key is published that much before its use.
 const reloadEvery = time.Minute
 
@@ -245,18 +277,43 @@ const reloadEvery = time.Minute
 // its rollover is theirs to agree to, never a matter of time alone.
 const rotateAfter = 30 * 24 * time.Hour
 
-// reloadKeys reads the keys again from time to time, for another replica may have rotated one, and rotates token and client
+// ownKeys are our keys of which all is renewed that was signed with the one before and is kept.
+type ownKeys struct {
+	*keys.Manager
+	of *Sidecar
+}
+
+// Reload reads all keys again.
+func (k ownKeys) Reload(ctx context.Context) error {
+	if err := k.Manager.Reload(ctx); err != nil {
+		return err
+	}
+	now := k.CurrentKID(keys.Business)
+	if before := k.of.signs.Swap(&now); before != nil && *before != now {
+		k.of.book.Resign()
+		k.of.cfg.Logger.Info("the business key was rolled over", "thumbprint", now, "before", *before)
+	}
+	return nil
+}
+
+// reloadKeys reads the keys again from time to time and when one was changed, for another replica may have rotated one, and rotates token and client
 // keys that have come of age.
 func (s *Sidecar) reloadKeys(ctx context.Context) error {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
+	turned, end := s.hot.Subscribe(unit.Keys)
+	defer end()
 	reminded := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-turned:
+			if err := (ownKeys{s.keys, s}).Reload(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Logger.Warn("keys not read again", "error", err)
+			}
 		case <-tick.C:
-			if err := s.keys.Reload(ctx); err != nil && ctx.Err() == nil {
+			if err := (ownKeys{s.keys, s}).Reload(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Logger.Warn("keys not read again", "error", err)
 				continue
 			}
@@ -350,11 +407,12 @@ func (s *Sidecar) Close() error {
 	return s.closeErr
 }
 
-// streamProcedures are those that answer for as long as the caller listens.
+// streamProcedures are those that answer for as long as the caller listens, or there is something to look at.
 var streamProcedures = map[string]bool{
 	portalv1connect.OrderServiceWatchOrderProcedure: true,
 	peerv1connect.CatalogServiceWatchProcedure:      true,
 	peerv1connect.LedgerServiceTailProcedure:        true,
+	operatorv1connect.LedgerServiceVerifyProcedure:  true,
 }
 
 var errStopping = fault.New(fault.Unavailable, "draining", "the sidecar is stopping").Do("open the stream again where it ended")

@@ -18,8 +18,8 @@ import (
 var notEntered = map[string][]string{
 	"agreement":    {"Countered", "Draft", "Expired", "InNotice", "Superseded", "Suspended", "Terminated"},
 	"member":       {"Ended", "Suspended"},
-	"order":        {"PendingCancellation", "PendingRequote"},
-	"subscription": {"ActivePendingChange", "Suspended"},
+	"order":        {"PendingRequote"},
+	"subscription": {"Suspended"},
 	// What suppliers write in YAML becomes an offering's state; all of its machine is theirs to enter.
 	"catalog": {},
 }

@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
@@ -75,9 +77,22 @@ func documents() map[string]document {
 			Type: signed.CancelV1, Issuer: one, Audience: other, ID: "cnl-order-0001", PlacedAt: at, Agreement: "agr-1", Subscription: "sub-1",
 			Order: "order-0001", OrderSHA256: digest,
 		}, func(payload []byte) error { _, err := order.ParseCancel(payload); return err }, false},
+		signed.Erase: {order.Erase{
+			Type: signed.EraseV1, Issuer: one, Audience: other, ID: "ers-order-0001", Agreement: "agr-1", Subscription: "sub-1",
+			Order: "order-0001", OrderSHA256: digest, EscrowSHA256: digest,
+		}, func(payload []byte) error { _, err := order.ParseErase(payload); return err }, false},
 		signed.AccessReceipt: {subscription.Receipt{
 			Type: signed.AccessReceiptV1, Issuer: one, Audience: other, ID: subscription.ReceiptID(digest), Agreement: "agr-1", Subscription: "sub-1", AccessSHA256: digest,
 		}, func(payload []byte) error { _, err := subscription.ParseReceipt(payload); return err }, false},
+		signed.Life: {life.Document{
+			Type: signed.LifeV1, ID: "life-1-1", Life: 1, Round: 1, Proposer: one, Recipient: other, Evidence: digest,
+			ProposerLog:  life.Heads{Own: life.Place{Seq: 2, Hash: digest}, Read: life.Place{Seq: 1, Hash: digest}, Common: life.Place{Seq: 1, Hash: digest}},
+			RecipientLog: life.Heads{Own: life.Place{Seq: 2, Hash: digest}, Read: life.Place{Seq: 1, Hash: digest}, Common: life.Place{Seq: 1, Hash: digest}},
+			Subjects:     []life.Subject{{Subscription: "sub-1", Supplier: one, State: subscription.Terminated, Pays: life.PaysReseller}},
+		}, func(payload []byte) error { _, err := life.Parse(payload); return err }, false},
+		signed.Rollover: {trust.Rollover{
+			Type: signed.RolloverV1, Issuer: one, OldKey: "a", NewKey: "b", NextKeyDigest: "c", From: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
+		}, func(payload []byte) error { _, err := trust.ParseRollover(payload); return err }, false},
 		signed.Checkpoint: {ledger.Checkpoint{Issuer: one, Audience: other, Seq: 1, Hash: digest}, strictly[ledger.Checkpoint], false},
 		signed.Seen:       {ledger.Seen{Issuer: one, Audience: other, Checkpoint: "h.p.s"}, strictly[ledger.Seen], false},
 		"access data": {subscription.AccessData{
@@ -92,6 +107,9 @@ func documents() map[string]document {
 		"body of a completed order": {order.Body{
 			Order: "order-0001", Subscription: "sub-1", Action: order.Add, AccessSHA256: digest,
 		}, bodyOf(ledger.OrderCompleted, "sub-1"), false},
+		"body of an erased order": {
+			order.Body{Order: "order-0001", Subscription: "sub-1", DocumentSHA256: digest, EscrowSHA256: digest}, bodyOf(ledger.OrderErased, "sub-1"), false,
+		},
 		"body of deleted access data": {
 			subscription.Body{Subscription: "sub-1", AccessSHA256: digest, DocumentSHA256: digest}, bodyOf(ledger.AccessDeleted, "sub-1"), false,
 		},
@@ -109,7 +127,7 @@ func documents() map[string]document {
 }
 
 // compared are types whose payload the reader makes itself and compares as bytes, or that nobody here reads.
-var compared = []string{signed.CatalogPage, signed.Compare}
+var compared = []string{signed.CatalogPage, signed.Compare, signed.Noted}
 
 // TestNoDocumentIsReadInTwoWays holds every reader against what two readers could take differently.
 func TestNoDocumentIsReadInTwoWays(t *testing.T) {

@@ -1,10 +1,9 @@
 package sidecar
 
 import (
-	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/auth/keys"
@@ -13,35 +12,40 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
-// TestAMemberIsReadByItsPeers holds what we serve against what we ask of others.
-func TestAMemberIsReadByItsPeers(t *testing.T) {
+// TestAMemberShowsHowItsBusinessKeysFollowedEachOther: who pinned the first one proves each later one by what is served.
+func TestAMemberShowsHowItsBusinessKeysFollowedEachOther(t *testing.T) {
 	t.Parallel()
-	for name, declared := range map[string]Member{
-		"as init writes it": {Name: "alpha", LegalName: "alpha"}, "with a name alone": {Name: "alpha"},
-		"with all that can be declared": {Name: "alpha", LegalName: "Alpha AB", Country: "SE", RegistrationID: "SE55", Contact: "https://alpha.example"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			const origin = "https://alpha.localhost:1"
-			own := markettest.NewMember(t, origin).Keys
-			served := memberDocuments{
-				origin: origin, member: declared, keys: own, limits: trust.Limits{MaxMessageBytes: 1, MaxOfferings: 1}, now: markettest.Noon,
-			}
-			mux := http.NewServeMux()
-			served.register(mux)
-			answer := httptest.NewRecorder()
-			mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, peerlink.PathMember, nil))
-			jws := answer.Body.String()
-			info, err := trust.VerifyMember(origin, jws, trust.KeysDocument{
-				Business: own.PublicJWKS(keys.Business), Sealing: own.PublicJWKS(keys.Sealing),
-			}, markettest.Noon())
-			if err != nil || info.Document.Country != declared.Country || info.Document.Name != declared.Name {
-				t.Errorf("%+v, %v", info.Document, err)
-			}
-			payload, err := base64.RawURLEncoding.DecodeString(strings.Split(jws, ".")[1])
-			if err != nil || strings.Contains(string(payload), `:""`) {
-				t.Errorf("%s, %v: what is not declared is left out", payload, err)
-			}
-		})
+	const origin = "https://member.localhost:1"
+	m := markettest.NewMember(t, origin)
+	mux := http.NewServeMux()
+	(&memberDocuments{origin: origin, member: Member{Name: "Member"}, keys: m.Keys, now: m.Clock.Now}).register(mux)
+	get := func(path string) string {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		}
+		return w.Body.String()
+	}
+	pinned, next := m.Keys.CurrentKID(keys.Business), m.Keys.NextDigest()
+	for rollovers := range 4 {
+		var published trust.KeysDocument
+		if err := json.Unmarshal([]byte(get(peerlink.PathKeys)), &published); err != nil {
+			t.Fatal(err)
+		}
+		info, err := trust.VerifyMember(origin, get(peerlink.PathMember), published, m.Clock.Now())
+		if err != nil {
+			t.Fatalf("after %d: %v", rollovers, err)
+		}
+		passed, proven := info.After(pinned, next)
+		if !proven || len(passed) != rollovers || len(info.Past) != rollovers || info.Thumbprint != m.Keys.CurrentKID(keys.Business) {
+			t.Errorf("after %d: passed %d, proven %v", rollovers, len(passed), proven)
+		}
+		if again := get(peerlink.PathKeys); rollovers == 0 && published.Rollovers != nil || again != get(peerlink.PathKeys) {
+			t.Errorf("after %d: %s", rollovers, again)
+		}
+		if err := m.Keys.Rotate(t.Context(), keys.Business); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"github.com/hanse-market/hanse/auth/guard"
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/audit"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/operator"
@@ -22,6 +24,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
+	"github.com/hanse-market/hanse/sidecar/internal/reconcile"
 	"github.com/hanse-market/hanse/sidecar/internal/recovery"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -29,6 +32,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // domain is the business.
@@ -42,17 +46,24 @@ type domain struct {
 	subscriptions *subscription.Service
 	exchange      *exchange.Desk
 	provisioning  *provision.Service
+	lives         *life.Service
 	desk          *operator.Desk
 	operators     *portal.Operator
 	books         *federation.LedgerReader
+	auditor       *audit.Auditor
 }
 
 func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	cfg, st, d := s.cfg, s.store, &domain{}
 	schemas := recipe.NewSchemas(0)
+	escrow, err := retail.NewEscrow(in.recovery)
+	if err != nil {
+		return nil, err
+	}
 	s.outbox = &exchange.Outbox{} // those who send through it come first; wireLoops makes it complete
 	s.prover = &exchange.Prover{}
 	s.recovery = &recovery.Loop{}
+	s.reconciler = &reconcile.Reconciler{}
 	d.members = &member.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[member.Tx](st),
@@ -69,9 +80,23 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Changed: func(p member.Partner) {
 			cfg.Logger.Info("partner would change: hanse partner show", "partner", p.Origin, "changes", len(p.Proposed()))
 		},
-		Flushed: s.outbox.Back,
-		Now:     cfg.Now,
-		NewID:   newID,
+		Flushed: s.flushed,
+		Followed: func(p member.Partner, before string) {
+			cfg.Logger.Info("partner rolled its business key over, and proved it by the pinned next key", "partner", p.Origin, "thumbprint", p.Thumbprint, "before", before)
+		},
+		Strange: func(p member.Partner, shown string, first bool) {
+			in.meters.StrangeKey(p.Origin)
+			if first {
+				cfg.Logger.Error("partner shows a business key that does not follow the pinned one: nothing that it signs with it is taken; ask it over another channel whether its keys or its domain are somebody else's, or its database was put back",
+					"partner", p.Origin, "shown", shown, "pinned", p.Thumbprint, "next", p.NextKeyDigest)
+			}
+		},
+		Unfollowed: func(partner string, err error) {
+			cfg.Logger.Warn("partner names a business key that is not pinned, and cannot be read: it is read again in a minute", "partner", partner, "error", text.ForeignError(err))
+		},
+		Now:   cfg.Now,
+		NewID: newID,
+		Fail:  in.fail,
 	}
 	d.agreements = &agreement.Service{
 		Self:    cfg.Origin,
@@ -89,7 +114,6 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work: store.For[agreement.Tx](st),
 		Now:  cfg.Now,
 	}
-	var err error
 	if s.platforms, err = s.openPlatforms(); err != nil {
 		return nil, err
 	}
@@ -98,6 +122,11 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Work:      store.For[catalog.Tx](st),
 		Now:       cfg.Now,
 		CheckStep: s.platforms.checkStep,
+	}
+	told := in.book.WentBack
+	in.book.WentBack = func(stored, last int64) {
+		d.offerings.Anew()
+		told(stored, last)
 	}
 	arrivals := &catalog.Arrivals{}
 	d.foreign = &catalog.Reader{
@@ -139,9 +168,12 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Away:       s.away,
 		Now:        cfg.Now,
 		Correlate:  retail.Correlate(in.correlation),
+		Escrow:     escrow,
 		Rand:       fillRandom,
+		Logger:     cfg.Logger,
 		Fail:       in.fail,
 	}
+	s.overdue = &retail.Sweep{Orders: d.retail}
 	d.resale = &resale.Service{
 		Self:    cfg.Origin,
 		Work:    store.For[resale.Tx](st),
@@ -171,6 +203,19 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Logger:      cfg.Logger,
 		Fail:        in.fail,
 	}
+	d.lives = &life.Service{
+		Self:   cfg.Origin,
+		Work:   store.For[life.Tx](st),
+		Book:   in.book,
+		Signer: in.keys,
+		Outbox: s.outbox,
+		Retail: d.retail,
+		Resale: d.resale,
+		Ends:   s.prover.Ends,
+		Now:    cfg.Now,
+		NewID:  newID,
+		Fail:   in.fail,
+	}
 	d.exchange = &exchange.Desk{
 		Self:          cfg.Origin,
 		Work:          store.For[exchange.Tx](st),
@@ -179,9 +224,11 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Orders:        d.resale,
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
+		Lives:         d.lives,
 		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
 			return d.books.Judge(ctx, p, checkpoint)
 		},
+		Follow:    d.members.Follow,
 		Allowed:   s.relations.Allowed,
 		Claim:     func() (string, time.Time, bool) { return s.jobs.Claim() },
 		Provision: func(jobs ...job.Job) { s.jobs.Take(jobs...) },
@@ -195,15 +242,24 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Book:     in.book,
 		Reach:    s.reachOf,
 		Complete: s.prover.Complete,
+		PutBack:  d.putBack,
 		Vouched: func(partner, reason string) {
 			cfg.Logger.Warn("an operator vouched for the books with a partner that does not answer", "partner", partner, "reason", reason)
 			s.outbox.Back(partner) // nobody is asked, and Level told, while our own origin gives no answer
 			s.prover.Heard(partner)
 		},
-		Now: cfg.Now,
+		Keys: ownKeys{in.keys, s},
+		Now:  cfg.Now,
+		Fail: in.fail,
 
 		MaxOfferings: int64(cfg.Limits.MaxOfferings),
 		MaxBytes:     cfg.Limits.catalogBytes(),
+	}
+	d.auditor = &audit.Auditor{
+		Self: cfg.Origin,
+		Work: store.For[audit.Tx](st),
+		Book: in.book,
+		Now:  cfg.Now,
 	}
 	if d.operators, err = portal.LoadOperator(cfg.DataDir, rand.Reader); err != nil {
 		return nil, err
@@ -221,6 +277,16 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	return d, err
 }
 
+// flushed has all sent that waits for a partner, by every replica.
+func (s *Sidecar) flushed(partner string) {
+	s.outbox.Back(partner)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.hot.Publish(ctx, unit.Flushed); err != nil {
+		s.cfg.Logger.Warn("other replicas are not told of a flush, and try when their pauses end", "partner", partner, "error", err)
+	}
+}
+
 // away reports whether a partner could not be reached by the last call.
 func (s *Sidecar) away(partner string) bool { r := s.reach.Of(partner); return r.Known && !r.Up }
 
@@ -233,10 +299,11 @@ func (s *Sidecar) reachOf(partner string) operator.Reach {
 // wireLoops registers who carries out which job and who applies which entry of a partner's ledger.
 func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	cfg, st := s.cfg, s.store
-	replica, err := cfg.ReplicaID()
+	replica, giveBack, err := cfg.ReplicaID()
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, giveBack)
 	s.jobs, err = job.New(job.Config{
 		Work:       store.For[job.Tx](st),
 		Owner:      replica,
@@ -255,9 +322,11 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			resale.JobProvision:         d.provisioning.Handle,
 			retail.JobSign:              d.retail.Sign,
 			retail.JobSignCancel:        d.retail.Sign,
+			retail.JobRebuild:           d.retail.Rebuilt,
 			subscription.JobAccessFetch: d.subscriptions.FetchAccess,
 			resale.JobLook:              d.provisioning.Look,
 			recovery.JobLost:            s.recovery.Lost,
+			reconcile.JobDiffers:        s.reconciler.Look,
 		},
 	})
 	if err != nil {
@@ -287,9 +356,13 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			ledger.CancelRefused:     order,
 			ledger.AccessConfirmed:   func(tx federation.Tx, e ledger.Entry) error { return d.subscriptions.ApplyConfirmed(tx, e) },
 			ledger.AccessDeleted:     func(tx federation.Tx, e ledger.Entry) error { return d.subscriptions.ApplyDeleted(tx, e) },
+			ledger.ErasePlaced:       placed,
+			ledger.OrderErased:       func(tx federation.Tx, e ledger.Entry) error { return d.retail.ApplyErased(tx, e) },
+			ledger.LifeOpened:        func(tx federation.Tx, e ledger.Entry) error { return d.lives.Joined(tx, e) },
 		},
 		Now:    cfg.Now,
 		Fail:   in.fail,
+		Follow: d.members.Follow,
 		Book:   in.book,
 		Lag:    in.meters.FeedLag,
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
@@ -318,6 +391,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Link:    in.link,
 		Catalog: d.foreign,
 		Logger:  cfg.Logger,
+		Follow:  d.members.Follow,
 		Alone:   len(cfg.Redis.Addresses) == 0,
 		Synced:  func(partner string) { in.meters.CatalogSynced(partner, cfg.Now()) },
 		LeftOut: func(partner string, bound catalog.Bound, n int) { in.meters.CatalogLeftOut(partner, string(bound), n) },
@@ -333,6 +407,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 	s.wireOutbox(in, d)
 	s.wireProver(in, d)
 	s.wireRecovery(in, d)
+	s.wireReconciler(in, d)
 	return nil
 }
 
@@ -340,13 +415,20 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 func (s *Sidecar) wireRecovery(in *infra, d *domain) {
 	cfg, r := s.cfg, s.recovery
 	r.Self, r.Work, r.Book, r.Link = cfg.Origin, store.For[recovery.Tx](s.store), in.book, in.link
-	r.Copied = s.prover.Copied
+	r.Copied, r.Observe, r.Withheld = s.prover.Copied, in.meters.Recovered, s.prover.Withheld
 	r.Retry = func(ctx context.Context, partner, subject string) error {
 		_, _, err := d.books.Resume(ctx, partner, subject)
 		return err
 	}
 	r.Retail, r.Resale, r.Agreements, r.Subscriptions = d.retail, d.resale, d.agreements, d.subscriptions
 	r.Subscribe, r.Rand, r.Now, r.Logger, r.Fail = s.hot.Subscribe, mathrand.Float64, cfg.Now, cfg.Logger, in.fail
+}
+
+// wireReconciler says whom to ask what partners have, and who applies again what their ledgers decide.
+func (s *Sidecar) wireReconciler(in *infra, d *domain) {
+	cfg, r := s.cfg, s.reconciler
+	r.Self, r.Work, r.Link, r.Again = cfg.Origin, store.For[reconcile.Tx](s.store), in.link, d.books.Again
+	r.Away, r.Behind, r.Now, r.Logger = s.away, s.feeds.Nudge, cfg.Now, cfg.Logger
 }
 
 // lacks reports whether an entry of a partner's ledger decides a document of ours that this store does not have.
@@ -372,11 +454,20 @@ func (s *Sidecar) lacks(d *domain) func(tx federation.Tx, e ledger.Entry) (bool,
 	}
 }
 
+// putBack is told before the books with a partner are level of a store that was put back.
+func (d *domain) putBack(ctx context.Context, partner string) error {
+	if err := d.provisioning.PutBack(ctx, partner); err != nil {
+		return err
+	}
+	return d.offerings.PutBack(ctx, partner)
+}
+
 // wireProver says who is asked whether our store is the one that signed our logs, and who is told.
 func (s *Sidecar) wireProver(in *infra, d *domain) {
 	cfg, p := s.cfg, s.prover
 	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
-	p.Lacks = s.lacks(d)
+	p.Lacks, p.Follow = s.lacks(d), d.members.Follow
+	p.PutBack = d.putBack
 	p.Behind, p.Level = s.feeds.Nudge, s.outbox.Back
 	p.Subscribe, p.Nonce, p.Rand = s.hot.Subscribe, fillRandom, mathrand.Float64
 	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail
@@ -407,7 +498,17 @@ func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 		subscription.JobAccessConfirm: {Command: ledger.Receipt, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
 			return d.subscriptions.ReceiptDocument(tx, j)
 		}},
+		retail.JobErase: {Command: ledger.EraseDoc, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.retail.EraseDocument(tx, j)
+		}},
+		life.JobPropose: {Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.lives.ProposalDocument(tx, j)
+		}},
+		life.JobCountersign: {Command: ledger.NewLife, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {
+			return d.lives.CountersignDocument(tx, j)
+		}},
 	}
+	box.Subscribe = s.hot.Subscribe
 	box.Owner, box.Look, box.Behind = s.jobs.Claim, s.jobs.Look, s.feeds.Nudge
 	box.Observe = in.meters.JobRun
 	box.Waiting = []string{subscription.JobAccessFetch, retail.JobSign, retail.JobSignCancel, resale.JobLook}

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
 	"github.com/hanse-market/hanse/sidecar/internal/peerlink"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/tlsdev"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -26,8 +27,9 @@ import (
 type infra struct {
 	fail    *failpoint.Points
 	siteKey []byte
-	// correlation is the key of correlation ids.
+	// correlation is the key of correlation ids, recovery that to which is sealed what partners keep for us.
 	correlation []byte
+	recovery    []byte
 	meters      *metrics.Metrics
 	registry    *metrics.Registry
 	keys        *keys.Manager
@@ -52,16 +54,21 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 	if in.meters, err = s.meters(in.registry); err != nil {
 		return nil, err
 	}
-	if err := s.openStore(ctx, in.siteKey, in.meters); err != nil {
+	if err := s.openStore(ctx, in); err != nil {
 		return nil, err
 	}
 	if in.correlation, err = s.store.CorrelationKey(ctx); err != nil {
+		return nil, err
+	}
+	if in.recovery, err = s.store.RecoveryKey(ctx); err != nil {
 		return nil, err
 	}
 	if in.keys, err = keys.New(ctx, keys.Config{Store: s.store, Now: cfg.Now}); err != nil {
 		return nil, err
 	}
 	s.keys = in.keys
+	signs := in.keys.CurrentKID(keys.Business)
+	s.signs.Store(&signs)
 	if in.guard, err = s.guard(); err != nil {
 		return nil, err
 	}
@@ -80,7 +87,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		Self:    cfg.Origin,
 		Work:    store.For[ledger.Tx](s.store),
 		Signer:  in.keys,
-		OwnKeys: func() [][]byte { return publicJWKs(in.keys, keys.Business) },
+		OwnKeys: func() signed.Pinned { return signed.PinSet(in.keys.Public(keys.Business)) },
 		Now:     cfg.Now,
 		Forked: func(partner string, err error) {
 			cfg.Logger.Error("partner holds another ledger under our own signature: books are forked, no new business until both operators agree",
@@ -125,6 +132,7 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 		},
 		Behind: func(partner string) { s.prover.Suspect(partner) },
 		Now:    cfg.Now,
+		Fail:   in.fail,
 	}
 	return in, nil
 }
@@ -152,7 +160,7 @@ func (s *Sidecar) openHot(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics.Metrics) error {
+func (s *Sidecar) openStore(ctx context.Context, in *infra) error {
 	cfg := s.cfg
 	dsn, err := cfg.DatabaseDSN()
 	if err != nil {
@@ -160,8 +168,8 @@ func (s *Sidecar) openStore(ctx context.Context, siteKey []byte, meters *metrics
 	}
 	config := store.Config{
 		// Replicas share a Redis and a PostgreSQL; with a file there is one sidecar.
-		SiteKey: siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
-		Committed: meters.Commit, Failed: meters.CommitFailed,
+		SiteKey: in.siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
+		Committed: in.meters.Commit, Failed: in.meters.CommitFailed, Rehearse: cfg.Rehearse, Fail: in.fail,
 		Wake: func(topic unit.Topic) {
 			// Here it holds at once, not only for those who are woken.
 			switch {
@@ -215,17 +223,6 @@ func devPool(cfg Config) (*x509.CertPool, error) {
 		return nil, err
 	}
 	return ca.Pool(), nil
-}
-
-// publicJWKs are our published keys of a purpose as JWKs.
-func publicJWKs(m *keys.Manager, purpose keys.Purpose) [][]byte {
-	var out [][]byte
-	for _, k := range m.Public(purpose) {
-		if raw, err := k.MarshalJSON(); err == nil {
-			out = append(out, raw)
-		}
-	}
-	return out
 }
 
 // derive makes a key for one purpose out of the site key.

@@ -57,7 +57,7 @@ func (s *Sidecar) portalSurface(in *infra, d *domain) (http.Handler, error) {
 }
 
 func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
-	return rpcoperator.New(rpcoperator.Config{
+	h, err := rpcoperator.New(rpcoperator.Config{
 		Config:     s.surface(metrics.SurfaceOperator, in),
 		Operators:  d.operators,
 		Desk:       d.desk,
@@ -67,11 +67,19 @@ func (s *Sidecar) operatorSurface(in *infra, d *domain) (http.Handler, error) {
 		Listings:   s.listings,
 		Orders:     d.retail,
 		Books:      d.books,
+		Auditor:    d.auditor,
+		Reconciler: s.reconciler,
+		Lives:      d.lives,
 		Held:       d.provisioning,
+		Orphans:    d.provisioning,
 		Portals:    s.portals,
 		House:      s.house,
 		Words:      keys.Words,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s.endingStreams(h), nil
 }
 
 func (s *Sidecar) opsSurface(in *infra, _ *domain) (http.Handler, error) {
@@ -146,6 +154,9 @@ func (s *Sidecar) peerSurface(in *infra, d *domain) (http.Handler, error) {
 	documents.register(mux)
 	s.twins.register(mux)
 	mux.Handle("/", verifier.Middleware(s.nudging(in.guard.Forgive, s.endingStreams(procedures))))
+	if in.fail.Edges() {
+		return sending(in.fail, mux), nil
+	}
 	return mux, nil
 }
 

@@ -36,6 +36,7 @@ func cases() []conformance {
 		{"what is there ends, whatever is asked for", endsWithoutInput},
 		{"secrets stay out of errors and logs", secretsStayInside},
 		{"a tenant cannot see another", tenantsAreIsolated},
+		{"a list has what is there, and whose it is", lists},
 		{"deadlines are honoured", deadlines},
 		{"collect is monotone and can be deduplicated", collect},
 	}

@@ -262,3 +262,59 @@ func collect(t *testing.T, k *kit) {
 		}
 	}
 }
+
+func lists(t *testing.T, k *kit) {
+	lister, able := k.Adapter.(adapters.Lister)
+	if !able {
+		t.Skip("the adapter does not list: what nobody asks it about any more is found by the platform's own means")
+	}
+	named := func(lister adapters.Lister, prefix, after string, limit int) (tags []string) {
+		t.Helper()
+		all, err := lister.List(k.ctx(), k.A.Connection, prefix, after, limit)
+		if err != nil {
+			t.Fatalf("list %q after %q: %v", prefix, after, err)
+		}
+		for _, l := range all {
+			for _, req := range []adapters.Request{k.A, k.B} {
+				if l.Tag == req.Tag && l.Owner != adapters.OwnerOf(req.Tenant, req.Tag) {
+					t.Errorf("%s is said to be %q's, not its tenant's", l.Tag, l.Owner)
+				}
+			}
+			tags = append(tags, l.Tag)
+		}
+		return tags
+	}
+	want := func(got []string, tags ...string) {
+		t.Helper()
+		if !slices.Equal(got, tags) {
+			t.Errorf("listed %q, want %q", got, tags)
+		}
+	}
+	want(named(lister, k.A.Tag, "", 10))
+	k.apply(k.Adapter, k.A)
+	k.apply(k.Adapter, k.B)
+	fresh, _ := k.Reopen(t).(adapters.Lister)
+	want(named(fresh, k.A.Tag, "", 10), k.A.Tag)
+	want(named(fresh, k.B.Tag, "", 10), k.B.Tag)
+	want(named(fresh, k.A.Tag, k.A.Tag, 10))
+	first, second := k.A.Tag, k.B.Tag
+	if first > second {
+		first, second = second, first
+	}
+	// A page of one goes on after its last.
+	page := named(fresh, "", first[:len(first)-1], 1)
+	if len(page) != 1 {
+		t.Fatalf("a page of one has %q", page)
+	}
+	for seen, last := 0, page[0]; last != second; seen++ {
+		next := named(fresh, "", last, 1)
+		if len(next) != 1 || next[0] <= last || seen > 10_000 {
+			t.Fatalf("after %q comes %q, before %q was there", last, next, second)
+		}
+		last = next[0]
+	}
+	if err := k.Adapter.Destroy(k.ctx(), k.A); err != nil {
+		t.Fatal(err)
+	}
+	want(named(fresh, k.A.Tag, "", 10))
+}

@@ -49,11 +49,16 @@ func (a *Adapter) resolve(req adapters.Request) (server, desired, error) {
 
 // place is where a request's database is, whatever is asked of it.
 func (a *Adapter) place(req adapters.Request) (server, error) {
-	var s server
 	if err := input.CheckNames(req); err != nil {
-		return s, err
+		return server{}, err
 	}
-	if err := a.connection.Decode(req.Connection.Config, &s); err != nil {
+	return a.server(req.Connection)
+}
+
+// server is the one that a connection names.
+func (a *Adapter) server(c adapters.Connection) (server, error) {
+	var s server
+	if err := a.connection.Decode(c.Config, &s); err != nil {
 		return s, err
 	}
 	if s.Password != "" && s.PasswordFile != "" {

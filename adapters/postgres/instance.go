@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,11 +19,6 @@ type mark struct {
 	Owner      string `json:"owner"`
 	Generation int64  `json:"generation"`
 	Suspended  bool   `json:"suspended,omitempty"`
-}
-
-func owner(req adapters.Request) string {
-	sum := sha256.Sum256([]byte(req.Tenant + "\n" + req.Tag))
-	return hex.EncodeToString(sum[:12])
 }
 
 // instance is what the server has under a tag.
@@ -50,7 +43,7 @@ type instance struct {
 
 // load looks the tag up; Conflict when something has its name and is not ours, or not this tenant's.
 func (a *Adapter) load(ctx context.Context, conn *pgx.Conn, req adapters.Request) (*instance, error) {
-	in := &instance{conn: conn, tag: req.Tag, owner: owner(req), name: pgx.Identifier{req.Tag}.Sanitize(), random: a.random}
+	in := &instance{conn: conn, tag: req.Tag, owner: adapters.OwnerOf(req.Tenant, req.Tag), name: pgx.Identifier{req.Tag}.Sanitize(), random: a.random}
 	var comment string
 	err := conn.QueryRow(ctx, "SELECT rolcanlogin, rolconnlimit, coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1", req.Tag).
 		Scan(&in.role.login, &in.role.limit, &comment)

@@ -36,6 +36,11 @@ func (*Adapter) Collect(context.Context, adapters.Request, time.Time, time.Time)
 	return nil, refusal()
 }
 
+// List implements adapters.Lister.
+func (*Adapter) List(context.Context, adapters.Connection, string, string, int) ([]adapters.Listed, error) {
+	return nil, refusal()
+}
+
 // Run has no program to watch; it waits, so that a host with other connections goes on.
 func (*Adapter) Run(ctx context.Context) error {
 	<-ctx.Done()

@@ -13,7 +13,7 @@ import (
 // revoked, and the answer tells nothing.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	if err := s.revokeToken(w, r); err != nil {
-		s.refuse(w, "revoke", err)
+		s.refuse(w, r, "revoke", err)
 		return
 	}
 	w.WriteHeader(http.StatusOK)

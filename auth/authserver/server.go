@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 
+	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/auth/clock"
 	"github.com/hanse-market/hanse/auth/dpop"
 	"github.com/hanse-market/hanse/auth/guard"
@@ -146,7 +147,7 @@ type errorBody struct {
 	Reason      string `json:"reason"`
 }
 
-func (s *Server) refuse(w http.ResponseWriter, endpoint string, err error) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, endpoint string, err error) {
 	answer := toWire(err)
 	s.cfg.Refused(endpoint, answer.Error)
 	body := errorBody{Error: answer.code, Description: answer.Text, Reason: answer.Reason}
@@ -160,6 +161,7 @@ func (s *Server) refuse(w http.ResponseWriter, endpoint string, err error) {
 		answer.status = http.StatusMethodNotAllowed
 		h.Set("Allow", http.MethodPost)
 	}
+	bearer.Finish(w, r)
 	w.WriteHeader(answer.status)
 	if raw, err := json.Marshal(body); err == nil {
 		_, _ = w.Write(raw)

@@ -27,7 +27,7 @@ const maxForm = 16 << 10
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	request, response, err := s.issue(w, r)
 	if err != nil {
-		s.refuse(w, "token", err)
+		s.refuse(w, r, "token", err)
 		return
 	}
 	s.oauth.WriteAccessResponse(r.Context(), w, request, response)

@@ -10,6 +10,7 @@ func PeerScopes() map[string]string {
 		"/hanse.peer.v1.ExchangeService/Submit":     scope.LedgerRead, // and those of its documents: scope.OfDocument
 		"/hanse.peer.v1.ExchangeService/Compare":    scope.LedgerRead,
 		"/hanse.peer.v1.ExchangeService/Recall":     scope.ExportRead,
+		"/hanse.peer.v1.ExchangeService/States":     scope.LedgerRead,
 		"/hanse.peer.v1.CatalogService/Watch":       scope.CatalogRead,
 		"/hanse.peer.v1.OrderService/GetAccessData": scope.OrdersRead,
 		"/hanse.peer.v1.LedgerService/Tail":         scope.LedgerRead,

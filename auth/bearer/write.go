@@ -69,6 +69,7 @@ func (v *Verifier) writeError(w http.ResponseWriter, r *http.Request, err *refus
 		status = http.StatusMethodNotAllowed
 		h.Set("Allow", http.MethodPost)
 	}
+	Finish(w, r)
 	w.WriteHeader(status)
 	if raw, marshalErr := json.Marshal(body); marshalErr == nil {
 		_, _ = w.Write(raw)

@@ -40,8 +40,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !freshProofHelps(reason) && !freshTokenHelps(reason) || message.rest != nil {
 		return explain(r, response)
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer))
-	_ = response.Body.Close()
+	_ = response.Body.Close() // unread: its end may wait for ours
 	again := message.attempt()
 	if response, _, err = t.send(again); err != nil {
 		return nil, err

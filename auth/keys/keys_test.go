@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +172,104 @@ func TestKeysRotateWhenTheyComeOfAge(t *testing.T) {
 	rotates(false)
 	c.now = c.now.Add(month + time.Second)
 	rotates(true)
+}
+
+func TestSuccessionsSayWhichKeyFollowedWhich(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	s := newMemory()
+	m := newManager(t, s, c)
+	if all := m.Successions(); all != nil {
+		t.Errorf("before any rotation: %+v", all)
+	}
+	var line []string
+	var when []time.Time
+	for i := range 3 {
+		line, when = append(line, m.CurrentKID(Business)), append(when, c.now)
+		turn, err := m.Turn(t.Context(), Business)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := m.Standing().After(turn)
+		if err := s.SaveKeys(t.Context(), Business, turn.Guard, turn.Records); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Reload(t.Context()); err != nil || !reflect.DeepEqual(m.Standing(), after) {
+			t.Errorf("after number %d they stand %+v, not %+v: %v", i, m.Standing(), after, err)
+		}
+		c.now = c.now.Add(time.Millisecond)
+		if i == 1 { // the clock steps back: the third follows the second all the same
+			c.now = c.now.Add(-time.Minute)
+		}
+	}
+	when[2] = when[1].Add(1)
+	line = append(line, m.CurrentKID(Business), m.NextDigest())
+	got := m.Successions()
+	if len(got) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for i, s := range got {
+		if s.Old != line[i] || s.New != line[i+1] || s.Next != line[i+2] || !s.From.Equal(when[i]) {
+			t.Errorf("number %d: %+v, want %v from %s", i, s, line[i:i+3], when[i])
+		}
+		jws, err := m.SignSuccession(s.New, "hanse-rollover+jwt", []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, by, err := Verify(jws, "hanse-rollover+jwt", m.Public(Business)); err != nil || by != s.New {
+			t.Errorf("number %d is signed by %s: %v", i, by, err)
+		}
+	}
+	if _, err := m.SignSuccession(m.NextDigest(), "hanse-rollover+jwt", []byte("{}")); err == nil {
+		t.Error("a key signs that is not in use")
+	}
+}
+
+// TestASuccessionUnderAClockThatWasWrongBeginsNow: partners refuse what begins in the future, with all the keys beside it.
+func TestASuccessionUnderAClockThatWasWrongBeginsNow(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Unix(1_800_000_000, 0)}
+	m := newManager(t, newMemory(), c)
+	for range 2 {
+		if err := m.Rotate(t.Context(), Business); err != nil {
+			t.Fatal(err)
+		}
+		c.now = c.now.Add(time.Hour)
+	}
+	c.now = c.now.Add(-90*time.Minute + 17*time.Second)
+	minute := c.now.Add(-17 * time.Second)
+	all := m.Successions()
+	if len(all) != 2 || !all[0].From.Before(minute) || !all[1].From.Equal(minute) {
+		t.Errorf("at %v: %v", c.now, all)
+	}
+	// Whoever asks again in this minute is told the same.
+	for range 2 {
+		c.now = c.now.Add(20 * time.Second)
+		if again := m.Successions(); !slices.Equal(again, all) {
+			t.Errorf("at %v: %v, not %v", c.now, again, all)
+		}
+	}
+	c.now = c.now.Add(20 * time.Second)
+	if later := m.Successions(); len(later) != 2 || later[0] != all[0] || !later[1].From.Equal(minute.Add(time.Minute)) {
+		t.Errorf("at %v: %v", c.now, later)
+	}
+}
+
+// TestWhatRetiredInThisMinuteStaysInOrder: one that began seconds ago, behind one that begins in the future.
+func TestWhatRetiredInThisMinuteStaysInOrder(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Unix(1_800_000_017, 0)}
+	m := newManager(t, newMemory(), c)
+	for _, d := range []time.Duration{time.Hour, -time.Hour + 5*time.Second} {
+		if err := m.Rotate(t.Context(), Business); err != nil {
+			t.Fatal(err)
+		}
+		c.now = c.now.Add(d)
+	}
+	all := m.Successions()
+	if len(all) != 2 || all[0].From.After(all[1].From) || all[1].From.After(c.now) {
+		t.Errorf("at %v: %v", c.now, all)
+	}
 }
 
 func TestTheNextBusinessKeyIsCommittedToButNotShown(t *testing.T) {

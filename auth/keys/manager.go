@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,39 +97,67 @@ func (m *Manager) create(ctx context.Context, p Purpose) error {
 	return nil
 }
 
+// Turn is a rotation that is ready to be written: by Store.SaveKeys, or with what else the host writes in the same transaction.
+type Turn struct {
+	Purpose Purpose
+	// Guard is the current key that it retires: where another one is current by then, nothing may be written.
+	Guard string
+	// Records are the retired key, the current one and the next one after it.
+	Records []Record
+}
+
 // Rotate retires the current key of a purpose, makes the next one current and creates a new next one. Published keys stay
 // published for as long as something signed by them may arrive.
 func (m *Manager) Rotate(ctx context.Context, p Purpose) error {
-	if err := m.load(ctx, p); err != nil {
+	turn, err := m.Turn(ctx, p)
+	if err != nil {
 		return err
+	}
+	if err := m.store.SaveKeys(ctx, p, turn.Guard, turn.Records); err != nil {
+		return fmt.Errorf("rotate %s keys: %w", p, err)
+	}
+	return m.load(ctx, p)
+}
+
+// ErrNoNext says that there is no next business key: partners take no other one for the one that follows.
+var ErrNoNext = errors.New("there is no next business key")
+
+// Turn reads the keys of a purpose and prepares their rotation; Reload sees it once it is written. ErrNoNext.
+func (m *Manager) Turn(ctx context.Context, p Purpose) (Turn, error) {
+	if err := m.load(ctx, p); err != nil {
+		return Turn{}, err
 	}
 	s := m.set(p)
 	if s.current < 0 {
-		return fmt.Errorf("rotate %s keys: there is no current key", p)
+		return Turn{}, fmt.Errorf("rotate %s keys: there is no current key", p)
 	}
 	old := s.records[s.current]
 	old.State, old.NotAfter = Retired, m.now().Add(p.retention())
 	next := Record{}
 	for _, r := range s.records {
+		// The order in which keys retired is that of their ends, whatever the clock did meanwhile.
+		if r.State == Retired && !old.NotAfter.After(r.NotAfter) {
+			old.NotAfter = r.NotAfter.Add(1)
+		}
 		if r.State == Next {
 			next = r
 		}
 	}
 	if next.KID == "" {
+		if p == Business {
+			return Turn{}, fmt.Errorf("rotate %s keys: %w", p, ErrNoNext)
+		}
 		var err error
 		if next, err = m.generate(p, Next); err != nil {
-			return err
+			return Turn{}, err
 		}
 	}
 	next.State = Current
 	after, err := m.generate(p, Next)
 	if err != nil {
-		return err
+		return Turn{}, err
 	}
-	if err := m.store.SaveKeys(ctx, p, old.KID, []Record{old, next, after}); err != nil {
-		return fmt.Errorf("rotate %s keys: %w", p, err)
-	}
-	return m.load(ctx, p)
+	return Turn{Purpose: p, Guard: old.KID, Records: []Record{old, next, after}}, nil
 }
 
 // RotateAged rotates a purpose whose next key has been published for longer than age, and reports whether it did. The next key
@@ -151,6 +180,110 @@ func (m *Manager) Reload(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Succession says that a business key followed another one.
+type Succession struct {
+	// Old, New and Next are thumbprints: New followed Old, and commits to Next.
+	Old, New, Next string
+	// From is when.
+	From time.Time
+}
+
+// ahead is how far a succession may be before our clock. Partners, whose clocks are others, take five minutes.
+const ahead = 2 * time.Minute
+
+// Successions are those of the business keys that are published, the oldest first. Where one began under a clock that was far ahead of the present
+// one, none begins after the present minute: partners refuse keys whole that begin in the future.
+func (m *Manager) Successions() []Succession { return m.set(Business).successions(m.now()) }
+
+// Published are the business keys as PublicJWKS has them and their Successions, both of one moment: of two, one may have a key that the other has
+// not.
+func (m *Manager) Published() (jwks []byte, successions []Succession) {
+	s, now := m.set(Business), m.now()
+	return s.jwks(Business, now), s.successions(now)
+}
+
+func (s *set) successions(now time.Time) []Succession {
+	var retired []Record
+	var all []Record
+	for _, r := range s.records {
+		if r.State == Retired && now.Before(r.NotAfter) {
+			retired = append(retired, r)
+		}
+	}
+	slices.SortStableFunc(retired, func(a, b Record) int { return a.NotAfter.Compare(b.NotAfter) })
+	all = append(all, retired...)
+	for _, state := range []State{Current, Next} {
+		for _, r := range s.records {
+			if r.State == state {
+				all = append(all, r)
+			}
+		}
+	}
+	var out []Succession
+	for i, old := range retired {
+		if i+2 < len(all) {
+			out = append(out, Succession{Old: old.KID, New: all[i+1].KID, Next: all[i+2].KID, From: old.NotAfter.Add(-Business.retention())})
+		}
+	}
+	if n := len(out); n > 0 && out[n-1].From.After(now.Add(ahead)) {
+		// It is the same for a minute, so that who signs them does so once in it.
+		minute := now.Truncate(time.Minute)
+		for i := range out {
+			if out[i].From.After(minute) {
+				out[i].From = minute
+			}
+		}
+	}
+	return out
+}
+
+// Standing is how the business keys of this member stand.
+type Standing struct {
+	// Current and Next are thumbprints; Next is "" where there is none.
+	Current, Next string
+	// Since is when the current one began to sign.
+	Since time.Time
+	// Past are those that signed before, the oldest first: all that are stored.
+	Past []Signed
+}
+
+// After is how they stand once a turn of the business keys is written.
+func (s Standing) After(turn Turn) Standing {
+	old, now, next := turn.Records[0], turn.Records[1], turn.Records[2]
+	until := old.NotAfter.Add(-Business.retention())
+	past := append(slices.Clone(s.Past), Signed{KID: old.KID, From: s.Since, Until: until})
+	return Standing{Current: now.KID, Next: next.KID, Since: until, Past: past}
+}
+
+// Signed is a key that signed From a time on Until another one followed.
+type Signed struct {
+	KID         string
+	From, Until time.Time
+}
+
+// Standing is how the business keys stand.
+func (m *Manager) Standing() Standing {
+	var out Standing
+	for _, r := range m.set(Business).records {
+		switch r.State {
+		case Current:
+			out.Current, out.Since = r.KID, r.CreatedAt
+		case Next:
+			out.Next = r.KID
+		case Retired:
+			out.Past = append(out.Past, Signed{KID: r.KID, From: r.CreatedAt, Until: r.NotAfter.Add(-Business.retention())})
+		}
+	}
+	slices.SortStableFunc(out.Past, func(a, b Signed) int { return a.Until.Compare(b.Until) })
+	for i := range out.Past { // a key is made long before it signs
+		if i > 0 {
+			out.Past[i].From = out.Past[i-1].Until
+		}
+		out.Since = out.Past[i].Until
+	}
+	return out
 }
 
 func (m *Manager) load(ctx context.Context, p Purpose) error {

@@ -15,7 +15,10 @@ func (m *Manager) Sign(p Purpose, typ string, payload []byte) (string, error) {
 	if s.current < 0 || p == Sealing {
 		return "", fmt.Errorf("sign %s: no %s key signs", typ, p)
 	}
-	k := s.private[s.current]
+	return sign(s.private[s.current], typ, payload)
+}
+
+func sign(k jose.JSONWebKey, typ string, payload []byte) (string, error) {
 	jws, err := signES256(k.Key.(*ecdsa.PrivateKey), header{Alg: string(jose.ES256), KID: k.KeyID, Typ: typ}, payload)
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", typ, err)
@@ -23,10 +26,24 @@ func (m *Manager) Sign(p Purpose, typ string, payload []byte) (string, error) {
 	return jws, nil
 }
 
+// SignSuccession is Sign by one business key, be it the current one or retired: the one that followed another, or that a document names.
+func (m *Manager) SignSuccession(kid, typ string, payload []byte) (string, error) {
+	s := m.set(Business)
+	for i, r := range s.records {
+		if r.KID == kid && r.State != Next {
+			return sign(s.private[i], typ, payload)
+		}
+	}
+	return "", fmt.Errorf("sign %s: there is no business key %s", typ, kid)
+}
+
 // Public lists the published keys of a purpose: the current one first, then the next (token and client keys only) and
 // those retired that still verify.
 func (m *Manager) Public(p Purpose) []jose.JSONWebKey {
-	s, now := m.set(p), m.now()
+	return m.set(p).published(m.now())
+}
+
+func (s *set) published(now time.Time) []jose.JSONWebKey {
 	for _, r := range s.records {
 		if r.State == Retired && !now.Before(r.NotAfter) {
 			return s.alive(now)
@@ -64,15 +81,17 @@ func (m *Manager) PublicJWK(p Purpose) []byte {
 
 // PublicJWKS is the published key set of a purpose as JSON. Business and sealing keys carry nbf and, once retired, exp, so
 // that an old document verifies at its signing time.
-func (m *Manager) PublicJWKS(p Purpose) []byte {
+func (m *Manager) PublicJWKS(p Purpose) []byte { return m.set(p).jwks(p, m.now()) }
+
+func (s *set) jwks(p Purpose, now time.Time) []byte {
 	records := map[string]Record{}
-	for _, r := range m.set(p).records {
+	for _, r := range s.records {
 		records[r.KID] = r
 	}
 	out := struct {
 		Keys []map[string]any `json:"keys"`
 	}{Keys: []map[string]any{}}
-	for _, k := range m.Public(p) {
+	for _, k := range s.published(now) {
 		raw, err := k.MarshalJSON()
 		if err != nil {
 			continue

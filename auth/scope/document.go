@@ -5,9 +5,12 @@ package scope
 var documents = map[document]string{
 	{"hanse-order+jwt", "purchase"}:  OrdersWrite,
 	{"hanse-order+jwt", "terminate"}: OrdersCancel,
+	{"hanse-order+jwt", "rotate"}:    OrdersCancel,
 	{"hanse-cancel+jwt", ""}:         OrdersCancel,
 	{"hanse-access-receipt+jwt", ""}: OrdersCancel,
 	{"hanse-agreement+jwt", ""}:      AgreementSign,
+	{"hanse-life+jwt", ""}:           LedgerRead,
+	{"hanse-erase+jwt", ""}:          LedgerRead,
 }
 
 type document struct{ typ, intent string }

@@ -62,6 +62,12 @@ func (c *child) stop(grace time.Duration) {
 	}
 }
 
+// halt ends the program until it is launched again; that is no end by itself.
+func (c *child) halt() {
+	c.stop(10 * time.Second)
+	c.done = nil
+}
+
 // ended reports whether the program has left by itself.
 func (c *child) ended() bool {
 	if c.done == nil {
@@ -73,6 +79,17 @@ func (c *child) ended() bool {
 	default:
 		return false
 	}
+}
+
+// size is how much the program has printed, since what it printed after that.
+func (c *child) size() int {
+	raw, _ := os.ReadFile(c.logFile)
+	return len(raw)
+}
+
+func (c *child) since(size int) string {
+	raw, _ := os.ReadFile(c.logFile)
+	return string(raw[min(size, len(raw)):])
 }
 
 // tail is the end of what the program printed.

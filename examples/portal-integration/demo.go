@@ -176,20 +176,22 @@ func (d *demo) play(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	if !d.opt.once {
-		cancel()
-		d.invite(stdout)
-		return d.stay(ctx)
+	if d.opt.once || d.opt.recover {
+		p, err := d.trade(story)
+		if err != nil {
+			return err
+		}
+		p.Seconds = int(time.Since(began).Round(time.Second) / time.Second)
+		if err := d.writeMetrics(story); err != nil {
+			return err
+		}
+		if err := p.print(stdout, d.opt.output); err != nil || d.opt.once {
+			return err
+		}
 	}
-	p, err := d.trade(story)
-	if err != nil {
-		return err
-	}
-	p.Seconds = int(time.Since(began).Round(time.Second) / time.Second)
-	if err := d.writeMetrics(story); err != nil {
-		return err
-	}
-	return p.print(stdout, d.opt.output)
+	cancel()
+	d.invite(stdout)
+	return d.stay(ctx)
 }
 
 // stay keeps everything running until the context ends: what dies is started again, and goes on where it was.

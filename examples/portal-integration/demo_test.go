@@ -49,7 +49,7 @@ func TestOnce(t *testing.T) {
 // TestOnceWithoutPostgreSQL plays the story of a machine that has nothing but Go.
 func TestOnceWithoutPostgreSQL(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	d, err := newDemo(options{once: true, output: "json"}, &stderr)
+	d, err := newDemo(options{once: true, output: "json", recover: true}, &stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,14 @@ func checkProof(t *testing.T, out []byte, second itemProof) {
 	if p.Subscriptions != (subsProof{Active: 3, Terminated: 1}) {
 		t.Errorf("subscriptions %+v", p.Subscriptions)
 	}
+	for _, r := range p.Recovered {
+		if r.Entries < 1 || r.Differences != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(p.Recovered) != 2 || p.Recovered[0].Member != "NordKube" || p.Recovered[0].From != "old_copy" || p.Recovered[1].Member != "Alpenhost" || p.Recovered[1].From != "empty" {
+		t.Errorf("recovered %+v", p.Recovered)
+	}
 	if !p.Ledgers.Verified || p.Ledgers.Entries == 0 || p.Ledgers.Differences != 0 {
 		t.Errorf("ledgers %+v", p.Ledgers)
 	}
@@ -89,6 +97,14 @@ func checkProof(t *testing.T, out []byte, second itemProof) {
 	want := []itemProof{first, second, first, second}
 	if !slices.Equal(p.Items, want) {
 		t.Errorf("items %+v", p.Items)
+	}
+}
+
+func TestDisksAreLostWithOnceAndOnDemand(t *testing.T) {
+	for args, want := range map[string]bool{"": false, "--once": true, "--once --recover=false": false, "--recover": true} {
+		if o, err := parse(strings.Fields(args), io.Discard); err != nil || o.recover != want {
+			t.Errorf("%q: %v, %v", args, o.recover, err)
+		}
 	}
 }
 
@@ -112,8 +128,14 @@ func TestAProofThatProvesNothingIsRefused(t *testing.T) {
 	good := proof{
 		Members: 3, Partnerships: 2, Offerings: 351, Orders: ordersProof{Placed: 3, Completed: 3, Shared: 1},
 		Items: make([]itemProof, 4), Subscriptions: subsProof{Active: 3, Terminated: 1}, Ledgers: ledgersProof{Verified: true, Entries: 12},
+		Recovered: []recoveredProof{{Member: "NordKube", From: fromCopy, Entries: 5}, {Member: "Alpenhost", From: fromNothing, Entries: 13}},
 	}
-	if err := good.check(3); err != nil {
+	if err := good.check(3, true); err != nil {
+		t.Error(err)
+	}
+	without := good
+	without.Recovered = nil
+	if err := without.check(3, false); err != nil {
 		t.Error(err)
 	}
 	for name, spoil := range map[string]func(*proof){
@@ -126,10 +148,15 @@ func TestAProofThatProvesNothingIsRefused(t *testing.T) {
 		"a ledger is not verified": func(p *proof) { p.Ledgers.Verified = false },
 		"a ledger differs":         func(p *proof) { p.Ledgers.Differences = 1 },
 		"the ledgers are empty":    func(p *proof) { p.Ledgers.Entries = 0 },
+		"nobody lost a disk":       func(p *proof) { p.Recovered = nil },
+		"the copy was not old":     func(p *proof) { p.Recovered = []recoveredProof{{From: fromCopy}, p.Recovered[1]} },
+		"a rebuilt member differs": func(p *proof) {
+			p.Recovered = []recoveredProof{p.Recovered[0], {From: fromNothing, Entries: 13, Differences: 1}}
+		},
 	} {
 		p := good
 		spoil(&p)
-		if p.check(3) == nil {
+		if p.check(3, true) == nil {
 			t.Errorf("%s: the proof is taken", name)
 		}
 	}

@@ -45,15 +45,18 @@ func (d *demo) startMembers(ctx context.Context) error {
 		}
 	}
 	for _, m := range d.members() {
-		err := d.until(ctx, time.Minute, m.name+" is ready", func(ctx context.Context) (bool, error) {
-			return d.answers(ctx, "http://"+m.ops+"/readyz")
-		})
-		if err != nil {
+		if err := d.ready(ctx, m); err != nil {
 			return err
 		}
 		d.say("  %-9s  %s  %s (%s), process %d", m.name, m.origin, m.legal, m.country, m.child.cmd.Process.Pid)
 	}
 	return nil
+}
+
+func (d *demo) ready(ctx context.Context, m *member) error {
+	return d.until(ctx, time.Minute, m.name+" is ready", func(ctx context.Context) (bool, error) {
+		return d.answers(ctx, "http://"+m.ops+"/readyz")
+	})
 }
 
 // makePartners makes both partnerships, each side with its own command line.
@@ -109,13 +112,8 @@ func (d *demo) federate(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, args := range [][]string{
-		{"listing", "markup", "15%"},
-		{"listing", "markup", "22.5%", "--category", "Databases"},
-	} {
-		if _, err := d.alpenhost.run(ctx, d, args...); err != nil {
-			return err
-		}
+	if err := d.markups(ctx); err != nil {
+		return err
 	}
 	for _, s := range d.suppliers() {
 		want := int64(len(catalogs[s]))
@@ -131,6 +129,19 @@ func (d *demo) federate(ctx context.Context) error {
 	return nil
 }
 
+// markups are what Alpenhost puts on top.
+func (d *demo) markups(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"listing", "markup", "15%"},
+		{"listing", "markup", "22.5%", "--category", "Databases"},
+	} {
+		if _, err := d.alpenhost.run(ctx, d, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // offeringsOf counts the offerings of a supplier that the reseller has.
 func (d *demo) offeringsOf(ctx context.Context, s *member) (int64, error) {
 	partner, err := d.partner(ctx, s)
@@ -139,14 +150,11 @@ func (d *demo) offeringsOf(ctx context.Context, s *member) (int64, error) {
 
 // partner is how the reseller sees a supplier; nil where it does not.
 func (d *demo) partner(ctx context.Context, s *member) (*operatorv1.Partner, error) {
-	var res operatorv1.ListPartnersResponse
-	if err := d.alpenhost.ask(ctx, &res, "partner", "list"); err != nil {
-		return nil, err
-	}
-	for _, p := range res.GetPartners() {
+	partners, err := d.alpenhost.partners(ctx)
+	for _, p := range partners {
 		if p.GetMember().GetOrigin() == s.origin {
 			return p, nil
 		}
 	}
-	return nil, nil
+	return nil, err
 }

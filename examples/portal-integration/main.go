@@ -2,6 +2,7 @@
 // through the real protocol, and a portal in which one customer buys what the other two sell. README.md tells the story.
 //
 //	go run ./examples/portal-integration                 keeps running; the URLs are printed
+//	go run ./examples/portal-integration --recover       plays the story first, in which two members lose their disks
 //	go run ./examples/portal-integration --once -o json  runs the story without a human and prints the proof
 package main
 
@@ -36,6 +37,7 @@ type options struct {
 	keep       string
 	portBase   int
 	metricsDir string
+	recover    bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -47,9 +49,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.keep, "keep", "", "work in this new folder and leave it there (default "+defaultDir+", with --once a temporary folder)")
 	flags.IntVar(&o.portBase, "port-base", 0, "first of fourteen ports in a row (default: free ones)")
 	flags.StringVar(&o.metricsDir, "metrics-dir", "", "with --once: write what /metrics of each member says at the end into this folder")
+	flags.BoolVar(&o.recover, "recover", false, "play the story, and in it let two members lose their disks (default with --once)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	said := false
+	flags.Visit(func(f *flag.Flag) { said = said || f.Name == "recover" })
+	o.recover = o.recover || o.once && !said
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))

@@ -13,6 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 )
 
 // member is one sidecar: a process with a data directory of its own.
@@ -52,16 +54,20 @@ func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 func (m *member) config() string { return filepath.Join(m.dir, "hanse.yaml") }
 
+func (m *member) data() string { return filepath.Join(m.dir, "data") }
+
+func (m *member) host() string { return strings.ToLower(m.name) }
+
 // configure writes hanse.yaml; docs/configuration.md explains each key.
 func (m *member) configure(devCA string, connections map[string]any) error {
 	raw, err := yaml.Marshal(map[string]any{
 		"origin":     m.origin,
 		"dev":        true,
 		"dev_ca_dir": devCA,
-		"data_dir":   filepath.Join(m.dir, "data"),
+		"data_dir":   m.data(),
 		"member": map[string]any{
 			"name": m.name, "legal_name": m.legal, "country": m.country, "registration_id": m.register,
-			"contact": "partners@" + strings.ToLower(m.name) + ".example",
+			"contact": "partners@" + m.host() + ".example",
 		},
 		"listen":   map[string]any{"portal": m.portalAPI, "operator": m.operatorAPI, "ops": m.ops},
 		"adapters": map[string]any{"connections": connections},
@@ -87,7 +93,7 @@ func (m *member) programs() map[string]any {
 
 // run runs the member's own command line, shown as a person would type it.
 func (m *member) run(ctx context.Context, d *demo, args ...string) ([]byte, error) {
-	d.say("  %s$ hanse %s", strings.ToLower(m.name), strings.Join(args, " "))
+	d.say("  %s$ hanse %s", m.host(), strings.Join(args, " "))
 	return m.quiet(ctx, args...)
 }
 
@@ -114,6 +120,13 @@ func (m *member) ask(ctx context.Context, into proto.Message, args ...string) er
 		return err
 	}
 	return unmarshal(raw, into)
+}
+
+// partners are how the member sees the others.
+func (m *member) partners(ctx context.Context) ([]*operatorv1.Partner, error) {
+	var res operatorv1.ListPartnersResponse
+	err := m.ask(ctx, &res, "partner", "list")
+	return res.GetPartners(), err
 }
 
 // unmarshal reads what the command line prints with -o json.

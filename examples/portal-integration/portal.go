@@ -24,12 +24,33 @@ import (
 type portal struct {
 	url            string
 	user, password string
+	keyFile        string
 	child          *child
 }
 
-// openPortal gives the portal a key of its own and starts it.
+// openPortal starts the portal, with a key of its own.
 func (d *demo) openPortal(ctx context.Context) error {
 	d.say("\nAlpenhost's portal, with a key of its own:")
+	address, keyFile := local(d.ports.next()), filepath.Join(d.alpenhost.dir, "portal.key")
+	// One of the accounts that the portal comes with.
+	d.portal = &portal{url: "http://" + address, user: "anna", password: "edelweiss-2026", keyFile: keyFile}
+	d.portal.child = &child{
+		name: "portal", logFile: filepath.Join(d.alpenhost.dir, "portal.log"), end: syscall.SIGTERM,
+		start: func(*os.File) *exec.Cmd {
+			return exec.Command(filepath.Join(d.dir, "bin", "portal"), "-listen", address, "-sidecar", "http://"+d.alpenhost.portalAPI, "-key-file", keyFile)
+		},
+	}
+	if err := d.newKey(ctx); err != nil {
+		return err
+	}
+	if err := d.launch(d.portal.child); err != nil {
+		return err
+	}
+	return d.answered(ctx)
+}
+
+// newKey has the sidecar know the portal, which reads the key when it starts.
+func (d *demo) newKey(ctx context.Context) error {
 	raw, err := d.alpenhost.run(ctx, d, "portal", "add", "alpenhost")
 	if err != nil {
 		return err
@@ -38,25 +59,13 @@ func (d *demo) openPortal(ctx context.Context) error {
 	if err := unmarshal(raw, &added); err != nil {
 		return err
 	}
-	keyFile := filepath.Join(d.alpenhost.dir, "portal.key")
-	if err := os.WriteFile(keyFile, []byte(added.GetKey()), 0o600); err != nil {
-		return err
-	}
-	address := local(d.ports.next())
-	// One of the accounts that the portal comes with.
-	p := &portal{url: "http://" + address, user: "anna", password: "edelweiss-2026"}
-	p.child = &child{
-		name: "portal", logFile: filepath.Join(d.alpenhost.dir, "portal.log"), end: syscall.SIGTERM,
-		start: func(*os.File) *exec.Cmd {
-			return exec.Command(filepath.Join(d.dir, "bin", "portal"), "-listen", address, "-sidecar", "http://"+d.alpenhost.portalAPI, "-key-file", keyFile)
-		},
-	}
-	if err := d.launch(p.child); err != nil {
-		return err
-	}
-	d.portal = p
+	return os.WriteFile(d.portal.keyFile, []byte(added.GetKey()), 0o600)
+}
+
+// answered waits for the portal.
+func (d *demo) answered(ctx context.Context) error {
 	return d.until(ctx, time.Minute, "the portal answers", func(ctx context.Context) (bool, error) {
-		return d.answers(ctx, p.url+"/")
+		return d.answers(ctx, d.portal.url+"/")
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,9 @@ type proof struct {
 	Items         []itemProof  `json:"items"`
 	Subscriptions subsProof    `json:"subscriptions"`
 	Ledgers       ledgersProof `json:"ledgers"`
-	Seconds       int          `json:"seconds"`
+	// Recovered are the members that lost their disks, in that order; none where that was not played.
+	Recovered []recoveredProof `json:"recovered"`
+	Seconds   int              `json:"seconds"`
 }
 
 // ordersProof counts purchases.
@@ -68,6 +71,12 @@ func (d *demo) trade(ctx context.Context) (*proof, error) {
 			return nil, err
 		}
 	}
+	var safe *precautions
+	if d.opt.recover {
+		if safe, err = d.prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
 	d.say("\nAnd once more, in one order that goes to both suppliers:")
 	together := d.basket()
 	if err := d.buy(ctx, shop, together...); err != nil {
@@ -80,12 +89,18 @@ func (d *demo) trade(ctx context.Context) (*proof, error) {
 	if err := basket[1].use(ctx, basket[1].access); err != nil {
 		return nil, fmt.Errorf("use %s after %s has ended: %w", basket[1].name, basket[0].name, err)
 	}
+	recovered := []recoveredProof{}
+	if d.opt.recover {
+		if shop, recovered, err = d.recover(ctx, shop, safe, append(basket, together...)); err != nil {
+			return nil, err
+		}
+	}
 	d.say("\nAll members check their ledgers:")
 	books, err := d.verify(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return d.prove(ctx, shop, append(basket, together...), books)
+	return d.prove(ctx, shop, append(basket, together...), books, recovered)
 }
 
 // basket is one offering of each supplier; both catalogs are the demo's own.
@@ -141,7 +156,7 @@ func (d *demo) verify(ctx context.Context) (ledgersProof, error) {
 		total = ledgersProof{Verified: true}
 		heads := map[string]string{}
 		for _, m := range d.members() {
-			var res operatorv1.VerifyLedgersResponse
+			var res operatorv1.Verification
 			if err := m.ask(ctx, &res, "ledger", "verify"); err != nil {
 				return false, err
 			}
@@ -184,8 +199,8 @@ func agree(heads map[string]string) bool {
 }
 
 // prove asks for what has become of it all.
-func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, books ledgersProof) (*proof, error) {
-	p := &proof{Members: len(d.members()), Ledgers: books}
+func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, books ledgersProof, recovered []recoveredProof) (*proof, error) {
+	p := &proof{Members: len(d.members()), Ledgers: books, Recovered: recovered}
 	var err error
 	for _, s := range d.suppliers() {
 		partner, err := d.partner(ctx, s)
@@ -229,7 +244,7 @@ func (d *demo) prove(ctx context.Context, shop *sdk.Client, basket []*purchase, 
 	for _, b := range basket {
 		p.Items = append(p.Items, itemProof{Offering: b.offering, Adapter: b.adapter, Used: b.used})
 	}
-	return p, p.check(bought(basket))
+	return p, p.check(bought(basket), d.opt.recover)
 }
 
 // shared counts the orders of which each item went to another supplier; only the reseller's operator can see that.
@@ -261,7 +276,7 @@ func bought(purchases []*purchase) int {
 }
 
 // check refuses a proof that proves nothing.
-func (p *proof) check(bought int) error {
+func (p *proof) check(bought int, recovered bool) error {
 	for _, c := range []struct {
 		what string
 		ok   bool
@@ -271,6 +286,7 @@ func (p *proof) check(bought int) error {
 		{"every purchase is completed", p.Orders == ordersProof{Placed: bought, Completed: bought, Shared: 1}},
 		{"one subscription is terminated and the others are active", p.Subscriptions == subsProof{Active: len(p.Items) - 1, Terminated: 1}},
 		{"all ledgers are verified without a difference", p.Ledgers.Verified && p.Ledgers.Entries > 0 && p.Ledgers.Differences == 0},
+		{"a member came back from an old copy and another from nothing", !recovered || p.cameBack()},
 	} {
 		if !c.ok {
 			raw, _ := json.Marshal(p)
@@ -280,14 +296,30 @@ func (p *proof) check(bought int) error {
 	return nil
 }
 
+// cameBack reports whether both members have their books again, and each had lost some of them.
+func (p *proof) cameBack() bool {
+	var from []string
+	for _, r := range p.Recovered {
+		if r.Entries < 1 || r.Differences != 0 {
+			return false
+		}
+		from = append(from, r.From)
+	}
+	return slices.Equal(from, []string{fromCopy, fromNothing})
+}
+
 func (p *proof) print(w io.Writer, format string) error {
 	if format == "json" {
 		return json.NewEncoder(w).Encode(p)
 	}
+	back := ""
+	for _, r := range p.Recovered {
+		back += fmt.Sprintf("%s has %d entries back, with %d differences; ", r.Member, r.Entries, r.Differences)
+	}
 	_, err := fmt.Fprintf(w, "\nProof: %d members, %d partnerships, %d offerings; %d of %d orders completed, %d of them by both suppliers, %d failed; "+
-		"%d subscriptions active, %d terminated; %d ledger entries verified, %d differences; %d s.\n",
+		"%d subscriptions active, %d terminated; %d ledger entries verified, %d differences; %s%d s.\n",
 		p.Members, p.Partnerships, p.Offerings, p.Orders.Completed, p.Orders.Placed, p.Orders.Shared, p.Orders.Failed,
-		p.Subscriptions.Active, p.Subscriptions.Terminated, p.Ledgers.Entries, p.Ledgers.Differences, p.Seconds)
+		p.Subscriptions.Active, p.Subscriptions.Terminated, p.Ledgers.Entries, p.Ledgers.Differences, back, p.Seconds)
 	return err
 }
 

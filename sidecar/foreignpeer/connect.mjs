@@ -13,6 +13,7 @@ export const procedures = {
   'PeeringService/Propose': ['peering:request', 'Propose'],
   'ExchangeService/Submit': ['ledger:read', 'Submit'],
   'ExchangeService/Compare': ['ledger:read', 'Compare'],
+  'ExchangeService/States': ['ledger:read', 'States'],
   'LedgerService/Tail': ['ledger:read', 'Tail', true],
   'CatalogService/Watch': ['catalog:read', 'Watch', true],
   'OrderService/GetAccessData': ['orders:read', 'GetAccessData'],

@@ -6,7 +6,7 @@ import { b64, digest, openDocument, signDocument, typOf } from './jws.mjs';
 import { checkSeen, countersign, readBody, readCheckpoint } from './ledger.mjs';
 import { tellPage, tellTail } from './lies.mjs';
 import { applySupplier } from './orders.mjs';
-import { applyReseller, decideCancel, decideOrder, decideReceipt } from './resale.mjs';
+import { applyReseller, decideCancel, decideErase, decideOrder, decideReceipt } from './resale.mjs';
 import { refuse, Refusal } from './strict.mjs';
 
 const sleep = (ms) => new Promise((r) => { setTimeout(r, ms).unref(); });
@@ -156,8 +156,8 @@ const begins = new Set(['orders:write', 'agreement:sign']);
 // ---- Submit, the callee ----
 
 const passing = new Set(['document_signature_invalid', 'subject_waits', 'agreement_missing', 'agreement_unexpected', 'agreement_begins_later', 'offers_limit', 'scope_missing', 'scope_not_granted', 'contention', 'cancels_limit',
-  'books_unproven', 'books_behind', 'books_forked', 'internal']); // S-16: not final
-const deciders = { 'hanse-agreement+jwt': decideAgreement, 'hanse-order+jwt': decideOrder, 'hanse-cancel+jwt': decideCancel, 'hanse-access-receipt+jwt': decideReceipt };
+  'erase_too_early', 'books_unproven', 'books_behind', 'books_forked', 'internal']); // S-16: not final
+const deciders = { 'hanse-agreement+jwt': decideAgreement, 'hanse-order+jwt': decideOrder, 'hanse-cancel+jwt': decideCancel, 'hanse-access-receipt+jwt': decideReceipt, 'hanse-erase+jwt': decideErase };
 
 export function submit(member, ctx, request) {
   const p = member.partner(ctx.origin);
@@ -166,7 +166,7 @@ export function submit(member, ctx, request) {
   if (docs.reduce((n, d) => n + d.jws.length + d.inputs.length + d.inputsSalt.length + d.escrow.length, 0) > 1 << 20) refuse('call_too_large', '', { code: 'invalid_argument' }); // Q-2
   const seen = noteSeen(p, request.seenCheckpoint);
   try { noteCheckpoint(p, request.checkpoint); } catch (e) { throw coded(e); }
-  const outcomes = decideAll(member, p, ctx, docs);
+  const outcomes = decideAll(member, p, { ...ctx, seen: seen.seq }, docs);
   hurry(p); // I-6
   member.changed();
   const seenCheckpoint = mySeen(p);
@@ -191,10 +191,14 @@ function decideAll(member, p, ctx, docs) {
   const items = docs.map((d, place) => attempt(place, undefined, () => ({ ...openSubmitted(member, p, ctx, d), place }))).filter(Boolean);
   const cancel = (i) => i.typ === 'hanse-cancel+jwt';
   for (const item of [...items.filter(cancel), ...items.filter((i) => !cancel(i))]) {
-    attempt(item.place, item, () => { outcomes[item.place] = { decided: { life: 0, seq: decideOnce(member, p, ctx, item, stuck) } }; });
+    attempt(item.place, item, () => {
+      const seq = decideOnce(member, p, ctx, item, stuck);
+      outcomes[item.place] = p.books === 'forked' && seq > ctx.seen ? { noted: signDocument(member.keys.business, 'hanse-noted+jwt', { iss: member.origin, aud: p.origin, document_sha256: item.sha }) } : { decided: { life: 0, seq } }; // S-19
+    });
   }
   return outcomes;
 }
+const scopeOf = (typ, doc) => (typ === 'hanse-erase+jwt' ? 'ledger:read' : doc.intent === 'purchase' ? 'orders:write' : 'orders:cancel'); // Z-2
 // openSubmitted is S-6, in its order.
 function openSubmitted(member, p, ctx, d) {
   if (d.jws.length > 65536) refuse('document_too_large');
@@ -211,11 +215,11 @@ function openSubmitted(member, p, ctx, d) {
     return { typ, doc, sha, payload, d, we, subject: doc.id, scope: 'agreement:sign', key: `${typ} ${we} ${doc.id}` };
   }
   if (doc.iss !== p.origin || doc.aud !== member.origin) refuse('document_parties');
-  return { typ, doc, sha, payload, d, subject: doc.subscription, scope: doc.intent === 'purchase' ? 'orders:write' : 'orders:cancel', key: `${typ} ${doc.jti}` }; // Z-2
+  return { typ, doc, sha, payload, d, subject: doc.subscription, scope: scopeOf(typ, doc), key: `${typ} ${doc.jti}` }; // Z-2
 }
 // mayName holds a document against the agreement that the token names (Z-2).
 function mayName(p, ctx, { typ, doc }) {
-  if (typ === 'hanse-agreement+jwt') { if (ctx.agreement) refuse('agreement_unexpected'); return; }
+  if (typ === 'hanse-agreement+jwt' || typ === 'hanse-erase+jwt') { if (ctx.agreement) refuse('agreement_unexpected'); return; }
   if (!ctx.agreement) refuse('agreement_missing');
   if (doc.agreement !== ctx.agreement) refuse('agreement_mismatch');
   if (p.agreements.get(doc.agreement)?.we !== 'supplier') refuse('agreement_not_yours');
@@ -261,7 +265,7 @@ function settle(p) {
 // decides says which kinds decide a document of a type (L-9).
 const decides = {
   'hanse-agreement+jwt': ['agreement.received', 'agreement.active'], 'hanse-order+jwt': ['order.accepted', 'order.rejected', 'order.cancelled'],
-  'hanse-cancel+jwt': ['order.cancelled', 'cancel.refused'], 'hanse-access-receipt+jwt': ['access.deleted'],
+  'hanse-cancel+jwt': ['order.cancelled', 'cancel.refused'], 'hanse-access-receipt+jwt': ['access.deleted'], 'hanse-erase+jwt': ['order.erased'],
 };
 function judgeDecision(p, item) {
   const e = p.theirs.entries[item.seq - 1];

@@ -53,6 +53,9 @@ const jws = ['string', (s) => s.length > 0 && s.length <= 8192];
 const o = (row) => [...row, true]; // may be absent
 const jsonType = (v) => (v === null ? 'null' : v instanceof Num ? 'number' : Array.isArray(v) ? 'list' : typeof v === 'number' ? 'integer' : typeof v);
 
+const lifeStates = list('pendingActive active active.pendingChange suspended pendingTerminate terminated aborted');
+const heads = (h) => ['own', 'read', 'common'].every((k) => isObject(h[k]) && isDigest(h[k].hash) && h[k].life >= 0 && h[k].seq >= 0);
+
 export const forms = {
   'hanse-peering+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, jti: id(), partnership: text(1, 700), role: text(0, 64), recipient_key: thumb } },
   'hanse-agreement+jwt': { // A-2
@@ -73,7 +76,7 @@ export const forms = {
       quantity: o(int(1, 10000)), inputs_sha256: o(digest), escrow_sha256: o(digest), one_off_minor: o(int()), recurring_minor: o(int()),
       period: o(['string', (s) => /^P[1-9][0-9]{0,2}[YMWD]$/.test(s)]), currency: o(['string', (s) => /^[A-Z]{3}$/.test(s)]),
     },
-    before: (d) => { if (!(d.intent === 'purchase' && d.action === 'add') && !(d.intent === 'terminate' && d.action === 'delete')) refuse('order_action_unknown', `${d.intent} ${d.action}`); }, // R-1
+    before: (d) => { if (!(d.intent === 'purchase' && d.action === 'add') && !(d.intent === 'terminate' && d.action === 'delete') && !(d.intent === 'rotate' && d.action === 'modify')) refuse('order_action_unknown', `${d.intent} ${d.action}`); }, // R-1
     rule: (d) => (d.intent === 'purchase'
       ? d.subscription === `sub-${d.jti}` && ['offering', 'revision', 'offering_sha256', 'quantity', 'inputs_sha256', 'currency'].every((k) => k in d) && ('recurring_minor' in d) === ('period' in d)
       : !['offering', 'revision', 'offering_sha256', 'quantity', 'inputs_sha256', 'escrow_sha256', 'one_off_minor', 'recurring_minor', 'period', 'currency'].some((k) => k in d)),
@@ -83,11 +86,27 @@ export const forms = {
     rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(12, 68), placed_at: time, agreement: id(), subscription: id(1, 80), order: id(8, 64), order_sha256: digest },
     rule: (d) => d.jti === `cnl-${d.order}`,
   },
+  'hanse-erase+jwt': { // R-20
+    type: 'hanse-erase/1', invalid: 'erase_document_invalid',
+    rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(12, 68), agreement: id(), subscription: id(1, 80), order: id(8, 64), order_sha256: digest, escrow_sha256: o(digest) },
+    rule: (d) => d.jti === `ers-${d.order}`,
+  },
   'hanse-access-receipt+jwt': { // X-6
     type: 'hanse-access-receipt/1', invalid: 'receipt_document_invalid',
     rows: { type: text(0, 64), iss: origin, aud: origin, jti: id(8, 64), agreement: id(), subscription: id(1, 80), access_sha256: digest },
     rule: (d) => d.jti === `rcp-${d.access_sha256.slice(0, 60)}`,
   },
+  'hanse-life+jwt': { // L-24
+    type: 'hanse-life/1', invalid: 'life_invalid',
+    rows: {
+      type: text(0, 64), id: id(8, 64), life: int(1), round: int(1), proposer: origin, recipient: origin, proposer_log: ['object', heads], recipient_log: ['object', heads],
+      evidence_sha256: digest, subjects: ['list', (l) => l.length <= 200, false, 'object'],
+    },
+    rule: (d) => d.proposer !== d.recipient
+      && d.subjects.every((s) => plainText(1, 64)(s.subscription) && [d.proposer, d.recipient].includes(s.supplier) && lifeStates.has(s.state) && ['supplier', 'reseller'].includes(s.pays))
+      && new Set(d.subjects.map((s) => `${s.supplier} ${s.subscription}`)).size === d.subjects.length,
+  },
+  'hanse-noted+jwt': { invalid: 'document_malformed', rows: { iss: origin, aud: origin, document_sha256: digest } }, // S-19
   'hanse-checkpoint+jwt': { // L-12
     invalid: 'checkpoint_malformed',
     rows: { iss: origin, aud: origin, life: int(), seq: int(), hash: digest, tick: int() },
@@ -98,6 +117,12 @@ export const forms = {
     invalid: 'document_malformed',
     rows: { iss: origin, aud: origin, nonce: ['string', (s) => /^[A-Za-z0-9_-]+$/.test(s)], held: ['string', (s) => s.length <= 8192], life: int(), seq: int(), hash: digest, tick: int() },
   },
+};
+
+// K-10; published and sent to nobody, so that no member announces it.
+export const rolloverForm = {
+  type: 'hanse-rollover/1', invalid: 'document_malformed',
+  rows: { type: text(0, 64), iss: origin, old_key: thumb, new_key: thumb, next_key_digest: thumb, from: time },
 };
 
 // readForm reads a payload by its form: bytes → object without prototype, or a Refusal.
@@ -122,7 +147,7 @@ export function checkForm(v, form, malformed = 'document_malformed') {
 // L-10: the bodies. + is required, o may be absent.
 const bodyRows = {
   agreement: id(), order: id(), document_sha256: digest, subscription: id(1, 80), action: text(1, 64), intent: text(1, 64),
-  reason: ['string', (s) => /^[a-z][a-z0-9_]{0,63}$/.test(s)], message: text(0, 200), access_sha256: digest,
+  reason: ['string', (s) => /^[a-z][a-z0-9_]{0,63}$/.test(s)], message: text(0, 200), access_sha256: digest, opening: id(), escrow_sha256: digest,
 };
 const body = (need, may = '') => {
   const rows = {};
@@ -147,4 +172,7 @@ export const kinds = {
   'cancel.refused': ['supplier', body('order document_sha256 subscription reason')],
   'access.confirmed': ['reseller', body('document_sha256 subscription access_sha256')],
   'access.deleted': ['supplier', body('document_sha256 subscription access_sha256')],
+  'erase.placed': ['reseller', body('agreement order document_sha256 subscription')],
+  'order.erased': ['supplier', body('order document_sha256 subscription', 'escrow_sha256')],
+  'life.opened': ['both', body('opening document_sha256')],
 };

@@ -10,8 +10,9 @@ import { askCompare, compare, hurry, keepTailing, submit, tail } from './exchang
 import { about } from './lies.mjs';
 import { approve, Member, propose, takeProposal } from './member.mjs';
 import { revokeEndpoint, serveToken, tokenEndpoint } from './oauth.mjs';
-import { cancel, order, terminate } from './orders.mjs';
+import { cancel, erase, order, rotate, terminate } from './orders.mjs';
 import { getAccessData } from './resale.mjs';
+import { states } from './states.mjs';
 import { plain, parse, refuse, Refusal } from './strict.mjs';
 
 const config = JSON.parse(readFileSync(process.argv[2], 'utf8'));
@@ -23,7 +24,7 @@ member.customer = (origin) => `cus-${createHmac('sha256', secret).update(origin)
 let watchers = new Set();
 member.changed = () => { const w = watchers; watchers = new Set(); for (const f of w) f(); };
 
-const handlers = { Propose: takeProposal, Submit: submit, Compare: compare, Tail: tail, Watch: watch, GetAccessData: getAccessData };
+const handlers = { Propose: takeProposal, Submit: submit, Compare: compare, States: states, Tail: tail, Watch: watch, GetAccessData: getAccessData };
 
 const server = https.createServer({ cert: readFileSync(config.tls_cert), key: readFileSync(config.tls_key), minVersion: 'TLSv1.2', maxHeaderSize: 16384 }, (req, res) => {
   const path = req.url.split('?')[0];
@@ -85,9 +86,23 @@ const commands = {
     await until(5, () => o.cancel.state !== 'placed');
     return { state: o.state, cancel: o.cancel.state };
   },
+  async erase(c) {
+    const p = having((x) => x.orders.has(c.order));
+    const o = erase(member, p, c.order);
+    await outcome(o.erase.item);
+    await until(5, () => o.erase.state === 'erased');
+    return { state: o.state, erase: o.erase.state };
+  },
   async terminate({ subscription }) {
     const p = having((x) => x.subscriptions.has(subscription));
     const o = terminate(member, p, subscription);
+    await outcome(o.item);
+    await until(5, () => o.state !== 'placed');
+    return { state: o.state, reason: o.reason, order: o.jti };
+  },
+  async rotate({ subscription }) {
+    const p = having((x) => x.subscriptions.has(subscription));
+    const o = rotate(member, p, subscription);
     await outcome(o.item);
     await until(5, () => o.state !== 'placed');
     return { state: o.state, reason: o.reason, order: o.jti };

@@ -1,6 +1,6 @@
 // A member: its keys, what it publishes, what it reads of others (sections 2, 3 and 10), its partners.
 import { randomBytes } from 'node:crypto';
-import { countries, forms, isOrigin, isThumbprint, kinds, readForm } from './forms.mjs';
+import { countries, forms, isOrigin, isThumbprint, kinds, readForm, rolloverForm } from './forms.mjs';
 import { b64, keyOf, newKey, openDocument, signDocument, split } from './jws.mjs';
 import { Copy, Log, partnershipId } from './ledger.mjs';
 import { endOffers } from './agreement.mjs';
@@ -104,7 +104,7 @@ const visible = (s) => typeof s === 'string' && /[\p{L}\p{N}\p{P}\p{S}]/u.test(s
 // readKeys reads hanse-keys.json (K-4 to K-6).
 export function readKeys(bytes) {
   const bad = (what) => refuse('member_document_invalid', what);
-  if (bytes.length > 32 * 1024) bad('keys too long');
+  if (bytes.length > 64 * 1024) bad('keys too long');
   const doc = lenient(bytes);
   const all = new Set();
   const set = (jwks) => {
@@ -119,7 +119,34 @@ export function readKeys(bytes) {
     });
   };
   if (!isObject(doc)) bad('no object');
-  return { business: set(doc.business), sealing: set(doc.sealing), all };
+  const rollovers = doc.rollovers ?? [];
+  if (!Array.isArray(rollovers) || rollovers.length > 49 || rollovers.some((r) => typeof r !== 'string' || r.length > 2048)) bad('rollovers');
+  return { business: set(doc.business), sealing: set(doc.sealing), all, rollovers };
+}
+// readRollovers reads the chain of K-10 to the keys that the member document names: the keys before, the oldest first.
+function readRollovers(keys, origin, d, now) {
+  const bad = (what) => refuse('member_document_invalid', `rollover: ${what}`);
+  const past = [];
+  let last;
+  for (const jws of keys.rollovers) {
+    const key = keys.business.find((k) => k.kid === split(jws, 'member_document_invalid').header.kid) ?? bad('kid');
+    const r = readForm(openDocument(jws, 'hanse-rollover+jwt', key), null, rolloverForm);
+    const from = Date.parse(r.from);
+    const old = keys.business.find((k) => k.kid === r.old_key) ?? bad('the old key is not published');
+    if (r.iss !== origin || r.new_key !== key.kid || r.old_key === r.new_key || from > now + 300000 || past.some((k) => k.kid === r.new_key)) bad('payload');
+    if (last && (r.old_key !== last.new_key || r.new_key !== last.next_key_digest || from < last.from)) bad('not a chain');
+    past.push(old);
+    last = { ...r, from };
+  }
+  if (last && (last.new_key !== d.business_key || last.next_key_digest !== d.next_key_digest)) bad('leads elsewhere');
+  return past;
+}
+// passedSince is K-10: the keys that a member had since the pinned one, or undefined where it does not prove that each followed the one before.
+export function passedSince(seen, pinned, next) {
+  if (pinned === seen.business.kid) return next === seen.next ? [] : undefined;
+  const at = seen.past.findIndex((k) => k.kid === pinned);
+  if (at < 0 || (seen.past[at + 1] ?? seen.business).kid !== next) return undefined;
+  return seen.past.slice(at);
 }
 // readMember reads a member document with the keys beside it (W-9). Everything that fails is member_document_invalid.
 export function readMember(jws, keysBytes, origin, now) {
@@ -138,7 +165,7 @@ export function readMember(jws, keysBytes, origin, now) {
       && sealing && (sealing.alg ?? 'ECDH-ES+A256KW') === 'ECDH-ES+A256KW' && (sealing.use ?? 'enc') === 'enc' && sealing.kid !== key.kid
       && (d.documents === undefined || (texts(d.documents) && d.documents.length <= 64)) && isObject(d.limits);
     if (!ok) refuse('member_document_invalid');
-    return { business: key, sealing, next: d.next_key_digest, doc: d };
+    return { business: key, sealing, next: d.next_key_digest, doc: d, past: readRollovers(keys, origin, d, now) };
   } catch (e) {
     if (!(e instanceof Refusal)) throw e;
     throw new Refusal('member_document_invalid', e.message, { code: 'failed_precondition' });

@@ -53,6 +53,14 @@ export function terminate(member, p, subscription) {
     ...common(member, p, a, member.newId('ord')), action: 'delete', intent: 'terminate', agreement: a.id, agreement_sha256: a.sha, subscription, customer: member.customer(p.origin),
   }, {});
 }
+// rotate asks for new access data (control: rotate).
+export function rotate(member, p, subscription) {
+  const sub = p.subscriptions.get(subscription) ?? refuse('subscription_unknown', subscription);
+  const a = p.agreements.get(sub.agreement);
+  return newOrder(member, p, a, {
+    ...common(member, p, a, member.newId('ord')), action: 'modify', intent: 'rotate', agreement: a.id, agreement_sha256: a.sha, subscription, customer: member.customer(p.origin),
+  }, {});
+}
 // cancel is R-13 (control: cancel). An order has one cancel (R-14).
 export function cancel(member, p, jti) {
   const o = p.orders.get(jti) ?? refuse('order_not_found', jti);
@@ -65,12 +73,27 @@ export function cancel(member, p, jti) {
   return o;
 }
 
+// erase is R-19 (control: erase): of this member an order knows no customer but the pseudonym.
+export function erase(member, p, jti) {
+  const o = p.orders.get(jti) ?? refuse('order_not_found', jti);
+  if (o.erase) return o;
+  const ended = ['completed', 'failed', 'rejected', 'cancelled'].includes(o.state) && (o.doc.intent !== 'purchase' || ['terminated', 'aborted'].includes(p.subscriptions.get(o.subscription).state));
+  if (!ended) refuse('order_not_erasable', o.state);
+  const doc = { type: 'hanse-erase/1', iss: member.origin, aud: p.origin, jti: `ers-${jti}`, agreement: o.agreement, subscription: o.subscription, order: jti, order_sha256: o.sha };
+  const payload = Buffer.from(JSON.stringify({ ...doc, ...(o.doc.escrow_sha256 && { escrow_sha256: o.doc.escrow_sha256 }) }));
+  o.erase = { sha: digest(payload), state: 'placed' };
+  p.append('erase.placed', o.subscription, { agreement: o.agreement, order: jti, document_sha256: o.erase.sha, subscription: o.subscription });
+  o.erase.item = enqueue(p, { typ: 'hanse-erase+jwt', jws: signDocument(member.keys.business, 'hanse-erase+jwt', payload), subject: o.subscription, scope: 'ledger:read', order: jti });
+  return o;
+}
+
 // R-12: what may follow what.
 const steps = {
   'order.accepted': ['placed'], 'order.rejected': ['placed'], 'order.held': ['accepted'], 'order.completed': ['accepted', 'held'], 'order.failed': ['accepted', 'held'],
   'order.cancelled': ['placed', 'accepted', 'held'],
 };
 const becomes = { accepted: 'pendingActive', completed: 'active', rejected: 'aborted', failed: 'aborted', cancelled: 'aborted', held: 'pendingActive' };
+const rotating = { accepted: 'active.pendingChange', completed: 'active', rejected: 'active', failed: 'active', cancelled: 'active', held: 'active.pendingChange' };
 const ending = { accepted: 'pendingTerminate', completed: 'terminated', rejected: 'active', failed: 'active', cancelled: 'active', held: 'pendingTerminate' };
 
 // applySupplier applies an entry of the supplier's ledger about an order of ours.
@@ -83,6 +106,11 @@ export function applySupplier(p, e, body) {
   }
   const o = p.orders.get(body.order) ?? refuse('order_not_found', body.order);
   if (o.subscription !== body.subscription || (body.action ?? o.doc.action) !== o.doc.action || (body.agreement ?? o.agreement) !== o.agreement) refuse('order_contradiction', e.kind);
+  if (e.kind === 'order.erased') {
+    if (o.erase?.sha !== body.document_sha256) refuse('document_mismatch', e.kind);
+    o.erase.state = 'erased';
+    return;
+  }
   if (e.kind === 'cancel.refused' || e.kind === 'order.cancelled') {
     if (o.cancel?.sha !== body.document_sha256) refuse('document_mismatch', e.kind);
     if (e.kind === 'cancel.refused') { o.cancel.state = 'refused'; return; }
@@ -92,7 +120,7 @@ export function applySupplier(p, e, body) {
   o.reason = body.reason;
   if (o.cancel && o.state === 'cancelled') o.cancel.state = 'cancelled';
   const sub = p.subscriptions.get(o.subscription);
-  if (sub) sub.state = (o.doc.intent === 'purchase' ? becomes : ending)[o.state];
+  if (sub) sub.state = { purchase: becomes, terminate: ending, rotate: rotating }[o.doc.intent][o.state];
   if (o.state === 'completed' && body.access_sha256) fetchAccess(p, o, body.access_sha256);
 }
 

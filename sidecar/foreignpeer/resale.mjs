@@ -18,10 +18,10 @@ export function decideOrder(member, p, { doc, sha, d }) {
   const body = { agreement: doc.agreement, order: doc.jti, document_sha256: sha, subscription: doc.subscription, action: doc.action };
   const sub = p.subscriptions.get(`of ${doc.subscription}`);
   try {
-    const offering = purchase ? judgePurchase(member, p, doc, d) : judgeTerminate(member, p, doc, sub);
+    const offering = purchase ? judgePurchase(member, p, doc, d) : judgeChange(member, p, doc, sub);
     const order = { jti: doc.jti, doc, sha, subscription: doc.subscription, state: 'accepted', working: false, d, offering, escrow: d.escrow };
     p.orders.set(`of ${doc.jti}`, order); // orders of the partner, beside those to it
-    p.subscriptions.set(`of ${doc.subscription}`, { ...(sub ?? { id: doc.subscription, agreement: doc.agreement }), state: purchase ? 'pendingActive' : 'pendingTerminate' });
+    p.subscriptions.set(`of ${doc.subscription}`, { ...(sub ?? { id: doc.subscription, agreement: doc.agreement }), state: { purchase: 'pendingActive', terminate: 'pendingTerminate', rotate: 'active.pendingChange' }[doc.intent] });
     const seq = tellEntry(p, 'order.accepted', doc.subscription, body);
     setImmediate(() => provision(member, p, order));
     return seq;
@@ -58,11 +58,11 @@ function judgePurchase(member, p, doc, d) {
   if (!isObject(inputs) || !valid(of.offering.inputs, inputs)) no('inputs_invalid');
   return of.offering;
 }
-function judgeTerminate(member, p, doc, sub) {
+function judgeChange(member, p, doc, sub) {
   if (!sub) no('subscription_unknown');
   if (sub.agreement !== doc.agreement) no('agreement_digest');
   judgeCommon(member, p, doc, p.agreements.get(doc.agreement));
-  if (!['active', 'suspended'].includes(sub.state)) no('subscription_state');
+  if (!(doc.intent === 'rotate' ? ['active'] : ['active', 'suspended']).includes(sub.state)) no('subscription_state');
 }
 // provision makes the service: access data made up from the inputs, sealed to the pinned key (X-1).
 async function provision(member, p, order) {
@@ -71,15 +71,15 @@ async function provision(member, p, order) {
   const { doc } = order;
   const sub = p.subscriptions.get(`of ${doc.subscription}`);
   const body = { order: doc.jti, subscription: doc.subscription, action: doc.action };
-  if (doc.intent === 'purchase') {
-    const name = digest(order.d.inputs).slice(0, 8);
+  if (doc.intent !== 'terminate') {
+    const name = sub.name ??= digest(order.d.inputs).slice(0, 8); // what is rotated stays where it is, and has another token
     const fields = [{ name: 'url', title: 'Address', value: `https://${name}.${new URL(member.origin).hostname}/` }, { name: 'token', value: randomBytes(12).toString('hex'), sensitive: true }];
     sub.jwe = await seal(p.pinned.sealing, JSON.stringify({ subscription: doc.subscription, fields }));
     sub.accessSha = digest(sub.jwe);
     body.access_sha256 = sub.accessSha; // X-3
   }
   order.state = 'completed';
-  sub.state = doc.intent === 'purchase' ? 'active' : 'terminated';
+  sub.state = doc.intent === 'terminate' ? 'terminated' : 'active';
   if (!order.told) p.append('order.completed', doc.subscription, body);
   member.changed();
 }
@@ -98,6 +98,21 @@ export function decideCancel(member, p, { doc, sha }) {
   order.state = 'cancelled';
   p.subscriptions.get(`of ${doc.subscription}`).state = order.doc.intent === 'purchase' ? 'aborted' : 'active';
   return p.append('order.cancelled', doc.subscription, body).seq;
+}
+// decideErase is R-21 and R-22: the escrow goes in the same step that says so.
+export function decideErase(member, p, { doc, sha }) {
+  const order = p.orders.get(`of ${doc.order}`);
+  if (!order && !p.decided.has(`hanse-order+jwt ${doc.order}`)) refuse('erase_too_early');
+  const body = { order: doc.order, document_sha256: sha, subscription: doc.subscription };
+  if (!order) return p.append('order.erased', doc.subscription, body).seq; // a cancel came before it
+  if (order.doc.agreement !== doc.agreement || order.subscription !== doc.subscription || order.sha !== doc.order_sha256) refuse('erase_mismatch');
+  if (order.escrow?.length && digest(order.escrow) !== doc.escrow_sha256) refuse('erase_mismatch');
+  const runs = order.doc.intent === 'purchase' && order.state !== 'rejected' && !['terminated', 'aborted'].includes(p.subscriptions.get(`of ${doc.subscription}`).state);
+  if (order.state === 'accepted' || runs) refuse('erase_too_early');
+  if (order.escrow?.length) body.escrow_sha256 = digest(order.escrow);
+  delete order.escrow;
+  delete order.d; // inputs and salt
+  return p.append('order.erased', doc.subscription, body).seq;
 }
 // decideReceipt deletes the copy in the same step that says so (X-7).
 export function decideReceipt(member, p, { doc, sha }) {

@@ -8,11 +8,12 @@ import { forms, isThumbprint, kinds, readForm } from './forms.mjs';
 import { jcs } from './jcs.mjs';
 import { b64, digest, keyOf, openDocument, seal, sha256, split, unseal, verified } from './jws.mjs';
 import { Copy, genesis, partnershipId, readBody, readCheckpoint, readEntry } from './ledger.mjs';
-import { readMember } from './member.mjs';
+import { passedSince, readMember } from './member.mjs';
 import { checkAssertion, checkAssertionSignature, checkProof } from './oauth.mjs';
 import { readAccess } from './orders.mjs';
 import { linePrice } from './price.mjs';
 import { valid } from './schema.mjs';
+import { dealDigest } from './states.mjs';
 import { parse } from './strict.mjs';
 import { fromJSON, fromProto, toJSON, toProto } from './wire.mjs';
 
@@ -40,6 +41,16 @@ test('well-known documents', () => {
     assert.equal(seen.sealing.kid, key(`${name} sealing`).kid);
     assert.equal(seen.next, key(`${name} next business`).kid);
     for (const w of wellknown.filter((x) => x.member === m && x.content_type === 'application/json')) parse(w.body);
+  }
+});
+
+test('rollovers', async () => {
+  for (const v of read('rollovers')) {
+    const show = () => readMember(v.member, Buffer.from(v.keys), supplier, now);
+    if (v.reason === 'member_document_invalid') { assert.equal(await refusal(show), v.reason, v.name); continue; }
+    const passed = passedSince(show(), v.pinned, v.pinned_next);
+    assert.equal(passed === undefined, v.reason === 'key_discontinuity', v.name);
+    if (passed) assert.deepEqual(passed.map((k) => k.kid), v.passed, v.name);
   }
 });
 
@@ -137,6 +148,14 @@ test('prices', () => {
   for (const p of read('prices')) {
     const want = Object.fromEntries(['one_off_minor', 'recurring_minor', 'period'].filter((k) => k in p).map((k) => [k, p[k]]));
     assert.deepEqual(linePrice(p, p.quantity, p.wholesale_discount_bp), want, p.name);
+  }
+});
+
+test('states', () => {
+  for (const v of read('states')) {
+    const form = { document_sha256: v.document_sha256, state: v.state, subject: v.subject, supplier: v.supplier };
+    assert.equal(jcs(form), v.form, v.name);
+    assert.equal(dealDigest(v.supplier, v.subject, v.document_sha256, v.state), v.digest, v.name);
   }
 });
 

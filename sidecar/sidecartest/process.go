@@ -104,6 +104,9 @@ listen: {peer: "127.0.0.1:%d", portal: "127.0.0.1:%d", operator: "127.0.0.1:%d",
 	return d
 }
 
+// Within has the daemon fail a test that is part of the one which made it, from now on: who fails a test that is around its own ends all of it.
+func (d *Daemon) Within(t testing.TB) { d.t = t }
+
 // FreePorts finds ports that nobody listens on now, below those that systems give to outgoing connections: while a daemon that is
 // killed and started again is down, no connection takes its place.
 func FreePorts(t testing.TB, n int) []int {

@@ -167,7 +167,7 @@ export class HanseOrderStatus extends HanseElement {
   private renderLines(lines: OrderLine[]): TemplateResult {
     const t = this.locale;
     return html`<ul class="stack" part="lines">${lines.map((line) => html`<li class="stack item">
-      <div class="head"><strong>${line.action === OrderItemAction.DELETE ? t.t("order.terminate", { name: line.name }) : line.name}</strong>
+      <div class="head"><strong>${line.action === OrderItemAction.DELETE ? t.t("order.terminate", { name: line.name }) : line.name || t.t("order.title")}</strong>
         <span class="badge ${tone(line.state)}">${stateText(t, line.state, line.action === OrderItemAction.DELETE)}</span></div>
       ${line.reason ? html`<span class="muted small message">${reasonText(t, line.reason)}</span>` : nothing}
       ${line.action === OrderItemAction.DELETE ? nothing : this.renderLine(line)}</li>`)}

@@ -536,7 +536,7 @@ test("every code that the sidecar sends has a text in every language", async () 
 test("a code that is not known yet reads like a refusal or like its top state", async () => {
   const de = await lib.Locale.of("de");
   assert.equal(lib.reasonText(de, "brand_new"), de.t("order.reason.order_refused"));
-  assert.equal(lib.stateText(de, "pending.rebuilding"), de.t("order.state.pending"));
+  assert.equal(lib.stateText(de, "pending.elsewhere"), de.t("order.state.pending"));
   assert.equal(lib.subscriptionState(de, "suspended.byUs"), de.t("subs.state.suspended"));
 });
 

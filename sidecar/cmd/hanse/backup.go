@@ -77,7 +77,7 @@ func (c *backupCmd) Run(a *app) error {
 		return unreadable(err)
 	}
 	told := written{File: c.File, Kind: manifest.Kind, Origin: manifest.Origin, Engine: manifest.Engine, At: manifest.At, LeftOut: manifest.LeftOut}
-	return a.write(&told, func(to io.Writer) error {
+	err = a.write(&told, func(to io.Writer) error {
 		w, err := backup.NewWriter(to, sealed, manifest)
 		if err != nil {
 			return err
@@ -102,6 +102,17 @@ func (c *backupCmd) Run(a *app) error {
 		}
 		return w.Close()
 	})
+	if err != nil || snapshot == nil {
+		return err
+	}
+	where, err := m.store()
+	if err == nil {
+		err = store.RecordBackup(a.ctx, where, m.now)
+	}
+	if err != nil { // the file is good
+		fmt.Fprintf(a.stderr, "Not noted in the database (%v): hanse_backup_last_success_timestamp_seconds does not know of this backup.\n", err)
+	}
+	return nil
 }
 
 func migrationsOf(all []store.Migration) (out []backup.Migration) {

@@ -112,12 +112,13 @@ const (
 	maxArchived = 1 << 20
 )
 
-// ofThisPlace are files of the data folder that mean nothing elsewhere: the id under which this installation claims work; the site key
+// ofThisPlace are files of the data folder that mean nothing elsewhere: the ids under which this installation's processes claim work; the site key
 // and the database with what lies beside it, which are taken from where the configuration says they are.
 func (m *memberData) ofThisPlace(path string) bool {
 	name := filepath.Base(path)
 	dsn, err := m.cfg.DatabaseDSN()
-	return strings.HasPrefix(name, ".") || name == "replica.id" || strings.HasSuffix(name, ".lock") ||
+	replica, _ := filepath.Match("replica*.id", name)
+	return strings.HasPrefix(name, ".") || replica || strings.HasSuffix(name, ".lock") ||
 		path == m.cfg.SiteKeyFile || name == "site.key" || strings.HasPrefix(name, store.SQLiteFile) ||
 		m.cfg.Database.Driver != "postgres" && err == nil && strings.HasPrefix(path, dsn)
 }

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,7 +77,33 @@ func backedUp(t *testing.T, d *sidecartest.Daemon, command ...string) (file stri
 		t.Errorf("what it was written to is left: %v", err)
 	}
 	nothingSecret(t, d, out+d.Log())
+	if command[0] == "backup" {
+		if last := lastBackup(t, d); last < float64(told.At.Unix()) || last > float64(told.At.Unix()+1) {
+			t.Errorf("the last backup is of %s, by the metric of %f", told.At, last)
+		}
+	}
 	return file
+}
+
+// lastBackup is what a running daemon's metric says.
+func lastBackup(t *testing.T, d *sidecartest.Daemon) (at float64) {
+	t.Helper()
+	res, err := http.Get(d.OpsURL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	const name = "hanse_backup_last_success_timestamp_seconds "
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if value, is := strings.CutPrefix(lines.Text(), name); is {
+			if at, err = strconv.ParseFloat(value, 64); err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
 }
 
 func nothingSecret(t *testing.T, d *sidecartest.Daemon, said string) {
@@ -218,6 +249,9 @@ func TestBackupAndRestoreEndWholeOrNotAtAll(t *testing.T) {
 	d.Stop()
 	large(t, d, 64)
 	d.Start()
+	if last := lastBackup(t, d); last != 0 {
+		t.Errorf("before the first, the last backup is of %f", last)
+	}
 	binary, private, public, dir := sidecartest.Binary(t), keyFile(t), ageKey.Recipient().String(), t.TempDir()
 	file := backedUp(t, d, "backup")
 	raw, err := os.ReadFile(file)
@@ -237,6 +271,7 @@ func TestBackupAndRestoreEndWholeOrNotAtAll(t *testing.T) {
 	}
 	changed := slices.Clone(raw)
 	changed[len(changed)/2] ^= 1
+	sum := fmt.Sprintf("%x", sha256.Sum256(raw))
 	full := filepath.Join(dir, "full")
 	if err := os.MkdirAll(filepath.Join(full, "data"), 0o700); err != nil {
 		t.Fatal(err)
@@ -255,6 +290,11 @@ func TestBackupAndRestoreEndWholeOrNotAtAll(t *testing.T) {
 		"changed":              {[]string{binary, "restore", damaged("changed", changed), "--dir", filepath.Join(dir, "new"), "--identity-file", private}, "backup_damaged", exitFailure},
 		"no backup":            {[]string{binary, "restore", wrong, "--dir", filepath.Join(dir, "new"), "--identity-file", private}, "backup_damaged", exitFailure},
 		"folder not empty":     {[]string{binary, "restore", file, "--dir", full, "--identity-file", private}, "folder_not_empty", exitConflict},
+		"another's digest":     {[]string{binary, "restore", file, "--dir", filepath.Join(dir, "new"), "--identity-file", private, "--sha256", fmt.Sprintf("%x", sha256.Sum256(nil))}, "other_digest", exitFailure},
+		"changed, by digest":   {[]string{binary, "restore", filepath.Join(dir, "changed"), "--dir", filepath.Join(dir, "new"), "--identity-file", private, "--sha256", sum}, "other_digest", exitFailure},
+		"no digest":            {[]string{binary, "restore", file, "--dir", filepath.Join(dir, "new"), "--identity-file", private, "--sha256", sum[2:]}, "usage", exitUsage},
+		"empty digest":         {[]string{binary, "restore", file, "--dir", filepath.Join(dir, "new"), "--identity-file", private, "--sha256="}, "usage", exitUsage},
+		"checked by digest":    {[]string{binary, "restore", file, "--check", "--identity-file", private, "--sha256", fmt.Sprintf("%x", sha256.Sum256(nil))}, "other_digest", exitFailure},
 		"no folder":            {[]string{binary, "restore", file, "--identity-file", private}, "usage", exitUsage},
 		"as keys":              {[]string{binary, "key", "import", file, "--dir", filepath.Join(dir, "new"), "--identity-file", private}, "other_kind", exitFailure},
 		"full disk, restore":   {limited("restore", file, "--dir", filepath.Join(dir, "new"), "--identity-file", private), "not_restored", exitFailure},
@@ -274,7 +314,7 @@ func TestBackupAndRestoreEndWholeOrNotAtAll(t *testing.T) {
 			t.Errorf("%s: exit %d, %s%s", name, cmd.ProcessState.ExitCode(), out.String(), errs.String())
 		}
 		nothingSecret(t, d, out.String()+errs.String())
-		for _, path := range []string{"new/hanse.yaml", "new/data", "new/.restoring", "backup", "backup.partial", "full/hanse.yaml"} {
+		for _, path := range []string{"new/hanse.yaml", "new/data", "new/.restoring", "new/.restoring.lock", "backup", "backup.partial", "full/hanse.yaml"} {
 			if _, err := os.Stat(filepath.Join(dir, path)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %s is there: %v", name, path, err)
 			}
@@ -298,6 +338,37 @@ func TestBackupAndRestoreEndWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 	d.Must("restore", filepath.Join(dir, "backup"), "--dir", again, "--identity-file", private)
+	aloneInAFolder(t, filepath.Join(dir, "both"), binary, "restore", file, "--identity-file", private, "--sha256", sum, "-o", "json")
+}
+
+// aloneInAFolder runs a command that makes a member, several times at once: one of them makes it, whole, and the others leave it alone.
+func aloneInAFolder(t *testing.T, dir, binary string, args ...string) {
+	t.Helper()
+	var made atomic.Int64
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			out, err := exec.Command(binary, append(args, "--dir", dir)...).CombinedOutput()
+			switch {
+			case err == nil:
+				made.Add(1)
+			case !bytes.Contains(out, []byte(`"already_running"`)) && !bytes.Contains(out, []byte(`"folder_not_empty"`)):
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	if n := made.Load(); n != 1 {
+		t.Errorf("%d made a member in one folder", n)
+	}
+	var names []string
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if err != nil || !slices.Equal(names, []string{"data", "hanse.yaml"}) {
+		t.Errorf("in it are %v, %v", names, err)
+	}
 }
 
 // killedWhen runs a command and kills it when a file has something in it.
@@ -348,7 +419,28 @@ func TestABackupGoesThroughAPipe(t *testing.T) {
 // on; nothing is bought a second time. Portal keys nobody gives back.
 func TestExportedKeysAreTheMember(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	server, err := testserver.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for engine, database := range map[string]func(*testing.T) string{
+		"sqlite":   func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string { return server.Database(t) },
+	} {
+		t.Run(engine, func(t *testing.T) { exportedKeys(t, func() string { return database(t) }) })
+	}
+}
+
+// exportedKeys is the story on one engine, of which database gives the address of a new database, or nothing for a file.
+func exportedKeys(t *testing.T, database func() string) {
+	p := newPairOn(t, func() string {
+		if dsn := database(); dsn != "" {
+			return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", dsn)
+		}
+		return ""
+	})
+	p.reseller.Must("listing", "markup", "25%")
 	before := p.completed("order-before", p.purchase())
 	file := backedUp(t, p.reseller, "key", "export")
 	if info, err := os.Stat(file); err != nil || info.Size() > 64<<10 {
@@ -357,9 +449,23 @@ func TestExportedKeysAreTheMember(t *testing.T) {
 	after := p.completed("order-after", p.purchase())
 	p.known(p.reseller)
 	p.reseller.Kill()
-	elsewhere(t, p.reseller, file, nil, "key", "import")
-	p.reseller.Start()
+	var with []string
+	if dsn := database(); dsn != "" {
+		with = []string{"HANSE_DATABASE_DSN=" + dsn}
+	}
+	elsewhere(t, p.reseller, file, with, "key", "import")
+	p.reseller.Start(with...)
 	becomes(t, p.reseller, p.supplier.Origin, "level")
+	for id, was := range map[string]*portalv1.Order{"order-before": before, "order-after": after} { // which no portal has named
+		o, err := shown(t, p.reseller, id)
+		if err != nil {
+			t.Fatalf("order %s: %v\n%s", id, err, tail(p.reseller.Log()))
+		}
+		if it, sold := o.GetItems()[0], was.GetItems()[0]; o.GetState() != "completed" || it.GetListingId() != sold.GetListingId() ||
+			it.GetRetailOneOff().GetMinorUnits() != sold.GetOneOff().GetMinorUnits() || sold.GetOneOff().GetMinorUnits() == 0 {
+			t.Errorf("order %s is %v, sold was %v", id, o, sold)
+		}
+	}
 	p.sells()
 	for id, was := range map[string]*portalv1.Order{"order-before": before, "order-after": after} {
 		if o := p.completed(id, p.purchase()); o.GetItems()[0].GetSubscriptionId() != was.GetItems()[0].GetSubscriptionId() {
@@ -393,7 +499,7 @@ func TestSettled_FindsWhatWasRestoredBesideIt(t *testing.T) {
 func TestFilesOfTheDataFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, name := range []string{"data/site.key", "data/hanse.db", "data/hanse.db-wal", "data/hanse.db.lock", "data/replica.id", "data/.new-1", "data/operator.token", "data/note", "data/large", "data/programs/x", "data/dev-ca/ca.pem", "keys/site.key"} {
+	for _, name := range []string{"data/site.key", "data/hanse.db", "data/hanse.db-wal", "data/hanse.db.lock", "data/replica.id", "data/replica-2.id", "data/.new-1", "data/operator.token", "data/note", "data/large", "data/programs/x", "data/dev-ca/ca.pem", "keys/site.key"} {
 		content := make([]byte, 16)
 		if name == "data/large" {
 			content = make([]byte, maxArchived+1)

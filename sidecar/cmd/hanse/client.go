@@ -110,14 +110,26 @@ func (a *app) token(cfg sidecar.Config) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// bearer puts the operator token on every unary call; the Operator API has no streams.
-func bearer(token string) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			req.Header().Set("Authorization", "Bearer "+token)
-			return next(ctx, req)
-		}
+// bearer puts the operator token on every call.
+type bearer string
+
+func (b bearer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		req.Header().Set("Authorization", "Bearer "+string(b))
+		return next(ctx, req)
 	}
+}
+
+func (b bearer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		conn.RequestHeader().Set("Authorization", "Bearer "+string(b))
+		return conn
+	}
+}
+
+func (b bearer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
 }
 
 // call makes one call: the client's constructor, then its method.
@@ -127,10 +139,31 @@ func call[C, Req, Res any](
 	method func(C, context.Context, *connect.Request[Req]) (*connect.Response[Res], error),
 	req *Req,
 ) (*Res, error) {
+	return callWithin(a, callTimeout, client, method, req)
+}
+
+// callLong is call for what takes as long as there is to look at.
+func callLong[C, Req, Res any](
+	a *app,
+	client func(connect.HTTPClient, string, ...connect.ClientOption) C,
+	method func(C, context.Context, *connect.Request[Req]) (*connect.Response[Res], error),
+	req *Req,
+) (*Res, error) {
+	return callWithin(a, 0, client, method, req)
+}
+
+func callWithin[C, Req, Res any](
+	a *app,
+	timeout time.Duration,
+	client func(connect.HTTPClient, string, ...connect.ClientOption) C,
+	method func(C, context.Context, *connect.Request[Req]) (*connect.Response[Res], error),
+	req *Req,
+) (*Res, error) {
 	c, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
+	c.http.Timeout = timeout
 	res, err := method(client(c.http, c.url, c.options...), a.ctx, connect.NewRequest(req))
 	if err != nil {
 		return nil, err

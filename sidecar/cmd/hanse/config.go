@@ -46,6 +46,7 @@ func (c *configCheckCmd) Run(a *app) error {
 	out := checked{File: file, Problems: []problem{}}
 	cfg, err := sidecar.LoadConfig(file, a.getenv)
 	if err == nil {
+		cfg = rigged(cfg)
 		err = cfg.Check()
 		cfg, _ = cfg.Complete()
 		out.Origin, out.DataDir = cfg.Origin, absolute(cfg.DataDir)

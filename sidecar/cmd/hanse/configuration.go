@@ -46,7 +46,7 @@ func (a *app) configuration() (sidecar.Config, error) {
 	if err != nil {
 		return sidecar.Config{}, configError(file, err)
 	}
-	return cfg, nil
+	return rigged(cfg), nil
 }
 
 // noConfiguration is the error of a file that was named and is not there, nil for any other.

@@ -1,26 +1,31 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"connectrpc.com/connect"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 )
 
 type ledgerCmd struct {
-	Verify ledgerVerifyCmd `cmd:"" help:"Check chains, signatures and the partners' checkpoints; exits with 7 where something differs."`
+	Verify ledgerVerifyCmd `cmd:"" help:"Check what must hold by its number, here and with the partners; exits with 7 where something differs."`
 	Show   ledgerShowCmd   `cmd:"" help:"Show the entries of one ledger."`
 	Parked ledgerParkedCmd `cmd:"" help:"What partners wrote and could not be applied here."`
+	Fork   ledgerForkCmd   `cmd:"" help:"Two ledgers that contradict each other: settle with the partner what counts, and begin a new life of both."`
 }
 
 type ledgerVerifyCmd struct {
-	Partner string `arg:"" optional:"" help:"Only the ledgers with this partner: https://sidecar.example."`
+	Partner string `arg:"" optional:"" help:"Only what is shared with this partner: https://sidecar.example."`
+	Offline bool   `help:"Ask no partner."`
 }
 
 func (c *ledgerVerifyCmd) Run(a *app) error {
-	res, err := call(a, operatorv1connect.NewLedgerServiceClient, operatorv1connect.LedgerServiceClient.VerifyLedgers, &operatorv1.VerifyLedgersRequest{Partner: c.Partner})
+	res, err := c.verify(a)
 	if err != nil {
 		return err
 	}
@@ -34,13 +39,61 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 			}
 		}
 	}
-	if !res.GetVerified() || res.GetDifferences() > 0 {
+	for _, l := range res.GetLedgers() {
+		if l.GetPartnerBehind() {
+			return &commandError{
+				Code: exitDiffers, Reason: "partner_behind", Cause: "the database of " + l.GetPartner() + " is older than what it signed to us",
+				Action: "nothing is lost here: its operator has to let it read back what it lacks; until then it gets no new order: hanse partner show " + l.GetPartner(),
+			}
+		}
+	}
+	if res.GetDifferences() > 0 {
 		return &commandError{
 			Code: exitDiffers, Reason: "ledgers_differ", Cause: fmt.Sprintf("%d differences in %d entries", res.GetDifferences(), res.GetEntries()),
 			Action: "keep both databases as they are and compare the named entries with the partner's operator",
 		}
 	}
+	var broken []string
+	for _, i := range res.GetInvariants() {
+		if i.GetResult() == "broken" {
+			broken = append(broken, number(i.GetNumber()))
+		}
+	}
+	if len(broken) > 0 || !res.GetVerified() {
+		return &commandError{
+			Code: exitDiffers, Reason: "invariant_broken", Cause: "what must hold does not: number " + strings.Join(broken, ", "),
+			Action: "keep a copy of the database as it is (hanse backup), and look at the named orders: hanse order explain ORDER",
+		}
+	}
 	return nil
+}
+
+// verify asks for it and says on standard error, to a person who watches, how far it has come.
+func (c *ledgerVerifyCmd) verify(a *app) (*operatorv1.Verification, error) {
+	conn, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	conn.http.Timeout = 0 // it takes as long as there is to look at, and says meanwhile that it goes on
+	client := operatorv1connect.NewLedgerServiceClient(conn.http, conn.url, conn.options...)
+	stream, err := client.Verify(a.ctx, connect.NewRequest(&operatorv1.VerifyRequest{Partner: c.Partner, Offline: c.Offline}))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stream.Close() }()
+	for stream.Receive() {
+		if m := stream.Msg(); m.GetResult() != nil {
+			return m.GetResult(), nil
+		} else if m.GetLookingAt() != "" {
+			fmt.Fprintf(a.stderr, "%s: %d\n", printable(m.GetLookingAt()), m.GetDone())
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return nil, err
+	}
+	return nil, &commandError{
+		Code: exitFailure, Reason: "verify_ended", Cause: "the sidecar ended before it had looked at everything", Action: "run it again",
+	}
 }
 
 // uneven says what is to be done about books that are not level.
@@ -74,52 +127,93 @@ func forked(partner, reason string) error {
 	}
 	return &commandError{
 		Code: exitDiffers, Reason: "books_forked", Cause: "the books with " + partner + " are forked: " + who + " signed two ledgers that cannot both be true",
-		Action: first + ", save the evidence with hanse ledger verify " + partner + " -o json, and settle with the partner's operator what counts; until then there is no new business with it",
+		Action: first + ", save the evidence with hanse ledger verify " + partner + " -o json, and settle with the partner's operator what counts: hanse ledger fork show " + partner + "; until then there is no new business with it",
 	}
 }
 
-func describeVerification(t *table, res *operatorv1.VerifyLedgersResponse) {
+// results are how a result reads in a table.
+var results = map[string]string{
+	"ok": "ok", "broken": "broken", "not_yet": "not yet", "needs_partner": "needs a partner", "needs_chaos": "by hanse chaos",
+}
+
+func describeVerification(t *table, res *operatorv1.Verification) {
 	t.row("PARTNER", "LEDGER", "ENTRIES", "HEAD", "CHECKPOINT", "PROBLEMS")
 	for _, l := range res.GetLedgers() {
 		t.row(l.GetPartner(), l.GetDirection(), number(l.GetEntries()), short(l.GetHead()), number(l.GetCheckpointSeq()), strings.Join(l.GetProblems(), "; "))
+	}
+	t.row()
+	t.row("NO", "RESULT", "CHECKED", "WHAT MUST HOLD")
+	for _, i := range res.GetInvariants() {
+		result := cmp.Or(results[i.GetResult()], i.GetResult())
+		t.row(number(i.GetNumber()), result, number(i.GetChecked()), i.GetName())
+	}
+	if len(res.GetComparisons()) > 0 {
+		t.row()
+		describeComparisons(t, res.GetComparisons())
+	}
+	for _, i := range res.GetInvariants() {
+		if len(i.GetExamples()) > 0 {
+			t.row()
+			t.row(fmt.Sprintf("%d is broken %d times; the first:", i.GetNumber(), i.GetFound()))
+			examples(t, i.GetExamples())
+		}
+		if i.GetWaiting() > 0 {
+			t.row()
+			t.row(fmt.Sprintf("%d jobs wait; the first:", i.GetWaiting()))
+			examples(t, i.GetWaits())
+		}
+	}
+}
+
+func examples(t *table, list []*operatorv1.InvariantExample) {
+	for _, e := range list {
+		t.row(e.GetPartner(), e.GetSubject(), e.GetWhat())
 	}
 }
 
 type ledgerShowCmd struct {
 	Partner   string `arg:"" help:"The partner: https://sidecar.example."`
 	Direction string `enum:"own,theirs" default:"own" help:"Our ledger towards the partner, or our copy of theirs: ${enum}."`
-	After     int64  `help:"Only entries with a greater sequence number."`
+	Life      int64  `default:"-1" help:"Only entries of this life; default all, the ended ones first."`
+	After     int64  `help:"Only entries with a greater sequence number, of the first life shown."`
 	Limit     int    `default:"100" help:"At most this many."`
 }
 
 func (c *ledgerShowCmd) Run(a *app) error {
 	all := &operatorv1.ListEntriesResponse{}
-	after := c.After
+	life, after := max(c.Life, 0), c.After
 	for len(all.GetEntries()) < c.Limit {
 		size := min(c.Limit-len(all.GetEntries()), 1000)
 		res, err := call(a, operatorv1connect.NewLedgerServiceClient, operatorv1connect.LedgerServiceClient.ListEntries,
-			&operatorv1.ListEntriesRequest{Partner: c.Partner, Direction: c.Direction, AfterSeq: after, PageSize: int32(size)})
+			&operatorv1.ListEntriesRequest{Partner: c.Partner, Direction: c.Direction, AfterLife: life, AfterSeq: after, PageSize: int32(size)})
 		if err != nil {
 			return err
 		}
-		all.Entries = append(all.Entries, res.GetEntries()...)
+		for _, raw := range res.GetEntries() {
+			e := readEntry(raw)
+			if c.Life >= 0 && e.Life != c.Life {
+				size = len(res.GetEntries()) + 1 // no more of this life
+				break
+			}
+			life, after = e.Life, e.Seq
+			all.Entries = append(all.Entries, raw)
+		}
 		if len(res.GetEntries()) < size {
 			break
 		}
-		after = readEntry(res.GetEntries()[size-1]).Seq
 	}
 	return a.show(all, func(t *table) {
-		t.row("SEQ", "AT", "KIND", "SUBJECT", "HASH")
+		t.row("LIFE", "SEQ", "AT", "KIND", "SUBJECT", "HASH")
 		for _, raw := range all.GetEntries() {
 			e := readEntry(raw)
-			t.row(number(e.Seq), e.At, e.Kind, e.Subject, short(e.Hash))
+			t.row(number(e.Life), number(e.Seq), e.At, e.Kind, e.Subject, short(e.Hash))
 		}
 	})
 }
 
 // entry is what a table shows of a ledger entry; the hash covers its exact bytes, which -o json shows.
 type entry struct {
-	Seq                     int64
+	Life, Seq               int64
 	At, Kind, Subject, Hash string
 }
 

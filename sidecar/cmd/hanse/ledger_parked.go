@@ -15,14 +15,22 @@ type ledgerParkedCmd struct {
 
 type ledgerParkedListCmd struct {
 	Partner string `arg:"" optional:"" help:"Only this partner's: https://sidecar.example."`
+	Limit   int    `default:"100" help:"At most this many."`
 }
 
 func (c *ledgerParkedListCmd) Run(a *app) error {
-	res, err := call(a, operatorv1connect.NewLedgerServiceClient, operatorv1connect.LedgerServiceClient.ListParked, &operatorv1.ListParkedRequest{Partner: c.Partner})
+	all := &operatorv1.ListParkedResponse{}
+	err := pages(c.Limit, &all.NextPageToken, func(size int32, token string) (int, string, error) {
+		res, err := call(a, operatorv1connect.NewLedgerServiceClient, operatorv1connect.LedgerServiceClient.ListParked,
+			&operatorv1.ListParkedRequest{Partner: c.Partner, PageSize: size, PageToken: token})
+		all.Parked = append(all.Parked, res.GetParked()...)
+		return len(res.GetParked()), res.GetNextPageToken(), err
+	})
 	if err != nil {
 		return err
 	}
-	return a.show(res, func(t *table) { describeParked(t, res.GetParked()) })
+	defer a.more(all.GetNextPageToken())
+	return a.show(all, func(t *table) { describeParked(t, all.GetParked()) })
 }
 
 func describeParked(t *table, parked []*operatorv1.ParkedEntry) {

@@ -39,6 +39,7 @@ type cli struct {
 	Listing      listingCmd      `cmd:"" help:"Keep how partners' offerings are shown and priced here."`
 	Order        orderCmd        `cmd:"" help:"Show orders of both sides."`
 	Subscription subscriptionCmd `cmd:"" help:"Show subscriptions of both sides."`
+	Orphan       orphanCmd       `cmd:"" help:"Find and end what runs on our platforms without a subscription."`
 	Ledger       ledgerCmd       `cmd:"" help:"Show and verify the ledgers."`
 	Portal       portalCmd       `cmd:"" help:"Keep the portals' keys."`
 	Job          jobCmd          `cmd:"" help:"Show and retry durable jobs."`
@@ -46,6 +47,8 @@ type cli struct {
 	Backup       backupCmd       `cmd:"" help:"Write all that this member needs to one sealed file, while the sidecar runs."`
 	Restore      restoreCmd      `cmd:"" help:"Make the member in an empty folder again from what hanse backup wrote."`
 	Key          keyCmd          `cmd:"" help:"Keep this member's keys apart from its data."`
+	Chaos        chaosCmd        `cmd:"" help:"Run members on this machine, hurt them, and prove that both sides' books agree afterwards."`
+	Testpeer     testpeerCmd     `cmd:"" help:"Play a partner of its own that tests a member: the honest story, and one wrong thing at a time."`
 	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete hanse's commands and flags."`
 	Version      versionCmd      `cmd:"" help:"Show this binary's version."`
 	Complete     completeCmd     `cmd:"" hidden:""`

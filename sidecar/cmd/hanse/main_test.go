@@ -77,7 +77,7 @@ func newWire(t *testing.T) *wire {
 	mux.Handle(operatorv1connect.NewListingServiceHandler(operatorv1connect.UnimplementedListingServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewOrderServiceHandler(operatorv1connect.UnimplementedOrderServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(operatorv1connect.UnimplementedSubscriptionServiceHandler{}, option))
-	mux.Handle(operatorv1connect.NewLedgerServiceHandler(operatorv1connect.UnimplementedLedgerServiceHandler{}, option))
+	mux.Handle(operatorv1connect.NewLedgerServiceHandler(verifying{wire: w}, option))
 	mux.Handle(operatorv1connect.NewPortalServiceHandler(operatorv1connect.UnimplementedPortalServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewJobServiceHandler(operatorv1connect.UnimplementedJobServiceHandler{}, option))
 	mux.Handle(operatorv1connect.NewStatusServiceHandler(operatorv1connect.UnimplementedStatusServiceHandler{}, option))
@@ -85,6 +85,23 @@ func newWire(t *testing.T) *wire {
 	t.Cleanup(server.Close)
 	w.env = map[string]string{"HANSE_OPERATOR": server.URL, "HANSE_OPERATOR_TOKEN": token}
 	return w
+}
+
+// verifying streams the wire's answer after a message about progress.
+type verifying struct {
+	operatorv1connect.UnimplementedLedgerServiceHandler
+	wire *wire
+}
+
+func (v verifying) Verify(_ context.Context, req *connect.Request[operatorv1.VerifyRequest], to *connect.ServerStream[operatorv1.VerifyResponse]) error {
+	v.wire.request = req.Msg
+	if got := req.Header().Get("Authorization"); got != "Bearer "+token {
+		v.wire.t.Errorf("authorization is %q", got)
+	}
+	if err := to.Send(&operatorv1.VerifyResponse{LookingAt: "retail orders", Done: 200}); err != nil {
+		return err
+	}
+	return to.Send(&operatorv1.VerifyResponse{Result: v.wire.answer.(*operatorv1.Verification)})
 }
 
 func (w *wire) run(stdin string, args ...string) result {
@@ -129,8 +146,6 @@ func answerOf(m proto.Message) connect.AnyResponse {
 		return connect.NewResponse(m)
 	case *operatorv1.ListSubscriptionsResponse:
 		return connect.NewResponse(m)
-	case *operatorv1.VerifyLedgersResponse:
-		return connect.NewResponse(m)
 	case *operatorv1.ListParkedResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ApplyParkedResponse:
@@ -146,6 +161,14 @@ func answerOf(m proto.Message) connect.AnyResponse {
 	case *operatorv1.ExplainOrderResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.ParkJobResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.RotateAccessResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ListOrphansResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.ClaimOrphanResponse:
+		return connect.NewResponse(m)
+	case *operatorv1.DestroyOrphanResponse:
 		return connect.NewResponse(m)
 	case *operatorv1.DropJobResponse:
 		return connect.NewResponse(m)
@@ -655,15 +678,15 @@ func TestOfferingApply_NamesFileLineAndColumn(t *testing.T) {
 
 func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 	w := newWire(t)
-	w.answer = &operatorv1.VerifyLedgersResponse{Verified: true, Entries: 9, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Direction: "own", Entries: 9}}}
+	w.answer = &operatorv1.Verification{Verified: true, Entries: 9, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Direction: "own", Entries: 9}}}
 	if got := w.run("", "ledger", "verify"); got.code != exitOK || !strings.Contains(got.stdout, "https://b.example") {
 		t.Errorf("got %+v", got)
 	}
-	w.answer = &operatorv1.VerifyLedgersResponse{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Problems: []string{"entry 4: hash"}}}}
+	w.answer = &operatorv1.Verification{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Problems: []string{"entry 4: hash"}}}}
 	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "entry 4: hash") || !strings.Contains(got.stderr, "ledgers_differ") {
 		t.Errorf("got %+v", got)
 	}
-	w.answer = &operatorv1.VerifyLedgersResponse{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{
+	w.answer = &operatorv1.Verification{Entries: 9, Differences: 1, Ledgers: []*operatorv1.LedgerVerification{
 		{Partner: "https://a.example", Books: "level"},
 		{Partner: "https://b.example", Books: "forked", BooksEvidence: []byte("proof"), Problems: []string{"the books are forked"}},
 	}}
@@ -671,7 +694,7 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 		"behind":   {"books_behind", "https://b.example are behind", "older than what it signed", "newer copy"},
 		"unproven": {"books_unproven", "not proved yet that the books with https://b.example are level", "hanse partner show https://b.example"},
 	} {
-		w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].Books = state
+		w.answer.(*operatorv1.Verification).Ledgers[1].Books = state
 		got := w.run("", "ledger", "verify")
 		for _, text := range texts {
 			if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
@@ -679,11 +702,11 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 			}
 		}
 	}
-	w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].Books = "forked"
+	w.answer.(*operatorv1.Verification).Ledgers[1].Books = "forked"
 	for reason, who := range map[string]string{
 		"ledger_fork": "forked: it signed two ledgers", "own_ledger_fork": "forked: this sidecar signed two ledgers",
 	} {
-		w.answer.(*operatorv1.VerifyLedgersResponse).Ledgers[1].BooksReason = reason
+		w.answer.(*operatorv1.Verification).Ledgers[1].BooksReason = reason
 		got := w.run("", "ledger", "verify")
 		for _, text := range []string{"books_forked", "the books with https://b.example are forked", who, "hanse ledger verify https://b.example -o json", "no new business"} {
 			if got.code != exitDiffers || !strings.Contains(got.stderr, text) {
@@ -693,6 +716,29 @@ func TestLedgerVerify_ExitsWith7WhereBooksDiffer(t *testing.T) {
 	}
 	if got := w.run("", "ledger", "verify", "-o", "json"); got.code != exitDiffers || !strings.Contains(got.stdout, "cHJvb2Y=") {
 		t.Errorf("no evidence: got %+v", got)
+	}
+	w.answer = &operatorv1.Verification{Verified: true, Ledgers: []*operatorv1.LedgerVerification{{Partner: "https://b.example", Books: "level", PartnerBehind: true}}}
+	if got := w.run("", "ledger", "verify", "--offline"); got.code != exitDiffers || !strings.Contains(got.stderr, "partner_behind") || !w.request.(*operatorv1.VerifyRequest).GetOffline() {
+		t.Errorf("a partner that is behind: got %+v", got)
+	}
+}
+
+func TestLedgerVerify_NamesWhatIsBroken(t *testing.T) {
+	w := newWire(t)
+	w.answer = &operatorv1.Verification{Invariants: []*operatorv1.Invariant{
+		{Number: 4, Name: "each order took a path", Result: "ok", Checked: 12},
+		{Number: 5, Name: "somebody ends it", Result: "broken", Checked: 3, Found: 1, Examples: []*operatorv1.InvariantExample{{Partner: "https://b.example", Subject: "o-1", What: "no job"}}},
+		{Number: 6, Name: "postings", Result: "not_yet"},
+		{Number: 15, Name: "sent", Result: "ok", Waiting: 1, Waits: []*operatorv1.InvariantExample{{Subject: "o-2", What: "job order.submit waits"}}},
+	}}
+	got := w.run("", "ledger", "verify")
+	for _, text := range []string{"not yet", "5 is broken 1 times", "o-1", "no job", "1 jobs wait", "job order.submit waits"} {
+		if !strings.Contains(got.stdout, text) {
+			t.Errorf("no %q in:\n%s", text, got.stdout)
+		}
+	}
+	if got.code != exitDiffers || !strings.Contains(got.stderr, "invariant_broken") || !strings.Contains(got.stderr, "number 5") || !strings.Contains(got.stderr, "retail orders: 200") {
+		t.Errorf("got %+v", got)
 	}
 }
 

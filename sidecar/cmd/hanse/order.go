@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/google/uuid"
+
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
@@ -18,6 +20,8 @@ type orderCmd struct {
 	Explain  orderExplainCmd  `cmd:"" help:"Say what happened to an order so far, what comes next, who must act, and which command helps."`
 	Resolve  orderResolveCmd  `cmd:"" help:"Say of a reseller's order that is held.indeterminate whether the platform made it, as you saw there."`
 	Cancel   orderCancelCmd   `cmd:"" help:"Ask the suppliers to cancel what is still under way of one of our customers' orders; each decides."`
+	Abandon  orderAbandonCmd  `cmd:"" help:"Give up what no supplier ended of one of our customers' orders, a day after accept_by or later: the customer is told that it failed."`
+	Erase    orderEraseCmd    `cmd:"" help:"Erase what one of our customers' orders that has ended says of the customer, and have the suppliers delete what they keep for us beside it."`
 }
 
 type orderListCmd struct {
@@ -74,6 +78,7 @@ func (c *orderShowCmd) Run(a *app) error {
 		t.fact("Customer", o.GetCustomer())
 		t.fact("Placed", when(o.GetPlacedAt()))
 		t.fact("Updated", when(o.GetUpdatedAt()))
+		t.fact("Erased", when(o.GetErasedAt()))
 		for i, it := range o.GetItems() {
 			if several := len(o.GetItems()) > 1; several {
 				t.fact("Item", number(int64(i+1)))
@@ -170,9 +175,9 @@ func (c *orderExplainCmd) Run(a *app) error {
 type orderResolveCmd struct {
 	ID       string `arg:"" help:"The resale order's id."`
 	Partner  string `placeholder:"ORIGIN" help:"Only this reseller's, where several orders have the id."`
-	Made     bool   `xor:"outcome" help:"It is there and ready: the order is completed."`
-	NotMade  bool   `xor:"outcome" help:"Neither it nor a part of it is there: the platform is asked to make it again."`
-	GiveUp   bool   `xor:"outcome" help:"Neither it nor a part of it is there, and it shall not be: the order fails."`
+	Made     bool   `xor:"outcome" help:"It is there and ready: the order is completed; one that ends it has the platform asked again."`
+	NotMade  bool   `xor:"outcome" help:"Neither it nor a part of it is there: the platform is asked again; an order that ends it is completed."`
+	GiveUp   bool   `xor:"outcome" help:"Neither it nor a part of it is there, and it shall not be: the order fails; one that ends it is completed."`
 	Observed string `required:"" placeholder:"TEXT" help:"What you saw on the platform, for the record; at most 200 characters."`
 	Outputs  string `placeholder:"FILE" help:"With --made: a JSON object with what the service gave, names and texts, where the offering promises access data; - is standard input."`
 }
@@ -246,13 +251,99 @@ func (c *orderCancelCmd) Run(a *app) error {
 	})
 }
 
+type orderAbandonCmd struct {
+	ID      string `arg:"" help:"Order id or correlation id; all items of the order that may be given up are meant."`
+	Partner string `placeholder:"ORIGIN" help:"Only an order at this supplier, where several orders have the id."`
+	Portal  string `placeholder:"NAME" help:"Only this portal's, where several orders have the id."`
+	Reason  string `xor:"confirm" placeholder:"TEXT" help:"Why, for the record; at most 200 characters."`
+	DryRun  bool   `xor:"confirm" help:"Say what would be given up; give up nothing."`
+	Yes     bool   `short:"y" help:"Give it up as it is shown."`
+}
+
+func (c *orderAbandonCmd) Run(a *app) error {
+	if c.Reason == "" && !c.DryRun {
+		return &commandError{Code: exitFailure, Reason: "reason_missing", Field: "reason", Cause: "an order is given up for a reason, which stays on record", Action: "give --reason TEXT, or --dry-run to see what it would be"}
+	}
+	req := &operatorv1.AbandonOrderRequest{Id: c.ID, Partner: c.Partner, Portal: c.Portal, DryRun: true}
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.AbandonOrder, req)
+	if err != nil || c.DryRun {
+		if err == nil {
+			err = a.show(res, func(t *table) { describeAbandoned(t, res) })
+		}
+		return err
+	}
+	err = a.agree(c.Yes, res, func(t *table) { describeAbandoned(t, res) }, "This cannot be taken back. Give it up?", "answer y, or give --yes")
+	if err != nil {
+		return err
+	}
+	req.DryRun, req.Reason = false, c.Reason
+	if res, err = call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.AbandonOrder, req); err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.fact("Order", res.GetOrder().GetId())
+		t.fact("State", res.GetOrder().GetState())
+		t.fact("Next", "hanse order explain "+res.GetOrder().GetId())
+	})
+}
+
+func describeAbandoned(t *table, res *operatorv1.AbandonOrderResponse) {
+	t.fact("Order", res.GetOrder().GetId())
+	t.fact("State", res.GetOrder().GetState())
+	t.row("ITEM", "PARTNER", "ACCEPT BY", "IF GIVEN UP")
+	for _, it := range res.GetItems() {
+		t.row(it.GetCorrelationId(), it.GetPartner(), when(it.GetAcceptBy()), it.GetMeaning())
+	}
+}
+
+type orderEraseCmd struct {
+	ID      string `arg:"" help:"Order id or correlation id; the whole order is meant."`
+	Partner string `placeholder:"ORIGIN" help:"Only an order at this supplier, where several orders have the id."`
+	Portal  string `placeholder:"NAME" help:"Only this portal's, where several orders have the id."`
+	DryRun  bool   `help:"Say what would be erased; erase nothing."`
+	Yes     bool   `short:"y" help:"Erase it as it is shown."`
+}
+
+func (c *orderEraseCmd) Run(a *app) error {
+	req := &operatorv1.EraseOrderRequest{Id: c.ID, Partner: c.Partner, Portal: c.Portal, DryRun: true}
+	res, err := call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.EraseOrder, req)
+	if err != nil || c.DryRun {
+		if err == nil {
+			err = a.show(res, func(t *table) { describeErased(t, res) })
+		}
+		return err
+	}
+	err = a.agree(c.Yes, res, func(t *table) { describeErased(t, res) }, "This cannot be taken back. Erase it?", "answer y, or give --yes")
+	if err != nil {
+		return err
+	}
+	req.DryRun = false
+	if res, err = call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.EraseOrder, req); err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) { describeErased(t, res) })
+}
+
+func describeErased(t *table, res *operatorv1.EraseOrderResponse) {
+	o := res.GetOrder()
+	t.fact("Order", o.GetId())
+	t.fact("State", o.GetState())
+	t.fact("Customer", o.GetCustomer())
+	t.fact("Erased", when(o.GetErasedAt()))
+	t.row("ITEM", "PARTNER", "SUBSCRIPTION")
+	for _, it := range res.GetItems() {
+		t.row(it.GetCorrelationId(), it.GetPartner(), it.GetSubscriptionId())
+	}
+}
+
 func (n orderName) get(a *app) (*operatorv1.GetOrderResponse, error) {
 	return call(a, operatorv1connect.NewOrderServiceClient, operatorv1connect.OrderServiceClient.GetOrder,
 		&operatorv1.GetOrderRequest{Id: n.ID, Side: n.Side, Partner: n.Partner, Portal: n.Portal})
 }
 
 type subscriptionCmd struct {
-	List subscriptionListCmd `cmd:"" help:"List subscriptions, newest first."`
+	List   subscriptionListCmd   `cmd:"" help:"List subscriptions, newest first."`
+	Rotate subscriptionRotateCmd `cmd:"" help:"Order new access data for a customer's subscription; those of before end."`
 }
 
 type subscriptionListCmd struct {
@@ -277,5 +368,25 @@ func (c *subscriptionListCmd) Run(a *app) error {
 		for _, s := range all.GetSubscriptions() {
 			t.row(s.GetId(), s.GetSide(), s.GetPartner(), s.GetOfferingId(), s.GetState(), s.GetAdapter(), when(s.GetActiveSince()), when(s.GetEndedAt()))
 		}
+	})
+}
+
+type subscriptionRotateCmd struct {
+	ID    string `arg:"" name:"subscription" help:"The subscription; it is active, and one of our customers'."`
+	Order string `placeholder:"ID" help:"The order's id, so that a repetition is the same order; a new one if it is left out."`
+}
+
+func (c *subscriptionRotateCmd) Run(a *app) error {
+	id := c.Order
+	if id == "" {
+		id = "rotate-" + uuid.NewString()
+	}
+	res, err := call(a, operatorv1connect.NewSubscriptionServiceClient, operatorv1connect.SubscriptionServiceClient.RotateAccess,
+		&operatorv1.RotateAccessRequest{SubscriptionId: c.ID, OrderId: id})
+	if err != nil {
+		return err
+	}
+	return a.show(res, func(t *table) {
+		t.row("Ordered, and " + res.GetOrder().GetState() + ": hanse order show " + id + " says what comes of it")
 	})
 }

@@ -68,6 +68,28 @@ func (t *table) row(cells ...string) {
 // fact writes one line of a description.
 func (t *table) fact(name, value string) { t.row(name+":", value) }
 
+// gap begins another block: its columns are as wide as they need to be.
+func (t *table) gap() { fmt.Fprintln(t.w) }
+
+// sayWidth is how many columns of a terminal with 80 a fact has whose name is short.
+const sayWidth = 64
+
+// say is fact for sentences, which go on in the next line.
+func (t *table) say(name, value string) {
+	name += ":"
+	for line := ""; ; line = "" {
+		words := strings.Fields(value)
+		n := 0
+		for ; n < len(words) && (n == 0 || len(line)+1+len(words[n]) <= sayWidth); n++ {
+			line = strings.TrimPrefix(line+" "+words[n], " ")
+		}
+		t.row(name, line)
+		if name, value = " ", strings.Join(words[n:], " "); value == "" {
+			return
+		}
+	}
+}
+
 // printable drops what would move the cursor, change colours or turn the reading direction: partners choose their names.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -18,6 +18,7 @@ type partnerCmd struct {
 	RefuseChanges partnerRefuseChangesCmd `cmd:"" help:"Drop it: the partner stays what it is here, and may show it again."`
 	List          partnerListCmd          `cmd:"" help:"List partners."`
 	Show          partnerShowCmd          `cmd:"" help:"Show one partner."`
+	Reconcile     partnerReconcileCmd     `cmd:"" help:"Compare with a partner what both sides have of the deals that are open or run; repairs what its ledger decides, exits with 7 where something differs."`
 	Hold          partnerHoldCmd          `cmd:"" help:"Send a partner nothing more until it is flushed; nothing is lost, and what it sends is taken."`
 	Flush         partnerFlushCmd         `cmd:"" help:"End a hold, and send at once everything that waits for the partner."`
 }
@@ -308,6 +309,7 @@ func describeChanges(t *table, c *operatorv1.PartnerChanges) {
 
 func describePartner(t *table, p *operatorv1.Partner) {
 	describeMember(t, p.GetMember())
+	describePast(t, p.GetPastKeys())
 	t.fact("Roles", roleNames(p.GetRoles()))
 	t.fact("State", p.GetState())
 	if p.GetWaitsSince() != nil {
@@ -334,6 +336,9 @@ func describePartner(t *table, p *operatorv1.Partner) {
 	}
 	if p.GetBehindSince() != nil {
 		t.fact("Partner's books", "behind since "+when(p.GetBehindSince())+": its database is older than what it signed; there is no new business until it has recovered")
+	}
+	if p.GetComparedAt() != nil {
+		t.fact("Compared", fmt.Sprintf("%s: %d deals, %d differ", when(p.GetComparedAt()), p.GetComparedDeals(), p.GetDifferingDeals()))
 	}
 	t.fact("Parked", strings.Join(p.GetParkedSubjects(), ", "))
 	t.fact("Offerings", kept(p))

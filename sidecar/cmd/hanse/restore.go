@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"time"
 
@@ -8,10 +10,16 @@ import (
 )
 
 type restoreCmd struct {
-	File      string `arg:"" type:"path" help:"What hanse backup wrote."`
-	Dir       string `type:"path" placeholder:"FOLDER" help:"Folder to make the member in; it must be empty or not be there. Required, unless with --check."`
-	Check     bool   `help:"Only read all of it and say what it is."`
-	openFlags `embed:""`
+	File       string `arg:"" type:"path" help:"What hanse backup wrote."`
+	Dir        string `type:"path" placeholder:"FOLDER" help:"Folder to make the member in; it must be empty or not be there. Required, unless with --check."`
+	Check      bool   `help:"Only read all of it and say what it is."`
+	openFlags  `embed:""`
+	digestFlag `embed:""`
+}
+
+// digestFlag says which file it must be. An empty value, of a variable that a script did not set, is refused.
+type digestFlag struct {
+	SHA256 *string `name:"sha256" placeholder:"HEX" help:"SHA-256 that hanse told when it wrote FILE; a file with another one is refused before anything is written."`
 }
 
 // openFlags open what sealFlags sealed.
@@ -60,16 +68,24 @@ func (c *restoreCmd) Run(a *app) error {
 
 func (c *restoreCmd) restore(a *app, kind string) error {
 	r := &restoring{app: a, file: c.File, dir: c.Dir, kind: kind}
+	var err error
+	if r.digest, err = c.digest(); err != nil {
+		return err
+	}
 	if err := r.open(); err != nil {
 		return err
 	}
 	defer func() { _ = r.archive.Close() }()
 	if !c.Check {
+		release, err := r.hold()
+		if err != nil {
+			return err
+		}
+		defer release()
 		if err := r.room(); err != nil {
 			return err
 		}
 	}
-	var err error
 	if r.keys, err = c.keys(a); err != nil {
 		return err
 	}
@@ -83,6 +99,16 @@ func (c *restoreCmd) restore(a *app, kind string) error {
 		}
 	}
 	return a.show(r.told(), func(t *table) { describeRestored(t, r.told()) })
+}
+
+func (f digestFlag) digest() ([]byte, error) {
+	if f.SHA256 == nil {
+		return nil, nil
+	}
+	if sum, err := hex.DecodeString(*f.SHA256); err == nil && len(sum) == sha256.Size {
+		return sum, nil
+	}
+	return nil, &commandError{Code: exitUsage, Reason: "usage", Field: "--sha256", Cause: "it is no SHA-256, which has 64 digits from 0 to f", Action: "give what hanse told when it wrote the file, or what sha256sum says of a copy you trust"}
 }
 
 func (f openFlags) keys(a *app) (backup.Keys, error) {

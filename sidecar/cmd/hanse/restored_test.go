@@ -178,10 +178,15 @@ func told(d *sidecartest.Daemon, text string) int { return strings.Count(d.Log()
 // known waits until the other side has read all that a daemon wrote for it: only that can come back.
 func (p *pair) known(d *sidecartest.Daemon) {
 	p.t.Helper()
-	of, by := d, p.supplier
+	by := p.supplier
 	if d == p.supplier {
 		by = p.reseller
 	}
+	p.knownTo(d, by)
+}
+
+func (p *pair) knownTo(of, by *sidecartest.Daemon) {
+	p.t.Helper()
 	sidecartest.Eventually(p.t, time.Minute, by.Name+" has read what "+of.Name+" wrote", func() error {
 		_, wrote := stands(p.t, of, by.Origin)
 		var shown struct {

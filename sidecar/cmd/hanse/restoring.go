@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,21 +17,29 @@ import (
 	"github.com/hanse-market/hanse/sidecar"
 	"github.com/hanse-market/hanse/sidecar/internal/backup"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
 // staging is where a member is made before it is one, inside its folder: what is there after a crash is nobody's.
 const staging = ".restoring"
 
+// holding is the file in the folder that keeps two restores apart.
+const holding = ".restoring.lock"
+
 // restoring makes a member out of an archive.
 type restoring struct {
-	app      *app
-	file     string
-	dir      string
-	kind     string
+	app  *app
+	file string
+	dir  string
+	kind string
+	// digest is the SHA-256 that the file must have, nil for any.
+	digest   []byte
 	archive  *os.File
 	keys     backup.Keys
 	manifest backup.Manifest
+	// lock takes the lock on a file; nil is filelock.Try.
+	lock func(path string) (*os.File, error)
 	// made says that the member is there, config where its configuration is.
 	made   bool
 	config string
@@ -47,11 +57,40 @@ func (r *restoring) open() (err error) {
 	return unreadable(err)
 }
 
+// hold keeps every other restore out of the folder until release, which leaves the folder as it was made.
+func (r *restoring) hold() (release func(), err error) {
+	if r.dir == "" {
+		return nil, &commandError{Code: exitUsage, Reason: "usage", Field: "--dir", Cause: "no folder is named", Action: "name an empty folder or a new one: --dir FOLDER"}
+	}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, r.failed(err)
+	}
+	path := filepath.Join(r.dir, holding)
+	try := r.lock
+	if try == nil {
+		try = filelock.Try
+	}
+	f, err := try(path)
+	if errors.Is(err, errors.ErrUnsupported) { // as on the folder of a member, nobody but the operator keeps two apart there
+		return func() { _ = os.Remove(path) }, nil
+	}
+	if err != nil && !errors.Is(err, filelock.ErrHeld) {
+		return nil, r.failed(err)
+	}
+	if err == nil {
+		// Who had it before may have removed it since we opened it: then a third one may hold another file of that name.
+		ours, err1 := f.Stat()
+		now, err2 := os.Lstat(path)
+		if err1 == nil && err2 == nil && os.SameFile(ours, now) {
+			return func() { _ = errors.Join(os.Remove(path), f.Close()) }, nil
+		}
+		_ = f.Close()
+	}
+	return nil, &commandError{Code: exitConflict, Reason: "already_running", Field: "--dir", Cause: "another hanse makes a member in " + r.dir, Action: "wait for it, or name another folder"}
+}
+
 // room refuses a folder with anything in it but what an earlier attempt left.
 func (r *restoring) room() error {
-	if r.dir == "" {
-		return &commandError{Code: exitUsage, Reason: "usage", Field: "--dir", Cause: "no folder is named", Action: "name an empty folder or a new one: --dir FOLDER"}
-	}
 	entries, err := os.ReadDir(r.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return r.failed(err)
@@ -60,7 +99,7 @@ func (r *restoring) room() error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != staging {
+		if e.Name() != staging && e.Name() != holding {
 			return &commandError{
 				Code: exitConflict, Reason: "folder_not_empty", Field: "--dir", Cause: fmt.Sprintf("%s has %s in it", r.dir, e.Name()),
 				Action: "name an empty folder; what is there may be a member's, and nothing is written over it",
@@ -91,7 +130,19 @@ func (r *restoring) read(each func(name string, from io.Reader) error) error {
 	if _, err := r.archive.Seek(0, io.SeekStart); err != nil {
 		return unreadable(err)
 	}
-	err := backup.Read(r.archive, r.keys, r.about, func(name string, _ int64, from io.Reader) error { return each(name, from) })
+	sum := sha256.New()
+	err := backup.Read(io.TeeReader(r.archive, sum), r.keys, r.about, func(name string, _ int64, from io.Reader) error { return each(name, from) })
+	if r.digest != nil { // each time it is read: whoever can write where it lies may change it in between
+		if _, err := io.Copy(sum, r.archive); err != nil {
+			return unreadable(err)
+		}
+		if have := sum.Sum(nil); !bytes.Equal(have, r.digest) {
+			return &commandError{
+				Code: exitFailure, Reason: "other_digest", Field: "--sha256", Cause: fmt.Sprintf("the file has the SHA-256 %x, and it must have %x", have, r.digest),
+				Action: "do not use it: it is another file, or was changed; take another copy of the one that you trust",
+			}
+		}
+	}
 	var known *commandError
 	switch {
 	case err == nil || errors.As(err, &known):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -49,6 +50,58 @@ func TestRestoreSaysWhereItWasKilled(t *testing.T) {
 		case !errors.As(err, &known) || known.Reason != tc.reason || !strings.Contains(known.Action, tc.action):
 			t.Errorf("%s: %+v", name, err)
 		}
+	}
+}
+
+// TestAFolderIsHeldByOne: who held it before takes its lock away, and whoever had opened that has nothing.
+func TestAFolderIsHeldByOne(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	held := func() error {
+		t.Helper()
+		release, err := (&restoring{dir: dir}).hold()
+		if err == nil {
+			release()
+		}
+		return err
+	}
+	release, err := (&restoring{dir: dir}).hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known *commandError
+	if err := held(); !errors.As(err, &known) || known.Reason != "already_running" {
+		t.Errorf("while it is held: %v", err)
+	}
+	if err := (&restoring{dir: dir}).room(); err != nil {
+		t.Errorf("the lock takes the room: %v", err)
+	}
+	release()
+	if err := held(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("in it are %v, %v", left, err)
+	}
+}
+
+// TestWhereThereAreNoLocksAFolderIsMade all the same, and left as it was made.
+func TestWhereThereAreNoLocksAFolderIsMade(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	none := func(path string) (*os.File, error) {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, errors.ErrUnsupported)
+	}
+	release, err := (&restoring{dir: dir, lock: none}).hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("in it are %v, %v", left, err)
 	}
 }
 

@@ -110,12 +110,20 @@ type FeedItem struct {
 	Tombstone  bool
 }
 
+// Next is a new revision, and the one that it follows: 0 where it is the first of its offering.
+type Next struct {
+	Offering
+	After int64
+}
+
 // Store keeps own offerings, partners' offerings and the feeds.
 type Store interface {
 	// Current reads the current revision; fault.NotFound with reason offering_not_found.
 	Current(id string) (Offering, error)
 	// Revision reads one revision, current or not; fault.NotFound.
 	Revision(id string, revision int64) (Offering, error)
+	// Revisions pages through all revisions of all offerings by (id, revision).
+	Revisions(afterID string, afterRevision int64, limit int) ([]Offering, error)
 	// List pages through current revisions by id.
 	List(afterID string, limit int) ([]Offering, error)
 	// CurrentOf reads the current revisions of those of the ids that exist, by id.
@@ -126,8 +134,8 @@ type Store interface {
 	OnOffer(afterID string, limit int) (ids []string, err error)
 	// PutRevision stores a new revision and supersedes the one before it at its CreatedAt.
 	PutRevision(Offering) error
-	// PutRevisions is PutRevision for many, each the revision after the current one; fault.Conflict, offering_changed, where one is not.
-	PutRevisions([]Offering) error
+	// PutRevisions is PutRevision for many; fault.Conflict, offering_changed, where one does not follow the current one.
+	PutRevisions([]Next) error
 
 	// Publish records changes in the feed of one partner, under the feed's next sequence numbers in their order. Of an item only the
 	// offering, its revision and whether it is gone are looked at.
@@ -136,6 +144,8 @@ type Store interface {
 	Feed(partner string, afterSeq int64, limit int) ([]FeedItem, error)
 	// FeedEpoch names this life of the feed; a restored or new feed has another one.
 	FeedEpoch(partner string) (string, error)
+	// RenewFeeds begins another life of the feeds towards all partners: whoever read one before reads it from its beginning.
+	RenewFeeds() error
 
 	// Foreign reads a partner's offering; fault.NotFound.
 	Foreign(partner, id string) (Foreign, error)

@@ -48,7 +48,7 @@ func TestStatementsOfAPageHangOnThePageAlone(t *testing.T) {
 			t.Parallel()
 			counts := map[int]int64{}
 			for _, beside := range []int{200, 800} {
-				m := newMember(t)
+				m := openMember(t, true)
 				cursor := []byte(nil)
 				for from := 0; from < beside; from += 200 {
 					page := numbered(t, fmt.Sprint(from), from, from+200, 1)
@@ -104,7 +104,7 @@ func TestStatementsOfAnApply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, beside := range []int{160, 400} {
-				m := newMember(t)
+				m := openMember(t, true)
 				m.apply(t, file(0, beside, "1"))
 				before := m.store.Stats().Statements
 				m.apply(t, tc.file)
@@ -146,7 +146,7 @@ func TestASweepThatIsCutOffGoesOn(t *testing.T) {
 	for kill := range 4 {
 		t.Run(fmt.Sprint("after ", kill, " writes"), func(t *testing.T) {
 			t.Parallel()
-			m := newMember(t)
+			m := openMember(t, true)
 			first := numbered(t, "1", 0, 460, 1)
 			m.take(t, nil, first)
 			last := numbered(t, "2", 0, 10, 2)
@@ -185,7 +185,7 @@ func TestAnApplyThatIsCutOffIsRepeated(t *testing.T) {
 	for i := range 50 {
 		file.WriteString(offering(fmt.Sprintf("o-%05d", i), "orderable", "1"))
 	}
-	m := newMember(t)
+	m := openMember(t, true)
 	m.Work = &failing{m.work, 2}
 	if _, _, err := m.Apply(t.Context(), []byte(file.String()), catalog.Options{}); !errors.Is(err, errKilled) {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestAnApplyThatIsCutOffIsRepeated(t *testing.T) {
 // TestWhatFindsNoRoomIsCountedAndComesLater: the rest of a catalog that is larger than we keep is asked for anew once there is room.
 func TestWhatFindsNoRoomIsCountedAndComesLater(t *testing.T) {
 	t.Parallel()
-	m := newMember(t)
+	m := openMember(t, true)
 	m.reader.MaxOfferings = 3
 	first := numbered(t, "1", 0, 5, 1)
 	first.SnapshotBegin, first.SnapshotEnd = true, true
@@ -263,7 +263,7 @@ func TestAPartnerThatSellsAndWithdrawsForEverLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMember(t)
+			m := openMember(t, true)
 			m.reader.MaxGone = most
 			var cursor []byte
 			for round := range 6 {
@@ -303,7 +303,7 @@ func TestAPartnerThatSellsAndWithdrawsForEverLeavesNothing(t *testing.T) {
 // TestASnapshotIsResumedOverWhatIsForgotten: the cursor stands inside it, and what went is as it was.
 func TestASnapshotIsResumedOverWhatIsForgotten(t *testing.T) {
 	t.Parallel()
-	m := newMember(t)
+	m := openMember(t, true)
 	m.reader.MaxGone = 1
 	m.take(t, nil, numbered(t, "0", 0, 10, 1))
 	first := numbered(t, "1", 0, 3, 1)
@@ -351,7 +351,7 @@ func TestDocumentsAreKeptUpToSoManyBytes(t *testing.T) {
 	sells := func(id string, revision, bytes int) func(*testing.T) catalog.Page {
 		return func(t *testing.T) catalog.Page { return sized(t, "", id, revision, bytes) }
 	}
-	m := newMember(t)
+	m := openMember(t, true)
 	m.reader.MaxBytes = 10 * k
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	m.reader.Now = func() time.Time { return now }
@@ -412,7 +412,7 @@ func TestDocumentsAreKeptUpToSoManyBytes(t *testing.T) {
 func TestWhatWasLeftOutIsAskedForOnceThereIsRoom(t *testing.T) {
 	t.Parallel()
 	const most = 100
-	m := newMember(t)
+	m := openMember(t, true)
 	m.reader.MaxOfferings = most
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	m.reader.Now = func() time.Time { return now }
@@ -491,7 +491,7 @@ func TestWhatWasLeftOutIsAskedForOnceThereIsRoom(t *testing.T) {
 // TestWhatIsLeftOutIsCountedOnce, however often the end of a snapshot is cut off and comes again.
 func TestWhatIsLeftOutIsCountedOnce(t *testing.T) {
 	t.Parallel()
-	m := newMember(t)
+	m := openMember(t, true)
 	m.reader.MaxOfferings = 25
 	first := numbered(t, "1", 0, 20, 1)
 	first.SnapshotBegin = true
@@ -569,7 +569,7 @@ func (c interruptedCatalog) CurrentOf(ids []string) ([]catalog.Offering, error) 
 func TestACatalogIsPublishedAsItIsByThen(t *testing.T) {
 	t.Parallel()
 	const late = "https://late.localhost"
-	m := newMember(t)
+	m := openMember(t, true)
 	var file strings.Builder
 	for i := range 40 {
 		file.WriteString(offering(fmt.Sprintf("o-%02d", i), "orderable", "1"))
@@ -577,7 +577,7 @@ func TestACatalogIsPublishedAsItIsByThen(t *testing.T) {
 	m.apply(t, file.String())
 	key := m.agree(t, late, "EUR", agreement.Active)
 	documents := 0
-	publisher := *m.Service
+	publisher := &catalog.Service{Self: m.Service.Self, Now: m.Service.Now, CheckStep: m.Service.CheckStep}
 	publisher.Work = interrupted{m.work, func() {
 		m.apply(t, offering("o-03", "orderable", "2")+offering("o-17", "endOfSale", "1"))
 		m.apply(t, offering("o-17", "endOfSupport", "1"))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 )
 
 // Change is one offering in a page of a feed.
@@ -85,6 +87,9 @@ func (s *Service) FeedPage(ctx context.Context, partner string, after []byte, li
 		if !ok {
 			c = cursor{epoch: epoch, snapshot: true}
 			page.SnapshotBegin = true
+		}
+		if plant.On(plant.ForgetTheFeedGeneration) && len(after) >= 10 {
+			c.seq = int64(binary.BigEndian.Uint64(after[2:10]))
 		}
 		items, err := tx.Catalog().Feed(partner, c.seq, limit+1)
 		if err != nil {

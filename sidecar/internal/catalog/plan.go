@@ -14,18 +14,24 @@ import (
 type plan struct {
 	*Service
 	how    Options
+	floor  int64
 	todo   []change
 	wrong  []ApplyError
 	result Result
 }
 
-// change is an offering's next revision, and the state of the one before it.
+// change is an offering's next revision, and the number and state of the one before it, 0 and "" where there is none.
 type change struct {
 	Offering
-	was State
+	after int64
+	was   State
 }
 
 func (p *plan) make(ctx context.Context, parsed []Parsed) error {
+	err := p.Work.View(ctx, func(tx Tx) (err error) { p.floor, err = Floor(tx.Cursors(), p.Self); return err })
+	if err != nil {
+		return err
+	}
 	named := make(map[string]bool, len(parsed))
 	for page := range slices.Chunk(parsed, publishPage) {
 		ids := make([]string, 0, len(page))
@@ -109,7 +115,7 @@ func (p *plan) apply(n Parsed, before Offering) error {
 
 // put plans a document as the revision after before, and returns its bytes.
 func (p *plan) put(before Offering, doc Document, binding []byte, source [32]byte) ([]byte, error) {
-	doc.Revision = before.Revision + 1
+	doc.Revision = max(before.Revision+1, p.floor)
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
@@ -117,9 +123,13 @@ func (p *plan) put(before Offering, doc Document, binding []byte, source [32]byt
 	if len(raw) > MaxDocumentBytes {
 		return nil, errTooLarge
 	}
-	p.todo = append(p.todo, change{was: before.State, Offering: Offering{
+	created := p.Now()
+	if created.Before(before.CreatedAt) { // our clock was set back since: a revision is never older than the one before it
+		created = before.CreatedAt
+	}
+	p.todo = append(p.todo, change{after: before.Revision, was: before.State, Offering: Offering{
 		ID: doc.ID, Revision: doc.Revision, State: doc.State, Document: raw, Digest: sha256.Sum256(raw), Binding: binding,
-		Source: source, Name: doc.Name, Category: doc.Category, Currency: doc.Currency, CreatedAt: p.Now(),
+		Source: source, Name: doc.Name, Category: doc.Category, Currency: doc.Currency, CreatedAt: created,
 	}})
 	return raw, nil
 }
@@ -199,18 +209,18 @@ func (s *Service) write(ctx context.Context, todo []change) error {
 	pages := slices.Collect(slices.Chunk(todo, writePage))
 	var in Tx
 	var audience []viewer
+	var floor int64
 	return s.Work.Bulk(ctx, len(pages), func(tx Tx, i int) (err error) {
 		if in != tx { // once a transaction: an agreement may become active between two
 			if audience, err = s.audience(tx); err != nil {
 				return err
 			}
+			if floor, err = Floor(tx.Cursors(), s.Self); err != nil {
+				return err
+			}
 			in = tx
 		}
-		all := make([]Offering, 0, writePage)
-		for _, c := range pages[i] {
-			all = append(all, c.Offering)
-		}
-		if err := tx.Catalog().PutRevisions(all); err != nil {
+		if err := putRevisions(tx, pages[i], floor); err != nil {
 			return fmt.Errorf("apply offerings: %w", err)
 		}
 		for _, a := range audience {

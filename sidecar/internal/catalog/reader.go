@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -392,6 +393,10 @@ func (p *pageTx) generation(begin bool) error {
 func (p *pageTx) item(it item) {
 	r := p.have[it.OfferingID]
 	known := r.stored || r.changed
+	if plant.On(plant.KeepTheFirstRevision) && known {
+		r.seen = true
+		return
+	}
 	refuse := func(reason, cause string) {
 		p.applied.Refused = append(p.applied.Refused, Refusal{it.OfferingID, it.Revision, reason, cause})
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -15,6 +16,7 @@ import (
 type Tx interface {
 	Catalog() Store
 	Cursors() CursorStore
+	Ledger() ledger.Store
 	Agreements() agreement.Store
 }
 
@@ -30,6 +32,8 @@ type Service struct {
 	// CheckStep, if set, finds what keeps a step from being carried out here; paths are within recipe.step. What is only announced
 	// may still lack its platform: a problem of reason ConnectionUnknown passes then.
 	CheckStep func(recipe.Binding, Document) ([]recipe.Problem, error)
+
+	anew numbering
 }
 
 // ConnectionUnknown is the reason of a problem of CheckStep: the platform is not there, or not there yet.

@@ -2,9 +2,12 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -33,18 +37,25 @@ type member struct {
 	reader *catalog.Reader
 	work   unit.Work[catalog.Tx]
 	store  *store.Store
+	own    *markettest.Member
 	woken  *[]string
 }
 
 func newMember(t testing.TB) member {
 	t.Helper()
+	return openMember(t, false)
+}
+
+// openMember is newMember; with once no unit of work is rehearsed, for who counts.
+func openMember(t testing.TB, once bool) member {
+	t.Helper()
 	var woken []string
-	own := markettest.Open(t, self, markettest.Config{Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) }})
+	own := markettest.Open(t, self, markettest.Config{Once: once, Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) }})
 	work := store.For[catalog.Tx](own.Store)
 	m := member{
 		Service: &catalog.Service{Self: self, Work: work, Now: own.Clock.Now},
 		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: own.Clock.Now},
-		work:    work, store: own.Store, woken: &woken,
+		work:    work, store: own.Store, own: own, woken: &woken,
 	}
 	m.agree(t, acme, "EUR", agreement.Active)
 	m.agree(t, dell, "USD", agreement.Active)
@@ -176,6 +187,27 @@ func TestApplyCountsRevisions(t *testing.T) {
 		old, err2 := tx.Catalog().Revision("b", 1)
 		if old.SupersededAt.IsZero() {
 			t.Error("the revision before is not superseded")
+		}
+		return firstOf(err, err2)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestApplyAfterTheClockWasSetBack: an audit holds the times of revisions against their numbers.
+func TestApplyAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	now := m.Now()
+	m.Service.Now = func() time.Time { return now.Add(-time.Hour) }
+	m.apply(t, offering("a", "orderable", "2"))
+	err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+		before, err := tx.Catalog().Revision("a", 1)
+		o, err2 := tx.Catalog().Current("a")
+		if o.Revision != 2 || o.CreatedAt.Before(before.CreatedAt) || before.SupersededAt.Before(before.CreatedAt) {
+			t.Errorf("revision %d of %s follows one of %s that made way at %s", o.Revision, o.CreatedAt, before.CreatedAt, before.SupersededAt)
 		}
 		return firstOf(err, err2)
 	})
@@ -701,5 +733,343 @@ func TestListingIDIsStable(t *testing.T) {
 	}
 	if catalog.ListingID("a", "b\nc") == catalog.ListingID("a", "b") {
 		t.Error("two offerings, one listing")
+	}
+}
+
+// TestAStoreThatWasPutBackUsesNoRevisionAgain: what its resellers have read since the copy has a number under which it would offer another text.
+func TestAStoreThatWasPutBackUsesNoRevisionAgain(t *testing.T) {
+	t.Parallel()
+	third := offering("a", "orderable", "3")
+	for name, again := range map[string]func(t *testing.T, m member){
+		"applied before the books are level": func(t *testing.T, m member) { m.apply(t, third); m.putBack(t); m.putBack(t) },
+		"applied after it":                   func(t *testing.T, m member) { m.putBack(t); m.putBack(t); m.apply(t, third) },
+	} {
+		for copied, was := range map[string]string{"an old copy": offering("a", "orderable", "1"), "an emptied disk": ""} {
+			t.Run(name+", of "+copied, func(t *testing.T) {
+				t.Parallel()
+				lost, reseller, m := newMember(t), newMember(t), newMember(t)
+				lost.apply(t, offering("a", "orderable", "1"))
+				lost.apply(t, offering("a", "orderable", "2"))
+				first := lost.page(t, acme, nil, 0)
+				reseller.take(t, nil, first)
+				if was != "" {
+					m.apply(t, was)
+				}
+				again(t, m)
+				reseller.take(t, first.Cursor, m.page(t, acme, nil, 0))
+				var offered catalog.Offering
+				var read catalog.Foreign
+				view := func(m member, fn func(tx catalog.Tx) error) {
+					t.Helper()
+					if err := m.work.View(t.Context(), fn); err != nil {
+						t.Fatal(err)
+					}
+				}
+				view(m, func(tx catalog.Tx) (err error) { offered, err = tx.Catalog().Current("a"); return err })
+				view(reseller, func(tx catalog.Tx) (err error) { read, err = tx.Catalog().Foreign(acme, "a"); return err })
+				if read.Revision != offered.Revision || read.Digest != offered.Digest {
+					t.Errorf("it offers revision %d, its reseller has read %d: %s", offered.Revision, read.Revision, read.Document)
+				}
+				if got := m.apply(t, third); got != (catalog.Counts{Unchanged: 1}) {
+					t.Errorf("the same file again: %+v", got)
+				}
+			})
+		}
+	}
+}
+
+func (m member) putBack(t *testing.T) {
+	t.Helper()
+	if err := m.PutBack(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAStoreThatWasPutBackBeginsItsFeedsAnew: a reseller may have read on beyond the end that the copy's feed has, and would not be told of what
+// gets the numbers that it has read.
+func TestAStoreThatWasPutBackBeginsItsFeedsAnew(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	for text := range 9 {
+		m.apply(t, offering("b", "orderable", strconv.Itoa(text)))
+	}
+	read := m.page(t, acme, nil, 0).Cursor
+	m.putBack(t)
+	page := m.page(t, acme, read, 0)
+	if !page.SnapshotBegin || !page.SnapshotEnd || len(page.Items) != 2 {
+		t.Errorf("what was read before goes on with %+v", page)
+	}
+	m.putBack(t)
+	if next := m.page(t, acme, page.Cursor, 0); next.SnapshotBegin || len(next.Items) != 0 {
+		t.Errorf("the same copy begins again: %+v", next)
+	}
+}
+
+// TestAStoreThatIsPutBackTwiceNumbersTwice: under a process that goes on a second copy is put back, from before the first.
+func TestAStoreThatIsPutBackTwiceNumbersTwice(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	floor := func() (floor int64) {
+		if err := m.work.View(t.Context(), func(tx catalog.Tx) (err error) { floor, err = catalog.Floor(tx.Cursors(), self); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return floor
+	}
+	m.putBack(t)
+	first := floor()
+	later := m.Now().Add(time.Minute)
+	m.Service.Now = func() time.Time { return later }
+	if m.putBack(t); first == 0 || floor() != first {
+		t.Errorf("from %d the same copy went on to %d", first, floor())
+	}
+	if err := m.work.Do(t.Context(), func(tx catalog.Tx) error { return tx.Cursors().SetCursor(self, "catalog.floor", nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if m.putBack(t); floor() <= first {
+		t.Errorf("the second copy goes on from %d, the first went on from %d", floor(), first)
+	}
+}
+
+// revisions are the current ones, by id.
+func (m member) revisions(t *testing.T) map[string]int64 {
+	t.Helper()
+	found := map[string]int64{}
+	err := m.work.View(t.Context(), func(tx catalog.Tx) error {
+		all, err := tx.Catalog().List("", 0)
+		for _, o := range all {
+			found[o.ID] = o.Revision
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestALaterCopyUnderAProcessIsNumberedToo, also one that has the floor of the copy before it: what was sold after that is lost again.
+func TestALaterCopyUnderAProcessIsNumberedToo(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	m.putBack(t)
+	later := m.Now().Add(time.Minute)
+	m.Service.Now = func() time.Time { return later }
+	m.Anew()
+	if m.putBack(t); m.revisions(t)["a"] != later.Unix() {
+		t.Errorf("the second copy goes on from %v, want %d", m.revisions(t), later.Unix())
+	}
+}
+
+// TestAStoreThatIsDoubtedAnewIsNumberedAnew: no process has seen it go back, but an operator accepted another server, which begins the feeds anew.
+// One of the replicas numbers, once, and the others go on from there.
+func TestAStoreThatIsDoubtedAnewIsNumberedAnew(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	other := &catalog.Service{Self: self, Work: m.work, Now: m.Now}
+	replicas := []*catalog.Service{m.Service, other, m.Service, other}
+	putBack := func() {
+		t.Helper()
+		for _, of := range replicas {
+			if err := of.PutBack(t.Context(), acme); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	putBack()
+	later := m.Now().AddDate(0, 1, 0)
+	m.Service.Now, other.Now = func() time.Time { return later }, func() time.Time { return later.Add(time.Minute) }
+	if err := m.work.Do(t.Context(), func(tx catalog.Tx) error { return tx.Catalog().RenewFeeds() }); err != nil {
+		t.Fatal(err)
+	}
+	if putBack(); m.revisions(t)["a"] != later.Unix() {
+		t.Errorf("what was accepted goes on from %v, want %d", m.revisions(t), later.Unix())
+	}
+}
+
+// between runs a func before a batch.
+type between struct {
+	unit.Work[catalog.Tx]
+	before func(batch int) error
+	batch  int
+}
+
+func (b *between) Bulk(ctx context.Context, n int, fn func(tx catalog.Tx, i int) error) error {
+	b.batch++
+	if err := b.before(b.batch); err != nil {
+		return err
+	}
+	return b.Work.Bulk(ctx, n, fn)
+}
+
+// TestNumberingThatIsCutShortGoesOn where it was: with a large catalog nothing else would ever come to its end.
+func TestNumberingThatIsCutShortGoesOn(t *testing.T) {
+	t.Parallel()
+	const many = 501 // more than are read at once
+	m := newMember(t)
+	var all []string
+	for i := range many {
+		all = append(all, offering(fmt.Sprintf("o-%04d", i), "orderable", "1"))
+	}
+	m.apply(t, strings.Join(all, "---\n"))
+	cut := errors.New("cut short")
+	m.Service.Work = &between{Work: m.work, before: func(batch int) error {
+		if batch == 2 {
+			return cut
+		}
+		return nil
+	}}
+	first := m.Now().Unix()
+	if err := m.PutBack(t.Context(), acme); !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
+	later := m.Now().Add(time.Minute)
+	m.Service.Now = func() time.Time { return later }
+	m.putBack(t)
+	for id, revision := range m.revisions(t) {
+		if revision != first {
+			t.Fatalf("%s has revision %d, want %d", id, revision, first)
+		}
+	}
+}
+
+// TestNumberingGoesOnWhereAnotherReplicaRaisedIt: that one began after us, by a clock that is ahead, and died.
+func TestNumberingGoesOnWhereAnotherReplicaRaisedIt(t *testing.T) {
+	t.Parallel()
+	died := errors.New("died")
+	for name, cutShort := range map[string]bool{"that has numbered all": false, "that has not come to its end": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMember(t)
+			m.apply(t, offering("a", "orderable", "1"))
+			dies := &between{Work: m.work, before: func(int) error { return died }}
+			if cutShort {
+				m.Service.Work = dies
+			}
+			if err := m.PutBack(t.Context(), acme); errors.Is(err, died) != cutShort {
+				t.Fatal(err)
+			}
+			m.Service.Work = m.work
+			ahead := m.Now().Add(time.Minute)
+			other := &catalog.Service{Self: self, Work: dies, Now: func() time.Time { return ahead }}
+			if err := other.PutBack(t.Context(), acme); !errors.Is(err, died) {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if m.putBack(t); m.revisions(t)["a"] != ahead.Unix() {
+					t.Errorf("it goes on from %v, the other one from %d", m.revisions(t), ahead.Unix())
+				}
+			}
+		})
+	}
+}
+
+// TestWhatWasPlannedBeforeIsNotWritten under a number that a lost store may have used.
+func TestWhatWasPlannedBeforeIsNotWritten(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	other := &catalog.Service{Self: self, Work: m.work, Now: m.Now}
+	m.Service.Work = &between{Work: m.work, before: func(batch int) error {
+		if batch == 1 {
+			return other.PutBack(t.Context(), acme)
+		}
+		return nil
+	}}
+	file := []byte(offering("a", "orderable", "1"))
+	if _, _, err := m.Apply(t.Context(), file, catalog.Options{}); fault.ReasonOf(err) != "offering_changed" {
+		t.Errorf("it is written: %v, %v", err, m.revisions(t))
+	}
+	if _, _, err := m.Apply(t.Context(), file, catalog.Options{}); err != nil || m.revisions(t)["a"] != m.Now().Unix() {
+		t.Errorf("again: %v, %v", err, m.revisions(t))
+	}
+}
+
+// TestAClockThatWasSetBackTakesNoNumberAgain: our ledgers and the last floor say how far it had come.
+func TestAClockThatWasSetBackTakesNoNumberAgain(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(t *testing.T, m member){
+		"as our ledger says": func(t *testing.T, m member) {
+			m.own.Know(markettest.Open(t, acme, markettest.Config{Clock: m.own.Clock}))
+			m.own.Do(func(tx *store.Tx) error {
+				_, err := m.own.Book.Append(tx, acme, ledger.OrderPlaced, "ord-1", map[string]string{"order": "ord-1"})
+				return err
+			})
+		},
+		"as it was put back before": func(t *testing.T, m member) { m.putBack(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMember(t)
+			m.apply(t, offering("a", "orderable", "1"))
+			before(t, m)
+			now := m.Now()
+			m.Service.Now = func() time.Time { return now.AddDate(-1, 0, 0) }
+			m.Anew()
+			if m.putBack(t); m.revisions(t)["a"] <= now.Unix()+1000 {
+				t.Errorf("it goes on from %v at %d", m.revisions(t), now.Unix())
+			}
+		})
+	}
+}
+
+// TestAClockALittleBehindTakesNoNumberAgain that was sold since our store was put back before: it is put back again, as it was then.
+func TestAClockALittleBehindTakesNoNumberAgain(t *testing.T) {
+	t.Parallel()
+	for name, behind := range map[string]time.Duration{"ten minutes": 10 * time.Minute, "it stands": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lost, m := newMember(t), newMember(t)
+			for _, of := range []member{lost, m} {
+				of.apply(t, offering("a", "orderable", "1"))
+				of.putBack(t)
+			}
+			lost.apply(t, offering("a", "orderable", "2"))
+			sold := lost.revisions(t)["a"]
+			now := m.Now().Add(-behind)
+			m.Service.Now = func() time.Time { return now }
+			m.Anew()
+			m.putBack(t)
+			m.apply(t, offering("a", "orderable", "3"))
+			if again := m.revisions(t)["a"]; again <= sold {
+				t.Errorf("it goes on to %d, and sold %d before", again, sold)
+			}
+		})
+	}
+}
+
+// TestReplicasAgreeHowFarRevisionsWent: one whose clock is behind takes nothing of it back, and none goes further twice.
+func TestReplicasAgreeHowFarRevisionsWent(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	late := &catalog.Service{Self: self, Work: m.work, Now: func() time.Time { return m.Now().Add(-time.Minute) }}
+	putBack := func(of *catalog.Service) (floor int64) {
+		t.Helper()
+		if err := of.PutBack(t.Context(), acme); err != nil {
+			t.Fatal(err)
+		}
+		err := m.work.View(t.Context(), func(tx catalog.Tx) (err error) { floor, err = catalog.Floor(tx.Cursors(), self); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if went := m.revisions(t)["a"]; went != floor {
+			t.Errorf("revision %d, and they went to %d", went, floor)
+		}
+		return floor
+	}
+	if first := putBack(m.Service); first != m.Now().Unix() {
+		t.Errorf("at %d they go on from %d", m.Now().Unix(), first)
+	}
+	went := putBack(late)
+	if went < m.Now().Unix() {
+		t.Errorf("the one that is behind took them back to %d", went)
+	}
+	for _, of := range []*catalog.Service{m.Service, late, m.Service} {
+		if again := putBack(of); again != went {
+			t.Errorf("from %d they went on to %d for the same copy", went, again)
+		}
 	}
 }

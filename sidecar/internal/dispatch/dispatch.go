@@ -26,10 +26,14 @@ type Document struct {
 	Inputs     []byte
 	InputsSalt []byte
 	Escrow     []byte
+	// Proposal goes with the countersignature of a new life: what its proposer signed.
+	Proposal string
 }
 
 // Size is how much it takes in memory and on the wire, about.
-func (d Document) Size() int { return len(d.JWS) + len(d.Inputs) + len(d.InputsSalt) + len(d.Escrow) }
+func (d Document) Size() int {
+	return len(d.JWS) + len(d.Inputs) + len(d.InputsSalt) + len(d.Escrow) + len(d.Proposal)
+}
 
 // Parcel is a committed job with its document. Without one, as a job comes back from the store, the outbox reads it.
 type Parcel struct {

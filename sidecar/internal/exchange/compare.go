@@ -47,10 +47,7 @@ func (d *Desk) Compare(ctx context.Context, partner string, token ledger.Token, 
 		if err = tx.Ledger().Answer(partner, token); err != nil {
 			return err
 		}
-		if own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
-			return err
-		}
-		if theirs, err = tx.Ledger().Head(partner, ledger.Theirs); err != nil {
+		if own, theirs, err = tx.Ledger().Heads(partner); err != nil {
 			return err
 		}
 		if held, jws, err = tx.Decisions().Held(partner); err != nil {

@@ -62,7 +62,7 @@ func TestAComparisonSaysWhatWeHold(t *testing.T) {
 		t.Errorf("an older checkpoint took its place")
 	}
 	// Of two at one place the later one has the higher tick.
-	same, err := ledger.VerifyCheckpoint(call.Checkpoint, buyer, self, b.members[buyer].Key())
+	same, err := ledger.VerifyCheckpoint(call.Checkpoint, buyer, self, b.members[buyer].Pinned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestAComparisonSaysWhatOurCopyOfTheLogHolds(t *testing.T) {
 // copied puts a page of the buyer's log into our copy of it.
 func (b *bench) copied(page ledger.Page) {
 	b.t.Helper()
-	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, buyer, self, b.members[buyer].Key())
+	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, buyer, self, b.members[buyer].Pinned())
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -23,9 +23,9 @@ type Decision struct {
 	// partner gets back from us how far its log had come.
 	Checkpoint string
 	Held       ledger.Checkpoint
-	// Document is the document as it came, where nothing else keeps it: of a cancel and a receipt.
+	// Document is the document as it came, where nothing else keeps it: of a cancel, a receipt and a request to erase.
 	Document string
-	// Escrow is what the partner left beside the document, for itself alone.
+	// Escrow is what the partner left beside the document, for itself alone, until it has the order erased.
 	Escrow []byte
 }
 
@@ -35,6 +35,8 @@ type Store interface {
 	Decisions(partner string, keys []Key) (map[Key]Decision, error)
 	// PutDecisions writes them; fault.Conflict with unit.ErrStale where there is one already.
 	PutDecisions([]Decision) error
+	// DropEscrow deletes what lies beside a document; of one that is not there, or has none, nothing.
+	DropEscrow(partner string, k Key) error
 	// Early is how many cancels came before their orders; zero where none did. CountEarly counts one more, anew from now where counting
 	// began before after.
 	Early(partner string) (Early, error)

@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -23,6 +24,7 @@ type Tx interface {
 	provision.Tx
 	Decisions() Store
 	RetailOrders() retail.Store
+	Lives() life.Store
 	// Savepoint runs fn and undoes what it wrote when it fails.
 	Savepoint(fn func() error) error
 	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.
@@ -38,10 +40,13 @@ type Desk struct {
 	Orders        *resale.Service
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
+	Lives         *life.Service
 	// Judge verifies a checkpoint of a partner's own log and holds it against our copy; *federation.LedgerReader does. It returns
 	// what the checkpoint says with a ledger_fork too, whose evidence it has kept, and whether it is beyond our copy, which holds
 	// nothing against it then.
 	Judge func(ctx context.Context, partner member.Partner, checkpoint string) (held ledger.Checkpoint, beyond bool, err error)
+	// Follow takes over a partner's rollover where what it submits names a key that is not pinned; nil takes none.
+	Follow member.Following
 	// Allowed returns which of the scopes a partner may have now under an agreement of ours, "" for none.
 	Allowed func(ctx context.Context, partner, agreementID string, scopes []string) ([]string, error)
 	// Claim gives a lease of this process's job runner, and Provision hands jobs held under it over after the commit. Without them
@@ -68,6 +73,8 @@ const (
 type Document struct {
 	JWS string
 	resale.Attachments
+	// Proposal is, beside the countersignature of a new life, what its proposer signed; "" beside all else.
+	Proposal string
 }
 
 // Call is what a partner submits. Partner, Agreement, Scopes and Token are what its access token proved.
@@ -103,6 +110,9 @@ func (d *Desk) Submit(ctx context.Context, c Call) (Reply, error) {
 	if err := d.open(ctx, v); err != nil {
 		return Reply{}, err
 	}
+	if err := d.lives(ctx, v); err != nil {
+		return Reply{}, err
+	}
 	for _, wave := range waves(v.items) {
 		if err := d.decide(ctx, v, v.unblocked(wave)); err != nil {
 			return Reply{}, err
@@ -135,7 +145,9 @@ func (d *Desk) reply(ctx context.Context, v *visit) (r Reply, err error) {
 	}
 	r.Outcomes = make([]Outcome, len(v.items))
 	for i, it := range v.items {
-		r.Outcomes[i] = d.outcome(v, it)
+		if r.Outcomes[i], err = d.outcome(v, it); err != nil {
+			return Reply{}, err
+		}
 	}
 	return r, nil
 }
@@ -143,13 +155,12 @@ func (d *Desk) reply(ctx context.Context, v *visit) (r Reply, err error) {
 // page is our ledger after what the partner has seen. While the books are forked it has no entries: which log is the one is what both
 // have to agree on.
 func (d *Desk) page(ctx context.Context, v *visit) (page ledger.Page, err error) {
-	books := v.books
-	if books == "" { // no document came as far as the facts
-		if err = d.Work.View(ctx, func(tx Tx) (err error) { books, err = tx.Ledger().Standing(v.call.Partner); return err }); err != nil {
+	if v.books == "" { // no document came as far as the facts
+		if err = d.Work.View(ctx, func(tx Tx) (err error) { v.books, err = tx.Ledger().Standing(v.call.Partner); return err }); err != nil {
 			return ledger.Page{}, err
 		}
 	}
-	if books != ledger.Forked {
+	if v.books != ledger.Forked {
 		return d.Book.After(ctx, v.call.Partner, v.proof.Position(), maxPage)
 	}
 	// The end that the partner showed, in the words that it has: nothing is signed anew of a log that both do not have.

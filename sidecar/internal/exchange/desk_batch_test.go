@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"testing"
@@ -263,6 +264,36 @@ func TestACancelBeforeItsOrderRefusesItForEver(t *testing.T) {
 	}
 }
 
+// TestACancelOfWhatDidNotComeBackDecidesNothing: nothing but the decision on the order is left in a store that lost it, and the service may run.
+func TestACancelOfWhatDidNotComeBackDecidesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	document := b.purchase("order-0001")
+	doc := b.order(document)
+	payload, err := signed.Payload(doc.JWS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := hex.DecodeString(signed.Digest(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := ledger.Position{Seq: 1}
+	b.Do(func(tx *store.Tx) error {
+		return tx.Decisions().PutDecisions([]exchange.Decision{{Partner: buyer, Key: exchange.Key{Type: signed.Order, ID: "order-0001"}, Digest: digest, At: at}})
+	})
+	out := b.submit(b.cancelling(document)).Outcomes[0]
+	if u := out.Undecided; u == nil || u.Reason != "order_not_given_back" || out.Final() {
+		t.Errorf("the cancel is %+v", out)
+	}
+	if out := b.submit(doc).Outcomes[0]; out.Undecided != nil || out.At != at {
+		t.Errorf("the late document is %+v", out)
+	}
+	if n := b.traces(); n != (traces{}) {
+		t.Errorf("left %+v", n)
+	}
+}
+
 func TestACancelOvertakesInsideACall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -320,16 +351,38 @@ func TestAForkFencesNewBusinessAlone(t *testing.T) {
 		_, err := tx.Ledger().PutBooks(ledger.Books{Partner: buyer, State: ledger.Forked, Since: b.Clock.Now(), Reason: "ledger_fork"})
 		return err
 	})
-	reply := b.submit(
+	sent := []exchange.Document{
 		b.order(b.purchase("order-0003")), b.order(document), b.order(b.termination("end-0001", "order-0001")), b.cancelling(document),
-		exchange.Document{JWS: b.sign(buyer, signed.AccessReceipt, b.receipt("order-0001"))},
-	)
+		{JWS: b.sign(buyer, signed.AccessReceipt, b.receipt("order-0001"))},
+	}
+	reply := b.submit(sent...)
 	wantUndecided(t, reply.Outcomes[0], "books_forked", false)
-	for i, kind := range map[int]ledger.Kind{1: ledger.OrderAccepted, 2: ledger.OrderAccepted, 3: ledger.OrderCancelled} {
-		if e := b.decided(reply, i); e.Kind != kind {
-			t.Errorf("document %d was decided as %s", i, e.Bytes)
+	for i := range sent[:4] {
+		if i > 0 {
+			b.noted(reply, i, sent[i])
 		}
 	}
+	var kinds []ledger.Kind
+	b.View(func(tx *store.Tx) error {
+		all, err := tx.Ledger().Entries(buyer, ledger.Own, ledger.Position{}, 9)
+		for _, e := range all {
+			kinds = append(kinds, e.Kind)
+		}
+		return err
+	})
+	if want := []ledger.Kind{ledger.OrderCancelled, ledger.OrderAccepted}; len(kinds) < 5 || !slices.Equal(kinds[3:5], want) {
+		t.Errorf("the log has %v", kinds)
+	}
+	// Of what the partner has read it is told where.
+	seen, _ := b.shown(3, 3)
+	call := b.call(sent[1], sent[2])
+	call.Seen = seen
+	reply, err := b.desk.Submit(t.Context(), call)
+	if err != nil || reply.Outcomes[0].At != (ledger.Position{Seq: 3}) {
+		t.Errorf("repeated: %+v, %v", reply.Outcomes, err)
+	}
+	b.noted(reply, 1, sent[2])
+	reply = b.submit(sent...)
 	if _, err := b.desk.Compare(t.Context(), buyer, ledger.Token{}, make([]byte, 16)); err != nil {
 		t.Errorf("no comparison: %v", err)
 	}
@@ -339,7 +392,7 @@ func TestAForkFencesNewBusinessAlone(t *testing.T) {
 		if len(r.Page.Entries) > 0 || r.Page.More || r.Page.Last != (ledger.Position{}) {
 			t.Errorf("an answer with %s has %d entries, more: %v, to %s", name, len(r.Page.Entries), r.Page.More, r.Page.Last)
 		}
-		if c, err := ledger.VerifyCheckpoint(r.Page.Checkpoint, self, buyer, b.Key()); err != nil || c.Position() != (ledger.Position{}) {
+		if c, err := ledger.VerifyCheckpoint(r.Page.Checkpoint, self, buyer, b.Pinned()); err != nil || c.Position() != (ledger.Position{}) {
 			t.Errorf("an answer with %s ends at %+v, %v", name, c, err)
 		}
 	}
@@ -542,7 +595,7 @@ func TestACallerFarBehindIsServed(t *testing.T) {
 	if len(reply.Page.Entries) != 500 || !reply.Page.More || reply.Page.Last.Seq != 500 {
 		t.Errorf("the page has %d entries to %s, more %v", len(reply.Page.Entries), reply.Page.Last, reply.Page.More)
 	}
-	cp, err := ledger.VerifyCheckpoint(reply.Page.Checkpoint, self, buyer, b.Key())
+	cp, err := ledger.VerifyCheckpoint(reply.Page.Checkpoint, self, buyer, b.Pinned())
 	if err != nil || cp.Seq != 500 {
 		t.Errorf("the checkpoint is at %d, %v", cp.Seq, err)
 	}
@@ -586,9 +639,12 @@ func TestEveryDocumentHasAScope(t *testing.T) {
 	want := map[[2]string]string{
 		{signed.Order, string(order.Purchase)}:  scope.OrdersWrite,
 		{signed.Order, string(order.Terminate)}: scope.OrdersCancel,
+		{signed.Order, string(order.Rotate)}:    scope.OrdersCancel,
 		{signed.Cancel, ""}:                     scope.OrdersCancel,
 		{signed.AccessReceipt, ""}:              scope.OrdersCancel,
+		{signed.Erase, ""}:                      scope.LedgerRead,
 		{signed.Agreement, ""}:                  scope.AgreementSign,
+		{signed.Life, ""}:                       scope.LedgerRead,
 	}
 	for _, typ := range exchange.Types() {
 		intents := []string{""}

@@ -63,7 +63,7 @@ func TestBothMayHaveSignedTwoLogs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				b.decided(reply, 0)
+				b.noted(reply, 0, call.Documents[0])
 			}
 			show(order[0])
 			show(order[1])
@@ -96,7 +96,7 @@ func TestBothMayHaveSignedTwoLogs(t *testing.T) {
 			if said, err := b.Book.OwnCheckpoint(t.Context(), buyer); err != nil || said != word {
 				t.Errorf("what we signed anew of our log: %v, %v", said != word, err)
 			}
-			reports, err := b.Book.VerifyPartner(t.Context(), buyer, partner.BusinessKey)
+			reports, err := b.Book.VerifyPartner(t.Context(), buyer, partner.EverKeys())
 			if err != nil || len(reports[1].Problems) != 2 {
 				t.Errorf("verify says %+v, %v", reports[1].Problems, err)
 			}

@@ -218,6 +218,20 @@ func (b *bench) decided(r exchange.Reply, i int) ledger.Entry {
 	return b.entry(r.Outcomes[i].At)
 }
 
+// noted holds that the desk signed that it has a document.
+func (b *bench) noted(r exchange.Reply, i int, doc exchange.Document) {
+	b.t.Helper()
+	payload, err := signed.Open(r.Outcomes[i].Noted, signed.Noted, b.Key())
+	var n exchange.Noted
+	if err == nil {
+		err = signed.Decode(payload, &n)
+	}
+	of, perr := signed.Payload(doc.JWS)
+	if err != nil || perr != nil || n.Issuer != self || n.Audience != buyer || n.Document != signed.Digest(of) {
+		b.t.Fatalf("document %d is %+v: %v, %v", i, r.Outcomes[i], err, perr)
+	}
+}
+
 func (b *bench) entry(at ledger.Position) (e ledger.Entry) {
 	b.t.Helper()
 	b.View(func(tx *store.Tx) (err error) {

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -30,7 +31,12 @@ var openers = map[string]func(d *Desk, partner string, doc Document, payload []b
 	signed.Cancel:        openCancel,
 	signed.AccessReceipt: openReceipt,
 	signed.Agreement:     openAgreement,
+	signed.Life:          openLife,
+	signed.Erase:         openErase,
 }
+
+// reasonNotGivenBack keeps a cancel of an order undecided of which nothing but its decision came back from the partner: it may run.
+const reasonNotGivenBack = "order_not_given_back"
 
 // Types are those of documents that are submitted.
 func Types() []string { return slices.Sorted(maps.Keys(openers)) }
@@ -87,6 +93,14 @@ func (m *cancelMatter) read(b *batch) error {
 	if err := m.desk.Orders.ReadCancel(b.tx, m.cancel); err != nil || !m.cancel.Unseen() {
 		return err
 	}
+	about := Key{signed.Order, m.cancel.Order}
+	known, err := b.tx.Decisions().Decisions(m.cancel.Partner, []Key{about})
+	if err != nil {
+		return err
+	}
+	if before, is := known[about]; is {
+		return fault.New(fault.Denied, reasonNotGivenBack, "order %s was decided in entry %s and did not come back: the operator has to look", m.cancel.Order, before.At)
+	}
 	return b.roomForEarly()
 }
 func (*cancelMatter) assess() error      { return nil }
@@ -97,6 +111,50 @@ func (m *cancelMatter) commit(b *batch) (resale.Decided, error) {
 		err = b.countEarly()
 	}
 	return decided, err
+}
+
+type eraseMatter struct {
+	desk  *Desk
+	erase *resale.Erasing
+	// about is the decision on the order.
+	about Decision
+}
+
+func openErase(d *Desk, partner string, _ Document, payload []byte) (opened, error) {
+	e, err := d.Orders.OpenErase(partner, payload)
+	if err != nil {
+		return opened{}, err
+	}
+	return scoped(opened{matter: &eraseMatter{desk: d, erase: e}, key: Key{signed.Erase, e.ID}, digest: e.Digest, subject: e.Subscription}, signed.Erase, "")
+}
+
+func (m *eraseMatter) read(b *batch) error {
+	e := m.erase
+	if err := m.desk.Orders.ReadErase(b.tx, e); err != nil {
+		return err
+	}
+	key := Key{signed.Order, e.Order}
+	known, err := b.tx.Decisions().Decisions(e.Partner, []Key{key})
+	if err != nil {
+		return err
+	}
+	decided := false
+	if m.about, decided = known[key]; !decided {
+		return resale.EraseTooEarly(e.Order)
+	}
+	if len(m.about.Digest) > 0 && hex.EncodeToString(m.about.Digest) != e.OrderSHA256 || len(m.about.Escrow) > 0 && signed.Digest(m.about.Escrow) != e.EscrowSHA256 {
+		return resale.EraseMismatch(e.Order)
+	}
+	return nil
+}
+func (*eraseMatter) assess() error      { return nil }
+func (*eraseMatter) still(*batch) error { return nil } // commit compares the order; a decision stays, and loses its escrow here alone
+func (m *eraseMatter) commit(b *batch) (resale.Decided, error) {
+	draft, err := m.desk.Orders.CommitErase(b.tx, m.erase, m.about.Escrow)
+	if err != nil {
+		return resale.Decided{}, err
+	}
+	return drafted(draft), b.tx.Decisions().DropEscrow(m.erase.Partner, m.about.Key)
 }
 
 type receiptMatter struct {

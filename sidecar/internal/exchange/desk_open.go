@@ -12,6 +12,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
@@ -63,13 +64,15 @@ type item struct {
 	// at is where it is decided, err why it is not; exactly one of them is set in the end.
 	at  ledger.Position
 	err error
-	// done says that nothing more is to be done about it.
-	done bool
+	// done says that nothing more is to be done about it, noted that a later life of our ledger says what became of it.
+	done, noted bool
 }
 
 // opened is what is known about a document that can be trusted.
 type opened struct {
 	matter matter
+	// life is a document that opens one; it has no matter.
+	life *life.Received
 	// key names it among the partner's documents, digest is the SHA-256 of its payload, subject what it is about.
 	key     Key
 	digest  []byte
@@ -106,13 +109,14 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 			return err
 		}
 		v.epoch = books.Epoch
-		return books.Outlived(c.Token)
+		return books.Outlived(c.Token, d.Now())
 	})
 	if err != nil {
 		return nil, err
 	}
+	v.partner = d.Follow.Of(ctx, v.partner, c.signed()...)
 	if c.Seen != "" {
-		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.BusinessKey, c.Seen); err != nil {
+		if v.proof, err = d.Book.OpenSeen(ctx, c.Partner, v.partner.Keys(d.Now()), c.Seen); err != nil {
 			return nil, fault.Under("seen_checkpoint", err)
 		}
 		// Where we signed two logs the books are forked now, and what winds down goes on.
@@ -121,6 +125,15 @@ func (d *Desk) admit(ctx context.Context, c Call) (*visit, error) {
 		}
 	}
 	return v, d.judge(ctx, v)
+}
+
+// signed are the documents of a call, and what else in it is the partner's word.
+func (c Call) signed() []string {
+	all := make([]string, 0, len(c.Documents)+2)
+	for _, d := range c.Documents {
+		all = append(all, d.JWS)
+	}
+	return append(all, c.Seen, c.Checkpoint)
 }
 
 // judge holds the partner's own checkpoint against our copy. Who signed two logs is heard all the same: the fence is for new business.
@@ -139,7 +152,7 @@ func within(c Call) error {
 	}
 	size := 0
 	for _, doc := range c.Documents {
-		size += len(doc.JWS) + len(doc.Inputs) + len(doc.InputsSalt) + len(doc.Escrow)
+		size += len(doc.JWS) + len(doc.Inputs) + len(doc.InputsSalt) + len(doc.Escrow) + len(doc.Proposal)
 	}
 	if size > MaxCallBytes {
 		return fault.New(fault.Invalid, "call_too_large", "all documents of a call with their attachments take at most %d bytes", MaxCallBytes).
@@ -152,7 +165,7 @@ func within(c Call) error {
 // decided yet. What fails is that document's alone.
 func (d *Desk) open(ctx context.Context, v *visit) error {
 	var needed []string
-	key := signed.Pin(v.partner.BusinessKey)
+	key := v.partner.Keys(d.Now())
 	for i, doc := range v.call.Documents {
 		it := &item{Document: doc, place: i}
 		v.items = append(v.items, it)
@@ -181,7 +194,7 @@ func (d *Desk) open(ctx context.Context, v *visit) error {
 }
 
 func (d *Desk) openItem(v *visit, key signed.Pinned, it *item) error {
-	if len(it.JWS) > MaxDocumentBytes {
+	if max(len(it.JWS), len(it.Proposal)) > MaxDocumentBytes {
 		return fault.New(fault.Invalid, "document_too_large", "a document takes at most %d bytes", MaxDocumentBytes).At("jws")
 	}
 	if it.typ = claimedType(it.JWS); it.typ == "" {
@@ -196,7 +209,7 @@ func (d *Desk) openItem(v *visit, key signed.Pinned, it *item) error {
 	if !known {
 		return fault.New(fault.Invalid, "document_type_unknown", "the document is of no type that is submitted here").At("jws")
 	}
-	if it.typ != signed.Order && len(it.Inputs)+len(it.InputsSalt)+len(it.Escrow) > 0 {
+	if it.typ != signed.Order && len(it.Inputs)+len(it.InputsSalt)+len(it.Escrow) > 0 || it.typ != signed.Life && it.Proposal != "" {
 		return fault.New(fault.Invalid, "attachment_unexpected", "nothing lies beside a document of this type").At("jws")
 	}
 	it.opened, err = open(d, v.call.Partner, it.Document, payload)

@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -61,7 +62,7 @@ func TestWhoHoldsAnotherLogOfOursIsHeard(t *testing.T) {
 		}
 		wantUndecided(t, reply.Outcomes[0], "books_forked", false)
 		for i := 1; i < len(call.Documents); i++ {
-			b.decided(reply, i)
+			b.noted(reply, i, call.Documents[i])
 		}
 		if reply.Page.Checkpoint != checkpoint || reply.Page.Last != (ledger.Position{Seq: 2}) || len(reply.Page.Entries) > 0 {
 			t.Errorf("the answer goes to %s with %d entries, signed anew: %v", reply.Page.Last, len(reply.Page.Entries), reply.Page.Checkpoint != checkpoint)
@@ -139,7 +140,7 @@ func TestTheHeadOfOurLogIsTakenLast(t *testing.T) {
 	for name, damaged := range map[string]bool{"all together": false, "each by itself": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
+			b := openBench(t, markettest.Config{Once: true})
 			b.completed("order-0001")
 			docs := []exchange.Document{b.order(b.purchase("order-0002")), b.order(b.purchase("order-0003"))}
 			if damaged { // its subscription's key was destroyed: it cannot be written
@@ -206,7 +207,7 @@ func TestWhoSignedTwoLogsSignsNothingAnewOfThem(t *testing.T) {
 		if own, err := b.Book.OwnCheckpoint(t.Context(), buyer); err != nil || own != want {
 			t.Errorf("a call of ours carries what is signed anew: %v, %v", own != want, err)
 		}
-		said, err := ledger.VerifyCheckpoint(want, self, buyer, b.Key())
+		said, err := ledger.VerifyCheckpoint(want, self, buyer, b.Pinned())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,13 +81,14 @@ func TestAPageThatOvertakesACallIsHeldAgainstItsCheckpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.decided(reply, 1) // what winds down is decided all the same
 			state, reason := ledger.Level, ""
 			if c.fork {
 				state, reason = ledger.Forked, ledger.ReasonFork
 				wantUndecided(t, reply.Outcomes[0], "books_forked", false)
+				b.noted(reply, 1, call.Documents[1]) // what winds down is decided all the same
 			} else {
 				b.decided(reply, 0)
+				b.decided(reply, 1)
 			}
 			if books := b.books(); books.State != state || books.Reason != reason {
 				t.Errorf("the books are %s for %q, want %s", books.State, books.Reason, state)

@@ -85,6 +85,8 @@ type Outbox struct {
 	Behind func(partner string)
 	// Waiting are kinds of jobs that wait for a partner and send no documents; they are released with those that do.
 	Waiting []string
+	// Subscribe gives wake-ups of a topic; nil never wakes.
+	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Most is how many documents are kept in memory towards one partner; the rest waits in the store. Default 1,024.
 	Most int
 	Now  func() time.Time
@@ -118,12 +120,20 @@ func (o *Outbox) Run(ctx context.Context) error {
 	o.mu.Lock()
 	o.calls, o.closing, o.one = calls, false, make(chan struct{}, 1)
 	o.mu.Unlock()
+	var flushed <-chan struct{}
+	if o.Subscribe != nil {
+		wake, end := o.Subscribe(unit.Flushed)
+		defer end()
+		flushed = wake
+	}
 	o.Look() // what waited in the store until now
 	every := time.NewTicker(renewEvery)
 	defer every.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-flushed:
+			o.again()
 		case <-every.C:
 			o.renew(ctx)
 			o.tidy()

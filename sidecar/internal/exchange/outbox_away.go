@@ -9,15 +9,22 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 )
 
 // failed notes that the partner gives no usable answer, or that nothing may be sent to it: it is away until something reaches it. What
 // was tried waits for the next try, as an outcome says; what stands behind it waits in the store without one.
 func (o *Outbox) failed(ctx context.Context, partner string, batch []*parcel, because outcome, asked time.Duration) {
 	probe, behind := o.pause(partner, math.MaxInt, asked)
+	if plant.On(plant.EndWithThePartner) {
+		go panic("a partner is away")
+	}
 	over := make([]outcome, 0, len(batch))
 	for _, p := range batch {
 		because.parcel, because.due = p, probe
+		if plant.On(plant.NoAnswerIsAnAnswer) {
+			because.fate = finish
+		}
 		over = append(over, because)
 	}
 	o.settle(ctx, over)
@@ -102,6 +109,24 @@ func (o *Outbox) Back(partner string) {
 	o.mu.Unlock()
 	o.Behind(partner)
 	o.expedite(partner)
+}
+
+// again tries every partner that is away: an operator wants it of one of them, and what waits for that one is due already.
+func (o *Outbox) again() {
+	var away []string
+	o.mu.Lock()
+	for partner, l := range o.lanes {
+		if l.away() {
+			l.failures, l.probe = 0, time.Time{}
+			away = append(away, partner)
+			o.forget(partner, l)
+		}
+	}
+	o.mu.Unlock()
+	for _, partner := range away {
+		o.Behind(partner)
+	}
+	o.Look()
 }
 
 // Heard is told when a partner called us that cannot be called, as far as we know: it is tried once, at most every ten seconds.

@@ -13,6 +13,9 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -64,19 +67,22 @@ type copied struct {
 }
 
 // judge says what becomes of each document, from what the partner said of it and from its log.
-func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch []*parcel, have copied) []outcome {
+func (o *Outbox) judge(ctx context.Context, from member.Partner, reply Answer, batch []*parcel, have copied) []outcome {
 	over := make([]outcome, len(batch))
 	var earlier []int
 	for i, p := range batch {
 		said := reply.Outcomes[i]
 		e, applied := have.applied[said.At]
 		switch {
+		case said.Noted != "":
+			from = o.Reader.Follow.Of(ctx, from, said.Noted)
+			over[i] = o.noted(from, said.Noted, p)
 		case said.Undecided != nil:
 			over[i] = o.undecided(p, *said.Undecided)
 		case have.forked:
 			over[i] = o.fenced(p, reasonForked+": the partner says that "+said.At.String()+" of its ledger decides the document")
 		case said.At.Compare(have.upTo) > 0:
-			o.Behind(partner)
+			o.Behind(from.Origin)
 			over[i] = o.beyond(p, said.At, reply.More)
 		case applied:
 			over[i] = o.decided(p, said.At, e, false)
@@ -105,6 +111,20 @@ func (o *Outbox) judge(ctx context.Context, partner string, reply Answer, batch 
 		}
 	}
 	return over
+}
+
+// noted is what becomes of a document that the partner says it has, while it tells nothing of its log: it waits for the new life of it. What is
+// not signed so says nothing.
+func (o *Outbox) noted(from member.Partner, jws string, p *parcel) outcome {
+	var n Noted
+	payload, err := from.Keys(o.Now()).Open(jws, signed.Noted)
+	if err == nil {
+		err = signed.Decode(payload, &n)
+	}
+	if err != nil || n.Issuer != from.Origin || n.Document != p.document.Digest {
+		return outcome{parcel: p, due: o.later(p.job.Attempts, 0), cause: "noted_invalid: the partner says that it has the document, and did not sign that", waits: true}
+	}
+	return o.fenced(p, "noted: the partner has the document, and says in a new life of its ledger what became of it")
 }
 
 // kept is what becomes of a document that an entry is said to decide which our copy had before the answer. Where that was applied it took
@@ -193,6 +213,9 @@ func (o *Outbox) undecided(p *parcel, n NotYet) outcome {
 	if n.Final {
 		out.fate = park
 	}
+	if plant.On(plant.UndecidedIsDecided) {
+		out.fate = finish
+	}
 	return out
 }
 
@@ -232,7 +255,7 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 	o.leases.RLock()
 	defer o.leases.RUnlock()
 	var write []int
-	leased, lost := make([]job.Job, len(over)), make([]bool, len(over))
+	leased, done := make([]job.Job, len(over)), make([]written, len(over))
 	parcels := make([]*parcel, 0, len(over))
 	o.mu.Lock()
 	for i, out := range over {
@@ -247,7 +270,7 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 		o.Fail.Hit("outbox.settle.before_commit")
 		err = o.Work.Do(context.WithoutCancel(ctx), func(tx federation.Tx) (err error) {
 			for _, i := range write {
-				if lost[i], err = o.write(tx, over[i], leased[i]); err != nil {
+				if done[i], err = o.write(tx, over[i], leased[i]); err != nil {
 					return err
 				}
 			}
@@ -260,14 +283,23 @@ func (o *Outbox) settle(ctx context.Context, over []outcome) {
 		return
 	}
 	for i, out := range over {
-		if !lost[i] {
+		if !done[i].lost {
 			o.tell(out)
+		}
+		if unsaid := done[i].unsaid; unsaid != nil && !o.panicked(leased[i].Partner, 1, unsaid) {
+			o.Logger.Warn("an order cannot say that it waits", "kind", leased[i].Kind, "key", leased[i].Key, "error", unsaid)
 		}
 	}
 }
 
-// write writes one outcome. A job that is lost was finished by what the partner said, or is another's now.
-func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (lost bool, err error) {
+// written is what came of writing an outcome. A job that is lost was finished by what the partner said, or is another's now; unsaid is why
+// the order cannot say that it waits.
+type written struct {
+	lost   bool
+	unsaid error
+}
+
+func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (w written, err error) {
 	j.Crashes, j.Nowhere = out.crashes, max(out.nowhere, j.Nowhere)
 	switch out.fate {
 	case finish:
@@ -280,23 +312,20 @@ func (o *Outbox) write(tx federation.Tx, out outcome, j job.Job) (lost bool, err
 		err = o.putBackIn(tx, out, j)
 	}
 	if fault.Is(err, fault.Conflict) {
-		return true, nil
+		return written{lost: true}, nil
 	}
 	source := o.Sources[j.Kind]
 	if err != nil || !out.waits || source.Waits == nil {
-		return false, err
+		return written{}, err
 	}
 	// What cannot be noted keeps no job from being put back.
 	err = tx.Savepoint(func() error {
 		return unit.Guarded(func() error { return source.Waits(tx, j, out.check || out.fate == park) })
 	})
 	if err == nil || again(err) {
-		return false, err
+		return written{}, err
 	}
-	if !o.panicked(j.Partner, 1, err) {
-		o.Logger.Warn("an order cannot say that it waits", "kind", j.Kind, "key", j.Key, "error", err)
-	}
-	return false, nil
+	return written{unsaid: err}, nil
 }
 
 // putBackIn lets a job wait. While the books are forked, here or there, it may be for long, and nothing else waits for it: an end of what

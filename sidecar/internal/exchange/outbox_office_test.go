@@ -29,6 +29,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 const (
@@ -54,6 +55,8 @@ type office struct {
 	on     func(c call) (*exchange.Answer, error)
 	after  func(c call, a *exchange.Answer)
 	behind []string
+	// flushed is another replica's word that an operator flushed a partner.
+	flushed chan struct{}
 	// errors are what operators were told as errors.
 	errors []string
 }
@@ -119,8 +122,10 @@ func (o *office) newSupplier(origin string) *supplier {
 
 // start runs an outbox and a job runner under a name.
 func (o *office) start(owner string) {
+	o.flushed = make(chan struct{}, 1)
 	o.box = &exchange.Outbox{
-		Work: store.For[federation.Tx](o.Store), Link: o, Book: o.Book, Now: time.Now, Rand: func() float64 { return 0.5 },
+		Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return o.flushed, func() {} },
+		Work:      store.For[federation.Tx](o.Store), Link: o, Book: o.Book, Now: time.Now, Rand: func() float64 { return 0.5 },
 		Logger: slog.New(telling{slog.DiscardHandler, o}),
 		Behind: func(partner string) { o.mu.Lock(); defer o.mu.Unlock(); o.behind = append(o.behind, partner) },
 		Reader: &federation.LedgerReader{

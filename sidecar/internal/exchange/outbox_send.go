@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -46,6 +47,8 @@ type Answer struct {
 type Told struct {
 	At        ledger.Position
 	Undecided *NotYet
+	// Noted is the partner's signature under the document's digest: a later life of its ledger says what became of it.
+	Noted string
 }
 
 // NotYet is why a document is not decided.
@@ -228,6 +231,10 @@ type standing struct {
 	from        member.Partner
 	own, theirs ledger.Head
 	forked      bool
+	// opening says that of forked books the new life is read that we countersigned.
+	opening bool
+	// closed is why nothing but a document that opens a new life is sent; nil where other documents are.
+	closed error
 	// older says that the partner's store is older than what it signed.
 	older bool
 	// epoch is that of the books under which the call begins.
@@ -247,7 +254,7 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 	if len(v.overtaken) > 0 {
 		batch = o.wait(ctx, v, batch)
 	}
-	if v.forked || v.older {
+	if v.forked || v.older || v.closed != nil {
 		batch = o.fence(ctx, v, batch)
 	}
 	if len(batch) == 0 {
@@ -285,8 +292,8 @@ func (o *Outbox) submit(ctx context.Context, partner string, batch []*parcel) er
 // read applies the page of an answer and judges its outcomes. While the books are forked nothing of the page is taken, and what it
 // decides cannot be looked at.
 func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*parcel) (over []outcome, err error) {
-	if v.forked {
-		return o.judge(ctx, v.from.Origin, reply, batch, copied{forked: true}), nil
+	if v.forked && !(v.opening && opens(reply.Page.Checkpoint, v.theirs)) {
+		return o.judge(ctx, v.from, reply, batch, copied{forked: true}), nil
 	}
 	o.Fail.Hit("outbox.batch.before_apply")
 	have := copied{applied: make(map[ledger.Position]ledger.Entry)}
@@ -305,7 +312,13 @@ func (o *Outbox) read(ctx context.Context, v standing, reply Answer, batch []*pa
 	if reply.More {
 		o.Behind(v.from.Origin)
 	}
-	return o.judge(ctx, v.from.Origin, reply, batch, have), nil
+	return o.judge(ctx, v.from, reply, batch, have), nil
+}
+
+// opens reports whether a page is of the life in which our copy is, which is not verified here.
+func opens(checkpoint string, theirs ledger.Head) bool {
+	c, err := ledger.ReadVerified(checkpoint)
+	return err == nil && c.Life >= theirs.Life
 }
 
 // look reads it last of all before the call, so that what was acknowledged until then counts: a cancel most of all, which may have come
@@ -323,12 +336,13 @@ func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v s
 			return err
 		}
 		books, err := tx.Ledger().Books(partner)
-		if err == nil {
-			err = books.Closed()
-		}
 		if err != nil {
 			return err
 		}
+		if v.closed = books.Closed(); v.closed != nil && !slices.ContainsFunc(batch, (*parcel).opensLife) {
+			return v.closed
+		}
+		v.opening = books.Opening()
 		v.epoch, v.older = books.Epoch, books.Older()
 		if v.overtaken, err = tx.Jobs().Overtaken(all); err != nil {
 			return err
@@ -338,10 +352,7 @@ func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v s
 				return err
 			}
 		}
-		if v.own, err = tx.Ledger().Head(partner, ledger.Own); err != nil {
-			return err
-		}
-		v.theirs, err = tx.Ledger().Head(partner, ledger.Theirs)
+		v.own, v.theirs, err = tx.Ledger().Heads(partner)
 		return err
 	})
 	return v, err
@@ -363,6 +374,9 @@ func (o *Outbox) wait(ctx context.Context, v standing, batch []*parcel) (left []
 
 // fence puts back what begins something, and returns what winds down what there is.
 func (o *Outbox) fence(ctx context.Context, v standing, batch []*parcel) (left []*parcel) {
+	if v.closed != nil {
+		return o.openLives(ctx, v, batch)
+	}
 	cause := reasonForked + ": there is no new business until both operators agree"
 	if !v.forked {
 		cause = ledger.ReasonPartnerBehind + ": the partner's database is older than what it signed; there is no new business until it has recovered"
@@ -373,6 +387,25 @@ func (o *Outbox) fence(ctx context.Context, v standing, batch []*parcel) (left [
 			over = append(over, o.fenced(p, cause))
 		} else {
 			left = append(left, p)
+		}
+	}
+	o.settle(ctx, over)
+	return left
+}
+
+// opensLife reports whether the document opens a new life: it goes out in every state of the books, for it ends what keeps others waiting.
+func (p *parcel) opensLife() bool {
+	return p.job.Kind == life.JobPropose || p.job.Kind == life.JobCountersign
+}
+
+// openLives puts back what is not sent while nothing is appended, and returns the documents that end that.
+func (o *Outbox) openLives(ctx context.Context, v standing, batch []*parcel) (left []*parcel) {
+	var over []outcome
+	for _, p := range batch {
+		if p.opensLife() {
+			left = append(left, p)
+		} else {
+			over = append(over, o.fenced(p, v.closed.Error()))
 		}
 	}
 	o.settle(ctx, over)
@@ -393,7 +426,9 @@ func (o *Outbox) submission(v standing, batch []*parcel) (s Submission, err erro
 	} else if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, v.own.Position(), v.own.Hash); err != nil {
 		return s, err
 	}
-	if v.theirs.Checkpoint != "" {
+	// What ends a fork is heard by a partner whose log ends before that, which would refuse a call that shows it.
+	onlyLives := !slices.ContainsFunc(batch, func(p *parcel) bool { return !p.opensLife() })
+	if v.theirs.Checkpoint != "" && !onlyLives {
 		s.Seen, err = o.Book.Countersign(v.from.Origin, v.theirs.Checkpoint)
 	}
 	return s, err

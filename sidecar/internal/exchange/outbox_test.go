@@ -372,6 +372,20 @@ func TestOnlyOneDocumentIsTriedAtAPartnerThatIsAway(t *testing.T) {
 	})
 }
 
+// TestWhatAnotherReplicaFlushedIsTriedHereToo, and not when the pauses end that grew here.
+func TestWhatAnotherReplicaFlushedIsTriedHereToo(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
+		o.place("first/a", ids("order", 10)...)
+		pass(time.Hour)
+		o.script(nil)
+		o.Do(func(tx *store.Tx) error { return tx.Jobs().Expedite(firstOrigin, time.Now()) }) // as the other replica does
+		o.flushed <- struct{}{}
+		pass(2 * time.Second)
+		o.decided(10)
+	})
+}
+
 func TestAPartnerThatCallsUsIsTriedSoonButNotOften(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })

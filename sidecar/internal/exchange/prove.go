@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
@@ -37,8 +39,13 @@ type Prover struct {
 	Work unit.Work[federation.Tx]
 	Book *ledger.Book
 	Link Asker
+	// Follow takes over a partner's rollover where its answer names a key that is not pinned; nil takes none.
+	Follow member.Following
 	// Lacks reports whether an entry of a partner's log names a document of ours that this store does not have.
 	Lacks func(tx federation.Tx, e ledger.Entry) (bool, error)
+	// PutBack is told before books are level of a store that was put back, see ledger.Books.PutBack: what was begun since then must not be begun
+	// again.
+	PutBack func(ctx context.Context, partner string) error
 	// Behind is told of a partner whose log goes on beyond our copy.
 	Behind func(partner string)
 	// Level is told of each partner whose books are open again, whoever found that out.
@@ -54,9 +61,10 @@ type Prover struct {
 	Logger *slog.Logger
 	Fail   *failpoint.Points
 
+	// Signs are of the partners that are asked now.
+	Signs
+
 	mu sync.Mutex
-	// asking are the partners that are asked now: heard ends their pauses, read their waits for our copy.
-	asking map[string]*question
 	// suspects are partners that say their own store is older than what they signed, and have not proved it nor the contrary; suspected is
 	// signed with each.
 	suspects  map[string]bool
@@ -77,6 +85,9 @@ const (
 	// looked at meanwhile without a sign.
 	readWait = 30 * time.Second
 	readPoll = time.Second
+	// spare is how long a partner whose own store alone is in doubt is left alone before it is asked again, half of it and up to as much more: it
+	// takes nothing that was on its way from us when it is asked, so who asks at each sign of it keeps it from reading what it lacks.
+	spare = 2 * time.Second
 	// settleMost is how long who is in no hurry waits for a proof.
 	settleMost = 5 * time.Second
 	// provePoll is how often the states are read without a wake-up.
@@ -86,7 +97,7 @@ const (
 )
 
 type question struct {
-	heard, back, read chan struct{}
+	*Sign
 	// ours says that it is our own store that is in doubt.
 	ours bool
 }
@@ -115,8 +126,8 @@ func (p *Prover) Run(ctx context.Context) error {
 				closed[partner] = closed[partner] || !state.Appends()
 			}
 			for _, partner := range p.wanted(ctx, states) {
-				if q := p.begin(partner); q != nil {
-					asked.Go(func() { p.ask(ctx, partner, q) })
+				if of := p.Begin(partner); of != nil {
+					asked.Go(func() { p.ask(ctx, partner, &question{Sign: of}) })
 				}
 			}
 			maps.DeleteFunc(closed, func(_ string, is bool) bool { return !is })
@@ -166,57 +177,9 @@ func (p *Prover) after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// begin makes the question to a partner; nil where there is one.
-func (p *Prover) begin(partner string) *question {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.asking[partner] != nil {
-		return nil
-	}
-	if p.asking == nil {
-		p.asking = make(map[string]*question)
-	}
-	q := &question{heard: make(chan struct{}, 1), back: make(chan struct{}, 1), read: make(chan struct{}, 1)}
-	p.asking[partner] = q
-	return q
-}
-
-func (p *Prover) end(partner string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.asking, partner)
-}
-
-// Back is told when a partner is reached again: one that gave no proof is asked again at once, for it was asked in vain while it was away.
-func (p *Prover) Back(partner string) {
-	p.sign(partner, func(q *question) chan struct{} { return q.back })
-}
-
-// Heard is told when a partner calls us: one that gave no proof is asked again, at most every ten seconds.
-func (p *Prover) Heard(partner string) {
-	p.sign(partner, func(q *question) chan struct{} { return q.heard })
-}
-
-// Read is told when our copy of a partner's log was read on.
-func (p *Prover) Read(partner string) {
-	p.sign(partner, func(q *question) chan struct{} { return q.read })
-}
-
-func (p *Prover) sign(partner string, to func(*question) chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if q := p.asking[partner]; q != nil {
-		select {
-		case to(q) <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // ask asks a partner until neither store is in doubt.
 func (p *Prover) ask(ctx context.Context, partner string, q *question) {
-	defer p.end(partner)
-	var heard time.Time
+	defer p.End(partner)
 	for failures := 0; ctx.Err() == nil; {
 		done, err := p.once(ctx, partner, q)
 		if done || ctx.Err() != nil {
@@ -226,33 +189,12 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
 				"error", text.ForeignError(err))
 		}
-		p.rest(ctx, job.BackOff(firstPause, failures, p.Rand()), q, &heard)
-	}
-}
-
-// rest pauses, until the partner is reached again or heard at the most; a second time within ten seconds that ends it when they are over.
-func (p *Prover) rest(ctx context.Context, pause time.Duration, q *question, heard *time.Time) {
-	over := p.after(pause)
-	sign := q.heard
-	var early <-chan time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-over:
-			return
-		case <-q.back:
-			return
-		case <-sign:
-			wait := heardEvery - p.Now().Sub(*heard)
-			if wait <= 0 {
-				*heard = p.Now()
-				return
+		q.Rest(ctx, job.BackOff(firstPause, failures, p.Rand()), p.Now, p.after)
+		if !q.ours {
+			select {
+			case <-ctx.Done():
+			case <-p.after(spare/2 + time.Duration(p.Rand()*float64(spare))):
 			}
-			early, sign = p.after(min(wait, heardEvery)), nil
-		case <-early:
-			*heard = p.Now()
-			return
 		}
 	}
 }
@@ -272,13 +214,15 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 	var from member.Partner
 	var before ledger.Position // where our copy of its log ended before it was asked
 	var epoch int64
+	var putBack bool
 	err = p.Work.Do(ctx, func(tx federation.Tx) error {
 		books, err := tx.Ledger().Books(partner)
 		if err != nil {
 			return err
 		}
-		q.ours = books.State == ledger.Unproven
-		if done = !q.ours && !books.Older() && !p.suspect(partner) || books.State == ledger.Forked; done {
+		putBack = books.PutBack()
+		q.ours = books.Asks()
+		if done = !q.ours && (!books.Older() && !p.suspect(partner) || books.State == ledger.Forked); done {
 			return nil
 		}
 		if from, err = tx.Partners().Get(partner); err != nil {
@@ -292,11 +236,12 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		}
 		return err
 	})
+	if err != nil {
+		return false, err
+	}
 	if done {
 		p.unsuspect(partner)
-	}
-	if err != nil || done {
-		return done && err == nil, err
+		return true, nil
 	}
 	nonce := make([]byte, nonceBytes)
 	p.Nonce(nonce)
@@ -306,6 +251,7 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 		return false, err
 	}
 	p.Fail.Hit("books.prove.after_answer")
+	from = p.Follow.Of(ctx, from, document)
 	answer, err := p.open(from, document, nonce)
 	if err != nil {
 		return false, err
@@ -322,12 +268,20 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 	if err := p.read(ctx, from, answer, q); err != nil {
 		return false, err
 	}
+	if err := p.delivered(ctx, partner); err != nil {
+		return false, err
+	}
 	if err := p.recovered(ctx, partner); err != nil || !q.ours {
 		return err == nil, err
 	}
 	parked, err := p.complete(ctx, partner)
 	if err != nil {
 		return false, err
+	}
+	if putBack && p.PutBack != nil {
+		if err := p.PutBack(ctx, partner); err != nil {
+			return false, err
+		}
 	}
 	p.Fail.Hit("books.prove.before_commit")
 	if err := p.commit(ctx, partner, epoch, parked); err != nil {
@@ -342,11 +296,13 @@ func (p *Prover) once(ctx context.Context, partner string, q *question) (done bo
 type answer struct {
 	Comparison
 	at ledger.Position
+	// document is what it signed.
+	document string
 }
 
 // open verifies an answer: by the pinned key, for us, over this nonce.
 func (p *Prover) open(from member.Partner, document string, nonce []byte) (a answer, err error) {
-	payload, err := signed.Open(document, signed.Compare, from.BusinessKey)
+	payload, err := from.Keys(p.Now()).Open(document, signed.Compare)
 	if err == nil {
 		err = signed.Decode(payload, &a.Comparison)
 	}
@@ -360,7 +316,7 @@ func (p *Prover) open(from member.Partner, document string, nonce []byte) (a ans
 	case a.Life < 0 || a.Seq < 0 || !signed.IsDigest(a.Hash):
 		return a, fault.New(fault.Invalid, reasonMalformed, "the answer names no place of a log")
 	}
-	a.at = ledger.Position{Life: a.Life, Seq: a.Seq}
+	a.at, a.document = ledger.Position{Life: a.Life, Seq: a.Seq}, document
 	return a, nil
 }
 
@@ -371,7 +327,7 @@ func (p *Prover) held(ctx context.Context, partner string, a answer, document st
 	if a.Held != "" {
 		var err error
 		if held, err = p.Book.Held(ctx, partner, a.Held, document); err != nil {
-			return err
+			return p.byNewerKey(a.Held, err)
 		}
 	}
 	return p.Work.View(ctx, func(tx federation.Tx) error {
@@ -381,6 +337,17 @@ func (p *Prover) held(ctx context.Context, partner string, a answer, document st
 		}
 		return err
 	})
+}
+
+// byNewerKey says of a checkpoint that does not open with our keys that a key of ours may have signed it which this store does not have.
+func (p *Prover) byNewerKey(held string, err error) error {
+	kid, unread := keys.KID(held)
+	if fault.ReasonOf(err) != "document_signature_invalid" || unread != nil || strings.Contains(p.Book.OwnKeys().Names(), kid) {
+		return err
+	}
+	return fault.New(fault.Unauthenticated, "document_signature_invalid",
+		"it holds a checkpoint that it says is ours, by the business key %s, which signs nothing here: if that key is ours, this store is older than a rollover", text.Shorten(kid)).
+		Do("stop this member, and put a backup back that was made after hanse key rotate, or hanse key import an export of after it into a new folder").Because(err)
 }
 
 // read waits until our copy of the partner's log reaches the head in its answer, and has the same entry there.
@@ -396,7 +363,7 @@ func (p *Prover) read(ctx context.Context, from member.Partner, a answer, q *que
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-unread:
-			return fault.New(fault.Unavailable, reasonUnread, "its ledger goes on to %s and could not be read that far", a.at)
+			return p.unread(ctx, from.Origin, a)
 		case <-q.read:
 		case <-p.after(readPoll):
 		}
@@ -412,8 +379,12 @@ func (p *Prover) copied(ctx context.Context, from member.Partner, a answer) (the
 		hash := head.Hash
 		switch {
 		case head.Position() == a.at:
+		case a.at.Life < head.Life:
+			return fault.New(fault.Invalid, reasonOther, "its ledger ends in life %d, our copy of it is in life %d", a.at.Life, head.Life)
 		case a.at.Seq == 0:
-			hash = ledger.Genesis(from.PartnershipID)
+			if hash, err = ledger.Before(tx, head, from.PartnershipID); err != nil {
+				return err
+			}
 		default: // it was read on since
 			e, err := tx.Ledger().Entry(from.Origin, ledger.Theirs, a.at)
 			if err != nil {

@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +120,7 @@ func (d *doubt) reads(m, from *markettest.Member) {
 	}
 	seen, err := m.Book.SeenCheckpoint(d.t.Context(), from.Origin)
 	if err == nil {
-		err = from.Book.Hear(d.t.Context(), m.Origin, m.Key(), seen)
+		err = from.Book.Hear(d.t.Context(), m.Origin, m.Pinned(), seen)
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -195,6 +197,46 @@ func TestOneAnswerOfEachPartnerProvesTheBooksLevel(t *testing.T) {
 			t.Errorf("a start is told as trouble: %s", &d.logged)
 		}
 	})
+}
+
+// TestAStoreThatWasPutBackSaysSoBeforeItsBooksAreLevel, also after a start since; one that was started only does not.
+func TestAStoreThatWasPutBackSaysSoBeforeItsBooksAreLevel(t *testing.T) {
+	for reason, want := range map[string]bool{
+		ledger.ReasonStarted: false, ledger.ReasonRestored: true, ledger.ReasonWentBack: true, ledger.ReasonServerChanged: true, "ledger_read_back": true,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			inDoubt(t, func(t *testing.T, d *doubt) {
+				d.Do(func(tx *store.Tx) error { return ledger.Doubt(tx, reason, time.Now()) })
+				fails := true
+				var told []string
+				d.prover.PutBack = func(_ context.Context, partner string) error {
+					if d.stand(partner).State != ledger.Unproven {
+						t.Errorf("%s: the books are %s before", reason, d.stand(partner).State)
+					}
+					if partner == firstOrigin && fails {
+						fails = false
+						return errors.New("the disk is full")
+					}
+					d.mu.Lock()
+					defer d.mu.Unlock()
+					told = append(told, partner)
+					return nil
+				}
+				stop := d.start()
+				defer stop()
+				if want && d.stand(firstOrigin).State != ledger.Unproven {
+					t.Errorf("%s: level though it could not be said", reason)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				for _, partner := range []string{firstOrigin, secondOrigin} {
+					if slices.Contains(told, partner) != want || d.stand(partner).State != ledger.Level {
+						t.Errorf("%s: told %v, the books are %+v", reason, told, d.stand(partner))
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestALiarCannotProveUsLevel, nor can it keep anybody else's books waiting.
@@ -442,7 +484,7 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Book.Hear(t.Context(), secondOrigin, d.peers[secondOrigin].Key(), seen); fault.ReasonOf(err) != "ledger_recovering" {
+		if err := d.Book.Hear(t.Context(), secondOrigin, d.peers[secondOrigin].Pinned(), seen); fault.ReasonOf(err) != "ledger_recovering" {
 			t.Errorf("heard: %v", err)
 		}
 		// What reaches further is kept, and what does not is not: all that it has shown is to be read back.
@@ -500,8 +542,13 @@ func TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered(t *testing.T) {
 		d.mu.Lock()
 		d.lie = nil
 		d.mu.Unlock()
+		before := d.times(firstOrigin)
 		d.prover.Heard(firstOrigin)
-		synctest.Wait()
+		pass(time.Second)
+		if n := d.times(firstOrigin); n != before {
+			t.Errorf("it called to read what it lacks, and is asked %d times meanwhile", n-before)
+		}
+		pass(2 * time.Second)
 		asked := d.times(firstOrigin)
 		pass(time.Hour)
 		if b := d.stand(firstOrigin); b.Older() || d.times(firstOrigin) != asked {

@@ -17,7 +17,19 @@ func (p *Prover) wanted(ctx context.Context, states map[string]ledger.BooksState
 		}
 	}
 	var older []string
-	err := p.Work.View(ctx, func(tx federation.Tx) (err error) { older, err = tx.Ledger().Older(); return err })
+	var withheld map[string]ledger.Books
+	err := p.Work.View(ctx, func(tx federation.Tx) (err error) {
+		if older, err = tx.Ledger().Older(); err != nil {
+			return err
+		}
+		withheld, err = ledger.AllWithheld(tx, states)
+		return err
+	})
+	for partner, books := range withheld {
+		if books.Asks() {
+			partners = append(partners, partner)
+		}
+	}
 	if err != nil && ctx.Err() == nil {
 		p.Logger.Warn("books unreadable, nobody new is asked about theirs", "error", err)
 	}

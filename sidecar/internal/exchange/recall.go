@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -70,7 +71,7 @@ func (d *Desk) Recall(ctx context.Context, partner string, after ledger.Position
 }
 
 func (doc Document) size() int {
-	return len(doc.JWS) + len(doc.Inputs) + len(doc.InputsSalt) + len(doc.Escrow)
+	return len(doc.JWS) + len(doc.Inputs) + len(doc.InputsSalt) + len(doc.Escrow) + len(doc.Proposal)
 }
 
 // kept is the document that an entry of a partner's log names, with what lies beside it; nil where we do not keep it.
@@ -81,6 +82,8 @@ func (d *Desk) kept(tx Tx, e ledger.Entry) (*Document, error) {
 	}
 	var doc *Document
 	switch {
+	case e.Kind == ledger.LifeOpened:
+		doc, err = keptLife(tx, e, b)
 	case b.Order == "" && b.Subscription == "":
 		doc, err = d.keptAgreement(tx, e, b)
 	case e.Kind.Writer() == ledger.Reseller:
@@ -94,12 +97,25 @@ func (d *Desk) kept(tx Tx, e ledger.Entry) (*Document, error) {
 	return doc, err
 }
 
+// keptLife is what both signed to begin a life of the log, with either signature.
+func keptLife(tx Tx, e ledger.Entry, b ledger.Told) (*Document, error) {
+	all, err := tx.Lives().List(e.Partner)
+	for _, r := range all {
+		if r.ID == b.Opening && r.State == life.Opened && signed.Digest(r.Payload) == b.Document {
+			return &Document{JWS: r.Countersigned, Proposal: r.JWS}, err
+		}
+	}
+	return nil, err
+}
+
 // keptSold is what a reseller placed with us.
 func keptSold(tx Tx, e ledger.Entry, b ledger.Told) (*Document, error) {
 	key := Key{signed.Order, b.Order}
 	switch e.Kind {
 	case ledger.CancelPlaced:
 		key = Key{signed.Cancel, order.CancelID(b.Order)}
+	case ledger.ErasePlaced:
+		key = Key{signed.Erase, order.EraseID(b.Order)}
 	case ledger.AccessConfirmed:
 		key = Key{signed.AccessReceipt, subscription.ReceiptID(b.Access)}
 	}
@@ -112,6 +128,9 @@ func keptSold(tx Tx, e ledger.Entry, b ledger.Told) (*Document, error) {
 		return nil, nil
 	}
 	if key.Type != signed.Order {
+		if decided.Document == "" { // it was decided by a store that is gone, and did not come back
+			return nil, nil
+		}
 		return &Document{JWS: decided.Document}, nil
 	}
 	o, err := tx.ResaleOrders().Get(e.Partner, b.Order)
@@ -141,10 +160,15 @@ func keptBought(tx Tx, e ledger.Entry, b ledger.Told) (*Document, error) {
 		return nil, nil
 	case hex.EncodeToString(it.CancelDigest) == b.Document && it.CancelDocument != "":
 		return &Document{JWS: it.CancelDocument}, nil
+	case hex.EncodeToString(it.EraseDigest) == b.Document && it.EraseDocument != "":
+		return &Document{JWS: it.EraseDocument}, nil
 	case hex.EncodeToString(it.PayloadDigest) != b.Document || it.Document == "":
 		return nil, nil
 	}
 	doc := &Document{JWS: it.Document, Attachments: resale.Attachments{InputsSalt: it.InputsSalt}}
+	if doc.Escrow, err = tx.RetailOrders().Escrow(it.CorrelationID); err != nil {
+		return nil, err
+	}
 	return doc, beside(tx, doc, it.Item, subscription.RetailKey(it.SubscriptionID))
 }
 

@@ -19,5 +19,5 @@ func (p *Prover) Copied(ctx context.Context, from member.Partner) error {
 	if err != nil {
 		return err
 	}
-	return p.read(ctx, from, answer, &question{read: make(chan struct{}, 1)})
+	return p.read(ctx, from, answer, &question{Sign: newSign()})
 }

@@ -18,6 +18,12 @@ var Names = []string{
 	"retail.place.after_commit",
 	"retail.cancel.before_commit",
 	"retail.cancel.after_commit",
+	"retail.overdue.before_commit",
+	"retail.overdue.after_commit",
+	"retail.abandon.before_commit",
+	"retail.abandon.after_commit",
+	"retail.erase.before_commit",
+	"retail.erase.after_commit",
 	"retail.sign.before_commit",
 	"retail.sign.after_commit",
 	"outbox.queue.after_take",
@@ -41,11 +47,15 @@ var Names = []string{
 	"resale.destroy.before_apply",
 	"resale.destroy.after_apply",
 	"resale.destroy.after_commit",
+	"resale.act.before_call",
+	"resale.act.after_call",
 	"resale.access.before_send",
 	"resale.confirm.before_commit",
 	"resale.confirm.after_commit",
 	"resale.cancel.before_commit",
 	"resale.cancel.after_commit",
+	"resale.erase.before_commit",
+	"resale.erase.after_commit",
 
 	// whoever runs a job that was handed over
 	"job.begin.before_commit",
@@ -66,18 +76,41 @@ var Names = []string{
 	"recovery.take.after_commit",
 	"recovery.end.before_commit",
 	"recovery.end.after_commit",
+
+	// a business key follows another, at its member and at a partner
+	"key.rotate.before_commit",
+	"key.rotate.after_commit",
+	"member.follow.before_commit",
+	"member.follow.after_commit",
+
+	// a new life after a fork
+	"life.propose.before_commit",
+	"life.propose.after_commit",
+	"life.sign.before_commit",
+	"life.sign.after_commit",
+	"life.apply.before_commit",
+	"life.apply.after_commit",
 }
 
 // Points is the armed point, if any; nil is inert.
 type Points struct {
-	name string
-	left atomic.Int64
+	name  string
+	left  atomic.Int64
+	edges *edges
 }
 
-// Parse reads "name" or "name:n" (die at the n-th pass, from 1). Empty is inert. An unknown name is an error.
+// Parse reads "name" or "name:n" (die at the n-th pass, from 1), "edge:MACHINE.SIDE:FROM>TO:MOMENT" or "edges:FILE", to which all edges are
+// written that are committed. Empty is inert. An unknown name is an error.
 func Parse(s string) (*Points, error) {
 	if s == "" {
 		return nil, nil
+	}
+	if strings.HasPrefix(s, "edge") {
+		e, err := parseEdges(s)
+		if err != nil {
+			return nil, err
+		}
+		return &Points{edges: e}, nil
 	}
 	name, count, hasCount := strings.Cut(s, ":")
 	if !slices.Contains(Names, name) {
@@ -100,6 +133,10 @@ func (p *Points) Hit(name string) {
 	if p == nil || p.name != name || p.left.Add(-1) != 0 {
 		return
 	}
+	kill()
+}
+
+func kill() {
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
 		_ = self.Kill()
 	}

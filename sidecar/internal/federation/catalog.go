@@ -120,6 +120,8 @@ type CatalogReader struct {
 	Link    CatalogLink
 	Catalog *catalog.Reader
 	Logger  *slog.Logger
+	// Follow takes over a partner's rollover where a page names a key that is not pinned; nil takes none.
+	Follow member.Following
 	// Alone: no other replica reads partners' catalogs into the store.
 	Alone bool
 	// Synced is told when everything that a partner published was taken over: at the end of a snapshot, and at a page
@@ -138,7 +140,8 @@ func (r *CatalogReader) Read(ctx context.Context, partner member.Partner, after 
 
 // read reports whether the catalog is to be asked for again, from where the store says.
 func (r *CatalogReader) read(ctx context.Context, partner member.Partner, after []byte, page CatalogPage) (again bool, err error) {
-	payload, err := signed.Open(page.Signature, signed.CatalogPage, partner.BusinessKey)
+	partner = r.Follow.Of(ctx, partner, page.Signature)
+	payload, err := partner.Keys(r.Catalog.Now()).Open(page.Signature, signed.CatalogPage)
 	if err != nil {
 		return false, err
 	}

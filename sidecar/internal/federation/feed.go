@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 )
@@ -18,6 +19,7 @@ type Tx interface {
 	agreement.Tx
 	Cursors() catalog.CursorStore
 	Acts() act.Store
+	Lives() life.Store
 	// Savepoint runs fn and undoes what it wrote when it fails; the transaction goes on.
 	Savepoint(fn func() error) error
 }

@@ -77,7 +77,7 @@ func (r *LedgerReader) holds(ctx context.Context, partner member.Partner, at led
 	if err != nil {
 		return err
 	}
-	cp, err := ledger.VerifyCheckpoint(head.Checkpoint, partner.Origin, r.Self, partner.BusinessKey)
+	cp, err := ledger.VerifyCheckpoint(head.Checkpoint, partner.Origin, r.Self, partner.EverKeys())
 	if err != nil {
 		return errors.New("what was signed for its head does not verify: " + err.Error())
 	}
@@ -113,7 +113,7 @@ func keepsWord(tx Tx, partner string, c chain, from ledger.Position) error {
 func (r *LedgerReader) broken(ctx context.Context, from member.Partner, c chain, w *word) error {
 	return r.convict(ctx, from.Origin, c, w.at,
 		func(context.Context) error {
-			cp, err := ledger.VerifyCheckpoint(w.jws, from.Origin, r.Self, from.BusinessKey)
+			cp, err := ledger.VerifyCheckpoint(w.jws, from.Origin, r.Self, from.EverKeys())
 			if err != nil || cp.Position() != w.at {
 				return fmt.Errorf("what was signed for %s does not verify: %v", w.at, err)
 			}
@@ -138,6 +138,10 @@ func (r *LedgerReader) Judge(ctx context.Context, partner member.Partner, jws st
 	switch {
 	case err != nil:
 		return c.cp, false, err
+	case c.cp.Life < from.Life: // of a life that has ended it says nothing
+		return c.cp, false, nil
+	case c.cp.Life == from.Life+1: // it began a life that it countersigned, and we do not have its signature yet
+		return c.cp, true, nil
 	case c.cp.Life != from.Life:
 		return ledger.Checkpoint{}, false, blame(bad("page_broken", "%s signs life %d; its log is in life %d here", partner.Origin, c.cp.Life, from.Life))
 	case from.common < c.before:

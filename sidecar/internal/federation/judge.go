@@ -74,7 +74,7 @@ func (r *LedgerReader) verify(partner member.Partner, page LedgerPage) (chain, e
 		return chain{}, bad("page_too_large", "a page of %s has %d entries and %d bytes, more than %d or %d",
 			partner.Origin, len(page.Entries), size, maxEntries, maxPageBytes)
 	}
-	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.BusinessKey)
+	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.Keys(r.Now()))
 	if err != nil {
 		return chain{}, err
 	}
@@ -129,7 +129,9 @@ func (r *LedgerReader) place(tx Tx, partner string, c chain) (place, error) {
 	switch {
 	case head.Life != c.cp.Life, p.common < c.before, p.common == head.Seq:
 	case p.common == 0:
-		p.hash = ledger.Genesis(trust.PartnershipID(r.Self, partner))
+		if p.hash, err = ledger.Before(tx, head, trust.PartnershipID(r.Self, partner)); err != nil {
+			return place{}, fmt.Errorf("our copy of the ledger of %s: %s", partner, err)
+		}
 	default:
 		e, err := tx.Ledger().Entry(partner, ledger.Theirs, ledger.Position{Life: head.Life, Seq: p.common})
 		if fault.Is(err, fault.NotFound) {

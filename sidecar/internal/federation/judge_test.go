@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
@@ -170,7 +171,7 @@ func TestAPageIsGoodOrBadOrAFork(t *testing.T) {
 			if fork {
 				proves(t, r, books, page)
 			}
-			report, err := r.Book.VerifyPartner(t.Context(), supplier, s.Key())
+			report, err := r.Book.VerifyPartner(t.Context(), supplier, s.Pinned())
 			if err != nil || report[1].Entries != c.head || (len(report[1].Problems) == 0) == fork {
 				t.Errorf("verify found %d entries, %q, %v", report[1].Entries, report[1].Problems, err)
 			}
@@ -298,7 +299,8 @@ func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 		{"our head", 0, 3, 3, ""},
 		{"before it", 0, 2, 2, ""},
 		{"beyond it", 0, 5, 5, ""},
-		{"beyond it, in a life that was not opened", 1, 5, 5, "page_broken"},
+		{"beyond it, in a life that it countersigned", 1, 5, 5, ""},
+		{"beyond it, in a life that nobody opened", 2, 5, 5, "page_broken"},
 		{"another hash at our head", 0, 3, 2, "ledger_fork"},
 		{"another hash before it", 0, 1, 2, "ledger_fork"},
 	}
@@ -469,6 +471,10 @@ func TestWhatThePartnerSawOfOursIsHeard(t *testing.T) {
 			})
 			if err := feed.Begin(t.Context(), supplier, ledger.Token{Key: "before"}, seen, ""); fault.ReasonOf(err) != "books_asked" {
 				t.Errorf("begun by a process from before the one that asked: %v", err)
+			}
+			r.Clock.Pass(-time.Minute) // it was a minute ahead when that one asked
+			if err := feed.Begin(t.Context(), supplier, ledger.Token{Key: "new", Issued: r.Clock.Now()}, seen, ""); fault.ReasonOf(err) == "books_asked" {
+				t.Errorf("begun when our clock had been set back: %v", err)
 			}
 			var want []string
 			if c.told != "" {

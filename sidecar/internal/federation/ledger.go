@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -53,6 +54,8 @@ type LedgerReader struct {
 	Handlers map[ledger.Kind]Handler
 	Now      func() time.Time
 	Fail     *failpoint.Points
+	// Follow takes over a partner's rollover where a page names a key that is not pinned; nil takes none.
+	Follow member.Following
 	// Book takes what partners countersigned of ours with their pages; nil takes nothing.
 	Book *ledger.Book
 	// Lag is told how many entries of a partner were heard of and are not applied; nil is nobody.
@@ -90,6 +93,7 @@ func (r *LedgerReader) Forget(partner string) { r.told.Delete(partner) }
 func (r *LedgerReader) Read(
 	ctx context.Context, partner member.Partner, after ledger.Position, page LedgerPage, also ...func(tx Tx) error,
 ) (ledger.Position, error) {
+	partner = r.Follow.Of(ctx, partner, page.Checkpoint, page.Seen)
 	c, err := r.open(partner, page)
 	if err != nil {
 		return after, r.refuse(partner.Origin, err)
@@ -116,7 +120,7 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 	}
 	var at place
 	err := r.Work.View(ctx, func(tx Tx) (err error) {
-		if err := ledger.Fenced(tx, partner); err != nil {
+		if err := ledger.Deaf(tx, partner); err != nil {
 			return err
 		}
 		at, err = r.place(tx, partner, c)
@@ -142,8 +146,9 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 		r.Fail.Hit("retail.feed.before_commit")
 	}
 	var parked []ledger.Parked
-	err = r.Work.Do(ctx, func(tx Tx) (err error) {
-		if err := ledger.Fenced(tx, partner); err != nil {
+	apart := false
+	commit := func(tx Tx) (err error) {
+		if err := ledger.Deaf(tx, partner); err != nil {
 			return err
 		}
 		if c.page.Guard != nil {
@@ -156,7 +161,7 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 				return err
 			}
 		}
-		if parked, err = r.write(tx, partner, at, entries); err != nil {
+		if parked, err = r.write(tx, partner, at, entries, apart); err != nil {
 			return err
 		}
 		if entries != nil || later {
@@ -170,8 +175,13 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 			}
 		}
 		return nil
-	})
+	}
+	err = r.Work.Do(ctx, commit)
 	var w *word
+	if entries != nil && err != nil && !again(err) && !errors.As(err, &w) {
+		apart = true // nearly always all of a page can be applied; only where something cannot is each entry looked at by itself
+		err = r.Work.Do(ctx, commit)
+	}
 	if errors.As(err, &w) {
 		return r.refuse(partner, r.broken(ctx, from, c, w))
 	}
@@ -201,7 +211,7 @@ func (r *LedgerReader) read(ctx context.Context, from member.Partner, c chain, a
 func (r *LedgerReader) beat(ctx context.Context, partner string, c chain) (done bool, err error) {
 	err = r.Work.Do(ctx, func(tx Tx) error {
 		done = false
-		if err := ledger.Fenced(tx, partner); err != nil {
+		if err := ledger.Deaf(tx, partner); err != nil {
 			return err
 		}
 		head, err := tx.Ledger().Head(partner, ledger.Theirs)
@@ -239,8 +249,9 @@ func (r *LedgerReader) refuse(partner string, err error) error {
 	return err
 }
 
-// write stores the entries and applies or parks each.
-func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger.Entry) (parked []ledger.Parked, err error) {
+// write stores the entries and applies them: all or none of them, or with apart each by itself, or it is parked. Where the partner has anything
+// parked it is always apart.
+func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger.Entry, apart bool) (parked []ledger.Parked, err error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -253,23 +264,20 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 	if err != nil {
 		return nil, err
 	}
+	if plant.On(plant.ReadWithoutApplying) && len(entries) > 2 {
+		return nil, nil
+	}
 	waiting, err := tx.Ledger().AnyParked(partner)
 	if err != nil {
 		return nil, err
 	}
-	if !waiting {
-		// Nearly always all of a page can be applied; only where something cannot is each entry looked at by itself.
-		err := tx.Savepoint(func() error {
-			for _, e := range entries {
-				if err := r.dispatch(tx, e); err != nil {
-					return err
-				}
+	if !waiting && !apart {
+		for _, e := range entries {
+			if err := r.dispatch(tx, e); err != nil {
+				return nil, err
 			}
-			return nil
-		})
-		if err == nil || again(err) {
-			return nil, err
 		}
+		return nil, nil
 	}
 	for _, e := range entries {
 		p, err := r.apply(tx, e)
@@ -306,7 +314,7 @@ func (r *LedgerReader) hear(ctx context.Context, partner member.Partner, seen st
 	if r.Book == nil || seen == "" {
 		return
 	}
-	err := r.Book.Hear(ctx, partner.Origin, partner.BusinessKey, seen)
+	err := r.Book.Hear(ctx, partner.Origin, partner.Keys(r.Now()), seen)
 	if err == nil || ledger.IsFork(err) || ctx.Err() != nil || r.Contradicted == nil {
 		return
 	}
@@ -368,8 +376,13 @@ func (r *LedgerReader) Feed() Feed {
 		Name: "ledger", Once: r.once, Begun: r.Tailed,
 		Wanted: func(tx Tx) (func(member.Partner) bool, error) {
 			books, err := tx.Ledger().Uneven()
+			if err != nil {
+				return nil, err
+			}
+			withheld, err := ledger.AllWithheld(tx, books)
 			return func(p member.Partner) bool {
-				return p.State.Exchanges() && books[p.Origin] != ledger.Forked
+				_, given := withheld[p.Origin] // what a partner withholds it may still give
+				return p.State.Exchanges() && (given || books[p.Origin] != ledger.Forked)
 			}, err
 		},
 	}

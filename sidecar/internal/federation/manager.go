@@ -246,6 +246,10 @@ func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
 		if good {
 			failures = 0
 			m.probed(key)
+			select {
+			case <-nudges: // it called while its stream was there, which says nothing about what comes now
+			default:
+			}
 		}
 		if good && got.Err == nil {
 			m.rest(ctx, pause, nil, nil)

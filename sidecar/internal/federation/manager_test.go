@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
@@ -270,6 +271,34 @@ func TestATailGoesOnAtOnceWhenItsTokenExpired(t *testing.T) {
 	if got, want := pauses(t, m, at, 1), []time.Duration{time.Minute}; !slices.Equal(got, want) {
 		t.Fatalf("paused %v after %d streams, want %v", got, streams, want)
 	}
+}
+
+// TestANudgeFromBeforeAStreamBrokeEndsNoPause: a partner that starts again called us while its stream was there. That it calls when it is back
+// must not wait because of that.
+func TestANudgeFromBeforeAStreamBrokeEndsNoPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, r, _, reader, _ := setUp(t)
+		alone(t, s, r)
+		m := newManager(r, reader, link{})
+		m.Now, m.After = time.Now, nil
+		var begun []time.Duration
+		start := time.Now()
+		m.Feeds[0].Once = func(context.Context, member.Partner) federation.Outcome {
+			begun = append(begun, time.Since(start))
+			m.Nudge(supplier)
+			time.Sleep(time.Second)
+			return federation.Outcome{News: true, Err: unreachable}
+		}
+		stop := run(t, m)
+		time.Sleep(3 * time.Second)
+		m.Nudge(supplier)
+		synctest.Wait()
+		stop()
+		if want := []time.Duration{0, 3 * time.Second}; !slices.Equal(begun, want) {
+			t.Errorf("streams begin after %v, want %v", begun, want)
+		}
+	})
 }
 
 func TestANudgeEndsAPauseOnceInTenSeconds(t *testing.T) {

@@ -84,6 +84,29 @@ func (r *LedgerReader) resume(ctx context.Context, partner, subject string, word
 	return applied, left, nil
 }
 
+// Again applies entries of our copy of a partner's log about one subject once more, in their order: all of them, or nothing where one cannot be.
+// What was applied before changes nothing. fault.Precondition with reason subject_parked where the subject waits for an operator.
+func (r *LedgerReader) Again(ctx context.Context, partner, subject string, entries []ledger.Entry) error {
+	err := unit.Fresh(func() error {
+		return r.Work.Do(ctx, func(tx Tx) error {
+			parked, err := tx.Ledger().ParkedSubject(partner, subject, 1)
+			if err == nil && len(parked) > 0 {
+				err = fault.New(fault.Precondition, "subject_parked", "entry %s about it is parked: %s", parked[0].Position(), parked[0].Reason)
+			}
+			for _, e := range entries {
+				if err == nil {
+					err = r.dispatch(tx, e)
+				}
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("apply %s of %s again: %w", subject, partner, err)
+	}
+	return nil
+}
+
 // retry applies one entry, or says anew why it waits.
 func (r *LedgerReader) retry(tx Tx, p ledger.Parked) (done bool, err error) {
 	e, err := tx.Ledger().Entry(p.Partner, ledger.Theirs, p.Position())

@@ -31,11 +31,12 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin string, token ledger.Toke
 		if err != nil {
 			return err
 		}
-		return books.Outlived(token)
+		return books.Outlived(token, f.Book.Now())
 	})
 	if err != nil {
 		return err
 	}
+	partner = f.Reader.Follow.Of(ctx, partner, seen, checkpoint)
 	if checkpoint != "" {
 		if _, _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && !ledger.IsFork(err) {
 			return err
@@ -44,7 +45,7 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin string, token ledger.Toke
 	if seen == "" {
 		return nil
 	}
-	if err := f.Book.Hear(ctx, origin, partner.BusinessKey, seen); err != nil && !ledger.IsFork(err) {
+	if err := f.Book.Hear(ctx, origin, partner.Keys(f.Reader.Now()), seen); err != nil && !ledger.IsFork(err) {
 		return err
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -47,7 +48,7 @@ func (m *Memory) Claim(_ context.Context, key string, ttl time.Duration) (bool, 
 	defer m.mu.Unlock()
 	now := m.now()
 	m.keys.expire(now)
-	if m.keys.until["claim:"+key].After(now) {
+	if m.keys.until["claim:"+key].After(now) && !plant.On(plant.TakeAProofTwice) {
 		return false, nil
 	}
 	if len(m.keys.until) >= maxKeys {

@@ -59,6 +59,9 @@ type Sending struct {
 	Overtakes bool
 }
 
+// ClocksDiffer is how far the clocks of replicas, and one clock that is corrected little by little, may be apart.
+const ClocksDiffer = 5 * time.Second
+
 // Store keeps the jobs. All methods belong to one transaction.
 type Store interface {
 	// At adds a job that waits until a time; one with the same kind, partner and key stays as it is.
@@ -128,10 +131,15 @@ type Store interface {
 	Expedite(partner string, now time.Time, kinds ...string) error
 	// EndLeases ends the leases of an owner whose process is gone, of all owners with "": those jobs are due at once.
 	EndLeases(owner string, now time.Time) error
+	// ClockBack has jobs wait no longer than was meant that a clock set which was ahead of now by more than ClocksDiffer: what was due by it is
+	// due now, and what had a pause has it from now on. It returns how many there were.
+	ClockBack(now time.Time) (moved int64, err error)
 	// Find is the job of a kind, partner and key, if there is one.
 	Find(kind, partner, key string) (j Job, found bool, err error)
 	// List shows jobs, oldest first.
 	List(limit int) ([]Job, error)
+	// After lists jobs by id, those after one.
+	After(id int64, limit int) ([]Job, error)
 	// Count counts by kind and state.
 	Count() (map[string]map[State]int64, error)
 }

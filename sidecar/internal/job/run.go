@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -71,7 +72,7 @@ func (r *Runner) judge(ctx context.Context, j Job, err error) outcome {
 	var panicked *unit.PanicError
 	var again *againError
 	switch {
-	case err == nil:
+	case err == nil, plant.On(plant.FailureEndsAJob):
 		return outcome{result: "finished", write: func(s Store) error { return s.Finish(j) }}
 	case errors.Is(err, ErrFinished):
 		return outcome{result: "finished"}
@@ -110,6 +111,9 @@ func (r *Runner) later(j Job, err error) time.Time {
 // BackOff is the pause after so many attempts: doubled with each from the first one, up to 15 minutes, half of it random, so that those
 // who failed together do not come back together.
 func BackOff(first time.Duration, attempts int, random float64) time.Duration {
+	if plant.On(plant.WaitADay) && attempts > 1 {
+		return 24 * time.Hour
+	}
 	wait := first
 	for n := 1; n < attempts && wait < maxBackOff; n++ {
 		wait *= 2

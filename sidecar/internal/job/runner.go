@@ -163,6 +163,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		})
 	}
 	orphaned, look := true, true
+	read := r.cfg.Now().Round(0)
 	var alarm alarm
 	for ctx.Err() == nil {
 		if orphaned && look {
@@ -178,6 +179,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if look {
 			r.past()
 			if !orphaned {
+				read = r.follow(ctx, read)
 				for _, j := range r.take(ctx, c) {
 					run(j)
 				}
@@ -224,13 +226,49 @@ func (r *Runner) drain(running *sync.WaitGroup, cancel func()) {
 	}
 }
 
-// adopt ends the leases that the process before this one left; it reports whether it could.
+// adopt ends the leases that the process before this one left, and what its clock, where that was ahead, would have wait; it reports whether
+// it could.
 func (r *Runner) adopt(ctx context.Context, owner string) bool {
-	err := r.cfg.Work.Do(ctx, func(tx Tx) error { return tx.Jobs().EndLeases(owner, r.cfg.Now()) })
+	var moved int64
+	err := r.cfg.Work.Do(ctx, func(tx Tx) (err error) {
+		if moved, err = tx.Jobs().ClockBack(r.cfg.Now()); err != nil {
+			return err
+		}
+		return tx.Jobs().EndLeases(owner, r.cfg.Now())
+	})
 	if err != nil && ctx.Err() == nil {
 		r.cfg.Logger.Warn("job leases of the last run cannot be ended yet", "error", err)
 	}
+	if err == nil {
+		r.clockWas(moved)
+	}
 	return err == nil
+}
+
+// follow looks whether the clock was set back since it was read last: what waits by the time before it would wait for that to come again. Wall
+// clocks are compared, which jobs go by.
+func (r *Runner) follow(ctx context.Context, read time.Time) time.Time {
+	now := r.cfg.Now().Round(0)
+	if !now.Add(ClocksDiffer).Before(read) {
+		return now
+	}
+	var moved int64
+	err := r.cfg.Work.Do(ctx, func(tx Tx) (err error) {
+		moved, err = tx.Jobs().ClockBack(now)
+		return err
+	})
+	if err != nil { // asked again at the next look
+		return read
+	}
+	r.forget()
+	r.clockWas(moved)
+	return now
+}
+
+func (r *Runner) clockWas(moved int64) {
+	if moved > 0 {
+		r.cfg.Logger.Warn("the clock was ahead and is not any more: jobs that were set by it wait no longer than was meant", "jobs", moved)
+	}
 }
 
 // pause is how long to wait for the next look into the store: the poll, or less when a job of ours is due before.
@@ -250,6 +288,13 @@ func (r *Runner) past() {
 	if !r.next.After(r.cfg.Now()) {
 		r.next = time.Time{}
 	}
+}
+
+// forget forgets when a job of ours is due, by a clock that was set back.
+func (r *Runner) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = time.Time{}
 }
 
 func (r *Runner) expect(due time.Time) {

@@ -652,3 +652,40 @@ func TestConfigsThatCannotRun(t *testing.T) {
 		}
 	}
 }
+
+// TestAClockThatIsSetBackKeepsNoJobWaiting: it was an hour ahead, when the process before this one set the job, or while this one runs.
+func TestAClockThatIsSetBackKeepsNoJobWaiting(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]bool{"before the start": false, "during the run": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bench) {
+				var back atomic.Bool
+				var ran atomic.Int64
+				start := func() {
+					b.run(func(context.Context, job.Job) error { ran.Add(1); return nil }, func(c *job.Config) {
+						c.Subscribe = nil
+						c.Now = func() time.Time {
+							if back.Load() {
+								return time.Now().Add(-time.Hour)
+							}
+							return time.Now()
+						}
+					})
+					after(0)
+				}
+				if later {
+					start()
+				}
+				back.Store(true)
+				b.enqueue("1", "")
+				if !later {
+					start()
+				}
+				if after(time.Minute); ran.Load() != 1 {
+					t.Errorf("it waits: %+v", b.jobs())
+				}
+			})
+		})
+	}
+}

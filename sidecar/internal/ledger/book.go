@@ -29,8 +29,8 @@ type Book struct {
 	Signer signed.Signer
 	Now    func() time.Time
 
-	// OwnKeys are our published business keys as JWKs, the present one and those before it.
-	OwnKeys func() [][]byte
+	// OwnKeys are our published business keys, the present one and those before it.
+	OwnKeys func() signed.Pinned
 	// Forked is told once of a partner that holds another log of ours than this store has, under our signature; nil is nobody.
 	Forked func(partner string, err error)
 	// Older is told once of a partner that holds a checkpoint of ours beyond our log, and the place; nil is nobody.
@@ -63,6 +63,14 @@ func (b *Book) Forget(partner string) {
 	defer b.mu.Unlock()
 	delete(b.countersigned, partner)
 	delete(b.opened, partner)
+}
+
+// Resign has what we countersigned signed anew when it is asked for next: our business key is another one, and what is signed with the one
+// before opens for a while only.
+func (b *Book) Resign() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.countersigned)
 }
 
 // wireEntry is the JSON object; field names are part of the protocol.
@@ -109,6 +117,14 @@ func (b *Book) AppendAll(tx Tx, partner string, drafts []Draft) ([]Entry, error)
 	if b.shut.Load() {
 		return nil, Unproven.Closed()
 	}
+	return b.append(tx, partner, drafts)
+}
+
+// append is AppendAll for whoever knows that the log may go on.
+func (b *Book) append(tx Tx, partner string, drafts []Draft) ([]Entry, error) {
+	if len(drafts) == 0 {
+		return nil, nil
+	}
 	at := b.Now().UTC().Format(time.RFC3339Nano)
 	all, err := tx.Ledger().Advance(partner, Own, func(after Position, prev [32]byte) ([]Entry, error) {
 		entries := make([]Entry, 0, len(drafts))
@@ -126,6 +142,11 @@ func (b *Book) AppendAll(tx Tx, partner string, drafts []Draft) ([]Entry, error)
 		return nil, fmt.Errorf("append to ledger: %w", err)
 	}
 	return all, nil
+}
+
+// Seal makes the entry for a place of a log that no Book keeps: of a member that is written to test others. prev is the hash before it.
+func (d Draft) Seal(partner string, place Position, at time.Time, prev [32]byte) (Entry, error) {
+	return d.seal(partner, place, at.UTC().Format(time.RFC3339Nano), prev)
 }
 
 func (d Draft) seal(partner string, place Position, at string, prev [32]byte) (Entry, error) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 )
 
 // BooksState says whether both logs of a partnership, and what follows from them, can be relied on.
@@ -37,6 +38,9 @@ type Books struct {
 	Reason string
 	// Shown is, where we signed two logs, the checkpoint of ours that this store does not have.
 	Shown string
+	// Word is our last word where an operator took this store for the latest and nobody proved it, see Undoubted. It proves no fork of ours: where
+	// the partner shows one, that is kept besides.
+	Word string
 	// Doubted says of forked books that they were unproven or behind before: a fork, which a partner can make by itself, proves nothing about
 	// this store.
 	Doubted bool
@@ -44,7 +48,9 @@ type Books struct {
 	Vouched Vouch
 	// PartnerBehind says that it is the partner's store that is older than what it signed.
 	PartnerBehind PartnerBehind
-	Version       int64
+	// Withheld counts for how long the partner gave less than it proves to have.
+	Withheld Withheld
+	Version  int64
 }
 
 // Vouch is a person's word that our store is the one that signed our log towards a partner that cannot be asked.
@@ -66,6 +72,10 @@ func (b Books) Older() bool { return b.PartnerBehind != PartnerBehind{} }
 
 // Closed is BooksState.Closed; of forked books too where this store may lack what we signed. It says where an operator is wanted.
 func (b Books) Closed() error {
+	if b.Withholds() {
+		return fault.New(fault.Unavailable, ReasonBehind, "the other side does not give us its records of what was ordered, which it proved to have; nothing is written until it does, or both operators agree").
+			Do("the operator has to look: hanse partner show")
+	}
 	if b.State == Forked && b.Doubted {
 		return fault.New(fault.Unavailable, ReasonBehind, "both sides' records of what was ordered contradict each other, and it was not proved before that ours are the latest; nothing is written until both operators agree").
 			Do("the operator has to look: hanse partner show")
@@ -98,6 +108,8 @@ type Evidence struct {
 	Seen string `json:"seen,omitempty"`
 	// Other is the proof of the other log, where both of the two signed two.
 	Other *Evidence `json:"other,omitempty"`
+	// Answer is, where the partner withholds its log, what it signed of how far that goes: to At.
+	Answer string `json:"answer,omitempty"`
 }
 
 // Signed are entries and the signature over them.
@@ -133,6 +145,9 @@ const (
 // Closed is why nothing is appended in a state; nil where something is. It names no partner, for customers' portals see it:
 // fault.Unavailable with reason books_unproven or books_behind.
 func (s BooksState) Closed() error {
+	if plant.On(plant.AppendWhileBehind) {
+		return nil
+	}
 	switch s {
 	case Unproven:
 		return fault.New(fault.Unavailable, ReasonUnproven, "it is not proved yet that our records of what was ordered are the latest; nothing new is written until they are").
@@ -181,11 +196,19 @@ type Token struct {
 	Issued time.Time
 }
 
+// clocksApart is how far replicas' clocks may lie apart.
+const clocksApart = 10 * time.Second
+
+// Ahead reports whether a token is from long after now: it was issued before our clock was set back, or the store with it was put back, and
+// nothing is earlier or later than it until the clock has caught up.
+func (t Token) Ahead(now time.Time) bool { return t.Issued.After(now.Add(clocksApart)) }
+
 // Outlived refuses what comes under a token from before the partner asked last, of another process than the one that asked: that one
-// trusts that we hold no more of its log than we answered, and what an older one sent may be on its way for as long as its token lasts.
+// trusts that we hold no more of its log than we answered, and what an older one sent may be on its way for as long as its token lasts. An
+// asker whose token is from after now keeps nobody out: no token that is issued now could be newer.
 // fault.Unavailable with reason books_asked.
-func (b Books) Outlived(t Token) error {
-	if t.Key == b.Asker.Key || t.Issued.After(b.Asker.Issued) {
+func (b Books) Outlived(t Token, now time.Time) error {
+	if t.Key == b.Asker.Key || t.Issued.After(b.Asker.Issued) || b.Asker.Ahead(now) {
 		return nil
 	}
 	return fault.New(fault.Unavailable, ReasonAsked, "it was asked how both books stand since this access token was issued").Do("send it again under a new one")
@@ -201,5 +224,5 @@ func Fenced(tx Tx, partner string) error {
 	if err != nil || state != Forked {
 		return err
 	}
-	return fault.New(fault.Unavailable, "books_forked", "both sides' records of what was ordered contradict each other; there is no new business until they agree")
+	return errForked
 }

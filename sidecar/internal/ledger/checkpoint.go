@@ -39,8 +39,8 @@ func (b *Book) Checkpoint(partner string, at Position, hash [32]byte) (string, e
 }
 
 // VerifyCheckpoint checks a checkpoint's signature and parties. fault.Unauthenticated or fault.Invalid.
-func VerifyCheckpoint(jws, issuer, audience string, issuerKey []byte) (Checkpoint, error) {
-	payload, err := signed.Open(jws, signed.Checkpoint, issuerKey)
+func VerifyCheckpoint(jws, issuer, audience string, issuerKey signed.Pinned) (Checkpoint, error) {
+	payload, err := issuerKey.Open(jws, signed.Checkpoint)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -68,14 +68,16 @@ func ReadVerified(jws string) (c Checkpoint, err error) {
 	return c, err
 }
 
-// LastWord is, once we signed two logs towards a partner, the checkpoint of ours that says all that we may sign still: the newest that
+// LastWord is, once we signed two logs towards a partner or may have, the checkpoint of ours that says all that we may sign still: the newest that
 // the partner showed us. Whatever we signed anew would be another second hash. bound says that it is so.
 func (b *Book) LastWord(tx Tx, partner string) (c Checkpoint, jws string, bound bool, err error) {
 	books, err := tx.Ledger().Books(partner)
-	if err != nil || !books.Proven(ReasonOwnFork) {
+	if err != nil || books.State != Forked || books.Shown == "" && books.Word == "" {
 		return c, "", false, err
 	}
-	jws = books.Shown
+	if jws = books.Shown; jws == "" {
+		jws = books.Word
+	}
 	b.mu.Lock()
 	if last, known := b.opened[partner]; known {
 		jws = last.proof.JWS

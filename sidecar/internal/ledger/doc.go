@@ -2,7 +2,8 @@
 // commit. Each member keeps its own log towards a partner and a verified copy of the partner's.
 //
 // An entry is one JSON object in RFC 8785 form: life, seq, at, kind, subject, body, prev, hash, where hash is the SHA-256 of prev
-// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id. The form is
+// followed by the RFC 8785 form of the entry without hash, and the first prev is the SHA-256 of the partnership id, in a later life with
+// that life and the digest of the document that opened it. The form is
 // fixed for a life: what else stands in an entry, or stands twice, is refused. Its place is (life, seq); seq starts at 1 in each
 // life. Entries carry no personal data and no secrets.
 //
@@ -17,8 +18,8 @@
 //	agreement.accepted  reseller      -               agreement id     any: the document itself follows
 //	agreement.active    supplier      the acceptance  agreement id     agreed
 //	order.placed        reseller      -               subscription id  any: the document itself follows
-//	order.accepted      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
-//	order.rejected      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation
+//	order.accepted      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation, pendingCancellation
+//	order.rejected      supplier      order           subscription id  acknowledged, pending.*, assessingCancellation, pendingCancellation
 //	order.held          supplier      -               subscription id  inProgress, assessingCancellation
 //	order.completed     supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
 //	order.failed        supplier      -               subscription id  inProgress, held.*, assessingCancellation, pendingCancellation
@@ -27,6 +28,9 @@
 //	cancel.refused      supplier      cancel          subscription id  assessingCancellation
 //	access.confirmed    reseller      -               subscription id  any: the document itself follows
 //	access.deleted      supplier      access receipt  subscription id  active
+//	erase.placed        reseller      -               subscription id  any: the document itself follows
+//	order.erased        supplier      erase           subscription id  ended
+//	life.opened         both          countersignature  life document id  forked: it begins the log's new life, see Begin
 //
 // What a reader knows of both logs of a partnership is its Books: two signatures of a partner that cannot both be true make them
 // forked, with the evidence; see Forked and Fenced.
@@ -51,12 +55,16 @@ const (
 	CancelRefused     Kind = "cancel.refused"
 	AccessConfirmed   Kind = "access.confirmed"
 	AccessDeleted     Kind = "access.deleted"
+	ErasePlaced       Kind = "erase.placed"
+	OrderErased       Kind = "order.erased"
+	LifeOpened        Kind = "life.opened"
 )
 
 // Kinds lists all kinds.
 func Kinds() []Kind {
 	return []Kind{
 		AgreementOffered, AgreementReceived, AgreementAccepted, AgreementActive, OrderPlaced, OrderAccepted, OrderRejected, OrderHeld,
-		OrderCompleted, OrderFailed, CancelPlaced, OrderCancelled, CancelRefused, AccessConfirmed, AccessDeleted,
+		OrderCompleted, OrderFailed, CancelPlaced, OrderCancelled, CancelRefused, AccessConfirmed, AccessDeleted, ErasePlaced, OrderErased,
+		LifeOpened,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 )
 
 // Why books are unproven.
@@ -23,9 +25,18 @@ const (
 	reasonOlder = "ledger_recovering"
 )
 
+// PutBack reports whether books are in doubt for more than that a sidecar started: the store may be older than what was done, also where
+// nothing that was signed is missing in it.
+func (b Books) PutBack() bool {
+	return b.State == Behind || b.State == Unproven && b.Reason != ReasonStarted
+}
+
 // Doubt sets the books with all partners to unproven: this store may be another than the one that signed them. Those that are behind or
 // forked stay so. That this store has no entry proves nothing: it may be older than the first one.
 func Doubt(tx Tx, reason string, now time.Time) error {
+	if plant.On(plant.TrustAfterAStart) && reason != ReasonRestored {
+		return nil
+	}
 	partners, err := tx.Ledger().Kept()
 	if err != nil {
 		return err
@@ -38,7 +49,9 @@ func Doubt(tx Tx, reason string, now time.Time) error {
 		if books.State != Level && books.State != Unproven {
 			continue
 		}
-		if books.Reason != ReasonRestored { // which a later start does not unsay
+		// What a store was put back for a later start does not unsay. A document that is missing is found again.
+		kept := books.Reason == ReasonRestored || reason == ReasonStarted && books.PutBack() && books.Reason != ReasonMissing
+		if !kept {
 			books.Reason, books.Since = reason, now.UTC()
 		}
 		books.State = Unproven

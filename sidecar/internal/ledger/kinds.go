@@ -15,6 +15,8 @@ type Side string
 const (
 	Supplier Side = "supplier"
 	Reseller Side = "reseller"
+	// Both writes what is no deal's.
+	Both Side = "both"
 )
 
 // Command is a document whose decision stands in a ledger. Both parties sign an agreement: the offer is the supplier's document, the
@@ -27,6 +29,9 @@ const (
 	OrderDoc   Command = "order"
 	CancelDoc  Command = "cancel"
 	Receipt    Command = "access receipt"
+	EraseDoc   Command = "erase"
+	// NewLife is the recipient's signature under the document that opens a new life of both logs.
+	NewLife Command = "countersignature"
 )
 
 // rule is a row of the table in doc.go, with the members of the kind's body.
@@ -34,7 +39,7 @@ type rule struct {
 	writer  Side
 	decides []Command
 	// has are the members that a body must have, may those that it may. The subject is the subscription, or where the kind has none
-	// the agreement.
+	// the agreement; of life.opened it is the document's id.
 	has, may []string
 }
 
@@ -48,6 +53,8 @@ const (
 	inReason    = "reason"
 	inMessage   = "message"
 	inAccess    = "access_sha256"
+	inOpening   = "opening"
+	inEscrow    = "escrow_sha256"
 )
 
 var rules = map[Kind]rule{
@@ -66,6 +73,9 @@ var rules = map[Kind]rule{
 	CancelRefused:     {Supplier, []Command{CancelDoc}, []string{inOrder, inDocument, inSub, inReason}, nil},
 	AccessConfirmed:   {Reseller, nil, []string{inDocument, inSub, inAccess}, nil},
 	AccessDeleted:     {Supplier, []Command{Receipt}, []string{inDocument, inSub, inAccess}, nil},
+	ErasePlaced:       {Reseller, nil, []string{inAgreement, inOrder, inDocument, inSub}, nil},
+	OrderErased:       {Supplier, []Command{EraseDoc}, []string{inOrder, inDocument, inSub}, []string{inEscrow}},
+	LifeOpened:        {Both, []Command{NewLife}, []string{inOpening, inDocument}, nil},
 }
 
 // Decides reports whether an entry of the kind can be the decision on such a document.
@@ -76,7 +86,7 @@ func (k Kind) Writer() Side { return rules[k].writer }
 
 // Told is the body of an entry of any kind; a member that the kind does not have is "".
 type Told struct {
-	Agreement, Order, Document, Subscription, Action, Intent, Reason, Message, Access string
+	Agreement, Order, Document, Subscription, Action, Intent, Reason, Message, Access, Opening, Escrow string
 }
 
 // wireBody has the members of all kinds. One that is there and empty is another thing than one that is not there.
@@ -90,6 +100,8 @@ type wireBody struct {
 	Reason       *string `json:"reason,omitempty"`
 	Message      *string `json:"message,omitempty"`
 	Access       *string `json:"access_sha256,omitempty"`
+	Opening      *string `json:"opening,omitempty"`
+	Escrow       *string `json:"escrow_sha256,omitempty"`
 }
 
 // maxMessage bounds the text for people in a body, in characters.
@@ -122,6 +134,8 @@ func ReadBody(e Entry) (Told, error) {
 		{inReason, w.Reason, &told.Reason, text.IsReason},
 		{inMessage, w.Message, &told.Message, isMessage},
 		{inAccess, w.Access, &told.Access, signed.IsDigest},
+		{inOpening, w.Opening, &told.Opening, IsID},
+		{inEscrow, w.Escrow, &told.Escrow, signed.IsDigest},
 	} {
 		must := slices.Contains(row.has, m.name)
 		switch {
@@ -139,6 +153,9 @@ func ReadBody(e Entry) (Told, error) {
 	about, field := told.Subscription, inSub
 	if about == "" {
 		about, field = told.Agreement, inAgreement
+	}
+	if told.Opening != "" {
+		about, field = told.Opening, inOpening
 	}
 	if about != e.Subject {
 		return malformed(field, "is not the entry's subject")

@@ -28,12 +28,16 @@ var bodies = func() map[ledger.Kind][]string {
 		ledger.OrderCancelled:  {"order", "subscription", "document_sha256"},
 		ledger.CancelRefused:   {"order", "subscription", "document_sha256", "reason"},
 		ledger.AccessConfirmed: sub, ledger.AccessDeleted: sub,
+		ledger.ErasePlaced: {"order", "subscription", "agreement", "document_sha256"},
+		ledger.OrderErased: {"order", "subscription", "document_sha256", "escrow_sha256?"},
+		ledger.LifeOpened:  {"opening", "document_sha256"},
 	}
 }()
 
 var values = map[string]string{
 	"agreement": "agr-1", "order": "order-0001", "document_sha256": strings.Repeat("ab", 32), "subscription": "sub-order-0001", "action": "add",
-	"intent": "purchase", "reason": "price_mismatch", "message": "the price", "access_sha256": strings.Repeat("cd", 32),
+	"intent": "purchase", "reason": "price_mismatch", "message": "the price", "access_sha256": strings.Repeat("cd", 32), "opening": "life-1-test",
+	"escrow_sha256": strings.Repeat("ef", 32),
 }
 
 func entryOf(t *testing.T, kind ledger.Kind, body map[string]any) ledger.Entry {
@@ -45,6 +49,9 @@ func entryOf(t *testing.T, kind ledger.Kind, body map[string]any) ledger.Entry {
 	subject := values["subscription"]
 	if strings.HasPrefix(string(kind), "agreement.") {
 		subject = values["agreement"]
+	}
+	if kind == ledger.LifeOpened {
+		subject = values["opening"]
 	}
 	return ledger.Entry{Seq: 1, Kind: kind, Subject: subject, Body: raw}
 }
@@ -106,9 +113,9 @@ func TestTheTableOfKindsIsWhatTheCodeDoes(t *testing.T) {
 	}
 	documents := map[string][]ledger.Command{
 		"-": nil, "the offer": {ledger.Offer}, "the acceptance": {ledger.Acceptance}, "order": {ledger.OrderDoc}, "cancel": {ledger.CancelDoc},
-		"cancel, order": {ledger.CancelDoc, ledger.OrderDoc}, "access receipt": {ledger.Receipt},
+		"cancel, order": {ledger.CancelDoc, ledger.OrderDoc}, "access receipt": {ledger.Receipt}, "erase": {ledger.EraseDoc}, "countersignature": {ledger.NewLife},
 	}
-	row := regexp.MustCompile(`(?m)^//\t([a-z]+\.[a-z]+) +(supplier|reseller) +(.+?)  +(agreement|subscription) id`)
+	row := regexp.MustCompile(`(?m)^//\t([a-z]+\.[a-z]+) +(supplier|reseller|both) +(.+?)  +(agreement|subscription|life document) id`)
 	rows := row.FindAllStringSubmatch(string(source), -1)
 	if len(rows) != len(ledger.Kinds()) {
 		t.Fatalf("the table has %d rows for %d kinds", len(rows), len(ledger.Kinds()))
@@ -122,7 +129,7 @@ func TestTheTableOfKindsIsWhatTheCodeDoes(t *testing.T) {
 		if !known {
 			t.Errorf("%s decides %q", kind, r[3])
 		}
-		for _, c := range []ledger.Command{ledger.Offer, ledger.Acceptance, ledger.OrderDoc, ledger.CancelDoc, ledger.Receipt} {
+		for _, c := range []ledger.Command{ledger.Offer, ledger.Acceptance, ledger.OrderDoc, ledger.CancelDoc, ledger.Receipt, ledger.EraseDoc, ledger.NewLife} {
 			if kind.Decides(c) != slices.Contains(decided, c) {
 				t.Errorf("%s decides the %s: %v, the table says %q", kind, c, kind.Decides(c), r[3])
 			}

@@ -109,6 +109,8 @@ func Subjects(parked []Parked) []string {
 type Store interface {
 	// Head is the end of the log; the zero Position and the partnership's first hash where nothing was written.
 	Head(partner string, dir Direction) (Head, error)
+	// Heads are the ends of both logs.
+	Heads(partner string) (own, theirs Head, err error)
 	// Verified is where our copy of the partner's log ends, and the last verified checkpoint there; "" before the first.
 	Verified(partner string) (at Position, checkpoint string, err error)
 	// Advance locks the head, calls build with its place and hash, stores the entries that it returns, which continue the chain,
@@ -118,6 +120,8 @@ type Store interface {
 	Entries(partner string, dir Direction, after Position, limit int) ([]Entry, error)
 	// Entry reads one entry; fault.NotFound.
 	Entry(partner string, dir Direction, at Position) (Entry, error)
+	// Begin has both logs with a partner stand before the first entry of a life, whose prev is first; nothing of either was read there yet.
+	Begin(partner string, life int64, first [32]byte) error
 	// SetCheckpoint records the last verified checkpoint of the partner's log (Theirs); unit.ErrStale where it does not stand at the
 	// head of our copy.
 	SetCheckpoint(partner string, c Checkpoint, jws string) error
@@ -133,6 +137,8 @@ type Store interface {
 	// ParkedSubject lists the first of what is parked for one subject, ascending; ParkedAll all for one partner.
 	ParkedSubject(partner, subject string, limit int) ([]Parked, error)
 	ParkedAll(partner string) ([]Parked, error)
+	// ParkedPage lists what is parked behind one that was listed, by partner, subject and place; partner "" is all partners'.
+	ParkedPage(partner string, after Parked, limit int) ([]Parked, error)
 	// ParkedPlaces are the places of all that is parked for one partner, ascending.
 	ParkedPlaces(partner string) ([]Position, error)
 	// ParkedSubjects counts the subjects for which anything is parked, by partner; a partner without one is absent.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
 )
 
@@ -73,6 +73,9 @@ func (b *Book) read(ctx context.Context, partner string, after Position, limit i
 		if head, err = tx.Ledger().Head(partner, Own); err != nil {
 			return err
 		}
+		if after.Life < head.Life { // an ended life goes on nowhere; the partner goes on with the present one
+			after = Position{Life: head.Life}
+		}
 		if head.Position().Compare(after) > 0 {
 			entries, err = tx.Ledger().Entries(partner, Own, after, limit)
 		}
@@ -116,15 +119,21 @@ type Verify struct {
 }
 
 // VerifyPartner checks both logs of one partnership in this store: every hash and link, the heads, the checkpoints of both
-// directions against the chain, and parked subjects. theirKey is the partner's pinned business key.
-func (b *Book) VerifyPartner(ctx context.Context, partner string, theirKey []byte) ([]Verify, error) {
-	own, err := b.verifyLog(ctx, partner, Own, func(cp string) (Checkpoint, error) {
-		return firstValid(b.OwnKeys(), func(k []byte) (Checkpoint, error) { return VerifyCheckpoint(cp, b.Self, partner, k) })
+// directions against the chain, and parked subjects. theirKey are all business keys that the partner had.
+func (b *Book) VerifyPartner(ctx context.Context, partner string, theirKey signed.Pinned) ([]Verify, error) {
+	return b.VerifyEach(ctx, partner, theirKey, func([]Entry) error { return nil })
+}
+
+// VerifyEach is VerifyPartner that shows the entries of both logs to visit as it goes, a page of one log at a time, in their order and as
+// they are stored. An error of visit ends it.
+func (b *Book) VerifyEach(ctx context.Context, partner string, theirKey signed.Pinned, visit func([]Entry) error) ([]Verify, error) {
+	own, err := b.verifyLog(ctx, partner, Own, visit, func(cp string) (Checkpoint, error) {
+		return b.ours(partner, cp)
 	})
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := b.verifyLog(ctx, partner, Theirs, func(cp string) (Checkpoint, error) {
+	theirs, err := b.verifyLog(ctx, partner, Theirs, visit, func(cp string) (Checkpoint, error) {
 		return VerifyCheckpoint(cp, partner, b.Self, theirKey)
 	})
 	if err != nil {
@@ -133,14 +142,9 @@ func (b *Book) VerifyPartner(ctx context.Context, partner string, theirKey []byt
 	return []Verify{own, theirs}, nil
 }
 
-func firstValid(keys [][]byte, check func([]byte) (Checkpoint, error)) (c Checkpoint, err error) {
-	err = fault.New(fault.Invalid, "checkpoint_key", "no business key of ours")
-	for _, k := range keys {
-		if c, err = check(k); err == nil {
-			return c, nil
-		}
-	}
-	return c, err
+// ours verifies a checkpoint of our own log.
+func (b *Book) ours(partner, jws string) (Checkpoint, error) {
+	return VerifyCheckpoint(jws, b.Self, partner, b.OwnKeys())
 }
 
 // same reports whether the fields that are stored beside the bytes, and that everyone reads, are those in the bytes.
@@ -151,10 +155,11 @@ func (e Entry) same(stored Entry) bool {
 
 const verifyBatch = 500
 
-func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, open func(string) (Checkpoint, error)) (Verify, error) {
+func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, visit func([]Entry) error, open func(string) (Checkpoint, error)) (Verify, error) {
 	v := Verify{Partner: partner, Direction: dir}
 	problem := func(format string, args ...any) { v.Problems = append(v.Problems, fmt.Sprintf(format, args...)) }
-	prev := Genesis(trust.PartnershipID(b.Self, partner))
+	partnership := trust.PartnershipID(b.Self, partner)
+	prev := Genesis(partnership)
 	var head Head
 	var parked []Parked
 	err := b.Work.View(ctx, func(tx Tx) (err error) {
@@ -189,7 +194,7 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 		}
 	}
 	v.Checkpoint = cp.Position()
-	if dir == Theirs && err == nil && cp.Position().Compare(head.Position()) < 0 { // a copy grows together with its checkpoint
+	if dir == Theirs && err == nil && head.Seq > 0 && cp.Position().Compare(head.Position()) < 0 { // a copy grows together with its checkpoint
 		problem("entries after %s are under no checkpoint of the partner", cp.Position())
 	}
 	for after := (Position{}); after.Compare(head.Position()) < 0; {
@@ -200,22 +205,29 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, ope
 		}); err != nil {
 			return v, err
 		}
+		if len(entries) == 0 && head.Seq == 0 { // nothing is written in a life that just began
+			break
+		}
 		if len(entries) == 0 {
 			problem("entries after %s are missing", after)
 			break
+		}
+		if err := visit(entries); err != nil {
+			return v, err
 		}
 		for _, stored := range entries {
 			if stored.Position().Compare(head.Position()) > 0 {
 				break
 			}
 			e, err := Decode(stored.Bytes)
+			placed, chained := e.follows(partnership, after, prev)
 			switch {
 			case err != nil:
 				problem("entry %s: %v", stored.Position(), err)
 				e = stored
-			case e.Position() != after.next():
+			case !placed:
 				problem("entry %s follows %s", e.Position(), after)
-			case e.Prev != prev:
+			case !chained:
 				problem("entry %s is not chained to the one before", e.Position())
 			case !e.same(stored):
 				problem("entry %s is stored with other fields than it was hashed with", e.Position())

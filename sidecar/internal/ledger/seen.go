@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 )
 
@@ -95,7 +95,7 @@ type Proof struct {
 
 // opened is a proof with the key that verified it: another key has to verify it again.
 type opened struct {
-	key   []byte
+	key   string
 	proof Proof
 	// kept says that it was held against our log and says nothing that is not kept.
 	kept bool
@@ -103,11 +103,11 @@ type opened struct {
 
 // OpenSeen verifies what a partner countersigned: its signature with its pinned key, and ours below it. Our tick goes on above the
 // one that comes back in it. fault.Unauthenticated or fault.Invalid.
-func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws string) (Proof, error) {
+func (b *Book) OpenSeen(ctx context.Context, partner string, key signed.Pinned, jws string) (Proof, error) {
 	if last, known := b.lastSeen(partner, key, jws); known {
 		return last.proof, nil
 	}
-	payload, err := signed.Open(jws, signed.Seen, key)
+	payload, err := key.Open(jws, signed.Seen)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -118,7 +118,7 @@ func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws str
 	if s.Issuer != partner || s.Audience != b.Self {
 		return Proof{}, fault.New(fault.Invalid, "checkpoint_parties", "the countersigned checkpoint is for other parties")
 	}
-	c, err := firstValid(b.OwnKeys(), func(own []byte) (Checkpoint, error) { return VerifyCheckpoint(s.Checkpoint, b.Self, partner, own) })
+	c, err := b.ours(partner, s.Checkpoint)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -126,15 +126,15 @@ func (b *Book) OpenSeen(ctx context.Context, partner string, key []byte, jws str
 		return Proof{}, err
 	}
 	p := Proof{Checkpoint: c, JWS: s.Checkpoint, Seen: jws}
-	b.keepSeen(partner, opened{key: key, proof: p})
+	b.keepSeen(partner, opened{key: key.Names(), proof: p})
 	return p, nil
 }
 
-func (b *Book) lastSeen(partner string, key []byte, jws string) (opened, bool) {
+func (b *Book) lastSeen(partner string, key signed.Pinned, jws string) (opened, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	last := b.opened[partner]
-	return last, jws != "" && last.proof.Seen == jws && bytes.Equal(last.key, key)
+	return last, jws != "" && last.proof.Seen == jws && last.key == key.Names()
 }
 
 func (b *Book) keepSeen(partner string, o opened) {
@@ -154,14 +154,14 @@ var ErrRecovering = fault.New(fault.Unavailable, "ledger_recovering",
 // a write, SetSeen; a later tick alone is not. ErrRecovering where this store is older than what it signed, and fault.Conflict with reason
 // own_ledger_fork where we signed another log than we have; either is on record then.
 func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, err error) {
-	if p.Seq == 0 {
+	if p.Seq == 0 || plant.On(plant.StaleCheckpointIsLevel) {
 		return false, nil
 	}
 	fork := false
 	err = b.Work.View(ctx, func(tx Tx) error {
 		news, fork = false, false
 		head, err := tx.Ledger().Head(partner, Own)
-		if err != nil || head.SeenCheckpoint == p.JWS {
+		if err != nil || head.SeenCheckpoint == p.JWS || p.Life < head.Life { // of a life that has ended it says nothing
 			return err
 		}
 		e, err := tx.Ledger().Entry(partner, Own, p.Position())
@@ -191,7 +191,7 @@ func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, e
 
 // Held weighs a checkpoint of ours that a partner says it holds, in a document that it signed.
 func (b *Book) Held(ctx context.Context, partner, jws, document string) (Checkpoint, error) {
-	c, err := firstValid(b.OwnKeys(), func(own []byte) (Checkpoint, error) { return VerifyCheckpoint(jws, b.Self, partner, own) })
+	c, err := b.ours(partner, jws)
 	if err == nil {
 		err = b.surpass(ctx, c.Tick)
 	}
@@ -202,7 +202,7 @@ func (b *Book) Held(ctx context.Context, partner, jws, document string) (Checkpo
 }
 
 // Hear takes what a partner countersigned of ours outside a command: it is opened, weighed and kept. What was taken last costs nothing.
-func (b *Book) Hear(ctx context.Context, partner string, key []byte, jws string) error {
+func (b *Book) Hear(ctx context.Context, partner string, key signed.Pinned, jws string) error {
 	if last, known := b.lastSeen(partner, key, jws); known && last.kept {
 		return nil
 	}
@@ -217,6 +217,6 @@ func (b *Book) Hear(ctx context.Context, partner string, key []byte, jws string)
 	if err != nil {
 		return fmt.Errorf("countersigned checkpoint of %s: %w", partner, err)
 	}
-	b.keepSeen(partner, opened{key: key, proof: proof, kept: true})
+	b.keepSeen(partner, opened{key: key.Names(), proof: proof, kept: true})
 	return nil
 }

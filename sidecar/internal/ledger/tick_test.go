@@ -121,12 +121,12 @@ func TestAHigherTickOfOurOwnIsSurpassed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cp, err := ledger.VerifyCheckpoint(signed, us, them, p.Key()); err != nil || cp.Tick != 42 {
+	if cp, err := ledger.VerifyCheckpoint(signed, us, them, p.Pinned()); err != nil || cp.Tick != 42 {
 		t.Errorf("signed %+v, %v", cp, err)
 	}
 	// Another replica that was behind the store adopts what is stored.
 	slow := &ledger.Book{Self: us, Work: p.Book.Work, OwnKeys: p.Book.OwnKeys, Signer: p.Keys, Now: p.Book.Now}
-	if _, err := slow.OpenSeen(t.Context(), them, partner.Key(), partner.read(t, lost)); err != nil {
+	if _, err := slow.OpenSeen(t.Context(), them, partner.Pinned(), partner.read(t, lost)); err != nil {
 		t.Fatal(err)
 	}
 	if slow.Tick() != 42 || p.storedTick() != 42 {
@@ -158,7 +158,7 @@ func TestAPageHasAtMostAMebibyte(t *testing.T) {
 		t.Fatalf("the second page has %d entries to %s, %v", len(second.Entries), second.Last, err)
 	}
 	for _, page := range []ledger.Page{first, second} {
-		cp, err := ledger.VerifyCheckpoint(page.Checkpoint, us, them, p.Key())
+		cp, err := ledger.VerifyCheckpoint(page.Checkpoint, us, them, p.Pinned())
 		if err != nil || cp.Position() != page.Last {
 			t.Errorf("the checkpoint is at %s, %v", cp.Position(), err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -80,7 +81,7 @@ func (p *party) read(t *testing.T, from *party) (seen string) {
 // accept takes what a caller countersigned, as a command does.
 func (p *party) accept(t *testing.T, caller *party, seen string) error {
 	t.Helper()
-	return p.Book.Hear(t.Context(), caller.Origin, caller.Key(), seen)
+	return p.Book.Hear(t.Context(), caller.Origin, caller.Pinned(), seen)
 }
 
 // hand is somebody at the database file, behind the store's back. It works on the log of one direction towards them.
@@ -244,7 +245,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				defer func() { _ = db.Close() }()
 				db.SetMaxOpenConns(1) // what is attached belongs to the connection
 				c.tamper(&hand{t, db, dir})
-				report, err := p.Book.VerifyPartner(t.Context(), them, theirKey)
+				report, err := p.Book.VerifyPartner(t.Context(), them, signed.Pin(theirKey))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -367,10 +368,10 @@ func TestAProofHoldsForTheKeyThatVerifiedIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := p.Book.OpenSeen(t.Context(), them, other.Key(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
+		if _, err := p.Book.OpenSeen(t.Context(), them, other.Pinned(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
 			t.Errorf("opened with another key: %v", err)
 		}
-		if err := p.Book.Hear(t.Context(), them, other.Key(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
+		if err := p.Book.Hear(t.Context(), them, other.Pinned(), seen); fault.ReasonOf(err) != "document_signature_invalid" {
 			t.Errorf("heard with another key: %v", err)
 		}
 	}
@@ -391,7 +392,7 @@ func TestAnyTimeThatIsReadIsKept(t *testing.T) {
 	reader.read(t, writer)
 	for _, p := range []*party{writer, reader} {
 		other := map[string]*party{us: writer, them: reader}[p.Origin]
-		reports, err := p.Book.VerifyPartner(t.Context(), other.Origin, other.Key())
+		reports, err := p.Book.VerifyPartner(t.Context(), other.Origin, other.Pinned())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func VouchFor(tx Tx, partner string, v Vouch, now time.Time) error {
 			Do("look at the parked entry first, and leave it aside where it is wrong: hanse ledger parked release")
 	}
 	v.At = now.UTC()
-	books.State, books.Reason, books.Since, books.Vouched = Level, "", v.At, v
+	books.State, books.Reason, books.Since, books.Vouched, books.Withheld = Level, "", v.At, v, Withheld{}
 	books.Epoch++
 	books.Asked = 0
 	_, err = tx.Ledger().PutBooks(books)

@@ -69,6 +69,9 @@ type Config struct {
 	Clock *Clock
 	// Wake is told what the store's commits wake.
 	Wake func(unit.Topic)
+	// Once runs each unit of work once, for who counts statements or runs; a benchmark always does. Else each is rehearsed: see
+	// store.Config.
+	Once bool
 }
 
 // NewMember is a member that knows nobody. Its store is closed when the test ends.
@@ -87,8 +90,9 @@ func Open(t testing.TB, origin string, cfg Config) *Member {
 	if m.Clock == nil {
 		m.Clock = NewClock()
 	}
+	_, measured := t.(*testing.B)
 	var err error
-	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, DSN: cfg.DSN, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake})
+	m.Store, err = store.Open(t.Context(), store.Config{Path: m.Path, DSN: cfg.DSN, SiteKey: bytes.Repeat([]byte{1}, 32), Now: m.Clock.Now, Wake: cfg.Wake, Rehearse: !cfg.Once && !measured})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +106,16 @@ func Open(t testing.TB, origin string, cfg Config) *Member {
 	}
 	m.Book = &ledger.Book{
 		Self: origin, Work: store.For[ledger.Tx](m.Store), Signer: m.Keys, Now: m.Clock.Now,
-		OwnKeys: func() [][]byte { return [][]byte{m.Key()} },
+		OwnKeys: func() signed.Pinned { return signed.PinSet(m.Keys.Public(keys.Business)) },
 	}
 	return m
 }
 
 // Key is the business key that others pin.
 func (m *Member) Key() []byte { return m.Keys.PublicJWK(keys.Business) }
+
+// Pinned is Key as others verify with it.
+func (m *Member) Pinned() signed.Pinned { return signed.Pin(m.Key()) }
 
 // Do commits what fn writes.
 func (m *Member) Do(fn func(tx *store.Tx) error) {

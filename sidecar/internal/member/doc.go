@@ -12,7 +12,8 @@
 // What is kept of a partner is what our operator saw: name, legal facts, contact and roles that the partner shows later wait beside
 // them (Changes) and are taken over by our operator's word on exactly those (AcceptChanges, or Add with the digest of what was confirmed), in
 // every state, so that nothing comes between a look and the word on it. The pinned business key and the digest of the one to follow
-// are not changed in this way at all: fault.Denied key_discontinuity. The sealing key follows the member document, for the pinned key signs it.
+// are not changed in this way at all: fault.Denied key_discontinuity, unless rollovers lead to the shown ones from the pinned (PEER-1, K-10); the
+// keys before are kept, for what they signed. The sealing key follows the member document, for the pinned key signs it.
 //
 // Policy and credit are steps of Service.qualify; they pass every member for now.
 package member

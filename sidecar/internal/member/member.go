@@ -1,6 +1,10 @@
 package member
 
-import "time"
+import (
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+)
 
 // Role is what a member is to us.
 type Role string
@@ -30,6 +34,8 @@ type Partner struct {
 	BusinessKey   []byte
 	Thumbprint    string
 	NextKeyDigest string
+	// Past are the business keys that the partner had before, the oldest first.
+	Past []PastKey
 	// Documents are the versions of business documents that the partner announced last: what signed.Pick chooses from.
 	Documents []string
 	// SealingKey is the JWK (public) to which access data for this partner are sealed. It follows the member document, which the
@@ -49,6 +55,41 @@ type Partner struct {
 	UpdatedAt    time.Time
 	// Version is for compare-and-swap; 0 is new.
 	Version int64
+}
+
+// PastKey is a business key that the partner has retired.
+type PastKey struct {
+	Key        []byte
+	Thumbprint string
+	// From is when we pinned it, Until when we took over the one that followed; both are equal where we were shown several at once.
+	From, Until time.Time
+}
+
+// Grace is how long after a rollover was taken over what the key before had signed still opens: such documents were on their way, and replicas
+// learn of a rollover one after the other.
+const Grace = 30 * 24 * time.Hour
+
+// Keys open what the partner sends now.
+func (p Partner) Keys(now time.Time) signed.Pinned {
+	open := [][]byte{p.BusinessKey}
+	for _, k := range p.Past {
+		if k.opens(now) {
+			open = append(open, k.Key)
+		}
+	}
+	return signed.Pin(open...)
+}
+
+// opens reports whether the key opens what the partner sends now.
+func (k PastKey) opens(now time.Time) bool { return now.Before(k.Until.Add(Grace)) }
+
+// EverKeys open what was recorded: when a document was signed is when it was (PEER-1, K-11).
+func (p Partner) EverKeys() signed.Pinned {
+	open := [][]byte{p.BusinessKey}
+	for _, k := range p.Past {
+		open = append(open, k.Key)
+	}
+	return signed.Pin(open...)
 }
 
 // Has reports whether the partner has the role for us.

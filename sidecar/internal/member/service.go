@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/act"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
@@ -74,8 +76,20 @@ type Service struct {
 	Changed func(p Partner)
 	// Flushed has all sent that waits for a partner; nil is nobody.
 	Flushed func(partner string)
-	Now     func() time.Time
-	NewID   func() string
+	// Followed is told of a partner whose business key was another one until now; nil is nobody.
+	Followed func(p Partner, before string)
+	// Strange is told each time that a partner shows a key that does not follow the pinned one, and whether it shows it the first time; nil is nobody.
+	Strange func(p Partner, shown string, first bool)
+	// Unfollowed is told why a partner, which names a key that is not pinned, could not be read again; nil is nobody.
+	Unfollowed func(partner string, err error)
+	Now        func() time.Time
+	NewID      func() string
+	Fail       *failpoint.Points
+
+	mu sync.Mutex
+	// looked is when each partner was read again last, shown the key of each that did not follow.
+	looked map[string]*reading
+	shown  map[string]string
 }
 
 // Proposal is the payload of a hanse-peering+jwt.
@@ -158,8 +172,8 @@ type pinning struct {
 	seen bool
 }
 
-// pin writes the partner with the keys that were shown. Keys that differ from pinned ones are refused: continuity is for a
-// rollover signed with the pinned key to prove. Facts and roles of a partner that is known are for our operator to change: see Changes.
+// pin writes the partner with the keys that were shown. Keys that differ from pinned ones are refused, unless rollovers lead to them from
+// those; the ones before are history then. Facts and roles of a partner that is known are for our operator to change: see Changes.
 func (s *Service) pin(ctx context.Context, w pinning) (Partner, error) {
 	var out Partner
 	var dropped []drop
@@ -209,6 +223,11 @@ func (s *Service) pin(ctx context.Context, w pinning) (Partner, error) {
 		out, err = tx.Partners().Put(p)
 		return err
 	})
+	if fault.ReasonOf(err) == reasonDiscontinuity {
+		if p, err := s.Get(ctx, w.info.Origin); err == nil {
+			s.strange(p, w.info)
+		}
+	}
 	if err != nil {
 		return Partner{}, fmt.Errorf("pin partner %s: %w", w.info.Origin, err)
 	}
@@ -225,9 +244,13 @@ func (p *Partner) take(w pinning, now time.Time) {
 	p.Documents = signed.Announced(w.info.Document.Documents)
 	if p.State == "" || p.refusedByUs() {
 		p.declare(shown)
-		p.BusinessKey, p.Thumbprint, p.NextKeyDigest = w.info.BusinessKey, w.info.Thumbprint, w.info.Document.NextKeyDigest
+		p.Past = nil
+		p.pinAfter(w.info.Past, w.info, now)
 		p.Roles, p.SealingKey, p.Proposal, p.Changes = []Role{w.role}, w.info.SealingKey, w.document, nil
 		return
+	}
+	if passed, _ := w.info.After(p.Thumbprint, p.NextKeyDigest); len(passed) > 0 {
+		p.pinAfter(passed, w.info, now)
 	}
 	// The pinned key signed the document that names it.
 	if !bytes.Equal(p.SealingKey, w.info.SealingKey) {
@@ -251,6 +274,28 @@ func (p *Partner) take(w pinning, now time.Time) {
 	p.propose(shown, asked, "", now)
 }
 
+// pinAfter pins the keys that the member shows, which followed those it had before.
+func (p *Partner) pinAfter(passed []trust.Key, info trust.Info, now time.Time) {
+	past := slices.Clone(p.Past)
+	for _, k := range passed {
+		from := now
+		if k.Thumbprint == p.Thumbprint {
+			from = p.pinnedSince()
+		}
+		past = append(past, PastKey{Key: k.JWK, Thumbprint: k.Thumbprint, From: from, Until: now})
+	}
+	p.Past = past
+	p.BusinessKey, p.Thumbprint, p.NextKeyDigest = info.BusinessKey, info.Thumbprint, info.Document.NextKeyDigest
+}
+
+// pinnedSince is when the present key was pinned.
+func (p *Partner) pinnedSince() time.Time {
+	if n := len(p.Past); n > 0 {
+		return p.Past[n-1].Until
+	}
+	return p.CreatedAt
+}
+
 // refusedByUs reports whether the partnership is refused by our operator's word.
 func (p Partner) refusedByUs() bool { return p.State == Refused && !p.RefusedUntil.IsZero() }
 
@@ -265,15 +310,24 @@ func (s *Service) known(tx Tx, info trust.Info, now time.Time) (Partner, error) 
 		return p, err
 	case p.refusedByUs():
 		return p, nil
+	case proves(info, p):
+		return p, nil
 	case p.Thumbprint != info.Thumbprint:
-		return p, fault.New(fault.Denied, "key_discontinuity", "%s shows another business key than the pinned one", info.Origin).
+		return p, fault.New(fault.Denied, reasonDiscontinuity, "%s shows another business key than the pinned one, and no rollovers that lead to it from that", info.Origin).
 			Do("compare fingerprints with the member over another channel before you trust the new key")
-	case p.NextKeyDigest != info.Document.NextKeyDigest:
-		// Whoever holds only the online key must not choose the one that follows it.
-		return p, fault.New(fault.Denied, "key_discontinuity", "%s commits to another next key than the pinned one", info.Origin).
-			Do("compare fingerprints with the member over another channel")
 	}
-	return p, nil
+	// Whoever holds only the online key must not choose the one that follows it.
+	return p, fault.New(fault.Denied, reasonDiscontinuity, "%s commits to another next key than the pinned one", info.Origin).
+		Do("compare fingerprints with the member over another channel")
+}
+
+// reasonDiscontinuity is why a member that shows other keys than the pinned ones is not taken for the one that it was.
+const reasonDiscontinuity = "key_discontinuity"
+
+// proves reports whether the member shows the pinned keys, or rollovers that lead from them to those that it shows.
+func proves(info trust.Info, p Partner) bool {
+	_, proven := info.After(p.Thumbprint, p.NextKeyDigest)
+	return proven
 }
 
 // settle takes the member's answer to our proposal. Our operator has proposed, so here the partnership is qualified unless

@@ -60,7 +60,9 @@ func (p pocket) Keys(_ context.Context, of keys.Purpose) ([]keys.Record, error) 
 }
 
 func (p pocket) SaveKeys(_ context.Context, of keys.Purpose, _ string, records []keys.Record) error {
-	p.records[of] = append(p.records[of], records...)
+	for _, r := range records {
+		p.records[of] = append(slices.DeleteFunc(p.records[of], func(have keys.Record) bool { return have.KID == r.KID }), r)
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@
 //	hanse_subscriptions{side,state}                        hanse_jobs{kind,state}
 //	hanse_ledger_parked_subjects{partner}                  hanse_ledger_pages_refused_total{partner,reason}
 //	hanse_partner_books{partner,state}                     hanse_partner_held{partner}
+//	hanse_partner_key_discontinuities_total{partner}
 //	hanse_store_up                                         hanse_keys_export_stale
 //	hanse_adapter_calls_total{adapter,operation,result}    hanse_adapter_call_duration_seconds{adapter,operation}
 //	hanse_job_runs_total{kind,result}                      hanse_job_run_duration_seconds{kind}
@@ -21,5 +22,6 @@
 //	hanse_tls_certificate_expiry_timestamp_seconds         hanse_tls_certificate_reload_failures_total
 //	hanse_log_texts_clipped_total                          hanse_log_lines_held_total
 //	hanse_store_counts_age_seconds                         hanse_catalog_left_out_total{partner,bound}
+//	hanse_recovery_entries_total{partner,result}           hanse_backup_last_success_timestamp_seconds
 //	hanse_build_info{version,revision,goversion}           go_*, process_*
 package metrics

@@ -49,10 +49,10 @@ type Metrics struct {
 	words    *limiter
 	partners *partners
 
-	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods, pagesRefused, leftOut *prometheus.CounterVec
-	rpcDuration, adapterDuration, jobDuration                                                                    *prometheus.HistogramVec
-	commits, closures                                                                                            prometheus.Counter
-	commitDuration                                                                                               prometheus.Histogram
+	rpcRequests, adapterCalls, authFailures, authReplays, jobRuns, commitFailures, floods, pagesRefused, leftOut, recovered, strangeKeys *prometheus.CounterVec
+	rpcDuration, adapterDuration, jobDuration                                                                                            *prometheus.HistogramVec
+	commits, closures                                                                                                                    prometheus.Counter
+	commitDuration                                                                                                                       prometheus.Histogram
 }
 
 // Registry is Prometheus's, under a name that callers can write without importing it.
@@ -89,7 +89,9 @@ func New(cfg Config) (*Metrics, error) {
 		commitFailures:  counter("hanse_store_commit_failures_total", "Units of work that the database did not take, by reason.", "reason"),
 		floods:          counter("hanse_feed_floods_total", "Streams of partners that were ended because they brought more than we take, by what there was too much of.", "partner", "feed", "bound"),
 		leftOut:         counter("hanse_catalog_left_out_total", "Changes of the partner's catalog for which there was no room, by what there is too much of.", "partner", "bound"),
+		recovered:       counter("hanse_recovery_entries_total", "Entries of our own ledger that were read back from the partner, by whether what they had made came back: made, partly or lost.", "partner", "result"),
 		pagesRefused:    counter("hanse_ledger_pages_refused_total", "Pages of the partner's ledger that were not taken, by reason; a bad one is asked for again.", "partner", "reason"),
+		strangeKeys:     counter("hanse_partner_key_discontinuities_total", "Looks at the partner's documents that showed a business key which does not follow the pinned one.", "partner"),
 		commitDuration:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hanse_store_commit_duration_seconds", Help: "Duration of write transactions.", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "hanse_build_info", Help: "1, with the build as labels."}, []string{"version", "revision", "goversion"})
@@ -97,7 +99,7 @@ func New(cfg Config) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.rpcRequests, m.rpcDuration, m.adapterCalls, m.adapterDuration, m.authFailures, m.authReplays,
 		m.jobRuns, m.jobDuration,
-		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.pagesRefused, m.leftOut, m.partners, build,
+		m.commits, m.closures, m.commitFailures, m.commitDuration, m.floods, m.pagesRefused, m.leftOut, m.recovered, m.strangeKeys, m.partners, build,
 	}
 	if cfg.Snapshot != nil {
 		all = append(all, newSnapshots(cfg.Snapshot, m.partners, m.words))
@@ -222,10 +224,24 @@ func (m *Metrics) CatalogLeftOut(origin, bound string, changes int) {
 	}
 }
 
+// Recovered counts an entry of our own ledger that was read back from a partner.
+func (m *Metrics) Recovered(origin, result string) {
+	if m != nil {
+		m.recovered.WithLabelValues(m.partners.label(origin), m.words.bound("recovery", result)).Inc()
+	}
+}
+
 // PageRefused counts one page of a partner's ledger that was not taken.
 func (m *Metrics) PageRefused(origin, reason string) {
 	if m != nil {
 		m.pagesRefused.WithLabelValues(m.partners.label(origin), m.words.bound("page_reason", reason)).Inc()
+	}
+}
+
+// StrangeKey counts one look at a partner that showed a business key which does not follow the pinned one.
+func (m *Metrics) StrangeKey(origin string) {
+	if m != nil {
+		m.strangeKeys.WithLabelValues(m.partners.label(origin)).Inc()
 	}
 }
 

@@ -31,6 +31,8 @@ type Snapshot struct {
 	Books []Count
 	// KeysStale says that keys or partners changed since the keys were exported.
 	KeysStale bool
+	// LastBackup is of which moment the last whole backup is, zero for none.
+	LastBackup time.Time
 }
 
 // Count is how many there are of a group (a side, a kind) in a state.
@@ -45,7 +47,7 @@ type snapshots struct {
 	partners *partners
 	words    *limiter
 
-	orders, oldest, subscriptions, jobs, partnerships, parked, held, books, stale, age, up *prometheus.Desc
+	orders, oldest, subscriptions, jobs, partnerships, parked, held, books, stale, backup, age, up *prometheus.Desc
 }
 
 func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, words *limiter) *snapshots {
@@ -60,13 +62,14 @@ func newSnapshots(read func(context.Context) (Snapshot, error), p *partners, wor
 		held:          prometheus.NewDesc("hanse_partner_held", "1 while an operator holds back what is sent to the partner, else 0.", []string{"partner"}, nil),
 		books:         prometheus.NewDesc("hanse_partner_books", "Partners by the state of the books with them: 1 for each; every state but level wants an operator.", []string{"partner", "state"}, nil),
 		stale:         prometheus.NewDesc("hanse_keys_export_stale", "1 if keys or partners changed since hanse key export, else 0; it wants to be run again.", nil, nil),
+		backup:        prometheus.NewDesc("hanse_backup_last_success_timestamp_seconds", "Of which moment the last backup is that hanse backup wrote to its end, in seconds since 1970; 0 where there was none.", nil, nil),
 		age:           prometheus.NewDesc("hanse_store_counts_age_seconds", "Time since ended orders and subscriptions were counted; that happens after a scrape, the more rarely the longer it takes.", nil, nil),
 		up:            prometheus.NewDesc("hanse_store_up", "1 if the database answered this scrape, else 0.", nil, nil),
 	}
 }
 
 func (s *snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.held, s.books, s.stale, s.age, s.up} {
+	for _, d := range []*prometheus.Desc{s.orders, s.oldest, s.subscriptions, s.jobs, s.partnerships, s.parked, s.held, s.books, s.stale, s.backup, s.age, s.up} {
 		ch <- d
 	}
 }
@@ -85,6 +88,11 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(s.stale, boolValue(snap.KeysStale))
+	last := 0.0
+	if !snap.LastBackup.IsZero() {
+		last = float64(snap.LastBackup.UnixMilli()) / 1000
+	}
+	gauge(s.backup, last)
 	if snap.Counted {
 		gauge(s.age, snap.CountsAge.Seconds())
 	}

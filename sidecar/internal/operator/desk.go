@@ -4,13 +4,16 @@ import (
 	"context"
 	"time"
 
+	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -28,6 +31,9 @@ type Tx interface {
 	Ledger() ledger.Store
 	Jobs() job.Store
 	Acts() act.Store
+	Cursors() catalog.CursorStore
+	// TurnKeys writes a rotation of our keys; fault.Conflict keys_changed where another replica was first.
+	TurnKeys(keys.Turn) error
 }
 
 // Reach is what is known of a partner's presence.
@@ -48,9 +54,14 @@ type Desk struct {
 	Reach func(partner string) Reach
 	// Complete refuses, with reason ledger.ReasonMissing, where an entry of a partner names a document that we lack, and keeps that.
 	Complete func(ctx context.Context, partner string) error
+	// PutBack is told before somebody vouches for books of a store that was put back; nil is none.
+	PutBack func(ctx context.Context, partner string) error
 	// Vouched is told of an operator who vouched for the books with a partner.
 	Vouched func(partner, reason string)
-	Now     func() time.Time
+	// Keys are our own.
+	Keys OwnKeys
+	Now  func() time.Time
+	Fail *failpoint.Points
 	// MaxOfferings is how many of a partner's offerings we keep, MaxBytes how many bytes of their documents.
 	MaxOfferings, MaxBytes int64
 }
@@ -66,6 +77,8 @@ type Status struct {
 	Kept                   catalog.Kept
 	MaxOfferings, MaxBytes int64
 	Books                  ledger.Books
+	// Compared is the last comparison of all deals.
+	Compared Compared
 }
 
 // PartnerStatus reads it.
@@ -89,6 +102,9 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		if s.Books, err = tx.Ledger().Books(origin); err != nil {
 			return err
 		}
+		if s.Compared, err = LastCompared(tx.Cursors(), origin); err != nil {
+			return err
+		}
 		s.Kept, err = tx.Catalog().Kept(origin)
 		return err
 	})
@@ -98,12 +114,18 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 // Vouch takes the operator's word that our store is the one that signed the log towards a partner that does not answer. One that answers
 // proves it itself: fault.Precondition with reason partner_answers.
 func (d *Desk) Vouch(ctx context.Context, partner, reason string) error {
+	if plant.On(plant.ClearBehindByACommand) {
+		return d.clear(ctx, partner)
+	}
 	if r := d.Reach(partner); !r.Known || r.Up {
 		return fault.New(fault.Precondition, "partner_answers", "%s can be reached, or was not called yet since the start: what it answers is the proof", partner).
 			Do("wait a moment; what its answer lacks stands in the log, and hanse partner show " + partner + " says how the books are")
 	}
 	// A start since then may have given the books another reason: what is missing stands in them again after this.
 	if err := d.Complete(ctx, partner); err != nil && fault.ReasonOf(err) != ledger.ReasonMissing {
+		return err
+	}
+	if err := d.putBack(ctx, partner); err != nil {
 		return err
 	}
 	err := d.Work.Do(ctx, func(tx Tx) error {
@@ -117,6 +139,42 @@ func (d *Desk) Vouch(ctx context.Context, partner, reason string) error {
 	}
 	return err
 }
+
+// clear is a planted bug: a command says that the books are level, whatever they are.
+func (d *Desk) clear(ctx context.Context, partner string) error {
+	return d.Work.Do(ctx, func(tx Tx) error {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return err
+		}
+		books.State, books.Reason = ledger.Level, ""
+		_, err = tx.Ledger().PutBooks(books)
+		return err
+	})
+}
+
+// putBack has nothing begin again that began in the store which signed, where ours may be an older one: that no entry tells of it does not say
+// that it did not.
+func (d *Desk) putBack(ctx context.Context, partner string) error {
+	var books ledger.Books
+	err := d.Work.View(ctx, func(tx Tx) (err error) {
+		books, err = tx.Ledger().Books(partner)
+		return err
+	})
+	if err != nil || !books.PutBack() || d.PutBack == nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, putBackWithin)
+	defer cancel()
+	if err := d.PutBack(within, partner); within.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return fault.New(fault.Unavailable, "putting_back", "what this store offers gets numbers above all that it may have lost, which takes longer than a call").
+		Do("call it again: it goes on where it was")
+}
+
+// putBackWithin ends before who calls stops waiting, so that it is told what to do.
+const putBackWithin = 40 * time.Second
 
 // VerifyLedgers checks both logs of one partnership, or of all with partner "".
 func (d *Desk) VerifyLedgers(ctx context.Context, partner string) ([]ledger.Verify, error) {
@@ -135,7 +193,7 @@ func (d *Desk) VerifyLedgers(ctx context.Context, partner string) ([]ledger.Veri
 	}
 	var out []ledger.Verify
 	for _, p := range partners {
-		v, err := d.Book.VerifyPartner(ctx, p.Origin, p.BusinessKey)
+		v, err := d.Book.VerifyPartner(ctx, p.Origin, p.EverKeys())
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -77,12 +78,26 @@ func (d *Desk) situation(tx Tx, o Order, it Item) (s situation, acts []act.Act, 
 		return s, nil, err
 	}
 	s.hold = partner.Hold
+	if it.State == order.PendingRebuilding {
+		uneven, err := tx.Ledger().Uneven()
+		if err != nil {
+			return s, nil, err
+		}
+		s.uneven = slices.Sorted(maps.Keys(uneven))
+	}
 	parked, err := tx.Ledger().ParkedSubject(it.Partner, it.SubscriptionID, 1)
 	if err != nil {
 		return s, nil, err
 	}
 	if len(parked) > 0 {
 		s.parked = &parked[0]
+	}
+	if it.Abandoned != nil && it.Abandoned.Ending != "" {
+		o, i, err := tx.RetailOrders().ByCorrelation(it.Abandoned.Ending)
+		if err != nil {
+			return s, nil, err
+		}
+		s.ending = o.Items[i].State
 	}
 	if s.books, err = tx.Ledger().Books(it.Partner); err != nil {
 		return s, nil, err

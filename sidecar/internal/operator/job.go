@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -25,8 +26,10 @@ type dropping struct {
 const (
 	endsOrder = "hanse order cancel ORDER asks the supplier to end it; hanse job park keeps the job from running until then"
 	// jobLost is recovery.JobLost; that package is above this one.
-	jobLost   = "recovery.lost"
-	whoSigned = "we signed the document and our ledger says so: the partner waits for it"
+	jobLost = "recovery.lost"
+	// jobDiffers is reconcile.JobDiffers, above this one too.
+	jobDiffers = "reconcile.deal"
+	whoSigned  = "we signed the document and our ledger says so: the partner waits for it"
 )
 
 // drops is the table of all kinds.
@@ -35,11 +38,16 @@ var drops = map[string]dropping{
 	retail.JobSign:                {needed: "the order is acknowledged and would wait for ever", instead: endsOrder},
 	retail.JobCancel:              {needed: "the cancel is what keeps the supplier from taking the order when it is there again", instead: "leave it: it costs nothing while the supplier is away"},
 	retail.JobSignCancel:          {needed: "the cancel is what keeps the supplier from taking the order when it is there again", instead: "leave it: it costs nothing until the books are level"},
+	retail.JobErase:               {needed: "the supplier keeps what lies beside the order until it has the request, and our ledger says that it was made", instead: "leave it: it costs nothing while the supplier is away"},
+	retail.JobRebuild:             {needed: "the order would wait for ever for what is missing of it", instead: "hanse order explain ORDER says which partner has to answer; where one is gone, hanse partner vouch, then hanse order abandon"},
 	resale.JobProvision:           {needed: "the reseller waits for the end of the order, and something may have been made for it", instead: "mend what the job's last error says, then hanse job retry; hanse order explain ORDER says what else helps"},
 	resale.JobLook:                {meaning: "the subscription counts as running, and is charged, whatever its platform has of it"},
 	jobLost:                       {meaning: "nobody is told of the entry of our ledger any more; what it had made stays missing here"},
+	jobDiffers:                    {meaning: "nobody is told of the difference any more, until the next comparison finds it again; both sides keep what they have"},
 	agreement.JobOffer:            {needed: whoSigned, instead: "hanse job park keeps it from being sent"},
 	agreement.JobAccept:           {needed: whoSigned, instead: "hanse job park keeps it from being sent"},
+	life.JobPropose:               {needed: whoSigned, instead: "hanse job park keeps it from being sent, and hanse ledger fork propose replaces it"},
+	life.JobCountersign:           {needed: whoSigned, instead: "our ledger is in the new life already: hanse job retry once the partner can be reached"},
 	agreement.JobPublish:          {meaning: "the reseller of the agreement sees our offerings only when they change next"},
 	subscription.JobAccessFetch:   {meaning: "the customer gets no access data of this order; the service runs and is charged"},
 	subscription.JobAccessConfirm: {meaning: "the supplier keeps its sealed copy of the access data, which we have"},

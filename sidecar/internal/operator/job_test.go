@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
@@ -25,9 +26,10 @@ import (
 
 // kinds are all jobs that a sidecar has, and whether one may be dropped.
 var kinds = map[string]bool{
-	retail.JobSubmit: false, retail.JobSign: false, retail.JobCancel: false, retail.JobSignCancel: false, resale.JobProvision: false,
+	retail.JobSubmit: false, retail.JobSign: false, retail.JobCancel: false, retail.JobSignCancel: false, retail.JobRebuild: false, retail.JobErase: false, resale.JobProvision: false,
 	agreement.JobOffer: false, agreement.JobAccept: false, agreement.JobPublish: true,
-	subscription.JobAccessFetch: true, subscription.JobAccessConfirm: true, resale.JobLook: true, "recovery.lost": true,
+	subscription.JobAccessFetch: true, subscription.JobAccessConfirm: true, resale.JobLook: true, "recovery.lost": true, "reconcile.deal": true,
+	life.JobPropose: false, life.JobCountersign: false,
 }
 
 // TestEveryKindOfJobIsKnown to the table above, and with it to what drops jobs, and to docs/waits.md, which says the same of it.

@@ -42,6 +42,8 @@ type Order struct {
 	Timeline  []order.Event
 	PlacedAt  time.Time
 	UpdatedAt time.Time
+	// ErasedAt is when what a retail order says of its customer was erased; zero where it was not.
+	ErasedAt time.Time
 
 	place order.Place
 }
@@ -55,6 +57,11 @@ type Item struct {
 	ListingID string
 	Retail    price.Line
 	Margin    price.Line
+	// AcceptBy is until when the supplier may take it, on the retail side of what is not decided; else zero.
+	AcceptBy time.Time
+	// MayAbandon is from when on it may be given up, on the retail side of what has not ended. Abandoned is there where it was.
+	MayAbandon time.Time
+	Abandoned  *retail.Abandoned
 	// Pseudonym is what the partner calls its customer; on the resale side, of one order that was asked for.
 	Pseudonym string
 }
@@ -63,13 +70,17 @@ func ofRetail(o retail.Order) Order {
 	telling := o.Telling()
 	out := Order{
 		Side: Retail, ID: o.ID, Portal: o.Portal, Customer: o.Customer, State: o.State(), Reason: telling.Reason, Message: telling.Message,
-		Timeline: o.Timeline(), PlacedAt: o.PlacedAt, UpdatedAt: o.UpdatedAt, place: o.Place(),
+		Timeline: o.Timeline(), PlacedAt: o.PlacedAt, UpdatedAt: o.UpdatedAt, ErasedAt: o.ErasedAt, place: o.Place(),
 	}
 	for _, it := range o.Items {
-		out.Items = append(out.Items, Item{
+		shown := Item{
 			Item: it.Item, CorrelationID: it.CorrelationID, Partner: it.Partner,
-			ListingID: it.ListingID, Retail: it.Retail, Margin: margin(it.Retail, it.Wholesale),
-		})
+			ListingID: it.ListingID, Retail: it.Retail, Margin: margin(it.Retail, it.Wholesale), Abandoned: it.Abandoned,
+		}
+		if !it.State.Ended() {
+			shown.AcceptBy, shown.MayAbandon = it.AcceptBy(), it.MayAbandon()
+		}
+		out.Items = append(out.Items, shown)
 	}
 	out.Totals = totals(out.Items)
 	return out

@@ -2,9 +2,11 @@ package operator
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
 )
 
 // Parked is an entry of a partner's ledger that could not be applied here.
@@ -18,6 +20,9 @@ type Parked struct {
 // comes says of entries that only announce a document that nothing is lost with them.
 const comes = "nothing is lost: what it announces comes as a document of its own"
 
+// thenAbandon is what ends an order that a released decision leaves open.
+const thenAbandon = "; from a day after accept_by hanse order abandon ends it"
+
 // releases say for each kind what never happens here when its entry is left aside.
 var releases = map[ledger.Kind]string{
 	ledger.AgreementOffered:  comes,
@@ -25,16 +30,19 @@ var releases = map[ledger.Kind]string{
 	ledger.AgreementAccepted: comes,
 	ledger.AgreementActive:   "the agreement does not become active here, and nothing is bought under it",
 	ledger.OrderPlaced:       comes,
-	ledger.OrderAccepted:     "the order stays undecided here although the supplier took it, and what it says of the order later cannot be applied either",
-	ledger.OrderRejected:     "the order stays open here although the supplier refused it",
+	ledger.OrderAccepted:     "the order stays undecided here although the supplier took it, and what it says of the order later cannot be applied either" + thenAbandon,
+	ledger.OrderRejected:     "the order stays open here although the supplier refused it" + thenAbandon,
 	ledger.OrderHeld:         "nobody reads here that the supplier checks by hand what was made; what it says of the order later is applied",
-	ledger.OrderCompleted:    "the order stays open here although the supplier has carried it out and charges for it, and access data are not fetched",
-	ledger.OrderFailed:       "the order stays open here although the supplier ended it",
+	ledger.OrderCompleted:    "the order stays open here although the supplier has carried it out and charges for it, and access data are not fetched" + thenAbandon,
+	ledger.OrderFailed:       "the order stays open here although the supplier ended it" + thenAbandon,
 	ledger.CancelPlaced:      comes,
-	ledger.OrderCancelled:    "the order stays open here although the supplier cancelled it",
-	ledger.CancelRefused:     "the order goes on waiting for the answer to its cancel",
+	ledger.OrderCancelled:    "the order stays open here although the supplier cancelled it" + thenAbandon,
+	ledger.CancelRefused:     "the order goes on waiting for the answer to its cancel" + thenAbandon,
 	ledger.AccessConfirmed:   comes,
 	ledger.AccessDeleted:     "our receipt counts as not arrived, and is sent again",
+	ledger.ErasePlaced:       comes,
+	ledger.OrderErased:       "our request to delete escrow counts as not arrived, and is sent again",
+	ledger.LifeOpened:        "the partner counts as not in the new life yet: there is no new business with it",
 }
 
 // Releasing is what it means that an entry of a kind is left aside.
@@ -45,35 +53,69 @@ func Releasing(kind ledger.Kind) string {
 	return "this version does not know the kind, nor what is lost with it"
 }
 
-// Parked lists what of a partner's ledger is parked here, "" of all partners' ledgers.
-func (d *Desk) Parked(ctx context.Context, partner string) (list []Parked, err error) {
+// parkedToken is where a page of parked entries ends.
+type parkedToken struct {
+	Partner string `json:"p"`
+	Subject string `json:"s"`
+	Life    int64  `json:"l"`
+	Seq     int64  `json:"n"`
+}
+
+func parseParkedToken(s string) (t parkedToken, err error) {
+	if s == "" {
+		return t, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		err = json.Unmarshal(raw, &t)
+	}
+	if err != nil {
+		return t, fault.New(fault.Invalid, "page_token", "the page token is not one of ours").At("page_token")
+	}
+	return t, nil
+}
+
+func (t parkedToken) String() string {
+	raw, _ := json.Marshal(t) // plain fields cannot fail
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func (t parkedToken) place() ledger.Parked {
+	return ledger.Parked{Partner: t.Partner, Subject: t.Subject, Life: t.Life, Seq: t.Seq}
+}
+
+// Parked pages through what of a partner's ledger is parked here, "" of all partners' ledgers, by partner, subject and place.
+func (d *Desk) Parked(ctx context.Context, partner, pageToken string, limit int) (list []Parked, next string, err error) {
+	from, err := parseParkedToken(pageToken)
+	if err != nil {
+		return nil, "", err
+	}
 	err = d.Work.View(ctx, func(tx Tx) (err error) {
-		list = nil
-		partners := []member.Partner{{Origin: partner}}
-		if partner == "" {
-			partners, err = tx.Partners().List()
-		} else {
-			_, err = tx.Partners().Get(partner)
+		if list = nil; partner != "" {
+			if _, err := tx.Partners().Get(partner); err != nil {
+				return err
+			}
 		}
+		parked, err := tx.Ledger().ParkedPage(partner, from.place(), limit+1)
 		if err != nil {
 			return err
 		}
-		for _, p := range partners {
-			parked, err := tx.Ledger().ParkedAll(p.Origin)
+		next = ""
+		if len(parked) > limit {
+			parked = parked[:limit]
+			last := parked[limit-1]
+			next = parkedToken{Partner: last.Partner, Subject: last.Subject, Life: last.Life, Seq: last.Seq}.String()
+		}
+		for _, e := range parked {
+			shown, err := ofParked(tx, e)
 			if err != nil {
 				return err
 			}
-			for _, e := range parked {
-				shown, err := ofParked(tx, e)
-				if err != nil {
-					return err
-				}
-				list = append(list, shown)
-			}
+			list = append(list, shown)
 		}
 		return nil
 	})
-	return list, err
+	return list, next, err
 }
 
 // ShowParked completes entries that are parked.

@@ -60,6 +60,13 @@ func TestAnOperatorVouchesForASilentPartnerAlone(t *testing.T) {
 				return fault.New(fault.Invalid, ledger.ReasonMissing, "it is missing")
 			}
 			desk.Reach = func(string) operator.Reach { return c.reach }
+			putBack := false
+			desk.PutBack = func(context.Context, string) error { putBack = true; return nil }
+			defer func() {
+				if c.reason == "" && putBack != (c.books.Reason != ledger.ReasonStarted) {
+					t.Errorf("told that the store was put back: %t", putBack)
+				}
+			}()
 			if err := desk.Vouch(t.Context(), partner, "the disk never left the machine"); fault.ReasonOf(err) != c.reason {
 				t.Errorf("vouched: %v", err)
 			}

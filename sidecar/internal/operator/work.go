@@ -76,10 +76,11 @@ func joined(message string, more []string) string {
 // work are the kinds of jobs of a deal, and their keys.
 func (it Item) work(side Side) map[string]string {
 	if side == Resale {
-		return map[string]string{resale.JobProvision: it.CorrelationID, resale.JobLook: it.CorrelationID}
+		return map[string]string{resale.JobProvision: it.CorrelationID, resale.JobLook: it.CorrelationID, jobDiffers: it.CorrelationID}
 	}
 	return map[string]string{
 		retail.JobSubmit: it.CorrelationID, retail.JobSign: it.CorrelationID, retail.JobCancel: it.CorrelationID, retail.JobSignCancel: it.CorrelationID,
-		subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID,
+		retail.JobErase:             it.CorrelationID,
+		subscription.JobAccessFetch: it.SubscriptionID, subscription.JobAccessConfirm: it.SubscriptionID, jobDiffers: it.CorrelationID,
 	}
 }

@@ -3,6 +3,7 @@ package order
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -63,8 +64,14 @@ func InputsDigest(salt, inputs []byte) string {
 // SubscriptionID is the id of the subscription that an order makes, the same on both sides.
 func SubscriptionID(correlationID string) string { return "sub-" + correlationID }
 
+// Maker is the correlation id of the order that made a subscription.
+func Maker(subscriptionID string) string { return strings.TrimPrefix(subscriptionID, "sub-") }
+
 // CancelID is the id of the one cancel that an order may have.
 func CancelID(order string) string { return "cnl-" + order }
+
+// EraseID is the id of the one request to erase an order.
+func EraseID(order string) string { return "ers-" + order }
 
 // Bounds of an order's id. An id that is made of it has four characters more, and travels wherever an id does.
 const (
@@ -193,11 +200,13 @@ type Body struct {
 	Action         Action `json:"action,omitempty"`
 	Agreement      string `json:"agreement,omitempty"`
 	DocumentSHA256 string `json:"document_sha256,omitempty"`
-	Intent         Intent `json:"intent,omitempty"`
-	Message        string `json:"message,omitempty"`
-	Order          string `json:"order"`
-	Reason         string `json:"reason,omitempty"`
-	Subscription   string `json:"subscription,omitempty"`
+	// EscrowSHA256 is that of the escrow that was deleted, in order.erased where there was some.
+	EscrowSHA256 string `json:"escrow_sha256,omitempty"`
+	Intent       Intent `json:"intent,omitempty"`
+	Message      string `json:"message,omitempty"`
+	Order        string `json:"order"`
+	Reason       string `json:"reason,omitempty"`
+	Subscription string `json:"subscription,omitempty"`
 }
 
 // ParseBody reads the body of an entry about an order, as ledger.ReadBody does.
@@ -205,6 +214,6 @@ func ParseBody(e ledger.Entry) (Body, error) {
 	t, err := ledger.ReadBody(e)
 	return Body{
 		Order: t.Order, DocumentSHA256: t.Document, Agreement: t.Agreement, Subscription: t.Subscription, Action: Action(t.Action), Intent: Intent(t.Intent),
-		Reason: t.Reason, Message: t.Message, AccessSHA256: t.Access,
+		Reason: t.Reason, Message: t.Message, AccessSHA256: t.Access, EscrowSHA256: t.Escrow,
 	}, err
 }

@@ -1,6 +1,8 @@
 package order
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -54,10 +56,36 @@ func (i Item) Row() Row {
 // Course is how the item moves its subscription.
 func (i Item) Course() subscription.Course { return i.Row().Course }
 
+// What Source begins with, for each log.
+const (
+	ownSource   = "own ledger "
+	theirSource = "their ledger "
+)
+
 // Source names the place of an entry in a timeline.
 func Source(e ledger.Entry) string {
 	if e.Direction == ledger.Theirs {
-		return "their ledger " + e.Position().String()
+		return theirSource + e.Position().String()
 	}
-	return "own ledger " + e.Position().String()
+	return ownSource + e.Position().String()
+}
+
+// Place is the log and the place in it that a Source names; false where the event was written nowhere.
+func (e Event) Place() (dir ledger.Direction, at ledger.Position, is bool) {
+	text, own := strings.CutPrefix(e.Source, ownSource)
+	dir = ledger.Own
+	if !own {
+		dir = ledger.Theirs
+		if text, is = strings.CutPrefix(e.Source, theirSource); !is {
+			return "", at, false
+		}
+	}
+	life, seq, later := strings.Cut(text, ".")
+	if !later {
+		life, seq = "0", text
+	}
+	var err, bad error
+	at.Life, err = strconv.ParseInt(life, 10, 64)
+	at.Seq, bad = strconv.ParseInt(seq, 10, 64)
+	return dir, at, err == nil && bad == nil
 }

@@ -8,6 +8,7 @@ import (
 // byWeight are the open states from the best to the worst.
 var byWeight = []State{
 	Acknowledged, InProgress, AssessingCancel, PendingCancellation, PendingUnreachable, PendingRequote, HeldIndeterminate,
+	PendingRebuilding,
 }
 
 // Sum is the state of an order from those of its items, at least one:

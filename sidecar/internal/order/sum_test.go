@@ -121,8 +121,14 @@ func TestEveryIntentIsOneWholeRow(t *testing.T) {
 		if got, taken := RowOf(r.Action, r.Intent); !taken || got.Intent != r.Intent {
 			t.Errorf("%s %s is not found", r.Action, r.Intent)
 		}
-		if usual, taken := Usual(r.Action); !taken || usual.Action != r.Action {
-			t.Errorf("%s means nothing by itself", r.Action)
+		if usual, taken := Usual(r.Action); taken == r.Named && usual.Intent != "" || !r.Named && usual.Action != r.Action {
+			t.Errorf("%s alone means %q", r.Action, usual.Intent)
+		}
+		if meant, taken := Meant(r.Action, r.Intent); !taken || meant.Intent != r.Intent {
+			t.Errorf("%s %s does not mean itself", r.Action, r.Intent)
+		}
+		if _, taken := Meant(r.Action, "another"); taken {
+			t.Errorf("%s with another intent is taken", r.Action)
 		}
 		// An item of a subscription that there is must be able to come to nothing.
 		if makes := r.Course.Allows(""); makes != (r.Course.Undone != "") {

@@ -104,14 +104,34 @@ func TestWhatFailsHereSaysNothingOfThePartner(t *testing.T) {
 	var s Status
 	told := 0
 	s.Changed = func(string, bool) { told++ }
-	s.record(partner, ours, time.Now())
+	s.record(partner, s.begin(), ours, time.Now())
 	if r := s.Of(partner); r.Known || r.Up || !strings.HasPrefix(r.LastError, client.ReasonOwn) {
 		t.Errorf("before the first call: %+v", r)
 	}
-	s.record(partner, nil, time.Now())
-	s.record(partner, ours, time.Now())
+	s.record(partner, s.begin(), nil, time.Now())
+	s.record(partner, s.begin(), ours, time.Now())
 	if r := s.Of(partner); !r.Up || !strings.HasPrefix(r.LastError, client.ReasonOwn) || told != 1 {
 		t.Errorf("told %d times, %+v", told, r)
+	}
+}
+
+// TestAnOpenStreamHidesNoFailure: its heartbeats say that the partner is there, not that calls arrive.
+func TestAnOpenStreamHidesNoFailure(t *testing.T) {
+	t.Parallel()
+	const partner = "https://b.example"
+	failure := translate(partner, refusal.New(refusal.Unavailable, "clock_skew_too_large", "text"))
+	var s Status
+	streamed, early := s.begin(), s.begin()
+	s.record(partner, s.begin(), failure, time.Now())
+	for name, began := range map[string]moment{"a stream": streamed, "a call that began before": early} {
+		s.record(partner, began, nil, time.Now())
+		if r := s.Of(partner); !r.Up || !strings.HasPrefix(r.LastError, "clock_skew_too_large: ") {
+			t.Errorf("after %s: %+v", name, r)
+		}
+	}
+	s.record(partner, s.begin(), nil, time.Now())
+	if r := s.Of(partner); !r.Up || r.LastError != "" {
+		t.Errorf("after a call that began later: %+v", r)
 	}
 }
 
@@ -158,7 +178,7 @@ func TestWhatEndsACallBeforeItBeginsKeepsItsKind(t *testing.T) {
 				t.Fatalf("%v, to do %q", err, f.Action)
 			}
 			var s Status
-			s.record(c.partner, err, time.Now())
+			s.record(c.partner, s.begin(), err, time.Now())
 			r := s.Of(c.partner)
 			if r.Up != c.up || !strings.HasPrefix(r.LastError, f.Reason+": "+c.partner) || !strings.HasSuffix(r.LastError, f.Action) {
 				t.Errorf("%+v", r)

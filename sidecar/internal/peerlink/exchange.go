@@ -2,6 +2,7 @@ package peerlink
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Answer, err error) {
 	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint}
 	for _, d := range s.Documents {
-		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow})
+		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow, Proposal: d.Proposal})
 	}
 	err = l.call(ctx, partner, func(ctx context.Context) error {
 		c := peerv1connect.NewExchangeServiceClient(l.http(partner, s.Agreement, s.Scopes...), partner, options...)
@@ -43,6 +44,10 @@ func replied(m *peerv1.SubmitResponse) exchange.Answer {
 	}
 	for _, o := range m.GetOutcomes() {
 		told := exchange.Told{At: ledger.Position{Life: o.GetDecided().GetLife(), Seq: o.GetDecided().GetSeq()}}
+		if told.Noted = o.GetNoted(); told.Noted != "" {
+			reply.Outcomes = append(reply.Outcomes, told)
+			continue
+		}
 		if o.GetDecided() == nil { // also where it says neither: that decides nothing
 			u := o.GetUndecided()
 			told.Undecided = &exchange.NotYet{
@@ -73,6 +78,29 @@ func (l *Link) Compare(ctx context.Context, partner string, nonce []byte) (docum
 	return document, err
 }
 
+// States asks what a partner has of deals between us; nothing of the answer is judged here.
+func (l *Link) States(ctx context.Context, partner string, asked exchange.StatesAsked) (s exchange.States, err error) {
+	err = l.call(ctx, partner, func(ctx context.Context) error {
+		c := peerv1connect.NewExchangeServiceClient(l.http(partner, "", scope.LedgerRead), partner, options...)
+		res, err := c.States(ctx, connect.NewRequest(&peerv1.StatesRequest{After: asked.After.Subject, AfterSold: asked.After.Sold, Subjects: asked.Subjects}))
+		if err != nil {
+			return err
+		}
+		m := res.Msg
+		s = exchange.States{
+			More: m.GetMore(), Head: ledger.Position{Life: m.GetLife(), Seq: m.GetSeq()}, Read: ledger.Position{Life: m.GetReadLife(), Seq: m.GetReadSeq()},
+		}
+		copy(s.Hash[:], m.GetHash())
+		for _, d := range m.GetDeals() {
+			s.Deals = append(s.Deals, exchange.Deal{
+				DealKey: exchange.DealKey{Subject: d.GetSubject(), Sold: d.GetSold()}, State: exchange.DealState(d.GetState()), Digest: hex.EncodeToString(d.GetDigest()),
+			})
+		}
+		return nil
+	})
+	return s, err
+}
+
 // Recall reads back what a partner holds of our own log after a place, page by page; nothing of it is verified here.
 func (l *Link) Recall(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error {
 	c := peerv1connect.NewExchangeServiceClient(l.http(partner, "", scope.ExportRead), partner, options...)
@@ -87,6 +115,7 @@ func (l *Link) Recall(ctx context.Context, partner string, after ledger.Position
 			for _, d := range m.GetDocuments() {
 				page.Documents = append(page.Documents, exchange.Document{
 					JWS: d.GetJws(), Attachments: resale.Attachments{Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow()},
+					Proposal: d.GetProposal(),
 				})
 			}
 			err := fn(page)

@@ -66,13 +66,13 @@ func TestADocumentTravelsWithAllThatLiesBesideIt(t *testing.T) {
 	l := &Link{Transports: direct{rewrite{server}}, Book: nothing{}, Status: &Status{}, Now: time.Now}
 	if _, err := l.Submit(t.Context(), "http://partner.localhost:1", exchange.Submission{
 		Agreement: "agr-1", Seen: "seen", Checkpoint: "own",
-		Documents: []dispatch.Document{{JWS: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+		Documents: []dispatch.Document{{JWS: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	want := &peerv1.SubmitRequest{
 		SeenCheckpoint: "seen", Checkpoint: "own",
-		Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+		Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
 	}
 	if d := cmp.Diff(want, h.heard, protocmp.Transform()); d != "" {
 		t.Error(d)
@@ -83,7 +83,7 @@ func (h *hearing) Recall(_ context.Context, r *connect.Request[peerv1.RecallRequ
 	for seq := r.Msg.GetAfterSeq() + 1; seq <= 3; seq++ {
 		if err := stream.Send(&peerv1.RecallResponse{
 			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own", More: seq < 3,
-			Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+			Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
 		}); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func TestWhatIsReadBackComesPageByPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := exchange.Document{JWS: "h.p.s", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}
+	doc := exchange.Document{JWS: "h.p.s", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, Proposal: "proposal"}
 	want := []exchange.Recalled{
 		{Entries: [][]byte{[]byte("entry 2")}, Checkpoint: "own", Documents: []exchange.Document{doc}, More: true},
 		{Entries: [][]byte{[]byte("entry 3")}, Checkpoint: "own", Documents: []exchange.Document{doc}},

@@ -291,7 +291,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 	b.Run("charged", func(b *testing.B) {
 		message := &peerv1.TailResponse{Checkpoint: page.Checkpoint}
 		for b.Loop() {
-			_ = l.take(flowKey{supplier, "ledger"}, weight{bytes: proto.Size(message)})
+			_ = l.take(flowKey{supplier, "ledger"}, l.Status.begin(), weight{bytes: proto.Size(message)})
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	peerv1 "github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -49,6 +50,8 @@ type Link struct {
 	// Behind is told of a partner that says its store is older than what it signed; nil is nobody.
 	Behind func(partner string)
 	Now    func() time.Time
+	// Fail kills the process after a call, for tests; nil does not.
+	Fail *failpoint.Points
 
 	flows flows
 }
@@ -57,7 +60,23 @@ type Link struct {
 const maxMessage = 16 << 20
 
 func (l *Link) http(partner, agreementID string, scopes ...string) *http.Client {
-	return &http.Client{Transport: l.Transports.Transport(partner, scopes, agreementID)}
+	to := l.Transports.Transport(partner, scopes, agreementID)
+	if l.Fail.Edges() {
+		to = sends{to, l.Fail}
+	}
+	return &http.Client{Transport: to}
+}
+
+// sends may end the process once a call has gone out, before its answer is read.
+type sends struct {
+	to   http.RoundTripper
+	fail *failpoint.Points
+}
+
+func (s sends) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := s.to.RoundTrip(r)
+	s.fail.Sent()
+	return res, err
 }
 
 var options = []connect.ClientOption{connect.WithReadMaxBytes(maxMessage), connect.WithSendCompression("")}
@@ -69,9 +88,10 @@ func (l *Link) call(ctx context.Context, partner string, fn func(ctx context.Con
 	}
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	began := l.Status.begin()
 	err := l.failed(partner, fn(bounded))
 	if ctx.Err() == nil {
-		l.Status.record(partner, err, l.Now())
+		l.Status.record(partner, began, err, l.Now())
 	}
 	return err
 }
@@ -131,7 +151,7 @@ var errSilent = errors.New("the stream fell silent")
 // stream reads until the other side ends, fn fails, silence, or more than a partner may send: a message is charged for what is in it and its
 // bytes before fn verifies it.
 func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.Context) (*connect.ServerStreamForClient[T], error), weigh func(*T) weight, fn func(*T) error) error {
-	partner := key.partner
+	partner, began := key.partner, l.Status.begin()
 	listening, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := l.Silence
@@ -144,7 +164,7 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 	if err != nil {
 		err = l.failed(partner, err)
 		if ctx.Err() == nil {
-			l.Status.record(partner, err, l.Now())
+			l.Status.record(partner, began, err, l.Now())
 		}
 		return err
 	}
@@ -153,10 +173,10 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 		watchdog.Reset(silence)
 		w := weigh(s.Msg())
 		w.bytes = proto.Size(any(s.Msg()).(proto.Message))
-		if err := l.take(key, w); err != nil {
+		if err := l.take(key, began, w); err != nil {
 			return err
 		}
-		l.Status.record(partner, nil, l.Now())
+		l.Status.record(partner, began, nil, l.Now())
 		if err := fn(s.Msg()); err != nil {
 			return err
 		}
@@ -167,19 +187,19 @@ func stream[T any](ctx context.Context, l *Link, key flowKey, open func(context.
 		err = l.failed(partner, s.Err())
 	}
 	if err != nil && ctx.Err() == nil {
-		l.Status.record(partner, err, l.Now())
+		l.Status.record(partner, began, err, l.Now())
 	}
 	return err
 }
 
 // take charges a feed for a message, or says that its stream has to end.
-func (l *Link) take(key flowKey, w weight) error {
+func (l *Link) take(key flowKey, began moment, w weight) error {
 	now := l.Now()
 	over, err := l.flows.take(key, w, now)
 	if err == nil {
 		return nil
 	}
-	l.Status.record(key.partner, err, now)
+	l.Status.record(key.partner, began, err, now)
 	if l.Over != nil {
 		l.Over(over)
 	}

@@ -14,10 +14,16 @@ type Reach struct {
 	// Known is false until the first call.
 	Known bool
 	Up    bool
-	// LastSuccess and LastError are of our calls to it; the error is the reason, its cause and what to do, for operators.
+	// LastSuccess and LastError are of our calls to it; the error is the reason, its cause and what to do, for operators. It stays until a
+	// call that began later succeeds: a stream that was open before says nothing of calls.
 	LastSuccess time.Time
 	LastError   string
+
+	failed moment
 }
+
+// moment orders the beginnings and ends of calls, whatever clocks say.
+type moment uint64
 
 // Status keeps who could be reached. The zero value is ready.
 type Status struct {
@@ -27,7 +33,16 @@ type Status struct {
 	Back func(partner string)
 
 	mu    sync.Mutex
+	now   moment
 	reach map[string]Reach
+}
+
+// begin is when a call or a stream begins.
+func (s *Status) begin() moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now++
+	return s.now
 }
 
 // Of is what is known of a partner.
@@ -37,13 +52,17 @@ func (s *Status) Of(partner string) Reach {
 	return s.reach[partner]
 }
 
-// record notes a call's outcome. A partner that answers with a refusal is there; what failed on our side says nothing of it, and is shown.
-func (s *Status) record(partner string, err error, now time.Time) {
+// record notes the outcome of what began then. A partner that answers with a refusal is there; what failed on our side says nothing of it, and is shown.
+func (s *Status) record(partner string, began moment, err error, now time.Time) {
 	s.mu.Lock()
 	if s.reach == nil {
 		s.reach = make(map[string]Reach)
 	}
 	r := s.reach[partner]
+	if err != nil {
+		s.now++
+		r.failed = s.now
+	}
 	if err != nil && fault.KindOf(err) == fault.Internal {
 		r.LastError = told(err)
 		s.reach[partner] = r
@@ -53,7 +72,10 @@ func (s *Status) record(partner string, err error, now time.Time) {
 	away := r.Known && !r.Up
 	r.Known = true
 	if err == nil {
-		r.Up, r.LastSuccess, r.LastError = true, now, ""
+		r.Up, r.LastSuccess = true, now
+		if began > r.failed {
+			r.LastError = ""
+		}
 	} else {
 		r.Up, r.LastError = !fault.Is(err, fault.Unavailable), told(err)
 	}

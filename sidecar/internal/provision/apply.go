@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -19,9 +20,21 @@ import (
 )
 
 func (s *Service) apply(ctx context.Context, w *work) error {
-	blind := w.adapter.Describe().Tier == adapters.TierC
+	blind := w.blind()
 	if blind && (w.job.Crashes > 0 || w.step.Phase == Asking) {
 		return s.hold(ctx, w, errors.New("the run before this one never reported"))
+	}
+	if blind && w.step.Version == 0 {
+		// This store may have been put back to before it accepted the order first, and nobody but the platform knows of it where the reseller
+		// had not read that yet.
+		switch there, _, err := s.listed(ctx, w); {
+		case err != nil && refuses(err):
+			return s.hold(ctx, w, fmt.Errorf("the platform does not say whether it has it already: %w", err))
+		case err != nil:
+			return later(err)
+		case there:
+			return s.hold(ctx, w, errors.New("the platform has it already, and no record here says that it was asked for: a store that is gone may have asked"))
+		}
 	}
 	if err := w.ask(); err != nil {
 		return s.applyFailed(ctx, w, err)
@@ -60,6 +73,34 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 	return s.applyFailed(ctx, w, err)
 }
 
+// listed reports whether a platform that can say what it has, which able says, has something under the step's tag.
+func (s *Service) listed(ctx context.Context, w *work) (there, able bool, err error) {
+	lister, able := w.adapter.(adapters.Lister)
+	if !able {
+		return false, false, nil
+	}
+	err = s.call(ctx, w, "list", func(ctx context.Context) error {
+		page, err := lister.List(ctx, w.request.Connection, w.step.Tag, "", 1)
+		there = len(page) > 0 && page[0].Tag == w.step.Tag
+		return err
+	})
+	return there, true, err
+}
+
+// refuses reports whether a platform that was asked what it has will not say it the next time either, or not before somebody mends something.
+func refuses(err error) bool {
+	switch adapters.ClassOf(err) {
+	case adapters.Permanent, adapters.InvalidInput, adapters.Auth:
+		return true
+	}
+	return false
+}
+
+// blind says that the platform cannot find what it made.
+func (w *work) blind() bool {
+	return w.adapter.Describe().Tier == adapters.TierC && !plant.On(plant.AskBlindlyAgain)
+}
+
 // asks records whether a platform that cannot find what it made is being asked: before it is, so that no later run asks it again
 // whatever becomes of this one.
 func (s *Service) asks(ctx context.Context, w *work, phase Phase) error {
@@ -77,13 +118,9 @@ func (s *Service) asks(ctx context.Context, w *work, phase Phase) error {
 // lookAgain observes what a held order left, now that an operator says that it was not made. Only an answer lets the order go on. done says
 // that the order is completed; otherwise Apply comes next, which alone gives outputs.
 func (s *Service) lookAgain(ctx context.Context, w *work) (done bool, err error) {
-	var seen adapters.Observation
-	err = s.call(ctx, w, "observe", func(ctx context.Context) (err error) {
-		seen, err = w.adapter.Observe(ctx, w.request)
-		return err
-	})
+	seen, err := s.observe(ctx, w)
 	if err != nil {
-		return false, later(err)
+		return false, err
 	}
 	s.Logger.Info("held order observed", "order", w.order.ID, "adapter", w.step.Adapter, "exists", seen.Exists, "ready", seen.Ready)
 	if !seen.Exists || !seen.Ready || promisesOutputs(w.doc.Outputs) {
@@ -122,12 +159,19 @@ func (s *Service) completion(ctx context.Context, w *work, result adapters.Resul
 		return nil, &job.ParkError{Err: fmt.Errorf("the service runs, but its access data cannot be sealed to the key of %s: %w", partner.Origin, err)}
 	}
 	w.step.State, w.step.Outputs, w.step.Sensitive = result.State, result.Outputs, result.Sensitive
+	if plant.On(plant.LogTheAccessData) {
+		s.Logger.Info("service made", "order", w.order.ID, "outputs", fmt.Sprint(result.Outputs, result.Sensitive))
+	}
+	digest := signed.Digest([]byte(jwe))
+	if plant.On(plant.NameOtherAccessData) {
+		digest = signed.Digest(access)
+	}
 	return func(tx Tx) error {
 		if err := tx.Subscriptions().PutSecret(w.sub.Key(), subscription.SecretSealed, []byte(jwe)); err != nil {
 			return err
 		}
 		return s.Orders.Complete(tx, w.order, subscription.Result{
-			Adapter: w.step.Adapter, AccessDigest: []byte(signed.Digest([]byte(jwe))),
+			Adapter: w.step.Adapter, AccessDigest: []byte(digest), Order: w.order.ID,
 		})
 	}, nil
 }
@@ -146,29 +190,33 @@ func (s *Service) applyFailed(ctx context.Context, w *work, cause error) error {
 		}
 		return job.Progress("removing what cannot be made: " + cause.Error())
 	case adapters.UnknownOutcome:
-		if w.adapter.Describe().Tier == adapters.TierC {
+		if w.blind() {
 			return s.hold(ctx, w, cause)
 		}
 	}
 	return later(cause)
 }
 
-// hold stops where nobody knows whether something was made: an operator looks at the platform and says what is there. The job is
-// parked in the transaction that holds the order, so that no crash and no shutdown lets a run ask the platform again before.
+// hold stops where nobody knows whether something was made: an operator looks at the platform and says what is there.
 func (s *Service) hold(ctx context.Context, w *work, cause error) error {
 	s.Logger.Error("adapter outcome unknown, order held", "order", w.order.ID, "adapter", w.step.Adapter, "tag", w.step.Tag,
 		"error", text.ForeignError(cause))
 	err := s.commit(context.WithoutCancel(ctx), w, Unknown, func(tx Tx) error {
-		err := s.Orders.Hold(tx, w.order, "adapter_outcome_unknown", "The supplier checks whether the service was provided.")
-		if err != nil {
-			return err
-		}
-		return tx.Jobs().Park(w.job, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then say what you saw with hanse order resolve %s: %v", w.step.Tag, w.order.ID, cause))
+		return s.holds(tx, w, fmt.Sprintf("nobody knows whether the adapter made %s: look at the platform, then say what you saw with hanse order resolve %s: %v", w.step.Tag, w.order.ID, cause))
 	})
 	if err != nil {
 		return err
 	}
 	return job.ErrFinished
+}
+
+// holds parks the job in the transaction that holds the order, so that no crash and no shutdown lets a run ask the platform again before.
+func (s *Service) holds(tx Tx, w *work, says string) error {
+	err := s.Orders.Hold(tx, w.order, "adapter_outcome_unknown", "The supplier checks whether the service was provided.")
+	if err != nil {
+		return err
+	}
+	return tx.Jobs().Park(w.job, says)
 }
 
 // promisesOutputs reports whether an offering's outputs schema names any.

@@ -14,7 +14,7 @@
 //
 // An adapter that cannot say whether something was made is asked again with back-off where its tier allows (A, B: its Apply
 // finds what it made). Tier C is never asked again blindly, neither after a crash nor where what it made could not be written
-// down: that it is asked is recorded before, the order becomes held.indeterminate and its job is parked. An
+// down, nor where it can list and has the tag already, which a store that is gone asked for: that it is asked is recorded before, the order becomes held.indeterminate and its job is parked. An
 // operator says what is there (Resolve): made completes the order; not made has the platform observed first, then Apply asked.
 //
 // A run whose lease ended while its adapter worked on is late: if the order or the step has moved on since, it writes nothing,

@@ -1,8 +1,10 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/hanse-market/hanse/adapters"
@@ -11,6 +13,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -30,6 +33,10 @@ type work struct {
 	step    Step
 	adapter adapters.Adapter
 	request adapters.Request
+	// borrowed says that how it was made was not kept with the subscription, which was read back: doc and binding are those of the offering now.
+	borrowed bool
+	// acted says that the adapter has done what the order asks for.
+	acted bool
 }
 
 // load reads the order and prepares the request; nil where nothing is left to do. No platform is asked anything for a partner towards whom
@@ -39,34 +46,49 @@ func (s *Service) load(ctx context.Context, j job.Job) (*work, error) {
 	if err != nil || w.order.State != order.InProgress && w.order.State != order.HeldIndeterminate {
 		return nil, err
 	}
-	if err = w.plan(); err != nil {
+	if err = w.plan(s.Orders.Self); err != nil {
 		return nil, &job.ParkError{Err: err}
 	}
-	adapter, connection, err := s.Connections.Connection(w.binding.Connection)
+	connection, err := s.connect(w)
 	if err != nil {
-		// A mistake in the configuration is mended there; the order goes on then.
-		return nil, fmt.Errorf("connection %q: %w", w.binding.Connection, err)
+		return nil, err
 	}
-	if adapter.Describe().Name != w.binding.Adapter {
-		return nil, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.binding.Connection, w.binding.Adapter)}
+	if w.order.Action != order.Delete && w.binding.Adapter != w.step.Adapter {
+		return nil, &job.ParkError{Err: fmt.Errorf("apply the offering as it was when it was ordered, then hanse job retry %d: subscription %s is on adapter %s, and its offering %s is made by adapter %s now",
+			j.ID, w.sub.ID, w.step.Adapter, w.sub.OfferingID, w.binding.Adapter)}
 	}
-	w.adapter = adapter
+	if plant.On(plant.TagChangesOnRetry) && j.Attempts > 1 {
+		w.step.Tag = Tag(s.Orders.Self, j.Partner, w.sub.ID, strconv.Itoa(j.Attempts))
+	}
 	w.request = adapters.Request{
 		Tag: w.step.Tag, Tenant: Tenant(j.Partner), Generation: w.step.Generation, Connection: connection, State: w.step.State,
 	}
 	return w, nil
 }
 
-// plan reads how the service is made, and names the step of which there is no record.
-func (w *work) plan() (err error) {
-	if w.binding, err = recipe.ParseBinding(w.sub.Binding); err != nil || w.step.Name != "" {
-		return err
+// connect finds the platform of the step: the one that its record names, whatever the recipe says by now.
+func (s *Service) connect(w *work) (adapters.Connection, error) {
+	adapter, connection, err := s.Connections.Connection(w.step.Connection)
+	if err != nil {
+		// A mistake in the configuration is mended there; the order goes on then.
+		return connection, fmt.Errorf("connection %q: %w", w.step.Connection, err)
 	}
-	w.step = Step{
-		Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Adapter: w.binding.Adapter, Connection: w.binding.Connection,
-		Tag: Tag(w.job.Partner, w.sub.ID, mainStep),
+	if adapter.Describe().Name != w.step.Adapter {
+		return connection, &job.ParkError{Err: fmt.Errorf("connection %q is not of adapter %q", w.step.Connection, w.step.Adapter)}
 	}
-	return nil
+	w.adapter = adapter
+	return connection, nil
+}
+
+// plan names the step of which there is no record, and reads how the service is made.
+func (w *work) plan(self string) (err error) {
+	if w.step.Name == "" {
+		w.step = Step{Subscription: w.sub.Key(), Name: mainStep, Generation: 1, Tag: Tag(self, w.job.Partner, w.sub.ID, mainStep)}
+	}
+	w.binding, err = recipe.ParseBinding(w.sub.Binding)
+	w.step.Adapter = cmp.Or(w.step.Adapter, w.binding.Adapter)
+	w.step.Connection = cmp.Or(w.step.Connection, w.binding.Connection)
+	return err
 }
 
 // ask completes the request with what the customer wants. What was accepted and cannot be read out of the recipe now will not be
@@ -107,10 +129,8 @@ func (s *Service) read(ctx context.Context, j job.Job) (_ *work, err error) {
 		if w.sub, err = tx.Subscriptions().Get(w.order.Subscription()); err != nil {
 			return err
 		}
-		w.doc, err = s.Orders.Documents.Of(w.sub.OfferingID, w.sub.Revision, func() (catalog.Offering, error) {
-			return tx.Catalog().Revision(w.sub.OfferingID, w.sub.Revision)
-		})
-		if err != nil {
+		w.borrowed = len(w.sub.Binding) == 0
+		if w.doc, w.sub.Binding, err = s.Orders.Recipe(tx, w.sub); err != nil {
 			return err
 		}
 		steps, err := tx.Steps().Of(w.sub.Key())

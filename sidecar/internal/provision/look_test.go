@@ -2,11 +2,13 @@ package provision_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hanse-market/hanse/adapters"
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -22,7 +24,7 @@ func rebuilt(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t, promisesURL)
 	s.Do(func(tx *store.Tx) error {
-		if err := provision.ReadBack(tx, buyer, bought); err != nil {
+		if err := provision.ReadBack(tx, self, buyer, bought); err != nil {
 			return err
 		}
 		o, err := tx.ResaleOrders().Get(buyer, bought)
@@ -68,7 +70,7 @@ func TestAPlatformIsAskedWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps := s.steps()
-	if len(steps) != 1 || steps[0].Phase != provision.Applied || steps[0].Tag != provision.Tag(buyer, thing.ID, "main") || steps[0].Adapter != "x" {
+	if len(steps) != 1 || steps[0].Phase != provision.Applied || steps[0].Tag != provision.Tag(self, buyer, thing.ID, "main") || steps[0].Adapter != "x" {
 		t.Errorf("the steps are %+v", steps)
 	}
 	if err := s.service.Look(t.Context(), j); err != nil || !slices.Equal(s.platform.calls, []string{"observe"}) || len(s.steps()) != 1 {
@@ -94,6 +96,60 @@ func TestWhatShouldRunAndDoesNotIsRaised(t *testing.T) {
 	}
 }
 
+// TestWhatDoesNotRunIsRaisedAfterARotation too: neither does the look end while an order has the subscription, nor does a platform that refuses
+// the order say that it runs.
+func TestWhatDoesNotRunIsRaisedAfterARotation(t *testing.T) {
+	t.Parallel()
+	s := rebuilt(t)
+	a := &actor{platform: s.platform, actions: []string{"rotate"}, act: func() (adapters.Result, error) {
+		return adapters.Result{}, adapters.Errorf(adapters.Conflict, "it is not there")
+	}}
+	s.service.Connections = a
+	s.platform.observe = func() (adapters.Observation, error) { return adapters.Observation{}, nil }
+	look := s.lease()
+	s.Do(func(tx *store.Tx) error {
+		sub, err := tx.Subscriptions().Get(thing)
+		if err != nil {
+			return err
+		}
+		sub.OrderID = bought
+		if sub, err = tx.Subscriptions().Put(sub); err != nil {
+			return err
+		}
+		return s.acceptRow(tx, ended, order.Modify, order.Rotate, sub)
+	})
+	if err := s.service.Look(t.Context(), look); err == nil || errors.Is(err, job.ErrFinished) {
+		t.Errorf("while it is rotated the look ends: %v", err)
+	}
+	if err := s.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.books(ended); b.order.State != order.Failed || s.steps()[0].Phase != provision.Asking {
+		t.Errorf("the rotation is %s, the steps are %+v", b.order.State, s.steps())
+	}
+	var parked *job.ParkError
+	if err := s.service.Look(t.Context(), look); !errors.As(err, &parked) || !strings.Contains(err.Error(), "should run") {
+		t.Errorf("then it says %v", err)
+	}
+	// Where the look had ended before, a refusal asks for another.
+	s.Do(func(tx *store.Tx) error {
+		if err := tx.Jobs().Finish(look); err != nil {
+			return err
+		}
+		sub, err := tx.Subscriptions().Get(thing)
+		if err != nil {
+			return err
+		}
+		return s.acceptRow(tx, "order-0003", order.Modify, order.Rotate, sub)
+	})
+	if err := s.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.service.Look(t.Context(), s.lease()); !errors.As(err, &parked) {
+		t.Errorf("a look that the refusal asked for says %v", err)
+	}
+}
+
 // TestWorkThatWasReadBackMayHaveBegun in a store that is gone: a platform that cannot find what it made is not asked to make it again, and
 // nobody cancels it as if nothing were there. Where the platform finds it, it goes on.
 func TestWorkThatWasReadBackMayHaveBegun(t *testing.T) {
@@ -109,7 +165,7 @@ func TestWorkThatWasReadBackMayHaveBegun(t *testing.T) {
 		s.platform.tier = tier
 		s.Do(func(tx *store.Tx) error {
 			for range 2 {
-				if err := provision.ReadBack(tx, buyer, bought); err != nil {
+				if err := provision.ReadBack(tx, self, buyer, bought); err != nil {
 					return err
 				}
 			}
@@ -129,6 +185,63 @@ func TestWorkThatWasReadBackMayHaveBegun(t *testing.T) {
 		if b := s.books(bought); b.order.State != want.state || !slices.Equal(s.platform.calls, want.calls) {
 			t.Errorf("%s: the order is %s after %v", tier, b.order.State, s.platform.calls)
 		}
+	}
+}
+
+// TestWorkThatWasAcceptedBeforeTheCopyMayHaveBegunAfterIt: of nothing that is open with the partner a store that was put back says that nobody
+// began it.
+func TestWorkThatWasAcceptedBeforeTheCopyMayHaveBegunAfterIt(t *testing.T) {
+	t.Parallel()
+	const many = 70
+	s := newSite(t, promisesURL)
+	s.platform.tier = adapters.TierC
+	s.Do(func(tx *store.Tx) error {
+		first, err := tx.Subscriptions().Get(thing)
+		if err != nil {
+			return err
+		}
+		for i := range many {
+			sub := first
+			sub.ID, sub.State, sub.Before, sub.Version = fmt.Sprintf("sub-more-%02d", i), "", "", 0
+			if sub.OrderID = fmt.Sprintf("more-%02d", i); i == 0 {
+				continue
+			}
+			if err := s.accept(tx, sub.OrderID, order.Add, sub); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := s.service.PutBack(t.Context(), "https://another.localhost:1"); err != nil || len(s.steps()) > 0 {
+		t.Errorf("for another partner: %v, %+v", err, s.steps())
+	}
+	for range 2 {
+		if err := s.service.PutBack(t.Context(), buyer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.View(func(tx *store.Tx) error {
+		for i := 1; i < many; i++ {
+			steps, err := tx.Steps().Of(subscription.ResaleKey(buyer, fmt.Sprintf("sub-more-%02d", i)))
+			if err != nil || len(steps) != 1 || steps[0].Phase != provision.Asking {
+				t.Errorf("order %d: %+v, %v", i, steps, err)
+			}
+		}
+		return nil
+	})
+	s.Do(func(tx *store.Tx) error {
+		for i := 1; i < many; i++ {
+			if err := tx.Jobs().Drop(resale.JobProvision, fmt.Sprintf("more-%02d", i), buyer); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := s.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.books(bought); b.order.State != order.HeldIndeterminate || len(s.platform.calls) > 0 {
+		t.Errorf("the order is %s after %v", b.order.State, s.platform.calls)
 	}
 }
 
@@ -164,7 +277,7 @@ func TestWhatIsKnownOfAStepFollowsTheOrder(t *testing.T) {
 					return err
 				}
 			}
-			return provision.ReadBack(tx, buyer, bought)
+			return provision.ReadBack(tx, self, buyer, bought)
 		})
 		var got provision.Phase
 		for _, st := range s.steps() {
@@ -175,5 +288,96 @@ func TestWhatIsKnownOfAStepFollowsTheOrder(t *testing.T) {
 		}
 	}
 	s := newSite(t, promisesURL)
-	s.Do(func(tx *store.Tx) error { return provision.ReadBack(tx, buyer, "order-none") })
+	s.Do(func(tx *store.Tx) error { return provision.ReadBack(tx, self, buyer, "order-none") })
+}
+
+// TestWhatAStoreThatIsGoneHadMadeIsNotMadeAgain: it had accepted an order that nobody read of, this one accepts it anew, and its platform
+// cannot find what it made, but can say what it has.
+func TestWhatAStoreThatIsGoneHadMadeIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, there := range []bool{true, false} {
+		s, l := newListed(t)
+		s.platform.tier = adapters.TierC
+		if there {
+			l.make(provision.Tenant(buyer), provision.Tag(self, buyer, thing.ID, "main"))
+		}
+		l.make(provision.Tenant(buyer), provision.Tag(self, buyer, thing.ID, "main")+"x") // another name that begins so
+		if err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !there {
+			s.wantLive(s.books(bought), "order.completed")
+			continue
+		}
+		if b := s.books(bought); b.order.State != order.HeldIndeterminate || len(s.platform.calls) > 0 || len(b.jobs) != 1 || !strings.Contains(b.jobs[0].LastError, "a store that is gone") {
+			t.Errorf("the order is %s after %v, with %+v", b.order.State, s.platform.calls, b.jobs)
+		}
+	}
+}
+
+// TestWhatAPlatformDoesNotSayIsAskedOfAnOperator: nothing is made by a guess, and nobody waits for an answer that will not come.
+func TestWhatAPlatformDoesNotSayIsAskedOfAnOperator(t *testing.T) {
+	t.Parallel()
+	for class, held := range map[adapters.Class]bool{
+		adapters.Permanent: true, adapters.InvalidInput: true, adapters.Auth: true, adapters.Retryable: false, adapters.NotReady: false,
+		adapters.UnknownOutcome: false,
+	} {
+		s, l := newListed(t)
+		l.fails = adapters.Errorf(class, "it does not say")
+		s.platform.tier = adapters.TierC
+		err := s.run(t.Context())
+		if !held {
+			if b := s.books(bought); err == nil || b.order.State != order.InProgress || len(s.platform.calls) > 0 {
+				t.Errorf("%s: %v, the order is %s after %v", class, err, b.order.State, s.platform.calls)
+			}
+			l.fails = nil
+			if err := s.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.wantLive(s.books(bought), "order.completed")
+			continue
+		}
+		s.wantHeld(err)
+		if b := s.books(bought); len(s.platform.calls) > 0 || len(b.jobs) != 1 || !strings.Contains(b.jobs[0].LastError, "it does not say") {
+			t.Errorf("%s: after %v, with %+v", class, s.platform.calls, b.jobs)
+		}
+		// An operator looked: the list is not asked again.
+		s.platform.observe = func() (adapters.Observation, error) { return adapters.Observation{}, nil }
+		if err := s.service.Resolve(t.Context(), buyer, bought, provision.NotMade, nil, act.Word{By: "anna", Reason: "I looked"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.wantLive(s.books(bought), "order.held", "order.completed")
+	}
+}
+
+// TestWhatWasReadBackAsHeldSaysWhatToLookFor: the entry does not say it, and the operator has nothing else.
+func TestWhatWasReadBackAsHeldSaysWhatToLookFor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, promisesURL)
+	j := s.lease()
+	for range 2 {
+		s.Do(func(tx *store.Tx) error {
+			o, err := tx.ResaleOrders().Get(buyer, bought)
+			if err != nil {
+				return err
+			}
+			if o.State == order.InProgress {
+				o.State = order.HeldIndeterminate
+				if _, err := tx.ResaleOrders().Put(o); err != nil {
+					return err
+				}
+				if err := tx.Jobs().Park(j, "nobody knows"); err != nil {
+					return err
+				}
+			}
+			return provision.ReadBack(tx, self, buyer, bought)
+		})
+		b := s.books(bought)
+		if tag := provision.Tag(self, buyer, thing.ID, "main"); len(b.jobs) != 1 || b.jobs[0].State != job.Parked || !strings.Contains(b.jobs[0].LastError, tag) || !strings.Contains(b.jobs[0].LastError, "hanse order resolve "+bought) {
+			t.Errorf("the jobs are %+v, the tag is %s", b.jobs, tag)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package provision_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,8 @@ const (
 // platform is an adapter that does what the test says.
 type platform struct {
 	adapters.Adapter
+	// name of the adapter; "" is x.
+	name    string
 	tier    adapters.Tier
 	apply   func(ctx context.Context) (adapters.Result, error)
 	observe func() (adapters.Observation, error)
@@ -54,7 +57,7 @@ type platform struct {
 }
 
 func (p *platform) Describe() adapters.Description {
-	return adapters.Description{Name: "x", Tier: p.tier}
+	return adapters.Description{Name: cmp.Or(p.name, "x"), Tier: p.tier}
 }
 
 func (p *platform) Apply(ctx context.Context, _ adapters.Request) (adapters.Result, error) {
@@ -75,6 +78,8 @@ func (p *platform) Destroy(_ context.Context, r adapters.Request) error {
 	}
 	return p.destroy()
 }
+
+func (*platform) Names() []string { return []string{"y"} }
 
 func (p *platform) Connection(string) (adapters.Adapter, adapters.Connection, error) {
 	return p, adapters.Connection{Name: "y"}, nil
@@ -125,7 +130,11 @@ func newSite(t *testing.T, outputs string) *site {
 
 // accept takes an order as package resale does.
 func (s *site) accept(tx *store.Tx, id string, action order.Action, sub subscription.Subscription) error {
-	row, _ := order.Usual(action)
+	return s.acceptRow(tx, id, action, "", sub)
+}
+
+func (s *site) acceptRow(tx *store.Tx, id string, action order.Action, intent order.Intent, sub subscription.Subscription) error {
+	row, _ := order.Meant(action, intent)
 	if _, err := subscription.Begin(tx, sub, row.Course, s.Clock.Now()); err != nil {
 		return err
 	}
@@ -278,7 +287,7 @@ func (s *site) wantLive(b books, kinds ...string) {
 	if _, err := s.reseller.Keys.Open(string(b.sealed)); err != nil {
 		s.t.Fatal(err)
 	}
-	if b.step.Phase != provision.Applied || b.step.Order != bought || b.step.Tag != provision.Tag(buyer, thing.ID, "main") || b.step.Adapter != "x" {
+	if b.step.Phase != provision.Applied || b.step.Order != bought || b.step.Tag != provision.Tag(self, buyer, thing.ID, "main") || b.step.Adapter != "x" {
 		s.t.Fatalf("step %+v", b.step)
 	}
 }
@@ -369,7 +378,7 @@ func TestAStepKeepsWhatItsAdapterNeedsUntilItIsGone(t *testing.T) {
 	if err := s.run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if string(s.platform.last.State) != "where it is" || s.platform.last.Tag != provision.Tag(buyer, thing.ID, "main") {
+	if string(s.platform.last.State) != "where it is" || s.platform.last.Tag != provision.Tag(self, buyer, thing.ID, "main") {
 		t.Errorf("destroyed with %+v", s.platform.last)
 	}
 	if step := s.books(ended).step; step.Order != ended || step.State != nil || step.Outputs != nil || step.Sensitive != nil {

@@ -10,17 +10,19 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 // Seen is what an operator saw of a held order on its platform.
 type Seen string
 
 const (
-	// Made: it is there and ready, which completes the order.
+	// Made: it is there and ready, which completes the order; one that ends it has the platform asked again.
 	Made Seen = "made"
-	// NotMade: neither it nor a part of it is there, so the platform is asked again.
+	// NotMade: neither it nor a part of it is there, so the platform is asked again; an order that ends it is completed.
 	NotMade Seen = "not made"
-	// GivenUp: neither it nor a part of it is there, and it shall not be, which fails the order.
+	// GivenUp: neither it nor a part of it is there, and it shall not be, which fails the order; one that ends it is completed. What an order
+	// had something done to goes on as it does.
 	GivenUp Seen = "given up"
 )
 
@@ -38,7 +40,7 @@ func (s *Service) Resolve(ctx context.Context, partner, id string, seen Seen, ou
 		return s.resolved(ctx, what.order, seen)
 	}
 	if err == nil { // one that was read back has no record of its step
-		err = what.plan()
+		err = what.plan(s.Orders.Self)
 	}
 	var end func(Tx) error
 	if err == nil {
@@ -71,15 +73,34 @@ func (s *Service) Resolve(ctx context.Context, partner, id string, seen Seen, ou
 
 // ending prepares what ends the order, with the step's record; nil where the platform is asked again.
 func (s *Service) ending(ctx context.Context, w *work, seen Seen, outputs map[string]string) (end func(Tx) error, err error) {
-	switch seen {
-	case Made:
+	switch {
+	case w.order.Action == order.Delete && seen == Made: // what is there is to be taken away
+		return nil, nil
+	case w.order.Action == order.Delete:
+		w.step.State, w.step.Outputs, w.step.Sensitive = nil, nil, nil
+		return func(tx Tx) error {
+			return s.put(tx, w, Destroyed, func(tx Tx) error { return s.Orders.Complete(tx, w.order, subscription.Result{}) })
+		}, nil
+	case w.acts() != "" && seen == GivenUp:
+		return func(tx Tx) error {
+			return s.leave(tx, w, func(tx Tx) error {
+				return s.Orders.Abort(tx, w.order, "action_"+string(adapters.Permanent), "The service could not do that.")
+			})
+		}, nil
+	case seen == Made:
+		if w.unseen() {
+			w.step.Adapter = "" // of the offering now: it says nothing of what runs
+		}
 		finish, err := s.completion(ctx, w, adapters.Result{Outputs: outputs})
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "outputs_unfit", "the outputs do not give the access data of the offering: %v", err).At("outputs").
 				Do("give what the service shows, by the names of the recipe's binding: --outputs FILE")
 		}
+		if w.acts() != "" {
+			return func(tx Tx) error { return s.leave(tx, w, finish) }, nil
+		}
 		return func(tx Tx) error { return s.put(tx, w, Applied, finish) }, nil
-	case GivenUp:
+	case seen == GivenUp:
 		w.step.State, w.step.Outputs, w.step.Sensitive = nil, nil, nil
 		return func(tx Tx) error {
 			return s.put(tx, w, Destroyed, func(tx Tx) error {
@@ -93,6 +114,9 @@ func (s *Service) ending(ctx context.Context, w *work, seen Seen, outputs map[st
 // resolved is nil where an order that is not held was resolved so before.
 func (s *Service) resolved(ctx context.Context, o resale.Order, seen Seen) error {
 	ends := map[Seen]order.State{Made: order.Completed, NotMade: order.Completed, GivenUp: order.Failed}
+	if o.Action == order.Delete {
+		ends[GivenUp] = order.Completed
+	}
 	return s.Work.View(ctx, func(tx Tx) error {
 		acts, err := tx.Acts().About(o.Partner, o.ID)
 		if err != nil {

@@ -96,7 +96,7 @@ func TestAHeldOrderThatWasReadBackIsResolved(t *testing.T) {
 			t.Fatalf("%s: %v", seen, err)
 		}
 		steps := s.steps()
-		if len(steps) != 1 || steps[0].Phase != phase || steps[0].Name != "main" || steps[0].Tag != provision.Tag(buyer, thing.ID, "main") || steps[0].Adapter != "x" {
+		if len(steps) != 1 || steps[0].Phase != phase || steps[0].Name != "main" || steps[0].Tag != provision.Tag(self, buyer, thing.ID, "main") || steps[0].Adapter != "x" {
 			t.Fatalf("%s: the steps are %+v", seen, steps)
 		}
 		if seen == provision.Made {

@@ -27,6 +27,8 @@ type Tx interface {
 
 // Connections finds a named local platform and the adapter that drives it, with its secrets resolved now.
 type Connections interface {
+	// Names are those of all, in order.
+	Names() []string
 	Connection(name string) (adapters.Adapter, adapters.Connection, error)
 }
 
@@ -47,10 +49,16 @@ type Service struct {
 	Fail    *failpoint.Points
 }
 
-// Tag is what all names of a step on its platform derive from.
-func Tag(reseller, subscriptionID, step string) string {
+// Tag is what all names of a step on its platform derive from. It begins with what no other member's begin with, so that a platform that
+// several use can say what is whose.
+func Tag(self, reseller, subscriptionID, step string) string {
 	sum := sha256.Sum256([]byte(reseller + "/" + subscriptionID + "/" + step))
-	return "h" + hex.EncodeToString(sum[:])[:24]
+	return tagPrefix(self) + hex.EncodeToString(sum[:])[:24]
+}
+
+func tagPrefix(self string) string {
+	sum := sha256.Sum256([]byte(self))
+	return "h" + hex.EncodeToString(sum[:])[:8]
 }
 
 // Tenant is the reseller's pseudonym towards platforms.
@@ -68,6 +76,11 @@ func (s *Service) Handle(ctx context.Context, j job.Job) error {
 	switch {
 	case err == nil, errors.Is(err, job.ErrFinished):
 		return err
+	case errors.Is(err, resale.ErrEnded) && w.acted:
+		// The platform has it, and no entry says so: the access data that the customer has may have ended with it.
+		s.Logger.Error("an action was done for an order that had ended: what it brought reaches nobody; order it again: hanse subscription rotate "+w.sub.ID+" at the reseller",
+			"order", j.Key, "partner", j.Partner, "subscription", w.sub.ID, "action", w.acts(), "adapter", w.step.Adapter, "tag", w.step.Tag)
+		return nil
 	case errors.Is(err, resale.ErrEnded):
 		s.Logger.Warn("late run of an order that another run ended changed nothing", "order", j.Key, "adapter", w.step.Adapter, "tag", w.step.Tag)
 		return nil
@@ -76,9 +89,16 @@ func (s *Service) Handle(ctx context.Context, j job.Job) error {
 }
 
 func (s *Service) run(ctx context.Context, w *work) error {
+	if w.unseen() {
+		if done, err := s.find(ctx, w); done || err != nil {
+			return err
+		}
+	}
 	switch {
 	case w.order.Action == order.Delete:
 		return s.destroy(ctx, w)
+	case w.acts() != "":
+		return s.act(ctx, w, w.acts())
 	case w.step.Phase == Removing:
 		return s.remove(ctx, w)
 	}

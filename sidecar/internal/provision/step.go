@@ -35,8 +35,10 @@ type Step struct {
 	Adapter    string
 	Connection string
 	// Tag is what all names on the platform derive from.
-	Tag   string
-	Phase Phase
+	Tag string
+	// Claimed says that an operator gave the step what runs under Tag, which is not the name that the step's own would be.
+	Claimed bool
+	Phase   Phase
 	// Refusal is the adapter's error class that set it to Removing.
 	Refusal string
 	// State is the adapter's own, Outputs and Sensitive are what it gave. They rest under the subscription's data key, and are
@@ -54,4 +56,6 @@ type Store interface {
 	Of(subscription.Key) ([]Step, error)
 	// Put inserts (Version 0) or compares and swaps; fault.Conflict.
 	Put(Step) (Step, error)
+	// Claims lists the steps that are Claimed, their Subscription and Tag alone.
+	Claims() ([]Step, error)
 }

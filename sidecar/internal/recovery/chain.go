@@ -15,6 +15,8 @@ const (
 	reasonBroken = "recall_broken"
 	// reasonShort: it ends before what the partner has shown that we signed.
 	reasonShort = "recall_short"
+	// reasonLife: a new life began since, whose states no entry of the log says.
+	reasonLife = "recall_life"
 )
 
 func broken(format string, args ...any) error {
@@ -27,6 +29,8 @@ type chain struct {
 	from   ledger.Position
 	end    ledger.Checkpoint
 	hashes [][32]byte
+	// erased are the orders that the log says were erased.
+	erased map[string]bool
 }
 
 // is reports whether an entry is the one at its place.
@@ -39,7 +43,7 @@ func (c *chain) is(e ledger.Entry) bool {
 // and reads no more entries than our own signature says there are. Where a run before this one took all of it, up to the place that the
 // partner had shown, there is nothing left to read.
 func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal ledger.Position) (*chain, error) {
-	c := &chain{from: head.Position()}
+	c := &chain{from: head.Position(), erased: make(map[string]bool)}
 	at, hash := head.Position(), head.Hash
 	err := l.pages(ctx, partner, at, func(page exchange.Recalled) (ledger.Position, error) {
 		if c.end.Seq == 0 {
@@ -49,6 +53,10 @@ func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal
 			}
 			if c.end.Position() == at && at.Compare(goal) >= 0 {
 				return at, nil
+			}
+			if c.end.Life > at.Life {
+				return at, fault.New(fault.Precondition, reasonLife, "%s holds our log in life %d, this database is from before that began, in life %d", partner, c.end.Life, at.Life).
+					Do("start with a copy of the database from after the new life began; what is older cannot be read back over its beginning")
 			}
 			if c.end.Life != at.Life || c.end.Seq <= at.Seq {
 				return at, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, which is no further than ours", partner, c.end.Position())
@@ -65,6 +73,9 @@ func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal
 			}
 			hash = e.Hash
 			c.hashes = append(c.hashes, hash)
+			if b, err := ledger.ReadBody(e); err == nil && e.Kind == ledger.ErasePlaced {
+				c.erased[b.Order] = true
+			}
 		}
 		return at, nil
 	}, func() bool { return c.end.Seq > 0 && at.Seq == c.end.Seq })
@@ -79,24 +90,22 @@ func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal
 
 // signed is a checkpoint of ours, by any of our published keys.
 func (l *Loop) signed(partner, jws string) (c ledger.Checkpoint, err error) {
-	err = broken("there is no checkpoint of ours")
-	for _, key := range l.Book.OwnKeys() {
-		if c, err = ledger.VerifyCheckpoint(jws, l.Self, partner, key); err == nil {
-			return c, nil
-		}
-	}
-	return c, err
+	return ledger.VerifyCheckpoint(jws, l.Self, partner, l.Book.OwnKeys())
 }
 
 // pages reads streams of pages until enough says so. A stream may end before, with the caller's token; the next one goes on after the last
 // entry that was taken. One that brought nothing is the partner's last word.
 func (l *Loop) pages(ctx context.Context, partner string, after ledger.Position, take func(exchange.Recalled) (ledger.Position, error), enough func() bool) error {
 	for !enough() {
-		before := after
+		before, nothing := after, false
 		err := l.Link.Recall(ctx, partner, after, func(page exchange.Recalled) (err error) {
 			if len(page.Entries) > exchange.RecallEntries || len(page.Documents) > len(page.Entries) || page.More && len(page.Entries) == 0 {
 				return broken("a page has %d entries and %d documents", len(page.Entries), len(page.Documents))
 			}
+			if nothing { // what follows the last word would never end
+				return broken("it goes on after a page without entries")
+			}
+			nothing = len(page.Entries) == 0
 			after, err = take(page)
 			return err
 		})

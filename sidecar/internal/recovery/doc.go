@@ -6,10 +6,11 @@
 //	            ▼ Recall again, now with the documents: ONE TX for a few entries: our log goes on with them, nothing is signed anew; the
 //	              orders, subscriptions, decisions and jobs that each had made are made again of its document; what the partner says of them
 //	              and could not be applied is applied
-//	            ▼ our log is where our signature says
+//	            ▼ our log is where our signature says; what is parked about what it does not tell of yet is applied too
 //	          unproven ── asked, as after any start ── level
 //
 // Which document belongs to an entry says its digest in the entry; both are bound by our own signature, so that a partner can withhold and
-// cannot invent. How far it has come is our log's own head: whatever ends a run, the next one goes on there. What an entry had made and
+// cannot invent. What a document of ours does not say, to which order of which portal it belongs and what the customer was sold, comes back in
+// the escrow beside it. How far it has come is our log's own head: whatever ends a run, the next one goes on there. What an entry had made and
 // nobody can give back is a parked job, JobLost, for an operator.
 package recovery

@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -51,6 +52,11 @@ type Loop struct {
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
 
+	// Withheld is told of a partner with whom the books are forked now because it does not give back what it has shown; nil is nobody.
+	Withheld func(partner string)
+	// Observe is told of each entry that is read back whether what it had made came back: made, partly or lost; nil is not told.
+	Observe func(partner, result string)
+
 	// Subscribe gives wake-ups of a topic.
 	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Rand gives jitter in [0, 1).
@@ -61,20 +67,15 @@ type Loop struct {
 	Logger *slog.Logger
 	Fail   *failpoint.Points
 
-	mu   sync.Mutex
-	busy map[string]*signs
+	// Signs are of the partners with whom the books are being recovered.
+	exchange.Signs
 }
-
-// signs of a partner whose books are being recovered: it was reached again, it called us.
-type signs struct{ back, heard chan struct{} }
 
 const (
 	// firstPause is the pause after the first try that came to nothing; it doubles up to 15 minutes.
 	firstPause = 500 * time.Millisecond
 	// poll is how often the states are read without a wake-up.
 	poll = 15 * time.Second
-	// heardEvery is how often a partner that calls us makes us try at the most.
-	heardEvery = 10 * time.Second
 )
 
 // Run recovers until ctx ends.
@@ -89,7 +90,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.Logger.Warn("books unreadable, none that are behind are recovered", "error", err)
 		}
 		for partner := range behind {
-			if of := l.begin(partner); of != nil {
+			if of := l.Begin(partner); of != nil {
 				all.Go(func() { l.recover(ctx, partner, of) })
 			}
 		}
@@ -112,56 +113,21 @@ func (l *Loop) after(d time.Duration) <-chan time.Time {
 // behind are the partners with whom the books are.
 func (l *Loop) behind(ctx context.Context) (partners map[string]ledger.BooksState, err error) {
 	err = l.Work.View(ctx, func(tx Tx) error {
-		partners, err = tx.Ledger().Uneven()
-		maps.DeleteFunc(partners, func(_ string, state ledger.BooksState) bool { return state != ledger.Behind })
+		if partners, err = tx.Ledger().Uneven(); err != nil {
+			return err
+		}
+		withheld, err := ledger.AllWithheld(tx, partners)
+		maps.DeleteFunc(partners, func(partner string, state ledger.BooksState) bool {
+			return state != ledger.Behind && !withheld[partner].Recovers()
+		})
 		return err
 	})
 	return partners, err
 }
 
-// begin is nil where the books with a partner are being recovered.
-func (l *Loop) begin(partner string) *signs {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy[partner] != nil {
-		return nil
-	}
-	if l.busy == nil {
-		l.busy = make(map[string]*signs)
-	}
-	of := &signs{back: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
-	l.busy[partner] = of
-	return of
-}
-
-// Back is told when a partner is reached again: it is asked again at once, for it was asked in vain while it was away.
-func (l *Loop) Back(partner string) {
-	l.sign(partner, func(of *signs) chan struct{} { return of.back })
-}
-
-// Heard is told when a partner calls us: it is asked again, at most every ten seconds.
-func (l *Loop) Heard(partner string) {
-	l.sign(partner, func(of *signs) chan struct{} { return of.heard })
-}
-
-func (l *Loop) sign(partner string, to func(*signs) chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if of := l.busy[partner]; of != nil {
-		select {
-		case to(of) <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // recover tries until the books with a partner are not behind any more.
-func (l *Loop) recover(ctx context.Context, partner string, of *signs) {
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.busy, partner)
-	}()
+func (l *Loop) recover(ctx context.Context, partner string, of *exchange.Sign) {
+	defer l.End(partner)
 	for failures := 0; ctx.Err() == nil; {
 		done, err := l.once(ctx, partner)
 		if done || ctx.Err() != nil {
@@ -170,41 +136,30 @@ func (l *Loop) recover(ctx context.Context, partner string, of *signs) {
 		if failures++; failures == 1 {
 			l.Logger.Warn("what our books with a partner lack could not be read back, it is asked again", "partner", partner, "error", text.ForeignError(err))
 		}
-		l.rest(ctx, job.BackOff(firstPause, failures, l.Rand()), of)
+		of.Rest(ctx, job.BackOff(firstPause, failures, l.Rand()), l.Now, l.after)
 	}
 }
 
-// rest pauses, until there is a sign of the partner at the most.
-func (l *Loop) rest(ctx context.Context, pause time.Duration, of *signs) {
-	over, least := l.after(pause), l.after(min(pause, heardEvery))
-	var heard <-chan struct{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-over:
-			return
-		case <-of.back:
-			return
-		case <-least:
-			least, heard = nil, of.heard
-		case <-heard:
-			return
-		}
-	}
-}
-
-// once goes from wherever our log ends to what we signed. done says that the books are not behind any more.
+// once is try, and counts against a partner that it answered and did not give back what it has shown that we signed.
 func (l *Loop) once(ctx context.Context, partner string) (done bool, err error) {
+	done, err = l.try(ctx, partner)
+	if reason := fault.ReasonOf(err); reason == reasonShort || reason == reasonBroken {
+		err = errors.Join(err, l.withheld(ctx, partner))
+	}
+	return done, err
+}
+
+// try goes from wherever our log ends to what we signed. done says that the books are not behind any more.
+func (l *Loop) try(ctx context.Context, partner string) (done bool, err error) {
 	var from member.Partner
 	var head ledger.Head
 	var goal ledger.Position
 	err = l.Work.View(ctx, func(tx Tx) error {
-		state, err := tx.Ledger().Standing(partner)
+		books, err := tx.Ledger().Books(partner)
 		if err != nil {
 			return err
 		}
-		if done = state != ledger.Behind; done {
+		if done = !books.Recovers(); done {
 			return nil
 		}
 		if from, err = tx.Partners().Get(partner); err != nil {
@@ -235,6 +190,9 @@ func (l *Loop) once(ctx context.Context, partner string) (done bool, err error) 
 	if err != nil {
 		return false, fmt.Errorf("take our ledger back: %w", err)
 	}
+	if err := l.heardRest(ctx, partner); err != nil {
+		return false, fmt.Errorf("apply what is parked: %w", err)
+	}
 	l.Fail.Hit("recovery.end.before_commit")
 	if err := l.end(ctx, partner, known); err != nil {
 		return false, err
@@ -242,6 +200,19 @@ func (l *Loop) once(ctx context.Context, partner string) (done bool, err error) 
 	l.Fail.Hit("recovery.end.after_commit")
 	l.Logger.Info("our ledger is read back from a partner, it is asked whether the books are level", "partner", partner, "entries", len(known.hashes), "lost", lost)
 	return true, nil
+}
+
+// withheld counts it, and tells once that the books are forked for it.
+func (l *Loop) withheld(ctx context.Context, partner string) error {
+	forked := false
+	err := l.Work.Do(ctx, func(tx Tx) (err error) {
+		forked, err = ledger.Withhold(tx, partner, ledger.Position{}, "", l.Now())
+		return err
+	})
+	if err == nil && forked && l.Withheld != nil {
+		l.Withheld(partner)
+	}
+	return err
 }
 
 // shown is the place that the partner has shown our signature for, by which the books are behind.
@@ -259,7 +230,7 @@ func shown(tx Tx, partner string) (ledger.Position, error) {
 func (l *Loop) end(ctx context.Context, partner string, known *chain) error {
 	return l.Work.Do(ctx, func(tx Tx) error {
 		books, err := tx.Ledger().Books(partner)
-		if err != nil || books.State != ledger.Behind {
+		if err != nil || !books.Recovers() {
 			return err
 		}
 		head, err := tx.Ledger().Head(partner, ledger.Own)
@@ -278,6 +249,7 @@ func (l *Loop) end(ctx context.Context, partner string, known *chain) error {
 			return fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, and has shown our signature at %s", partner, head.Position(), goal)
 		}
 		books.State, books.Reason, books.Since = ledger.Unproven, ReasonReadBack, l.Now().UTC()
+		books.Doubted, books.Withheld = false, ledger.Withheld{}
 		books.Epoch++
 		books.Asked = 0
 		if err := tx.Ledger().PutEvidence(partner, []byte{}); err != nil {

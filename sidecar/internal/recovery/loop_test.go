@@ -153,6 +153,32 @@ func (r *restored) Recall(_ context.Context, _ string, after ledger.Position, fn
 	return nil
 }
 
+// endless is a partner that sends pages without entries for ever.
+type endless struct {
+	*restored
+	pages int
+}
+
+func (e *endless) Recall(_ context.Context, _ string, _ ledger.Position, fn func(exchange.Recalled) error) error {
+	for e.pages = 1; e.pages < 1000; e.pages++ {
+		if err := fn(exchange.Recalled{Checkpoint: e.whole.Checkpoint}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestPagesThatBringNothingEnd: one is a partner's last word, and it is asked again after a pause.
+func TestPagesThatBringNothingEnd(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	e := &endless{restored: r}
+	r.loop.Link = e
+	if done, err := r.loop.Once(t.Context(), partner); err == nil || done || e.pages > 2 {
+		t.Errorf("after %d pages it is done %v, %v", e.pages, done, err)
+	}
+}
+
 func (r *restored) stands() (books ledger.BooksState, own int64) {
 	r.t.Helper()
 	r.View(func(tx *store.Tx) error {
@@ -208,7 +234,7 @@ func TestOurLogAndWhatItMadeComeBack(t *testing.T) {
 	if got := r.jobs(); !slices.Equal(got, []string{retail.JobSubmit, retail.JobSubmit, retail.JobSubmit}) {
 		t.Errorf("the jobs are %q", got)
 	}
-	reports, err := r.Book.VerifyPartner(t.Context(), partner, r.peer.Key())
+	reports, err := r.Book.VerifyPartner(t.Context(), partner, r.peer.Pinned())
 	if err != nil || len(reports[0].Problems) > 0 {
 		t.Errorf("our log verifies: %+v, %v", reports, err)
 	}
@@ -236,15 +262,49 @@ func TestARunThatEndedIsGoneOnWith(t *testing.T) {
 			}
 			return tx.Ledger().Park(ledger.Parked{Partner: partner, Subject: "sub-order-0003", Seq: 1})
 		})
+		before := false // anything more is read back
+		retry := r.loop.Retry
+		r.loop.Retry = func(ctx context.Context, from, subject string) error {
+			before = before || r.streams == 0 && subject == "sub-order-0003"
+			return retry(ctx, from, subject)
+		}
 		if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
 			t.Fatalf("after %d: done %v, %v", after, done, err)
 		}
 		if books, own := r.stands(); books != ledger.Unproven || own != 5 {
 			t.Errorf("after %d the books are %s, our log has %d entries", after, books, own)
 		}
-		if !slices.Contains(r.retried, "sub-order-0003") {
+		if !before {
 			t.Errorf("after %d nothing is applied that the partner said of what was taken last", after)
 		}
+	}
+}
+
+// TestWhatOurLogDoesNotTellOfIsAppliedToo: while our agreement was not back, what the partner placed under it was parked, and our log has nothing
+// about it yet.
+func TestWhatOurLogDoesNotTellOfIsAppliedToo(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	r.Do(func(tx *store.Tx) error {
+		for seq, subject := range []string{"sub-order-0008", "sub-order-0009", "sub-order-0009"} {
+			if err := tx.Ledger().Park(ledger.Parked{Partner: partner, Subject: subject, Seq: int64(seq + 1), Behind: seq == 2}); err != nil {
+				return err
+			}
+		}
+		return tx.Ledger().Park(ledger.Parked{Partner: "https://another.localhost:3", Subject: "sub-order-0007", Seq: 1})
+	})
+	retry := r.loop.Retry
+	r.loop.Retry = func(ctx context.Context, from, subject string) error {
+		if _, own := r.stands(); own != 5 {
+			t.Errorf("%s is applied when %d entries of our log are back", subject, own)
+		}
+		return retry(ctx, from, subject)
+	}
+	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Fatalf("done %v, %v", done, err)
+	}
+	if want := []string{"sub-order-0008", "sub-order-0009"}; !slices.Equal(r.retried, want) {
+		t.Errorf("what is applied is %q, not %q", r.retried, want)
 	}
 }
 
@@ -275,6 +335,57 @@ func TestBooksStayBehindBeforeWhatThePartnerHasShown(t *testing.T) {
 	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
 		t.Errorf("then: done %v, %v", done, err)
 	}
+}
+
+// TestNothingIsReadBackOverTheBeginningOfALife: what both agreed on then no entry says.
+func TestNothingIsReadBackOverTheBeginningOfALife(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	before := r.whole
+	var err error
+	if r.whole.Checkpoint, err = r.Book.Checkpoint(partner, ledger.Position{Life: 1, Seq: 2}, [32]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := r.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_life" {
+		t.Errorf("done %v, %v", done, err)
+	}
+	if books, own := r.stands(); books != ledger.Behind || own != 2 {
+		t.Errorf("the books are %s, our log has %d entries", books, own)
+	}
+	r.whole = before
+	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Errorf("in the present life: done %v, %v", done, err)
+	}
+}
+
+// TestWhoDoesNotGiveBackWhatItHasShownForksTheBooks after three days in which it answered, and undoes that when it does.
+func TestWhoDoesNotGiveBackWhatItHasShownForksTheBooks(t *testing.T) {
+	t.Parallel()
+	r := newRestored(t)
+	r.evidence(5)
+	told := 0
+	r.loop.Withheld = func(string) { told++ }
+	r.lie = func(_ int, page *exchange.Recalled) { page.Entries, page.Documents, page.More = nil, nil, false }
+	for hours := 0.0; hours < 73; hours += 0.5 {
+		if _, err := r.loop.Once(t.Context(), partner); err == nil {
+			t.Fatal("it is taken for all")
+		}
+		if books, _ := r.stands(); (books == ledger.Forked) != (hours >= 72) || (told == 1) != (hours >= 72) {
+			t.Fatalf("after %v hours the books are %s, told %d times", hours, books, told)
+		}
+		r.Clock.Pass(30 * time.Minute)
+	}
+	r.lie = nil
+	if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Errorf("then: done %v, %v", done, err)
+	}
+	r.View(func(tx *store.Tx) error {
+		books, err := tx.Ledger().Books(partner)
+		if books.State != ledger.Unproven || books.Reason != recovery.ReasonReadBack || books.Doubted {
+			t.Errorf("then the books are %+v", books)
+		}
+		return err
+	})
 }
 
 // evidence keeps what the partner has shown: our signature at a place.
@@ -453,6 +564,12 @@ func TestADocumentThatIsNotOursIsNotTaken(t *testing.T) {
 			t.Parallel()
 			r := newRestored(t)
 			r.lie = func(_ int, page *exchange.Recalled) { lie(r, page) }
+			var seen []string
+			r.loop.Observe = func(_, result string) { seen = append(seen, result) }
+			wanted := []string{"made", "lost", "made"}
+			if !strings.HasPrefix(name, "signed") && !strings.HasPrefix(name, "of ") {
+				wanted = []string{"lost", "lost", "lost"}
+			}
 			if done, err := r.loop.Once(t.Context(), partner); err != nil || !done {
 				t.Fatalf("done %v, %v", done, err)
 			}
@@ -461,6 +578,9 @@ func TestADocumentThatIsNotOursIsNotTaken(t *testing.T) {
 			}
 			if _, err := r.order("order-0004"); !fault.Is(err, fault.NotFound) {
 				t.Errorf("the order is there: %v", err)
+			}
+			if !slices.Equal(seen, wanted) {
+				t.Errorf("counted are %q, want %q", seen, wanted)
 			}
 			if !slices.Contains(r.jobs(), recovery.JobLost) || !strings.Contains(r.logged.String(), "sub-order-0004") {
 				t.Errorf("no operator hears of it: %q\n%s", r.jobs(), r.logged.String())
@@ -515,7 +635,7 @@ func (a away) Recall(context.Context, string, ledger.Position, func(exchange.Rec
 	return fault.New(fault.Unavailable, "unreachable", "it is away")
 }
 
-// TestAPartnerThatReturnsIsAskedAtOnce and one that only calls us at the end of a while; no pause has to be over.
+// TestAPartnerThatReturnsIsAskedAtOnce, and so is one that calls us, but for the second time at the end of a while; no pause has to be over.
 func TestAPartnerThatReturnsIsAskedAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRestored(t)
@@ -536,18 +656,17 @@ func TestAPartnerThatReturnsIsAskedAtOnce(t *testing.T) {
 	}
 	ended := make(chan error)
 	go func() { ended <- r.loop.Run(ctx) }()
-	pause := func() (least chan time.Time) {
-		<-link.asked
-		<-pauses
-		return <-pauses
-	}
-	pause()
+	asked := func() { <-link.asked; <-pauses }
+	asked()
 	r.loop.Back(partner)
-	least := pause()
+	asked()
 	r.loop.Heard(partner)
 	r.loop.Heard("https://other.localhost:3")
-	least <- r.Clock.Now()
-	pause()
+	asked()
+	r.loop.Heard(partner) // so soon that it has to wait
+	early := <-pauses
+	early <- r.Clock.Now()
+	asked()
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

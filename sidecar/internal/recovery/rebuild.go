@@ -19,7 +19,9 @@ import (
 // rebuilt is what an entry of our own log had made, ready to be made again; err is why it cannot be.
 type rebuilt struct {
 	commit func(tx Tx, e ledger.Entry) error
-	err    error
+	// decided keeps what the entry decided, which counts whether what it had made came back or not.
+	decided func(tx Tx, e ledger.Entry) error
+	err     error
 }
 
 // document is one that came back and whose signature is verified.
@@ -45,67 +47,80 @@ var whose = map[ledger.Kind]struct {
 	ledger.OrderCancelled:    {signed.Cancel, false},
 	ledger.CancelRefused:     {signed.Cancel, false},
 	ledger.AccessDeleted:     {signed.AccessReceipt, false},
+	ledger.ErasePlaced:       {signed.Erase, true},
+	ledger.OrderErased:       {signed.Erase, false},
 }
 
 // prepare finds the document of an entry and verifies who signed it, outside any transaction.
-func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string][]exchange.Document) rebuilt {
+func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string][]exchange.Document, erased map[string]bool) rebuilt {
 	b, err := ledger.ReadBody(e)
 	if err != nil {
 		return rebuilt{err: err}
 	}
 	var doc document
 	if by, named := whose[e.Kind]; named {
-		if doc, err = l.open(from, b.Document, by.typ, by.ours, docs); err != nil {
-			return rebuilt{err: err}
-		}
+		doc, err = l.open(from, b.Document, by.typ, by.ours, docs)
 	}
+	if err != nil && (e.Kind == ledger.ErasePlaced || e.Kind == ledger.OrderErased) {
+		doc, err = document{}, nil // what was erased stays erased, whether the request came back or not
+	}
+	r := rebuilt{err: err, decided: func(tx Tx, e ledger.Entry) error { return l.decided(tx, e, b, doc) }}
+	if err == nil {
+		r.commit, r.err = l.remade(ctx, from, e, b, doc, erased)
+	}
+	return r
+}
+
+// remade makes again what an entry had made, of its document.
+func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, b ledger.Told, doc document, erased map[string]bool) (func(tx Tx, e ledger.Entry) error, error) {
 	switch e.Kind {
 	case ledger.OrderPlaced:
-		r, err := l.Retail.Recollect(ctx, from.Origin, retail.Recalled{JWS: doc.JWS, Payload: doc.payload, Inputs: doc.Inputs, InputsSalt: doc.InputsSalt})
-		return rebuilt{err: err, commit: func(tx Tx, e ledger.Entry) error { return l.Retail.Recover(tx, e, r) }}
+		r, err := l.Retail.Recollect(ctx, from.Origin, retail.Recalled{
+			JWS: doc.JWS, Payload: doc.payload, Inputs: doc.Inputs, InputsSalt: doc.InputsSalt, Escrow: doc.Escrow, Erased: erased[b.Order],
+		})
+		return func(tx Tx, e ledger.Entry) error { return l.Retail.Recover(tx, e, r) }, err
 	case ledger.CancelPlaced:
-		return rebuilt{commit: func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverCancel(tx, e, doc.JWS, doc.payload) }}
+		return func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverCancel(tx, e, doc.JWS, doc.payload) }, nil
 	case ledger.AccessConfirmed:
-		return rebuilt{commit: func(tx Tx, e ledger.Entry) error { return l.Subscriptions.Recover(tx, e, doc.JWS, doc.payload) }}
+		return func(tx Tx, e ledger.Entry) error { return l.Subscriptions.Recover(tx, e, doc.JWS, doc.payload) }, nil
 	case ledger.AgreementOffered, ledger.AgreementAccepted, ledger.AgreementReceived, ledger.AgreementActive:
-		return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
-			if err := l.Agreements.Recover(tx, e, doc.JWS, doc.payload); err != nil {
+		return func(tx Tx, e ledger.Entry) error { return l.Agreements.Recover(tx, e, doc.JWS, doc.payload) }, nil
+	case ledger.ErasePlaced:
+		var err error
+		if doc.JWS == "" {
+			e.Partner = from.Origin
+			doc.JWS, doc.payload, err = l.Retail.Request(ctx, e)
+		}
+		return func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverErase(tx, e, doc.JWS, doc.payload) }, err
+	case ledger.OrderErased:
+		return func(tx Tx, e ledger.Entry) error {
+			if err := l.Resale.RecoverErased(tx, e); err != nil {
 				return err
 			}
-			return l.decided(tx, e, b, doc)
-		}}
+			return tx.Decisions().DropEscrow(e.Partner, exchange.Key{Type: signed.Order, ID: b.Order})
+		}, nil
 	case ledger.AccessDeleted:
-		return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
-			if err := l.Subscriptions.RecoverDeleted(tx, e, doc.payload); err != nil {
-				return err
-			}
-			return l.decided(tx, e, b, doc)
-		}}
+		return func(tx Tx, e ledger.Entry) error { return l.Subscriptions.RecoverDeleted(tx, e, doc.payload) }, nil
 	}
-	return rebuilt{commit: func(tx Tx, e ledger.Entry) error {
+	return func(tx Tx, e ledger.Entry) error {
 		r := resale.Recalled{JWS: doc.JWS, Payload: doc.payload, Attachments: doc.Attachments}
 		if err := l.Resale.Recover(tx, e, r); err != nil {
 			return err
 		}
-		if err := provision.ReadBack(tx, e.Partner, b.Order); err != nil {
-			return err
-		}
-		return l.decided(tx, e, b, doc)
-	}}
+		return provision.ReadBack(tx, l.Self, e.Partner, b.Order)
+	}, nil
 }
 
 // open finds the document that our entry names by its digest, and verifies that the side signed it whose it is.
 func (l *Loop) open(from member.Partner, digest, typ string, ours bool, docs map[string][]exchange.Document) (d document, err error) {
-	by := [][]byte{from.BusinessKey}
+	by := from.EverKeys()
 	if ours {
 		by = l.Book.OwnKeys()
 	}
 	err = fault.New(fault.NotFound, "document_not_given_back", "%s has not given back the document with SHA-256 %s", from.Origin, digest)
 	for _, d.Document = range docs[digest] {
-		for _, key := range by {
-			if d.payload, err = signed.Open(d.JWS, typ, key); err == nil {
-				return d, nil
-			}
+		if d.payload, err = by.Open(d.JWS, typ); err == nil {
+			return d, nil
 		}
 	}
 	return d, err
@@ -138,6 +153,8 @@ func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error
 		add(signed.Cancel, order.CancelID(b.Order), digest, doc.JWS)
 	case ledger.AccessDeleted:
 		add(signed.AccessReceipt, subscription.ReceiptID(b.Access), digest, doc.JWS)
+	case ledger.OrderErased:
+		add(signed.Erase, order.EraseID(b.Order), digest, doc.JWS)
 	case ledger.AgreementReceived:
 		add(signed.Agreement, "offer/"+b.Agreement, digest, "")
 	case ledger.AgreementActive:

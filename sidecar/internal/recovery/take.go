@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +14,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
+	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/text"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -20,6 +24,9 @@ import (
 // batchMost is how many entries one transaction takes.
 const batchMost = 32
 
+// parkedMost is how many parked entries are read at once.
+const parkedMost = 500
+
 // JobLost tells an operator, as a parked job, of an entry of our own log of which nobody gave back what it had made. Its key is the entry's
 // place. The operator drops it when that is settled.
 const JobLost = "recovery.lost"
@@ -27,6 +34,9 @@ const JobLost = "recovery.lost"
 // take reads the entries again, now with their documents, and brings our log and what follows from it to their end. It returns how many of
 // them left something that nobody can give back.
 func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (lost int, err error) {
+	if err := l.forget(ctx, from.Origin, known); err != nil {
+		return 0, err
+	}
 	at := known.from
 	err = l.pages(ctx, from.Origin, at, func(page exchange.Recalled) (ledger.Position, error) {
 		entries := make([]ledger.Entry, 0, len(page.Entries))
@@ -43,7 +53,7 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 		docs := byDigest(page.Documents)
 		for len(entries) > 0 {
 			batch := entries[:run(entries)]
-			n, err := l.batch(ctx, from, at, batch, docs)
+			n, err := l.batch(ctx, from, at, batch, docs, known.erased)
 			if err != nil {
 				return at, err
 			}
@@ -53,6 +63,24 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 		return at, nil
 	}, func() bool { return at == known.end.Position() })
 	return lost, err
+}
+
+// forget repeats the erasures that our log has, of what this store has still or again, before anything else of the log is taken.
+func (l *Loop) forget(ctx context.Context, partner string, known *chain) error {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(known.erased)), batchMost) {
+		err := l.Work.Do(ctx, func(tx Tx) error {
+			for _, id := range some {
+				if err := l.Retail.ForgetAgain(tx, partner, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("repeat what was erased: %w", err)
+		}
+	}
+	return nil
 }
 
 // resume applies what the partner says of the last entries of our log: a run that ended right after it took them may not have.
@@ -98,17 +126,17 @@ func byDigest(docs []exchange.Document) map[string][]exchange.Document {
 }
 
 // batch commits a few entries with what they had made, and applies what the partner says of it.
-func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document) (lost int, err error) {
+func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document, erased map[string]bool) (lost int, err error) {
 	ready := make([]rebuilt, len(entries))
 	for i, e := range entries {
-		ready[i] = l.prepare(ctx, from, e, docs)
+		ready[i] = l.prepare(ctx, from, e, docs, erased)
 	}
 	partner := from.Origin
 	l.Fail.Hit("recovery.take.before_commit")
 	var why []error
 	err = l.Work.Do(ctx, func(tx Tx) error {
 		why = make([]error, len(entries))
-		if state, err := tx.Ledger().Standing(partner); err != nil || state != ledger.Behind {
+		if books, err := tx.Ledger().Books(partner); err != nil || !books.Recovers() {
 			return errors.Join(err, errors.New("the books are not behind any more"))
 		}
 		_, err := tx.Ledger().Advance(partner, ledger.Own, func(head ledger.Position, _ [32]byte) ([]ledger.Entry, error) {
@@ -123,10 +151,7 @@ func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Positio
 		for i := range ready {
 			e := entries[i]
 			e.Partner, e.Direction = partner, ledger.Own
-			err := ready[i].err
-			if err == nil {
-				err = tx.Savepoint(func() error { return ready[i].commit(tx, e) })
-			}
+			err := ready[i].make(tx, e)
 			if again(err) {
 				return err
 			}
@@ -144,9 +169,16 @@ func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Positio
 	}
 	l.Fail.Hit("recovery.take.after_commit")
 	for i, e := range entries {
+		if l.Observe != nil {
+			l.Observe(partner, result(why[i]))
+		}
 		if why[i] != nil {
 			lost++
-			l.Logger.Error("nobody gave back what an entry of our ledger had made: hanse job list", "partner", partner, "entry", e.Position().String(),
+			what := "nobody gave back what an entry of our ledger had made: hanse job list"
+			if isPartly(why[i]) {
+				what = "an order of ours came back without what we had left beside it: hanse job list"
+			}
+			l.Logger.Error(what, "partner", partner, "entry", e.Position().String(),
 				"kind", string(e.Kind), "subject", e.Subject, "error", text.ForeignError(why[i]))
 		}
 		if err := l.heard(ctx, partner, e.Subject); err != nil {
@@ -156,6 +188,51 @@ func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Positio
 	return lost, nil
 }
 
+// make makes again what an entry had made, and keeps what it decided whatever came of that. Beside a retail.PartlyError it was made.
+func (r rebuilt) make(tx Tx, e ledger.Entry) error {
+	if plant.On(plant.RecoverNothing) {
+		return nil
+	}
+	err, lacks := r.err, error(nil)
+	if err == nil {
+		err = tx.Savepoint(func() error {
+			lacks = nil
+			err := r.commit(tx, e)
+			if isPartly(err) {
+				lacks, err = err, nil
+			}
+			return err
+		})
+	}
+	if err == nil {
+		err = lacks
+	}
+	if r.decided == nil || again(err) {
+		return err
+	}
+	if decided := r.decided(tx, e); decided != nil {
+		return decided
+	}
+	return err
+}
+
+// result is what became of an entry, for metrics.
+func result(why error) string {
+	switch {
+	case why == nil:
+		return "made"
+	case isPartly(why):
+		return "partly"
+	}
+	return "lost"
+}
+
+// isPartly reports whether an error says that an order of ours came back without its escrow.
+func isPartly(err error) bool {
+	var partly retail.PartlyError
+	return errors.As(err, &partly)
+}
+
 // heard applies what is parked about a subject that is there now.
 func (l *Loop) heard(ctx context.Context, partner, subject string) error {
 	var parked []ledger.Parked
@@ -163,13 +240,36 @@ func (l *Loop) heard(ctx context.Context, partner, subject string) error {
 		parked, err = tx.Ledger().ParkedSubject(partner, subject, 1)
 		return err
 	})
-	if err != nil || len(parked) == 0 {
+	if err != nil || len(parked) == 0 || plant.On(plant.LeaveWhatWasParked) {
 		return err
 	}
 	if err = l.Retry(ctx, partner, subject); fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	return err
+}
+
+// heardRest applies what is parked about what our log does not tell of: an order that was placed while the agreement which it is under was not
+// back, and that nobody has decided yet.
+func (l *Loop) heardRest(ctx context.Context, partner string) error {
+	for last := (ledger.Parked{}); ; {
+		var page []ledger.Parked
+		err := l.Work.View(ctx, func(tx Tx) (err error) {
+			page, err = tx.Ledger().ParkedPage(partner, last, parkedMost)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, p := range page {
+			if p.Subject != last.Subject {
+				if err := l.heard(ctx, partner, p.Subject); err != nil {
+					return err
+				}
+			}
+			last = p
+		}
+	}
 }
 
 // again reports whether a transaction that failed with err may pass when it runs again.
@@ -188,12 +288,31 @@ func (l *Loop) Lost(ctx context.Context, j job.Job) error {
 	at.Life, _ = strconv.ParseInt(life, 10, 64)
 	at.Seq, _ = strconv.ParseInt(seq, 10, 64)
 	var e ledger.Entry
+	var bare string // an order that is there, without its escrow
 	err := l.Work.View(ctx, func(tx Tx) (err error) {
-		e, err = tx.Ledger().Entry(j.Partner, ledger.Own, at)
+		bare = ""
+		if e, err = tx.Ledger().Entry(j.Partner, ledger.Own, at); err != nil || e.Kind != ledger.OrderPlaced {
+			return err
+		}
+		b, err := ledger.ReadBody(e)
+		if err != nil {
+			return nil // nobody can say which order it is
+		}
+		o, i, err := tx.RetailOrders().ByCorrelation(b.Order)
+		if err == nil && o.Items[i].Document != "" {
+			bare = b.Order
+		}
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if bare != "" {
+		return &job.ParkError{Err: fmt.Errorf("order %s with %s, which entry %s of our ledger placed, came back without what we had left beside it: it stands under that id until its portal reads its own, and its retail price is today's or, where it is not sold any more, the wholesale price: compare both with the portal; then hanse job drop %d --reason TEXT",
+			bare, j.Partner, at, j.ID)}
 	}
 	return &job.ParkError{Err: fmt.Errorf("entry %s of our ledger towards %s, %s about %s, was read back and what it had made was not: compare with the partner what was agreed; an order that was never decided may be placed again under its id; then hanse job drop %d --reason TEXT",
 		at, j.Partner, e.Kind, e.Subject, j.ID)}

@@ -7,6 +7,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -39,6 +40,9 @@ func (s *Service) Commit(tx Tx, r *Received, enqueue Enqueue) (Decided, error) {
 			Document: r.JWS, PayloadDigest: r.Digest, InputsSalt: r.InputsSalt,
 		},
 		Partner: r.Partner, ID: d.ID, PlacedAt: now, UpdatedAt: now,
+	}
+	if plant.On(plant.KeepNoDocument) {
+		o.Document = ""
 	}
 	body := order.Body{DocumentSHA256: hex.EncodeToString(r.Digest), Agreement: d.Agreement}
 	if v.refusal != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -32,6 +33,9 @@ func (s *Service) Unchanged(tx Tx, o Order) error {
 func (s *Service) Complete(tx Tx, o Order, r subscription.Result) error {
 	if err := s.record(tx, o, order.Completed, order.Body{AccessSHA256: string(r.AccessDigest)}); err != nil {
 		return err
+	}
+	if plant.On(plant.CompleteAndNothingRuns) {
+		return nil
 	}
 	_, err := subscription.Finish(tx, o.Subscription(), o.Course(), r, s.Now().UTC())
 	return err
@@ -67,6 +71,13 @@ var kinds = map[order.State]ledger.Kind{
 // record moves an unchanged order and tells the reseller in the ledger.
 func (s *Service) record(tx Tx, o Order, to order.State, b order.Body) error {
 	if err := s.Unchanged(tx, o); err != nil {
+		return err
+	}
+	if o.Untold() || plant.On(plant.EndWithoutAnEntry) && to == order.Completed {
+		moved, err := o.move(s.Now().UTC(), to, b.Reason, b.Message, "")
+		if err == nil {
+			_, err = tx.ResaleOrders().Put(moved)
+		}
 		return err
 	}
 	decided := s.decide(tx, &o, to, b)

@@ -48,7 +48,11 @@ func (l *Look) agreement(id string) (agreement.Agreement, error) {
 	return remember(l.agreements, id, func() (agreement.Agreement, error) { return l.tx.Agreements().Get(l.self, id) })
 }
 
+// revision is nearly always the current one, which is read with it.
 func (l *Look) revision(offering string, number int64) (catalog.Offering, error) {
+	if current, err := l.currentOf(offering); err != nil || current.Revision == number {
+		return current, err
+	}
 	return remember(l.revisions, revision{offering, number}, func() (catalog.Offering, error) {
 		return l.tx.Catalog().Revision(offering, number)
 	})

@@ -6,7 +6,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 )
 
-// ApplyPlaced reads a reseller's ledger entries order.placed and cancel.placed: the document itself follows. sold says whether the
+// ApplyPlaced reads a reseller's ledger entries order.placed, cancel.placed and erase.placed: the document itself follows. sold says whether the
 // partner buys of us under an agreement.
 func ApplyPlaced(e ledger.Entry, sold func(agreementID string) error) error {
 	b, err := order.ParseBody(e)

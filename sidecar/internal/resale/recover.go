@@ -84,7 +84,7 @@ func (s *Service) redecide(tx Tx, e ledger.Entry, b order.Body, r Recalled) erro
 		OfferingID: d.Offering, Revision: d.Revision, Quantity: d.Quantity, Price: d.Price(),
 	}
 	if d.Action == order.Add {
-		if err := s.describe(tx, &o, &sub); err != nil {
+		if err := s.describe(tx, d, &o, &sub); err != nil {
 			return err
 		}
 	} else {
@@ -107,22 +107,23 @@ func (s *Service) redecide(tx Tx, e ledger.Entry, b order.Body, r Recalled) erro
 	return s.moved(tx, o, order.InProgress, e, b)
 }
 
-// describe adds what stands in the offering's revision: its name, how it is made, and the price.
-func (s *Service) describe(tx Tx, o *Order, sub *subscription.Subscription) error {
-	var offering catalog.Offering
-	doc, err := s.Documents.Of(o.OfferingID, o.Revision, func() (_ catalog.Offering, err error) {
-		offering, err = tx.Catalog().Revision(o.OfferingID, o.Revision)
-		return offering, err
-	})
+// describe adds what stands in the offering's revision: its name, how it is made, and the price. Where the revision is not there, its operator
+// may still apply it: its name is that of the offering until then, the price is the document's, and how it is made Recipe finds when that is
+// wanted.
+func (s *Service) describe(tx Tx, d order.Document, o *Order, sub *subscription.Subscription) error {
+	a, err := tx.Agreements().Get(s.Self, o.AgreementID)
 	if err != nil {
 		return err
 	}
-	if offering.ID == "" {
-		if offering, err = tx.Catalog().Revision(o.OfferingID, o.Revision); err != nil {
-			return err
-		}
+	offering, err := tx.Catalog().Revision(o.OfferingID, o.Revision)
+	if fault.Is(err, fault.NotFound) || err == nil && hex.EncodeToString(offering.Digest[:]) != d.OfferingSHA256 {
+		sub.Name = o.Name
+		return nil
 	}
-	a, err := tx.Agreements().Get(s.Self, o.AgreementID)
+	if err != nil {
+		return err
+	}
+	doc, err := s.Documents.Of(o.OfferingID, o.Revision, func() (catalog.Offering, error) { return offering, nil })
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (s *Service) follow(tx Tx, e ledger.Entry, b order.Body, o Order) error {
 func (s *Service) finish(tx Tx, o Order, b order.Body, e ledger.Entry) error {
 	var result subscription.Result
 	if b.AccessSHA256 != "" {
-		result.AccessDigest = []byte(b.AccessSHA256)
+		result.AccessDigest, result.Order = []byte(b.AccessSHA256), o.ID
 	}
 	sub, err := tx.Subscriptions().Get(o.Subscription())
 	if err != nil {
@@ -194,7 +195,19 @@ func parkWork(tx Tx, o Order) error {
 	if j, err = tx.Jobs().Hold(j, "recovery", j.DueAt); err != nil {
 		return err
 	}
-	return tx.Jobs().Park(j, "nobody knows whether the adapter made it: look at the platform, then say what you saw with hanse order resolve "+o.ID)
+	return tx.Jobs().Park(j, heldSays(o))
+}
+
+// heldSays is what an operator has to say of an order that was held.
+func heldSays(o Order) string {
+	resolve := "look at the platform, then say what you saw with hanse order resolve " + o.ID
+	switch row, _ := order.RowOf(o.Action, o.Intent); {
+	case o.Action == order.Delete:
+		return "nobody knows whether what it ends is still there: " + resolve + ": --made has it taken away, --not-made ends the subscription, for nothing of it is there"
+	case row.Acts != "":
+		return "nobody knows whether the adapter did " + row.Acts + ": " + resolve + ": --made says that it did, --not-made asks it again, --give-up fails the order, and what runs goes on"
+	}
+	return "nobody knows whether the adapter made it: " + resolve
 }
 
 func (s *Service) moved(tx Tx, o Order, to order.State, e ledger.Entry, b order.Body) error {

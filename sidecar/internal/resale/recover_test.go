@@ -1,6 +1,8 @@
 package resale_test
 
 import (
+	"cmp"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -60,7 +63,7 @@ func (o *older) sign() {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	o.recall.Payload, o.recall.JWS = payload, "jws of "+o.doc.ID
+	o.recall.Payload, o.recall.JWS = payload, "e30."+base64.RawURLEncoding.EncodeToString(payload)+".c2ln"
 }
 
 // tells has an entry of our own log about the order come back.
@@ -173,6 +176,45 @@ func TestWhatWasHeldComesBackWithWhatEndsIt(t *testing.T) {
 	})
 }
 
+// TestWhatIsHeldSaysWhatItsOrderWanted: what ends a service or does something to it makes nothing.
+func TestWhatIsHeldSaysWhatItsOrderWanted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		action order.Action
+		intent order.Intent
+		says   string
+	}{
+		{order.Delete, order.Terminate, "--not-made ends the subscription"},
+		{order.Modify, order.Rotate, "did rotate"},
+	} {
+		o := newOlder(t)
+		for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
+			if err := o.tells(kind); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bought := o.doc
+		o.doc = order.Document{
+			Type: signed.OrderV1, Issuer: buyer, Audience: self, ID: "order-0002", PlacedAt: bought.PlacedAt, AcceptBy: bought.AcceptBy, Action: c.action,
+			Intent: c.intent, Agreement: "agr-1", AgreementSHA256: bought.AgreementSHA256, Subscription: bought.Subscription, Customer: "cus-1",
+		}
+		o.recall = resale.Recalled{}
+		o.sign()
+		for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderHeld} {
+			if err := o.tells(kind); err != nil {
+				t.Fatalf("%s: %v", c.intent, err)
+			}
+		}
+		o.View(func(tx *store.Tx) error {
+			j, found, err := tx.Jobs().Find(resale.JobProvision, buyer, o.doc.ID)
+			if !found || !strings.Contains(j.LastError, c.says) || !strings.Contains(j.LastError, "hanse order resolve "+o.doc.ID) || strings.Contains(j.LastError, "adapter made it") {
+				t.Errorf("%s: it says %q", c.intent, j.LastError)
+			}
+			return err
+		})
+	}
+}
+
 // TestWhatCameBackIsWhatWasSold: the price and the recipe stand in our own revision, the inputs beside the document.
 func TestWhatCameBackIsWhatWasSold(t *testing.T) {
 	t.Parallel()
@@ -232,7 +274,6 @@ func TestADocumentOfAnotherOrderIsNotTaken(t *testing.T) {
 		"another reseller's":    func(d *order.Document) { d.Issuer = "https://other.localhost:3" },
 		"for another supplier":  func(d *order.Document) { d.Audience = "https://other.localhost:3" },
 		"of another id":         func(d *order.Document) { d.ID, d.Subscription = "order-0009", "sub-order-0009" },
-		"of no known revision":  func(d *order.Document) { d.Revision = 9 },
 		"of no known agreement": func(d *order.Document) { d.Agreement = "agr-9" },
 	} {
 		o := newOlder(t)
@@ -270,4 +311,78 @@ func TestADocumentOfAnotherOrderIsNotTaken(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAnOrderOfARevisionThatIsNotThereComesBack, as what was signed; how it is made is known once the offering is applied.
+func TestAnOrderOfARevisionThatIsNotThereComesBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ordered int64
+		digest  string
+		apply   string
+		// made is what Recipe says before the offering is applied again, of what is to be made; thenMade after it.
+		made, thenMade string
+	}{
+		"of no known number":                   {ordered: 2, made: "offering_not_found", thenMade: "Database"},
+		"of a number that another has now":     {ordered: 1, digest: strings.Repeat("ef", 32), made: "offering_not_found", thenMade: "offering_not_found"},
+		"that is applied under another number": {ordered: 9, apply: "12.00", made: "offering_not_found", thenMade: "Database"},
+		"that is applied with something else":  {ordered: 2, apply: "13.00", made: "offering_not_found", thenMade: "offering_not_found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// What was ordered is the text with this price, as the revision of that number.
+			o, elsewhere := newOlder(t), markettest.Open(t, self, markettest.Config{})
+			var sold catalog.Offering
+			for n := range c.ordered {
+				sold = elsewhere.Offer(markettest.Offering{Price: "12.00", MaxQuantity: int(1 + (c.ordered-1-n)%2)})
+			}
+			o.doc.Revision, o.doc.OfferingSHA256 = sold.Revision, cmp.Or(c.digest, hex.EncodeToString(sold.Digest[:]))
+			o.sign()
+			recipe := func(state subscription.State) string {
+				said := ""
+				o.View(func(tx *store.Tx) error {
+					sub, err := tx.Subscriptions().Get(subscription.ResaleKey(buyer, o.doc.Subscription))
+					if err != nil {
+						return err
+					}
+					sub.State = state
+					doc, binding, err := o.service.Recipe(tx, sub)
+					if said = fault.ReasonOf(err); err == nil && len(binding) > 0 {
+						said = doc.Name
+					}
+					return nil
+				})
+				return said
+			}
+			if err := o.tells(ledger.OrderAccepted); err != nil {
+				t.Fatal(err)
+			}
+			if got := o.stands(); got != "inProgress, pendingActive, order.provision" {
+				t.Errorf("it stands at %s", got)
+			}
+			if got := recipe(subscription.PendingActive); got != c.made {
+				t.Errorf("before it is applied it is made by %q, want %q", got, c.made)
+			}
+			if got := recipe(subscription.Active); got != "Database" { // by the current one
+				t.Errorf("what runs is found by %q", got)
+			}
+			o.Offer(markettest.Offering{Price: cmp.Or(c.apply, "12.00")})
+			if got := recipe(subscription.PendingActive); got != c.thenMade {
+				t.Errorf("then it is made by %q, want %q", got, c.thenMade)
+			}
+			if err := o.tells(ledger.OrderCompleted); err != nil {
+				t.Fatal(err)
+			}
+			if got := o.stands(); got != "completed, active, order.look" {
+				t.Errorf("it stands at %s", got)
+			}
+			o.View(func(tx *store.Tx) error {
+				sub, err := tx.Subscriptions().Get(subscription.ResaleKey(buyer, o.doc.Subscription))
+				if err == nil && (sub.Price.OneOff == nil || sub.Price.OneOff.Minor != 900 || sub.Name != "db") {
+					t.Errorf("it is %+v", sub)
+				}
+				return err
+			})
+		})
+	}
 }

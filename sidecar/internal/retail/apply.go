@@ -85,6 +85,9 @@ func (s *Service) Apply(tx Tx, e ledger.Entry) error {
 	if err := s.sent(tx, it, e.Kind); err != nil {
 		return err
 	}
+	if it.Abandoned != nil {
+		return s.hearLate(tx, o, i, e, d, b)
+	}
 	repeated, err := d.repeats(it, e.Kind)
 	if err != nil {
 		return err
@@ -139,7 +142,7 @@ func (d decision) repeats(it Item, kind ledger.Kind) (repeated bool, err error) 
 	contradicts := func() (bool, error) {
 		return false, fault.New(fault.Precondition, "order_contradiction", "the order is %s here, the supplier says %s", it.State, kind)
 	}
-	waiting := it.State == order.AssessingCancel
+	waiting := it.cancelling()
 	switch {
 	case kind == ledger.CancelRefused && it.State == order.Cancelled:
 		return contradicts()
@@ -159,7 +162,7 @@ func saidBefore(tx Tx, it Item, kind ledger.Kind, b order.Body) error {
 		return nil
 	}
 	sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
-	if err == nil && string(sub.AccessDigest) != b.AccessSHA256 {
+	if err == nil && (sub.AccessOrder == "" || sub.AccessOrder == it.CorrelationID) && string(sub.AccessDigest) != b.AccessSHA256 {
 		err = fault.New(fault.Precondition, "order_contradiction", "order %s was completed with other access data before", b.Order)
 	}
 	return err

@@ -41,6 +41,8 @@ type counter struct {
 	service *retail.Service
 	// agreement is the one with the vendor, other the one with the second.
 	agreement, other agreement.Agreement
+	// logs are suppliers' own, where a test keeps them: see keepsLog.
+	logs map[string]*ledger.Book
 }
 
 // Offer implements retail.Offers: "other" is another vendor's, "gone" is not there, the rest the vendor's; "notebook" asks for inputs, and of
@@ -90,13 +92,23 @@ func newCounter(t *testing.T) *counter {
 		}
 		return nil
 	})
-	c.service = &retail.Service{
-		Self: buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
+	c.service = c.newService()
+	return c
+}
+
+func (c *counter) newService() *retail.Service {
+	c.t.Helper()
+	escrow, err := retail.NewEscrow([]byte("the recovery key of the counters"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &retail.Service{
+		Escrow: escrow,
+		Self:   buyer, Work: store.For[retail.Tx](c.Store), Offers: c, Schemas: recipe.NewSchemas(0), Signer: c.Keys, Now: c.Clock.Now,
 		Book:      c.Book,
 		Pseudonym: func(_, _, customer string) string { return "cus-" + customer }, Correlate: correlate,
 		Rand: func(b []byte) { _, _ = rand.Read(b) },
 	}
-	return c
 }
 
 // correlate names the items of order-0001 corr-0001 and so on; of others, their order before that.
@@ -137,44 +149,60 @@ func (c *counter) apply(kind ledger.Kind, body string) error {
 // not say otherwise, as far as its kind has them: null takes a member out.
 func (c *counter) hear(from, correlationID string, kind ledger.Kind, body string) error {
 	c.t.Helper()
-	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
+	e := ledger.Entry{Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind}
+	err := c.Store.View(context.Background(), func(tx *store.Tx) error {
 		o, i, err := tx.RetailOrders().ByCorrelation(correlationID)
 		if err != nil {
 			return err
 		}
-		it := o.Items[i]
-		b := map[string]any{"order": correlationID, "subscription": it.SubscriptionID, "action": it.Action}
-		switch kind {
-		case ledger.OrderAccepted, ledger.OrderRejected:
-			b["document_sha256"], b["agreement"] = hex.EncodeToString(it.PayloadDigest), it.AgreementID
-		case ledger.OrderCancelled, ledger.CancelRefused:
-			b["document_sha256"], b["action"] = hex.EncodeToString(it.CancelDigest), nil
-			if len(it.CancelDigest) == 0 {
-				b["document_sha256"] = strings.Repeat("cd", 32) // of a cancel that nobody sent
+		e.Subject = o.Items[i].SubscriptionID
+		e.Body, err = said(o.Items[i], kind, body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	checkpoint := ""
+	if c.logs[from] != nil {
+		e, checkpoint = c.writes(from, e)
+	}
+	return c.Store.Do(context.Background(), func(tx *store.Tx) error {
+		if checkpoint != "" {
+			if err := copies(tx, e, checkpoint); err != nil {
+				return err
 			}
 		}
-		switch kind {
-		case ledger.OrderRejected, ledger.OrderHeld, ledger.OrderFailed, ledger.CancelRefused:
-			b["reason"] = "a_reason"
-		}
-		if err := json.Unmarshal([]byte(body), &b); err != nil {
-			return err
-		}
-		if kind != ledger.OrderCompleted {
-			delete(b, "access_sha256")
-		}
-		if kind == ledger.OrderAccepted || kind == ledger.OrderCompleted || kind == ledger.OrderCancelled {
-			delete(b, "reason")
-		}
-		maps.DeleteFunc(b, func(_ string, v any) bool { return v == nil })
-		raw, err := json.Marshal(b)
-		if err != nil {
-			return err
-		}
-		return c.service.Apply(tx, ledger.Entry{
-			Partner: from, Direction: ledger.Theirs, Seq: 1, Kind: kind, Subject: it.SubscriptionID, Body: raw,
-		})
+		return c.service.Apply(tx, e)
 	})
+}
+
+// said is the body of an entry about an item.
+func said(it retail.Item, kind ledger.Kind, body string) (json.RawMessage, error) {
+	b := map[string]any{"order": it.CorrelationID, "subscription": it.SubscriptionID, "action": it.Action}
+	switch kind {
+	case ledger.OrderAccepted, ledger.OrderRejected:
+		b["document_sha256"], b["agreement"] = hex.EncodeToString(it.PayloadDigest), it.AgreementID
+	case ledger.OrderCancelled, ledger.CancelRefused:
+		b["document_sha256"], b["action"] = hex.EncodeToString(it.CancelDigest), nil
+		if len(it.CancelDigest) == 0 {
+			b["document_sha256"] = strings.Repeat("cd", 32) // of a cancel that nobody sent
+		}
+	}
+	switch kind {
+	case ledger.OrderRejected, ledger.OrderHeld, ledger.OrderFailed, ledger.CancelRefused:
+		b["reason"] = "a_reason"
+	}
+	if err := json.Unmarshal([]byte(body), &b); err != nil {
+		return nil, err
+	}
+	if kind != ledger.OrderCompleted {
+		delete(b, "access_sha256")
+	}
+	if kind == ledger.OrderAccepted || kind == ledger.OrderCompleted || kind == ledger.OrderCancelled {
+		delete(b, "reason")
+	}
+	maps.DeleteFunc(b, func(_ string, v any) bool { return v == nil })
+	return json.Marshal(b)
 }
 
 // jobs are the kinds of the jobs that are left.

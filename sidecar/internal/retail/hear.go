@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -17,9 +18,9 @@ func (o Order) hear(i int, now time.Time, kind ledger.Kind, d decision, reason, 
 	switch {
 	case kind == ledger.CancelRefused:
 		through = it.before()
-	case it.State == order.AssessingCancel && d.to == order.InProgress:
+	case it.cancelling() && d.to == order.InProgress:
 		through = []order.State{order.InProgress, order.AssessingCancel}
-	case it.State == order.AssessingCancel && d.to == order.HeldIndeterminate:
+	case it.cancelling() && d.to == order.HeldIndeterminate:
 		through = []order.State{order.InProgress, order.HeldIndeterminate, order.AssessingCancel}
 	}
 	return o.along(i, now, reason, source, through...)
@@ -46,15 +47,32 @@ func (s *Service) follow(tx Tx, it Item, b order.Body) error {
 		_, err := subscription.Undo(tx, key, it.Course(), now)
 		return err
 	case order.Completed:
-		var r subscription.Result
-		if b.AccessSHA256 != "" && it.Course().Done == subscription.Active {
-			r.AccessDigest = []byte(b.AccessSHA256)
+		r := it.brought(b)
+		if plant.On(plant.KeepWhatEnded) && it.Action == order.Delete {
+			return nil
 		}
-		sub, err := subscription.Finish(tx, key, it.Course(), r, now)
-		if err != nil || r.AccessDigest == nil {
+		if _, err := subscription.Finish(tx, key, it.Course(), r, now); err != nil || r.AccessDigest == nil {
 			return err
 		}
-		return tx.Jobs().At(subscription.JobAccessFetch, sub.ID, it.Partner, now)
+		return s.fetch(tx, it)
 	}
 	return nil
+}
+
+// brought are the access data that a completion names.
+func (i Item) brought(b order.Body) (r subscription.Result) {
+	if b.AccessSHA256 != "" && i.Course().Done == subscription.Active {
+		r.AccessDigest, r.Order = []byte(b.AccessSHA256), i.CorrelationID
+	}
+	return r
+}
+
+// fetch sends for the access data that an item brought. Where it replaced others, a job that gave up on those may be parked.
+func (s *Service) fetch(tx Tx, it Item) error {
+	if it.Action != order.Add {
+		if err := tx.Jobs().Drop(subscription.JobAccessFetch, it.SubscriptionID, it.Partner); err != nil {
+			return err
+		}
+	}
+	return tx.Jobs().At(subscription.JobAccessFetch, it.SubscriptionID, it.Partner, s.Now().UTC())
 }

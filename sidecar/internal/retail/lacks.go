@@ -11,7 +11,8 @@ import (
 // that knew more. An entry that is malformed names none.
 func (s *Service) Lacks(tx Tx, e ledger.Entry) (bool, error) {
 	d, known := decisions[e.Kind]
-	if !known || d.decides == nil {
+	erases := e.Kind.Decides(ledger.EraseDoc)
+	if !erases && (!known || d.decides == nil) {
 		return false, nil
 	}
 	b, err := ledger.ReadBody(e)
@@ -28,6 +29,9 @@ func (s *Service) Lacks(tx Tx, e ledger.Entry) (bool, error) {
 	it := o.Items[i]
 	if it.Partner != e.Partner {
 		return true, nil
+	}
+	if erases {
+		return len(it.EraseDigest) == 0, nil
 	}
 	if command, digest := d.decides(it); hex.EncodeToString(digest) != b.Document {
 		return !it.signed(command), nil // what is signed once is not signed anew: the entry contradicts it

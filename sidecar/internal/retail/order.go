@@ -19,7 +19,9 @@ type Order struct {
 	Items         []Item
 	PlacedAt      time.Time
 	UpdatedAt     time.Time
-	Version       int64
+	// ErasedAt is when what the order says of its customer was erased; zero where it was not. It has no customer and no RequestDigest then.
+	ErasedAt time.Time
+	Version  int64
 }
 
 // Item is one line of the order: a deal with one supplier.
@@ -31,6 +33,9 @@ type Item struct {
 	ListingID     string
 	// Retail is what the customer owes.
 	Retail price.Line
+	// Escrow is what its supplier keeps for us beside the document. It is written with a new order; of one that was read it is nil, and
+	// Store.Escrow reads it.
+	Escrow []byte
 	// CancelDocument is the signed cancel (compact JWS), where the customer wants the item no more; CancelDigest the SHA-256 of its
 	// payload.
 	CancelDocument string
@@ -39,6 +44,25 @@ type Item struct {
 	// UnsignedCancel that of its cancel: nothing is signed, written into our ledger or sent about it yet. Document or CancelDocument is ""
 	// until it is, and these are nil then.
 	Unsigned, UnsignedCancel []byte
+	// EraseDocument is the signed request to erase the item (compact JWS), where its order was; EraseDigest the SHA-256 of its payload.
+	EraseDocument string
+	EraseDigest   []byte
+	// Abandoned is there where an operator gave the item up: its State is what the customer was told.
+	Abandoned *Abandoned
+}
+
+// Abandoned is what became of an item after it was given up, or is to become.
+type Abandoned struct {
+	At time.Time
+	// There is where the supplier's ledger has the item; "" where it says nothing yet.
+	There order.State
+	// Ending is the correlation id of the item that ends what the supplier made of this one; "" where there is nothing to end.
+	Ending string
+}
+
+// wantsCancel reports whether a cancel of the item is still to be sent.
+func (i Item) wantsCancel() bool {
+	return i.cancelling() || i.Abandoned != nil && !i.Abandoned.There.Ended()
 }
 
 // taken reports whether the supplier has accepted the item, as its log told us.
@@ -49,6 +73,11 @@ func (i Item) taken() bool {
 // cancellable reports whether a cancel may be sent: there is one per item.
 func (i Item) cancellable() bool {
 	return i.CancelDocument == "" && (i.State.Undecided() || i.State == order.InProgress)
+}
+
+// cancelling reports whether the item's cancel is on its way, or waits to be signed.
+func (i Item) cancelling() bool {
+	return i.State == order.AssessingCancel || i.State == order.PendingCancellation
 }
 
 // State of the order, from those of its items.
@@ -142,12 +171,17 @@ type Store interface {
 	ByCorrelation(correlationID string) (Order, int, error)
 	// Put inserts (Version 0, fault.Conflict if there is one) or compares and swaps (fault.Conflict).
 	Put(Order) (Order, error)
+	// Escrow reads that of an item, nil where there is none; PutEscrow writes it.
+	Escrow(correlationID string) ([]byte, error)
+	PutEscrow(correlationID string, escrow []byte) error
 	// Take removes an order as it was read, whose items go into another; fault.Conflict with unit.ErrStale where it has changed.
 	Take(Order) error
 	// OfCustomer pages through a portal's orders, newest first; customer "" is all customers'.
 	OfCustomer(portal, customer, pageToken string, limit int) ([]Order, string, error)
 	// List lists orders after a place, newest first.
 	List(openOnly bool, after order.Place, limit int) ([]Order, error)
+	// PlacedBefore lists the open orders that were placed before a time, oldest first, from the one behind the place on.
+	PlacedBefore(before time.Time, after order.Place, limit int) ([]Order, error)
 	// Find lists the orders that have an id or an item of that correlation id, newest first.
 	Find(id string) ([]Order, error)
 	// CountOpen counts the open ones by state and gives the oldest one's time, zero where none is open; CountEnded counts the others,

@@ -6,15 +6,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/price"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 // Recalled is an order document of ours that a supplier gave back: our signature over it is verified, and our own log names its digest.
@@ -23,11 +29,30 @@ type Recalled struct {
 	Payload []byte
 	// Inputs and InputsSalt are those of a purchase; nil where the supplier keeps none any more.
 	Inputs, InputsSalt []byte
+	// Escrow is what we left beside it.
+	Escrow []byte
+	// Erased says that the order was erased since, by our own log.
+	Erased bool
 
 	document order.Document
-	// name and retail are what the listing says now: neither stands in the document.
+	// notes are what the escrow says, nil where there is none that we can read; why not says lacks, where there was one.
+	notes *notes
+	lacks error
+	// name is what the listing says now; retail what the escrow says was sold, or else what the listing says now.
 	name   string
 	retail price.Line
+}
+
+// PartlyError says of what was rebuilt that nobody gave a part of it back.
+type PartlyError struct{ error }
+
+func (e PartlyError) Unwrap() error { return e.error }
+
+func partly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return PartlyError{err}
 }
 
 // Recollect reads an order document that came back, and what our listing says of it today; nothing is written.
@@ -46,16 +71,58 @@ func (s *Service) Recollect(ctx context.Context, partner string, r Recalled) (_ 
 		r.Inputs = nil // the supplier forgets them when the subscription ends
 	}
 	r.name, r.retail = d.Offering, d.Price()
-	offer, err := s.Offers.Offer(ctx, catalog.ListingID(partner, d.Offering))
-	if err != nil {
-		return r, nil // it is not sold any more; the wholesale price is the least that the customer owes
+	if r.Erased { // what a supplier that was not asked yet gives back all the same is not taken
+		r.Inputs, r.InputsSalt, r.Escrow = nil, nil, nil
+	} else {
+		r.notes, r.lacks = s.unseal(d, r.Escrow)
 	}
-	r.name = offer.Name
+	if r.notes != nil {
+		r.retail = r.notes.price()
+	}
+	offer, err := s.Offers.Offer(ctx, r.listing(partner))
+	switch {
+	case fault.Is(err, fault.NotFound): // it is not sold any more; the wholesale price is the least that the customer owes
+		return r, nil
+	case err != nil: // an outage of ours says nothing about it
+		return r, fault.New(fault.Unavailable, "listing_unreadable", "the listing of %s cannot be read now", d.Offering).Because(err)
+	}
+	if r.name = offer.Name; r.notes != nil {
+		return r, nil
+	}
 	terms := price.Terms{DiscountBP: offer.Agreement.Terms.WholesaleDiscountBP, MarkupBP: offer.MarkupBP}
 	if line, err := offer.Document.PriceList().Line(d.Quantity, terms); err == nil && offer.Foreign.Revision == d.Revision {
 		r.retail = line
 	}
 	return r, nil
+}
+
+// unseal reads what we left beside a purchase: nothing where we left nothing, and where it is not what its document names, does not open, or is
+// about another order.
+func (s *Service) unseal(d order.Document, escrow []byte) (*notes, error) {
+	switch {
+	case d.EscrowSHA256 == "" || s.Escrow == nil:
+		return nil, nil
+	case len(escrow) == 0:
+		return nil, fault.New(fault.Invalid, "escrow_not_given_back", "the supplier has not given back the escrow beside order %s", d.ID)
+	case signed.Digest(escrow) != d.EscrowSHA256:
+		return nil, fault.New(fault.Invalid, reasonEscrow, "what the supplier gives back beside order %s is not the escrow that it names", d.ID)
+	}
+	n, err := s.Escrow.open(escrow)
+	if err == nil && s.Correlate(n.Portal, n.Order, n.Position) != d.ID {
+		err = fault.New(fault.Invalid, reasonEscrow, "the escrow beside order %s is about another", d.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &n, nil
+}
+
+// listing is the one that was sold, or as which its offering is sold now.
+func (r Recalled) listing(partner string) string {
+	if r.notes != nil {
+		return r.notes.Listing
+	}
+	return catalog.ListingID(partner, r.document.Offering)
 }
 
 // Recovered reports whether an order was rebuilt from its document and no portal has named it yet: its id is that of its item. See Claim.
@@ -65,7 +132,7 @@ func (o Order) Recovered() bool {
 
 // Recover rebuilds the item that an entry of our own log placed, as it was when it was signed; what became of it the supplier's log says,
 // whose entries are applied after it. An item that was acknowledged unsigned meanwhile, under the same id, is what was signed before: the
-// document that came back wins.
+// document that came back wins. A PartlyError says that it was rebuilt without its escrow.
 func (s *Service) Recover(tx Tx, e ledger.Entry, r Recalled) error {
 	d := r.document
 	b, err := order.ParseBody(e)
@@ -81,6 +148,8 @@ func (s *Service) Recover(tx Tx, e ledger.Entry, r Recalled) error {
 		return s.rebuild(tx, e, r)
 	case err != nil:
 		return err
+	case o.Items[i].missing():
+		return s.comesBack(tx, e, o, i, r)
 	case o.Items[i].Document != "":
 		if hex.EncodeToString(o.Items[i].PayloadDigest) != b.DocumentSHA256 {
 			return fault.New(fault.Conflict, "order_contradiction", "this store has another document of order %s", b.Order)
@@ -99,7 +168,7 @@ func (r Recalled) item(partner string) Item {
 			Action: d.Action, Intent: d.Intent, AgreementID: d.Agreement, OfferingID: d.Offering, Revision: d.Revision, Name: r.name,
 			Quantity: d.Quantity, SubscriptionID: d.Subscription, Wholesale: d.Price(), Document: r.JWS, PayloadDigest: digest[:], InputsSalt: r.InputsSalt,
 		},
-		CorrelationID: d.ID, Partner: partner, Retail: r.retail,
+		CorrelationID: d.ID, Partner: partner, Retail: r.retail, Escrow: r.Escrow,
 	}
 }
 
@@ -111,24 +180,126 @@ func (r Recalled) subscription(it Item) subscription.Subscription {
 	}
 }
 
-// rebuild makes an order of its own of the item: to which order of which portal it belongs is known when the portal names it.
+// rebuild makes the item's order again: under its portal and id where its escrow says them, with all of its items, of which those that are not
+// back yet wait. Without one it is an order of its own: to which order of which portal it belongs is known when another of its items says
+// so, or the portal names it.
 func (s *Service) rebuild(tx Tx, e ledger.Entry, r Recalled) error {
 	placed, err := signed.ParseTime(r.document.PlacedAt)
 	if err != nil {
 		return err
 	}
-	it := r.item(e.Partner)
-	o := Order{ID: it.CorrelationID, PlacedAt: placed, UpdatedAt: s.Now().UTC()}
+	alone := Order{ID: r.document.ID, PlacedAt: placed, Items: []Item{{CorrelationID: r.document.ID}}}
+	if r.notes == nil {
+		return s.comesBack(tx, e, alone, 0, r)
+	}
+	o, err := s.whole(tx, *r.notes, placed)
+	switch {
+	case fault.Is(err, fault.Conflict): // the portal has used its id again meanwhile
+		r.lacks = err
+		return s.comesBack(tx, e, alone, 0, r)
+	case err != nil:
+		return err
+	}
+	return s.comesBack(tx, e, o, r.notes.Position, r)
+}
+
+// whole is the order that notes are about, with those of its items that came back without knowing where they belong. The others wait,
+// until every partner has given back what it keeps.
+func (s *Service) whole(tx Tx, n notes, placed time.Time) (Order, error) {
+	another := fault.New(fault.Conflict, "order_contradiction", "this store has another order %s of portal %s", n.Order, n.Portal)
+	if _, err := tx.RetailOrders().Get(n.Portal, n.Order); !fault.Is(err, fault.NotFound) {
+		return Order{}, errors.Join(err, another)
+	}
+	now := s.Now().UTC()
+	o := Order{Portal: n.Portal, ID: n.Order, PlacedAt: placed, UpdatedAt: now, Items: make([]Item, n.Items)}
+	for p := range o.Items {
+		o.Items[p].CorrelationID = s.Correlate(n.Portal, n.Order, p)
+		part, i, err := tx.RetailOrders().ByCorrelation(o.Items[p].CorrelationID)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			if p == n.Position {
+				continue
+			}
+			if o, err = o.move(p, now, order.PendingRebuilding, reasonRebuilding, ""); err != nil {
+				return Order{}, err
+			}
+		case err != nil:
+			return Order{}, err
+		case !part.Recovered() || part.Portal != "" && part.Portal != n.Portal:
+			return Order{}, another
+		default:
+			if o.Customer == "" && o.ErasedAt.IsZero() {
+				o.Customer = part.Customer
+			}
+			o.erasedAs(part)
+			if o.Items[p], err = s.takePart(tx, part, i, o); err != nil {
+				return Order{}, err
+			}
+		}
+	}
+	if n.Items == 1 {
+		return o, nil
+	}
+	return o, tx.Jobs().At(JobRebuild, o.Items[0].CorrelationID, "", now)
+}
+
+// takePart takes an item out of the order that was made of it alone, into the one that it belongs to.
+func (s *Service) takePart(tx Tx, part Order, i int, o Order) (it Item, err error) {
+	it = part.Items[i]
+	if it.Escrow, err = tx.RetailOrders().Escrow(it.CorrelationID); err != nil {
+		return it, err
+	}
+	if err := tx.RetailOrders().Take(part); err != nil {
+		return it, err
+	}
+	return it, claimSubscription(tx, it, o)
+}
+
+// erasedAs takes over that a part of an order was erased: all of it was.
+func (o *Order) erasedAs(part Order) {
+	if !part.ErasedAt.IsZero() {
+		o.Customer, o.RequestDigest, o.ErasedAt = "", nil, part.ErasedAt
+	}
+}
+
+// missing reports whether nothing of the item has come back, or had when everybody was asked.
+func (i Item) missing() bool { return i.Partner == "" }
+
+// comesBack makes the i-th item of an order as it was signed.
+func (s *Service) comesBack(tx Tx, e ledger.Entry, o Order, i int, r Recalled) error {
+	placed, err := signed.ParseTime(r.document.PlacedAt)
+	if err != nil {
+		return err
+	}
+	erased := r.Erased || !o.ErasedAt.IsZero() // by another partner's log: all of an order is
+	if erased {
+		r.Inputs, r.InputsSalt, r.Escrow = nil, nil, nil
+	}
+	it, at := r.item(e.Partner), placed
+	if was := o.Items[i]; len(was.Events) > 0 {
+		it.State, it.Events, at = was.State, was.Events, s.Now().UTC()
+		if it.State.Ended() { // it was taken for lost
+			it.State = ""
+		}
+	}
 	var sub subscription.Subscription
 	if it.Action == order.Add {
-		it.ListingID = catalog.ListingID(e.Partner, it.OfferingID)
+		it.ListingID = r.listing(e.Partner)
 		sub = r.subscription(it)
+		if o.Portal != "" {
+			sub.Portal, sub.OrderID = o.Portal, o.ID
+			if o.Customer != "" && s.Pseudonym(e.Partner, o.Portal, o.Customer) == sub.Pseudonym {
+				sub.Customer = o.Customer
+			}
+		}
 	} else {
 		if sub, err = tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID)); err != nil {
 			return err
 		}
 		it.OfferingID, it.Revision, it.ListingID, it.Name, it.Quantity = sub.OfferingID, sub.Revision, sub.ListingID, sub.Name, sub.Quantity
-		o.Portal, o.Customer = sub.Portal, sub.Customer
+		if o.Version == 0 && o.Portal == "" {
+			o.Portal, o.Customer = sub.Portal, sub.Customer
+		}
 	}
 	if sub, err = subscription.Begin(tx, sub, it.Course(), placed); err != nil {
 		return err
@@ -138,34 +309,133 @@ func (s *Service) rebuild(tx Tx, e ledger.Entry, r Recalled) error {
 			return err
 		}
 	}
-	if it.Item, err = it.Move(placed, order.Acknowledged, "", "", order.Source(e)); err != nil {
+	if it.Item, err = it.Move(at, order.Acknowledged, "", "", order.Source(e)); err != nil {
 		return err
 	}
-	o.Items = []Item{it}
-	if _, err := tx.RetailOrders().Put(o); err != nil {
+	if erased && o.ErasedAt.IsZero() {
+		o.Customer, o.RequestDigest, o.ErasedAt = "", nil, s.Now().UTC()
+	}
+	if err := s.putItem(tx, o, i, it); err != nil {
 		return err
 	}
-	return s.resend(tx, it, JobSubmit)
+	if erased {
+		if err := s.forgetRebuilt(tx, it.CorrelationID); err != nil {
+			return err
+		}
+	}
+	if err := s.resend(tx, it, JobSubmit); err != nil {
+		return err
+	}
+	return partly(r.lacks)
 }
+
+// putItem writes an order with one item that came back.
+func (s *Service) putItem(tx Tx, o Order, i int, it Item) error {
+	o.Items = slices.Clone(o.Items)
+	o.Items[i], o.UpdatedAt = it, s.Now().UTC()
+	_, err := tx.RetailOrders().Put(o)
+	if err != nil || o.Version == 0 || it.Escrow == nil { // a new one is written with it
+		return err
+	}
+	return tx.RetailOrders().PutEscrow(it.CorrelationID, it.Escrow)
+}
+
+// Rebuilt is the handler of JobRebuild: when every partner has given back what it keeps, what is still missing of an order is lost. Nobody
+// carries it out, for whoever decided it would have said so. Of a partner for whom somebody vouched, and who has not answered since, that is
+// not known: an operator says then what becomes of it.
+func (s *Service) Rebuilt(ctx context.Context, j job.Job) error {
+	var waits, silent []string
+	var lost []int
+	look := func(tx Tx) (o Order, err error) {
+		if o, _, err = tx.RetailOrders().ByCorrelation(j.Key); err != nil {
+			return o, err
+		}
+		lost = lost[:0]
+		for i, it := range o.Items {
+			if it.State == order.PendingRebuilding {
+				lost = append(lost, i)
+			}
+		}
+		uneven, err := tx.Ledger().Uneven()
+		if err != nil {
+			return o, err
+		}
+		waits = slices.Sorted(maps.Keys(uneven))
+		silent, err = unheard(tx)
+		return o, err
+	}
+	var o Order
+	err := s.Work.View(ctx, func(tx Tx) (err error) { o, err = look(tx); return err })
+	switch {
+	case err != nil:
+		return err
+	case len(lost) == 0:
+		return nil
+	case len(waits) > 0:
+		return job.Again(rebuildPause, fault.New(fault.Unavailable, reasonRebuilding, "a part of the order has not come back; it waits for the books with %s", strings.Join(waits, ", ")))
+	case len(silent) > 0:
+		return &job.ParkError{Err: fault.New(fault.Unavailable, reasonRebuilding,
+			"a part of order %s has not come back, and %s, for whom somebody vouched, never said whether it has it: once it answered, hanse job retry %d; where it never will, hanse order abandon %s --reason TEXT tells the customer that the part is lost",
+			o.ID, strings.Join(silent, ", "), j.ID, o.ID)}
+	}
+	err = job.Done(ctx, s.Work, j, func(tx Tx) (err error) {
+		if o, err = look(tx); err != nil || len(waits) > 0 || len(silent) > 0 {
+			return errors.Join(err, unit.ErrStale)
+		}
+		for _, i := range lost {
+			if o, err = o.move(i, s.Now().UTC(), order.Failed, reasonLost, ""); err != nil {
+				return err
+			}
+		}
+		_, err = tx.RetailOrders().Put(o)
+		return err
+	})
+	if errors.Is(err, job.ErrFinished) && s.Logger != nil {
+		s.Logger.Error("nobody gave back a part of an order that was acknowledged: nobody carries it out", "portal", o.Portal, "order", o.ID, "items", len(lost))
+	}
+	return err
+}
+
+// unheard are the partners whose books are level on somebody's word alone.
+func unheard(tx Tx) (silent []string, err error) {
+	partners, err := tx.Ledger().Kept()
+	if err != nil {
+		return nil, err
+	}
+	for _, partner := range partners {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return nil, err
+		}
+		if !books.Vouched.At.IsZero() {
+			silent = append(silent, partner)
+		}
+	}
+	slices.Sort(silent)
+	return silent, nil
+}
+
+// rebuildPause is how often it is looked whether the partners have answered.
+const rebuildPause = 15 * time.Second
 
 // resign has an item that waits to be signed be what was signed for it before. What the portal asked for meanwhile is compared again when it
 // repeats the order.
 func (s *Service) resign(tx Tx, e ledger.Entry, o Order, i int, r Recalled) error {
 	before, it := o.Items[i], r.item(e.Partner)
 	it.State, it.Reason, it.Message, it.Events = before.State, before.Reason, before.Message, before.Events
-	it.ListingID = before.ListingID
+	it.ListingID, it.Abandoned = before.ListingID, before.Abandoned
 	if before.UnsignedCancel != nil {
 		if err := it.cancelInstead(before.UnsignedCancel); err != nil {
 			return err
 		}
 	}
 	if it.Action == order.Add {
-		it.ListingID = catalog.ListingID(e.Partner, it.OfferingID)
+		it.ListingID = r.listing(e.Partner)
 		sub, err := tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID))
 		if err != nil {
 			return err
 		}
-		if it.OfferingID == before.OfferingID && it.Revision == before.Revision && it.Quantity == before.Quantity {
+		if r.notes == nil && it.OfferingID == before.OfferingID && it.Revision == before.Revision && it.Quantity == before.Quantity {
 			it.Name, it.Retail = before.Name, before.Retail
 		}
 		sub.Partner, sub.AgreementID, sub.OfferingID, sub.Revision = it.Partner, it.AgreementID, it.OfferingID, it.Revision
@@ -181,15 +451,19 @@ func (s *Service) resign(tx Tx, e ledger.Entry, o Order, i int, r Recalled) erro
 	} else {
 		it.OfferingID, it.Revision, it.Name, it.Quantity = before.OfferingID, before.Revision, before.Name, before.Quantity
 	}
-	o.Items = slices.Clone(o.Items)
-	o.Items[i], o.UpdatedAt = it, s.Now().UTC()
-	if _, err := tx.RetailOrders().Put(o); err != nil {
+	if err := s.putItem(tx, o, i, it); err != nil {
+		return err
+	}
+	if err := tx.RetailOrders().PutEscrow(it.CorrelationID, it.Escrow); err != nil { // the one that was to be signed had its own
 		return err
 	}
 	if err := tx.Jobs().Drop(JobSign, it.CorrelationID, before.Partner); err != nil {
 		return err
 	}
-	return s.resend(tx, it, JobSubmit)
+	if err := s.resend(tx, it, JobSubmit); err != nil {
+		return err
+	}
+	return partly(r.lacks)
 }
 
 // cancelInstead has a cancel that waits to be signed be about the document that there is now.
@@ -214,8 +488,11 @@ func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byt
 		return err
 	}
 	o, i, err := tx.RetailOrders().ByCorrelation(c.Order)
-	if fault.Is(err, fault.NotFound) {
-		o, err = s.rebuildCancelled(tx, e, c)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		o, err = s.rebuildCancelled(tx, e, c, Order{ID: c.Order, Items: make([]Item, 1)}, 0)
+	case err == nil && o.Items[i].missing():
+		o, err = s.rebuildCancelled(tx, e, c, o, i)
 	}
 	if err != nil {
 		return err
@@ -227,7 +504,7 @@ func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byt
 	case it.CancelDocument != "":
 		return nil
 	}
-	if !it.State.Ended() {
+	if !it.State.Ended() && !it.cancelling() {
 		if o, err = o.move(i, s.Now().UTC(), order.AssessingCancel, "", order.Source(e)); err != nil {
 			return err
 		}
@@ -244,8 +521,8 @@ func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byt
 	return s.resend(tx, it, JobCancel)
 }
 
-// rebuildCancelled makes the order of its cancel alone: the supplier, who had the cancel before the order, never had the order.
-func (s *Service) rebuildCancelled(tx Tx, e ledger.Entry, c order.Cancel) (Order, error) {
+// rebuildCancelled makes an item of its cancel alone: the supplier, who had the cancel before the order, never had the order.
+func (s *Service) rebuildCancelled(tx Tx, e ledger.Entry, c order.Cancel, o Order, i int) (Order, error) {
 	placed, err := signed.ParseTime(c.PlacedAt)
 	if err != nil {
 		return Order{}, err
@@ -260,18 +537,34 @@ func (s *Service) rebuildCancelled(tx Tx, e ledger.Entry, c order.Cancel) (Order
 	it := Item{CorrelationID: c.Order, Partner: e.Partner, Item: order.Item{
 		Action: order.Add, Intent: order.Purchase, AgreementID: c.Agreement, SubscriptionID: c.Subscription, PayloadDigest: digest,
 	}}
-	if _, err := subscription.Begin(tx, Recalled{}.subscription(it), it.Course(), placed); err != nil {
+	if !o.Items[i].State.Ended() {
+		it.State = o.Items[i].State
+	}
+	it.Events = o.Items[i].Events
+	sub := Recalled{}.subscription(it)
+	if o.Portal != "" {
+		sub.Portal, sub.Customer, sub.OrderID = o.Portal, o.Customer, o.ID
+	} else {
+		o.PlacedAt = placed
+	}
+	if _, err := subscription.Begin(tx, sub, it.Course(), placed); err != nil {
 		return Order{}, err
 	}
-	if it.Item, err = it.Move(placed, order.Acknowledged, "", "", ""); err != nil {
+	at := placed
+	if len(it.Events) > 0 {
+		at = s.Now().UTC()
+	}
+	if it.Item, err = it.Move(at, order.Acknowledged, "", "", ""); err != nil {
 		return Order{}, err
 	}
-	return tx.RetailOrders().Put(Order{ID: c.Order, Items: []Item{it}, PlacedAt: placed, UpdatedAt: s.Now().UTC()})
+	o.Items = slices.Clone(o.Items)
+	o.Items[i], o.UpdatedAt = it, s.Now().UTC()
+	return tx.RetailOrders().Put(o)
 }
 
 // resend has the document sent again once the books are level: the entry of the supplier's log that decides it drops the job.
 func (s *Service) resend(tx Tx, it Item, kind string) error {
-	if it.State.Ended() {
+	if it.State.Ended() && (kind != JobCancel || !it.wantsCancel()) {
 		return nil
 	}
 	_, err := tx.Jobs().Send(it.sending(kind), s.Now().UTC(), "", s.Now().UTC())
@@ -279,15 +572,21 @@ func (s *Service) resend(tx Tx, it Item, kind string) error {
 }
 
 // asks reports whether a wish is what the documents of the items say. Inputs are not compared: what the customer left out was filled in
-// before they were signed.
+// before they were signed. Of a purchase that was rebuilt from its cancel nothing else is known, and nobody carries it out.
 func (c PlaceCommand) asks(o Order) bool {
 	if len(c.Items) != len(o.Items) {
 		return false
 	}
 	for i, it := range o.Items {
 		wish := c.Items[i]
-		if wish.Action != it.Action {
+		if it.missing() {
+			continue
+		}
+		if wish.Action != it.Action || wish.Intent != it.Intent {
 			return false
+		}
+		if it.cancelAlone() {
+			continue
 		}
 		if it.Action != order.Add {
 			if wish.SubscriptionID != it.SubscriptionID {
@@ -302,6 +601,9 @@ func (c PlaceCommand) asks(o Order) bool {
 	return true
 }
 
+// cancelAlone reports whether the item was rebuilt from its cancel, which says nothing of its customer: the portal that made its id is believed.
+func (i Item) cancelAlone() bool { return i.CancelDocument != "" && i.Document == "" && !i.missing() }
+
 // pseudonym is what an item's document says of its customer; "" where it cannot be read.
 func (i Item) pseudonym() string {
 	payload, err := signed.Payload(i.Document)
@@ -315,10 +617,15 @@ func (i Item) pseudonym() string {
 	return d.Customer
 }
 
-// Claim gives an order that was rebuilt from its documents back to the portal that names it: the ids of its items derive from the portal and
-// the id that it chose. With a customer it is claimed for that customer alone, whose pseudonym the documents have; without one it stays
-// nobody's until one is named. fault.NotFound where there is no such order.
+// Claim gives an order that was rebuilt from documents without escrow back to the portal that names it: the ids of its items derive from the
+// portal and the id that it chose. With a customer it is claimed for that customer alone, whose pseudonym the documents have; without one it
+// stays nobody's until one is named. fault.NotFound where there is no such order. While a partner has not answered yet it may have more
+// items: fault.Unavailable.
 func (s *Service) Claim(tx Tx, portal, customer, id string) (o Order, err error) {
+	uneven, err := tx.Ledger().Uneven()
+	if err != nil {
+		return Order{}, err
+	}
 	found := false
 	for position := range order.MaxItems {
 		part, i, err := tx.RetailOrders().ByCorrelation(s.Correlate(portal, id, position))
@@ -332,29 +639,38 @@ func (s *Service) Claim(tx Tx, portal, customer, id string) (o Order, err error)
 		switch {
 		case !part.Recovered(), part.Portal != "" && part.Portal != portal,
 			customer != "" && part.Customer != "" && part.Customer != customer,
-			customer != "" && part.Customer == "" && it.pseudonym() != s.Pseudonym(it.Partner, portal, customer):
+			customer != "" && part.Customer == "" && !it.cancelAlone() && it.pseudonym() != s.Pseudonym(it.Partner, portal, customer):
 			return Order{}, orderNotFound(id)
+		}
+		for _, state := range uneven {
+			if closed := state.Closed(); closed != nil {
+				return Order{}, closed
+			}
+		}
+		if err := part.isErased(); err != nil && customer != "" {
+			return Order{}, err
 		}
 		if !found {
 			o = Order{Portal: portal, ID: id, Customer: part.Customer, PlacedAt: part.PlacedAt}
 			found = true
 		}
-		if o.Customer == "" {
+		if o.Customer == "" && o.ErasedAt.IsZero() {
 			o.Customer = customer
 		}
+		o.erasedAs(part)
+		if it, err = s.takePart(tx, part, i, o); err != nil {
+			return Order{}, err
+		}
 		o.Items = append(o.Items, it)
-		if err := tx.RetailOrders().Take(part); err != nil {
-			return Order{}, err
-		}
-		if err := claimSubscription(tx, it, o); err != nil {
-			return Order{}, err
-		}
 	}
 	if !found {
 		return Order{}, orderNotFound(id)
 	}
 	o.UpdatedAt = s.Now().UTC()
-	return tx.RetailOrders().Put(o)
+	if o, err = tx.RetailOrders().Put(o); err != nil || o.ErasedAt.IsZero() {
+		return o, err
+	}
+	return s.forget(tx, o, o.ErasedAt)
 }
 
 func claimSubscription(tx Tx, it Item, o Order) error {
@@ -365,7 +681,10 @@ func claimSubscription(tx Tx, it Item, o Order) error {
 	if err != nil {
 		return err
 	}
-	sub.Portal, sub.Customer, sub.OrderID = o.Portal, o.Customer, o.ID
+	sub.Portal, sub.OrderID = o.Portal, o.ID
+	if o.Customer != "" {
+		sub.Customer = o.Customer
+	}
 	_, err = tx.Subscriptions().Put(sub)
 	return err
 }
@@ -404,12 +723,34 @@ func anyBehind(tx Tx) (bool, error) {
 	return false, err
 }
 
+// isOf reports whether a customer is the one whose pseudonym is in the documents of an order's items, as far as there are any.
+// Where all of them are cancels alone nothing speaks against whom the portal names.
+func (s *Service) isOf(o Order, customer string) bool {
+	proved, silent := false, 0
+	for _, it := range o.Items {
+		if it.Document == "" {
+			if it.cancelAlone() {
+				silent++
+			}
+			continue
+		}
+		if it.pseudonym() != s.Pseudonym(it.Partner, o.Portal, customer) {
+			return false
+		}
+		proved = true
+	}
+	return proved || silent == len(o.Items)
+}
+
+// rebuilding reports whether items of the order have not come back yet.
+func (o Order) rebuilding() bool {
+	return slices.ContainsFunc(o.Items, func(it Item) bool { return it.State == order.PendingRebuilding })
+}
+
 // adopt gives an order that was claimed without a customer to the one whose pseudonym its documents have.
 func (s *Service) adopt(ctx context.Context, o Order, customer string) (Order, error) {
-	for _, it := range o.Items {
-		if it.pseudonym() != s.Pseudonym(it.Partner, o.Portal, customer) {
-			return Order{}, orderNotFound(o.ID)
-		}
+	if !s.isOf(o, customer) {
+		return Order{}, orderNotFound(o.ID)
 	}
 	var kept Order
 	err := s.Work.Do(ctx, func(tx Tx) (err error) {
@@ -438,10 +779,14 @@ func (s *Service) knows(ctx context.Context, have Order, c PlaceCommand, digest 
 	if len(have.RequestDigest) > 0 || !c.asks(have) {
 		return repeated(have, digest)
 	}
-	for _, it := range have.Items {
-		if it.pseudonym() != s.Pseudonym(it.Partner, c.Portal, c.Customer) {
-			return repeated(have, digest)
+	if !s.isOf(have, c.Customer) {
+		return repeated(have, digest)
+	}
+	if have.rebuilding() { // what is not back cannot be compared yet
+		if have.Customer == "" && c.Customer != "" {
+			return s.adopt(ctx, have, c.Customer)
 		}
+		return have, nil
 	}
 	var kept Order
 	err := s.Work.Do(ctx, func(tx Tx) (err error) {

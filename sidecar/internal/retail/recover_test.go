@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 
@@ -26,21 +27,53 @@ func gone(t *testing.T, items ...retail.ItemCommand) retail.Order {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.View(func(tx *store.Tx) error {
+		for i := range o.Items {
+			if o.Items[i].Escrow, err = tx.RetailOrders().Escrow(o.Items[i].CorrelationID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return o
 }
 
-// recalls has an item come back of which our own log has the placing entry.
+// recalls has an item come back of which our own log has the placing entry, without its escrow.
 func (c *counter) recalls(it retail.Item) error {
+	c.t.Helper()
+	it.Escrow = nil
+	err := c.givesBack(it)
+	if partly := (retail.PartlyError{}); errors.As(err, &partly) {
+		return nil
+	}
+	return err
+}
+
+// givesBack has an item come back with the escrow that it has. What came back in part is a PartlyError, and there.
+func (c *counter) givesBack(it retail.Item) error { return c.comesBackAs(it, false) }
+
+func (c *counter) comesBackAs(it retail.Item, erased bool) error {
 	c.t.Helper()
 	payload, err := signed.Payload(it.Document)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r, err := c.service.Recollect(c.t.Context(), it.Partner, retail.Recalled{JWS: it.Document, Payload: payload, Inputs: []byte("{}"), InputsSalt: it.InputsSalt})
+	r, err := c.service.Recollect(c.t.Context(), it.Partner, retail.Recalled{JWS: it.Document, Payload: payload, Inputs: []byte("{}"), InputsSalt: it.InputsSalt, Escrow: it.Escrow, Erased: erased})
 	if err != nil {
 		return err
 	}
-	return c.Store.Do(c.t.Context(), func(tx *store.Tx) error { return c.service.Recover(tx, placingEntry(c.t, it), r) })
+	var partly retail.PartlyError
+	err = c.Store.Do(c.t.Context(), func(tx *store.Tx) error {
+		err := c.service.Recover(tx, placingEntry(c.t, it), r)
+		if errors.As(err, &partly) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && partly != (retail.PartlyError{}) {
+		return partly
+	}
+	return err
 }
 
 func placingEntry(t *testing.T, it retail.Item) ledger.Entry {
@@ -279,6 +312,110 @@ func TestACancelComesBackAlone(t *testing.T) {
 	if err != nil || o.State() != order.Cancelled || len(c.jobs()) > 0 {
 		t.Errorf("it is %+v, %v, the jobs are %v", o, err, c.jobs())
 	}
+	// Its portal repeats what it asked for, and nothing is bought by it.
+	if o, err = c.place(add("lst")); err != nil || o.State() != order.Cancelled || len(c.jobs()) > 0 {
+		t.Errorf("placed again it is %s, %v, the jobs are %v", o.State(), err, c.jobs())
+	}
+	if _, err := c.place(add("other")); fault.ReasonOf(err) != "order_id_conflict" {
+		t.Errorf("then with something else: %v", err)
+	}
+}
+
+// TestACancelThatCameBackAloneIsItsCustomers: it says nothing of who that is, and the portal does.
+func TestACancelThatCameBackAloneIsItsCustomers(t *testing.T) {
+	t.Parallel()
+	old := newCounter(t)
+	if _, err := old.place(add("lst"), add("other")); err != nil {
+		t.Fatal(err)
+	}
+	was := old.cancel()
+	for name, c := range map[string]struct {
+		// whole is how many of the two items have their documents too.
+		whole    int
+		portal   bool
+		customer string
+		found    bool
+	}{
+		"alone":                              {0, false, "c", true},
+		"alone, its portal asked before":     {0, true, "c", true},
+		"beside a whole item":                {1, false, "c", true},
+		"beside a whole item, of another":    {1, false, "d", false},
+		"beside a whole one, asked before":   {1, true, "c", true},
+		"beside a whole one, then another's": {1, true, "d", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shop := newCounter(t)
+			for i, it := range was.Items {
+				if i >= 2-c.whole {
+					if err := shop.recalls(it); err != nil {
+						t.Fatal(err)
+					}
+				}
+				payload, err := signed.Payload(it.CancelDocument)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := placingEntry(t, it)
+				e.Kind = ledger.CancelPlaced
+				shop.Do(func(tx *store.Tx) error { return shop.service.RecoverCancel(tx, e, it.CancelDocument, payload) })
+			}
+			if c.portal {
+				if _, err := shop.get("shop", ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o, err := shop.get("shop", c.customer)
+			if !c.found && !fault.Is(err, fault.NotFound) || c.found && (err != nil || o.Customer != c.customer || len(o.Items) != 2) {
+				t.Errorf("%s reads %+v, %v", c.customer, o, err)
+			}
+		})
+	}
+}
+
+// TestAnUnclaimedSubscriptionIsItsCustomersAlone: while it is not known who that is nobody rotates it, and what ends it says what its own
+// document said.
+func TestAnUnclaimedSubscriptionIsItsCustomersAlone(t *testing.T) {
+	t.Parallel()
+	was := gone(t, add("lst")).Items[0]
+	shop := newCounter(t)
+	if err := shop.recalls(was); err != nil {
+		t.Fatal(err)
+	}
+	if err := shop.hear(vendor, "corr-0001", ledger.OrderAccepted, `{}`); err != nil {
+		t.Fatal(err)
+	}
+	unclaimed := func(when string) {
+		t.Helper()
+		if _, err := shop.service.Rotate(t.Context(), was.SubscriptionID, "order-0009"); fault.ReasonOf(err) != "subscription_unclaimed" {
+			t.Errorf("%s it is rotated: %v", when, err)
+		}
+	}
+	unclaimed("before any portal asked")
+	if _, err := shop.get("shop", ""); err != nil {
+		t.Fatal(err)
+	}
+	unclaimed("before its customer is known")
+	shop.Clock.Pass(4 * week)
+	given := shop.abandon().Items[0].CorrelationID
+	if err := shop.hear(vendor, "corr-0001", ledger.OrderCompleted, `{}`); err != nil {
+		t.Fatal(err)
+	}
+	shop.View(func(tx *store.Tx) error {
+		o, _, err := tx.RetailOrders().ByCorrelation(given)
+		if err != nil {
+			return err
+		}
+		ending, i, err := tx.RetailOrders().ByCorrelation(o.Items[0].Abandoned.Ending)
+		if err != nil {
+			return err
+		}
+		d, _, err := order.ParseDocument(ending.Items[i].Unsigned)
+		if d.Customer != "cus-c" {
+			t.Errorf("its end is for %q", d.Customer)
+		}
+		return err
+	})
 }
 
 func TestADocumentOfOthersMakesNoOrder(t *testing.T) {

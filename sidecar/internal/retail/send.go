@@ -19,10 +19,10 @@ func (i Item) sending(kind string) job.Sending {
 	}
 }
 
-func (i Item) orderDocument(inputs []byte) dispatch.Document {
+func (i Item) orderDocument(inputs, escrow []byte) dispatch.Document {
 	return dispatch.Document{
 		Agreement: i.AgreementID, Scope: needed(signed.Order, i.Intent), JWS: i.Document, Digest: hex.EncodeToString(i.PayloadDigest),
-		Inputs: inputs, InputsSalt: i.InputsSalt,
+		Inputs: inputs, InputsSalt: i.InputsSalt, Escrow: escrow,
 	}
 }
 
@@ -48,13 +48,23 @@ func (s *Service) OrderDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 	if it.State.Ended() || it.taken() {
 		return dispatch.Document{}, dispatch.ErrSettled
 	}
-	var inputs []byte
-	if it.Action == order.Add {
-		if inputs, err = tx.Subscriptions().Secret(subscription.RetailKey(it.SubscriptionID), subscription.SecretInputs); err != nil {
-			return dispatch.Document{}, err
-		}
+	inputs, escrow, err := it.beside(tx)
+	if err != nil {
+		return dispatch.Document{}, err
 	}
-	return it.orderDocument(inputs), nil
+	return it.orderDocument(inputs, escrow), nil
+}
+
+// beside is what travels with the item's document.
+func (i Item) beside(tx Tx) (inputs, escrow []byte, err error) {
+	if i.Action != order.Add {
+		return nil, nil, nil
+	}
+	if inputs, err = tx.Subscriptions().Secret(subscription.RetailKey(i.SubscriptionID), subscription.SecretInputs); err != nil {
+		return nil, nil, err
+	}
+	escrow, err = tx.RetailOrders().Escrow(i.CorrelationID)
+	return inputs, escrow, err
 }
 
 // CancelDocument is the document of a JobCancel; dispatch.ErrLater until it is signed.
@@ -64,7 +74,7 @@ func (s *Service) CancelDocument(tx Tx, j job.Job) (dispatch.Document, error) {
 		return dispatch.Document{}, err
 	}
 	switch it := o.Items[i]; {
-	case it.State != order.AssessingCancel:
+	case !it.wantsCancel():
 		return dispatch.Document{}, dispatch.ErrSettled
 	case it.UnsignedCancel != nil:
 		return dispatch.Document{}, dispatch.ErrLater

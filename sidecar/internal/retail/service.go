@@ -2,8 +2,10 @@ package retail
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/dispatch"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
@@ -12,6 +14,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/plant"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -26,6 +29,7 @@ type Tx interface {
 	Partners() member.Store
 	Ledger() ledger.Store
 	Jobs() job.Store
+	Acts() act.Store
 	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.
 	Together(fn func() error) error
 }
@@ -46,6 +50,11 @@ const (
 	// key is the correlation id too.
 	JobSign       = "order.sign"
 	JobSignCancel = "order.sign_cancel"
+	// JobErase sends the request to erase an item.
+	JobErase = "order.erase"
+	// JobRebuild says what is lost of an order that came back in part, once every partner has given back what it keeps; its key is the
+	// correlation id of the order's first item, and it has no partner.
+	JobRebuild = "order.rebuild"
 )
 
 // Service takes retail orders and follows them.
@@ -70,8 +79,12 @@ type Service struct {
 	// Correlate gives an item its correlation id, the same for the same item of the same order, for ever: 8 to 56 characters of
 	// ledger.PlainText.
 	Correlate func(portal, orderID string, position int) string
-	Rand      func([]byte)
-	Fail      *failpoint.Points
+	// Escrow seals what a supplier keeps for us beside a purchase; nil leaves nothing there.
+	Escrow *Escrow
+	Rand   func([]byte)
+	// Logger says what is lost of orders; nil is silent.
+	Logger *slog.Logger
+	Fail   *failpoint.Points
 
 	placing unit.Gather[*placing]
 	signing unit.Gather[*signing]
@@ -87,7 +100,7 @@ func (s *Service) Get(ctx context.Context, portal, customer, id string) (Order, 
 // or stands behind one that was.
 func (s *Service) asNow(o Order) Order {
 	for i, it := range o.Items {
-		if it.State.Ended() || it.State == order.HeldIndeterminate || it.Reason == reasonCheck || s.Away == nil || !s.Away(it.Partner) {
+		if it.State.Ended() || it.State == order.HeldIndeterminate || it.State == order.PendingCancellation || it.Reason == reasonCheck || s.Away == nil || !s.Away(it.Partner) {
 			continue
 		}
 		o.Items[i].Reason, o.Items[i].Message = reasonUnreachable, explanations[reasonUnreachable]
@@ -104,6 +117,9 @@ func (s *Service) List(ctx context.Context, portal, customer, pageToken string, 
 		list, next, err = tx.RetailOrders().OfCustomer(portal, customer, pageToken, limit)
 		return err
 	})
+	if plant.On(plant.ListWithoutTheNewest) && len(list) > 0 {
+		list = list[1:]
+	}
 	for i := range list {
 		list[i] = s.asNow(list[i])
 	}

@@ -14,14 +14,13 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
-	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 // Sign is the handler of JobSign and JobSignCancel: the signed document, the entry that says so and the job that sends it are committed
 // together, as if the item were placed, or cancelled, now. Until then the job waits for a change of the books.
 func (s *Service) Sign(ctx context.Context, j job.Job) error {
 	var it Item
-	var inputs []byte
+	var inputs, escrow []byte
 	err := s.Work.View(ctx, func(tx Tx) error {
 		o, i, err := tx.RetailOrders().ByCorrelation(j.Key)
 		if err != nil {
@@ -30,8 +29,8 @@ func (s *Service) Sign(ctx context.Context, j job.Job) error {
 		if it = o.Items[i]; !it.unsigned(j.Kind) {
 			return nil
 		}
-		if j.Kind == JobSign && it.Action == order.Add {
-			if inputs, err = tx.Subscriptions().Secret(subscription.RetailKey(it.SubscriptionID), subscription.SecretInputs); err != nil {
+		if j.Kind == JobSign {
+			if inputs, escrow, err = it.beside(tx); err != nil {
 				return err
 			}
 		}
@@ -56,7 +55,7 @@ func (s *Service) Sign(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return fmt.Errorf("sign order %s: %w", j.Key, err)
 	}
-	w := &signing{job: j, document: document, inputs: inputs, send: dispatch.Sender{Outbox: s.Outbox}}
+	w := &signing{job: j, document: document, inputs: inputs, escrow: escrow, send: dispatch.Sender{Outbox: s.Outbox}}
 	s.Fail.Hit("retail.sign.before_commit")
 	if err := s.signing.Do(ctx, j.Partner, w, 1, s.commitSigned); err != nil {
 		return fmt.Errorf("sign order %s: %w", j.Key, err)
@@ -74,13 +73,10 @@ var errCancelFirst = errors.New("the cancel of the order is signed first")
 
 // unsigned reports whether what a job signs is not signed yet, and is to be.
 func (i Item) unsigned(kind string) bool {
-	switch {
-	case i.State.Ended():
-		return false
-	case kind == JobSignCancel:
-		return i.UnsignedCancel != nil
+	if kind == JobSignCancel {
+		return i.UnsignedCancel != nil && i.wantsCancel()
 	}
-	return i.Unsigned != nil
+	return i.Unsigned != nil && !i.State.Ended()
 }
 
 // signable refuses what the books do not let begin now, and what its cancel goes before.
@@ -101,6 +97,7 @@ type signing struct {
 	job      job.Job
 	document string
 	inputs   []byte
+	escrow   []byte
 	send     dispatch.Sender
 	refused  error
 }
@@ -159,7 +156,7 @@ func (w *signing) item(tx Tx) (Item, error) {
 // draft is the entry that says that what a job signs is on its way.
 func (i Item) draft(kind string) ledger.Draft {
 	if kind == JobSignCancel {
-		return i.cancelling()
+		return i.cancelPlaced()
 	}
 	return i.placing()
 }
@@ -192,7 +189,7 @@ func (s *Service) writeSigned(tx Tx, w *signing, entry ledger.Entry) error {
 	}
 	d := it.cancelDocument()
 	if sending == JobSubmit {
-		d = it.orderDocument(w.inputs)
+		d = it.orderDocument(w.inputs, w.escrow)
 	}
 	if err := w.send.Add(tx, it.sending(sending), d, now); err != nil {
 		return err
@@ -204,7 +201,7 @@ func (s *Service) writeSigned(tx Tx, w *signing, entry ledger.Entry) error {
 // cancelSigned makes room for the job that sends the cancel now, and has an order that waits for it signed at once.
 func (s *Service) cancelSigned(tx Tx, it Item, now time.Time) error {
 	err := tx.Jobs().Drop(JobCancel, it.CorrelationID, it.Partner)
-	if err != nil || it.Unsigned == nil {
+	if err != nil || it.Unsigned == nil || it.State.Ended() {
 		return err
 	}
 	if err := tx.Jobs().Drop(JobSign, it.CorrelationID, it.Partner); err != nil {

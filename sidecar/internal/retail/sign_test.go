@@ -24,7 +24,9 @@ func (c *counter) stand(partner string, state ledger.BooksState) {
 	c.Do(func(tx *store.Tx) error {
 		b, err := tx.Ledger().Books(partner)
 		if err == nil {
-			b.State = state
+			if b.State = state; state == ledger.Unproven {
+				b.Reason = ledger.ReasonStarted
+			}
 			_, err = tx.Ledger().PutBooks(b)
 		}
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,13 +96,24 @@ func (r *rush) place(wishes ...retail.PlaceCommand) (orders []retail.Order, errs
 		}
 	})
 	<-r.begun
+	var over atomic.Int64
 	for i, c := range wishes {
-		wg.Go(func() { orders[i], errs[i] = r.service.Place(context.Background(), c) })
+		wg.Go(func() {
+			defer over.Add(1)
+			orders[i], errs[i] = r.service.Place(context.Background(), c)
+		})
 	}
-	time.Sleep(200 * time.Millisecond) // whoever is late is placed later, and the counts say so
+	r.gathered(len(wishes), &over)
 	close(r.open)
 	wg.Wait()
 	return orders, errs
+}
+
+// gathered returns when as many callers wait for the one that is held up, but for those that are through.
+func (r *rush) gathered(n int, over *atomic.Int64) {
+	for r.service.Waiting()+int(over.Load()) < n {
+		runtime.Gosched()
+	}
 }
 
 // same holds what a caller was told against what is in the store and in the ledger.
@@ -283,16 +295,22 @@ func TestWhatWaitedForTheProofIsSignedTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	var signs atomic.Int64
 	r.service.Signer = counting{r.service.Signer, &signs}
-	sign := func(i int) { wg.Go(func() { errs[i] = r.service.Sign(context.Background(), jobs[i]) }) }
+	var over atomic.Int64
+	sign := func(i int) {
+		wg.Go(func() {
+			defer over.Add(1)
+			errs[i] = r.service.Sign(context.Background(), jobs[i])
+		})
+	}
 	sign(len(jobs) - 1)
 	<-r.begun
 	for i := range len(jobs) - 1 {
 		sign(i)
 	}
-	for signs.Load() < int64(len(jobs)-1) { // all but the order whose cancel goes first
-		time.Sleep(time.Millisecond)
+	r.gathered(len(jobs)-1, &over)
+	if n := signs.Load(); n != int64(len(jobs)-1) { // all but the order whose cancel goes first
+		t.Errorf("%d were signed", n)
 	}
-	time.Sleep(200 * time.Millisecond) // whoever is late is written later, and the counts say so
 	close(r.open)
 	wg.Wait()
 	for i, j := range jobs {

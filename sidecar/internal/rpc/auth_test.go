@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1/portalv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
@@ -55,7 +56,7 @@ func aliceCalls() map[string]string {
 // ask calls a procedure and returns the error's code and reason, whichever protocol says it.
 func ask(t *testing.T, b *bench, procedure, key, body string, headers ...string) (code, reason, text string) {
 	t.Helper()
-	if procedure != portalv1connect.OrderServiceWatchOrderProcedure {
+	if procedure != portalv1connect.OrderServiceWatchOrderProcedure && procedure != operatorv1connect.LedgerServiceVerifyProcedure {
 		r := b.post(t, procedure, key, body, headers...)
 		return r.code, r.reason, string(r.body)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/money"
@@ -129,8 +130,17 @@ func (o *orders) Place(ctx context.Context, c retail.PlaceCommand) (retail.Order
 	return placed, nil
 }
 
+func (o *orders) Rotate(_ context.Context, _, id string) (retail.Order, error) {
+	return retail.Order{ID: id}, nil
+}
+
 func (o *orders) Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error) {
 	return o.Get(ctx, portal, customer, id)
+}
+
+func (o *orders) Abandon(ctx context.Context, portal, id string, _ bool, _ act.Word) (retail.Order, []int, error) {
+	given, err := o.Get(ctx, portal, "", id)
+	return given, []int{0}, err
 }
 
 // ordered is an order of one item in a state.

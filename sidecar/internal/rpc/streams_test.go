@@ -1,10 +1,12 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,11 +76,19 @@ func (p *peer) Compare(_ context.Context, partner string, _ ledger.Token, nonce 
 	return "comparison", nil
 }
 
+func (p *peer) States(_ context.Context, partner string, asked exchange.StatesAsked) (exchange.States, error) {
+	p.note("states %s %v", partner, asked)
+	return exchange.States{
+		Deals: []exchange.Deal{{DealKey: exchange.DealKey{Subject: asked.After.Subject, Sold: true}, State: exchange.DealActive, Digest: strings.Repeat("ab", 32)}},
+		Head:  ledger.Position{Seq: 4}, Read: ledger.Position{Seq: 5},
+	}, nil
+}
+
 func (p *peer) Recall(_ context.Context, partner string, after ledger.Position) (exchange.Recalled, error) {
 	p.note("recall %s %s", partner, after)
 	page := exchange.Recalled{Checkpoint: "own checkpoint", Last: ledger.Position{Life: after.Life, Seq: after.Seq + 1}, More: after.Seq == 7}
 	page.Entries = [][]byte{fmt.Appendf(nil, "entry %d", page.Last.Seq)}
-	page.Documents = []exchange.Document{{JWS: "jws", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}}
+	page.Documents = []exchange.Document{{JWS: "jws", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, Proposal: "proposal"}}
 	return page, nil
 }
 
@@ -187,7 +197,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	documents := peerv1connect.NewExchangeServiceClient(c, url)
 	r, err := documents.Submit(t.Context(), connect.NewRequest(&peerv1.SubmitRequest{
 		Documents: []*peerv1.Document{
-			{Jws: "doc", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, {Jws: "second"}, {Jws: "third"},
+			{Jws: "doc", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}, {Jws: "second"}, {Jws: "third"},
 		},
 		SeenCheckpoint: "seen", Checkpoint: "own",
 	}))
@@ -205,7 +215,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	wantCall := exchange.Call{
 		Partner: partner, Agreement: "agr-1", Scopes: []string{scope.LedgerRead, scope.OrdersWrite}, Seen: "seen", Checkpoint: "own",
 		Documents: []exchange.Document{
-			{JWS: "doc", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}}, {JWS: "second"}, {JWS: "third"},
+			{JWS: "doc", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, Proposal: "proposal"}, {JWS: "second"}, {JWS: "third"},
 		},
 	}
 	if diff := cmp.Diff(wantCall, b.received[0]); diff != "" {
@@ -214,6 +224,17 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	if r, err := documents.Compare(t.Context(), connect.NewRequest(&peerv1.CompareRequest{Nonce: []byte("0123456789abcdef")})); err != nil || r.Msg.GetDocument() != "comparison" {
 		t.Fatalf("got %v, %v", r, err)
 	}
+	states, err := documents.States(t.Context(), connect.NewRequest(&peerv1.StatesRequest{After: "sub-1", AfterSold: true, Subjects: []string{"sub-2"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStates := &peerv1.StatesResponse{
+		Deals: []*peerv1.DealState{{Subject: "sub-1", Sold: true, State: "active", Digest: bytes.Repeat([]byte{0xab}, 32)}},
+		Seq:   4, Hash: make([]byte, 32), ReadSeq: 5,
+	}
+	if diff := cmp.Diff(wantStates, states.Msg, protocmp.Transform()); diff != "" {
+		t.Fatal(diff)
+	}
 	recalled, err := documents.Recall(t.Context(), connect.NewRequest(&peerv1.RecallRequest{AfterLife: 1, AfterSeq: 7}))
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +242,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	for seq := 8; seq <= 9; seq++ { // the stream ends with the last page
 		want := &peerv1.RecallResponse{
 			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own checkpoint", More: seq == 8,
-			Documents: []*peerv1.Document{{Jws: "jws", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}},
+			Documents: []*peerv1.Document{{Jws: "jws", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
 		}
 		if !recalled.Receive() {
 			t.Fatal(recalled.Err())
@@ -237,7 +258,7 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	if r, err := o.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: "sub-1"})); err != nil || r.Msg.GetJwe() != "jwe" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "recall " + partner + " 1.7", "recall " + partner + " 1.8", "access " + partner + " agr-1 sub-1"}
+	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "states " + partner + " {{sub-1 true} [sub-2]}", "recall " + partner + " 1.7", "recall " + partner + " 1.8", "access " + partner + " agr-1 sub-1"}
 	if fmt.Sprint(b.commands) != fmt.Sprint(want) {
 		t.Fatalf("got %q", b.commands)
 	}

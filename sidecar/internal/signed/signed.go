@@ -28,12 +28,16 @@ const (
 	Compare       = "hanse-compare+jwt"
 	CatalogPage   = "hanse-catalog-page+jwt"
 	AccessReceipt = "hanse-access-receipt+jwt"
+	Life          = "hanse-life+jwt"
+	Noted         = "hanse-noted+jwt"
+	Erase         = "hanse-erase+jwt"
+	Rollover      = "hanse-rollover+jwt"
 )
 
 // Types lists the types of all documents.
 func Types() []string {
 	return []string{
-		Member, Peering, Agreement, Order, Cancel, Checkpoint, Seen, Compare, CatalogPage, AccessReceipt,
+		Member, Peering, Agreement, Order, Cancel, Checkpoint, Seen, Compare, CatalogPage, AccessReceipt, Life, Noted, Erase, Rollover,
 	}
 }
 
@@ -42,22 +46,38 @@ type Signer interface {
 	Sign(purpose keys.Purpose, typ string, payload []byte) (string, error)
 }
 
-// Pinned is a partner's public business key, read once for the documents of a call.
+// Pinned are the public business keys by which documents of one member open, read once for the documents of a call.
 type Pinned struct {
 	set []jose.JSONWebKey
 	err error
 }
 
-// Pin reads a public JWK. With one that cannot be read no document opens.
-func Pin(publicJWK []byte) Pinned {
-	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(publicJWK); err != nil {
-		return Pinned{err: err}
+// Pin reads public JWKs. With one that cannot be read no document opens.
+func Pin(publicJWKs ...[]byte) (p Pinned) {
+	for _, raw := range publicJWKs {
+		var key jose.JSONWebKey
+		if err := key.UnmarshalJSON(raw); err != nil {
+			return Pinned{err: err}
+		}
+		p.set = append(p.set, key)
 	}
-	return Pinned{set: []jose.JSONWebKey{key}}
+	return p
 }
 
-// Open verifies a document with the pinned key and returns its payload as it travelled. A failure is fault.Unauthenticated with
+// PinSet is Pin of keys that were read.
+func PinSet(set []jose.JSONWebKey) Pinned { return Pinned{set: set} }
+
+// Names are the thumbprints of the keys, as one text.
+func (p Pinned) Names() string {
+	var b strings.Builder
+	for _, k := range p.set {
+		b.WriteString(k.KeyID)
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// Open verifies a document with the pinned key that it names and returns its payload as it travelled. A failure is fault.Unauthenticated with
 // reason document_signature_invalid.
 func (p Pinned) Open(jws, typ string) (payload []byte, err error) {
 	if err = p.err; err == nil {

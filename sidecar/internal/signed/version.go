@@ -14,10 +14,15 @@ const (
 	OrderV1         = "hanse-order/1"
 	CancelV1        = "hanse-cancel/1"
 	AccessReceiptV1 = "hanse-access-receipt/1"
+	LifeV1          = "hanse-life/1"
+	EraseV1         = "hanse-erase/1"
 )
 
+// RolloverV1 is no business document: it is published, and sent to nobody.
+const RolloverV1 = "hanse-rollover/1"
+
 // versions are those that this build reads and writes, of each document the highest first.
-var versions = []string{AgreementV1, OrderV1, CancelV1, AccessReceiptV1}
+var versions = []string{AgreementV1, OrderV1, CancelV1, AccessReceiptV1, LifeV1, EraseV1}
 
 // Versions is what our member document announces: a version once all replicas read it.
 func Versions() []string { return slices.Clone(versions) }

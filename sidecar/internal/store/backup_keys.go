@@ -3,18 +3,11 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/jackc/pgx/v5/stdlib"
-	"zombiezen.com/go/sqlite"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
@@ -140,68 +133,4 @@ func (s *Store) ImportKeys(ctx context.Context, r KeyRing) error {
 		tx.wake(unit.Partners)
 		return nil
 	})
-}
-
-// exported is a fact about the store: when its keys were exported last, and which generation of them.
-type exported struct {
-	At         time.Time `json:"at"`
-	Generation string    `json:"generation"`
-}
-
-const keyExport = "exported_keys"
-
-// KeyExport is when the keys were exported last, zero for never, and whether they have changed since.
-func (s *Store) KeyExport(ctx context.Context) (at time.Time, stale bool, err error) {
-	err = s.View(ctx, func(tx *Tx) error {
-		var raw []byte
-		var was exported
-		found, err := tx.row(`SELECT value FROM site WHERE name = $1`, []any{keyExport}, &raw)
-		if err != nil || !found {
-			return err
-		}
-		if err := json.Unmarshal(raw, &was); err != nil {
-			return fmt.Errorf("read the last export of keys: %w", err)
-		}
-		now, err := keyRing(ctx, tx.on)
-		at, stale = was.At, was.Generation != now.Generation()
-		return err
-	})
-	return at, stale, err
-}
-
-// RecordKeyExport notes that the keys of that generation are in somebody's hands. A tool calls it beside the sidecars that run.
-func RecordKeyExport(ctx context.Context, cfg Config, at time.Time, generation string) (err error) {
-	value, err := json.Marshal(exported{at.UTC(), generation})
-	if err != nil {
-		return err
-	}
-	const write = `INSERT INTO site (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
-	if cfg.Path != "" {
-		real, err := filepath.EvalSymlinks(cfg.Path)
-		if err != nil {
-			return err
-		}
-		raw, err := sqlite.OpenConn(real, sqlite.OpenReadWrite)
-		if err != nil {
-			return classify(err)
-		}
-		raw.SetBusyTimeout(busyWait)
-		c := &conn{c: raw, stmts: map[string]*statement{}}
-		_, err = c.exec(ctx, write, []any{keyExport, value})
-		return errors.Join(classify(err), c.close())
-	}
-	parsed, err := parseDSN(cfg.DSN)
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDB(*parsed)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
-	if err != nil {
-		return unavailable(err)
-	}
-	if _, err := tx.ExecContext(ctx, write, keyExport, value); err != nil {
-		return errors.Join(unavailable(err), tx.Rollback())
-	}
-	return tx.Commit()
 }

@@ -224,7 +224,7 @@ func TestExportedKeysGoStale(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			correlation := must(s.CorrelationKey(t.Context()))
+			correlation, recovery := must(s.CorrelationKey(t.Context())), must(s.RecoveryKey(t.Context()))
 			export := func() store.KeyRing {
 				snapshot, err := store.OpenSnapshot(t.Context(), cfg)
 				if err != nil {
@@ -246,6 +246,24 @@ func TestExportedKeysGoStale(t *testing.T) {
 				}
 			}
 			stale(false) // never exported
+			if at := must(s.LastBackup(t.Context())); !at.IsZero() {
+				t.Errorf("there was a backup at %s", at)
+			}
+			// One that took longer than a later one takes nothing back, and one from the future stays until the next.
+			for _, b := range []struct{ of, last time.Time }{
+				{start, start},
+				{start.Add(time.Hour), start.Add(time.Hour)},
+				{start.Add(time.Minute), start.Add(time.Hour)},
+				{time.Now().AddDate(1, 0, 0), time.Now().AddDate(1, 0, 0)},
+				{start.Add(2 * time.Hour), start.Add(2 * time.Hour)},
+			} {
+				if err := store.RecordBackup(t.Context(), cfg, b.of); err != nil {
+					t.Fatal(err)
+				}
+				if last := must(s.LastBackup(t.Context())); last.Sub(b.last).Abs() > 2*time.Second {
+					t.Errorf("after one of %s the last backup is of %s, want %s", b.of, last, b.last)
+				}
+			}
 			export()
 			stale(false)
 			for purpose, want := range map[keys.Purpose]bool{keys.Token: false, keys.Client: false, keys.Business: true, keys.Sealing: true} {
@@ -275,6 +293,9 @@ func TestExportedKeysGoStale(t *testing.T) {
 			}
 			if !bytes.Equal(must(imported.CorrelationKey(t.Context())), correlation) {
 				t.Error("another correlation key")
+			}
+			if !bytes.Equal(must(imported.RecoveryKey(t.Context())), recovery) || bytes.Equal(recovery, correlation) {
+				t.Error("another recovery key")
 			}
 			do(t, imported, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, start) })
 			view(t, imported, func(tx *store.Tx) error {

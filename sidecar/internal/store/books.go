@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
@@ -60,7 +61,13 @@ func (s books) Books(partner string) (ledger.Books, error) {
 		Partner: partner, State: booksState(&rec), Epoch: rec.Epoch, Since: at(rec.Since), Reason: rec.Reason, Shown: rec.Shown, Asked: rec.Asked,
 		Doubted: rec.Doubted, Answered: rec.Answered, Asker: ledger.Token{Key: rec.AskerKey, Issued: at(rec.AskerIssued)},
 		Vouched:       ledger.Vouch{At: at(rec.VouchedAt), By: rec.VouchedBy, Reason: rec.VouchedReason},
-		PartnerBehind: ledger.PartnerBehind{Since: at(rec.PartnerBehindSince), Proof: rec.PartnerBehindProof}, Version: version,
+		PartnerBehind: ledger.PartnerBehind{Since: at(rec.PartnerBehindSince), Proof: rec.PartnerBehindProof},
+		Withheld: ledger.Withheld{
+			Since: at(rec.WithheldSince), Last: at(rec.WithheldLast), For: time.Duration(rec.WithheldFor), Before: ledger.BooksState(rec.WithheldBefore), Reason: rec.WithheldReason,
+			Answer: rec.WithheldAnswer, UpTo: ledger.Position{Life: rec.WithheldLife, Seq: rec.WithheldSeq},
+		},
+		Word:    rec.Word,
+		Version: version,
 	}, err
 }
 
@@ -71,6 +78,10 @@ func (s books) PutBooks(b ledger.Books) (ledger.Books, error) {
 		rec.Doubted, rec.Answered = b.Doubted, b.Answered
 		rec.VouchedAt, rec.VouchedBy, rec.VouchedReason = ns(b.Vouched.At), b.Vouched.By, b.Vouched.Reason
 		rec.PartnerBehindSince, rec.PartnerBehindProof = ns(b.PartnerBehind.Since), b.PartnerBehind.Proof
+		rec.WithheldSince, rec.WithheldLast, rec.WithheldFor = ns(b.Withheld.Since), ns(b.Withheld.Last), int64(b.Withheld.For)
+		rec.WithheldBefore, rec.WithheldReason = string(b.Withheld.Before), b.Withheld.Reason
+		rec.WithheldAnswer, rec.WithheldLife, rec.WithheldSeq = b.Withheld.Answer, b.Withheld.UpTo.Life, b.Withheld.UpTo.Seq
+		rec.Word = b.Word
 	})
 	if err != nil {
 		return ledger.Books{}, err
@@ -85,10 +96,13 @@ func (s books) Ask(partner string) (epoch int64, err error) {
 	return epoch, err
 }
 
+// Answer keeps who asked last, by when we issued its token; one that is ledger.Token.Ahead gives way to whoever asks.
 func (s books) Answer(partner string, asker ledger.Token) error {
+	now := s.tx.s.cfg.Now()
 	return s.raise(partner, func(rec *storepb.Books) {
 		rec.Answered = rec.Epoch
-		if issued := ns(asker.Issued); issued >= rec.AskerIssued {
+		before := ledger.Token{Key: rec.AskerKey, Issued: at(rec.AskerIssued)}
+		if issued := ns(asker.Issued); issued >= rec.AskerIssued || before.Ahead(now) {
 			rec.AskerKey, rec.AskerIssued = asker.Key, issued
 		}
 	})

@@ -402,8 +402,15 @@ func TestManyRevisionsAtOnce(t *testing.T) {
 		return all
 	}
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
-		put := func(all ...catalog.Offering) error {
+		next := func(all ...catalog.Next) error {
 			return s.Do(t.Context(), func(tx *store.Tx) error { return tx.Catalog().PutRevisions(all) })
+		}
+		put := func(all ...catalog.Offering) error {
+			following := make([]catalog.Next, len(all))
+			for i, o := range all {
+				following[i] = catalog.Next{Offering: o, After: o.Revision - 1}
+			}
+			return next(following...)
 		}
 		before := s.Stats().Statements
 		must(0, put(many(1)...))
@@ -421,6 +428,24 @@ func TestManyRevisionsAtOnce(t *testing.T) {
 			"a later one of nothing":     {offering("aa", 1), offering("none", 2)},
 		} {
 			t.Run(name, func(t *testing.T) { wantKind(t, put(stale...), fault.Conflict, "offering_changed") })
+		}
+		for name, stale := range map[string]catalog.Next{
+			"a first one, far up, that exists":      {Offering: offering("vm-00", 9)},
+			"far up, and another one is there":      {Offering: offering("vm-00", 9), After: 1},
+			"far up, after one that is not the end": {Offering: offering("vm-00", 9), After: 3},
+		} {
+			t.Run(name, func(t *testing.T) {
+				wantKind(t, next(catalog.Next{Offering: offering("aa", 9)}, stale), fault.Conflict, "offering_changed")
+			})
+		}
+		var far []catalog.Next
+		for _, o := range many(9)[10:69] {
+			far = append(far, catalog.Next{Offering: o, After: 2})
+		}
+		before = s.Stats().Statements
+		must(0, next(append(far, catalog.Next{Offering: offering("zz", 9)})...))
+		if n := s.Stats().Statements - before; n > 66 { // one each makes way
+			t.Errorf("%d statements for 60 that leave numbers out", n)
 		}
 		view(t, s, func(tx *store.Tx) error {
 			c := tx.Catalog()
@@ -442,7 +467,7 @@ func TestManyRevisionsAtOnce(t *testing.T) {
 					after = some[29]
 				}
 			}
-			if len(ids) != 69 || slices.Contains(ids, "vm-03") || !slices.IsSorted(ids) {
+			if len(ids) != 70 || !slices.Contains(ids, "zz") || slices.Contains(ids, "vm-03") || !slices.IsSorted(ids) {
 				t.Errorf("on offer: %v", ids)
 			}
 			return nil

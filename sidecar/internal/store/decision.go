@@ -63,6 +63,11 @@ func (s decisions) PutDecisions(made []exchange.Decision) error {
 	})
 }
 
+func (s decisions) DropEscrow(partner string, k exchange.Key) error {
+	_, err := s.tx.exec(`UPDATE peer_decision SET escrow = $4 WHERE partner = $1 AND type = $2 AND id = $3`, partner, k.Type, k.ID, []byte{})
+	return err
+}
+
 func (s decisions) Early(partner string) (exchange.Early, error) {
 	return s.early(`SELECT since, count FROM early_cancel WHERE partner = $1`, partner)
 }

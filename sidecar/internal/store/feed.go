@@ -71,6 +71,15 @@ func (s offerings) FeedEpoch(string) (string, error) {
 	return string(life), err
 }
 
+// RenewFeeds may name the life anew each time that a transaction begins again: the one that is committed counts.
+func (s offerings) RenewFeeds() error {
+	life, err := s.tx.s.newLife()
+	if err != nil {
+		return err
+	}
+	return s.tx.renewFeeds(life)
+}
+
 // loadLife names the life of the feeds at the first start.
 func (s *Store) loadLife(ctx context.Context) error {
 	life, err := s.newLife()

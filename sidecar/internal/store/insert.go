@@ -16,7 +16,7 @@ type insertion struct {
 }
 
 // together is how many rows the longer texts of an insertion take, each a multiple of the one before.
-var together = []int{1, 4, 16, 64}
+var together = []int{1, 2, 4, 16, 64}
 
 func newInsertion(noun, table string, columns, keys []string) insertion {
 	ins := insertion{columns: len(columns), taken: conflict(noun, "exists", "there is one already")}

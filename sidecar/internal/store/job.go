@@ -164,13 +164,13 @@ func (s jobs) add(j job.Job, place int64) (job.Job, error) {
 	return j, nil
 }
 
-var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place", "aside"), []string{"kind", "partner", "key"})
+var newJob = newInsertion("job", "job", append(strings.Split(jobColumns, ", "), "place", "aside", "set_at"), []string{"kind", "partner", "key"})
 
 // jobRow are the columns of a new job.
 func jobRow(j job.Job, place int64) []any {
 	return []any{
 		j.ID, j.Kind, j.Key, j.Partner, j.Subject, string(j.State), j.Attempts, ns(j.DueAt), j.LeaseOwner, ns(j.LeaseUntil), 0, 0, 0, "",
-		ns(j.CreatedAt), place, 0,
+		ns(j.CreatedAt), place, 0, ns(j.CreatedAt),
 	}
 }
 
@@ -195,9 +195,9 @@ var insertLeased = map[int]string{1: insertLeasedJobs(1), 4: insertLeasedJobs(4)
 func insertLeasedJobs(n int) string {
 	rows := make([]string, n)
 	for i := range rows {
-		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, 0, '', $3, 0, 0)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
+		rows[i] = fmt.Sprintf(`($%d, $%d, $%d, $%d, '', 'running', 1, $%d, $1, $2, 0, 0, 0, '', $3, 0, 0, $3)`, 5*i+4, 5*i+5, 5*i+6, 5*i+7, 5*i+8)
 	}
-	return `INSERT INTO job (` + jobColumns + `, place, aside) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
+	return `INSERT INTO job (` + jobColumns + `, place, aside, set_at) VALUES ` + strings.Join(rows, ", ") + ` ON CONFLICT (kind, partner, key) DO NOTHING RETURNING id`
 }
 
 func (s jobs) AllLeased(all []job.Job, owner string, until time.Time) (added []job.Job, err error) {
@@ -409,8 +409,8 @@ func (s jobs) StandAside(j job.Job, due time.Time, lastError string) error {
 func (s jobs) putBack(j job.Job, due time.Time, lastError string, attempts int, aside bool) error {
 	// A run that was told meanwhile to be due keeps that: it may have looked before what it waits for came. See expedite.
 	err := s.mine(j, `UPDATE job SET state = 'waiting', lease_owner = '', lease_until = 0, last_error = $6, attempts = $7, crashes = $8,
-		nowhere = $9, aside = $10, due_at = CASE WHEN subject = '' AND due_at > $11 AND due_at < $5 THEN due_at ELSE $5 END`,
-		ns(due), told(lastError), attempts, j.Crashes, j.Nowhere, flag(aside), ns(j.DueAt))
+		nowhere = $9, aside = $10, set_at = $12, due_at = CASE WHEN subject = '' AND due_at > $11 AND due_at < $5 THEN due_at ELSE $5 END`,
+		ns(due), told(lastError), attempts, j.Crashes, j.Nowhere, flag(aside), ns(j.DueAt), ns(s.tx.s.cfg.Now()))
 	if err == nil && !due.After(s.tx.s.cfg.Now()) {
 		s.tx.wake(unit.Jobs) // a later one is found by the runners' polls
 	}
@@ -435,7 +435,7 @@ func (s jobs) Park(j job.Job, lastError string) error {
 // Retry gives a parked document the place after those about its subject: another's turn may have come, and it may be on its way. What
 // overtakes keeps its place.
 func (s jobs) Retry(id int64, now time.Time) error {
-	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, attempts = 0, crashes = 0, nowhere = 0,
+	n, err := s.tx.exec(`UPDATE job SET state = 'waiting', due_at = $2, set_at = $2, attempts = 0, crashes = 0, nowhere = 0,
 		aside = 0, place = CASE WHEN state = 'parked' AND place > 0 THEN (SELECT max(place) + 1 FROM job AS other
 			WHERE other.subject <> '' AND other.partner = job.partner AND other.subject = job.subject) ELSE place END
 		WHERE id = $1 AND state IN ('waiting', 'parked')`, id, ns(now))
@@ -505,11 +505,11 @@ func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
 // expedite is Expedite of jobs of a partner for which a condition holds; "" is all. One that runs, and sends no documents, is marked by its
 // time: put back, it is due then.
 func (s jobs) expedite(partner string, now time.Time, which string, more ...any) error {
-	if _, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'running' AND subject = '' AND due_at < $2`+which,
+	if _, err := s.tx.exec(`UPDATE job SET due_at = $2, set_at = $2 WHERE partner = $1 AND state = 'running' AND subject = '' AND due_at < $2`+which,
 		append([]any{partner, ns(now)}, more...)...); err != nil {
 		return err
 	}
-	n, err := s.tx.exec(`UPDATE job SET due_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0`+which,
+	n, err := s.tx.exec(`UPDATE job SET due_at = $2, set_at = $2 WHERE partner = $1 AND state = 'waiting' AND due_at > $2 AND attempts > 0`+which,
 		append([]any{partner, ns(now)}, more...)...)
 	if err == nil && n > 0 {
 		s.tx.wake(unit.Jobs)
@@ -526,6 +526,16 @@ func (s jobs) EndLeases(owner string, now time.Time) error {
 	return err
 }
 
+// ClockBack leaves those alone that were set by a clock which is ahead by no more than clocks of replicas differ.
+func (s jobs) ClockBack(now time.Time) (moved int64, err error) {
+	moved, err = s.tx.exec(`UPDATE job SET due_at = CASE WHEN due_at > set_at THEN due_at - set_at + $1 ELSE $1 END, set_at = $1
+		WHERE state = 'waiting' AND set_at > $2 AND due_at > $1`, ns(now), ns(now.Add(job.ClocksDiffer)))
+	if err == nil && moved > 0 {
+		s.tx.wake(unit.Jobs)
+	}
+	return moved, err
+}
+
 func (s jobs) Find(kind, partner, key string) (job.Job, bool, error) {
 	found, err := s.list(`SELECT `+jobColumns+` FROM job WHERE kind = $1 AND partner = $2 AND key = $3`, kind, partner, key)
 	if err != nil || len(found) == 0 {
@@ -536,6 +546,10 @@ func (s jobs) Find(kind, partner, key string) (job.Job, bool, error) {
 
 func (s jobs) List(limit int) ([]job.Job, error) {
 	return s.list(`SELECT `+jobColumns+` FROM job ORDER BY created_at, id LIMIT $1`, orMost(limit))
+}
+
+func (s jobs) After(id int64, limit int) ([]job.Job, error) {
+	return s.list(`SELECT `+jobColumns+` FROM job WHERE id > $1 ORDER BY id LIMIT $2`, id, orMost(limit))
 }
 
 func (s jobs) Count() (map[string]map[job.State]int64, error) {

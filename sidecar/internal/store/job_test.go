@@ -298,3 +298,46 @@ func TestAJobIsAddedLeased(t *testing.T) {
 		do(t, s, func(tx *store.Tx) error { return tx.Jobs().Finish(the(tx, "a")) })
 	})
 }
+
+// TestWhatAClockThatWasAheadSetDoesNotWaitForIt: what was due is due, and what had a pause keeps that.
+func TestWhatAClockThatWasAheadSetDoesNotWaitForIt(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, woken *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			must(0, tx.Jobs().At("order.submit", "new", them, start))
+			must(0, tx.Jobs().At("order.submit", "later", them, start.Add(10*time.Minute)))
+			must(tx.Jobs().Send(job.Sending{Kind: "order.submit", Key: "document", Partner: them, Subject: "s"}, start, "", time.Time{}))
+			handed := must(tx.Jobs().AllLeased([]job.Job{{Kind: "order.submit", Key: "handed", Partner: them, DueAt: start}}, "me", start.Add(time.Minute)))
+			must(0, tx.Jobs().GiveBack(handed[0]))
+			must(0, tx.Jobs().At("order.submit", "failed", them, start))
+			failed := must(tx.Jobs().Lease(the(tx, "failed"), "me", start.Add(time.Minute)))
+			return tx.Jobs().Reschedule(failed, start.Add(2*time.Second), "it is down", false)
+		})
+		woken.take()
+		move := func(now time.Time) (moved int64) {
+			do(t, s, func(tx *store.Tx) (err error) { moved, err = tx.Jobs().ClockBack(now); return err })
+			return moved
+		}
+		if n := move(start.Add(-job.ClocksDiffer)); n != 0 || len(woken.take()) > 0 {
+			t.Errorf("%d were moved, where clocks only differ", n)
+		}
+		now := start.Add(-time.Hour)
+		if n := move(now); n != 5 {
+			t.Errorf("%d were moved", n)
+		}
+		if diff := cmp.Diff([]string{"job"}, woken.take()); diff != "" {
+			t.Error(diff)
+		}
+		view(t, s, func(tx *store.Tx) error {
+			for key, want := range map[string]time.Duration{"new": 0, "later": 10 * time.Minute, "document": 0, "handed": 0, "failed": 2 * time.Second} {
+				if got := the(tx, key); got.DueAt.Sub(now) != want || !got.CreatedAt.Equal(start) {
+					t.Errorf("%s waits %s: %+v", key, got.DueAt.Sub(now), got)
+				}
+			}
+			return nil
+		})
+		if n := move(now); n != 0 {
+			t.Errorf("%d were moved twice", n)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var _ keys.Store = (*Store)(nil)
@@ -39,32 +40,36 @@ func (s *Store) Keys(ctx context.Context, purpose keys.Purpose) ([]keys.Record, 
 
 // SaveKeys writes all records in one transaction unless another key than guard is Current by now: fault.Conflict.
 func (s *Store) SaveKeys(ctx context.Context, purpose keys.Purpose, guard string, records []keys.Record) error {
-	records = slices.Clone(records)
+	return s.Do(ctx, func(tx *Tx) error { return tx.TurnKeys(keys.Turn{Purpose: purpose, Guard: guard, Records: records}) })
+}
+
+// TurnKeys writes a rotation of this member's keys; see SaveKeys.
+func (tx *Tx) TurnKeys(turn keys.Turn) error {
+	records := slices.Clone(turn.Records)
 	// The current one last: there is never a second one beside it, not even within the transaction.
 	slices.SortStableFunc(records, func(a, b keys.Record) int {
 		return cmp.Compare(flag(a.State == keys.Current), flag(b.State == keys.Current))
 	})
-	return s.Do(ctx, func(tx *Tx) error {
-		var current string
-		if _, err := tx.row(`SELECT kid FROM member_key WHERE purpose = $1 AND state = 'current'`,
-			[]any{string(purpose)}, &current); err != nil {
+	purpose := string(turn.Purpose)
+	var current string
+	if _, err := tx.row(`SELECT kid FROM member_key WHERE purpose = $1 AND state = 'current'`, []any{purpose}, &current); err != nil {
+		return err
+	}
+	if current != turn.Guard {
+		return fault.New(fault.Conflict, "keys_changed", "the %s key was changed by another replica", purpose)
+	}
+	for _, r := range records {
+		sealed, err := tx.s.vault.seal(tx.s.vault.member, r.Private, row("member_key", purpose, r.KID))
+		if err != nil {
 			return err
 		}
-		if current != guard {
-			return fault.New(fault.Conflict, "keys_changed", "the %s key was changed by another replica", purpose)
+		if _, err := tx.exec(`INSERT INTO member_key (purpose, kid, state, created_at, not_after, sealed)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (purpose, kid) DO UPDATE SET state = excluded.state,
+			created_at = excluded.created_at, not_after = excluded.not_after, sealed = excluded.sealed`,
+			purpose, r.KID, string(r.State), ns(r.CreatedAt), ns(r.NotAfter), sealed); err != nil {
+			return err
 		}
-		for _, r := range records {
-			sealed, err := s.vault.seal(s.vault.member, r.Private, row("member_key", string(purpose), r.KID))
-			if err != nil {
-				return err
-			}
-			if _, err := tx.exec(`INSERT INTO member_key (purpose, kid, state, created_at, not_after, sealed)
-				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (purpose, kid) DO UPDATE SET state = excluded.state,
-				created_at = excluded.created_at, not_after = excluded.not_after, sealed = excluded.sealed`,
-				string(purpose), r.KID, string(r.State), ns(r.CreatedAt), ns(r.NotAfter), sealed); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	tx.wake(unit.Keys)
+	return nil
 }

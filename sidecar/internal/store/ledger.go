@@ -16,20 +16,48 @@ import (
 type books struct{ tx *Tx }
 
 func (s books) Head(partner string, dir ledger.Direction) (ledger.Head, error) {
-	h := ledger.Head{Partner: partner, Direction: dir}
-	var hash []byte
-	found, err := s.tx.row(`SELECT life, seq, hash, tick, checkpoint, seen_life, seen_seq, seen_checkpoint FROM ledger_head
-		WHERE partner = $1 AND direction = $2`, []any{partner, string(dir)},
-		&h.Life, &h.Seq, &hash, &h.Tick, &h.Checkpoint, &h.Seen.Life, &h.Seen.Seq, &h.SeenCheckpoint)
+	heads, err := s.heads(partner, `direction = $2`, string(dir))
 	if err != nil {
 		return ledger.Head{}, err
 	}
-	if !found {
-		h.Hash, err = s.first(partner)
-		return h, err
+	return s.headIn(heads, partner, dir)
+}
+
+func (s books) Heads(partner string) (own, theirs ledger.Head, err error) {
+	heads, err := s.heads(partner, `direction IN ($2, $3)`, string(ledger.Own), string(ledger.Theirs))
+	if err == nil {
+		own, err = s.headIn(heads, partner, ledger.Own)
 	}
-	h.Hash = digest(hash)
-	return h, nil
+	if err == nil {
+		theirs, err = s.headIn(heads, partner, ledger.Theirs)
+	}
+	return own, theirs, err
+}
+
+func (s books) heads(partner, which string, args ...any) (map[ledger.Direction]ledger.Head, error) {
+	heads := make(map[ledger.Direction]ledger.Head, 2)
+	var h ledger.Head
+	var dir string
+	var hash []byte
+	err := s.tx.rows(`SELECT direction, life, seq, hash, tick, checkpoint, seen_life, seen_seq, seen_checkpoint FROM ledger_head
+		WHERE partner = $1 AND `+which, append([]any{partner}, args...), func() []any {
+		return []any{&dir, &h.Life, &h.Seq, &hash, &h.Tick, &h.Checkpoint, &h.Seen.Life, &h.Seen.Seq, &h.SeenCheckpoint}
+	}, func() error {
+		h.Partner, h.Direction, h.Hash = partner, ledger.Direction(dir), digest(hash)
+		heads[h.Direction] = h
+		return nil
+	})
+	return heads, err
+}
+
+// headIn is the head of one log, which stands before its first entry where nothing was written.
+func (s books) headIn(heads map[ledger.Direction]ledger.Head, partner string, dir ledger.Direction) (h ledger.Head, err error) {
+	h, written := heads[dir]
+	if !written {
+		h = ledger.Head{Partner: partner, Direction: dir}
+		h.Hash, err = s.first(partner)
+	}
+	return h, err
 }
 
 func (s books) Verified(partner string) (at ledger.Position, checkpoint string, err error) {
@@ -65,6 +93,20 @@ func (s books) lock(partner string, dir ledger.Direction) (at ledger.Position, h
 	}
 	_, err = s.tx.row(hold, []any{partner, string(dir)}, &at.Life, &at.Seq, &raw)
 	return at, digest(raw), err
+}
+
+func (s books) Begin(partner string, life int64, first [32]byte) error {
+	for _, dir := range []ledger.Direction{ledger.Own, ledger.Theirs} {
+		if _, _, err := s.lock(partner, dir); err != nil {
+			return err
+		}
+		if _, err := s.tx.exec(`UPDATE ledger_head SET life = $3, seq = 0, hash = $4, tick = 0, checkpoint = '', seen_life = 0, seen_seq = 0, seen_checkpoint = ''
+			WHERE partner = $1 AND direction = $2`, partner, string(dir), life, first[:]); err != nil {
+			return err
+		}
+	}
+	s.tx.wake(unit.Ledger(partner))
+	return nil
 }
 
 func (s books) Advance(partner string, dir ledger.Direction, build func(ledger.Position, [32]byte) ([]ledger.Entry, error)) ([]ledger.Entry, error) {
@@ -196,6 +238,21 @@ func (s books) ParkedSubject(partner, subject string, limit int) ([]ledger.Parke
 
 func (s books) ParkedAll(partner string) ([]ledger.Parked, error) {
 	return s.parked(`SELECT subject, life, seq, reason, parked_at FROM parked_entry WHERE partner = $1 ORDER BY life, seq`, partner)
+}
+
+func (s books) ParkedPage(partner string, after ledger.Parked, limit int) ([]ledger.Parked, error) {
+	query, args := `SELECT partner, subject, life, seq, reason, parked_at FROM parked_entry WHERE (partner, subject, life, seq) > ($1, $2, $3, $4)`,
+		[]any{after.Partner, after.Subject, after.Life, after.Seq, orMost(limit)}
+	if partner != "" {
+		query, args = query+` AND partner = $6`, append(args, partner)
+	}
+	var all []ledger.Parked
+	var p ledger.Parked
+	var when int64
+	err := s.tx.rows(query+` ORDER BY partner, subject, life, seq LIMIT $5`, args,
+		func() []any { return []any{&p.Partner, &p.Subject, &p.Life, &p.Seq, &p.Reason, &when} },
+		func() error { p.At = at(when); all = append(all, p); return nil })
+	return all, err
 }
 
 func (s books) ParkedPlaces(partner string) (all []ledger.Position, err error) {

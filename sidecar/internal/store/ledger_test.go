@@ -436,6 +436,24 @@ func TestTheEpochOfTheBooksGrowsWithEachQuestionAndAnswer(t *testing.T) {
 }
 
 // TestNobodyIsAskedAboutAPartnerThatWasRemoved: what it wrote to us stays, and nobody answers for it.
+// TestWhoAskedBeforeOurClockWasSetBackKeepsNobodyOut: else a partner that asks again would be refused until our clock has caught up.
+func TestWhoAskedBeforeOurClockWasSetBackKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		now := ledger.Token{Key: "now", Issued: start}
+		do(t, s, func(tx *store.Tx) error {
+			return tx.Ledger().Answer(them, ledger.Token{Key: "before", Issued: start.Add(time.Hour)})
+		})
+		do(t, s, func(tx *store.Tx) error { return tx.Ledger().Answer(them, now) })
+		view(t, s, func(tx *store.Tx) error {
+			if asker := must(tx.Ledger().Books(them)).Asker; asker != now {
+				t.Errorf("asked last: %+v", asker)
+			}
+			return nil
+		})
+	})
+}
+
 func TestNobodyIsAskedAboutAPartnerThatWasRemoved(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {

@@ -32,6 +32,11 @@ func (s offerings) one(query string, args ...any) (catalog.Offering, error) {
 	return all[0], nil
 }
 
+func (s offerings) Revisions(afterID string, afterRevision int64, limit int) ([]catalog.Offering, error) {
+	return s.list(`SELECT superseded_at, record FROM offering WHERE (id, revision) > ($1, $2) ORDER BY id, revision LIMIT $3`,
+		afterID, afterRevision, orMost(limit))
+}
+
 func (s offerings) List(afterID string, limit int) ([]catalog.Offering, error) {
 	return s.list(`SELECT superseded_at, record FROM offering WHERE superseded_at = 0 AND id > $1 ORDER BY id LIMIT $2`,
 		afterID, orMost(limit))
@@ -103,16 +108,27 @@ func (s offerings) PutRevision(o catalog.Offering) error {
 	return s.addRevisions([]catalog.Offering{o})
 }
 
-func (s offerings) PutRevisions(all []catalog.Offering) error {
-	for _, o := range all {
-		if o.Revision == 1 {
-			continue // where there is any, there is a first one
-		}
-		if err := s.supersede(o, o.Revision-1); err != nil {
-			return err
+func (s offerings) PutRevisions(all []catalog.Next) error {
+	offerings := make([]catalog.Offering, len(all))
+	var begun []string
+	for i, n := range all {
+		switch offerings[i] = n.Offering; {
+		case n.After > 0:
+			if err := s.supersede(n.Offering, n.After); err != nil {
+				return err
+			}
+		case n.Revision > 1: // that it is the first says no row by itself
+			begun = append(begun, n.ID)
 		}
 	}
-	return s.addRevisions(all)
+	there, err := s.RevisionsOf(begun)
+	if err != nil {
+		return err
+	}
+	for id := range there {
+		return offeringChanged(id)
+	}
+	return s.addRevisions(offerings)
 }
 
 func offeringChanged(id string) error {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
@@ -93,6 +95,7 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	rec.SealingKey, rec.Proposal = m.SealingKey, m.Proposal
 	rec.Refusal, rec.RefusedUntil = m.Refusal, ns(m.RefusedUntil)
 	rec.CreatedAt, rec.UpdatedAt = ns(m.CreatedAt), ns(m.UpdatedAt)
+	rec.PastKeys = pastKeys(rec.PastKeys, m.Past)
 	fillHold(rec, m.Hold)
 	if m.Changes == nil {
 		rec.Changes = nil
@@ -104,6 +107,20 @@ func fillPartner(rec *storepb.Partner, m member.Partner) {
 	c, f := rec.Changes, m.Changes.Facts
 	c.Name, c.LegalName, c.Country, c.RegistrationId, c.Contact = f.Name, f.LegalName, f.Country, f.RegistrationID, f.Contact
 	c.Roles, c.Proposal, c.Since = roleNames(m.Changes.Roles), m.Changes.Proposal, ns(m.Changes.Since)
+}
+
+// pastKeys are the keys with what a newer version has written of those that were there.
+func pastKeys(there []*storepb.PastKey, past []member.PastKey) (all []*storepb.PastKey) {
+	for _, k := range past {
+		i := slices.IndexFunc(there, func(r *storepb.PastKey) bool { return r.Thumbprint == k.Thumbprint })
+		rec := &storepb.PastKey{}
+		if i >= 0 {
+			rec = there[i]
+		}
+		rec.Key, rec.Thumbprint, rec.From, rec.Until = k.Key, k.Thumbprint, ns(k.From), ns(k.Until)
+		all = append(all, rec)
+	}
+	return all
 }
 
 func fillHold(rec *storepb.Partner, h *member.Hold) {
@@ -144,6 +161,9 @@ func partnerOf(rec *storepb.Partner, version int64) member.Partner {
 		Version: version,
 	}
 	m.Roles = rolesOf(rec.Roles)
+	for _, k := range rec.PastKeys {
+		m.Past = append(m.Past, member.PastKey{Key: k.Key, Thumbprint: k.Thumbprint, From: at(k.From), Until: at(k.Until)})
+	}
 	if h := rec.Hold; h != nil {
 		m.Hold = &member.Hold{Since: at(h.Since), By: h.By, Reason: h.Reason}
 	}

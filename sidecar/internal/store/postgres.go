@@ -156,7 +156,7 @@ func (e *postgresEngine) attempt(it *work, alone bool) error {
 	if err := e.server.ours(ctx, sqlTx, met); err != nil {
 		return err
 	}
-	if err := it.run(&Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}}); err != nil {
+	if err := e.s.run(it, func() *Tx { return &Tx{s: e.s, ctx: ctx, on: pgSession{sqlTx}} }); err != nil {
 		if it.ctx.Err() != nil && it.tx.failed != nil {
 			return it.ctx.Err()
 		}

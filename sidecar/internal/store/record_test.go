@@ -77,6 +77,7 @@ func fullPartner() member.Partner {
 		Country: "NO", RegistrationID: "NO 915 000 000", Contact: "partner@nordkube.example",
 		Roles: []member.Role{member.Supplier, member.Reseller}, State: member.Active,
 		BusinessKey: []byte(`{"kty":"EC"}`), Thumbprint: "t", NextKeyDigest: "n", Documents: []string{"hanse-order/1"}, SealingKey: []byte(`{"kty":"EC","x":"1"}`),
+		Past:     []member.PastKey{{Key: []byte(`{"kty":"EC","x":"0"}`), Thumbprint: "p", From: start, Until: start.Add(time.Minute)}},
 		Proposal: "a.b.c", Refusal: "why", RefusedUntil: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start.Add(time.Second),
 		Hold: &member.Hold{Since: start, By: "operator", Reason: "they move"},
 		Changes: &member.Changes{
@@ -98,12 +99,14 @@ func fullItem() order.Item {
 func fullOrder() retail.Order {
 	second := retail.Item{Item: fullItem(), CorrelationID: "c-1b", Partner: "https://t.example"}
 	second.State, second.Wholesale = order.InProgress, price.Line{}
+	second.Abandoned = &retail.Abandoned{At: start}
 	return retail.Order{
 		Portal: "shop", ID: "o-1", Customer: "cust", RequestDigest: []byte{1}, PlacedAt: start, UpdatedAt: start,
 		Items: []retail.Item{
 			{
 				Item: fullItem(), CorrelationID: "c-1", Partner: "https://s.example", ListingID: "lst-1",
-				Retail: price.Line{Recurring: &money.Amount{Minor: -5, Currency: "NOK"}, Period: "P1M"},
+				Retail:    price.Line{Recurring: &money.Amount{Minor: -5, Currency: "NOK"}, Period: "P1M"},
+				Abandoned: &retail.Abandoned{At: start, There: order.InProgress, Ending: "c-3"},
 			},
 			second,
 		},
@@ -133,7 +136,7 @@ func fullSubscription() subscription.Subscription {
 			OneOff: &money.Amount{Minor: 1, Currency: "EUR"}, Recurring: &money.Amount{Minor: 2, Currency: "EUR"}, Period: "P1M",
 		},
 		Adapter: "process", Binding: []byte(`{}`),
-		AccessDigest: []byte{4}, AccessReady: true, ActiveSince: start, EndedAt: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start,
+		AccessDigest: []byte{4}, AccessOrder: "order-0", AccessReady: true, ActiveSince: start, EndedAt: start.Add(time.Hour), CreatedAt: start, UpdatedAt: start,
 	}
 }
 
@@ -668,5 +671,59 @@ func TestAnOrdersItemsGoIntoAnother(t *testing.T) {
 			}
 			return nil
 		})
+	})
+}
+
+// TestOpenOrdersThatWerePlacedBeforeAreListedOldestFirst from a place on; what has ended is not among them.
+func TestOpenOrdersThatWerePlacedBeforeAreListedOldestFirst(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		do(t, s, func(tx *store.Tx) error {
+			for i := range 12 {
+				o := smallOrder(fmt.Sprintf("o-%02d", i))
+				o.PlacedAt = start.Add(time.Duration(i/2) * time.Second) // ties
+				if i%4 == 0 {
+					o.Items[0].State = order.Completed
+				}
+				must(tx.RetailOrders().Put(o))
+			}
+			return nil
+		})
+		view(t, s, func(tx *store.Tx) error {
+			var ids []string
+			for after := (order.Place{}); ; {
+				page := must(tx.RetailOrders().PlacedBefore(start.Add(4*time.Second), after, 2))
+				for _, o := range page {
+					ids, after = append(ids, o.ID), o.Place()
+				}
+				if len(page) < 2 {
+					break
+				}
+			}
+			if want := []string{"o-01", "o-02", "o-03", "o-05", "o-06", "o-07"}; !slices.Equal(ids, want) {
+				t.Errorf("listed are %v, want %v", ids, want)
+			}
+			return nil
+		})
+	})
+}
+
+// TestASubscriptionRunsWithThePartnerThatItHasNow: one that was signed again after a loss may be another partner's than was noted first.
+func TestASubscriptionRunsWithThePartnerThatItHasNow(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		sub := subscription.Subscription{ID: "sub-1", Side: subscription.Retail, Partner: "https://p.example", State: subscription.Active, CreatedAt: start}
+		do(t, s, func(tx *store.Tx) (err error) { sub, err = tx.Subscriptions().Put(sub); return err })
+		sub.Partner = "https://q.example"
+		do(t, s, func(tx *store.Tx) (err error) { sub, err = tx.Subscriptions().Put(sub); return err })
+		for partner, want := range map[string]int{"https://p.example": 0, "https://q.example": 1} {
+			view(t, s, func(tx *store.Tx) error {
+				list, err := tx.Subscriptions().Running(partner, "", "", 9)
+				if len(list) != want {
+					t.Errorf("with %s run %d, want %d", partner, len(list), want)
+				}
+				return err
+			})
+		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
 var resaleTable = newTable("order", "resale_order", []string{"partner", "id"}, []string{"placed_at"}, []string{"state", "ended"})
@@ -27,7 +28,10 @@ func (s resaleOrders) Get(partner, id string) (resale.Order, error) {
 func (s resaleOrders) Put(o resale.Order) (resale.Order, error) {
 	var rec storepb.ResaleOrder
 	version, err := s.tx.put(&resaleTable, []any{o.Partner, o.ID},
-		[]any{ns(o.PlacedAt), string(o.State), flag(o.State.Ended())}, o.Version, &rec, func() { fillResale(&rec, o) })
+		[]any{ns(o.PlacedAt), string(o.State), flag(o.State.Ended())}, o.Version, &rec, func() {
+			s.tx.walks(string(subscription.Resale), rec.GetItem().GetEvents(), o.Item)
+			fillResale(&rec, o)
+		})
 	if err != nil {
 		return resale.Order{}, err
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
 var retailTable = newTable("order", "retail_order", []string{"portal", "id"}, []string{"customer", "placed_at"}, []string{"state", "ended"})
 
 // retailItem finds the order of an item by the id that its partner knows.
-var retailItem = newInsertion("order", "retail_item", []string{"correlation_id", "portal", "order_id", "position"}, []string{"correlation_id"}).
+var retailItem = newInsertion("order", "retail_item", []string{"correlation_id", "portal", "order_id", "position", "escrow"}, []string{"correlation_id"}).
 	or(errors.New("another order has an item of this correlation id"))
 
 type retailOrders struct{ tx *Tx }
@@ -83,18 +84,44 @@ func (s retailOrders) ByCorrelation(correlationID string) (retail.Order, int, er
 	return retailOf(&rec, version), position, nil
 }
 
+func (s retailOrders) Escrow(correlationID string) (escrow []byte, err error) {
+	_, err = s.tx.row(`SELECT escrow FROM retail_item WHERE correlation_id = $1`, []any{correlationID}, &escrow)
+	if len(escrow) == 0 {
+		return nil, err
+	}
+	return escrow, err
+}
+
+func (s retailOrders) PutEscrow(correlationID string, escrow []byte) error {
+	_, err := s.tx.exec(`UPDATE retail_item SET escrow = $2 WHERE correlation_id = $1`, correlationID, bytesOf(escrow))
+	return err
+}
+
 func (s retailOrders) Put(o retail.Order) (retail.Order, error) {
 	var rec storepb.RetailOrder
-	state := o.State()
+	state, customer := o.State(), ""
 	version, err := s.tx.put(&retailTable, []any{o.Portal, o.ID},
 		[]any{o.Customer, ns(o.PlacedAt), string(state), flag(state.Ended())},
-		o.Version, &rec, func() { fillRetail(&rec, o) })
+		o.Version, &rec, func() {
+			customer = rec.Customer
+			for i, it := range o.Items {
+				var was []*storepb.OrderEvent
+				if i < len(rec.Items) {
+					was = rec.Items[i].GetItem().GetEvents()
+				}
+				s.tx.walks(string(subscription.Retail), was, it.Item)
+			}
+			fillRetail(&rec, o)
+		})
+	if err == nil && o.Version > 0 && customer != o.Customer { // one that was rebuilt has its customer later
+		_, err = s.tx.exec(`UPDATE retail_order SET customer = $3 WHERE portal = $1 AND id = $2`, o.Portal, o.ID, o.Customer)
+	}
 	if err != nil {
 		return retail.Order{}, err
 	}
 	if o.Version == 0 {
 		for i, it := range o.Items {
-			if err := s.tx.insert(&retailItem, it.CorrelationID, o.Portal, o.ID, i); err != nil {
+			if err := s.tx.insert(&retailItem, it.CorrelationID, o.Portal, o.ID, i, bytesOf(it.Escrow)); err != nil {
 				return retail.Order{}, err
 			}
 		}
@@ -122,7 +149,9 @@ const (
 	retailPage   = `SELECT version, record FROM retail_order WHERE (placed_at, portal, id) < ($1, $2, $3)`
 	retailOpen   = ` AND ended = 0`
 	retailNewest = ` ORDER BY placed_at DESC, portal DESC, id DESC LIMIT $4`
-	retailFind   = `SELECT version, record FROM retail_order WHERE id = $1
+	retailBefore = `SELECT version, record FROM retail_order WHERE ended = 0 AND placed_at < $1 AND (placed_at, portal, id) > ($2, $3, $4)
+		ORDER BY placed_at, portal, id LIMIT $5`
+	retailFind = `SELECT version, record FROM retail_order WHERE id = $1
 		UNION SELECT o.version, o.record FROM retail_item i JOIN retail_order o ON o.portal = i.portal AND o.id = i.order_id
 		WHERE i.correlation_id = $1`
 
@@ -156,6 +185,14 @@ func (s retailOrders) List(openOnly bool, after order.Place, limit int) ([]retai
 	}
 	at, portal, id := placeColumns(after)
 	return s.list(query+retailNewest, at, portal, id, orMost(limit))
+}
+
+func (s retailOrders) PlacedBefore(before time.Time, after order.Place, limit int) ([]retail.Order, error) {
+	at, portal, id := int64(math.MinInt64), "", ""
+	if !after.At.IsZero() {
+		at, portal, id = placeColumns(after)
+	}
+	return s.list(retailBefore, ns(before), at, portal, id, orMost(limit))
 }
 
 // placeColumns are the columns of a place in a list by time, owner and id.
@@ -216,7 +253,7 @@ func (tx *Tx) countOpen(table string) (map[order.State]int64, time.Time, error) 
 
 func fillRetail(rec *storepb.RetailOrder, o retail.Order) {
 	rec.Portal, rec.Id, rec.Customer, rec.RequestDigest = o.Portal, o.ID, o.Customer, o.RequestDigest
-	rec.PlacedAt, rec.UpdatedAt = ns(o.PlacedAt), ns(o.UpdatedAt)
+	rec.PlacedAt, rec.UpdatedAt, rec.ErasedAt = ns(o.PlacedAt), ns(o.UpdatedAt), ns(o.ErasedAt)
 	for i, it := range o.Items { // items are never added, removed or moved: the i-th stored one is this one
 		if i == len(rec.Items) {
 			rec.Items = append(rec.Items, &storepb.RetailItem{Item: &storepb.OrderItem{}})
@@ -227,21 +264,48 @@ func fillRetail(rec *storepb.RetailOrder, o retail.Order) {
 		item.Retail = fillLine(item.Retail, it.Retail)
 		item.CancelDocument, item.CancelDigest = it.CancelDocument, it.CancelDigest
 		item.Unsigned, item.UnsignedCancel = it.Unsigned, it.UnsignedCancel
+		item.EraseDocument, item.EraseDigest = it.EraseDocument, it.EraseDigest
+		if a := it.Abandoned; a != nil {
+			if item.Abandoned == nil {
+				item.Abandoned = &storepb.Abandoned{}
+			}
+			item.Abandoned.At, item.Abandoned.There, item.Abandoned.Ending = ns(a.At), string(a.There), a.Ending
+		}
 	}
 }
 
 func retailOf(rec *storepb.RetailOrder, version int64) retail.Order {
 	o := retail.Order{
 		Portal: rec.Portal, ID: rec.Id, Customer: rec.Customer, RequestDigest: rec.RequestDigest,
-		PlacedAt: at(rec.PlacedAt), UpdatedAt: at(rec.UpdatedAt), Version: version,
+		PlacedAt: at(rec.PlacedAt), UpdatedAt: at(rec.UpdatedAt), ErasedAt: at(rec.ErasedAt), Version: version,
 	}
 	for _, it := range rec.Items {
-		o.Items = append(o.Items, retail.Item{
+		item := retail.Item{
 			Item: itemOf(it.Item), CorrelationID: it.CorrelationId, Partner: it.Partner, ListingID: it.ListingId, Retail: lineOf(it.Retail),
 			CancelDocument: it.CancelDocument, CancelDigest: it.CancelDigest, Unsigned: it.Unsigned, UnsignedCancel: it.UnsignedCancel,
-		})
+			EraseDocument: it.EraseDocument, EraseDigest: it.EraseDigest,
+		}
+		if a := it.Abandoned; a != nil {
+			item.Abandoned = &retail.Abandoned{At: at(a.At), There: order.State(a.There), Ending: a.Ending}
+		}
+		o.Items = append(o.Items, item)
 	}
 	return o
+}
+
+// walks notes the steps of an item behind those that are stored.
+func (tx *Tx) walks(side string, was []*storepb.OrderEvent, it order.Item) {
+	if !tx.s.cfg.Fail.Edges() {
+		return
+	}
+	from := ""
+	if n := len(was); n > 0 {
+		from = was[n-1].GetState()
+	}
+	for _, e := range it.Events[min(len(was), len(it.Events)):] {
+		tx.takes("order", side, from, string(e.State))
+		from = string(e.State)
+	}
 }
 
 func fillItem(rec *storepb.OrderItem, it order.Item) {

@@ -81,7 +81,7 @@ func (e *sqliteEngine) attempt(it *work, savepoint bool) (err error, lost bool) 
 			return classify(err), true
 		}
 	}
-	err = it.run(&Tx{s: e.s, ctx: ctx, on: e.writer})
+	err = e.s.run(it, func() *Tx { return &Tx{s: e.s, ctx: ctx, on: e.writer} })
 	if !savepoint {
 		return err, false
 	}

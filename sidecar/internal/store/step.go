@@ -11,7 +11,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
-var stepTable = newTable("step", "provision_step", []string{"partner", "subscription_id", "name", "generation"}, nil, []string{"phase"})
+var stepTable = newTable("step", "provision_step", []string{"partner", "subscription_id", "name", "generation"}, nil, []string{"phase", "claimed"})
 
 // steps keeps the records here and what adapters kept and gave among the subscription's secrets.
 type steps struct{ tx *Tx }
@@ -23,17 +23,18 @@ func stepSecret(name string, generation int64) string {
 func (s steps) Of(k subscription.Key) ([]provision.Step, error) {
 	var all []provision.Step
 	var st provision.Step
-	var phase string
+	var phase, claimed string
 	var raw []byte
-	err := s.tx.rows(`SELECT name, generation, phase, version, record FROM provision_step
+	err := s.tx.rows(`SELECT name, generation, phase, claimed, version, record FROM provision_step
 		WHERE partner = $1 AND subscription_id = $2 ORDER BY name, generation`, []any{k.Partner, k.ID},
-		func() []any { return []any{&st.Name, &st.Generation, &phase, &st.Version, &raw} },
+		func() []any { return []any{&st.Name, &st.Generation, &phase, &claimed, &st.Version, &raw} },
 		func() error {
 			var rec storepb.Step
 			if err := decode(raw, &rec); err != nil {
 				return err
 			}
 			st.Subscription, st.Phase, st.Order, st.Adapter = k, provision.Phase(phase), rec.OrderId, rec.Adapter
+			st.Claimed = claimed != ""
 			st.Connection, st.Tag, st.Refusal, st.UpdatedAt = rec.Connection, rec.Tag, rec.Refusal, at(rec.UpdatedAt)
 			all = append(all, st)
 			return nil
@@ -65,8 +66,12 @@ func (s steps) open(st *provision.Step) error {
 
 func (s steps) Put(st provision.Step) (provision.Step, error) {
 	k, secret := st.Subscription, stepSecret(st.Name, st.Generation)
+	claimed := ""
+	if st.Claimed {
+		claimed = st.Tag
+	}
 	var rec storepb.Step
-	version, err := s.tx.put(&stepTable, []any{k.Partner, k.ID, st.Name, st.Generation}, []any{string(st.Phase)}, st.Version, &rec, func() {
+	version, err := s.tx.put(&stepTable, []any{k.Partner, k.ID, st.Name, st.Generation}, []any{string(st.Phase), claimed}, st.Version, &rec, func() {
 		rec.OrderId, rec.Adapter, rec.Connection, rec.Tag = st.Order, st.Adapter, st.Connection, st.Tag
 		rec.Refusal, rec.UpdatedAt = st.Refusal, ns(st.UpdatedAt)
 	})
@@ -83,4 +88,16 @@ func (s steps) Put(st provision.Step) (provision.Step, error) {
 	}
 	st.Version = version
 	return st, err
+}
+
+func (s steps) Claims() (all []provision.Step, err error) {
+	st := provision.Step{Claimed: true}
+	st.Subscription.Side = subscription.Resale
+	err = s.tx.rows(`SELECT partner, subscription_id, claimed FROM provision_step WHERE claimed <> '' ORDER BY claimed`, nil,
+		func() []any { return []any{&st.Subscription.Partner, &st.Subscription.ID, &st.Tag} },
+		func() error {
+			all = append(all, st)
+			return nil
+		})
+	return all, err
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -46,6 +47,11 @@ type Config struct {
 	// dozen at most: disk_full, read_only, io, damaged, resources, busy, lost_races, connection, shutdown, lock_lost,
 	// server_changed, moved, other.
 	Failed func(reason string)
+	// Rehearse runs each closure of Do and Bulk once, takes back what it wrote, and runs it again: what a lost race does to one on
+	// PostgreSQL, every time. A closure whose two runs do not end alike fails. For tests. Default false.
+	Rehearse bool
+	// Fail kills the process where a state machine takes an edge; nil does not. For tests.
+	Fail *failpoint.Points
 	// Logger is told, among others, when writing stops, as an Error, and goes on, as an Info; default discards.
 	Logger *slog.Logger
 }
@@ -167,6 +173,7 @@ func (s *Store) submit(it *work) error {
 		s.failed(err)
 		return err
 	}
+	s.cfg.Fail.Taken(it.tx.taken, failpoint.AfterCommit)
 	if it.tx.wrote { // a transaction without changes ends well on a full disk too
 		s.writes.took(begun)
 	}
@@ -287,6 +294,49 @@ func (it *work) run(tx *Tx) (err error) {
 		return tx.failed
 	}
 	return err
+}
+
+// run calls a closure on a transaction, in a store that rehearses for the second time.
+func (s *Store) run(it *work, tx func() *Tx) error {
+	if !s.cfg.Rehearse {
+		return s.last(it, tx())
+	}
+	first, err := it.rehearse(tx())
+	if err != nil {
+		return err
+	}
+	err = s.last(it, tx())
+	if (first == nil) != (err == nil) && it.tx.failed == nil {
+		return fmt.Errorf("a unit of work ended with %v when it began again, and before with %v", err, first)
+	}
+	return err
+}
+
+// last calls a closure on the transaction that is committed then.
+func (s *Store) last(it *work, tx *Tx) error {
+	err := it.run(tx)
+	if err == nil {
+		s.cfg.Fail.Taken(tx.taken, failpoint.BeforeCommit)
+	}
+	return err
+}
+
+// rehearse calls the closure on tx and takes back what it wrote. said is what the closure returned, err why nothing runs after it.
+func (it *work) rehearse(tx *Tx) (said, err error) {
+	on := tx.on
+	if _, err := on.exec(tx.ctx, "SAVEPOINT rehearsal", nil); err != nil {
+		return nil, classify(err)
+	}
+	said = it.run(tx)
+	if fault.Is(tx.failed, fault.Unavailable) {
+		return nil, tx.failed
+	}
+	for _, statement := range []string{"ROLLBACK TO SAVEPOINT rehearsal", "RELEASE SAVEPOINT rehearsal"} {
+		if _, err := on.exec(tx.ctx, statement, nil); err != nil {
+			return nil, errors.Join(said, classify(err))
+		}
+	}
+	return said, nil
 }
 
 // guard has a panic end fn alone. The text of it has the stack, for whoever logs it as any other error.

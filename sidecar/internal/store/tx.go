@@ -11,9 +11,11 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
@@ -41,8 +43,23 @@ type Tx struct {
 	unwritten error
 	// wrote says that rows were changed.
 	wrote bool
+	// taken are the edges of state machines that this transaction took, where somebody looks at them.
+	taken []failpoint.Edge
 	// failed is the first error of the engine; nothing runs after it, because the engine may have left the transaction.
 	failed error
+}
+
+// takes notes that something goes from one state to another; "" is where what is made comes from.
+func (tx *Tx) takes(machine, side, from, to string) {
+	if from == to || !tx.s.cfg.Fail.Edges() {
+		return
+	}
+	if from == "" {
+		from = failpoint.New
+	}
+	e := failpoint.Edge{Machine: machine, Side: side, From: from, To: to}
+	tx.s.cfg.Fail.Takes(e)
+	tx.taken = append(tx.taken, e)
 }
 
 // session is one connection's transaction.
@@ -71,6 +88,7 @@ func (tx *Tx) Subscriptions() subscription.Store { return subscriptions{tx} }
 func (tx *Tx) Ledger() ledger.Store              { return books{tx} }
 func (tx *Tx) Jobs() job.Store                   { return jobs{tx} }
 func (tx *Tx) Acts() act.Store                   { return acts{tx} }
+func (tx *Tx) Lives() life.Store                 { return lives{tx} }
 func (tx *Tx) Portals() portal.Store             { return portals{tx} }
 func (tx *Tx) Decisions() exchange.Store         { return decisions{tx} }
 func (tx *Tx) Cursors() catalog.CursorStore      { return cursors{tx} }

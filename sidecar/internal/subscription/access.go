@@ -169,7 +169,7 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 	jwe, err := s.Link.AccessData(ctx, sub.Partner, sub.AgreementID, sub.ID)
 	if fault.ReasonOf(err) == reasonGone {
 		return &job.ParkError{Err: fmt.Errorf(
-			"the supplier has deleted the access data of %s, as it does once we confirmed them: take them from a backup of this store, or end the subscription and order again: %w", sub.ID, err)}
+			"the supplier has no access data of %s any more: it deletes them once we confirmed them, and may have lost them where its store was put back before: order new ones with hanse subscription rotate %s, or take them from a backup of this store: %w", sub.ID, sub.ID, err)}
 	}
 	if err != nil {
 		return job.Decided(fmt.Errorf("fetch access data of %s: %w", sub.ID, err))

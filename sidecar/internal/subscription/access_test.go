@@ -43,7 +43,7 @@ func TestWhatASupplierRefusesForGoodIsParked(t *testing.T) {
 		parked bool
 		text   string
 	}{
-		"the data are gone":        {fault.New(fault.NotFound, "access_data_gone", "nothing to fetch"), true, "order again"},
+		"the data are gone":        {fault.New(fault.NotFound, "access_data_gone", "nothing to fetch"), true, "hanse subscription rotate"},
 		"no such subscription":     {fault.New(fault.NotFound, "subscription_not_found", "nothing"), true, "subscription_not_found"},
 		"a call that is invalid":   {fault.New(fault.Invalid, "id_malformed", "text"), true, "id_malformed"},
 		"other access data":        {fault.New(fault.Conflict, "access_digest", "text"), true, "access_digest"},

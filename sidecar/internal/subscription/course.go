@@ -23,8 +23,9 @@ type Keeper interface{ Subscriptions() Store }
 type Result struct {
 	// Adapter made it, on the resale side.
 	Adapter string
-	// AccessDigest names the sealed access data; nil where there are none.
+	// AccessDigest names the sealed access data; nil where there are none. Order is whose outcome they are.
 	AccessDigest []byte
+	Order        string
 }
 
 // Allows reports whether the course may begin in a state.
@@ -48,11 +49,20 @@ func Begin(tx Keeper, s Subscription, c Course, now time.Time) (Subscription, er
 	return tx.Subscriptions().Put(s)
 }
 
-// Finish ends a course well. One that has ended so already stays as it is.
+// Finish ends a course well. One that has ended so already stays as it is, but for access data that another order has brought since.
 func Finish(tx Keeper, k Key, c Course, r Result, now time.Time) (Subscription, error) {
 	s, err := tx.Subscriptions().Get(k)
-	if err != nil || s.State == c.Done {
+	if err != nil {
 		return s, err
+	}
+	if s.State == c.Done {
+		if r.AccessDigest == nil || r.Order == s.AccessOrder {
+			return s, nil
+		}
+		return Deliver(tx, s, r, now)
+	}
+	if c.Done == Active && s.State != c.While { // another course has it by now
+		return s, fault.New(fault.Precondition, "subscription_state", "subscription %s is %s", s.ID, s.State)
 	}
 	if c.Done == Active && s.ActiveSince.IsZero() {
 		s.ActiveSince = now
@@ -60,10 +70,22 @@ func Finish(tx Keeper, k Key, c Course, r Result, now time.Time) (Subscription, 
 	if r.Adapter != "" {
 		s.Adapter = r.Adapter
 	}
+	return s.with(r).end(tx, c.Done, now)
+}
+
+// Deliver notes the access data that an order brought and leaves the subscription on the course that it is on.
+func Deliver(tx Keeper, s Subscription, r Result, now time.Time) (Subscription, error) {
+	s = s.with(r)
+	s.UpdatedAt = now
+	return tx.Subscriptions().Put(s)
+}
+
+// with is the subscription with the access data of a result that has some.
+func (s Subscription) with(r Result) Subscription {
 	if r.AccessDigest != nil {
-		s.AccessDigest, s.AccessReady = r.AccessDigest, false
+		s.AccessDigest, s.AccessOrder, s.AccessReady = r.AccessDigest, r.Order, false
 	}
-	return s.end(tx, c.Done, now)
+	return s
 }
 
 // Undo ends a course that came to nothing. A subscription that no course holds stays as it is.

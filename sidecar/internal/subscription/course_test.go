@@ -55,6 +55,10 @@ func TestASubscriptionMovesAlongTheCoursesOfItsOrdersOnly(t *testing.T) {
 		"an end without its beginning":   append(bought, step{"finish", order.Terminate, subscription.Terminated, ""}),
 		"bought again after it ended":    append(bought, begin(order.Terminate, subscription.PendingTerminate), finish(order.Terminate, subscription.Terminated), refused("begin", order.Purchase, subscription.Terminated)),
 		"revived by a late completion":   append(bought, begin(order.Terminate, subscription.PendingTerminate), finish(order.Terminate, subscription.Terminated), refused("finish", order.Purchase, subscription.Terminated)),
+		"changed":                        append(bought, begin(order.Rotate, subscription.ActivePendingChange), finish(order.Rotate, subscription.Active)),
+		"a change that comes to nothing": append(bought, begin(order.Rotate, subscription.ActivePendingChange), undo(order.Rotate, subscription.Active)),
+		"ended while it changes":         append(bought, begin(order.Rotate, subscription.ActivePendingChange), refused("begin", order.Terminate, subscription.ActivePendingChange)),
+		"bought anew while it changes":   append(bought, begin(order.Rotate, subscription.ActivePendingChange), refused("finish", order.Purchase, subscription.ActivePendingChange)),
 		"a late failure of the purchase": append(bought, begin(order.Terminate, subscription.PendingTerminate), undo(order.Purchase, subscription.PendingTerminate)),
 	}
 	for name, story := range cases {
@@ -109,7 +113,7 @@ func wantRecord(t *testing.T, st *store.Store, key subscription.Key, want subscr
 			t.Fatalf("%s: ended at %v, secret %v", want, sub.EndedAt, err)
 		case want == subscription.Active && (sub.ActiveSince.IsZero() || sub.Adapter != "x" || string(sub.AccessDigest) != "d"):
 			t.Fatalf("active without its result: %+v", sub)
-		case (want == subscription.PendingTerminate) != (sub.Before == subscription.Active):
+		case (want == subscription.PendingTerminate || want == subscription.ActivePendingChange) != (sub.Before == subscription.Active):
 			t.Fatalf("%s: before %q", want, sub.Before)
 		}
 		return nil
@@ -156,5 +160,36 @@ func TestPartnersMayChooseTheSameId(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAnOrderThatEndsLateBringsItsAccessData: the course has ended so already, with another's.
+func TestAnOrderThatEndsLateBringsItsAccessData(t *testing.T) {
+	t.Parallel()
+	m := markettest.NewMember(t, "https://reseller.localhost:1")
+	rotation := subscription.Course{From: []subscription.State{subscription.Active}, While: subscription.ActivePendingChange, Done: subscription.Active}
+	key := subscription.RetailKey("sub-1")
+	m.Do(func(tx *store.Tx) error {
+		_, err := tx.Subscriptions().Put(subscription.Subscription{
+			ID: "sub-1", Side: subscription.Retail, Partner: "p", State: subscription.Active, AccessDigest: []byte("a"), AccessOrder: "one", AccessReady: true,
+		})
+		return err
+	})
+	for _, c := range []struct {
+		brings subscription.Result
+		want   string
+		ready  bool
+	}{
+		{subscription.Result{}, "a", true},
+		{subscription.Result{AccessDigest: []byte("other"), Order: "one"}, "a", true},
+		{subscription.Result{AccessDigest: []byte("b"), Order: "two"}, "b", false},
+	} {
+		m.Do(func(tx *store.Tx) error {
+			got, err := subscription.Finish(tx, key, rotation, c.brings, m.Clock.Now())
+			if string(got.AccessDigest) != c.want || got.AccessReady != c.ready || got.State != subscription.Active {
+				t.Errorf("%+v leaves %q, ready %t", c.brings, got.AccessDigest, got.AccessReady)
+			}
+			return err
+		})
 	}
 }

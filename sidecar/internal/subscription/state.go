@@ -23,15 +23,12 @@ var transitions = map[State][]State{
 	ActivePendingChange: {Active, Suspended},
 	Suspended:           {Active, PendingTerminate, Terminated},
 	PendingTerminate:    {Terminated, Active, Suspended},
-	Aborted:             {},
+	Aborted:             {Terminated}, // made after it was given up here, and ended
 	Terminated:          {},
 }
 
-// Ended reports whether a state is final.
-func (s State) Ended() bool {
-	next, known := transitions[s]
-	return known && len(next) == 0
-}
+// Ended reports whether there is nothing for the customer any more.
+func (s State) Ended() bool { return s == Aborted || s == Terminated }
 
 // move is the subscription in its next state, or fault.Precondition.
 func (s Subscription) move(to State) (Subscription, error) {
@@ -42,4 +39,15 @@ func (s Subscription) move(to State) (Subscription, error) {
 		}
 	}
 	return s, fault.New(fault.Precondition, "subscription_state", "a subscription that is %s cannot become %s", s.State, to)
+}
+
+// Steps are all that the machine allows, from and to; from "" is what makes a subscription.
+func Steps() [][2]State {
+	var all [][2]State
+	for from, next := range transitions {
+		for _, to := range next {
+			all = append(all, [2]State{from, to})
+		}
+	}
+	return all
 }

@@ -57,8 +57,9 @@ type Subscription struct {
 	// Adapter and Binding say how it was provisioned, on the resale side.
 	Adapter string
 	Binding []byte
-	// AccessDigest is the SHA-256 of the sealed access data.
+	// AccessDigest is the SHA-256 of the sealed access data, AccessOrder the id between the members of the order that brought them.
 	AccessDigest []byte
+	AccessOrder  string
 	// AccessReady: the retail side has opened and kept the access data.
 	AccessReady bool
 	// Receipt is what tells the supplier so (compact JWS), on the retail side; ReceiptDigest the SHA-256 of its payload.
@@ -89,6 +90,8 @@ type Store interface {
 	OfCustomer(portal, customer, pageToken string, limit int) ([]Subscription, string, error)
 	// List pages through one side, or both with side "", newest first.
 	List(side Side, pageToken string, limit int) ([]Subscription, string, error)
+	// Running pages through those with a partner that have not ended, on both sides, by (id, side): Resale is before Retail.
+	Running(partner, afterID string, afterSide Side, limit int) ([]Subscription, error)
 	// Count takes the longer the more there are.
 	Count() (map[Side]map[State]int64, error)
 

@@ -15,6 +15,9 @@ var everybodys = map[string]bool{
 	"U9cn0nsQUGjkEk85H46kl1uIj17VB2T-YKetdIewA0g": true, // supplier next business
 	"SdqBOg5ljx9Grzjp2FoE7TZfEEwbcf7IJxrIk1tQ2HA": true, // supplier sealing
 	"6eLzgFNrV4JbdloycZGEwVHsX5JYrWbZI_y8zgsdRYs": true, // supplier dpop
+	"9aix9llAUiKYGhTfJz7X1Tl6s1AFuE_MEcNBsWRh7T8": true, // supplier third business
+	"qCUtYDYu5h9PYdTagJaDwaTW5CcXxzEqUVv_Xo8mSsE": true, // supplier fourth business
+	"FliJy22ktirtGPDwiN1OMtvanYdc_JdQQFsxu_nnPRc": true, // supplier fifth business
 }
 
 // Secret refuses a member with a key that everybody has. fault.Precondition with reason member_document_invalid.

@@ -1,8 +1,8 @@
 // Package trust says who a member is: its signed member document, checked against the keys that its origin publishes, and the
 // id of a partnership.
 //
-// A member is its origin. Everything else is read from it once and pinned; a later change counts only with a rollover that
-// the pinned key signed.
+// A member is its origin. Everything else is read from it once and pinned; another business key counts only with rollovers that lead to
+// it from the pinned one, each signed by the key to which the one before had committed.
 package trust
 
 import (
@@ -60,6 +60,8 @@ type Limits struct {
 type KeysDocument struct {
 	Business json.RawMessage `json:"business"`
 	Sealing  json.RawMessage `json:"sealing"`
+	// Rollovers are hanse-rollover+jwt, the oldest first; absent where the member never had another business key.
+	Rollovers []string `json:"rollovers,omitempty"`
 }
 
 // Info is what discovery found out about a member, verified.
@@ -72,6 +74,8 @@ type Info struct {
 	Thumbprint string
 	Sealing    string
 	Words      string
+	// Past are the business keys before this one, as rollovers prove them, the oldest first.
+	Past []Key
 }
 
 // Digest is the lower-case hex SHA-256 over all by which an operator knows a member: what it declares of itself, and its keys.
@@ -114,7 +118,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 		return Info{}, memberFault(fmt.Sprintf("its member document speaks for %q", doc.Issuer), nil)
 	case doc.BusinessKey != thumbprint:
 		return Info{}, memberFault("its member document names another business key than the one that signed it", nil)
-	case now.Add(5*time.Minute).Unix() < doc.IssuedAt || now.Add(-5*time.Minute).Unix() > doc.ExpiresAt:
+	case now.Add(ahead).Unix() < doc.IssuedAt || now.Add(-ahead).Unix() > doc.ExpiresAt:
 		return Info{}, memberFault("its member document is not valid now", nil)
 	case !slices.Contains(doc.Versions, Protocol):
 		return Info{}, memberFault(fmt.Sprintf("it speaks protocol versions %v, we speak %s", doc.Versions, Protocol), nil)
@@ -123,6 +127,10 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	case named(businessKeys, doc.NextKeyDigest) || named(sealingKeys, doc.NextKeyDigest):
 		// Who has a key that is in use, or was, must not be able to follow it with itself.
 		return Info{}, memberFault("the next business key to which it commits is published already", nil)
+	}
+	past, err := succession(published.Rollovers, businessKeys, doc, now)
+	if err != nil {
+		return Info{}, memberFault("its rollovers of business keys do not hold", err)
 	}
 	if key := unseen(payload); key != "" {
 		return Info{}, memberFault(fmt.Sprintf("%s in its member document has no character that people can see", key), nil)
@@ -139,7 +147,7 @@ func VerifyMember(origin, jws string, published KeysDocument, now time.Time) (In
 	}
 	return Info{
 		Document: doc, Origin: origin, BusinessKey: business, SealingKey: sealing,
-		Thumbprint: thumbprint, Sealing: doc.SealingKey, Words: keys.Words(thumbprint),
+		Thumbprint: thumbprint, Sealing: doc.SealingKey, Words: keys.Words(thumbprint), Past: past,
 	}, nil
 }
 

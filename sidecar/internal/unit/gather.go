@@ -69,6 +69,16 @@ func (g *Gather[T]) Do(ctx context.Context, key string, item T, size int, do fun
 	return do(ctx, []T{item})
 }
 
+// Waiting counts the callers that wait for others.
+func (g *Gather[T]) Waiting() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.lanes {
+		n += len(l.waiting)
+	}
+	return n
+}
+
 // enter makes a caller wait; it reports whether another leads.
 func (g *Gather[T]) enter(key string, w *want[T]) (follows bool) {
 	g.mu.Lock()

@@ -1,7 +1,7 @@
 package unit
 
-// Topic is what loops and streams wait for. The store wakes a topic after the commit that changed what it stands for, and
-// nobody else does. A wake-up may be lost and several may be one, so whoever waits looks by itself too.
+// Topic is what loops and streams wait for. The store wakes a topic after the commit that changed what it stands for; Flushed, of which
+// nothing is stored, is woken by who flushed. A wake-up may be lost and several may be one, so whoever waits looks by itself too.
 type Topic string
 
 const (
@@ -11,6 +11,10 @@ const (
 	Partners Topic = "partner"
 	// Listings: what customers find may look different.
 	Listings Topic = "listing"
+	// Keys: a key of this member was made, or took another one's place.
+	Keys Topic = "key"
+	// Flushed: an operator had all sent that waits for a partner, which every replica tries anew.
+	Flushed Topic = "flushed"
 )
 
 // Order is one retail order of a portal.

@@ -110,6 +110,14 @@ func (m *story) write() {
 	placed(60, "5", m.terminate, sub("1"), "delete", "terminate")
 	decided(61, "order.accepted", "5", m.terminate, sub("1"), "delete")
 	ended(62, "order.completed", "5", sub("1"), "delete")
+
+	erased := func(v vector, n string, more ...any) json.RawMessage {
+		return object(append([]any{"order", order(n), "document_sha256", v.sha(), "subscription", sub("1")}, more...)...)
+	}
+	r.append(80, "erase.placed", sub("1"), erased(m.erase, "1", "agreement", agreementID))
+	s.append(81, "order.erased", sub("1"), erased(m.erase, "1", "escrow_sha256", digest([]byte(m.escrow))))
+	r.append(82, "erase.placed", sub("1"), erased(m.eraseBare, "5", "agreement", agreementID))
+	s.append(83, "order.erased", sub("1"), erased(m.eraseBare, "5"))
 	m.supplierLog, m.resellerLog = s, r
 }
 

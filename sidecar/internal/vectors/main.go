@@ -42,7 +42,10 @@ func files() map[string]any {
 		"access.json":    m.access(),
 		"messages.json":  m.messages(),
 		"prices.json":    prices(),
+		"states.json":    m.states(),
 		"negative.json":  m.negative(),
+		"lives.json":     m.lives(),
+		"rollovers.json": m.rollovers(),
 	}
 }
 

@@ -40,14 +40,16 @@ func (p party) keys() []key { return []key{p.token, p.client, p.business, p.next
 type story struct {
 	reseller, supplier party
 
-	member, peering, offer, acceptance       vector
-	purchase, lost, terminate, broken, early vector
-	cancelEarly, cancelLate, receipt         vector
-	resellerMember                           vector
-	offering                                 []byte
-	inputs, salt, accessPlain                []byte
-	escrow, jwe                              string
-	supplierLog, resellerLog                 log
+	member, peering, offer, acceptance               vector
+	purchase, lost, terminate, rotate, broken, early vector
+	cancelEarly, cancelLate, receipt                 vector
+	erase, eraseBare                                 vector
+	life, countersigned, noted                       vector
+	resellerMember                                   vector
+	offering                                         []byte
+	inputs, salt, accessPlain                        []byte
+	escrow, jwe                                      string
+	supplierLog, resellerLog                         log
 }
 
 // vector is one document: what is signed, by whom, and what else is needed to check it.
@@ -105,6 +107,10 @@ func market() *story {
 		"type", "hanse-order/1", "iss", r.origin, "aud", s.origin, "jti", order("5"), "placed_at", at(60), "accept_by", at(60+7*24*60),
 		"action", "delete", "intent", "terminate", "agreement", agreementID, "agreement_sha256", m.offer.sha(),
 		"subscription", "sub-"+order("1"), "customer", "cus-0123456789abcdef0123456789abcdef"), "ends the subscription that order-purchase made, R-3")
+	m.rotate = signedBy(r.business, "order-rotate", "hanse-order+jwt", object(
+		"type", "hanse-order/1", "iss", r.origin, "aud", s.origin, "jti", order("6"), "placed_at", at(70), "accept_by", at(70+7*24*60),
+		"action", "modify", "intent", "rotate", "agreement", agreementID, "agreement_sha256", m.offer.sha(),
+		"subscription", "sub-"+order("1"), "customer", "cus-0123456789abcdef0123456789abcdef"), "asks for new access data of the subscription that order-purchase made, R-1")
 	m.cancelEarly = m.cancel("cancel-early", m.early, "4")
 	m.cancelLate = m.cancel("cancel-late", m.purchase, "1")
 
@@ -116,14 +122,17 @@ func market() *story {
 	m.receipt = signedBy(r.business, "access-receipt", "hanse-access-receipt+jwt", object(
 		"type", "hanse-access-receipt/1", "iss", r.origin, "aud", s.origin, "jti", "rcp-"+access[:60], "agreement", agreementID,
 		"subscription", "sub-"+order("1"), "access_sha256", access), "the reseller has the access data, X-6")
+	m.erase = m.erasing("erase", m.purchase, "1", "sub-"+order("1"), "escrow_sha256", digest([]byte(m.escrow)))
+	m.eraseBare = m.erasing("erase-terminate", m.terminate, "5", "sub-"+order("1"))
 	m.write()
+	m.fork()
 	return m
 }
 
 func memberDocument(p party, name, legal, country string) json.RawMessage {
 	return object(
 		"iss", p.origin, "iat", start.Unix(), "exp", start.Add(24*time.Hour).Unix(), "versions", []string{"1"},
-		"documents", []string{"hanse-agreement/1", "hanse-order/1", "hanse-cancel/1", "hanse-access-receipt/1"}, "name", name, "legal_name", legal,
+		"documents", []string{"hanse-agreement/1", "hanse-order/1", "hanse-cancel/1", "hanse-access-receipt/1", "hanse-erase/1"}, "name", name, "legal_name", legal,
 		"country", country, "registration_id", "TEST 12345", "contact", "operations@"+strings.TrimPrefix(p.origin, "https://"),
 		"roles", []string{"supplier", "reseller"}, "business_key", p.business.thumbprint(), "next_key_digest", p.next.thumbprint(),
 		"sealing_key", p.sealing.thumbprint(), "limits", object("max_message_bytes", 262144, "max_offerings", 50000))
@@ -165,6 +174,13 @@ func (m *story) cancel(name string, of vector, n string) vector {
 		"agreement", agreementID, "subscription", "sub-"+order(n), "order", order(n), "order_sha256", of.sha()), "cancels "+of.Name+", R-14")
 }
 
+func (m *story) erasing(name string, of vector, n, subscription string, escrow ...any) vector {
+	return signedBy(m.reseller.business, name, "hanse-erase+jwt", object(append([]any{
+		"type", "hanse-erase/1", "iss", m.reseller.origin, "aud", m.supplier.origin, "jti", "ers-" + order(n), "agreement", agreementID,
+		"subscription", subscription, "order", order(n), "order_sha256", of.sha(),
+	}, escrow...)...), "has the supplier delete what lies beside "+of.Name+", R-20")
+}
+
 // documents are one vector for each kind of document, and more where one does not show all.
 func (m *story) documents() []vector {
 	s, r := m.supplier, m.reseller
@@ -176,7 +192,8 @@ func (m *story) documents() []vector {
 	empty := signedBy(s.business, "checkpoint-empty", "hanse-checkpoint+jwt", object(
 		"iss", s.origin, "aud", r.origin, "life", 0, "seq", 0, "hash", digest([]byte(partnershipID)), "tick", 0), "of an empty log, L-12")
 	return []vector{
-		m.member, m.resellerMember, m.peering, m.offer, m.acceptance, m.purchase, m.lost, m.broken, m.early, m.terminate, m.cancelEarly, m.cancelLate, m.receipt,
-		empty, m.supplierLog.checkpointVector("checkpoint", 6), seen, compare, page,
+		m.member, m.resellerMember, m.peering, m.offer, m.acceptance, m.purchase, m.lost, m.broken, m.early, m.terminate, m.cancelEarly, m.cancelLate, m.receipt, m.rotate, m.erase, m.eraseBare,
+		signedBy(s.next, "rollover", "hanse-rollover+jwt", m.rolloverOf(m.line(), 1, start), "the supplier's next key says which it followed, K-10; rollovers.json has chains"),
+		empty, m.supplierLog.checkpointVector("checkpoint", 6), seen, compare, page, m.life, m.countersigned, m.noted,
 	}
 }

@@ -26,6 +26,9 @@ func (m *story) keyFile() keyFile {
 			f.Keys = append(f.Keys, keyVector{k.Name, k.thumbprint(), k.private()})
 		}
 	}
+	for _, k := range m.line()[2:] {
+		f.Keys = append(f.Keys, keyVector{k.Name, k.thumbprint(), k.private()})
+	}
 	return f
 }
 

@@ -142,6 +142,15 @@ func (m *story) badPayloads() (out []negativeVector) {
 	a("a digest that is none", "receipt_document_invalid", digest([]byte(m.jwe)), "abc")
 	a("without its type", malformed, `"type":"hanse-access-receipt/1",`, ``)
 
+	e := func(name, reason, old, new string) { add(m.erase, r, name, reason, old, new) }
+	e("an order of another form", "erase_document_invalid", `"order":"ord-0001-test"`, `"order":"ord"`)
+	e("the id of another order's request", "erase_document_invalid", `"jti":"ers-ord-0001`, `"jti":"ers-ord-0002`)
+	e("escrow that is no digest", "erase_document_invalid", digest([]byte(m.escrow)), "abc")
+	e("an order digest in upper case", "erase_document_invalid", m.purchase.sha(), strings.ToUpper(m.purchase.sha()))
+	e("a time", malformed, `"order":`, `"placed_at":"2026-11-28T12:10:00Z","order":`)
+	e("who the customer was", malformed, `"order":`, `"customer":"x","order":`)
+	e("another version", "document_version", `"type":"hanse-erase/1"`, `"type":"hanse-erase/2"`)
+
 	g := func(name, reason, old, new string) { add(m.offer, s, name, reason, old, new) }
 	g("a discount above 100 %", "agreement_invalid", `"wholesale_discount_bp":2000`, `"wholesale_discount_bp":10001`)
 	g("a currency that is none", "agreement_invalid", `"currency":"EUR"`, `"currency":"EUX"`)
@@ -150,6 +159,18 @@ func (m *story) badPayloads() (out []negativeVector) {
 	g("valid_from that is no time", "agreement_invalid", `"valid_from":"2026-11-28T12:00:00Z"`, `"valid_from":"2026-11-28"`)
 	g("valid_from with an offset", "agreement_invalid", `"valid_from":"2026-11-28T12:00:00Z"`, `"valid_from":"2026-11-28T12:00:00+00:00"`)
 	g("an unknown member", malformed, `"scope":"all"`, `"scope":"all","credit":1`)
+
+	l := func(name, reason, old, new string) { add(m.life, s, name, reason, old, new) }
+	l("the present life", "life_invalid", `"life":1`, `"life":0`)
+	l("a round of 0", "life_invalid", `"round":1`, `"round":0`)
+	l("with itself", "life_invalid", `"recipient":"`+resellerOrigin, `"recipient":"`+supplierOrigin)
+	l("evidence that is no digest", "life_invalid", digest([]byte("evidence")), "abc")
+	l("an unknown state of a subject", "life_invalid", `"state":"terminated"`, `"state":"sold"`)
+	l("somebody else pays", "life_invalid", `"pays":"supplier"`, `"pays":"customer"`)
+	l("a subject of another supplier", "life_invalid", `"supplier":"`+supplierOrigin, `"supplier":"https://other.example`)
+	l("a subject twice", "life_invalid", "sub-"+order("3"), "sub-"+order("1"))
+	l("another version", "document_version", `"type":"hanse-life/1"`, `"type":"hanse-life/2"`)
+	l("an unknown member", malformed, `"round":1`, `"round":1,"note":"x"`)
 
 	cp := m.supplierLog.checkpointVector("checkpoint", 6)
 	p := func(name, reason, old, new string) { add(cp, s, name, reason, old, new) }

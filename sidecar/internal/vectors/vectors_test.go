@@ -35,6 +35,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	ordering "github.com/hanse-market/hanse/sidecar/internal/order"
@@ -166,6 +167,9 @@ func (p *people) read(typ, jws string, payload []byte) error {
 	case signed.Cancel:
 		_, err := ordering.ParseCancel(payload)
 		return err
+	case signed.Erase:
+		_, err := ordering.ParseErase(payload)
+		return err
 	case signed.AccessReceipt:
 		_, err := subscription.ParseReceipt(payload)
 		return err
@@ -174,14 +178,23 @@ func (p *people) read(typ, jws string, payload []byte) error {
 		_, err := (&agreement.Service{Self: resellerOrigin}).Open(supplierOrigin, jws, payload)
 		return err
 	case signed.Checkpoint:
-		_, err := ledger.VerifyCheckpoint(jws, supplierOrigin, resellerOrigin, p.ring.public(p.t, "supplier business"))
+		_, err := ledger.VerifyCheckpoint(jws, supplierOrigin, resellerOrigin, signed.Pin(p.ring.public(p.t, "supplier business")))
 		return err
 	case signed.Seen:
-		_, err := p.supplier.Book.OpenSeen(p.t.Context(), resellerOrigin, p.ring.public(p.t, "reseller business"), jws)
+		_, err := p.supplier.Book.OpenSeen(p.t.Context(), resellerOrigin, signed.Pin(p.ring.public(p.t, "reseller business")), jws)
 		return err
 	case signed.Compare:
 		var c exchange.Comparison
 		return signed.Decode(payload, &c)
+	case signed.Life:
+		_, err := life.Parse(payload)
+		return err
+	case signed.Noted:
+		var n exchange.Noted
+		return signed.Decode(payload, &n)
+	case signed.Rollover:
+		_, err := trust.ParseRollover(payload)
+		return err
 	}
 	return fmt.Errorf("no reader of %s", typ)
 }
@@ -269,6 +282,7 @@ func TestEveryDocumentIsReadBack(t *testing.T) {
 	}
 	for _, typ := range []string{
 		signed.Member, signed.Peering, signed.Agreement, signed.Order, signed.Cancel, signed.AccessReceipt, signed.Checkpoint, signed.Seen, signed.Compare, signed.CatalogPage,
+		signed.Life, signed.Noted, signed.Erase, signed.Rollover,
 	} {
 		if seen[typ] == 0 {
 			t.Errorf("there is no vector of a %s", typ)
@@ -344,11 +358,49 @@ func TestEveryEntryIsReadBack(t *testing.T) {
 			}
 		}
 	}
+	seen[ledger.LifeOpened] = p.livesBegin(t)
 	for _, k := range ledger.Kinds() {
 		if !seen[k] {
 			t.Errorf("there is no vector of an entry %s", k)
 		}
 	}
+}
+
+// livesBegin reads the first entries of a new life with those who have begun it.
+func (p *people) livesBegin(t *testing.T) bool {
+	t.Helper()
+	v := load[lifeVector](t, "lives.json")
+	first := ledger.First(v.Partnership, int64(v.Life), [32]byte(unhex(t, v.DocumentSHA256)))
+	if hex.EncodeToString(first[:]) != v.First {
+		t.Errorf("a life begins with %x", first)
+	}
+	for _, l := range v.Logs {
+		reader := p.reseller
+		if l.Reader == supplierOrigin {
+			reader = p.supplier
+		}
+		reader.Do(func(tx *store.Tx) error { return tx.Ledger().Begin(l.Owner, int64(v.Life), first) })
+		e, err := ledger.Decode([]byte(l.Entry.Entry))
+		if err != nil || ledger.Follows(v.Partnership, e, ledger.Position{Seq: 9}, [32]byte{}) != nil {
+			t.Errorf("the first entry of %s: %v", l.Owner, err)
+		}
+		pageHolds(t, l.Entry.Kind, e.Body)
+		page := federation.LedgerPage{Entries: bytesOf(l.Page.Entries), Checkpoint: l.Page.Checkpoint}
+		got, err := follow(reader).Read(t.Context(), p.member(reader, l.Owner), ledger.Position{Life: int64(l.Page.AfterLife)}, page)
+		if err != nil || got != (ledger.Position{Life: 1, Seq: 1}) {
+			t.Errorf("the page of %s: read up to %v, %v", l.Owner, got, err)
+		}
+	}
+	return len(v.Logs) == 2
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // follow reads the other's log and does nothing about it.
@@ -513,6 +565,15 @@ func TestEveryPriceIsComputed(t *testing.T) {
 	}
 }
 
+func TestEveryStateIsHashed(t *testing.T) {
+	t.Parallel()
+	for _, v := range load[[]stateVector](t, "states.json") {
+		if got, err := exchange.DealDigest(v.Supplier, v.Subject, v.Document, exchange.DealState(v.State)); err != nil || got != v.Digest {
+			t.Errorf("%s: %s, %v", v.Name, got, err)
+		}
+	}
+}
+
 // served answers with the well-known documents of the reseller, as the guard would.
 type served map[string]fileVector
 
@@ -653,7 +714,7 @@ func TestEveryNegativeVectorIsRefused(t *testing.T) {
 		})
 	}
 	positive := len(load[[]vector](t, "documents.json")) + len(load[[]catalogVector](t, "catalog.json")) + len(load[[]accessVector](t, "access.json")) +
-		len(load[[]messageVector](t, "messages.json")) + len(load[[]priceVector](t, "prices.json")) + len(load[[]fileVector](t, "wellknown.json")) + 5
+		len(load[[]messageVector](t, "messages.json")) + len(load[[]priceVector](t, "prices.json")) + len(load[[]stateVector](t, "states.json")) + len(load[[]fileVector](t, "wellknown.json")) + 5
 	for _, l := range load[[]ledgerVector](t, "ledgers.json") {
 		positive += len(l.Entries) + len(l.Pages)
 	}
@@ -697,6 +758,40 @@ func (p *people) readPage(t *testing.T, v negativeVector) error {
 func quiet(t *testing.T) *slog.Logger {
 	t.Helper()
 	return slog.New(slog.DiscardHandler)
+}
+
+// TestRolloversComeToWhatTheySay has who pinned a key once meet what the member shows now.
+func TestRolloversComeToWhatTheySay(t *testing.T) {
+	t.Parallel()
+	for _, v := range load[[]rolloverVector](t, "rollovers.json") {
+		t.Run(v.Name, func(t *testing.T) {
+			var published trust.KeysDocument
+			if err := signed.DecodeOpen([]byte(v.Keys), &published); err != nil {
+				t.Fatal(err)
+			}
+			info, err := trust.VerifyMember(supplierOrigin, v.Member, published, now())
+			if err != nil {
+				if fault.ReasonOf(err) != v.Reason {
+					t.Fatalf("%v, want %q", err, v.Reason)
+				}
+				return
+			}
+			passed, proven := info.After(v.Pinned, v.PinnedNext)
+			if want := v.Reason == ""; proven != want || v.Reason != "" && v.Reason != "key_discontinuity" {
+				t.Fatalf("proven %v, want %q", proven, v.Reason)
+			}
+			names := []string{}
+			for _, k := range passed {
+				if keys.Thumbprint(k.JWK) != k.Thumbprint {
+					t.Errorf("%s is called %s", k.JWK, k.Thumbprint)
+				}
+				names = append(names, k.Thumbprint)
+			}
+			if proven && !slices.Equal(names, v.Passed) {
+				t.Errorf("passed %v, want %v", names, v.Passed)
+			}
+		})
+	}
 }
 
 // TestNobodyIsTrustedWithAKeyOfTheVectors: what everybody can sign with, nobody is known by.

@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/hanse-market/hanse/auth/bearer"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 )
 
@@ -140,6 +141,7 @@ func (g *Gate) reject(w http.ResponseWriter, r *http.Request, c *call, err error
 		h.Set("WWW-Authenticate", "Bearer")
 		g.Config.Refused(reason)
 	}
+	bearer.Finish(w, r)
 	g.Refuse(w, r, e, statuses[reason])
 }
 

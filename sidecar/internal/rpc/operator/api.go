@@ -26,7 +26,11 @@ type Config struct {
 	Listings   Listings
 	Orders     Orders
 	Books      Books
+	Auditor    Auditor
+	Reconciler Reconciler
 	Held       HeldOrders
+	Orphans    Orphans
+	Lives      Lives
 	Portals    PortalClients
 	// House describes the sidecar itself.
 	House func(ctx context.Context) (desk.House, error)
@@ -37,7 +41,7 @@ type Config struct {
 // New makes the handler of hanse.operator.v1.
 func New(c Config) (http.Handler, error) {
 	if c.Operators == nil || c.Partners == nil || c.Desk == nil || c.Agreements == nil || c.Offerings == nil || c.Listings == nil ||
-		c.Orders == nil || c.Books == nil || c.Held == nil || c.Portals == nil || c.House == nil || c.Words == nil {
+		c.Orders == nil || c.Books == nil || c.Lives == nil || c.Auditor == nil || c.Reconciler == nil || c.Held == nil || c.Orphans == nil || c.Portals == nil || c.House == nil || c.Words == nil {
 		return nil, errors.New("rpc/operator: the Operator API needs all its services")
 	}
 	config, err := c.Config.Complete()
@@ -51,16 +55,18 @@ func New(c Config) (http.Handler, error) {
 		Sizes:  sizes(),
 		Admit:  doorkeeper{operators: c.Operators}.admit,
 		Mount: func(mux *http.ServeMux, options ...connect.HandlerOption) {
-			partners := &partnerService{partners: c.Partners, desk: c.Desk, words: c.Words}
+			partners := &partnerService{partners: c.Partners, desk: c.Desk, reconciler: c.Reconciler, words: c.Words}
 			mux.Handle(operatorv1connect.NewPartnerServiceHandler(partners, options...))
 			mux.Handle(operatorv1connect.NewAgreementServiceHandler(&agreementService{agreements: c.Agreements, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewOfferingServiceHandler(&offeringService{offerings: c.Offerings, desk: c.Desk}, options...))
 			mux.Handle(operatorv1connect.NewListingServiceHandler(&listingService{listings: c.Listings, partners: c.Partners}, options...))
 			mux.Handle(operatorv1connect.NewOrderServiceHandler(&orderService{desk: c.Desk, orders: c.Orders, held: c.Held}, options...))
-			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk}, options...))
-			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books}, options...))
+			mux.Handle(operatorv1connect.NewSubscriptionServiceHandler(&subscriptionService{desk: c.Desk, orders: c.Orders}, options...))
+			mux.Handle(operatorv1connect.NewLedgerServiceHandler(&ledgerService{desk: c.Desk, books: c.Books, lives: c.Lives, auditor: c.Auditor, reconciler: c.Reconciler, now: config.Now}, options...))
 			mux.Handle(operatorv1connect.NewPortalServiceHandler(&portalService{portals: c.Portals}, options...))
 			mux.Handle(operatorv1connect.NewJobServiceHandler(&jobService{desk: c.Desk}, options...))
+			mux.Handle(operatorv1connect.NewKeyServiceHandler(&keyService{desk: c.Desk, words: c.Words}, options...))
+			mux.Handle(operatorv1connect.NewOrphanServiceHandler(&orphanService{orphans: c.Orphans}, options...))
 			mux.Handle(operatorv1connect.NewStatusServiceHandler(&statusService{house: c.House, partners: partners}, options...))
 		},
 	}.Handler()

@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
@@ -56,6 +57,55 @@ func (h *orderService) CancelOrder(ctx context.Context, req *connect.Request[ope
 		return nil, err
 	}
 	return connect.NewResponse(&operatorv1.CancelOrderResponse{Order: orderOf(o)}), nil
+}
+
+// AbandonOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) AbandonOrder(ctx context.Context, req *connect.Request[operatorv1.AbandonOrderRequest]) (*connect.Response[operatorv1.AbandonOrderResponse], error) {
+	if !req.Msg.GetDryRun() && req.Msg.GetReason() == "" {
+		return nil, fault.New(fault.Invalid, "reason_missing", "an order is given up for a reason, which stays on record").At("reason").Do("say why")
+	}
+	o, err := h.desk.Order(ctx, desk.Query{ID: req.Msg.GetId(), Side: desk.Retail, Partner: req.Msg.GetPartner(), Portal: req.Msg.GetPortal()})
+	if err != nil {
+		return nil, err
+	}
+	given, items, err := h.orders.Abandon(ctx, o.Portal, o.ID, req.Msg.GetDryRun(), word(req.Msg.GetReason()))
+	if err != nil {
+		return nil, err
+	}
+	out := &operatorv1.AbandonOrderResponse{}
+	for _, i := range items {
+		it := given.Items[i]
+		out.Items = append(out.Items, &operatorv1.AbandonedItem{
+			CorrelationId: it.CorrelationID, Partner: it.Partner, AcceptBy: gate.Timestamp(it.AcceptBy()), Meaning: desk.Abandoning(it),
+		})
+	}
+	if o, err = h.desk.Order(ctx, desk.Query{ID: o.ID, Side: desk.Retail, Portal: o.Portal}); err != nil {
+		return nil, err
+	}
+	out.Order = orderOf(o)
+	return connect.NewResponse(out), nil
+}
+
+// EraseOrder implements operatorv1connect.OrderServiceHandler.
+func (h *orderService) EraseOrder(ctx context.Context, req *connect.Request[operatorv1.EraseOrderRequest]) (*connect.Response[operatorv1.EraseOrderResponse], error) {
+	o, err := h.desk.Order(ctx, desk.Query{ID: req.Msg.GetId(), Side: desk.Retail, Partner: req.Msg.GetPartner(), Portal: req.Msg.GetPortal()})
+	if err != nil {
+		return nil, err
+	}
+	erased, items, err := h.orders.Erase(ctx, o.Portal, o.ID, req.Msg.GetDryRun(), word(""))
+	if err != nil {
+		return nil, err
+	}
+	out := &operatorv1.EraseOrderResponse{}
+	for _, i := range items {
+		it := erased.Items[i]
+		out.Items = append(out.Items, &operatorv1.ErasedItem{CorrelationId: it.CorrelationID, Partner: it.Partner, SubscriptionId: it.SubscriptionID})
+	}
+	if o, err = h.desk.Order(ctx, desk.Query{ID: o.ID, Side: desk.Retail, Portal: o.Portal}); err != nil {
+		return nil, err
+	}
+	out.Order = orderOf(o)
+	return connect.NewResponse(out), nil
 }
 
 // GetOrder implements operatorv1connect.OrderServiceHandler.
@@ -117,7 +167,7 @@ func orderOf(o desk.Order) *operatorv1.Order {
 	out := &operatorv1.Order{
 		Id: o.ID, Side: string(o.Side), State: string(o.State), Reason: o.Reason, Message: o.Message, Portal: o.Portal,
 		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Timeline: gate.Each(o.Timeline, eventOf),
-		Items: gate.Each(o.Items, itemOf), Customer: o.Customer, Totals: gate.Each(o.Totals, totalOf),
+		Items: gate.Each(o.Items, itemOf), Customer: o.Customer, Totals: gate.Each(o.Totals, totalOf), ErasedAt: gate.Timestamp(o.ErasedAt),
 	}
 	if len(out.Items) == 1 {
 		it := out.Items[0]
@@ -150,7 +200,23 @@ func eventOf(e order.Event) *operatorv1.OrderEvent {
 }
 
 // subscriptionService implements hanse.operator.v1.SubscriptionService.
-type subscriptionService struct{ desk Desk }
+type subscriptionService struct {
+	desk   Desk
+	orders Orders
+}
+
+// RotateAccess implements operatorv1connect.SubscriptionServiceHandler.
+func (h *subscriptionService) RotateAccess(ctx context.Context, req *connect.Request[operatorv1.RotateAccessRequest]) (*connect.Response[operatorv1.RotateAccessResponse], error) {
+	placed, err := h.orders.Rotate(ctx, req.Msg.GetSubscriptionId(), req.Msg.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	o, err := h.desk.Order(ctx, desk.Query{ID: placed.ID, Side: desk.Retail, Portal: placed.Portal})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&operatorv1.RotateAccessResponse{Order: orderOf(o)}), nil
+}
 
 // ListSubscriptions implements operatorv1connect.SubscriptionServiceHandler.
 func (h *subscriptionService) ListSubscriptions(ctx context.Context, req *connect.Request[operatorv1.ListSubscriptionsRequest]) (*connect.Response[operatorv1.ListSubscriptionsResponse], error) {
@@ -172,8 +238,12 @@ func (h *subscriptionService) ListSubscriptions(ctx context.Context, req *connec
 
 // ledgerService implements hanse.operator.v1.LedgerService.
 type ledgerService struct {
-	desk  Desk
-	books Books
+	desk       Desk
+	books      Books
+	lives      Lives
+	auditor    Auditor
+	reconciler Reconciler
+	now        func() time.Time
 }
 
 // VerifyLedgers implements operatorv1connect.LedgerServiceHandler.
@@ -182,26 +252,30 @@ func (h *ledgerService) VerifyLedgers(ctx context.Context, req *connect.Request[
 	if err != nil {
 		return nil, err
 	}
-	out := &operatorv1.VerifyLedgersResponse{}
+	logs, entries, differences := logsOf(list, req.Msg.GetPartner() != "")
+	return connect.NewResponse(&operatorv1.VerifyLedgersResponse{Ledgers: logs, Entries: entries, Differences: differences, Verified: differences == 0}), nil
+}
+
+// logsOf shows the reports on logs, with the evidence where it is asked for.
+func logsOf(list []ledger.Verify, evidence bool) (out []*operatorv1.LedgerVerification, entries, differences int64) {
 	for _, v := range list {
-		out.Entries += v.Entries
-		out.Differences += int64(len(v.Problems))
-		if req.Msg.GetPartner() == "" {
+		entries += v.Entries
+		differences += int64(len(v.Problems))
+		if !evidence {
 			v.Evidence = nil
 		}
-		out.Ledgers = append(out.Ledgers, &operatorv1.LedgerVerification{
+		out = append(out, &operatorv1.LedgerVerification{
 			Partner: v.Partner, Direction: string(v.Direction), Entries: v.Entries, Head: hex.EncodeToString(v.Head[:]),
 			CheckpointSeq: v.Checkpoint.Seq, Problems: v.Problems, Books: string(v.Books.State), BooksEvidence: v.Evidence,
-			BooksReason: v.Books.Reason,
+			BooksReason: v.Books.Reason, PartnerBehind: v.Books.Older(),
 		})
 	}
-	out.Verified = out.Differences == 0
-	return connect.NewResponse(out), nil
+	return out, entries, differences
 }
 
 // ListEntries implements operatorv1connect.LedgerServiceHandler.
 func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[operatorv1.ListEntriesRequest]) (*connect.Response[operatorv1.ListEntriesResponse], error) {
-	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), ledger.Position{Seq: req.Msg.GetAfterSeq()},
+	list, err := h.desk.Entries(ctx, req.Msg.GetPartner(), ledger.Direction(req.Msg.GetDirection()), ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()},
 		gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
 	if err != nil {
 		return nil, err
@@ -213,11 +287,11 @@ func (h *ledgerService) ListEntries(ctx context.Context, req *connect.Request[op
 
 // ListParked implements operatorv1connect.LedgerServiceHandler.
 func (h *ledgerService) ListParked(ctx context.Context, req *connect.Request[operatorv1.ListParkedRequest]) (*connect.Response[operatorv1.ListParkedResponse], error) {
-	list, err := h.desk.Parked(ctx, req.Msg.GetPartner())
+	list, next, err := h.desk.Parked(ctx, req.Msg.GetPartner(), req.Msg.GetPageToken(), gate.PageSize(req.Msg.GetPageSize(), gate.OperatorPage))
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&operatorv1.ListParkedResponse{Parked: gate.Each(list, parkedOf)}), nil
+	return connect.NewResponse(&operatorv1.ListParkedResponse{Parked: gate.Each(list, parkedOf), NextPageToken: next}), nil
 }
 
 // ApplyParked implements operatorv1connect.LedgerServiceHandler.

@@ -19,9 +19,10 @@ import (
 
 // partnerService implements hanse.operator.v1.PartnerService.
 type partnerService struct {
-	partners Partners
-	desk     Desk
-	words    func(thumbprint string) string
+	partners   Partners
+	desk       Desk
+	reconciler Reconciler
+	words      func(thumbprint string) string
 }
 
 // DiscoverMember implements operatorv1connect.PartnerServiceHandler.
@@ -187,10 +188,16 @@ func (h *partnerService) partner(ctx context.Context, p member.Partner) (*operat
 		Refusal: p.Refusal, RefusedUntil: gate.Timestamp(p.RefusedUntil),
 		Books: string(status.Books.State), BooksSince: gate.Timestamp(status.Books.Since), BooksReason: status.Books.Reason,
 	}
+	for _, k := range p.Past {
+		out.PastKeys = append(out.PastKeys, &operatorv1.PastKey{Thumbprint: k.Thumbprint, From: gate.Timestamp(k.From), Until: gate.Timestamp(k.Until)})
+	}
 	if v := status.Books.Vouched; !v.At.IsZero() {
 		out.Vouch = &operatorv1.Vouch{At: gate.Timestamp(v.At), By: v.By, Reason: v.Reason}
 	}
 	out.BehindSince, out.BehindEvidence = gate.Timestamp(status.Books.PartnerBehind.Since), status.Books.PartnerBehind.Proof
+	if c := status.Compared; !c.At.IsZero() {
+		out.ComparedAt, out.ComparedDeals, out.DifferingDeals = gate.Timestamp(c.At), c.Deals, c.Differ
+	}
 	if p.Hold != nil {
 		out.HeldSince, out.HeldBy, out.HeldReason = gate.Timestamp(p.Hold.Since), p.Hold.By, p.Hold.Reason
 	}

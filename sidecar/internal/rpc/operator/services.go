@@ -6,14 +6,17 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/audit"
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	desk "github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/portal"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
+	"github.com/hanse-market/hanse/sidecar/internal/reconcile"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/trust"
@@ -60,9 +63,22 @@ type (
 		SetMarkup(ctx context.Context, r listing.Rule) error
 	}
 
-	// Orders cancels what customers of this member ordered; *retail.Service is one.
+	// Orders cancels, gives up and erases what customers of this member ordered; *retail.Service is one.
 	Orders interface {
 		Cancel(ctx context.Context, portal, customer, id string) (retail.Order, error)
+		Rotate(ctx context.Context, subscription, id string) (retail.Order, error)
+		Abandon(ctx context.Context, portal, id string, dry bool, w act.Word) (retail.Order, []int, error)
+		Erase(ctx context.Context, portal, id string, dry bool, w act.Word) (retail.Order, []int, error)
+	}
+
+	// Auditor looks whether what this member holds fits together; *audit.Auditor is one.
+	Auditor interface {
+		Run(ctx context.Context, partner string, progress audit.Progress) (audit.Report, error)
+	}
+
+	// Reconciler compares with partners what both sides have of the deals between them; *reconcile.Reconciler is one.
+	Reconciler interface {
+		Compare(ctx context.Context, partner string, mend bool) (reconcile.Result, error)
 	}
 
 	// Books goes on with what partners' ledgers have parked here; *federation.LedgerReader is one.
@@ -71,9 +87,26 @@ type (
 		Release(ctx context.Context, partner, subject string, seq int64, w act.Word) (applied int, left []ledger.Parked, err error)
 	}
 
+	// Lives ends forks; *life.Service is one.
+	Lives interface {
+		Show(ctx context.Context, partner string) (life.View, error)
+		Propose(ctx context.Context, partner string, payload []byte, w act.Word) (life.Record, error)
+		Sign(ctx context.Context, partner, id, digest string, w act.Word) (life.Record, error)
+		Refuse(ctx context.Context, partner, id string, w act.Word) (life.Record, error)
+		Alone(ctx context.Context, partner, id, digest string, w act.Word) (life.Record, error)
+		Withdraw(ctx context.Context, partner, id string, w act.Word) (life.Record, error)
+	}
+
 	// HeldOrders takes what operators saw of orders of which nobody knew what was made; *provision.Service is one.
 	HeldOrders interface {
 		Resolve(ctx context.Context, partner, id string, seen provision.Seen, outputs map[string]string, w act.Word) error
+	}
+
+	// Orphans finds and ends what runs on platforms without a subscription; *provision.Service is one.
+	Orphans interface {
+		Orphans(ctx context.Context) (provision.Survey, error)
+		ClaimOrphan(ctx context.Context, tag, subscription string, w act.Word) (provision.Orphan, error)
+		DestroyOrphan(ctx context.Context, tag string, w act.Word) (provision.Orphan, error)
 	}
 
 	// PortalClients keeps the portal clients; *portal.Service is one.
@@ -102,7 +135,9 @@ type (
 		RetryJob(ctx context.Context, id int64, w act.Word) error
 		ParkJob(ctx context.Context, id int64, w act.Word) (job.Job, error)
 		DropJob(ctx context.Context, id int64, dry bool, w act.Word) (j job.Job, meaning string, err error)
-		Parked(ctx context.Context, partner string) ([]desk.Parked, error)
+		Parked(ctx context.Context, partner, pageToken string, limit int) ([]desk.Parked, string, error)
+		Key(ctx context.Context) (desk.OwnKey, error)
+		RotateKey(ctx context.Context, shown string, w act.Word) (desk.OwnKey, error)
 		ShowParked(ctx context.Context, parked []ledger.Parked) ([]desk.Parked, error)
 	}
 )

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"encoding/hex"
 
 	"connectrpc.com/connect"
 
@@ -32,7 +33,7 @@ func (h *exchangeService) Submit(ctx context.Context, req *connect.Request[peerv
 		Documents: gate.Each(req.Msg.GetDocuments(), func(d *peerv1.Document) exchange.Document {
 			return exchange.Document{JWS: d.GetJws(), Attachments: resale.Attachments{
 				Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow(),
-			}}
+			}, Proposal: d.GetProposal()}
 		}),
 		Seen: req.Msg.GetSeenCheckpoint(), Checkpoint: req.Msg.GetCheckpoint(),
 	})
@@ -50,6 +51,9 @@ func tokenOf(who bearer.Principal) ledger.Token {
 }
 
 func outcomeOf(o exchange.Outcome) *peerv1.Outcome {
+	if o.Noted != "" {
+		return &peerv1.Outcome{Result: &peerv1.Outcome_Noted{Noted: o.Noted}}
+	}
 	if o.Undecided == nil {
 		return &peerv1.Outcome{Result: &peerv1.Outcome_Decided{Decided: &peerv1.Decided{Life: o.At.Life, Seq: o.At.Seq}}}
 	}
@@ -69,6 +73,31 @@ func (h *exchangeService) Compare(ctx context.Context, req *connect.Request[peer
 		return nil, err
 	}
 	return connect.NewResponse(&peerv1.CompareResponse{Document: document}), nil
+}
+
+// States implements peerv1connect.ExchangeServiceHandler.
+func (h *exchangeService) States(ctx context.Context, req *connect.Request[peerv1.StatesRequest]) (*connect.Response[peerv1.StatesResponse], error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.exchange.States(ctx, who.Origin, exchange.StatesAsked{
+		After: exchange.DealKey{Subject: req.Msg.GetAfter(), Sold: req.Msg.GetAfterSold()}, Subjects: req.Msg.GetSubjects(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &peerv1.StatesResponse{
+		More: s.More, Life: s.Head.Life, Seq: s.Head.Seq, Hash: s.Hash[:], ReadLife: s.Read.Life, ReadSeq: s.Read.Seq,
+	}
+	for _, d := range s.Deals {
+		digest, err := hex.DecodeString(d.Digest)
+		if err != nil {
+			return nil, err
+		}
+		out.Deals = append(out.Deals, &peerv1.DealState{Subject: d.Subject, Sold: d.Sold, State: string(d.State), Digest: digest})
+	}
+	return connect.NewResponse(out), nil
 }
 
 // Recall implements peerv1connect.ExchangeServiceHandler. The stream ends in good order with the last page, or with the caller's token; the
@@ -101,7 +130,7 @@ func recallResponse(page exchange.Recalled) *peerv1.RecallResponse {
 	return &peerv1.RecallResponse{
 		Entries: page.Entries, Checkpoint: page.Checkpoint, More: page.More,
 		Documents: gate.Each(page.Documents, func(d exchange.Document) *peerv1.Document {
-			return &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow}
+			return &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow, Proposal: d.Proposal}
 		}),
 	}
 }

@@ -71,7 +71,7 @@ func itemCommand(item *portalv1.OrderItem) (retail.ItemCommand, error) {
 		return retail.ItemCommand{}, err
 	}
 	return retail.ItemCommand{
-		Action: act, ListingID: item.GetListingId(), ListingDigest: item.GetListingDigest(), Quantity: item.GetQuantity(),
+		Action: act, Intent: order.Intent(item.GetIntent()), ListingID: item.GetListingId(), ListingDigest: item.GetListingDigest(), Quantity: item.GetQuantity(),
 		Inputs: inputs, SubscriptionID: item.GetSubscriptionId(),
 	}, nil
 }
@@ -191,7 +191,7 @@ func retailOrder(o retail.Order) *portalv1.Order {
 	return &portalv1.Order{
 		Id: o.ID, Customer: o.Customer, State: string(state), Message: telling.Message, Reason: telling.PublicReason(),
 		Items:    gate.Each(o.Items, orderLine),
-		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Ended: state.Ended(),
+		PlacedAt: gate.Timestamp(o.PlacedAt), UpdatedAt: gate.Timestamp(o.UpdatedAt), Ended: state.Ended(), ErasedAt: gate.Timestamp(o.ErasedAt),
 		Events: gate.Each(o.PublicTimeline(), func(e order.Event) *portalv1.OrderEvent {
 			return &portalv1.OrderEvent{At: gate.Timestamp(e.At), State: string(e.State), Message: e.Message, Reason: e.Reason}
 		}),
@@ -200,7 +200,7 @@ func retailOrder(o retail.Order) *portalv1.Order {
 
 func orderLine(it retail.Item) *portalv1.OrderLine {
 	return &portalv1.OrderLine{
-		Action: actionOf(it.Action), ListingId: it.ListingID, Name: it.Name, Quantity: it.Quantity,
+		Action: actionOf(it.Action), Intent: string(it.Intent), ListingId: it.ListingID, Name: it.Name, Quantity: it.Quantity,
 		OneOff: gate.Amount(it.Retail.OneOff), Recurring: gate.Amount(it.Retail.Recurring), Period: it.Retail.Period,
 		SubscriptionId: it.SubscriptionID, State: string(it.State), Message: it.Message, Reason: it.PublicReason(), Ended: it.State.Ended(),
 	}

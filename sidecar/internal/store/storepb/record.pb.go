@@ -101,6 +101,7 @@ type Partner struct {
 	Documents      []string               `protobuf:"bytes,19,rep,name=documents,proto3" json:"documents,omitempty"`
 	Changes        *PartnerChanges        `protobuf:"bytes,20,opt,name=changes,proto3" json:"changes,omitempty"`
 	Hold           *PartnerHold           `protobuf:"bytes,21,opt,name=hold,proto3" json:"hold,omitempty"`
+	PastKeys       []*PastKey             `protobuf:"bytes,22,rep,name=past_keys,json=pastKeys,proto3" json:"past_keys,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -282,6 +283,82 @@ func (x *Partner) GetHold() *PartnerHold {
 	return nil
 }
 
+func (x *Partner) GetPastKeys() []*PastKey {
+	if x != nil {
+		return x.PastKeys
+	}
+	return nil
+}
+
+// PastKey is a business key that the partner has retired.
+type PastKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Thumbprint    string                 `protobuf:"bytes,2,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	From          int64                  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	Until         int64                  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastKey) Reset() {
+	*x = PastKey{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastKey) ProtoMessage() {}
+
+func (x *PastKey) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastKey.ProtoReflect.Descriptor instead.
+func (*PastKey) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PastKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *PastKey) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *PastKey) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *PastKey) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 // PartnerHold says that nothing is sent to the partner.
 type PartnerHold struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -294,7 +371,7 @@ type PartnerHold struct {
 
 func (x *PartnerHold) Reset() {
 	*x = PartnerHold{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +383,7 @@ func (x *PartnerHold) String() string {
 func (*PartnerHold) ProtoMessage() {}
 
 func (x *PartnerHold) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[2]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +396,7 @@ func (x *PartnerHold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerHold.ProtoReflect.Descriptor instead.
 func (*PartnerHold) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{2}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PartnerHold) GetSince() int64 {
@@ -360,7 +437,7 @@ type PartnerChanges struct {
 
 func (x *PartnerChanges) Reset() {
 	*x = PartnerChanges{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +449,7 @@ func (x *PartnerChanges) String() string {
 func (*PartnerChanges) ProtoMessage() {}
 
 func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[3]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +462,7 @@ func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChanges.ProtoReflect.Descriptor instead.
 func (*PartnerChanges) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{3}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PartnerChanges) GetName() string {
@@ -455,7 +532,7 @@ type Terms struct {
 
 func (x *Terms) Reset() {
 	*x = Terms{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +544,7 @@ func (x *Terms) String() string {
 func (*Terms) ProtoMessage() {}
 
 func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[4]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +557,7 @@ func (x *Terms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terms.ProtoReflect.Descriptor instead.
 func (*Terms) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{4}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Terms) GetWholesaleDiscountBp() int32 {
@@ -525,7 +602,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +614,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[5]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +627,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{5}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Agreement) GetId() string {
@@ -663,7 +740,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +752,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[6]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +765,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{6}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Offering) GetId() string {
@@ -779,7 +856,7 @@ type ForeignOffering struct {
 
 func (x *ForeignOffering) Reset() {
 	*x = ForeignOffering{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +868,7 @@ func (x *ForeignOffering) String() string {
 func (*ForeignOffering) ProtoMessage() {}
 
 func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[7]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +881,7 @@ func (x *ForeignOffering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignOffering.ProtoReflect.Descriptor instead.
 func (*ForeignOffering) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{7}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ForeignOffering) GetDocument() []byte {
@@ -837,7 +914,7 @@ type ListingOverride struct {
 
 func (x *ListingOverride) Reset() {
 	*x = ListingOverride{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +926,7 @@ func (x *ListingOverride) String() string {
 func (*ListingOverride) ProtoMessage() {}
 
 func (x *ListingOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[8]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +939,7 @@ func (x *ListingOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingOverride.ProtoReflect.Descriptor instead.
 func (*ListingOverride) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{8}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListingOverride) GetListingId() string {
@@ -932,7 +1009,7 @@ type ListingRule struct {
 
 func (x *ListingRule) Reset() {
 	*x = ListingRule{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1021,7 @@ func (x *ListingRule) String() string {
 func (*ListingRule) ProtoMessage() {}
 
 func (x *ListingRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[9]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1034,7 @@ func (x *ListingRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListingRule.ProtoReflect.Descriptor instead.
 func (*ListingRule) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{9}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListingRule) GetPartner() string {
@@ -994,7 +1071,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1083,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[10]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1096,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{10}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OrderEvent) GetAt() int64 {
@@ -1069,7 +1146,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1158,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[11]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1171,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Line) GetOneOff() *Amount {
@@ -1143,7 +1220,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1232,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[12]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1245,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{12}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OrderItem) GetAction() string {
@@ -1297,13 +1374,18 @@ type RetailItem struct {
 	Unsigned []byte `protobuf:"bytes,8,opt,name=unsigned,proto3" json:"unsigned,omitempty"`
 	// What the cancel of the item will say, until it is signed.
 	UnsignedCancel []byte `protobuf:"bytes,9,opt,name=unsigned_cancel,json=unsignedCancel,proto3" json:"unsigned_cancel,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// There where an operator gave the item up.
+	Abandoned *Abandoned `protobuf:"bytes,10,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
+	// The request to erase the item, and the SHA-256 of its payload.
+	EraseDocument string `protobuf:"bytes,11,opt,name=erase_document,json=eraseDocument,proto3" json:"erase_document,omitempty"`
+	EraseDigest   []byte `protobuf:"bytes,12,opt,name=erase_digest,json=eraseDigest,proto3" json:"erase_digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetailItem) Reset() {
 	*x = RetailItem{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1397,7 @@ func (x *RetailItem) String() string {
 func (*RetailItem) ProtoMessage() {}
 
 func (x *RetailItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[13]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1410,7 @@ func (x *RetailItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailItem.ProtoReflect.Descriptor instead.
 func (*RetailItem) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{13}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetailItem) GetItem() *OrderItem {
@@ -1394,6 +1476,89 @@ func (x *RetailItem) GetUnsignedCancel() []byte {
 	return nil
 }
 
+func (x *RetailItem) GetAbandoned() *Abandoned {
+	if x != nil {
+		return x.Abandoned
+	}
+	return nil
+}
+
+func (x *RetailItem) GetEraseDocument() string {
+	if x != nil {
+		return x.EraseDocument
+	}
+	return ""
+}
+
+func (x *RetailItem) GetEraseDigest() []byte {
+	if x != nil {
+		return x.EraseDigest
+	}
+	return nil
+}
+
+// Abandoned is what became of an item that was given up.
+type Abandoned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
+	// What the supplier's ledger said of it since, and the correlation id of what ends that.
+	There         string `protobuf:"bytes,2,opt,name=there,proto3" json:"there,omitempty"`
+	Ending        string `protobuf:"bytes,3,opt,name=ending,proto3" json:"ending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Abandoned) Reset() {
+	*x = Abandoned{}
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Abandoned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Abandoned) ProtoMessage() {}
+
+func (x *Abandoned) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Abandoned.ProtoReflect.Descriptor instead.
+func (*Abandoned) Descriptor() ([]byte, []int) {
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Abandoned) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Abandoned) GetThere() string {
+	if x != nil {
+		return x.There
+	}
+	return ""
+}
+
+func (x *Abandoned) GetEnding() string {
+	if x != nil {
+		return x.Ending
+	}
+	return ""
+}
+
 type RetailOrder struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Portal        string                 `protobuf:"bytes,1,opt,name=portal,proto3" json:"portal,omitempty"`
@@ -1403,13 +1568,14 @@ type RetailOrder struct {
 	Items         []*RetailItem          `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
 	PlacedAt      int64                  `protobuf:"varint,6,opt,name=placed_at,json=placedAt,proto3" json:"placed_at,omitempty"`
 	UpdatedAt     int64                  `protobuf:"varint,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	ErasedAt      int64                  `protobuf:"varint,8,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetailOrder) Reset() {
 	*x = RetailOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1587,7 @@ func (x *RetailOrder) String() string {
 func (*RetailOrder) ProtoMessage() {}
 
 func (x *RetailOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[14]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1600,7 @@ func (x *RetailOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetailOrder.ProtoReflect.Descriptor instead.
 func (*RetailOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{14}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RetailOrder) GetPortal() string {
@@ -1486,6 +1652,13 @@ func (x *RetailOrder) GetUpdatedAt() int64 {
 	return 0
 }
 
+func (x *RetailOrder) GetErasedAt() int64 {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return 0
+}
+
 type ResaleOrder struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
@@ -1499,7 +1672,7 @@ type ResaleOrder struct {
 
 func (x *ResaleOrder) Reset() {
 	*x = ResaleOrder{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1684,7 @@ func (x *ResaleOrder) String() string {
 func (*ResaleOrder) ProtoMessage() {}
 
 func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[15]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1697,7 @@ func (x *ResaleOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResaleOrder.ProtoReflect.Descriptor instead.
 func (*ResaleOrder) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResaleOrder) GetPartner() string {
@@ -1577,7 +1750,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1762,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[16]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1775,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Step) GetOrderId() string {
@@ -1659,7 +1832,7 @@ type StepSecret struct {
 
 func (x *StepSecret) Reset() {
 	*x = StepSecret{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1844,7 @@ func (x *StepSecret) String() string {
 func (*StepSecret) ProtoMessage() {}
 
 func (x *StepSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[17]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1857,7 @@ func (x *StepSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepSecret.ProtoReflect.Descriptor instead.
 func (*StepSecret) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StepSecret) GetState() []byte {
@@ -1737,13 +1910,15 @@ type Subscription struct {
 	// The signed receipt of its access data, and the SHA-256 of its payload.
 	Receipt       string `protobuf:"bytes,25,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	ReceiptDigest []byte `protobuf:"bytes,26,opt,name=receipt_digest,json=receiptDigest,proto3" json:"receipt_digest,omitempty"`
+	// The order that brought the access data.
+	AccessOrder   string `protobuf:"bytes,27,opt,name=access_order,json=accessOrder,proto3" json:"access_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1930,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[18]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1943,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Subscription) GetId() string {
@@ -1953,6 +2128,13 @@ func (x *Subscription) GetReceiptDigest() []byte {
 	return nil
 }
 
+func (x *Subscription) GetAccessOrder() string {
+	if x != nil {
+		return x.AccessOrder
+	}
+	return ""
+}
+
 // LedgerEntry is written once. exact holds the bytes as hashed; the rest is read from them by whoever wrote them.
 type LedgerEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1968,7 +2150,7 @@ type LedgerEntry struct {
 
 func (x *LedgerEntry) Reset() {
 	*x = LedgerEntry{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2162,7 @@ func (x *LedgerEntry) String() string {
 func (*LedgerEntry) ProtoMessage() {}
 
 func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[19]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2175,7 @@ func (x *LedgerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerEntry.ProtoReflect.Descriptor instead.
 func (*LedgerEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{19}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LedgerEntry) GetAt() int64 {
@@ -2050,13 +2232,26 @@ type Books struct {
 	// partner_behind_since and partner_behind_proof say that the partner's store is older than what it signed.
 	PartnerBehindSince int64  `protobuf:"varint,14,opt,name=partner_behind_since,json=partnerBehindSince,proto3" json:"partner_behind_since,omitempty"`
 	PartnerBehindProof string `protobuf:"bytes,15,opt,name=partner_behind_proof,json=partnerBehindProof,proto3" json:"partner_behind_proof,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// withheld_since and withheld_last bound the time in which the partner gave less than it proves to have, withheld_for is what of it counts;
+	// withheld_before and withheld_reason are the books before they forked for it.
+	WithheldSince  int64  `protobuf:"varint,16,opt,name=withheld_since,json=withheldSince,proto3" json:"withheld_since,omitempty"`
+	WithheldLast   int64  `protobuf:"varint,17,opt,name=withheld_last,json=withheldLast,proto3" json:"withheld_last,omitempty"`
+	WithheldFor    int64  `protobuf:"varint,18,opt,name=withheld_for,json=withheldFor,proto3" json:"withheld_for,omitempty"`
+	WithheldBefore string `protobuf:"bytes,19,opt,name=withheld_before,json=withheldBefore,proto3" json:"withheld_before,omitempty"`
+	WithheldReason string `protobuf:"bytes,20,opt,name=withheld_reason,json=withheldReason,proto3" json:"withheld_reason,omitempty"`
+	// withheld_answer is the partner's signature of the most that it said it has, up to withheld_life and withheld_seq.
+	WithheldAnswer string `protobuf:"bytes,21,opt,name=withheld_answer,json=withheldAnswer,proto3" json:"withheld_answer,omitempty"`
+	WithheldLife   int64  `protobuf:"varint,22,opt,name=withheld_life,json=withheldLife,proto3" json:"withheld_life,omitempty"`
+	WithheldSeq    int64  `protobuf:"varint,23,opt,name=withheld_seq,json=withheldSeq,proto3" json:"withheld_seq,omitempty"`
+	// word is the last checkpoint of ours that is repeated where nobody knows whether the store has all that it signed.
+	Word          string `protobuf:"bytes,24,opt,name=word,proto3" json:"word,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Books) Reset() {
 	*x = Books{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2263,7 @@ func (x *Books) String() string {
 func (*Books) ProtoMessage() {}
 
 func (x *Books) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[20]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2276,7 @@ func (x *Books) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Books.ProtoReflect.Descriptor instead.
 func (*Books) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{20}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Books) GetEpoch() int64 {
@@ -2189,6 +2384,69 @@ func (x *Books) GetPartnerBehindProof() string {
 	return ""
 }
 
+func (x *Books) GetWithheldSince() int64 {
+	if x != nil {
+		return x.WithheldSince
+	}
+	return 0
+}
+
+func (x *Books) GetWithheldLast() int64 {
+	if x != nil {
+		return x.WithheldLast
+	}
+	return 0
+}
+
+func (x *Books) GetWithheldFor() int64 {
+	if x != nil {
+		return x.WithheldFor
+	}
+	return 0
+}
+
+func (x *Books) GetWithheldBefore() string {
+	if x != nil {
+		return x.WithheldBefore
+	}
+	return ""
+}
+
+func (x *Books) GetWithheldReason() string {
+	if x != nil {
+		return x.WithheldReason
+	}
+	return ""
+}
+
+func (x *Books) GetWithheldAnswer() string {
+	if x != nil {
+		return x.WithheldAnswer
+	}
+	return ""
+}
+
+func (x *Books) GetWithheldLife() int64 {
+	if x != nil {
+		return x.WithheldLife
+	}
+	return 0
+}
+
+func (x *Books) GetWithheldSeq() int64 {
+	if x != nil {
+		return x.WithheldSeq
+	}
+	return 0
+}
+
+func (x *Books) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
 type PortalClient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2203,7 +2461,7 @@ type PortalClient struct {
 
 func (x *PortalClient) Reset() {
 	*x = PortalClient{}
-	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2473,7 @@ func (x *PortalClient) String() string {
 func (*PortalClient) ProtoMessage() {}
 
 func (x *PortalClient) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_store_v1_record_proto_msgTypes[21]
+	mi := &file_hanse_store_v1_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2486,7 @@ func (x *PortalClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortalClient.ProtoReflect.Descriptor instead.
 func (*PortalClient) Descriptor() ([]byte, []int) {
-	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{21}
+	return file_hanse_store_v1_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PortalClient) GetName() string {
@@ -2280,7 +2538,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x1bhanse/store/v1/record.proto\x12\x0ehanse.store.v1\":\n" +
 	"\x06Amount\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\x03R\x05minor\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xb2\x05\n" +
+	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"\xe8\x05\n" +
 	"\aPartner\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12%\n" +
 	"\x0epartnership_id\x18\x02 \x01(\tR\rpartnershipId\x12\x12\n" +
@@ -2309,7 +2567,15 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\rrefused_until\x18\x12 \x01(\x03R\frefusedUntil\x12\x1c\n" +
 	"\tdocuments\x18\x13 \x03(\tR\tdocuments\x128\n" +
 	"\achanges\x18\x14 \x01(\v2\x1e.hanse.store.v1.PartnerChangesR\achanges\x12/\n" +
-	"\x04hold\x18\x15 \x01(\v2\x1b.hanse.store.v1.PartnerHoldR\x04hold\"K\n" +
+	"\x04hold\x18\x15 \x01(\v2\x1b.hanse.store.v1.PartnerHoldR\x04hold\x124\n" +
+	"\tpast_keys\x18\x16 \x03(\v2\x17.hanse.store.v1.PastKeyR\bpastKeys\"e\n" +
+	"\aPastKey\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1e\n" +
+	"\n" +
+	"thumbprint\x18\x02 \x01(\tR\n" +
+	"thumbprint\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x03R\x04from\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\"K\n" +
 	"\vPartnerHold\x12\x14\n" +
 	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -2413,7 +2679,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05state\x18\r \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\x0e \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x0f \x01(\tR\amessage\x122\n" +
-	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xdc\x02\n" +
+	"\x06events\x18\x10 \x03(\v2\x1a.hanse.store.v1.OrderEventR\x06events\"\xdf\x03\n" +
 	"\n" +
 	"RetailItem\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.hanse.store.v1.OrderItemR\x04item\x12%\n" +
@@ -2425,7 +2691,15 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x0fcancel_document\x18\x06 \x01(\tR\x0ecancelDocument\x12#\n" +
 	"\rcancel_digest\x18\a \x01(\fR\fcancelDigest\x12\x1a\n" +
 	"\bunsigned\x18\b \x01(\fR\bunsigned\x12'\n" +
-	"\x0funsigned_cancel\x18\t \x01(\fR\x0eunsignedCancel\"\xe6\x01\n" +
+	"\x0funsigned_cancel\x18\t \x01(\fR\x0eunsignedCancel\x127\n" +
+	"\tabandoned\x18\n" +
+	" \x01(\v2\x19.hanse.store.v1.AbandonedR\tabandoned\x12%\n" +
+	"\x0eerase_document\x18\v \x01(\tR\reraseDocument\x12!\n" +
+	"\ferase_digest\x18\f \x01(\fR\veraseDigest\"I\n" +
+	"\tAbandoned\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05there\x18\x02 \x01(\tR\x05there\x12\x16\n" +
+	"\x06ending\x18\x03 \x01(\tR\x06ending\"\x83\x02\n" +
 	"\vRetailOrder\x12\x16\n" +
 	"\x06portal\x18\x01 \x01(\tR\x06portal\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -2434,7 +2708,8 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05items\x18\x05 \x03(\v2\x1a.hanse.store.v1.RetailItemR\x05items\x12\x1b\n" +
 	"\tplaced_at\x18\x06 \x01(\x03R\bplacedAt\x12\x1d\n" +
 	"\n" +
-	"updated_at\x18\a \x01(\x03R\tupdatedAt\"\xa2\x01\n" +
+	"updated_at\x18\a \x01(\x03R\tupdatedAt\x12\x1b\n" +
+	"\terased_at\x18\b \x01(\x03R\berasedAt\"\xa2\x01\n" +
 	"\vResaleOrder\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
@@ -2462,7 +2737,7 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
 	"\x0eSensitiveEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfb\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9e\x06\n" +
 	"\fSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -2494,13 +2769,14 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"updated_at\x18\x18 \x01(\x03R\tupdatedAt\x12\x18\n" +
 	"\areceipt\x18\x19 \x01(\tR\areceipt\x12%\n" +
-	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\"o\n" +
+	"\x0ereceipt_digest\x18\x1a \x01(\fR\rreceiptDigest\x12!\n" +
+	"\faccess_order\x18\x1b \x01(\tR\vaccessOrder\"o\n" +
 	"\vLedgerEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12\x12\n" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x14\n" +
-	"\x05exact\x18\x05 \x01(\fR\x05exact\"\xcc\x03\n" +
+	"\x05exact\x18\x05 \x01(\fR\x05exact\"\x92\x06\n" +
 	"\x05Books\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x16\n" +
@@ -2519,7 +2795,16 @@ const file_hanse_store_v1_record_proto_rawDesc = "" +
 	"vouched_by\x18\f \x01(\tR\tvouchedBy\x12%\n" +
 	"\x0evouched_reason\x18\r \x01(\tR\rvouchedReason\x120\n" +
 	"\x14partner_behind_since\x18\x0e \x01(\x03R\x12partnerBehindSince\x120\n" +
-	"\x14partner_behind_proof\x18\x0f \x01(\tR\x12partnerBehindProof\"\xbb\x01\n" +
+	"\x14partner_behind_proof\x18\x0f \x01(\tR\x12partnerBehindProof\x12%\n" +
+	"\x0ewithheld_since\x18\x10 \x01(\x03R\rwithheldSince\x12#\n" +
+	"\rwithheld_last\x18\x11 \x01(\x03R\fwithheldLast\x12!\n" +
+	"\fwithheld_for\x18\x12 \x01(\x03R\vwithheldFor\x12'\n" +
+	"\x0fwithheld_before\x18\x13 \x01(\tR\x0ewithheldBefore\x12'\n" +
+	"\x0fwithheld_reason\x18\x14 \x01(\tR\x0ewithheldReason\x12'\n" +
+	"\x0fwithheld_answer\x18\x15 \x01(\tR\x0ewithheldAnswer\x12#\n" +
+	"\rwithheld_life\x18\x16 \x01(\x03R\fwithheldLife\x12!\n" +
+	"\fwithheld_seq\x18\x17 \x01(\x03R\vwithheldSeq\x12\x12\n" +
+	"\x04word\x18\x18 \x01(\tR\x04word\"\xbb\x01\n" +
 	"\fPortalClient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\"\n" +
@@ -2543,53 +2828,57 @@ func file_hanse_store_v1_record_proto_rawDescGZIP() []byte {
 	return file_hanse_store_v1_record_proto_rawDescData
 }
 
-var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_hanse_store_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_hanse_store_v1_record_proto_goTypes = []any{
 	(*Amount)(nil),          // 0: hanse.store.v1.Amount
 	(*Partner)(nil),         // 1: hanse.store.v1.Partner
-	(*PartnerHold)(nil),     // 2: hanse.store.v1.PartnerHold
-	(*PartnerChanges)(nil),  // 3: hanse.store.v1.PartnerChanges
-	(*Terms)(nil),           // 4: hanse.store.v1.Terms
-	(*Agreement)(nil),       // 5: hanse.store.v1.Agreement
-	(*Offering)(nil),        // 6: hanse.store.v1.Offering
-	(*ForeignOffering)(nil), // 7: hanse.store.v1.ForeignOffering
-	(*ListingOverride)(nil), // 8: hanse.store.v1.ListingOverride
-	(*ListingRule)(nil),     // 9: hanse.store.v1.ListingRule
-	(*OrderEvent)(nil),      // 10: hanse.store.v1.OrderEvent
-	(*Line)(nil),            // 11: hanse.store.v1.Line
-	(*OrderItem)(nil),       // 12: hanse.store.v1.OrderItem
-	(*RetailItem)(nil),      // 13: hanse.store.v1.RetailItem
-	(*RetailOrder)(nil),     // 14: hanse.store.v1.RetailOrder
-	(*ResaleOrder)(nil),     // 15: hanse.store.v1.ResaleOrder
-	(*Step)(nil),            // 16: hanse.store.v1.Step
-	(*StepSecret)(nil),      // 17: hanse.store.v1.StepSecret
-	(*Subscription)(nil),    // 18: hanse.store.v1.Subscription
-	(*LedgerEntry)(nil),     // 19: hanse.store.v1.LedgerEntry
-	(*Books)(nil),           // 20: hanse.store.v1.Books
-	(*PortalClient)(nil),    // 21: hanse.store.v1.PortalClient
-	nil,                     // 22: hanse.store.v1.StepSecret.OutputsEntry
-	nil,                     // 23: hanse.store.v1.StepSecret.SensitiveEntry
+	(*PastKey)(nil),         // 2: hanse.store.v1.PastKey
+	(*PartnerHold)(nil),     // 3: hanse.store.v1.PartnerHold
+	(*PartnerChanges)(nil),  // 4: hanse.store.v1.PartnerChanges
+	(*Terms)(nil),           // 5: hanse.store.v1.Terms
+	(*Agreement)(nil),       // 6: hanse.store.v1.Agreement
+	(*Offering)(nil),        // 7: hanse.store.v1.Offering
+	(*ForeignOffering)(nil), // 8: hanse.store.v1.ForeignOffering
+	(*ListingOverride)(nil), // 9: hanse.store.v1.ListingOverride
+	(*ListingRule)(nil),     // 10: hanse.store.v1.ListingRule
+	(*OrderEvent)(nil),      // 11: hanse.store.v1.OrderEvent
+	(*Line)(nil),            // 12: hanse.store.v1.Line
+	(*OrderItem)(nil),       // 13: hanse.store.v1.OrderItem
+	(*RetailItem)(nil),      // 14: hanse.store.v1.RetailItem
+	(*Abandoned)(nil),       // 15: hanse.store.v1.Abandoned
+	(*RetailOrder)(nil),     // 16: hanse.store.v1.RetailOrder
+	(*ResaleOrder)(nil),     // 17: hanse.store.v1.ResaleOrder
+	(*Step)(nil),            // 18: hanse.store.v1.Step
+	(*StepSecret)(nil),      // 19: hanse.store.v1.StepSecret
+	(*Subscription)(nil),    // 20: hanse.store.v1.Subscription
+	(*LedgerEntry)(nil),     // 21: hanse.store.v1.LedgerEntry
+	(*Books)(nil),           // 22: hanse.store.v1.Books
+	(*PortalClient)(nil),    // 23: hanse.store.v1.PortalClient
+	nil,                     // 24: hanse.store.v1.StepSecret.OutputsEntry
+	nil,                     // 25: hanse.store.v1.StepSecret.SensitiveEntry
 }
 var file_hanse_store_v1_record_proto_depIdxs = []int32{
-	3,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
-	2,  // 1: hanse.store.v1.Partner.hold:type_name -> hanse.store.v1.PartnerHold
-	4,  // 2: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
-	0,  // 3: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
-	0,  // 4: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
-	11, // 5: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
-	10, // 6: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
-	12, // 7: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
-	11, // 8: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
-	13, // 9: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
-	12, // 10: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
-	22, // 11: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
-	23, // 12: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
-	11, // 13: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	4,  // 0: hanse.store.v1.Partner.changes:type_name -> hanse.store.v1.PartnerChanges
+	3,  // 1: hanse.store.v1.Partner.hold:type_name -> hanse.store.v1.PartnerHold
+	2,  // 2: hanse.store.v1.Partner.past_keys:type_name -> hanse.store.v1.PastKey
+	5,  // 3: hanse.store.v1.Agreement.terms:type_name -> hanse.store.v1.Terms
+	0,  // 4: hanse.store.v1.Line.one_off:type_name -> hanse.store.v1.Amount
+	0,  // 5: hanse.store.v1.Line.recurring:type_name -> hanse.store.v1.Amount
+	12, // 6: hanse.store.v1.OrderItem.wholesale:type_name -> hanse.store.v1.Line
+	11, // 7: hanse.store.v1.OrderItem.events:type_name -> hanse.store.v1.OrderEvent
+	13, // 8: hanse.store.v1.RetailItem.item:type_name -> hanse.store.v1.OrderItem
+	12, // 9: hanse.store.v1.RetailItem.retail:type_name -> hanse.store.v1.Line
+	15, // 10: hanse.store.v1.RetailItem.abandoned:type_name -> hanse.store.v1.Abandoned
+	14, // 11: hanse.store.v1.RetailOrder.items:type_name -> hanse.store.v1.RetailItem
+	13, // 12: hanse.store.v1.ResaleOrder.item:type_name -> hanse.store.v1.OrderItem
+	24, // 13: hanse.store.v1.StepSecret.outputs:type_name -> hanse.store.v1.StepSecret.OutputsEntry
+	25, // 14: hanse.store.v1.StepSecret.sensitive:type_name -> hanse.store.v1.StepSecret.SensitiveEntry
+	12, // 15: hanse.store.v1.Subscription.price:type_name -> hanse.store.v1.Line
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_hanse_store_v1_record_proto_init() }
@@ -2597,14 +2886,14 @@ func file_hanse_store_v1_record_proto_init() {
 	if File_hanse_store_v1_record_proto != nil {
 		return
 	}
-	file_hanse_store_v1_record_proto_msgTypes[8].OneofWrappers = []any{}
+	file_hanse_store_v1_record_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_store_v1_record_proto_rawDesc), len(file_hanse_store_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -134,6 +134,103 @@ func (HeldOutcome) EnumDescriptor() ([]byte, []int) {
 	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{1}
 }
 
+type RotateAccessRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	SubscriptionId string                 `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// The id of the order, as a portal chooses one: the same again is the same order.
+	OrderId       string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAccessRequest) Reset() {
+	*x = RotateAccessRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAccessRequest) ProtoMessage() {}
+
+func (x *RotateAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAccessRequest.ProtoReflect.Descriptor instead.
+func (*RotateAccessRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *RotateAccessRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *RotateAccessRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+type RotateAccessResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAccessResponse) Reset() {
+	*x = RotateAccessResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAccessResponse) ProtoMessage() {}
+
+func (x *RotateAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAccessResponse.ProtoReflect.Descriptor instead.
+func (*RotateAccessResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RotateAccessResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type Member struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Origin string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
@@ -158,7 +255,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[0]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -170,7 +267,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[0]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -183,7 +280,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{0}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Member) GetOrigin() string {
@@ -272,7 +369,7 @@ type DiscoverMemberRequest struct {
 
 func (x *DiscoverMemberRequest) Reset() {
 	*x = DiscoverMemberRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[1]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +381,7 @@ func (x *DiscoverMemberRequest) String() string {
 func (*DiscoverMemberRequest) ProtoMessage() {}
 
 func (x *DiscoverMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[1]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +394,7 @@ func (x *DiscoverMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverMemberRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverMemberRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{1}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DiscoverMemberRequest) GetOrigin() string {
@@ -316,7 +413,7 @@ type DiscoverMemberResponse struct {
 
 func (x *DiscoverMemberResponse) Reset() {
 	*x = DiscoverMemberResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[2]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -328,7 +425,7 @@ func (x *DiscoverMemberResponse) String() string {
 func (*DiscoverMemberResponse) ProtoMessage() {}
 
 func (x *DiscoverMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[2]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -341,7 +438,7 @@ func (x *DiscoverMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverMemberResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverMemberResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{2}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DiscoverMemberResponse) GetMember() *Member {
@@ -367,7 +464,7 @@ type AddPartnerRequest struct {
 
 func (x *AddPartnerRequest) Reset() {
 	*x = AddPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[3]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +476,7 @@ func (x *AddPartnerRequest) String() string {
 func (*AddPartnerRequest) ProtoMessage() {}
 
 func (x *AddPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[3]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +489,7 @@ func (x *AddPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPartnerRequest.ProtoReflect.Descriptor instead.
 func (*AddPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{3}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AddPartnerRequest) GetOrigin() string {
@@ -432,7 +529,7 @@ type AddPartnerResponse struct {
 
 func (x *AddPartnerResponse) Reset() {
 	*x = AddPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[4]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -444,7 +541,7 @@ func (x *AddPartnerResponse) String() string {
 func (*AddPartnerResponse) ProtoMessage() {}
 
 func (x *AddPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[4]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -457,7 +554,7 @@ func (x *AddPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPartnerResponse.ProtoReflect.Descriptor instead.
 func (*AddPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{4}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AddPartnerResponse) GetPartner() *Partner {
@@ -510,16 +607,22 @@ type Partner struct {
 	BehindSince    *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=behind_since,json=behindSince,proto3" json:"behind_since,omitempty"`
 	BehindEvidence string                 `protobuf:"bytes,24,opt,name=behind_evidence,json=behindEvidence,proto3" json:"behind_evidence,omitempty"`
 	// Set while an operator holds back what is sent to it: since when, who said so, and why.
-	HeldSince     *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
-	HeldBy        string                 `protobuf:"bytes,26,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
-	HeldReason    string                 `protobuf:"bytes,27,opt,name=held_reason,json=heldReason,proto3" json:"held_reason,omitempty"`
+	HeldSince  *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	HeldBy     string                 `protobuf:"bytes,26,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	HeldReason string                 `protobuf:"bytes,27,opt,name=held_reason,json=heldReason,proto3" json:"held_reason,omitempty"`
+	// When all deals with it were compared last, how many, and how many of them differ; unset before the first time.
+	ComparedAt     *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=compared_at,json=comparedAt,proto3" json:"compared_at,omitempty"`
+	ComparedDeals  int64                  `protobuf:"varint,41,opt,name=compared_deals,json=comparedDeals,proto3" json:"compared_deals,omitempty"`
+	DifferingDeals int64                  `protobuf:"varint,42,opt,name=differing_deals,json=differingDeals,proto3" json:"differing_deals,omitempty"`
+	// Business keys that it had before, the oldest first: what they signed counts, and opens for 30 days more when it comes only now.
+	PastKeys      []*PastKey `protobuf:"bytes,43,rep,name=past_keys,json=pastKeys,proto3" json:"past_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Partner) Reset() {
 	*x = Partner{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[5]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +634,7 @@ func (x *Partner) String() string {
 func (*Partner) ProtoMessage() {}
 
 func (x *Partner) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[5]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +647,7 @@ func (x *Partner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Partner.ProtoReflect.Descriptor instead.
 func (*Partner) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{5}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Partner) GetMember() *Member {
@@ -736,6 +839,34 @@ func (x *Partner) GetHeldReason() string {
 	return ""
 }
 
+func (x *Partner) GetComparedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ComparedAt
+	}
+	return nil
+}
+
+func (x *Partner) GetComparedDeals() int64 {
+	if x != nil {
+		return x.ComparedDeals
+	}
+	return 0
+}
+
+func (x *Partner) GetDifferingDeals() int64 {
+	if x != nil {
+		return x.DifferingDeals
+	}
+	return 0
+}
+
+func (x *Partner) GetPastKeys() []*PastKey {
+	if x != nil {
+		return x.PastKeys
+	}
+	return nil
+}
+
 type Vouch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -747,7 +878,7 @@ type Vouch struct {
 
 func (x *Vouch) Reset() {
 	*x = Vouch{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +890,7 @@ func (x *Vouch) String() string {
 func (*Vouch) ProtoMessage() {}
 
 func (x *Vouch) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +903,7 @@ func (x *Vouch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vouch.ProtoReflect.Descriptor instead.
 func (*Vouch) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Vouch) GetAt() *timestamppb.Timestamp {
@@ -807,7 +938,7 @@ type VouchPartnerRequest struct {
 
 func (x *VouchPartnerRequest) Reset() {
 	*x = VouchPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +950,7 @@ func (x *VouchPartnerRequest) String() string {
 func (*VouchPartnerRequest) ProtoMessage() {}
 
 func (x *VouchPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +963,7 @@ func (x *VouchPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VouchPartnerRequest.ProtoReflect.Descriptor instead.
 func (*VouchPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VouchPartnerRequest) GetOrigin() string {
@@ -858,7 +989,7 @@ type VouchPartnerResponse struct {
 
 func (x *VouchPartnerResponse) Reset() {
 	*x = VouchPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1001,7 @@ func (x *VouchPartnerResponse) String() string {
 func (*VouchPartnerResponse) ProtoMessage() {}
 
 func (x *VouchPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1014,7 @@ func (x *VouchPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VouchPartnerResponse.ProtoReflect.Descriptor instead.
 func (*VouchPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{8}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VouchPartnerResponse) GetPartner() *Partner {
@@ -905,7 +1036,7 @@ type PartnerChanges struct {
 
 func (x *PartnerChanges) Reset() {
 	*x = PartnerChanges{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1048,7 @@ func (x *PartnerChanges) String() string {
 func (*PartnerChanges) ProtoMessage() {}
 
 func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1061,7 @@ func (x *PartnerChanges) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChanges.ProtoReflect.Descriptor instead.
 func (*PartnerChanges) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{9}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PartnerChanges) GetChanges() []*PartnerChange {
@@ -966,7 +1097,7 @@ type PartnerChange struct {
 
 func (x *PartnerChange) Reset() {
 	*x = PartnerChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1109,7 @@ func (x *PartnerChange) String() string {
 func (*PartnerChange) ProtoMessage() {}
 
 func (x *PartnerChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1122,7 @@ func (x *PartnerChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartnerChange.ProtoReflect.Descriptor instead.
 func (*PartnerChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{10}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PartnerChange) GetWhat() string {
@@ -1026,7 +1157,7 @@ type AcceptPartnerChangesRequest struct {
 
 func (x *AcceptPartnerChangesRequest) Reset() {
 	*x = AcceptPartnerChangesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1169,7 @@ func (x *AcceptPartnerChangesRequest) String() string {
 func (*AcceptPartnerChangesRequest) ProtoMessage() {}
 
 func (x *AcceptPartnerChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1182,7 @@ func (x *AcceptPartnerChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptPartnerChangesRequest.ProtoReflect.Descriptor instead.
 func (*AcceptPartnerChangesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{11}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AcceptPartnerChangesRequest) GetOrigin() string {
@@ -1077,7 +1208,7 @@ type AcceptPartnerChangesResponse struct {
 
 func (x *AcceptPartnerChangesResponse) Reset() {
 	*x = AcceptPartnerChangesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1220,7 @@ func (x *AcceptPartnerChangesResponse) String() string {
 func (*AcceptPartnerChangesResponse) ProtoMessage() {}
 
 func (x *AcceptPartnerChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1233,7 @@ func (x *AcceptPartnerChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptPartnerChangesResponse.ProtoReflect.Descriptor instead.
 func (*AcceptPartnerChangesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AcceptPartnerChangesResponse) GetPartner() *Partner {
@@ -1123,7 +1254,7 @@ type RefusePartnerChangesRequest struct {
 
 func (x *RefusePartnerChangesRequest) Reset() {
 	*x = RefusePartnerChangesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1266,7 @@ func (x *RefusePartnerChangesRequest) String() string {
 func (*RefusePartnerChangesRequest) ProtoMessage() {}
 
 func (x *RefusePartnerChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1279,7 @@ func (x *RefusePartnerChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerChangesRequest.ProtoReflect.Descriptor instead.
 func (*RefusePartnerChangesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefusePartnerChangesRequest) GetOrigin() string {
@@ -1174,7 +1305,7 @@ type RefusePartnerChangesResponse struct {
 
 func (x *RefusePartnerChangesResponse) Reset() {
 	*x = RefusePartnerChangesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1317,7 @@ func (x *RefusePartnerChangesResponse) String() string {
 func (*RefusePartnerChangesResponse) ProtoMessage() {}
 
 func (x *RefusePartnerChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1330,7 @@ func (x *RefusePartnerChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerChangesResponse.ProtoReflect.Descriptor instead.
 func (*RefusePartnerChangesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RefusePartnerChangesResponse) GetPartner() *Partner {
@@ -1220,7 +1351,7 @@ type RefusePartnerRequest struct {
 
 func (x *RefusePartnerRequest) Reset() {
 	*x = RefusePartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1363,7 @@ func (x *RefusePartnerRequest) String() string {
 func (*RefusePartnerRequest) ProtoMessage() {}
 
 func (x *RefusePartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1376,7 @@ func (x *RefusePartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerRequest.ProtoReflect.Descriptor instead.
 func (*RefusePartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefusePartnerRequest) GetOrigin() string {
@@ -1271,7 +1402,7 @@ type RefusePartnerResponse struct {
 
 func (x *RefusePartnerResponse) Reset() {
 	*x = RefusePartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1414,7 @@ func (x *RefusePartnerResponse) String() string {
 func (*RefusePartnerResponse) ProtoMessage() {}
 
 func (x *RefusePartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1427,7 @@ func (x *RefusePartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePartnerResponse.ProtoReflect.Descriptor instead.
 func (*RefusePartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RefusePartnerResponse) GetPartner() *Partner {
@@ -1317,7 +1448,7 @@ type HoldPartnerRequest struct {
 
 func (x *HoldPartnerRequest) Reset() {
 	*x = HoldPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1460,7 @@ func (x *HoldPartnerRequest) String() string {
 func (*HoldPartnerRequest) ProtoMessage() {}
 
 func (x *HoldPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1473,7 @@ func (x *HoldPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldPartnerRequest.ProtoReflect.Descriptor instead.
 func (*HoldPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HoldPartnerRequest) GetOrigin() string {
@@ -1368,7 +1499,7 @@ type HoldPartnerResponse struct {
 
 func (x *HoldPartnerResponse) Reset() {
 	*x = HoldPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1511,7 @@ func (x *HoldPartnerResponse) String() string {
 func (*HoldPartnerResponse) ProtoMessage() {}
 
 func (x *HoldPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1524,7 @@ func (x *HoldPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldPartnerResponse.ProtoReflect.Descriptor instead.
 func (*HoldPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldPartnerResponse) GetPartner() *Partner {
@@ -1412,7 +1543,7 @@ type FlushPartnerRequest struct {
 
 func (x *FlushPartnerRequest) Reset() {
 	*x = FlushPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1555,7 @@ func (x *FlushPartnerRequest) String() string {
 func (*FlushPartnerRequest) ProtoMessage() {}
 
 func (x *FlushPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1568,7 @@ func (x *FlushPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushPartnerRequest.ProtoReflect.Descriptor instead.
 func (*FlushPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FlushPartnerRequest) GetOrigin() string {
@@ -1456,7 +1587,7 @@ type FlushPartnerResponse struct {
 
 func (x *FlushPartnerResponse) Reset() {
 	*x = FlushPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1599,7 @@ func (x *FlushPartnerResponse) String() string {
 func (*FlushPartnerResponse) ProtoMessage() {}
 
 func (x *FlushPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1612,7 @@ func (x *FlushPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushPartnerResponse.ProtoReflect.Descriptor instead.
 func (*FlushPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FlushPartnerResponse) GetPartner() *Partner {
@@ -1499,7 +1630,7 @@ type ListPartnersRequest struct {
 
 func (x *ListPartnersRequest) Reset() {
 	*x = ListPartnersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1642,7 @@ func (x *ListPartnersRequest) String() string {
 func (*ListPartnersRequest) ProtoMessage() {}
 
 func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1655,7 @@ func (x *ListPartnersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersRequest.ProtoReflect.Descriptor instead.
 func (*ListPartnersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 type ListPartnersResponse struct {
@@ -1536,7 +1667,7 @@ type ListPartnersResponse struct {
 
 func (x *ListPartnersResponse) Reset() {
 	*x = ListPartnersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1679,7 @@ func (x *ListPartnersResponse) String() string {
 func (*ListPartnersResponse) ProtoMessage() {}
 
 func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1692,7 @@ func (x *ListPartnersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartnersResponse.ProtoReflect.Descriptor instead.
 func (*ListPartnersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListPartnersResponse) GetPartners() []*Partner {
@@ -1580,7 +1711,7 @@ type GetPartnerRequest struct {
 
 func (x *GetPartnerRequest) Reset() {
 	*x = GetPartnerRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1723,7 @@ func (x *GetPartnerRequest) String() string {
 func (*GetPartnerRequest) ProtoMessage() {}
 
 func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1736,7 @@ func (x *GetPartnerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerRequest.ProtoReflect.Descriptor instead.
 func (*GetPartnerRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetPartnerRequest) GetOrigin() string {
@@ -1624,7 +1755,7 @@ type GetPartnerResponse struct {
 
 func (x *GetPartnerResponse) Reset() {
 	*x = GetPartnerResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1767,7 @@ func (x *GetPartnerResponse) String() string {
 func (*GetPartnerResponse) ProtoMessage() {}
 
 func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1780,7 @@ func (x *GetPartnerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPartnerResponse.ProtoReflect.Descriptor instead.
 func (*GetPartnerResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetPartnerResponse) GetPartner() *Partner {
@@ -1693,7 +1824,7 @@ type Agreement struct {
 
 func (x *Agreement) Reset() {
 	*x = Agreement{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1836,7 @@ func (x *Agreement) String() string {
 func (*Agreement) ProtoMessage() {}
 
 func (x *Agreement) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1849,7 @@ func (x *Agreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agreement.ProtoReflect.Descriptor instead.
 func (*Agreement) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Agreement) GetId() string {
@@ -1854,7 +1985,7 @@ type OfferAgreementRequest struct {
 
 func (x *OfferAgreementRequest) Reset() {
 	*x = OfferAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +1997,7 @@ func (x *OfferAgreementRequest) String() string {
 func (*OfferAgreementRequest) ProtoMessage() {}
 
 func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +2010,7 @@ func (x *OfferAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementRequest.ProtoReflect.Descriptor instead.
 func (*OfferAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OfferAgreementRequest) GetReseller() string {
@@ -1928,7 +2059,7 @@ type OfferAgreementResponse struct {
 
 func (x *OfferAgreementResponse) Reset() {
 	*x = OfferAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2071,7 @@ func (x *OfferAgreementResponse) String() string {
 func (*OfferAgreementResponse) ProtoMessage() {}
 
 func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2084,7 @@ func (x *OfferAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferAgreementResponse.ProtoReflect.Descriptor instead.
 func (*OfferAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OfferAgreementResponse) GetAgreement() *Agreement {
@@ -1988,7 +2119,7 @@ type AgreementEffects struct {
 
 func (x *AgreementEffects) Reset() {
 	*x = AgreementEffects{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2131,7 @@ func (x *AgreementEffects) String() string {
 func (*AgreementEffects) ProtoMessage() {}
 
 func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2144,7 @@ func (x *AgreementEffects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgreementEffects.ProtoReflect.Descriptor instead.
 func (*AgreementEffects) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AgreementEffects) GetOfferings() int64 {
@@ -2056,7 +2187,7 @@ type UnsoldOfferings struct {
 
 func (x *UnsoldOfferings) Reset() {
 	*x = UnsoldOfferings{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2199,7 @@ func (x *UnsoldOfferings) String() string {
 func (*UnsoldOfferings) ProtoMessage() {}
 
 func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2212,7 @@ func (x *UnsoldOfferings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsoldOfferings.ProtoReflect.Descriptor instead.
 func (*UnsoldOfferings) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UnsoldOfferings) GetCurrency() string {
@@ -2127,7 +2258,7 @@ type AcceptAgreementRequest struct {
 
 func (x *AcceptAgreementRequest) Reset() {
 	*x = AcceptAgreementRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2270,7 @@ func (x *AcceptAgreementRequest) String() string {
 func (*AcceptAgreementRequest) ProtoMessage() {}
 
 func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2283,7 @@ func (x *AcceptAgreementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementRequest.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AcceptAgreementRequest) GetSupplier() string {
@@ -2193,7 +2324,7 @@ type AcceptAgreementResponse struct {
 
 func (x *AcceptAgreementResponse) Reset() {
 	*x = AcceptAgreementResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2336,7 @@ func (x *AcceptAgreementResponse) String() string {
 func (*AcceptAgreementResponse) ProtoMessage() {}
 
 func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2349,7 @@ func (x *AcceptAgreementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptAgreementResponse.ProtoReflect.Descriptor instead.
 func (*AcceptAgreementResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AcceptAgreementResponse) GetAgreement() *Agreement {
@@ -2243,7 +2374,7 @@ type ListAgreementsRequest struct {
 
 func (x *ListAgreementsRequest) Reset() {
 	*x = ListAgreementsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2386,7 @@ func (x *ListAgreementsRequest) String() string {
 func (*ListAgreementsRequest) ProtoMessage() {}
 
 func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2399,7 @@ func (x *ListAgreementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgreementsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 type ListAgreementsResponse struct {
@@ -2280,7 +2411,7 @@ type ListAgreementsResponse struct {
 
 func (x *ListAgreementsResponse) Reset() {
 	*x = ListAgreementsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2423,7 @@ func (x *ListAgreementsResponse) String() string {
 func (*ListAgreementsResponse) ProtoMessage() {}
 
 func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2436,7 @@ func (x *ListAgreementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgreementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgreementsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListAgreementsResponse) GetAgreements() []*Agreement {
@@ -2329,7 +2460,7 @@ type ApplyOfferingsRequest struct {
 
 func (x *ApplyOfferingsRequest) Reset() {
 	*x = ApplyOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2472,7 @@ func (x *ApplyOfferingsRequest) String() string {
 func (*ApplyOfferingsRequest) ProtoMessage() {}
 
 func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2485,7 @@ func (x *ApplyOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ApplyOfferingsRequest) GetYaml() []byte {
@@ -2396,7 +2527,7 @@ type ApplyOfferingsResponse struct {
 
 func (x *ApplyOfferingsResponse) Reset() {
 	*x = ApplyOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2539,7 @@ func (x *ApplyOfferingsResponse) String() string {
 func (*ApplyOfferingsResponse) ProtoMessage() {}
 
 func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2552,7 @@ func (x *ApplyOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ApplyOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ApplyOfferingsResponse) GetCreated() int32 {
@@ -2488,7 +2619,7 @@ type OfferingChange struct {
 
 func (x *OfferingChange) Reset() {
 	*x = OfferingChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2631,7 @@ func (x *OfferingChange) String() string {
 func (*OfferingChange) ProtoMessage() {}
 
 func (x *OfferingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2644,7 @@ func (x *OfferingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingChange.ProtoReflect.Descriptor instead.
 func (*OfferingChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OfferingChange) GetId() string {
@@ -2557,7 +2688,7 @@ type OfferingFieldChange struct {
 
 func (x *OfferingFieldChange) Reset() {
 	*x = OfferingFieldChange{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2700,7 @@ func (x *OfferingFieldChange) String() string {
 func (*OfferingFieldChange) ProtoMessage() {}
 
 func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2713,7 @@ func (x *OfferingFieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferingFieldChange.ProtoReflect.Descriptor instead.
 func (*OfferingFieldChange) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OfferingFieldChange) GetField() string {
@@ -2624,7 +2755,7 @@ type ApplyError struct {
 
 func (x *ApplyError) Reset() {
 	*x = ApplyError{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2767,7 @@ func (x *ApplyError) String() string {
 func (*ApplyError) ProtoMessage() {}
 
 func (x *ApplyError) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2780,7 @@ func (x *ApplyError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyError.ProtoReflect.Descriptor instead.
 func (*ApplyError) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ApplyError) GetDocument() int32 {
@@ -2720,7 +2851,7 @@ type Offering struct {
 
 func (x *Offering) Reset() {
 	*x = Offering{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +2863,7 @@ func (x *Offering) String() string {
 func (*Offering) ProtoMessage() {}
 
 func (x *Offering) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +2876,7 @@ func (x *Offering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offering.ProtoReflect.Descriptor instead.
 func (*Offering) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Offering) GetId() string {
@@ -2814,7 +2945,7 @@ type ListOfferingsRequest struct {
 
 func (x *ListOfferingsRequest) Reset() {
 	*x = ListOfferingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2826,7 +2957,7 @@ func (x *ListOfferingsRequest) String() string {
 func (*ListOfferingsRequest) ProtoMessage() {}
 
 func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2839,7 +2970,7 @@ func (x *ListOfferingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListOfferingsRequest) GetPageSize() int32 {
@@ -2866,7 +2997,7 @@ type ListOfferingsResponse struct {
 
 func (x *ListOfferingsResponse) Reset() {
 	*x = ListOfferingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2878,7 +3009,7 @@ func (x *ListOfferingsResponse) String() string {
 func (*ListOfferingsResponse) ProtoMessage() {}
 
 func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2891,7 +3022,7 @@ func (x *ListOfferingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListOfferingsResponse) GetOfferings() []*Offering {
@@ -2917,7 +3048,7 @@ type GetOfferingRequest struct {
 
 func (x *GetOfferingRequest) Reset() {
 	*x = GetOfferingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3060,7 @@ func (x *GetOfferingRequest) String() string {
 func (*GetOfferingRequest) ProtoMessage() {}
 
 func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3073,7 @@ func (x *GetOfferingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingRequest.ProtoReflect.Descriptor instead.
 func (*GetOfferingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetOfferingRequest) GetId() string {
@@ -2961,7 +3092,7 @@ type GetOfferingResponse struct {
 
 func (x *GetOfferingResponse) Reset() {
 	*x = GetOfferingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2973,7 +3104,7 @@ func (x *GetOfferingResponse) String() string {
 func (*GetOfferingResponse) ProtoMessage() {}
 
 func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2986,7 +3117,7 @@ func (x *GetOfferingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOfferingResponse.ProtoReflect.Descriptor instead.
 func (*GetOfferingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetOfferingResponse) GetOffering() *Offering {
@@ -3023,7 +3154,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3035,7 +3166,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3048,7 +3179,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Listing) GetId() string {
@@ -3167,7 +3298,7 @@ type ListListingsRequest struct {
 
 func (x *ListListingsRequest) Reset() {
 	*x = ListListingsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3179,7 +3310,7 @@ func (x *ListListingsRequest) String() string {
 func (*ListListingsRequest) ProtoMessage() {}
 
 func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3192,7 +3323,7 @@ func (x *ListListingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsRequest.ProtoReflect.Descriptor instead.
 func (*ListListingsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListListingsRequest) GetPartner() string {
@@ -3226,7 +3357,7 @@ type ListListingsResponse struct {
 
 func (x *ListListingsResponse) Reset() {
 	*x = ListListingsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +3369,7 @@ func (x *ListListingsResponse) String() string {
 func (*ListListingsResponse) ProtoMessage() {}
 
 func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +3382,7 @@ func (x *ListListingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListListingsResponse.ProtoReflect.Descriptor instead.
 func (*ListListingsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListListingsResponse) GetListings() []*Listing {
@@ -3284,7 +3415,7 @@ type UpdateListingRequest struct {
 
 func (x *UpdateListingRequest) Reset() {
 	*x = UpdateListingRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3296,7 +3427,7 @@ func (x *UpdateListingRequest) String() string {
 func (*UpdateListingRequest) ProtoMessage() {}
 
 func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3309,7 +3440,7 @@ func (x *UpdateListingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingRequest.ProtoReflect.Descriptor instead.
 func (*UpdateListingRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *UpdateListingRequest) GetId() string {
@@ -3363,7 +3494,7 @@ type UpdateListingResponse struct {
 
 func (x *UpdateListingResponse) Reset() {
 	*x = UpdateListingResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3375,7 +3506,7 @@ func (x *UpdateListingResponse) String() string {
 func (*UpdateListingResponse) ProtoMessage() {}
 
 func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3388,7 +3519,7 @@ func (x *UpdateListingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateListingResponse.ProtoReflect.Descriptor instead.
 func (*UpdateListingResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UpdateListingResponse) GetListing() *Listing {
@@ -3410,7 +3541,7 @@ type SetMarkupRequest struct {
 
 func (x *SetMarkupRequest) Reset() {
 	*x = SetMarkupRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3553,7 @@ func (x *SetMarkupRequest) String() string {
 func (*SetMarkupRequest) ProtoMessage() {}
 
 func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3566,7 @@ func (x *SetMarkupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupRequest.ProtoReflect.Descriptor instead.
 func (*SetMarkupRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SetMarkupRequest) GetPartner() string {
@@ -3467,7 +3598,7 @@ type SetMarkupResponse struct {
 
 func (x *SetMarkupResponse) Reset() {
 	*x = SetMarkupResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3610,7 @@ func (x *SetMarkupResponse) String() string {
 func (*SetMarkupResponse) ProtoMessage() {}
 
 func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3623,7 @@ func (x *SetMarkupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMarkupResponse.ProtoReflect.Descriptor instead.
 func (*SetMarkupResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 // Order is a retail order of our portals or a resale order of a partner. What is said of one deal (partner, action, offering,
@@ -3523,14 +3654,16 @@ type Order struct {
 	// The portal's customer; on the retail side.
 	Customer string `protobuf:"bytes,19,opt,name=customer,proto3" json:"customer,omitempty"`
 	// What a retail order comes to, a line for each currency and period; what is owed once is a line of its own.
-	Totals        []*OrderTotal `protobuf:"bytes,20,rep,name=totals,proto3" json:"totals,omitempty"`
+	Totals []*OrderTotal `protobuf:"bytes,20,rep,name=totals,proto3" json:"totals,omitempty"`
+	// When what a retail order says of its customer was erased; unset where it was not.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3675,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3688,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Order) GetId() string {
@@ -3698,6 +3831,13 @@ func (x *Order) GetTotals() []*OrderTotal {
 	return nil
 }
 
+func (x *Order) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
+}
+
 // OrderTotal is the sum of a retail order's items that are owed in one currency, once or in one period.
 type OrderTotal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3713,7 +3853,7 @@ type OrderTotal struct {
 
 func (x *OrderTotal) Reset() {
 	*x = OrderTotal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +3865,7 @@ func (x *OrderTotal) String() string {
 func (*OrderTotal) ProtoMessage() {}
 
 func (x *OrderTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +3878,7 @@ func (x *OrderTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderTotal.ProtoReflect.Descriptor instead.
 func (*OrderTotal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OrderTotal) GetPeriod() string {
@@ -3803,7 +3943,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +3955,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +3968,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OrderItem) GetCorrelationId() string {
@@ -3991,7 +4131,7 @@ type OrderEvent struct {
 
 func (x *OrderEvent) Reset() {
 	*x = OrderEvent{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4003,7 +4143,7 @@ func (x *OrderEvent) String() string {
 func (*OrderEvent) ProtoMessage() {}
 
 func (x *OrderEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4016,7 +4156,7 @@ func (x *OrderEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderEvent.ProtoReflect.Descriptor instead.
 func (*OrderEvent) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *OrderEvent) GetAt() *timestamppb.Timestamp {
@@ -4060,7 +4200,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4212,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4225,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListOrdersRequest) GetSide() string {
@@ -4126,7 +4266,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4138,7 +4278,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4151,7 +4291,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -4181,7 +4321,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4193,7 +4333,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4206,7 +4346,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CancelOrderRequest) GetId() string {
@@ -4239,7 +4379,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4251,7 +4391,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4264,7 +4404,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -4272,6 +4412,395 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 		return x.Order
 	}
 	return nil
+}
+
+type AbandonOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order id or correlation id; all items of the order that may be given up are meant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only an order of this portal, or of a supplier of one of its items.
+	Portal  string `protobuf:"bytes,2,opt,name=portal,proto3" json:"portal,omitempty"`
+	Partner string `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	// Say what would be given up; give up nothing.
+	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Why, for the record; needed but for a dry run.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbandonOrderRequest) Reset() {
+	*x = AbandonOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbandonOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbandonOrderRequest) ProtoMessage() {}
+
+func (x *AbandonOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbandonOrderRequest.ProtoReflect.Descriptor instead.
+func (*AbandonOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *AbandonOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AbandonOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *AbandonOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *AbandonOrderRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *AbandonOrderRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type AbandonOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order as it is now.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The items that are, or would be, given up.
+	Items         []*AbandonedItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbandonOrderResponse) Reset() {
+	*x = AbandonOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbandonOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbandonOrderResponse) ProtoMessage() {}
+
+func (x *AbandonOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbandonOrderResponse.ProtoReflect.Descriptor instead.
+func (*AbandonOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *AbandonOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *AbandonOrderResponse) GetItems() []*AbandonedItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type EraseOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Order id or correlation id; the whole order is meant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Only an order of this portal, or of a supplier of one of its items.
+	Portal  string `protobuf:"bytes,2,opt,name=portal,proto3" json:"portal,omitempty"`
+	Partner string `protobuf:"bytes,3,opt,name=partner,proto3" json:"partner,omitempty"`
+	// Say what would be erased; erase nothing.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseOrderRequest) Reset() {
+	*x = EraseOrderRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseOrderRequest) ProtoMessage() {}
+
+func (x *EraseOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseOrderRequest.ProtoReflect.Descriptor instead.
+func (*EraseOrderRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *EraseOrderRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EraseOrderRequest) GetPortal() string {
+	if x != nil {
+		return x.Portal
+	}
+	return ""
+}
+
+func (x *EraseOrderRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *EraseOrderRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type EraseOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order as it is now.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The items whose suppliers are, or would be, asked; none where all were asked before.
+	Items         []*ErasedItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseOrderResponse) Reset() {
+	*x = EraseOrderResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseOrderResponse) ProtoMessage() {}
+
+func (x *EraseOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseOrderResponse.ProtoReflect.Descriptor instead.
+func (*EraseOrderResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *EraseOrderResponse) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *EraseOrderResponse) GetItems() []*ErasedItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type ErasedItem struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	CorrelationId  string                 `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	Partner        string                 `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	SubscriptionId string                 `protobuf:"bytes,3,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ErasedItem) Reset() {
+	*x = ErasedItem{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasedItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasedItem) ProtoMessage() {}
+
+func (x *ErasedItem) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasedItem.ProtoReflect.Descriptor instead.
+func (*ErasedItem) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ErasedItem) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *ErasedItem) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ErasedItem) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+type AbandonedItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CorrelationId string                 `protobuf:"bytes,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	Partner       string                 `protobuf:"bytes,2,opt,name=partner,proto3" json:"partner,omitempty"`
+	// Until when the supplier could take it, by its own clock.
+	AcceptBy *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=accept_by,json=acceptBy,proto3" json:"accept_by,omitempty"`
+	// What it means that it is given up.
+	Meaning       string `protobuf:"bytes,4,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbandonedItem) Reset() {
+	*x = AbandonedItem{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbandonedItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbandonedItem) ProtoMessage() {}
+
+func (x *AbandonedItem) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbandonedItem.ProtoReflect.Descriptor instead.
+func (*AbandonedItem) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *AbandonedItem) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *AbandonedItem) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *AbandonedItem) GetAcceptBy() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcceptBy
+	}
+	return nil
+}
+
+func (x *AbandonedItem) GetMeaning() string {
+	if x != nil {
+		return x.Meaning
+	}
+	return ""
 }
 
 type GetOrderRequest struct {
@@ -4289,7 +4818,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4830,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4843,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -4354,7 +4883,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4366,7 +4895,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4379,7 +4908,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -4403,7 +4932,7 @@ type ExplainOrderRequest struct {
 
 func (x *ExplainOrderRequest) Reset() {
 	*x = ExplainOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4415,7 +4944,7 @@ func (x *ExplainOrderRequest) String() string {
 func (*ExplainOrderRequest) ProtoMessage() {}
 
 func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4428,7 +4957,7 @@ func (x *ExplainOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainOrderRequest.ProtoReflect.Descriptor instead.
 func (*ExplainOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ExplainOrderRequest) GetId() string {
@@ -4473,7 +5002,7 @@ type ExplainOrderResponse struct {
 
 func (x *ExplainOrderResponse) Reset() {
 	*x = ExplainOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4485,7 +5014,7 @@ func (x *ExplainOrderResponse) String() string {
 func (*ExplainOrderResponse) ProtoMessage() {}
 
 func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4498,7 +5027,7 @@ func (x *ExplainOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainOrderResponse.ProtoReflect.Descriptor instead.
 func (*ExplainOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ExplainOrderResponse) GetId() string {
@@ -4560,7 +5089,7 @@ type OrderExplanation struct {
 
 func (x *OrderExplanation) Reset() {
 	*x = OrderExplanation{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +5101,7 @@ func (x *OrderExplanation) String() string {
 func (*OrderExplanation) ProtoMessage() {}
 
 func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +5114,7 @@ func (x *OrderExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderExplanation.ProtoReflect.Descriptor instead.
 func (*OrderExplanation) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *OrderExplanation) GetCorrelationId() string {
@@ -4665,7 +5194,7 @@ type OrderHappening struct {
 
 func (x *OrderHappening) Reset() {
 	*x = OrderHappening{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4677,7 +5206,7 @@ func (x *OrderHappening) String() string {
 func (*OrderHappening) ProtoMessage() {}
 
 func (x *OrderHappening) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4690,7 +5219,7 @@ func (x *OrderHappening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderHappening.ProtoReflect.Descriptor instead.
 func (*OrderHappening) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *OrderHappening) GetAt() *timestamppb.Timestamp {
@@ -4738,7 +5267,7 @@ type ResolveOrderRequest struct {
 
 func (x *ResolveOrderRequest) Reset() {
 	*x = ResolveOrderRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4750,7 +5279,7 @@ func (x *ResolveOrderRequest) String() string {
 func (*ResolveOrderRequest) ProtoMessage() {}
 
 func (x *ResolveOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4763,7 +5292,7 @@ func (x *ResolveOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveOrderRequest.ProtoReflect.Descriptor instead.
 func (*ResolveOrderRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ResolveOrderRequest) GetId() string {
@@ -4810,7 +5339,7 @@ type ResolveOrderResponse struct {
 
 func (x *ResolveOrderResponse) Reset() {
 	*x = ResolveOrderResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4822,7 +5351,7 @@ func (x *ResolveOrderResponse) String() string {
 func (*ResolveOrderResponse) ProtoMessage() {}
 
 func (x *ResolveOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4835,7 +5364,7 @@ func (x *ResolveOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveOrderResponse.ProtoReflect.Descriptor instead.
 func (*ResolveOrderResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ResolveOrderResponse) GetOrder() *Order {
@@ -4863,7 +5392,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4875,7 +5404,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4888,7 +5417,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Subscription) GetId() string {
@@ -4965,7 +5494,7 @@ type ListSubscriptionsRequest struct {
 
 func (x *ListSubscriptionsRequest) Reset() {
 	*x = ListSubscriptionsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4977,7 +5506,7 @@ func (x *ListSubscriptionsRequest) String() string {
 func (*ListSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4990,7 +5519,7 @@ func (x *ListSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListSubscriptionsRequest) GetSide() string {
@@ -5024,7 +5553,7 @@ type ListSubscriptionsResponse struct {
 
 func (x *ListSubscriptionsResponse) Reset() {
 	*x = ListSubscriptionsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5036,7 +5565,7 @@ func (x *ListSubscriptionsResponse) String() string {
 func (*ListSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[69]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5049,7 +5578,7 @@ func (x *ListSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{69}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListSubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -5076,7 +5605,7 @@ type VerifyLedgersRequest struct {
 
 func (x *VerifyLedgersRequest) Reset() {
 	*x = VerifyLedgersRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5088,7 +5617,7 @@ func (x *VerifyLedgersRequest) String() string {
 func (*VerifyLedgersRequest) ProtoMessage() {}
 
 func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[70]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5101,7 +5630,7 @@ func (x *VerifyLedgersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{70}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *VerifyLedgersRequest) GetPartner() string {
@@ -5123,7 +5652,7 @@ type VerifyLedgersResponse struct {
 
 func (x *VerifyLedgersResponse) Reset() {
 	*x = VerifyLedgersResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5135,7 +5664,7 @@ func (x *VerifyLedgersResponse) String() string {
 func (*VerifyLedgersResponse) ProtoMessage() {}
 
 func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[71]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5148,7 +5677,7 @@ func (x *VerifyLedgersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLedgersResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLedgersResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{71}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *VerifyLedgersResponse) GetLedgers() []*LedgerVerification {
@@ -5196,14 +5725,16 @@ type LedgerVerification struct {
 	// the partner.
 	BooksEvidence []byte `protobuf:"bytes,8,opt,name=books_evidence,json=booksEvidence,proto3" json:"books_evidence,omitempty"`
 	// Why, where they are not level: ledger_fork where the partner signed two ledgers, own_ledger_fork where we did.
-	BooksReason   string `protobuf:"bytes,9,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
+	BooksReason string `protobuf:"bytes,9,opt,name=books_reason,json=booksReason,proto3" json:"books_reason,omitempty"`
+	// It is the partner's database that is older than what it signed.
+	PartnerBehind bool `protobuf:"varint,10,opt,name=partner_behind,json=partnerBehind,proto3" json:"partner_behind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LedgerVerification) Reset() {
 	*x = LedgerVerification{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5215,7 +5746,7 @@ func (x *LedgerVerification) String() string {
 func (*LedgerVerification) ProtoMessage() {}
 
 func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[72]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5228,7 +5759,7 @@ func (x *LedgerVerification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerVerification.ProtoReflect.Descriptor instead.
 func (*LedgerVerification) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{72}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *LedgerVerification) GetPartner() string {
@@ -5294,20 +5825,725 @@ func (x *LedgerVerification) GetBooksReason() string {
 	return ""
 }
 
+func (x *LedgerVerification) GetPartnerBehind() bool {
+	if x != nil {
+		return x.PartnerBehind
+	}
+	return false
+}
+
+type VerifyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty verifies what is shared with all partners.
+	Partner string `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// No partner is asked.
+	Offline       bool `protobuf:"varint,2,opt,name=offline,proto3" json:"offline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *VerifyRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *VerifyRequest) GetOffline() bool {
+	if x != nil {
+		return x.Offline
+	}
+	return false
+}
+
+type VerifyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is looked at, and how much of it was.
+	LookingAt string `protobuf:"bytes,1,opt,name=looking_at,json=lookingAt,proto3" json:"looking_at,omitempty"`
+	Done      int64  `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// In the last message.
+	Result        *Verification `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *VerifyResponse) GetLookingAt() string {
+	if x != nil {
+		return x.LookingAt
+	}
+	return ""
+}
+
+func (x *VerifyResponse) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *VerifyResponse) GetResult() *Verification {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+type Verification struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Ledgers []*LedgerVerification  `protobuf:"bytes,1,rep,name=ledgers,proto3" json:"ledgers,omitempty"`
+	// Nothing is broken.
+	Verified bool `protobuf:"varint,2,opt,name=verified,proto3" json:"verified,omitempty"`
+	// Entries of both directions, and the problems of their ledgers.
+	Entries     int64 `protobuf:"varint,3,opt,name=entries,proto3" json:"entries,omitempty"`
+	Differences int64 `protobuf:"varint,4,opt,name=differences,proto3" json:"differences,omitempty"`
+	// All of them, by number.
+	Invariants []*Invariant `protobuf:"bytes,5,rep,name=invariants,proto3" json:"invariants,omitempty"`
+	// What each partner that was asked showed.
+	Comparisons   []*Comparison `protobuf:"bytes,6,rep,name=comparisons,proto3" json:"comparisons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verification) Reset() {
+	*x = Verification{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verification) ProtoMessage() {}
+
+func (x *Verification) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verification.ProtoReflect.Descriptor instead.
+func (*Verification) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *Verification) GetLedgers() []*LedgerVerification {
+	if x != nil {
+		return x.Ledgers
+	}
+	return nil
+}
+
+func (x *Verification) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *Verification) GetEntries() int64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *Verification) GetDifferences() int64 {
+	if x != nil {
+		return x.Differences
+	}
+	return 0
+}
+
+func (x *Verification) GetInvariants() []*Invariant {
+	if x != nil {
+		return x.Invariants
+	}
+	return nil
+}
+
+func (x *Verification) GetComparisons() []*Comparison {
+	if x != nil {
+		return x.Comparisons
+	}
+	return nil
+}
+
+// Comparison is what a partner showed of the deals that are open or run, and how ours differ.
+type Comparison struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	At      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// Deals that either side has open or running.
+	Compared int64 `protobuf:"varint,3,opt,name=compared,proto3" json:"compared,omitempty"`
+	// Of these, how many moved meanwhile: the next comparison looks at them again.
+	UnderWay    int64             `protobuf:"varint,4,opt,name=under_way,json=underWay,proto3" json:"under_way,omitempty"`
+	Differences []*DealDifference `protobuf:"bytes,5,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Why it was not compared; empty where it was.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Cause         string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *Comparison) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *Comparison) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Comparison) GetCompared() int64 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
+func (x *Comparison) GetUnderWay() int64 {
+	if x != nil {
+		return x.UnderWay
+	}
+	return 0
+}
+
+func (x *Comparison) GetDifferences() []*DealDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *Comparison) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Comparison) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+type DealDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscription, and the correlation id of the order that made it.
+	SubscriptionId string `protobuf:"bytes,1,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	OrderId        string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// We are the supplier: our word counts.
+	Sold bool `protobuf:"varint,3,opt,name=sold,proto3" json:"sold,omitempty"`
+	// unknown, accepted, active or ended.
+	Ours   string `protobuf:"bytes,4,opt,name=ours,proto3" json:"ours,omitempty"`
+	Theirs string `protobuf:"bytes,5,opt,name=theirs,proto3" json:"theirs,omitempty"`
+	// It is equal now.
+	Repaired bool `protobuf:"varint,6,opt,name=repaired,proto3" json:"repaired,omitempty"`
+	// What stands in the way.
+	Note          string `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DealDifference) Reset() {
+	*x = DealDifference{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DealDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DealDifference) ProtoMessage() {}
+
+func (x *DealDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DealDifference.ProtoReflect.Descriptor instead.
+func (*DealDifference) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *DealDifference) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *DealDifference) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *DealDifference) GetSold() bool {
+	if x != nil {
+		return x.Sold
+	}
+	return false
+}
+
+func (x *DealDifference) GetOurs() string {
+	if x != nil {
+		return x.Ours
+	}
+	return ""
+}
+
+func (x *DealDifference) GetTheirs() string {
+	if x != nil {
+		return x.Theirs
+	}
+	return ""
+}
+
+func (x *DealDifference) GetRepaired() bool {
+	if x != nil {
+		return x.Repaired
+	}
+	return false
+}
+
+func (x *DealDifference) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// Comparisons is what hanse partner reconcile prints.
+type Comparisons struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Comparisons   []*Comparison          `protobuf:"bytes,1,rep,name=comparisons,proto3" json:"comparisons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparisons) Reset() {
+	*x = Comparisons{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparisons) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparisons) ProtoMessage() {}
+
+func (x *Comparisons) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparisons.ProtoReflect.Descriptor instead.
+func (*Comparisons) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *Comparisons) GetComparisons() []*Comparison {
+	if x != nil {
+		return x.Comparisons
+	}
+	return nil
+}
+
+type ReconcilePartnerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Origin        string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcilePartnerRequest) Reset() {
+	*x = ReconcilePartnerRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcilePartnerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcilePartnerRequest) ProtoMessage() {}
+
+func (x *ReconcilePartnerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcilePartnerRequest.ProtoReflect.Descriptor instead.
+func (*ReconcilePartnerRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *ReconcilePartnerRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+type ReconcilePartnerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Comparison    *Comparison            `protobuf:"bytes,1,opt,name=comparison,proto3" json:"comparison,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcilePartnerResponse) Reset() {
+	*x = ReconcilePartnerResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcilePartnerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcilePartnerResponse) ProtoMessage() {}
+
+func (x *ReconcilePartnerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcilePartnerResponse.ProtoReflect.Descriptor instead.
+func (*ReconcilePartnerResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *ReconcilePartnerResponse) GetComparison() *Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
+// Invariant is something that must hold.
+type Invariant struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int32                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// ok, broken, not_yet (nothing shows it yet), needs_partner (one half of it only the partner can show), needs_chaos (hanse chaos shows it).
+	Result  string `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	Checked int64  `protobuf:"varint,4,opt,name=checked,proto3" json:"checked,omitempty"`
+	// How often it is broken; examples are the first of them.
+	Found    int64               `protobuf:"varint,5,opt,name=found,proto3" json:"found,omitempty"`
+	Examples []*InvariantExample `protobuf:"bytes,6,rep,name=examples,proto3" json:"examples,omitempty"`
+	// Of 15, how much waits and may; waits are the first of it.
+	Waiting       int64               `protobuf:"varint,7,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Waits         []*InvariantExample `protobuf:"bytes,8,rep,name=waits,proto3" json:"waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Invariant) Reset() {
+	*x = Invariant{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Invariant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Invariant) ProtoMessage() {}
+
+func (x *Invariant) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Invariant.ProtoReflect.Descriptor instead.
+func (*Invariant) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *Invariant) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Invariant) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Invariant) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Invariant) GetChecked() int64 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
+func (x *Invariant) GetFound() int64 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
+}
+
+func (x *Invariant) GetExamples() []*InvariantExample {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *Invariant) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Invariant) GetWaits() []*InvariantExample {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+type InvariantExample struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty where none is in it.
+	Partner string `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// The order, subscription, offering or ledger.
+	Subject       string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	What          string `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvariantExample) Reset() {
+	*x = InvariantExample{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvariantExample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvariantExample) ProtoMessage() {}
+
+func (x *InvariantExample) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvariantExample.ProtoReflect.Descriptor instead.
+func (*InvariantExample) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *InvariantExample) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *InvariantExample) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *InvariantExample) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
 type ListEntriesRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
 	// own or theirs.
-	Direction     string `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
-	AfterSeq      int64  `protobuf:"varint,3,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
-	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	Direction string `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
+	AfterSeq  int64  `protobuf:"varint,3,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	PageSize  int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The life of after_seq; the lives after it follow.
+	AfterLife     int64 `protobuf:"varint,5,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5319,7 +6555,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[73]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5332,7 +6568,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{73}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ListEntriesRequest) GetPartner() string {
@@ -5363,6 +6599,13 @@ func (x *ListEntriesRequest) GetPageSize() int32 {
 	return 0
 }
 
+func (x *ListEntriesRequest) GetAfterLife() int64 {
+	if x != nil {
+		return x.AfterLife
+	}
+	return 0
+}
+
 type ListEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// RFC 8785 JSON, as hashed.
@@ -5373,7 +6616,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5385,7 +6628,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[74]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5398,7 +6641,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{74}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListEntriesResponse) GetEntries() []string {
@@ -5412,13 +6655,15 @@ type ListParkedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty lists all partners'.
 	Partner       string `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListParkedRequest) Reset() {
 	*x = ListParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5430,7 +6675,7 @@ func (x *ListParkedRequest) String() string {
 func (*ListParkedRequest) ProtoMessage() {}
 
 func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[75]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5443,7 +6688,7 @@ func (x *ListParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedRequest.ProtoReflect.Descriptor instead.
 func (*ListParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{75}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListParkedRequest) GetPartner() string {
@@ -5453,17 +6698,32 @@ func (x *ListParkedRequest) GetPartner() string {
 	return ""
 }
 
+func (x *ListParkedRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListParkedRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type ListParkedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By partner, ascending.
 	Parked        []*ParkedEntry `protobuf:"bytes,1,rep,name=parked,proto3" json:"parked,omitempty"`
+	NextPageToken string         `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListParkedResponse) Reset() {
 	*x = ListParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5475,7 +6735,7 @@ func (x *ListParkedResponse) String() string {
 func (*ListParkedResponse) ProtoMessage() {}
 
 func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[76]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5488,7 +6748,7 @@ func (x *ListParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListParkedResponse.ProtoReflect.Descriptor instead.
 func (*ListParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{76}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ListParkedResponse) GetParked() []*ParkedEntry {
@@ -5496,6 +6756,13 @@ func (x *ListParkedResponse) GetParked() []*ParkedEntry {
 		return x.Parked
 	}
 	return nil
+}
+
+func (x *ListParkedResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type ApplyParkedRequest struct {
@@ -5509,7 +6776,7 @@ type ApplyParkedRequest struct {
 
 func (x *ApplyParkedRequest) Reset() {
 	*x = ApplyParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +6788,7 @@ func (x *ApplyParkedRequest) String() string {
 func (*ApplyParkedRequest) ProtoMessage() {}
 
 func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[77]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +6801,7 @@ func (x *ApplyParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyParkedRequest.ProtoReflect.Descriptor instead.
 func (*ApplyParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{77}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ApplyParkedRequest) GetPartner() string {
@@ -5562,7 +6829,7 @@ type ApplyParkedResponse struct {
 
 func (x *ApplyParkedResponse) Reset() {
 	*x = ApplyParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5574,7 +6841,7 @@ func (x *ApplyParkedResponse) String() string {
 func (*ApplyParkedResponse) ProtoMessage() {}
 
 func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[78]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5587,7 +6854,7 @@ func (x *ApplyParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyParkedResponse.ProtoReflect.Descriptor instead.
 func (*ApplyParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{78}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ApplyParkedResponse) GetApplied() int64 {
@@ -5600,6 +6867,844 @@ func (x *ApplyParkedResponse) GetApplied() int64 {
 func (x *ApplyParkedResponse) GetLeft() []*ParkedEntry {
 	if x != nil {
 		return x.Left
+	}
+	return nil
+}
+
+type ShowForkRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partner       string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowForkRequest) Reset() {
+	*x = ShowForkRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowForkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowForkRequest) ProtoMessage() {}
+
+func (x *ShowForkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowForkRequest.ProtoReflect.Descriptor instead.
+func (*ShowForkRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *ShowForkRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+type ShowForkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// State of the books, why, and since when.
+	Books  string                 `protobuf:"bytes,1,opt,name=books,proto3" json:"books,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// The present life of our log; where ours and our copy of the partner's end.
+	Life int64     `protobuf:"varint,4,opt,name=life,proto3" json:"life,omitempty"`
+	Own  *LogPlace `protobuf:"bytes,5,opt,name=own,proto3" json:"own,omitempty"`
+	Copy *LogPlace `protobuf:"bytes,6,opt,name=copy,proto3" json:"copy,omitempty"`
+	// What proves the fork, as JSON; empty where nothing does.
+	Evidence string `protobuf:"bytes,7,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	// All that were ever proposed, the newest first.
+	Documents []*LifeDocument `protobuf:"bytes,8,rep,name=documents,proto3" json:"documents,omitempty"`
+	// Subjects of entries that not both sides have alike.
+	Subjects []*ForkSubject `protobuf:"bytes,9,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	// The payload of a document that gives each the state that its supplier has; empty with missing.
+	Draft string `protobuf:"bytes,10,opt,name=draft,proto3" json:"draft,omitempty"`
+	// How many subjects found no room in it.
+	Left    int64  `protobuf:"varint,11,opt,name=left,proto3" json:"left,omitempty"`
+	Missing string `protobuf:"bytes,12,opt,name=missing,proto3" json:"missing,omitempty"`
+	// When our side alone may end what runs; absent where nothing is forked.
+	AloneFrom *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=alone_from,json=aloneFrom,proto3" json:"alone_from,omitempty"`
+	// Since when the partner was seen to give less than its signature says it has, for how long of that it was reached, in seconds, and the most of
+	// its own log that it signed to have, without its hash; absent where it withholds nothing, the last where it is our own log that it does not give
+	// back. The books fork after 72 hours.
+	WithheldSince   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=withheld_since,json=withheldSince,proto3" json:"withheld_since,omitempty"`
+	WithheldSeconds int64                  `protobuf:"varint,15,opt,name=withheld_seconds,json=withheldSeconds,proto3" json:"withheld_seconds,omitempty"`
+	WithheldUpTo    *LogPlace              `protobuf:"bytes,16,opt,name=withheld_up_to,json=withheldUpTo,proto3" json:"withheld_up_to,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ShowForkResponse) Reset() {
+	*x = ShowForkResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowForkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowForkResponse) ProtoMessage() {}
+
+func (x *ShowForkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowForkResponse.ProtoReflect.Descriptor instead.
+func (*ShowForkResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *ShowForkResponse) GetBooks() string {
+	if x != nil {
+		return x.Books
+	}
+	return ""
+}
+
+func (x *ShowForkResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ShowForkResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *ShowForkResponse) GetOwn() *LogPlace {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetCopy() *LogPlace {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *ShowForkResponse) GetDocuments() []*LifeDocument {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetSubjects() []*ForkSubject {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
+func (x *ShowForkResponse) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *ShowForkResponse) GetMissing() string {
+	if x != nil {
+		return x.Missing
+	}
+	return ""
+}
+
+func (x *ShowForkResponse) GetAloneFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AloneFrom
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetWithheldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WithheldSince
+	}
+	return nil
+}
+
+func (x *ShowForkResponse) GetWithheldSeconds() int64 {
+	if x != nil {
+		return x.WithheldSeconds
+	}
+	return 0
+}
+
+func (x *ShowForkResponse) GetWithheldUpTo() *LogPlace {
+	if x != nil {
+		return x.WithheldUpTo
+	}
+	return nil
+}
+
+// LogPlace is a place of a log with the hash there.
+type LogPlace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Life          int64                  `protobuf:"varint,1,opt,name=life,proto3" json:"life,omitempty"`
+	Seq           int64                  `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Hash          string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPlace) Reset() {
+	*x = LogPlace{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPlace) ProtoMessage() {}
+
+func (x *LogPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPlace.ProtoReflect.Descriptor instead.
+func (*LogPlace) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *LogPlace) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *LogPlace) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *LogPlace) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+// ForkSubject is a subscription about which the two sides may differ.
+type ForkSubject struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Subscription string                 `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	Supplier     string                 `protobuf:"bytes,2,opt,name=supplier,proto3" json:"supplier,omitempty"`
+	// What the draft proposes.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Pays  string `protobuf:"bytes,4,opt,name=pays,proto3" json:"pays,omitempty"`
+	// The state here, empty where there is none; and what the partner's log says last about it.
+	Ours          string `protobuf:"bytes,5,opt,name=ours,proto3" json:"ours,omitempty"`
+	Theirs        string `protobuf:"bytes,6,opt,name=theirs,proto3" json:"theirs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkSubject) Reset() {
+	*x = ForkSubject{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkSubject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkSubject) ProtoMessage() {}
+
+func (x *ForkSubject) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkSubject.ProtoReflect.Descriptor instead.
+func (*ForkSubject) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{100}
+}
+
+func (x *ForkSubject) GetSubscription() string {
+	if x != nil {
+		return x.Subscription
+	}
+	return ""
+}
+
+func (x *ForkSubject) GetSupplier() string {
+	if x != nil {
+		return x.Supplier
+	}
+	return ""
+}
+
+func (x *ForkSubject) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ForkSubject) GetPays() string {
+	if x != nil {
+		return x.Pays
+	}
+	return ""
+}
+
+func (x *ForkSubject) GetOurs() string {
+	if x != nil {
+		return x.Ours
+	}
+	return ""
+}
+
+func (x *ForkSubject) GetTheirs() string {
+	if x != nil {
+		return x.Theirs
+	}
+	return ""
+}
+
+// LifeDocument is one that opens a new life, with what became of it.
+type LifeDocument struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// We proposed it.
+	Ours  bool  `protobuf:"varint,2,opt,name=ours,proto3" json:"ours,omitempty"`
+	Life  int64 `protobuf:"varint,3,opt,name=life,proto3" json:"life,omitempty"`
+	Round int64 `protobuf:"varint,4,opt,name=round,proto3" json:"round,omitempty"`
+	// proposed, replaced, refused, withdrawn or opened.
+	State  string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What both sign, exactly, and its SHA-256.
+	Payload   string                 `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
+	Sha256    string                 `protobuf:"bytes,8,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// When our side alone gave its subjects the ends that it says; absent where not.
+	AloneSince *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=alone_since,json=aloneSince,proto3" json:"alone_since,omitempty"`
+	// Of an earlier proposal of ours, which binds us still where the partner signs it: what our proposal that waits ends and this one does not.
+	NotEnded      []string `protobuf:"bytes,11,rep,name=not_ended,json=notEnded,proto3" json:"not_ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LifeDocument) Reset() {
+	*x = LifeDocument{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LifeDocument) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LifeDocument) ProtoMessage() {}
+
+func (x *LifeDocument) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LifeDocument.ProtoReflect.Descriptor instead.
+func (*LifeDocument) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{101}
+}
+
+func (x *LifeDocument) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LifeDocument) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+func (x *LifeDocument) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *LifeDocument) GetRound() int64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *LifeDocument) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *LifeDocument) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LifeDocument) GetPayload() string {
+	if x != nil {
+		return x.Payload
+	}
+	return ""
+}
+
+func (x *LifeDocument) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *LifeDocument) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+func (x *LifeDocument) GetAloneSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AloneSince
+	}
+	return nil
+}
+
+func (x *LifeDocument) GetNotEnded() []string {
+	if x != nil {
+		return x.NotEnded
+	}
+	return nil
+}
+
+type ProposeLifeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	// The payload, as it was shown.
+	Payload string `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	// For the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeLifeRequest) Reset() {
+	*x = ProposeLifeRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeLifeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeLifeRequest) ProtoMessage() {}
+
+func (x *ProposeLifeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeLifeRequest.ProtoReflect.Descriptor instead.
+func (*ProposeLifeRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{102}
+}
+
+func (x *ProposeLifeRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *ProposeLifeRequest) GetPayload() string {
+	if x != nil {
+		return x.Payload
+	}
+	return ""
+}
+
+func (x *ProposeLifeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ProposeLifeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Document      *LifeDocument          `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeLifeResponse) Reset() {
+	*x = ProposeLifeResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeLifeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeLifeResponse) ProtoMessage() {}
+
+func (x *ProposeLifeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeLifeResponse.ProtoReflect.Descriptor instead.
+func (*ProposeLifeResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{103}
+}
+
+func (x *ProposeLifeResponse) GetDocument() *LifeDocument {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+type SignLifeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Of the payload that was shown.
+	Sha256 string `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// It is our own proposal: its subjects get their ends here, 14 days after the books forked, without the partner.
+	Alone         bool `protobuf:"varint,5,opt,name=alone,proto3" json:"alone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignLifeRequest) Reset() {
+	*x = SignLifeRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[104]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignLifeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignLifeRequest) ProtoMessage() {}
+
+func (x *SignLifeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[104]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignLifeRequest.ProtoReflect.Descriptor instead.
+func (*SignLifeRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{104}
+}
+
+func (x *SignLifeRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *SignLifeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SignLifeRequest) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *SignLifeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SignLifeRequest) GetAlone() bool {
+	if x != nil {
+		return x.Alone
+	}
+	return false
+}
+
+type SignLifeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Document      *LifeDocument          `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignLifeResponse) Reset() {
+	*x = SignLifeResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[105]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignLifeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignLifeResponse) ProtoMessage() {}
+
+func (x *SignLifeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[105]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignLifeResponse.ProtoReflect.Descriptor instead.
+func (*SignLifeResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{105}
+}
+
+func (x *SignLifeResponse) GetDocument() *LifeDocument {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+type RefuseLifeRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Partner string                 `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Reason  string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// It is our own proposal that is withdrawn: it is sent no more. The partner may sign what it has all the same.
+	Ours          bool `protobuf:"varint,4,opt,name=ours,proto3" json:"ours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefuseLifeRequest) Reset() {
+	*x = RefuseLifeRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefuseLifeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefuseLifeRequest) ProtoMessage() {}
+
+func (x *RefuseLifeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefuseLifeRequest.ProtoReflect.Descriptor instead.
+func (*RefuseLifeRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *RefuseLifeRequest) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *RefuseLifeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RefuseLifeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefuseLifeRequest) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+type RefuseLifeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Document      *LifeDocument          `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefuseLifeResponse) Reset() {
+	*x = RefuseLifeResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefuseLifeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefuseLifeResponse) ProtoMessage() {}
+
+func (x *RefuseLifeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefuseLifeResponse.ProtoReflect.Descriptor instead.
+func (*RefuseLifeResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *RefuseLifeResponse) GetDocument() *LifeDocument {
+	if x != nil {
+		return x.Document
 	}
 	return nil
 }
@@ -5618,7 +7723,7 @@ type ReleaseParkedRequest struct {
 
 func (x *ReleaseParkedRequest) Reset() {
 	*x = ReleaseParkedRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5630,7 +7735,7 @@ func (x *ReleaseParkedRequest) String() string {
 func (*ReleaseParkedRequest) ProtoMessage() {}
 
 func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[79]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5643,7 +7748,7 @@ func (x *ReleaseParkedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseParkedRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseParkedRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{79}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *ReleaseParkedRequest) GetPartner() string {
@@ -5685,7 +7790,7 @@ type ReleaseParkedResponse struct {
 
 func (x *ReleaseParkedResponse) Reset() {
 	*x = ReleaseParkedResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5697,7 +7802,7 @@ func (x *ReleaseParkedResponse) String() string {
 func (*ReleaseParkedResponse) ProtoMessage() {}
 
 func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[80]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5710,7 +7815,7 @@ func (x *ReleaseParkedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseParkedResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseParkedResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{80}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *ReleaseParkedResponse) GetApplied() int64 {
@@ -5745,7 +7850,7 @@ type ParkedEntry struct {
 
 func (x *ParkedEntry) Reset() {
 	*x = ParkedEntry{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5757,7 +7862,7 @@ func (x *ParkedEntry) String() string {
 func (*ParkedEntry) ProtoMessage() {}
 
 func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[81]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5770,7 +7875,7 @@ func (x *ParkedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkedEntry.ProtoReflect.Descriptor instead.
 func (*ParkedEntry) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{81}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ParkedEntry) GetSeq() int64 {
@@ -5834,7 +7939,7 @@ type Portal struct {
 
 func (x *Portal) Reset() {
 	*x = Portal{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5846,7 +7951,7 @@ func (x *Portal) String() string {
 func (*Portal) ProtoMessage() {}
 
 func (x *Portal) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[82]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5859,7 +7964,7 @@ func (x *Portal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Portal.ProtoReflect.Descriptor instead.
 func (*Portal) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{82}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *Portal) GetName() string {
@@ -5903,7 +8008,7 @@ type AddPortalRequest struct {
 
 func (x *AddPortalRequest) Reset() {
 	*x = AddPortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5915,7 +8020,7 @@ func (x *AddPortalRequest) String() string {
 func (*AddPortalRequest) ProtoMessage() {}
 
 func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[83]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5928,7 +8033,7 @@ func (x *AddPortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalRequest.ProtoReflect.Descriptor instead.
 func (*AddPortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{83}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *AddPortalRequest) GetName() string {
@@ -5963,7 +8068,7 @@ type AddPortalResponse struct {
 
 func (x *AddPortalResponse) Reset() {
 	*x = AddPortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5975,7 +8080,7 @@ func (x *AddPortalResponse) String() string {
 func (*AddPortalResponse) ProtoMessage() {}
 
 func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[84]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5988,7 +8093,7 @@ func (x *AddPortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddPortalResponse.ProtoReflect.Descriptor instead.
 func (*AddPortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{84}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *AddPortalResponse) GetPortal() *Portal {
@@ -6016,7 +8121,7 @@ type RotatePortalKeyRequest struct {
 
 func (x *RotatePortalKeyRequest) Reset() {
 	*x = RotatePortalKeyRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6028,7 +8133,7 @@ func (x *RotatePortalKeyRequest) String() string {
 func (*RotatePortalKeyRequest) ProtoMessage() {}
 
 func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[85]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6041,7 +8146,7 @@ func (x *RotatePortalKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{85}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *RotatePortalKeyRequest) GetName() string {
@@ -6068,7 +8173,7 @@ type RotatePortalKeyResponse struct {
 
 func (x *RotatePortalKeyResponse) Reset() {
 	*x = RotatePortalKeyResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6080,7 +8185,7 @@ func (x *RotatePortalKeyResponse) String() string {
 func (*RotatePortalKeyResponse) ProtoMessage() {}
 
 func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[86]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6093,7 +8198,7 @@ func (x *RotatePortalKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePortalKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotatePortalKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{86}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *RotatePortalKeyResponse) GetPortal() *Portal {
@@ -6118,7 +8223,7 @@ type ListPortalsRequest struct {
 
 func (x *ListPortalsRequest) Reset() {
 	*x = ListPortalsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6130,7 +8235,7 @@ func (x *ListPortalsRequest) String() string {
 func (*ListPortalsRequest) ProtoMessage() {}
 
 func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[87]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6143,7 +8248,7 @@ func (x *ListPortalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsRequest.ProtoReflect.Descriptor instead.
 func (*ListPortalsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{87}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{116}
 }
 
 type ListPortalsResponse struct {
@@ -6155,7 +8260,7 @@ type ListPortalsResponse struct {
 
 func (x *ListPortalsResponse) Reset() {
 	*x = ListPortalsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6167,7 +8272,7 @@ func (x *ListPortalsResponse) String() string {
 func (*ListPortalsResponse) ProtoMessage() {}
 
 func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[88]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6180,7 +8285,7 @@ func (x *ListPortalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPortalsResponse.ProtoReflect.Descriptor instead.
 func (*ListPortalsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{88}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *ListPortalsResponse) GetPortals() []*Portal {
@@ -6199,7 +8304,7 @@ type RemovePortalRequest struct {
 
 func (x *RemovePortalRequest) Reset() {
 	*x = RemovePortalRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6211,7 +8316,7 @@ func (x *RemovePortalRequest) String() string {
 func (*RemovePortalRequest) ProtoMessage() {}
 
 func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[89]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6224,7 +8329,7 @@ func (x *RemovePortalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalRequest.ProtoReflect.Descriptor instead.
 func (*RemovePortalRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{89}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *RemovePortalRequest) GetName() string {
@@ -6242,7 +8347,7 @@ type RemovePortalResponse struct {
 
 func (x *RemovePortalResponse) Reset() {
 	*x = RemovePortalResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6254,7 +8359,7 @@ func (x *RemovePortalResponse) String() string {
 func (*RemovePortalResponse) ProtoMessage() {}
 
 func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[90]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6267,7 +8372,7 @@ func (x *RemovePortalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePortalResponse.ProtoReflect.Descriptor instead.
 func (*RemovePortalResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{90}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{119}
 }
 
 type Job struct {
@@ -6287,7 +8392,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6299,7 +8404,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[91]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6312,7 +8417,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{91}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *Job) GetId() int64 {
@@ -6380,7 +8485,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6392,7 +8497,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[92]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6405,7 +8510,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{92}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *ListJobsRequest) GetPageSize() int32 {
@@ -6424,7 +8529,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6436,7 +8541,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[93]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6449,7 +8554,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{93}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -6468,7 +8573,7 @@ type RetryJobRequest struct {
 
 func (x *RetryJobRequest) Reset() {
 	*x = RetryJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6480,7 +8585,7 @@ func (x *RetryJobRequest) String() string {
 func (*RetryJobRequest) ProtoMessage() {}
 
 func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[94]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6493,7 +8598,7 @@ func (x *RetryJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobRequest.ProtoReflect.Descriptor instead.
 func (*RetryJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{94}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *RetryJobRequest) GetId() int64 {
@@ -6511,7 +8616,7 @@ type RetryJobResponse struct {
 
 func (x *RetryJobResponse) Reset() {
 	*x = RetryJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6523,7 +8628,7 @@ func (x *RetryJobResponse) String() string {
 func (*RetryJobResponse) ProtoMessage() {}
 
 func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[95]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6536,7 +8641,7 @@ func (x *RetryJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryJobResponse.ProtoReflect.Descriptor instead.
 func (*RetryJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{95}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{124}
 }
 
 type ParkJobRequest struct {
@@ -6550,7 +8655,7 @@ type ParkJobRequest struct {
 
 func (x *ParkJobRequest) Reset() {
 	*x = ParkJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6562,7 +8667,7 @@ func (x *ParkJobRequest) String() string {
 func (*ParkJobRequest) ProtoMessage() {}
 
 func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[96]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6575,7 +8680,7 @@ func (x *ParkJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkJobRequest.ProtoReflect.Descriptor instead.
 func (*ParkJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{96}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *ParkJobRequest) GetId() int64 {
@@ -6601,7 +8706,7 @@ type ParkJobResponse struct {
 
 func (x *ParkJobResponse) Reset() {
 	*x = ParkJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6613,7 +8718,7 @@ func (x *ParkJobResponse) String() string {
 func (*ParkJobResponse) ProtoMessage() {}
 
 func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[97]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6626,7 +8731,7 @@ func (x *ParkJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParkJobResponse.ProtoReflect.Descriptor instead.
 func (*ParkJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{97}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *ParkJobResponse) GetJob() *Job {
@@ -6649,7 +8754,7 @@ type DropJobRequest struct {
 
 func (x *DropJobRequest) Reset() {
 	*x = DropJobRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6661,7 +8766,7 @@ func (x *DropJobRequest) String() string {
 func (*DropJobRequest) ProtoMessage() {}
 
 func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[98]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6674,7 +8779,7 @@ func (x *DropJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropJobRequest.ProtoReflect.Descriptor instead.
 func (*DropJobRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{98}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *DropJobRequest) GetId() int64 {
@@ -6710,7 +8815,7 @@ type DropJobResponse struct {
 
 func (x *DropJobResponse) Reset() {
 	*x = DropJobResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6722,7 +8827,7 @@ func (x *DropJobResponse) String() string {
 func (*DropJobResponse) ProtoMessage() {}
 
 func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[99]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6735,7 +8840,7 @@ func (x *DropJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropJobResponse.ProtoReflect.Descriptor instead.
 func (*DropJobResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{99}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *DropJobResponse) GetJob() *Job {
@@ -6752,6 +8857,798 @@ func (x *DropJobResponse) GetMeaning() string {
 	return ""
 }
 
+// Orphan is what runs on a platform under a name of ours without a subscription that it is for.
+type Orphan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection of the configuration whose platform has it.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	Adapter    string `protobuf:"bytes,2,opt,name=adapter,proto3" json:"adapter,omitempty"`
+	// What all names of it derive from.
+	Tag string `protobuf:"bytes,3,opt,name=tag,proto3" json:"tag,omitempty"`
+	// The reseller that it was made for; empty where none of our partners is.
+	Partner string `protobuf:"bytes,4,opt,name=partner,proto3" json:"partner,omitempty"`
+	// Why it may have a subscription all the same; empty where nothing speaks for that. Such a one is neither claimed nor destroyed.
+	Doubt         string `protobuf:"bytes,5,opt,name=doubt,proto3" json:"doubt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Orphan) Reset() {
+	*x = Orphan{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[129]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Orphan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Orphan) ProtoMessage() {}
+
+func (x *Orphan) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[129]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
+func (*Orphan) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{129}
+}
+
+func (x *Orphan) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *Orphan) GetAdapter() string {
+	if x != nil {
+		return x.Adapter
+	}
+	return ""
+}
+
+func (x *Orphan) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *Orphan) GetPartner() string {
+	if x != nil {
+		return x.Partner
+	}
+	return ""
+}
+
+func (x *Orphan) GetDoubt() string {
+	if x != nil {
+		return x.Doubt
+	}
+	return ""
+}
+
+type ListOrphansRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOrphansRequest) Reset() {
+	*x = ListOrphansRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[130]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOrphansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOrphansRequest) ProtoMessage() {}
+
+func (x *ListOrphansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[130]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOrphansRequest.ProtoReflect.Descriptor instead.
+func (*ListOrphansRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{130}
+}
+
+type ListOrphansResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By connection and tag.
+	Orphans []*Orphan `protobuf:"bytes,1,rep,name=orphans,proto3" json:"orphans,omitempty"`
+	// How many names of ours the platforms have.
+	Seen int64 `protobuf:"varint,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// Connections of which it is not known what they have, with why.
+	Unseen        map[string]string `protobuf:"bytes,3,rep,name=unseen,proto3" json:"unseen,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOrphansResponse) Reset() {
+	*x = ListOrphansResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[131]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOrphansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOrphansResponse) ProtoMessage() {}
+
+func (x *ListOrphansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[131]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOrphansResponse.ProtoReflect.Descriptor instead.
+func (*ListOrphansResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{131}
+}
+
+func (x *ListOrphansResponse) GetOrphans() []*Orphan {
+	if x != nil {
+		return x.Orphans
+	}
+	return nil
+}
+
+func (x *ListOrphansResponse) GetSeen() int64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *ListOrphansResponse) GetUnseen() map[string]string {
+	if x != nil {
+		return x.Unseen
+	}
+	return nil
+}
+
+type ClaimOrphanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tag   string                 `protobuf:"bytes,1,opt,name=tag,proto3" json:"tag,omitempty"`
+	// A running subscription of the partner that it was made for.
+	SubscriptionId string `protobuf:"bytes,2,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
+	// What was seen, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimOrphanRequest) Reset() {
+	*x = ClaimOrphanRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[132]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimOrphanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimOrphanRequest) ProtoMessage() {}
+
+func (x *ClaimOrphanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[132]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimOrphanRequest.ProtoReflect.Descriptor instead.
+func (*ClaimOrphanRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{132}
+}
+
+func (x *ClaimOrphanRequest) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *ClaimOrphanRequest) GetSubscriptionId() string {
+	if x != nil {
+		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *ClaimOrphanRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ClaimOrphanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Orphan        *Orphan                `protobuf:"bytes,1,opt,name=orphan,proto3" json:"orphan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimOrphanResponse) Reset() {
+	*x = ClaimOrphanResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[133]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimOrphanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimOrphanResponse) ProtoMessage() {}
+
+func (x *ClaimOrphanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[133]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimOrphanResponse.ProtoReflect.Descriptor instead.
+func (*ClaimOrphanResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{133}
+}
+
+func (x *ClaimOrphanResponse) GetOrphan() *Orphan {
+	if x != nil {
+		return x.Orphan
+	}
+	return nil
+}
+
+type DestroyOrphanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tag   string                 `protobuf:"bytes,1,opt,name=tag,proto3" json:"tag,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DestroyOrphanRequest) Reset() {
+	*x = DestroyOrphanRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[134]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DestroyOrphanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DestroyOrphanRequest) ProtoMessage() {}
+
+func (x *DestroyOrphanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[134]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DestroyOrphanRequest.ProtoReflect.Descriptor instead.
+func (*DestroyOrphanRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{134}
+}
+
+func (x *DestroyOrphanRequest) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *DestroyOrphanRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DestroyOrphanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It as it was.
+	Orphan        *Orphan `protobuf:"bytes,1,opt,name=orphan,proto3" json:"orphan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DestroyOrphanResponse) Reset() {
+	*x = DestroyOrphanResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[135]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DestroyOrphanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DestroyOrphanResponse) ProtoMessage() {}
+
+func (x *DestroyOrphanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[135]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DestroyOrphanResponse.ProtoReflect.Descriptor instead.
+func (*DestroyOrphanResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{135}
+}
+
+func (x *DestroyOrphanResponse) GetOrphan() *Orphan {
+	if x != nil {
+		return x.Orphan
+	}
+	return nil
+}
+
+// BusinessKey is the key that signs this member's documents.
+type BusinessKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// RFC 7638, and six words of it to compare over another channel.
+	Thumbprint       string `protobuf:"bytes,1,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	FingerprintWords string `protobuf:"bytes,2,opt,name=fingerprint_words,json=fingerprintWords,proto3" json:"fingerprint_words,omitempty"`
+	// Since when it signs.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Of the only key that may follow it; empty where it is not in this store.
+	NextThumbprint string `protobuf:"bytes,4,opt,name=next_thumbprint,json=nextThumbprint,proto3" json:"next_thumbprint,omitempty"`
+	// Those before, the oldest first.
+	Past []*PastKey `protobuf:"bytes,5,rep,name=past,proto3" json:"past,omitempty"`
+	// What operators did about it, the oldest first.
+	Acts          []*OperatorAct `protobuf:"bytes,6,rep,name=acts,proto3" json:"acts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusinessKey) Reset() {
+	*x = BusinessKey{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[136]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusinessKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusinessKey) ProtoMessage() {}
+
+func (x *BusinessKey) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[136]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusinessKey.ProtoReflect.Descriptor instead.
+func (*BusinessKey) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{136}
+}
+
+func (x *BusinessKey) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *BusinessKey) GetFingerprintWords() string {
+	if x != nil {
+		return x.FingerprintWords
+	}
+	return ""
+}
+
+func (x *BusinessKey) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *BusinessKey) GetNextThumbprint() string {
+	if x != nil {
+		return x.NextThumbprint
+	}
+	return ""
+}
+
+func (x *BusinessKey) GetPast() []*PastKey {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *BusinessKey) GetActs() []*OperatorAct {
+	if x != nil {
+		return x.Acts
+	}
+	return nil
+}
+
+// PastKey is a business key that another one followed.
+type PastKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Thumbprint    string                 `protobuf:"bytes,1,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PastKey) Reset() {
+	*x = PastKey{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[137]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PastKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PastKey) ProtoMessage() {}
+
+func (x *PastKey) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[137]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PastKey.ProtoReflect.Descriptor instead.
+func (*PastKey) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{137}
+}
+
+func (x *PastKey) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *PastKey) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PastKey) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// OperatorAct is what an operator did, on record.
+type OperatorAct struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	By    string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// The command: key rotate.
+	Verb   string `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What exactly was done.
+	Detail        string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperatorAct) Reset() {
+	*x = OperatorAct{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[138]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperatorAct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperatorAct) ProtoMessage() {}
+
+func (x *OperatorAct) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[138]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperatorAct.ProtoReflect.Descriptor instead.
+func (*OperatorAct) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{138}
+}
+
+func (x *OperatorAct) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *OperatorAct) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *OperatorAct) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *OperatorAct) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OperatorAct) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+type GetKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeyRequest) Reset() {
+	*x = GetKeyRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[139]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeyRequest) ProtoMessage() {}
+
+func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[139]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeyRequest.ProtoReflect.Descriptor instead.
+func (*GetKeyRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{139}
+}
+
+type GetKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *BusinessKey           `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeyResponse) Reset() {
+	*x = GetKeyResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[140]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeyResponse) ProtoMessage() {}
+
+func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[140]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeyResponse.ProtoReflect.Descriptor instead.
+func (*GetKeyResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{140}
+}
+
+func (x *GetKeyResponse) GetKey() *BusinessKey {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type RotateKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The business key as GetKey showed it; where another one is current, reason key_changed.
+	Thumbprint string `protobuf:"bytes,1,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyRequest) Reset() {
+	*x = RotateKeyRequest{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[141]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyRequest) ProtoMessage() {}
+
+func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[141]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{141}
+}
+
+func (x *RotateKeyRequest) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *RotateKeyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RotateKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           *BusinessKey           `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyResponse) Reset() {
+	*x = RotateKeyResponse{}
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[142]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyResponse) ProtoMessage() {}
+
+func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[142]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{142}
+}
+
+func (x *RotateKeyResponse) GetKey() *BusinessKey {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -6760,7 +9657,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6772,7 +9669,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[100]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6785,7 +9682,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{100}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{143}
 }
 
 type GetStatusResponse struct {
@@ -6816,7 +9713,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6828,7 +9725,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[101]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6841,7 +9738,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{101}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -6939,7 +9836,7 @@ type ReadinessCheck struct {
 
 func (x *ReadinessCheck) Reset() {
 	*x = ReadinessCheck{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6951,7 +9848,7 @@ func (x *ReadinessCheck) String() string {
 func (*ReadinessCheck) ProtoMessage() {}
 
 func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[102]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6964,7 +9861,7 @@ func (x *ReadinessCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadinessCheck.ProtoReflect.Descriptor instead.
 func (*ReadinessCheck) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{102}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *ReadinessCheck) GetName() string {
@@ -6993,7 +9890,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7005,7 +9902,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hanse_operator_v1_operator_proto_msgTypes[103]
+	mi := &file_hanse_operator_v1_operator_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7018,7 +9915,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{103}
+	return file_hanse_operator_v1_operator_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *StateCount) GetGroup() string {
@@ -7046,7 +9943,13 @@ var File_hanse_operator_v1_operator_proto protoreflect.FileDescriptor
 
 const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\n" +
-	" hanse/operator/v1/operator.proto\x12\x11hanse.operator.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hanse/type/v1/type.proto\"\x90\x03\n" +
+	" hanse/operator/v1/operator.proto\x12\x11hanse.operator.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hanse/type/v1/type.proto\"\x83\x01\n" +
+	"\x13RotateAccessRequest\x123\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x0esubscriptionId\x127\n" +
+	"\border_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\b\x18@2\x11^[A-Za-z0-9._-]+$R\aorderId\"F\n" +
+	"\x14RotateAccessResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\x90\x03\n" +
 	"\x06Member\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -7074,7 +9977,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x17business_key_thumbprint\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x15businessKeyThumbprint\x12,\n" +
 	"\rmember_digest\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\fmemberDigest\"J\n" +
 	"\x12AddPartnerResponse\x124\n" +
-	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\x96\t\n" +
+	"\apartner\x18\x01 \x01(\v2\x1a.hanse.operator.v1.PartnerR\apartner\"\xdc\n" +
+	"\n" +
 	"\aPartner\x121\n" +
 	"\x06member\x18\x01 \x01(\v2\x19.hanse.operator.v1.MemberR\x06member\x12-\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\x17.hanse.operator.v1.RoleR\x05roles\x12\x14\n" +
@@ -7108,7 +10012,12 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"held_since\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\theldSince\x12\x17\n" +
 	"\aheld_by\x18\x1a \x01(\tR\x06heldBy\x12\x1f\n" +
 	"\vheld_reason\x18\x1b \x01(\tR\n" +
-	"heldReason\"[\n" +
+	"heldReason\x12;\n" +
+	"\vcompared_at\x18( \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"comparedAt\x12%\n" +
+	"\x0ecompared_deals\x18) \x01(\x03R\rcomparedDeals\x12'\n" +
+	"\x0fdiffering_deals\x18* \x01(\x03R\x0edifferingDeals\x127\n" +
+	"\tpast_keys\x18+ \x03(\v2\x1a.hanse.operator.v1.PastKeyR\bpastKeys\"[\n" +
 	"\x05Vouch\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -7321,7 +10230,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12#\n" +
 	"\bcategory\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\x12(\n" +
 	"\tmarkup_bp\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\bmarkupBp\"\x13\n" +
-	"\x11SetMarkupResponse\"\x9c\x06\n" +
+	"\x11SetMarkupResponse\"\xd5\x06\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
@@ -7345,7 +10254,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\btimeline\x18\x11 \x03(\v2\x1d.hanse.operator.v1.OrderEventR\btimeline\x122\n" +
 	"\x05items\x18\x12 \x03(\v2\x1c.hanse.operator.v1.OrderItemR\x05items\x12\x1a\n" +
 	"\bcustomer\x18\x13 \x01(\tR\bcustomer\x125\n" +
-	"\x06totals\x18\x14 \x03(\v2\x1d.hanse.operator.v1.OrderTotalR\x06totals\"\xb7\x01\n" +
+	"\x06totals\x18\x14 \x03(\v2\x1d.hanse.operator.v1.OrderTotalR\x06totals\x127\n" +
+	"\terased_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xb7\x01\n" +
 	"\n" +
 	"OrderTotal\x12\x16\n" +
 	"\x06period\x18\x01 \x01(\tR\x06period\x12-\n" +
@@ -7398,7 +10308,34 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x06portal\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12\"\n" +
 	"\apartner\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\"E\n" +
 	"\x13CancelOrderResponse\x12.\n" +
-	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\x9e\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\"\xb0\x01\n" +
+	"\x13AbandonOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x1f\n" +
+	"\x06portal\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12\"\n" +
+	"\apartner\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12 \n" +
+	"\x06reason\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"~\n" +
+	"\x14AbandonOrderResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\x126\n" +
+	"\x05items\x18\x02 \x03(\v2 .hanse.operator.v1.AbandonedItemR\x05items\"\x8c\x01\n" +
+	"\x11EraseOrderRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x1f\n" +
+	"\x06portal\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06portal\x12\"\n" +
+	"\apartner\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"y\n" +
+	"\x12EraseOrderResponse\x12.\n" +
+	"\x05order\x18\x01 \x01(\v2\x18.hanse.operator.v1.OrderR\x05order\x123\n" +
+	"\x05items\x18\x02 \x03(\v2\x1d.hanse.operator.v1.ErasedItemR\x05items\"v\n" +
+	"\n" +
+	"ErasedItem\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n" +
+	"\apartner\x18\x02 \x01(\tR\apartner\x12'\n" +
+	"\x0fsubscription_id\x18\x03 \x01(\tR\x0esubscriptionId\"\xa3\x01\n" +
+	"\rAbandonedItem\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12\x18\n" +
+	"\apartner\x18\x02 \x01(\tR\apartner\x127\n" +
+	"\taccept_by\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bacceptBy\x12\x18\n" +
+	"\ameaning\x18\x04 \x01(\tR\ameaning\"\x9e\x01\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
 	"\apartner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x1f\n" +
@@ -7472,7 +10409,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
 	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
 	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
-	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\x9d\x02\n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\"\xc4\x02\n" +
 	"\x12LedgerVerification\x12\x18\n" +
 	"\apartner\x18\x01 \x01(\tR\apartner\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
@@ -7482,20 +10419,85 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bproblems\x18\x06 \x03(\tR\bproblems\x12\x14\n" +
 	"\x05books\x18\a \x01(\tR\x05books\x12%\n" +
 	"\x0ebooks_evidence\x18\b \x01(\fR\rbooksEvidence\x12!\n" +
-	"\fbooks_reason\x18\t \x01(\tR\vbooksReason\"\xbb\x01\n" +
+	"\fbooks_reason\x18\t \x01(\tR\vbooksReason\x12%\n" +
+	"\x0epartner_behind\x18\n" +
+	" \x01(\bR\rpartnerBehind\"M\n" +
+	"\rVerifyRequest\x12\"\n" +
+	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12\x18\n" +
+	"\aoffline\x18\x02 \x01(\bR\aoffline\"|\n" +
+	"\x0eVerifyResponse\x12\x1d\n" +
+	"\n" +
+	"looking_at\x18\x01 \x01(\tR\tlookingAt\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x03R\x04done\x127\n" +
+	"\x06result\x18\x03 \x01(\v2\x1f.hanse.operator.v1.VerificationR\x06result\"\xa6\x02\n" +
+	"\fVerification\x12?\n" +
+	"\aledgers\x18\x01 \x03(\v2%.hanse.operator.v1.LedgerVerificationR\aledgers\x12\x1a\n" +
+	"\bverified\x18\x02 \x01(\bR\bverified\x12\x18\n" +
+	"\aentries\x18\x03 \x01(\x03R\aentries\x12 \n" +
+	"\vdifferences\x18\x04 \x01(\x03R\vdifferences\x12<\n" +
+	"\n" +
+	"invariants\x18\x05 \x03(\v2\x1c.hanse.operator.v1.InvariantR\n" +
+	"invariants\x12?\n" +
+	"\vcomparisons\x18\x06 \x03(\v2\x1d.hanse.operator.v1.ComparisonR\vcomparisons\"\xfe\x01\n" +
+	"\n" +
+	"Comparison\x12\x18\n" +
+	"\apartner\x18\x01 \x01(\tR\apartner\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
+	"\bcompared\x18\x03 \x01(\x03R\bcompared\x12\x1b\n" +
+	"\tunder_way\x18\x04 \x01(\x03R\bunderWay\x12C\n" +
+	"\vdifferences\x18\x05 \x03(\v2!.hanse.operator.v1.DealDifferenceR\vdifferences\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\"\xc4\x01\n" +
+	"\x0eDealDifference\x12'\n" +
+	"\x0fsubscription_id\x18\x01 \x01(\tR\x0esubscriptionId\x12\x19\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04sold\x18\x03 \x01(\bR\x04sold\x12\x12\n" +
+	"\x04ours\x18\x04 \x01(\tR\x04ours\x12\x16\n" +
+	"\x06theirs\x18\x05 \x01(\tR\x06theirs\x12\x1a\n" +
+	"\brepaired\x18\x06 \x01(\bR\brepaired\x12\x12\n" +
+	"\x04note\x18\a \x01(\tR\x04note\"N\n" +
+	"\vComparisons\x12?\n" +
+	"\vcomparisons\x18\x01 \x03(\v2\x1d.hanse.operator.v1.ComparisonR\vcomparisons\"=\n" +
+	"\x17ReconcilePartnerRequest\x12\"\n" +
+	"\x06origin\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x06origin\"Y\n" +
+	"\x18ReconcilePartnerResponse\x12=\n" +
+	"\n" +
+	"comparison\x18\x01 \x01(\v2\x1d.hanse.operator.v1.ComparisonR\n" +
+	"comparison\"\x95\x02\n" +
+	"\tInvariant\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\x12\x18\n" +
+	"\achecked\x18\x04 \x01(\x03R\achecked\x12\x14\n" +
+	"\x05found\x18\x05 \x01(\x03R\x05found\x12?\n" +
+	"\bexamples\x18\x06 \x03(\v2#.hanse.operator.v1.InvariantExampleR\bexamples\x12\x18\n" +
+	"\awaiting\x18\a \x01(\x03R\awaiting\x129\n" +
+	"\x05waits\x18\b \x03(\v2#.hanse.operator.v1.InvariantExampleR\x05waits\"Z\n" +
+	"\x10InvariantExample\x12\x18\n" +
+	"\apartner\x18\x01 \x01(\tR\apartner\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\"\xe3\x01\n" +
 	"\x12ListEntriesRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x120\n" +
 	"\tdirection\x18\x02 \x01(\tB\x12\xbaH\x0fr\rR\x03ownR\x06theirsR\tdirection\x12$\n" +
 	"\tafter_seq\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\x12'\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\"/\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12&\n" +
+	"\n" +
+	"after_life\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tafterLife\"/\n" +
 	"\x13ListEntriesResponse\x12\x18\n" +
-	"\aentries\x18\x01 \x03(\tR\aentries\"7\n" +
+	"\aentries\x18\x01 \x03(\tR\aentries\"\x89\x01\n" +
 	"\x11ListParkedRequest\x12\"\n" +
-	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\"L\n" +
+	"\apartner\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\apartner\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"t\n" +
 	"\x12ListParkedResponse\x126\n" +
-	"\x06parked\x18\x01 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x06parked\"`\n" +
+	"\x06parked\x18\x01 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x06parked\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"`\n" +
 	"\x12ApplyParkedRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
@@ -7503,7 +10505,80 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\"c\n" +
 	"\x13ApplyParkedResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x03R\aapplied\x122\n" +
-	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"\xa1\x01\n" +
+	"\x04left\x18\x02 \x03(\v2\x1e.hanse.operator.v1.ParkedEntryR\x04left\"7\n" +
+	"\x0fShowForkRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\"\xad\x05\n" +
+	"\x10ShowForkResponse\x12\x14\n" +
+	"\x05books\x18\x01 \x01(\tR\x05books\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
+	"\x04life\x18\x04 \x01(\x03R\x04life\x12-\n" +
+	"\x03own\x18\x05 \x01(\v2\x1b.hanse.operator.v1.LogPlaceR\x03own\x12/\n" +
+	"\x04copy\x18\x06 \x01(\v2\x1b.hanse.operator.v1.LogPlaceR\x04copy\x12\x1a\n" +
+	"\bevidence\x18\a \x01(\tR\bevidence\x12=\n" +
+	"\tdocuments\x18\b \x03(\v2\x1f.hanse.operator.v1.LifeDocumentR\tdocuments\x12:\n" +
+	"\bsubjects\x18\t \x03(\v2\x1e.hanse.operator.v1.ForkSubjectR\bsubjects\x12\x14\n" +
+	"\x05draft\x18\n" +
+	" \x01(\tR\x05draft\x12\x12\n" +
+	"\x04left\x18\v \x01(\x03R\x04left\x12\x18\n" +
+	"\amissing\x18\f \x01(\tR\amissing\x129\n" +
+	"\n" +
+	"alone_from\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\taloneFrom\x12A\n" +
+	"\x0ewithheld_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rwithheldSince\x12)\n" +
+	"\x10withheld_seconds\x18\x0f \x01(\x03R\x0fwithheldSeconds\x12A\n" +
+	"\x0ewithheld_up_to\x18\x10 \x01(\v2\x1b.hanse.operator.v1.LogPlaceR\fwithheldUpTo\"D\n" +
+	"\bLogPlace\x12\x12\n" +
+	"\x04life\x18\x01 \x01(\x03R\x04life\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x03R\x03seq\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\"\xa3\x01\n" +
+	"\vForkSubject\x12\"\n" +
+	"\fsubscription\x18\x01 \x01(\tR\fsubscription\x12\x1a\n" +
+	"\bsupplier\x18\x02 \x01(\tR\bsupplier\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04pays\x18\x04 \x01(\tR\x04pays\x12\x12\n" +
+	"\x04ours\x18\x05 \x01(\tR\x04ours\x12\x16\n" +
+	"\x06theirs\x18\x06 \x01(\tR\x06theirs\"\xd1\x02\n" +
+	"\fLifeDocument\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04ours\x18\x02 \x01(\bR\x04ours\x12\x12\n" +
+	"\x04life\x18\x03 \x01(\x03R\x04life\x12\x14\n" +
+	"\x05round\x18\x04 \x01(\x03R\x05round\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x18\n" +
+	"\apayload\x18\a \x01(\tR\apayload\x12\x16\n" +
+	"\x06sha256\x18\b \x01(\tR\x06sha256\x129\n" +
+	"\n" +
+	"changed_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12;\n" +
+	"\valone_since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"aloneSince\x12\x1b\n" +
+	"\tnot_ended\x18\v \x03(\tR\bnotEnded\"\x83\x01\n" +
+	"\x12ProposeLifeRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12%\n" +
+	"\apayload\x18\x02 \x01(\tB\v\xbaH\br\x06\x10\x02\x18\x80\x80\x04R\apayload\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"R\n" +
+	"\x13ProposeLifeResponse\x12;\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1f.hanse.operator.v1.LifeDocumentR\bdocument\"\xac\x01\n" +
+	"\x0fSignLifeRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12\x19\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12 \n" +
+	"\x06sha256\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x98\x01@R\x06sha256\x12 \n" +
+	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\x12\x14\n" +
+	"\x05alone\x18\x05 \x01(\bR\x05alone\"O\n" +
+	"\x10SignLifeResponse\x12;\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1f.hanse.operator.v1.LifeDocumentR\bdocument\"\x8c\x01\n" +
+	"\x11RefuseLifeRequest\x12$\n" +
+	"\apartner\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12\x19\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x12\x12\n" +
+	"\x04ours\x18\x04 \x01(\bR\x04ours\"Q\n" +
+	"\x12RefuseLifeResponse\x12;\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1f.hanse.operator.v1.LifeDocumentR\bdocument\"\xa1\x01\n" +
 	"\x14ReleaseParkedRequest\x12$\n" +
 	"\apartner\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\apartner\x12$\n" +
@@ -7582,7 +10657,69 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"job.reason\x120say why the job is dropped, or ask for a dry run\x1a!this.dry_run || this.reason != ''\"U\n" +
 	"\x0fDropJobResponse\x12(\n" +
 	"\x03job\x18\x01 \x01(\v2\x16.hanse.operator.v1.JobR\x03job\x12\x18\n" +
-	"\ameaning\x18\x02 \x01(\tR\ameaning\"\x12\n" +
+	"\ameaning\x18\x02 \x01(\tR\ameaning\"\x84\x01\n" +
+	"\x06Orphan\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x18\n" +
+	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x10\n" +
+	"\x03tag\x18\x03 \x01(\tR\x03tag\x12\x18\n" +
+	"\apartner\x18\x04 \x01(\tR\apartner\x12\x14\n" +
+	"\x05doubt\x18\x05 \x01(\tR\x05doubt\"\x14\n" +
+	"\x12ListOrphansRequest\"\xe5\x01\n" +
+	"\x13ListOrphansResponse\x123\n" +
+	"\aorphans\x18\x01 \x03(\v2\x19.hanse.operator.v1.OrphanR\aorphans\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\x03R\x04seen\x12J\n" +
+	"\x06unseen\x18\x03 \x03(\v22.hanse.operator.v1.ListOrphansResponse.UnseenEntryR\x06unseen\x1a9\n" +
+	"\vUnseenEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x01\n" +
+	"\x12ClaimOrphanRequest\x12\x1b\n" +
+	"\x03tag\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(R\x03tag\x123\n" +
+	"\x0fsubscription_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x0esubscriptionId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"H\n" +
+	"\x13ClaimOrphanResponse\x121\n" +
+	"\x06orphan\x18\x01 \x01(\v2\x19.hanse.operator.v1.OrphanR\x06orphan\"W\n" +
+	"\x14DestroyOrphanRequest\x12\x1b\n" +
+	"\x03tag\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(R\x03tag\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"J\n" +
+	"\x15DestroyOrphanResponse\x121\n" +
+	"\x06orphan\x18\x01 \x01(\v2\x19.hanse.operator.v1.OrphanR\x06orphan\"\x99\x02\n" +
+	"\vBusinessKey\x12\x1e\n" +
+	"\n" +
+	"thumbprint\x18\x01 \x01(\tR\n" +
+	"thumbprint\x12+\n" +
+	"\x11fingerprint_words\x18\x02 \x01(\tR\x10fingerprintWords\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12'\n" +
+	"\x0fnext_thumbprint\x18\x04 \x01(\tR\x0enextThumbprint\x12.\n" +
+	"\x04past\x18\x05 \x03(\v2\x1a.hanse.operator.v1.PastKeyR\x04past\x122\n" +
+	"\x04acts\x18\x06 \x03(\v2\x1e.hanse.operator.v1.OperatorActR\x04acts\"\x8b\x01\n" +
+	"\aPastKey\x12\x1e\n" +
+	"\n" +
+	"thumbprint\x18\x01 \x01(\tR\n" +
+	"thumbprint\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8d\x01\n" +
+	"\vOperatorAct\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x12\n" +
+	"\x04verb\x18\x03 \x01(\tR\x04verb\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\x0f\n" +
+	"\rGetKeyRequest\"B\n" +
+	"\x0eGetKeyResponse\x120\n" +
+	"\x03key\x18\x01 \x01(\v2\x1e.hanse.operator.v1.BusinessKeyR\x03key\"a\n" +
+	"\x10RotateKeyRequest\x12)\n" +
+	"\n" +
+	"thumbprint\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"thumbprint\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\"E\n" +
+	"\x11RotateKeyResponse\x120\n" +
+	"\x03key\x18\x01 \x01(\v2\x1e.hanse.operator.v1.BusinessKeyR\x03key\"\x12\n" +
 	"\x10GetStatusRequest\"\x80\x04\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
@@ -7616,7 +10753,7 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x18HELD_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11HELD_OUTCOME_MADE\x10\x01\x12\x19\n" +
 	"\x15HELD_OUTCOME_NOT_MADE\x10\x02\x12\x17\n" +
-	"\x13HELD_OUTCOME_FAILED\x10\x032\x84\b\n" +
+	"\x13HELD_OUTCOME_FAILED\x10\x032\xf1\b\n" +
 	"\x0ePartnerService\x12e\n" +
 	"\x0eDiscoverMember\x12(.hanse.operator.v1.DiscoverMemberRequest\x1a).hanse.operator.v1.DiscoverMemberResponse\x12Y\n" +
 	"\n" +
@@ -7629,7 +10766,8 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"GetPartner\x12$.hanse.operator.v1.GetPartnerRequest\x1a%.hanse.operator.v1.GetPartnerResponse\x12\\\n" +
 	"\vHoldPartner\x12%.hanse.operator.v1.HoldPartnerRequest\x1a&.hanse.operator.v1.HoldPartnerResponse\x12_\n" +
-	"\fFlushPartner\x12&.hanse.operator.v1.FlushPartnerRequest\x1a'.hanse.operator.v1.FlushPartnerResponse2\xca\x02\n" +
+	"\fFlushPartner\x12&.hanse.operator.v1.FlushPartnerRequest\x1a'.hanse.operator.v1.FlushPartnerResponse\x12k\n" +
+	"\x10ReconcilePartner\x12*.hanse.operator.v1.ReconcilePartnerRequest\x1a+.hanse.operator.v1.ReconcilePartnerResponse2\xca\x02\n" +
 	"\x10AgreementService\x12e\n" +
 	"\x0eOfferAgreement\x12(.hanse.operator.v1.OfferAgreementRequest\x1a).hanse.operator.v1.OfferAgreementResponse\x12h\n" +
 	"\x0fAcceptAgreement\x12).hanse.operator.v1.AcceptAgreementRequest\x1a*.hanse.operator.v1.AcceptAgreementResponse\x12e\n" +
@@ -7641,23 +10779,33 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\x0eListingService\x12_\n" +
 	"\fListListings\x12&.hanse.operator.v1.ListListingsRequest\x1a'.hanse.operator.v1.ListListingsResponse\x12b\n" +
 	"\rUpdateListing\x12'.hanse.operator.v1.UpdateListingRequest\x1a(.hanse.operator.v1.UpdateListingResponse\x12V\n" +
-	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\xde\x03\n" +
+	"\tSetMarkup\x12#.hanse.operator.v1.SetMarkupRequest\x1a$.hanse.operator.v1.SetMarkupResponse2\x9a\x05\n" +
 	"\fOrderService\x12Y\n" +
 	"\n" +
 	"ListOrders\x12$.hanse.operator.v1.ListOrdersRequest\x1a%.hanse.operator.v1.ListOrdersResponse\x12S\n" +
 	"\bGetOrder\x12\".hanse.operator.v1.GetOrderRequest\x1a#.hanse.operator.v1.GetOrderResponse\x12_\n" +
 	"\fExplainOrder\x12&.hanse.operator.v1.ExplainOrderRequest\x1a'.hanse.operator.v1.ExplainOrderResponse\x12_\n" +
 	"\fResolveOrder\x12&.hanse.operator.v1.ResolveOrderRequest\x1a'.hanse.operator.v1.ResolveOrderResponse\x12\\\n" +
-	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse2\x85\x01\n" +
+	"\vCancelOrder\x12%.hanse.operator.v1.CancelOrderRequest\x1a&.hanse.operator.v1.CancelOrderResponse\x12_\n" +
+	"\fAbandonOrder\x12&.hanse.operator.v1.AbandonOrderRequest\x1a'.hanse.operator.v1.AbandonOrderResponse\x12Y\n" +
+	"\n" +
+	"EraseOrder\x12$.hanse.operator.v1.EraseOrderRequest\x1a%.hanse.operator.v1.EraseOrderResponse2\xe6\x01\n" +
 	"\x13SubscriptionService\x12n\n" +
-	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse2\xee\x03\n" +
+	"\x11ListSubscriptions\x12+.hanse.operator.v1.ListSubscriptionsRequest\x1a,.hanse.operator.v1.ListSubscriptionsResponse\x12_\n" +
+	"\fRotateAccess\x12&.hanse.operator.v1.RotateAccessRequest\x1a'.hanse.operator.v1.RotateAccessResponse2\xa2\a\n" +
 	"\rLedgerService\x12b\n" +
-	"\rVerifyLedgers\x12'.hanse.operator.v1.VerifyLedgersRequest\x1a(.hanse.operator.v1.VerifyLedgersResponse\x12\\\n" +
+	"\rVerifyLedgers\x12'.hanse.operator.v1.VerifyLedgersRequest\x1a(.hanse.operator.v1.VerifyLedgersResponse\x12O\n" +
+	"\x06Verify\x12 .hanse.operator.v1.VerifyRequest\x1a!.hanse.operator.v1.VerifyResponse0\x01\x12\\\n" +
 	"\vListEntries\x12%.hanse.operator.v1.ListEntriesRequest\x1a&.hanse.operator.v1.ListEntriesResponse\x12Y\n" +
 	"\n" +
 	"ListParked\x12$.hanse.operator.v1.ListParkedRequest\x1a%.hanse.operator.v1.ListParkedResponse\x12\\\n" +
 	"\vApplyParked\x12%.hanse.operator.v1.ApplyParkedRequest\x1a&.hanse.operator.v1.ApplyParkedResponse\x12b\n" +
-	"\rReleaseParked\x12'.hanse.operator.v1.ReleaseParkedRequest\x1a(.hanse.operator.v1.ReleaseParkedResponse2\x90\x03\n" +
+	"\rReleaseParked\x12'.hanse.operator.v1.ReleaseParkedRequest\x1a(.hanse.operator.v1.ReleaseParkedResponse\x12S\n" +
+	"\bShowFork\x12\".hanse.operator.v1.ShowForkRequest\x1a#.hanse.operator.v1.ShowForkResponse\x12\\\n" +
+	"\vProposeLife\x12%.hanse.operator.v1.ProposeLifeRequest\x1a&.hanse.operator.v1.ProposeLifeResponse\x12S\n" +
+	"\bSignLife\x12\".hanse.operator.v1.SignLifeRequest\x1a#.hanse.operator.v1.SignLifeResponse\x12Y\n" +
+	"\n" +
+	"RefuseLife\x12$.hanse.operator.v1.RefuseLifeRequest\x1a%.hanse.operator.v1.RefuseLifeResponse2\x90\x03\n" +
 	"\rPortalService\x12V\n" +
 	"\tAddPortal\x12#.hanse.operator.v1.AddPortalRequest\x1a$.hanse.operator.v1.AddPortalResponse\x12h\n" +
 	"\x0fRotatePortalKey\x12).hanse.operator.v1.RotatePortalKeyRequest\x1a*.hanse.operator.v1.RotatePortalKeyResponse\x12\\\n" +
@@ -7668,7 +10816,15 @@ const file_hanse_operator_v1_operator_proto_rawDesc = "" +
 	"\bListJobs\x12\".hanse.operator.v1.ListJobsRequest\x1a#.hanse.operator.v1.ListJobsResponse\x12S\n" +
 	"\bRetryJob\x12\".hanse.operator.v1.RetryJobRequest\x1a#.hanse.operator.v1.RetryJobResponse\x12P\n" +
 	"\aParkJob\x12!.hanse.operator.v1.ParkJobRequest\x1a\".hanse.operator.v1.ParkJobResponse\x12P\n" +
-	"\aDropJob\x12!.hanse.operator.v1.DropJobRequest\x1a\".hanse.operator.v1.DropJobResponse2g\n" +
+	"\aDropJob\x12!.hanse.operator.v1.DropJobRequest\x1a\".hanse.operator.v1.DropJobResponse2\xb3\x01\n" +
+	"\n" +
+	"KeyService\x12M\n" +
+	"\x06GetKey\x12 .hanse.operator.v1.GetKeyRequest\x1a!.hanse.operator.v1.GetKeyResponse\x12V\n" +
+	"\tRotateKey\x12#.hanse.operator.v1.RotateKeyRequest\x1a$.hanse.operator.v1.RotateKeyResponse2\xaf\x02\n" +
+	"\rOrphanService\x12\\\n" +
+	"\vListOrphans\x12%.hanse.operator.v1.ListOrphansRequest\x1a&.hanse.operator.v1.ListOrphansResponse\x12\\\n" +
+	"\vClaimOrphan\x12%.hanse.operator.v1.ClaimOrphanRequest\x1a&.hanse.operator.v1.ClaimOrphanResponse\x12b\n" +
+	"\rDestroyOrphan\x12'.hanse.operator.v1.DestroyOrphanRequest\x1a(.hanse.operator.v1.DestroyOrphanResponse2g\n" +
 	"\rStatusService\x12V\n" +
 	"\tGetStatus\x12#.hanse.operator.v1.GetStatusRequest\x1a$.hanse.operator.v1.GetStatusResponseB\xd0\x01\n" +
 	"\x15com.hanse.operator.v1B\rOperatorProtoP\x01ZBgithub.com/hanse-market/hanse/sdk/gen/hanse/operator/v1;operatorv1\xa2\x02\x03HOX\xaa\x02\x11Hanse.Operator.V1\xca\x02\x11Hanse\\Operator\\V1\xe2\x02\x1dHanse\\Operator\\V1\\GPBMetadata\xea\x02\x13Hanse::Operator::V1b\x06proto3"
@@ -7686,293 +10842,409 @@ func file_hanse_operator_v1_operator_proto_rawDescGZIP() []byte {
 }
 
 var file_hanse_operator_v1_operator_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 105)
+var file_hanse_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 149)
 var file_hanse_operator_v1_operator_proto_goTypes = []any{
 	(Role)(0),                            // 0: hanse.operator.v1.Role
 	(HeldOutcome)(0),                     // 1: hanse.operator.v1.HeldOutcome
-	(*Member)(nil),                       // 2: hanse.operator.v1.Member
-	(*DiscoverMemberRequest)(nil),        // 3: hanse.operator.v1.DiscoverMemberRequest
-	(*DiscoverMemberResponse)(nil),       // 4: hanse.operator.v1.DiscoverMemberResponse
-	(*AddPartnerRequest)(nil),            // 5: hanse.operator.v1.AddPartnerRequest
-	(*AddPartnerResponse)(nil),           // 6: hanse.operator.v1.AddPartnerResponse
-	(*Partner)(nil),                      // 7: hanse.operator.v1.Partner
-	(*Vouch)(nil),                        // 8: hanse.operator.v1.Vouch
-	(*VouchPartnerRequest)(nil),          // 9: hanse.operator.v1.VouchPartnerRequest
-	(*VouchPartnerResponse)(nil),         // 10: hanse.operator.v1.VouchPartnerResponse
-	(*PartnerChanges)(nil),               // 11: hanse.operator.v1.PartnerChanges
-	(*PartnerChange)(nil),                // 12: hanse.operator.v1.PartnerChange
-	(*AcceptPartnerChangesRequest)(nil),  // 13: hanse.operator.v1.AcceptPartnerChangesRequest
-	(*AcceptPartnerChangesResponse)(nil), // 14: hanse.operator.v1.AcceptPartnerChangesResponse
-	(*RefusePartnerChangesRequest)(nil),  // 15: hanse.operator.v1.RefusePartnerChangesRequest
-	(*RefusePartnerChangesResponse)(nil), // 16: hanse.operator.v1.RefusePartnerChangesResponse
-	(*RefusePartnerRequest)(nil),         // 17: hanse.operator.v1.RefusePartnerRequest
-	(*RefusePartnerResponse)(nil),        // 18: hanse.operator.v1.RefusePartnerResponse
-	(*HoldPartnerRequest)(nil),           // 19: hanse.operator.v1.HoldPartnerRequest
-	(*HoldPartnerResponse)(nil),          // 20: hanse.operator.v1.HoldPartnerResponse
-	(*FlushPartnerRequest)(nil),          // 21: hanse.operator.v1.FlushPartnerRequest
-	(*FlushPartnerResponse)(nil),         // 22: hanse.operator.v1.FlushPartnerResponse
-	(*ListPartnersRequest)(nil),          // 23: hanse.operator.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),         // 24: hanse.operator.v1.ListPartnersResponse
-	(*GetPartnerRequest)(nil),            // 25: hanse.operator.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),           // 26: hanse.operator.v1.GetPartnerResponse
-	(*Agreement)(nil),                    // 27: hanse.operator.v1.Agreement
-	(*OfferAgreementRequest)(nil),        // 28: hanse.operator.v1.OfferAgreementRequest
-	(*OfferAgreementResponse)(nil),       // 29: hanse.operator.v1.OfferAgreementResponse
-	(*AgreementEffects)(nil),             // 30: hanse.operator.v1.AgreementEffects
-	(*UnsoldOfferings)(nil),              // 31: hanse.operator.v1.UnsoldOfferings
-	(*AcceptAgreementRequest)(nil),       // 32: hanse.operator.v1.AcceptAgreementRequest
-	(*AcceptAgreementResponse)(nil),      // 33: hanse.operator.v1.AcceptAgreementResponse
-	(*ListAgreementsRequest)(nil),        // 34: hanse.operator.v1.ListAgreementsRequest
-	(*ListAgreementsResponse)(nil),       // 35: hanse.operator.v1.ListAgreementsResponse
-	(*ApplyOfferingsRequest)(nil),        // 36: hanse.operator.v1.ApplyOfferingsRequest
-	(*ApplyOfferingsResponse)(nil),       // 37: hanse.operator.v1.ApplyOfferingsResponse
-	(*OfferingChange)(nil),               // 38: hanse.operator.v1.OfferingChange
-	(*OfferingFieldChange)(nil),          // 39: hanse.operator.v1.OfferingFieldChange
-	(*ApplyError)(nil),                   // 40: hanse.operator.v1.ApplyError
-	(*Offering)(nil),                     // 41: hanse.operator.v1.Offering
-	(*ListOfferingsRequest)(nil),         // 42: hanse.operator.v1.ListOfferingsRequest
-	(*ListOfferingsResponse)(nil),        // 43: hanse.operator.v1.ListOfferingsResponse
-	(*GetOfferingRequest)(nil),           // 44: hanse.operator.v1.GetOfferingRequest
-	(*GetOfferingResponse)(nil),          // 45: hanse.operator.v1.GetOfferingResponse
-	(*Listing)(nil),                      // 46: hanse.operator.v1.Listing
-	(*ListListingsRequest)(nil),          // 47: hanse.operator.v1.ListListingsRequest
-	(*ListListingsResponse)(nil),         // 48: hanse.operator.v1.ListListingsResponse
-	(*UpdateListingRequest)(nil),         // 49: hanse.operator.v1.UpdateListingRequest
-	(*UpdateListingResponse)(nil),        // 50: hanse.operator.v1.UpdateListingResponse
-	(*SetMarkupRequest)(nil),             // 51: hanse.operator.v1.SetMarkupRequest
-	(*SetMarkupResponse)(nil),            // 52: hanse.operator.v1.SetMarkupResponse
-	(*Order)(nil),                        // 53: hanse.operator.v1.Order
-	(*OrderTotal)(nil),                   // 54: hanse.operator.v1.OrderTotal
-	(*OrderItem)(nil),                    // 55: hanse.operator.v1.OrderItem
-	(*OrderEvent)(nil),                   // 56: hanse.operator.v1.OrderEvent
-	(*ListOrdersRequest)(nil),            // 57: hanse.operator.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),           // 58: hanse.operator.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),           // 59: hanse.operator.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),          // 60: hanse.operator.v1.CancelOrderResponse
-	(*GetOrderRequest)(nil),              // 61: hanse.operator.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),             // 62: hanse.operator.v1.GetOrderResponse
-	(*ExplainOrderRequest)(nil),          // 63: hanse.operator.v1.ExplainOrderRequest
-	(*ExplainOrderResponse)(nil),         // 64: hanse.operator.v1.ExplainOrderResponse
-	(*OrderExplanation)(nil),             // 65: hanse.operator.v1.OrderExplanation
-	(*OrderHappening)(nil),               // 66: hanse.operator.v1.OrderHappening
-	(*ResolveOrderRequest)(nil),          // 67: hanse.operator.v1.ResolveOrderRequest
-	(*ResolveOrderResponse)(nil),         // 68: hanse.operator.v1.ResolveOrderResponse
-	(*Subscription)(nil),                 // 69: hanse.operator.v1.Subscription
-	(*ListSubscriptionsRequest)(nil),     // 70: hanse.operator.v1.ListSubscriptionsRequest
-	(*ListSubscriptionsResponse)(nil),    // 71: hanse.operator.v1.ListSubscriptionsResponse
-	(*VerifyLedgersRequest)(nil),         // 72: hanse.operator.v1.VerifyLedgersRequest
-	(*VerifyLedgersResponse)(nil),        // 73: hanse.operator.v1.VerifyLedgersResponse
-	(*LedgerVerification)(nil),           // 74: hanse.operator.v1.LedgerVerification
-	(*ListEntriesRequest)(nil),           // 75: hanse.operator.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),          // 76: hanse.operator.v1.ListEntriesResponse
-	(*ListParkedRequest)(nil),            // 77: hanse.operator.v1.ListParkedRequest
-	(*ListParkedResponse)(nil),           // 78: hanse.operator.v1.ListParkedResponse
-	(*ApplyParkedRequest)(nil),           // 79: hanse.operator.v1.ApplyParkedRequest
-	(*ApplyParkedResponse)(nil),          // 80: hanse.operator.v1.ApplyParkedResponse
-	(*ReleaseParkedRequest)(nil),         // 81: hanse.operator.v1.ReleaseParkedRequest
-	(*ReleaseParkedResponse)(nil),        // 82: hanse.operator.v1.ReleaseParkedResponse
-	(*ParkedEntry)(nil),                  // 83: hanse.operator.v1.ParkedEntry
-	(*Portal)(nil),                       // 84: hanse.operator.v1.Portal
-	(*AddPortalRequest)(nil),             // 85: hanse.operator.v1.AddPortalRequest
-	(*AddPortalResponse)(nil),            // 86: hanse.operator.v1.AddPortalResponse
-	(*RotatePortalKeyRequest)(nil),       // 87: hanse.operator.v1.RotatePortalKeyRequest
-	(*RotatePortalKeyResponse)(nil),      // 88: hanse.operator.v1.RotatePortalKeyResponse
-	(*ListPortalsRequest)(nil),           // 89: hanse.operator.v1.ListPortalsRequest
-	(*ListPortalsResponse)(nil),          // 90: hanse.operator.v1.ListPortalsResponse
-	(*RemovePortalRequest)(nil),          // 91: hanse.operator.v1.RemovePortalRequest
-	(*RemovePortalResponse)(nil),         // 92: hanse.operator.v1.RemovePortalResponse
-	(*Job)(nil),                          // 93: hanse.operator.v1.Job
-	(*ListJobsRequest)(nil),              // 94: hanse.operator.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),             // 95: hanse.operator.v1.ListJobsResponse
-	(*RetryJobRequest)(nil),              // 96: hanse.operator.v1.RetryJobRequest
-	(*RetryJobResponse)(nil),             // 97: hanse.operator.v1.RetryJobResponse
-	(*ParkJobRequest)(nil),               // 98: hanse.operator.v1.ParkJobRequest
-	(*ParkJobResponse)(nil),              // 99: hanse.operator.v1.ParkJobResponse
-	(*DropJobRequest)(nil),               // 100: hanse.operator.v1.DropJobRequest
-	(*DropJobResponse)(nil),              // 101: hanse.operator.v1.DropJobResponse
-	(*GetStatusRequest)(nil),             // 102: hanse.operator.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 103: hanse.operator.v1.GetStatusResponse
-	(*ReadinessCheck)(nil),               // 104: hanse.operator.v1.ReadinessCheck
-	(*StateCount)(nil),                   // 105: hanse.operator.v1.StateCount
-	nil,                                  // 106: hanse.operator.v1.ResolveOrderRequest.OutputsEntry
-	(*timestamppb.Timestamp)(nil),        // 107: google.protobuf.Timestamp
-	(*v1.Amount)(nil),                    // 108: hanse.type.v1.Amount
+	(*RotateAccessRequest)(nil),          // 2: hanse.operator.v1.RotateAccessRequest
+	(*RotateAccessResponse)(nil),         // 3: hanse.operator.v1.RotateAccessResponse
+	(*Member)(nil),                       // 4: hanse.operator.v1.Member
+	(*DiscoverMemberRequest)(nil),        // 5: hanse.operator.v1.DiscoverMemberRequest
+	(*DiscoverMemberResponse)(nil),       // 6: hanse.operator.v1.DiscoverMemberResponse
+	(*AddPartnerRequest)(nil),            // 7: hanse.operator.v1.AddPartnerRequest
+	(*AddPartnerResponse)(nil),           // 8: hanse.operator.v1.AddPartnerResponse
+	(*Partner)(nil),                      // 9: hanse.operator.v1.Partner
+	(*Vouch)(nil),                        // 10: hanse.operator.v1.Vouch
+	(*VouchPartnerRequest)(nil),          // 11: hanse.operator.v1.VouchPartnerRequest
+	(*VouchPartnerResponse)(nil),         // 12: hanse.operator.v1.VouchPartnerResponse
+	(*PartnerChanges)(nil),               // 13: hanse.operator.v1.PartnerChanges
+	(*PartnerChange)(nil),                // 14: hanse.operator.v1.PartnerChange
+	(*AcceptPartnerChangesRequest)(nil),  // 15: hanse.operator.v1.AcceptPartnerChangesRequest
+	(*AcceptPartnerChangesResponse)(nil), // 16: hanse.operator.v1.AcceptPartnerChangesResponse
+	(*RefusePartnerChangesRequest)(nil),  // 17: hanse.operator.v1.RefusePartnerChangesRequest
+	(*RefusePartnerChangesResponse)(nil), // 18: hanse.operator.v1.RefusePartnerChangesResponse
+	(*RefusePartnerRequest)(nil),         // 19: hanse.operator.v1.RefusePartnerRequest
+	(*RefusePartnerResponse)(nil),        // 20: hanse.operator.v1.RefusePartnerResponse
+	(*HoldPartnerRequest)(nil),           // 21: hanse.operator.v1.HoldPartnerRequest
+	(*HoldPartnerResponse)(nil),          // 22: hanse.operator.v1.HoldPartnerResponse
+	(*FlushPartnerRequest)(nil),          // 23: hanse.operator.v1.FlushPartnerRequest
+	(*FlushPartnerResponse)(nil),         // 24: hanse.operator.v1.FlushPartnerResponse
+	(*ListPartnersRequest)(nil),          // 25: hanse.operator.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),         // 26: hanse.operator.v1.ListPartnersResponse
+	(*GetPartnerRequest)(nil),            // 27: hanse.operator.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),           // 28: hanse.operator.v1.GetPartnerResponse
+	(*Agreement)(nil),                    // 29: hanse.operator.v1.Agreement
+	(*OfferAgreementRequest)(nil),        // 30: hanse.operator.v1.OfferAgreementRequest
+	(*OfferAgreementResponse)(nil),       // 31: hanse.operator.v1.OfferAgreementResponse
+	(*AgreementEffects)(nil),             // 32: hanse.operator.v1.AgreementEffects
+	(*UnsoldOfferings)(nil),              // 33: hanse.operator.v1.UnsoldOfferings
+	(*AcceptAgreementRequest)(nil),       // 34: hanse.operator.v1.AcceptAgreementRequest
+	(*AcceptAgreementResponse)(nil),      // 35: hanse.operator.v1.AcceptAgreementResponse
+	(*ListAgreementsRequest)(nil),        // 36: hanse.operator.v1.ListAgreementsRequest
+	(*ListAgreementsResponse)(nil),       // 37: hanse.operator.v1.ListAgreementsResponse
+	(*ApplyOfferingsRequest)(nil),        // 38: hanse.operator.v1.ApplyOfferingsRequest
+	(*ApplyOfferingsResponse)(nil),       // 39: hanse.operator.v1.ApplyOfferingsResponse
+	(*OfferingChange)(nil),               // 40: hanse.operator.v1.OfferingChange
+	(*OfferingFieldChange)(nil),          // 41: hanse.operator.v1.OfferingFieldChange
+	(*ApplyError)(nil),                   // 42: hanse.operator.v1.ApplyError
+	(*Offering)(nil),                     // 43: hanse.operator.v1.Offering
+	(*ListOfferingsRequest)(nil),         // 44: hanse.operator.v1.ListOfferingsRequest
+	(*ListOfferingsResponse)(nil),        // 45: hanse.operator.v1.ListOfferingsResponse
+	(*GetOfferingRequest)(nil),           // 46: hanse.operator.v1.GetOfferingRequest
+	(*GetOfferingResponse)(nil),          // 47: hanse.operator.v1.GetOfferingResponse
+	(*Listing)(nil),                      // 48: hanse.operator.v1.Listing
+	(*ListListingsRequest)(nil),          // 49: hanse.operator.v1.ListListingsRequest
+	(*ListListingsResponse)(nil),         // 50: hanse.operator.v1.ListListingsResponse
+	(*UpdateListingRequest)(nil),         // 51: hanse.operator.v1.UpdateListingRequest
+	(*UpdateListingResponse)(nil),        // 52: hanse.operator.v1.UpdateListingResponse
+	(*SetMarkupRequest)(nil),             // 53: hanse.operator.v1.SetMarkupRequest
+	(*SetMarkupResponse)(nil),            // 54: hanse.operator.v1.SetMarkupResponse
+	(*Order)(nil),                        // 55: hanse.operator.v1.Order
+	(*OrderTotal)(nil),                   // 56: hanse.operator.v1.OrderTotal
+	(*OrderItem)(nil),                    // 57: hanse.operator.v1.OrderItem
+	(*OrderEvent)(nil),                   // 58: hanse.operator.v1.OrderEvent
+	(*ListOrdersRequest)(nil),            // 59: hanse.operator.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),           // 60: hanse.operator.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),           // 61: hanse.operator.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),          // 62: hanse.operator.v1.CancelOrderResponse
+	(*AbandonOrderRequest)(nil),          // 63: hanse.operator.v1.AbandonOrderRequest
+	(*AbandonOrderResponse)(nil),         // 64: hanse.operator.v1.AbandonOrderResponse
+	(*EraseOrderRequest)(nil),            // 65: hanse.operator.v1.EraseOrderRequest
+	(*EraseOrderResponse)(nil),           // 66: hanse.operator.v1.EraseOrderResponse
+	(*ErasedItem)(nil),                   // 67: hanse.operator.v1.ErasedItem
+	(*AbandonedItem)(nil),                // 68: hanse.operator.v1.AbandonedItem
+	(*GetOrderRequest)(nil),              // 69: hanse.operator.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),             // 70: hanse.operator.v1.GetOrderResponse
+	(*ExplainOrderRequest)(nil),          // 71: hanse.operator.v1.ExplainOrderRequest
+	(*ExplainOrderResponse)(nil),         // 72: hanse.operator.v1.ExplainOrderResponse
+	(*OrderExplanation)(nil),             // 73: hanse.operator.v1.OrderExplanation
+	(*OrderHappening)(nil),               // 74: hanse.operator.v1.OrderHappening
+	(*ResolveOrderRequest)(nil),          // 75: hanse.operator.v1.ResolveOrderRequest
+	(*ResolveOrderResponse)(nil),         // 76: hanse.operator.v1.ResolveOrderResponse
+	(*Subscription)(nil),                 // 77: hanse.operator.v1.Subscription
+	(*ListSubscriptionsRequest)(nil),     // 78: hanse.operator.v1.ListSubscriptionsRequest
+	(*ListSubscriptionsResponse)(nil),    // 79: hanse.operator.v1.ListSubscriptionsResponse
+	(*VerifyLedgersRequest)(nil),         // 80: hanse.operator.v1.VerifyLedgersRequest
+	(*VerifyLedgersResponse)(nil),        // 81: hanse.operator.v1.VerifyLedgersResponse
+	(*LedgerVerification)(nil),           // 82: hanse.operator.v1.LedgerVerification
+	(*VerifyRequest)(nil),                // 83: hanse.operator.v1.VerifyRequest
+	(*VerifyResponse)(nil),               // 84: hanse.operator.v1.VerifyResponse
+	(*Verification)(nil),                 // 85: hanse.operator.v1.Verification
+	(*Comparison)(nil),                   // 86: hanse.operator.v1.Comparison
+	(*DealDifference)(nil),               // 87: hanse.operator.v1.DealDifference
+	(*Comparisons)(nil),                  // 88: hanse.operator.v1.Comparisons
+	(*ReconcilePartnerRequest)(nil),      // 89: hanse.operator.v1.ReconcilePartnerRequest
+	(*ReconcilePartnerResponse)(nil),     // 90: hanse.operator.v1.ReconcilePartnerResponse
+	(*Invariant)(nil),                    // 91: hanse.operator.v1.Invariant
+	(*InvariantExample)(nil),             // 92: hanse.operator.v1.InvariantExample
+	(*ListEntriesRequest)(nil),           // 93: hanse.operator.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),          // 94: hanse.operator.v1.ListEntriesResponse
+	(*ListParkedRequest)(nil),            // 95: hanse.operator.v1.ListParkedRequest
+	(*ListParkedResponse)(nil),           // 96: hanse.operator.v1.ListParkedResponse
+	(*ApplyParkedRequest)(nil),           // 97: hanse.operator.v1.ApplyParkedRequest
+	(*ApplyParkedResponse)(nil),          // 98: hanse.operator.v1.ApplyParkedResponse
+	(*ShowForkRequest)(nil),              // 99: hanse.operator.v1.ShowForkRequest
+	(*ShowForkResponse)(nil),             // 100: hanse.operator.v1.ShowForkResponse
+	(*LogPlace)(nil),                     // 101: hanse.operator.v1.LogPlace
+	(*ForkSubject)(nil),                  // 102: hanse.operator.v1.ForkSubject
+	(*LifeDocument)(nil),                 // 103: hanse.operator.v1.LifeDocument
+	(*ProposeLifeRequest)(nil),           // 104: hanse.operator.v1.ProposeLifeRequest
+	(*ProposeLifeResponse)(nil),          // 105: hanse.operator.v1.ProposeLifeResponse
+	(*SignLifeRequest)(nil),              // 106: hanse.operator.v1.SignLifeRequest
+	(*SignLifeResponse)(nil),             // 107: hanse.operator.v1.SignLifeResponse
+	(*RefuseLifeRequest)(nil),            // 108: hanse.operator.v1.RefuseLifeRequest
+	(*RefuseLifeResponse)(nil),           // 109: hanse.operator.v1.RefuseLifeResponse
+	(*ReleaseParkedRequest)(nil),         // 110: hanse.operator.v1.ReleaseParkedRequest
+	(*ReleaseParkedResponse)(nil),        // 111: hanse.operator.v1.ReleaseParkedResponse
+	(*ParkedEntry)(nil),                  // 112: hanse.operator.v1.ParkedEntry
+	(*Portal)(nil),                       // 113: hanse.operator.v1.Portal
+	(*AddPortalRequest)(nil),             // 114: hanse.operator.v1.AddPortalRequest
+	(*AddPortalResponse)(nil),            // 115: hanse.operator.v1.AddPortalResponse
+	(*RotatePortalKeyRequest)(nil),       // 116: hanse.operator.v1.RotatePortalKeyRequest
+	(*RotatePortalKeyResponse)(nil),      // 117: hanse.operator.v1.RotatePortalKeyResponse
+	(*ListPortalsRequest)(nil),           // 118: hanse.operator.v1.ListPortalsRequest
+	(*ListPortalsResponse)(nil),          // 119: hanse.operator.v1.ListPortalsResponse
+	(*RemovePortalRequest)(nil),          // 120: hanse.operator.v1.RemovePortalRequest
+	(*RemovePortalResponse)(nil),         // 121: hanse.operator.v1.RemovePortalResponse
+	(*Job)(nil),                          // 122: hanse.operator.v1.Job
+	(*ListJobsRequest)(nil),              // 123: hanse.operator.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),             // 124: hanse.operator.v1.ListJobsResponse
+	(*RetryJobRequest)(nil),              // 125: hanse.operator.v1.RetryJobRequest
+	(*RetryJobResponse)(nil),             // 126: hanse.operator.v1.RetryJobResponse
+	(*ParkJobRequest)(nil),               // 127: hanse.operator.v1.ParkJobRequest
+	(*ParkJobResponse)(nil),              // 128: hanse.operator.v1.ParkJobResponse
+	(*DropJobRequest)(nil),               // 129: hanse.operator.v1.DropJobRequest
+	(*DropJobResponse)(nil),              // 130: hanse.operator.v1.DropJobResponse
+	(*Orphan)(nil),                       // 131: hanse.operator.v1.Orphan
+	(*ListOrphansRequest)(nil),           // 132: hanse.operator.v1.ListOrphansRequest
+	(*ListOrphansResponse)(nil),          // 133: hanse.operator.v1.ListOrphansResponse
+	(*ClaimOrphanRequest)(nil),           // 134: hanse.operator.v1.ClaimOrphanRequest
+	(*ClaimOrphanResponse)(nil),          // 135: hanse.operator.v1.ClaimOrphanResponse
+	(*DestroyOrphanRequest)(nil),         // 136: hanse.operator.v1.DestroyOrphanRequest
+	(*DestroyOrphanResponse)(nil),        // 137: hanse.operator.v1.DestroyOrphanResponse
+	(*BusinessKey)(nil),                  // 138: hanse.operator.v1.BusinessKey
+	(*PastKey)(nil),                      // 139: hanse.operator.v1.PastKey
+	(*OperatorAct)(nil),                  // 140: hanse.operator.v1.OperatorAct
+	(*GetKeyRequest)(nil),                // 141: hanse.operator.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),               // 142: hanse.operator.v1.GetKeyResponse
+	(*RotateKeyRequest)(nil),             // 143: hanse.operator.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),            // 144: hanse.operator.v1.RotateKeyResponse
+	(*GetStatusRequest)(nil),             // 145: hanse.operator.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 146: hanse.operator.v1.GetStatusResponse
+	(*ReadinessCheck)(nil),               // 147: hanse.operator.v1.ReadinessCheck
+	(*StateCount)(nil),                   // 148: hanse.operator.v1.StateCount
+	nil,                                  // 149: hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	nil,                                  // 150: hanse.operator.v1.ListOrphansResponse.UnseenEntry
+	(*timestamppb.Timestamp)(nil),        // 151: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                    // 152: hanse.type.v1.Amount
 }
 var file_hanse_operator_v1_operator_proto_depIdxs = []int32{
-	2,   // 0: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
-	0,   // 1: hanse.operator.v1.AddPartnerRequest.role:type_name -> hanse.operator.v1.Role
-	7,   // 2: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	2,   // 3: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
-	0,   // 4: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
-	107, // 5: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
-	107, // 6: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
-	107, // 7: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
-	107, // 8: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
-	11,  // 9: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
-	8,   // 10: hanse.operator.v1.Partner.vouch:type_name -> hanse.operator.v1.Vouch
-	107, // 11: hanse.operator.v1.Partner.behind_since:type_name -> google.protobuf.Timestamp
-	107, // 12: hanse.operator.v1.Partner.held_since:type_name -> google.protobuf.Timestamp
-	107, // 13: hanse.operator.v1.Vouch.at:type_name -> google.protobuf.Timestamp
-	7,   // 14: hanse.operator.v1.VouchPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	12,  // 15: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
-	107, // 16: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
-	7,   // 17: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	7,   // 18: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
-	7,   // 19: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	7,   // 20: hanse.operator.v1.HoldPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	7,   // 21: hanse.operator.v1.FlushPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	7,   // 22: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
-	7,   // 23: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
-	107, // 24: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
-	27,  // 25: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	30,  // 26: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	27,  // 27: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
-	31,  // 28: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
-	27,  // 29: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
-	30,  // 30: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
-	27,  // 31: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
-	40,  // 32: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
-	38,  // 33: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
-	39,  // 34: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
-	41,  // 35: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
-	41,  // 36: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
-	108, // 37: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
-	108, // 38: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
-	46,  // 39: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
-	46,  // 40: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
-	108, // 41: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	108, // 42: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	107, // 43: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	107, // 44: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
-	56,  // 45: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
-	55,  // 46: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
-	54,  // 47: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
-	108, // 48: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
-	108, // 49: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
-	108, // 50: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
-	108, // 51: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
-	108, // 52: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
-	56,  // 53: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
-	108, // 54: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
-	108, // 55: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
-	108, // 56: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
-	108, // 57: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
-	107, // 58: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	53,  // 59: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
-	53,  // 60: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
-	53,  // 61: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
-	65,  // 62: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
-	107, // 63: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
-	66,  // 64: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
-	107, // 65: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
-	1,   // 66: hanse.operator.v1.ResolveOrderRequest.outcome:type_name -> hanse.operator.v1.HeldOutcome
-	106, // 67: hanse.operator.v1.ResolveOrderRequest.outputs:type_name -> hanse.operator.v1.ResolveOrderRequest.OutputsEntry
-	53,  // 68: hanse.operator.v1.ResolveOrderResponse.order:type_name -> hanse.operator.v1.Order
-	107, // 69: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	107, // 70: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	69,  // 71: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
-	74,  // 72: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
-	83,  // 73: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
-	83,  // 74: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	83,  // 75: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
-	107, // 76: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
-	107, // 77: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
-	107, // 78: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
-	84,  // 79: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
-	84,  // 80: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
-	84,  // 81: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
-	107, // 82: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
-	93,  // 83: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
-	93,  // 84: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
-	93,  // 85: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
-	107, // 86: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	104, // 87: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
-	7,   // 88: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
-	105, // 89: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
-	105, // 90: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
-	3,   // 91: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
-	5,   // 92: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
-	17,  // 93: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
-	13,  // 94: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
-	15,  // 95: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
-	9,   // 96: hanse.operator.v1.PartnerService.VouchPartner:input_type -> hanse.operator.v1.VouchPartnerRequest
-	23,  // 97: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
-	25,  // 98: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
-	19,  // 99: hanse.operator.v1.PartnerService.HoldPartner:input_type -> hanse.operator.v1.HoldPartnerRequest
-	21,  // 100: hanse.operator.v1.PartnerService.FlushPartner:input_type -> hanse.operator.v1.FlushPartnerRequest
-	28,  // 101: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
-	32,  // 102: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
-	34,  // 103: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
-	36,  // 104: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
-	42,  // 105: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
-	44,  // 106: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
-	47,  // 107: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
-	49,  // 108: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
-	51,  // 109: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
-	57,  // 110: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
-	61,  // 111: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
-	63,  // 112: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
-	67,  // 113: hanse.operator.v1.OrderService.ResolveOrder:input_type -> hanse.operator.v1.ResolveOrderRequest
-	59,  // 114: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
-	70,  // 115: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
-	72,  // 116: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
-	75,  // 117: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
-	77,  // 118: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
-	79,  // 119: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
-	81,  // 120: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
-	85,  // 121: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
-	87,  // 122: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
-	89,  // 123: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
-	91,  // 124: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
-	94,  // 125: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
-	96,  // 126: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
-	98,  // 127: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
-	100, // 128: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
-	102, // 129: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
-	4,   // 130: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
-	6,   // 131: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
-	18,  // 132: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
-	14,  // 133: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
-	16,  // 134: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
-	10,  // 135: hanse.operator.v1.PartnerService.VouchPartner:output_type -> hanse.operator.v1.VouchPartnerResponse
-	24,  // 136: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
-	26,  // 137: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
-	20,  // 138: hanse.operator.v1.PartnerService.HoldPartner:output_type -> hanse.operator.v1.HoldPartnerResponse
-	22,  // 139: hanse.operator.v1.PartnerService.FlushPartner:output_type -> hanse.operator.v1.FlushPartnerResponse
-	29,  // 140: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
-	33,  // 141: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
-	35,  // 142: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
-	37,  // 143: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
-	43,  // 144: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
-	45,  // 145: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
-	48,  // 146: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
-	50,  // 147: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
-	52,  // 148: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
-	58,  // 149: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
-	62,  // 150: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
-	64,  // 151: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
-	68,  // 152: hanse.operator.v1.OrderService.ResolveOrder:output_type -> hanse.operator.v1.ResolveOrderResponse
-	60,  // 153: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
-	71,  // 154: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
-	73,  // 155: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
-	76,  // 156: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
-	78,  // 157: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
-	80,  // 158: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
-	82,  // 159: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
-	86,  // 160: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
-	88,  // 161: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
-	90,  // 162: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
-	92,  // 163: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
-	95,  // 164: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
-	97,  // 165: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
-	99,  // 166: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
-	101, // 167: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
-	103, // 168: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
-	130, // [130:169] is the sub-list for method output_type
-	91,  // [91:130] is the sub-list for method input_type
-	91,  // [91:91] is the sub-list for extension type_name
-	91,  // [91:91] is the sub-list for extension extendee
-	0,   // [0:91] is the sub-list for field type_name
+	55,  // 0: hanse.operator.v1.RotateAccessResponse.order:type_name -> hanse.operator.v1.Order
+	4,   // 1: hanse.operator.v1.DiscoverMemberResponse.member:type_name -> hanse.operator.v1.Member
+	0,   // 2: hanse.operator.v1.AddPartnerRequest.role:type_name -> hanse.operator.v1.Role
+	9,   // 3: hanse.operator.v1.AddPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	4,   // 4: hanse.operator.v1.Partner.member:type_name -> hanse.operator.v1.Member
+	0,   // 5: hanse.operator.v1.Partner.roles:type_name -> hanse.operator.v1.Role
+	151, // 6: hanse.operator.v1.Partner.last_contact:type_name -> google.protobuf.Timestamp
+	151, // 7: hanse.operator.v1.Partner.refused_until:type_name -> google.protobuf.Timestamp
+	151, // 8: hanse.operator.v1.Partner.waits_since:type_name -> google.protobuf.Timestamp
+	151, // 9: hanse.operator.v1.Partner.books_since:type_name -> google.protobuf.Timestamp
+	13,  // 10: hanse.operator.v1.Partner.changes:type_name -> hanse.operator.v1.PartnerChanges
+	10,  // 11: hanse.operator.v1.Partner.vouch:type_name -> hanse.operator.v1.Vouch
+	151, // 12: hanse.operator.v1.Partner.behind_since:type_name -> google.protobuf.Timestamp
+	151, // 13: hanse.operator.v1.Partner.held_since:type_name -> google.protobuf.Timestamp
+	151, // 14: hanse.operator.v1.Partner.compared_at:type_name -> google.protobuf.Timestamp
+	139, // 15: hanse.operator.v1.Partner.past_keys:type_name -> hanse.operator.v1.PastKey
+	151, // 16: hanse.operator.v1.Vouch.at:type_name -> google.protobuf.Timestamp
+	9,   // 17: hanse.operator.v1.VouchPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	14,  // 18: hanse.operator.v1.PartnerChanges.changes:type_name -> hanse.operator.v1.PartnerChange
+	151, // 19: hanse.operator.v1.PartnerChanges.since:type_name -> google.protobuf.Timestamp
+	9,   // 20: hanse.operator.v1.AcceptPartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	9,   // 21: hanse.operator.v1.RefusePartnerChangesResponse.partner:type_name -> hanse.operator.v1.Partner
+	9,   // 22: hanse.operator.v1.RefusePartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	9,   // 23: hanse.operator.v1.HoldPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	9,   // 24: hanse.operator.v1.FlushPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	9,   // 25: hanse.operator.v1.ListPartnersResponse.partners:type_name -> hanse.operator.v1.Partner
+	9,   // 26: hanse.operator.v1.GetPartnerResponse.partner:type_name -> hanse.operator.v1.Partner
+	151, // 27: hanse.operator.v1.Agreement.active_since:type_name -> google.protobuf.Timestamp
+	29,  // 28: hanse.operator.v1.OfferAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	32,  // 29: hanse.operator.v1.OfferAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	29,  // 30: hanse.operator.v1.AgreementEffects.replaces:type_name -> hanse.operator.v1.Agreement
+	33,  // 31: hanse.operator.v1.AgreementEffects.unsold:type_name -> hanse.operator.v1.UnsoldOfferings
+	29,  // 32: hanse.operator.v1.AcceptAgreementResponse.agreement:type_name -> hanse.operator.v1.Agreement
+	32,  // 33: hanse.operator.v1.AcceptAgreementResponse.effects:type_name -> hanse.operator.v1.AgreementEffects
+	29,  // 34: hanse.operator.v1.ListAgreementsResponse.agreements:type_name -> hanse.operator.v1.Agreement
+	42,  // 35: hanse.operator.v1.ApplyOfferingsResponse.errors:type_name -> hanse.operator.v1.ApplyError
+	40,  // 36: hanse.operator.v1.ApplyOfferingsResponse.changes:type_name -> hanse.operator.v1.OfferingChange
+	41,  // 37: hanse.operator.v1.OfferingChange.fields:type_name -> hanse.operator.v1.OfferingFieldChange
+	43,  // 38: hanse.operator.v1.ListOfferingsResponse.offerings:type_name -> hanse.operator.v1.Offering
+	43,  // 39: hanse.operator.v1.GetOfferingResponse.offering:type_name -> hanse.operator.v1.Offering
+	152, // 40: hanse.operator.v1.Listing.wholesale_price:type_name -> hanse.type.v1.Amount
+	152, // 41: hanse.operator.v1.Listing.retail_price:type_name -> hanse.type.v1.Amount
+	48,  // 42: hanse.operator.v1.ListListingsResponse.listings:type_name -> hanse.operator.v1.Listing
+	48,  // 43: hanse.operator.v1.UpdateListingResponse.listing:type_name -> hanse.operator.v1.Listing
+	152, // 44: hanse.operator.v1.Order.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	152, // 45: hanse.operator.v1.Order.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	151, // 46: hanse.operator.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	151, // 47: hanse.operator.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
+	58,  // 48: hanse.operator.v1.Order.timeline:type_name -> hanse.operator.v1.OrderEvent
+	57,  // 49: hanse.operator.v1.Order.items:type_name -> hanse.operator.v1.OrderItem
+	56,  // 50: hanse.operator.v1.Order.totals:type_name -> hanse.operator.v1.OrderTotal
+	151, // 51: hanse.operator.v1.Order.erased_at:type_name -> google.protobuf.Timestamp
+	152, // 52: hanse.operator.v1.OrderTotal.retail:type_name -> hanse.type.v1.Amount
+	152, // 53: hanse.operator.v1.OrderTotal.wholesale:type_name -> hanse.type.v1.Amount
+	152, // 54: hanse.operator.v1.OrderTotal.margin:type_name -> hanse.type.v1.Amount
+	152, // 55: hanse.operator.v1.OrderItem.wholesale_one_off:type_name -> hanse.type.v1.Amount
+	152, // 56: hanse.operator.v1.OrderItem.wholesale_recurring:type_name -> hanse.type.v1.Amount
+	58,  // 57: hanse.operator.v1.OrderItem.timeline:type_name -> hanse.operator.v1.OrderEvent
+	152, // 58: hanse.operator.v1.OrderItem.retail_one_off:type_name -> hanse.type.v1.Amount
+	152, // 59: hanse.operator.v1.OrderItem.retail_recurring:type_name -> hanse.type.v1.Amount
+	152, // 60: hanse.operator.v1.OrderItem.margin_one_off:type_name -> hanse.type.v1.Amount
+	152, // 61: hanse.operator.v1.OrderItem.margin_recurring:type_name -> hanse.type.v1.Amount
+	151, // 62: hanse.operator.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	55,  // 63: hanse.operator.v1.ListOrdersResponse.orders:type_name -> hanse.operator.v1.Order
+	55,  // 64: hanse.operator.v1.CancelOrderResponse.order:type_name -> hanse.operator.v1.Order
+	55,  // 65: hanse.operator.v1.AbandonOrderResponse.order:type_name -> hanse.operator.v1.Order
+	68,  // 66: hanse.operator.v1.AbandonOrderResponse.items:type_name -> hanse.operator.v1.AbandonedItem
+	55,  // 67: hanse.operator.v1.EraseOrderResponse.order:type_name -> hanse.operator.v1.Order
+	67,  // 68: hanse.operator.v1.EraseOrderResponse.items:type_name -> hanse.operator.v1.ErasedItem
+	151, // 69: hanse.operator.v1.AbandonedItem.accept_by:type_name -> google.protobuf.Timestamp
+	55,  // 70: hanse.operator.v1.GetOrderResponse.order:type_name -> hanse.operator.v1.Order
+	73,  // 71: hanse.operator.v1.ExplainOrderResponse.items:type_name -> hanse.operator.v1.OrderExplanation
+	151, // 72: hanse.operator.v1.OrderExplanation.since:type_name -> google.protobuf.Timestamp
+	74,  // 73: hanse.operator.v1.OrderExplanation.happened:type_name -> hanse.operator.v1.OrderHappening
+	151, // 74: hanse.operator.v1.OrderHappening.at:type_name -> google.protobuf.Timestamp
+	1,   // 75: hanse.operator.v1.ResolveOrderRequest.outcome:type_name -> hanse.operator.v1.HeldOutcome
+	149, // 76: hanse.operator.v1.ResolveOrderRequest.outputs:type_name -> hanse.operator.v1.ResolveOrderRequest.OutputsEntry
+	55,  // 77: hanse.operator.v1.ResolveOrderResponse.order:type_name -> hanse.operator.v1.Order
+	151, // 78: hanse.operator.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	151, // 79: hanse.operator.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	77,  // 80: hanse.operator.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.operator.v1.Subscription
+	82,  // 81: hanse.operator.v1.VerifyLedgersResponse.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	85,  // 82: hanse.operator.v1.VerifyResponse.result:type_name -> hanse.operator.v1.Verification
+	82,  // 83: hanse.operator.v1.Verification.ledgers:type_name -> hanse.operator.v1.LedgerVerification
+	91,  // 84: hanse.operator.v1.Verification.invariants:type_name -> hanse.operator.v1.Invariant
+	86,  // 85: hanse.operator.v1.Verification.comparisons:type_name -> hanse.operator.v1.Comparison
+	151, // 86: hanse.operator.v1.Comparison.at:type_name -> google.protobuf.Timestamp
+	87,  // 87: hanse.operator.v1.Comparison.differences:type_name -> hanse.operator.v1.DealDifference
+	86,  // 88: hanse.operator.v1.Comparisons.comparisons:type_name -> hanse.operator.v1.Comparison
+	86,  // 89: hanse.operator.v1.ReconcilePartnerResponse.comparison:type_name -> hanse.operator.v1.Comparison
+	92,  // 90: hanse.operator.v1.Invariant.examples:type_name -> hanse.operator.v1.InvariantExample
+	92,  // 91: hanse.operator.v1.Invariant.waits:type_name -> hanse.operator.v1.InvariantExample
+	112, // 92: hanse.operator.v1.ListParkedResponse.parked:type_name -> hanse.operator.v1.ParkedEntry
+	112, // 93: hanse.operator.v1.ApplyParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	151, // 94: hanse.operator.v1.ShowForkResponse.since:type_name -> google.protobuf.Timestamp
+	101, // 95: hanse.operator.v1.ShowForkResponse.own:type_name -> hanse.operator.v1.LogPlace
+	101, // 96: hanse.operator.v1.ShowForkResponse.copy:type_name -> hanse.operator.v1.LogPlace
+	103, // 97: hanse.operator.v1.ShowForkResponse.documents:type_name -> hanse.operator.v1.LifeDocument
+	102, // 98: hanse.operator.v1.ShowForkResponse.subjects:type_name -> hanse.operator.v1.ForkSubject
+	151, // 99: hanse.operator.v1.ShowForkResponse.alone_from:type_name -> google.protobuf.Timestamp
+	151, // 100: hanse.operator.v1.ShowForkResponse.withheld_since:type_name -> google.protobuf.Timestamp
+	101, // 101: hanse.operator.v1.ShowForkResponse.withheld_up_to:type_name -> hanse.operator.v1.LogPlace
+	151, // 102: hanse.operator.v1.LifeDocument.changed_at:type_name -> google.protobuf.Timestamp
+	151, // 103: hanse.operator.v1.LifeDocument.alone_since:type_name -> google.protobuf.Timestamp
+	103, // 104: hanse.operator.v1.ProposeLifeResponse.document:type_name -> hanse.operator.v1.LifeDocument
+	103, // 105: hanse.operator.v1.SignLifeResponse.document:type_name -> hanse.operator.v1.LifeDocument
+	103, // 106: hanse.operator.v1.RefuseLifeResponse.document:type_name -> hanse.operator.v1.LifeDocument
+	112, // 107: hanse.operator.v1.ReleaseParkedResponse.left:type_name -> hanse.operator.v1.ParkedEntry
+	151, // 108: hanse.operator.v1.ParkedEntry.parked_at:type_name -> google.protobuf.Timestamp
+	151, // 109: hanse.operator.v1.Portal.created_at:type_name -> google.protobuf.Timestamp
+	151, // 110: hanse.operator.v1.Portal.rotated_at:type_name -> google.protobuf.Timestamp
+	113, // 111: hanse.operator.v1.AddPortalResponse.portal:type_name -> hanse.operator.v1.Portal
+	113, // 112: hanse.operator.v1.RotatePortalKeyResponse.portal:type_name -> hanse.operator.v1.Portal
+	113, // 113: hanse.operator.v1.ListPortalsResponse.portals:type_name -> hanse.operator.v1.Portal
+	151, // 114: hanse.operator.v1.Job.due_at:type_name -> google.protobuf.Timestamp
+	122, // 115: hanse.operator.v1.ListJobsResponse.jobs:type_name -> hanse.operator.v1.Job
+	122, // 116: hanse.operator.v1.ParkJobResponse.job:type_name -> hanse.operator.v1.Job
+	122, // 117: hanse.operator.v1.DropJobResponse.job:type_name -> hanse.operator.v1.Job
+	131, // 118: hanse.operator.v1.ListOrphansResponse.orphans:type_name -> hanse.operator.v1.Orphan
+	150, // 119: hanse.operator.v1.ListOrphansResponse.unseen:type_name -> hanse.operator.v1.ListOrphansResponse.UnseenEntry
+	131, // 120: hanse.operator.v1.ClaimOrphanResponse.orphan:type_name -> hanse.operator.v1.Orphan
+	131, // 121: hanse.operator.v1.DestroyOrphanResponse.orphan:type_name -> hanse.operator.v1.Orphan
+	151, // 122: hanse.operator.v1.BusinessKey.since:type_name -> google.protobuf.Timestamp
+	139, // 123: hanse.operator.v1.BusinessKey.past:type_name -> hanse.operator.v1.PastKey
+	140, // 124: hanse.operator.v1.BusinessKey.acts:type_name -> hanse.operator.v1.OperatorAct
+	151, // 125: hanse.operator.v1.PastKey.from:type_name -> google.protobuf.Timestamp
+	151, // 126: hanse.operator.v1.PastKey.until:type_name -> google.protobuf.Timestamp
+	151, // 127: hanse.operator.v1.OperatorAct.at:type_name -> google.protobuf.Timestamp
+	138, // 128: hanse.operator.v1.GetKeyResponse.key:type_name -> hanse.operator.v1.BusinessKey
+	138, // 129: hanse.operator.v1.RotateKeyResponse.key:type_name -> hanse.operator.v1.BusinessKey
+	151, // 130: hanse.operator.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	147, // 131: hanse.operator.v1.GetStatusResponse.checks:type_name -> hanse.operator.v1.ReadinessCheck
+	9,   // 132: hanse.operator.v1.GetStatusResponse.partners:type_name -> hanse.operator.v1.Partner
+	148, // 133: hanse.operator.v1.GetStatusResponse.open_orders:type_name -> hanse.operator.v1.StateCount
+	148, // 134: hanse.operator.v1.GetStatusResponse.jobs:type_name -> hanse.operator.v1.StateCount
+	5,   // 135: hanse.operator.v1.PartnerService.DiscoverMember:input_type -> hanse.operator.v1.DiscoverMemberRequest
+	7,   // 136: hanse.operator.v1.PartnerService.AddPartner:input_type -> hanse.operator.v1.AddPartnerRequest
+	19,  // 137: hanse.operator.v1.PartnerService.RefusePartner:input_type -> hanse.operator.v1.RefusePartnerRequest
+	15,  // 138: hanse.operator.v1.PartnerService.AcceptPartnerChanges:input_type -> hanse.operator.v1.AcceptPartnerChangesRequest
+	17,  // 139: hanse.operator.v1.PartnerService.RefusePartnerChanges:input_type -> hanse.operator.v1.RefusePartnerChangesRequest
+	11,  // 140: hanse.operator.v1.PartnerService.VouchPartner:input_type -> hanse.operator.v1.VouchPartnerRequest
+	25,  // 141: hanse.operator.v1.PartnerService.ListPartners:input_type -> hanse.operator.v1.ListPartnersRequest
+	27,  // 142: hanse.operator.v1.PartnerService.GetPartner:input_type -> hanse.operator.v1.GetPartnerRequest
+	21,  // 143: hanse.operator.v1.PartnerService.HoldPartner:input_type -> hanse.operator.v1.HoldPartnerRequest
+	23,  // 144: hanse.operator.v1.PartnerService.FlushPartner:input_type -> hanse.operator.v1.FlushPartnerRequest
+	89,  // 145: hanse.operator.v1.PartnerService.ReconcilePartner:input_type -> hanse.operator.v1.ReconcilePartnerRequest
+	30,  // 146: hanse.operator.v1.AgreementService.OfferAgreement:input_type -> hanse.operator.v1.OfferAgreementRequest
+	34,  // 147: hanse.operator.v1.AgreementService.AcceptAgreement:input_type -> hanse.operator.v1.AcceptAgreementRequest
+	36,  // 148: hanse.operator.v1.AgreementService.ListAgreements:input_type -> hanse.operator.v1.ListAgreementsRequest
+	38,  // 149: hanse.operator.v1.OfferingService.ApplyOfferings:input_type -> hanse.operator.v1.ApplyOfferingsRequest
+	44,  // 150: hanse.operator.v1.OfferingService.ListOfferings:input_type -> hanse.operator.v1.ListOfferingsRequest
+	46,  // 151: hanse.operator.v1.OfferingService.GetOffering:input_type -> hanse.operator.v1.GetOfferingRequest
+	49,  // 152: hanse.operator.v1.ListingService.ListListings:input_type -> hanse.operator.v1.ListListingsRequest
+	51,  // 153: hanse.operator.v1.ListingService.UpdateListing:input_type -> hanse.operator.v1.UpdateListingRequest
+	53,  // 154: hanse.operator.v1.ListingService.SetMarkup:input_type -> hanse.operator.v1.SetMarkupRequest
+	59,  // 155: hanse.operator.v1.OrderService.ListOrders:input_type -> hanse.operator.v1.ListOrdersRequest
+	69,  // 156: hanse.operator.v1.OrderService.GetOrder:input_type -> hanse.operator.v1.GetOrderRequest
+	71,  // 157: hanse.operator.v1.OrderService.ExplainOrder:input_type -> hanse.operator.v1.ExplainOrderRequest
+	75,  // 158: hanse.operator.v1.OrderService.ResolveOrder:input_type -> hanse.operator.v1.ResolveOrderRequest
+	61,  // 159: hanse.operator.v1.OrderService.CancelOrder:input_type -> hanse.operator.v1.CancelOrderRequest
+	63,  // 160: hanse.operator.v1.OrderService.AbandonOrder:input_type -> hanse.operator.v1.AbandonOrderRequest
+	65,  // 161: hanse.operator.v1.OrderService.EraseOrder:input_type -> hanse.operator.v1.EraseOrderRequest
+	78,  // 162: hanse.operator.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.operator.v1.ListSubscriptionsRequest
+	2,   // 163: hanse.operator.v1.SubscriptionService.RotateAccess:input_type -> hanse.operator.v1.RotateAccessRequest
+	80,  // 164: hanse.operator.v1.LedgerService.VerifyLedgers:input_type -> hanse.operator.v1.VerifyLedgersRequest
+	83,  // 165: hanse.operator.v1.LedgerService.Verify:input_type -> hanse.operator.v1.VerifyRequest
+	93,  // 166: hanse.operator.v1.LedgerService.ListEntries:input_type -> hanse.operator.v1.ListEntriesRequest
+	95,  // 167: hanse.operator.v1.LedgerService.ListParked:input_type -> hanse.operator.v1.ListParkedRequest
+	97,  // 168: hanse.operator.v1.LedgerService.ApplyParked:input_type -> hanse.operator.v1.ApplyParkedRequest
+	110, // 169: hanse.operator.v1.LedgerService.ReleaseParked:input_type -> hanse.operator.v1.ReleaseParkedRequest
+	99,  // 170: hanse.operator.v1.LedgerService.ShowFork:input_type -> hanse.operator.v1.ShowForkRequest
+	104, // 171: hanse.operator.v1.LedgerService.ProposeLife:input_type -> hanse.operator.v1.ProposeLifeRequest
+	106, // 172: hanse.operator.v1.LedgerService.SignLife:input_type -> hanse.operator.v1.SignLifeRequest
+	108, // 173: hanse.operator.v1.LedgerService.RefuseLife:input_type -> hanse.operator.v1.RefuseLifeRequest
+	114, // 174: hanse.operator.v1.PortalService.AddPortal:input_type -> hanse.operator.v1.AddPortalRequest
+	116, // 175: hanse.operator.v1.PortalService.RotatePortalKey:input_type -> hanse.operator.v1.RotatePortalKeyRequest
+	118, // 176: hanse.operator.v1.PortalService.ListPortals:input_type -> hanse.operator.v1.ListPortalsRequest
+	120, // 177: hanse.operator.v1.PortalService.RemovePortal:input_type -> hanse.operator.v1.RemovePortalRequest
+	123, // 178: hanse.operator.v1.JobService.ListJobs:input_type -> hanse.operator.v1.ListJobsRequest
+	125, // 179: hanse.operator.v1.JobService.RetryJob:input_type -> hanse.operator.v1.RetryJobRequest
+	127, // 180: hanse.operator.v1.JobService.ParkJob:input_type -> hanse.operator.v1.ParkJobRequest
+	129, // 181: hanse.operator.v1.JobService.DropJob:input_type -> hanse.operator.v1.DropJobRequest
+	141, // 182: hanse.operator.v1.KeyService.GetKey:input_type -> hanse.operator.v1.GetKeyRequest
+	143, // 183: hanse.operator.v1.KeyService.RotateKey:input_type -> hanse.operator.v1.RotateKeyRequest
+	132, // 184: hanse.operator.v1.OrphanService.ListOrphans:input_type -> hanse.operator.v1.ListOrphansRequest
+	134, // 185: hanse.operator.v1.OrphanService.ClaimOrphan:input_type -> hanse.operator.v1.ClaimOrphanRequest
+	136, // 186: hanse.operator.v1.OrphanService.DestroyOrphan:input_type -> hanse.operator.v1.DestroyOrphanRequest
+	145, // 187: hanse.operator.v1.StatusService.GetStatus:input_type -> hanse.operator.v1.GetStatusRequest
+	6,   // 188: hanse.operator.v1.PartnerService.DiscoverMember:output_type -> hanse.operator.v1.DiscoverMemberResponse
+	8,   // 189: hanse.operator.v1.PartnerService.AddPartner:output_type -> hanse.operator.v1.AddPartnerResponse
+	20,  // 190: hanse.operator.v1.PartnerService.RefusePartner:output_type -> hanse.operator.v1.RefusePartnerResponse
+	16,  // 191: hanse.operator.v1.PartnerService.AcceptPartnerChanges:output_type -> hanse.operator.v1.AcceptPartnerChangesResponse
+	18,  // 192: hanse.operator.v1.PartnerService.RefusePartnerChanges:output_type -> hanse.operator.v1.RefusePartnerChangesResponse
+	12,  // 193: hanse.operator.v1.PartnerService.VouchPartner:output_type -> hanse.operator.v1.VouchPartnerResponse
+	26,  // 194: hanse.operator.v1.PartnerService.ListPartners:output_type -> hanse.operator.v1.ListPartnersResponse
+	28,  // 195: hanse.operator.v1.PartnerService.GetPartner:output_type -> hanse.operator.v1.GetPartnerResponse
+	22,  // 196: hanse.operator.v1.PartnerService.HoldPartner:output_type -> hanse.operator.v1.HoldPartnerResponse
+	24,  // 197: hanse.operator.v1.PartnerService.FlushPartner:output_type -> hanse.operator.v1.FlushPartnerResponse
+	90,  // 198: hanse.operator.v1.PartnerService.ReconcilePartner:output_type -> hanse.operator.v1.ReconcilePartnerResponse
+	31,  // 199: hanse.operator.v1.AgreementService.OfferAgreement:output_type -> hanse.operator.v1.OfferAgreementResponse
+	35,  // 200: hanse.operator.v1.AgreementService.AcceptAgreement:output_type -> hanse.operator.v1.AcceptAgreementResponse
+	37,  // 201: hanse.operator.v1.AgreementService.ListAgreements:output_type -> hanse.operator.v1.ListAgreementsResponse
+	39,  // 202: hanse.operator.v1.OfferingService.ApplyOfferings:output_type -> hanse.operator.v1.ApplyOfferingsResponse
+	45,  // 203: hanse.operator.v1.OfferingService.ListOfferings:output_type -> hanse.operator.v1.ListOfferingsResponse
+	47,  // 204: hanse.operator.v1.OfferingService.GetOffering:output_type -> hanse.operator.v1.GetOfferingResponse
+	50,  // 205: hanse.operator.v1.ListingService.ListListings:output_type -> hanse.operator.v1.ListListingsResponse
+	52,  // 206: hanse.operator.v1.ListingService.UpdateListing:output_type -> hanse.operator.v1.UpdateListingResponse
+	54,  // 207: hanse.operator.v1.ListingService.SetMarkup:output_type -> hanse.operator.v1.SetMarkupResponse
+	60,  // 208: hanse.operator.v1.OrderService.ListOrders:output_type -> hanse.operator.v1.ListOrdersResponse
+	70,  // 209: hanse.operator.v1.OrderService.GetOrder:output_type -> hanse.operator.v1.GetOrderResponse
+	72,  // 210: hanse.operator.v1.OrderService.ExplainOrder:output_type -> hanse.operator.v1.ExplainOrderResponse
+	76,  // 211: hanse.operator.v1.OrderService.ResolveOrder:output_type -> hanse.operator.v1.ResolveOrderResponse
+	62,  // 212: hanse.operator.v1.OrderService.CancelOrder:output_type -> hanse.operator.v1.CancelOrderResponse
+	64,  // 213: hanse.operator.v1.OrderService.AbandonOrder:output_type -> hanse.operator.v1.AbandonOrderResponse
+	66,  // 214: hanse.operator.v1.OrderService.EraseOrder:output_type -> hanse.operator.v1.EraseOrderResponse
+	79,  // 215: hanse.operator.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.operator.v1.ListSubscriptionsResponse
+	3,   // 216: hanse.operator.v1.SubscriptionService.RotateAccess:output_type -> hanse.operator.v1.RotateAccessResponse
+	81,  // 217: hanse.operator.v1.LedgerService.VerifyLedgers:output_type -> hanse.operator.v1.VerifyLedgersResponse
+	84,  // 218: hanse.operator.v1.LedgerService.Verify:output_type -> hanse.operator.v1.VerifyResponse
+	94,  // 219: hanse.operator.v1.LedgerService.ListEntries:output_type -> hanse.operator.v1.ListEntriesResponse
+	96,  // 220: hanse.operator.v1.LedgerService.ListParked:output_type -> hanse.operator.v1.ListParkedResponse
+	98,  // 221: hanse.operator.v1.LedgerService.ApplyParked:output_type -> hanse.operator.v1.ApplyParkedResponse
+	111, // 222: hanse.operator.v1.LedgerService.ReleaseParked:output_type -> hanse.operator.v1.ReleaseParkedResponse
+	100, // 223: hanse.operator.v1.LedgerService.ShowFork:output_type -> hanse.operator.v1.ShowForkResponse
+	105, // 224: hanse.operator.v1.LedgerService.ProposeLife:output_type -> hanse.operator.v1.ProposeLifeResponse
+	107, // 225: hanse.operator.v1.LedgerService.SignLife:output_type -> hanse.operator.v1.SignLifeResponse
+	109, // 226: hanse.operator.v1.LedgerService.RefuseLife:output_type -> hanse.operator.v1.RefuseLifeResponse
+	115, // 227: hanse.operator.v1.PortalService.AddPortal:output_type -> hanse.operator.v1.AddPortalResponse
+	117, // 228: hanse.operator.v1.PortalService.RotatePortalKey:output_type -> hanse.operator.v1.RotatePortalKeyResponse
+	119, // 229: hanse.operator.v1.PortalService.ListPortals:output_type -> hanse.operator.v1.ListPortalsResponse
+	121, // 230: hanse.operator.v1.PortalService.RemovePortal:output_type -> hanse.operator.v1.RemovePortalResponse
+	124, // 231: hanse.operator.v1.JobService.ListJobs:output_type -> hanse.operator.v1.ListJobsResponse
+	126, // 232: hanse.operator.v1.JobService.RetryJob:output_type -> hanse.operator.v1.RetryJobResponse
+	128, // 233: hanse.operator.v1.JobService.ParkJob:output_type -> hanse.operator.v1.ParkJobResponse
+	130, // 234: hanse.operator.v1.JobService.DropJob:output_type -> hanse.operator.v1.DropJobResponse
+	142, // 235: hanse.operator.v1.KeyService.GetKey:output_type -> hanse.operator.v1.GetKeyResponse
+	144, // 236: hanse.operator.v1.KeyService.RotateKey:output_type -> hanse.operator.v1.RotateKeyResponse
+	133, // 237: hanse.operator.v1.OrphanService.ListOrphans:output_type -> hanse.operator.v1.ListOrphansResponse
+	135, // 238: hanse.operator.v1.OrphanService.ClaimOrphan:output_type -> hanse.operator.v1.ClaimOrphanResponse
+	137, // 239: hanse.operator.v1.OrphanService.DestroyOrphan:output_type -> hanse.operator.v1.DestroyOrphanResponse
+	146, // 240: hanse.operator.v1.StatusService.GetStatus:output_type -> hanse.operator.v1.GetStatusResponse
+	188, // [188:241] is the sub-list for method output_type
+	135, // [135:188] is the sub-list for method input_type
+	135, // [135:135] is the sub-list for extension type_name
+	135, // [135:135] is the sub-list for extension extendee
+	0,   // [0:135] is the sub-list for field type_name
 }
 
 func init() { file_hanse_operator_v1_operator_proto_init() }
@@ -7980,16 +11252,16 @@ func file_hanse_operator_v1_operator_proto_init() {
 	if File_hanse_operator_v1_operator_proto != nil {
 		return
 	}
-	file_hanse_operator_v1_operator_proto_msgTypes[47].OneofWrappers = []any{}
+	file_hanse_operator_v1_operator_proto_msgTypes[49].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_operator_v1_operator_proto_rawDesc), len(file_hanse_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   105,
+			NumMessages:   149,
 			NumExtensions: 0,
-			NumServices:   10,
+			NumServices:   12,
 		},
 		GoTypes:           file_hanse_operator_v1_operator_proto_goTypes,
 		DependencyIndexes: file_hanse_operator_v1_operator_proto_depIdxs,

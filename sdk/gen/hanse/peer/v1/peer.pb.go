@@ -628,7 +628,10 @@ type Document struct {
 	// 16 to 64 bytes beside a purchase.
 	InputsSalt []byte `protobuf:"bytes,3,opt,name=inputs_salt,json=inputsSalt,proto3" json:"inputs_salt,omitempty"`
 	// The caller's escrow beside a purchase (compact JWE), at most 4,096 bytes; its SHA-256 stands in the document.
-	Escrow        []byte `protobuf:"bytes,4,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	Escrow []byte `protobuf:"bytes,4,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	// Beside the countersignature of a new life: the same payload as its proposer signed it, at most 65,536 bytes. A proposer whose store lost
+	// its proposal knows it by that.
+	Proposal      string `protobuf:"bytes,5,opt,name=proposal,proto3" json:"proposal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -689,6 +692,13 @@ func (x *Document) GetEscrow() []byte {
 		return x.Escrow
 	}
 	return nil
+}
+
+func (x *Document) GetProposal() string {
+	if x != nil {
+		return x.Proposal
+	}
+	return ""
 }
 
 type SubmitResponse struct {
@@ -779,6 +789,7 @@ type Outcome struct {
 	//
 	//	*Outcome_Decided
 	//	*Outcome_Undecided
+	//	*Outcome_Noted
 	Result        isOutcome_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -839,6 +850,15 @@ func (x *Outcome) GetUndecided() *Undecided {
 	return nil
 }
 
+func (x *Outcome) GetNoted() string {
+	if x != nil {
+		if x, ok := x.Result.(*Outcome_Noted); ok {
+			return x.Noted
+		}
+	}
+	return ""
+}
+
 type isOutcome_Result interface {
 	isOutcome_Result()
 }
@@ -852,9 +872,16 @@ type Outcome_Undecided struct {
 	Undecided *Undecided `protobuf:"bytes,2,opt,name=undecided,proto3,oneof"`
 }
 
+type Outcome_Noted struct {
+	// A hanse-noted+jwt: the callee has the document, and what becomes of it is read in a later life of its ledger.
+	Noted string `protobuf:"bytes,3,opt,name=noted,proto3,oneof"`
+}
+
 func (*Outcome_Decided) isOutcome_Result() {}
 
 func (*Outcome_Undecided) isOutcome_Result() {}
+
+func (*Outcome_Noted) isOutcome_Result() {}
 
 type Decided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1198,6 +1225,237 @@ func (x *RecallResponse) GetMore() bool {
 	return false
 }
 
+type StatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The answer goes on after the deal of this subject and side; empty is from the first. Where subjects are named it is not looked at.
+	After     string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	AfterSold bool   `protobuf:"varint,2,opt,name=after_sold,json=afterSold,proto3" json:"after_sold,omitempty"`
+	// The deals about these subscriptions, at most 100, in whatever state they are; none asks for all that are open or run.
+	Subjects      []string `protobuf:"bytes,3,rep,name=subjects,proto3" json:"subjects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatesRequest) Reset() {
+	*x = StatesRequest{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatesRequest) ProtoMessage() {}
+
+func (x *StatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatesRequest.ProtoReflect.Descriptor instead.
+func (*StatesRequest) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StatesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *StatesRequest) GetAfterSold() bool {
+	if x != nil {
+		return x.AfterSold
+	}
+	return false
+}
+
+func (x *StatesRequest) GetSubjects() []string {
+	if x != nil {
+		return x.Subjects
+	}
+	return nil
+}
+
+type StatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 200, in an order of the callee that stays.
+	Deals []*DealState `protobuf:"bytes,1,rep,name=deals,proto3" json:"deals,omitempty"`
+	// There are more after the last one.
+	More bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	// The callee's head towards the caller when it looked, and the hash there.
+	Life int64  `protobuf:"varint,3,opt,name=life,proto3" json:"life,omitempty"`
+	Seq  int64  `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
+	Hash []byte `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Where the callee's copy of the caller's log ended when it looked.
+	ReadLife      int64 `protobuf:"varint,6,opt,name=read_life,json=readLife,proto3" json:"read_life,omitempty"`
+	ReadSeq       int64 `protobuf:"varint,7,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatesResponse) Reset() {
+	*x = StatesResponse{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatesResponse) ProtoMessage() {}
+
+func (x *StatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatesResponse.ProtoReflect.Descriptor instead.
+func (*StatesResponse) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StatesResponse) GetDeals() []*DealState {
+	if x != nil {
+		return x.Deals
+	}
+	return nil
+}
+
+func (x *StatesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *StatesResponse) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *StatesResponse) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *StatesResponse) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *StatesResponse) GetReadLife() int64 {
+	if x != nil {
+		return x.ReadLife
+	}
+	return 0
+}
+
+func (x *StatesResponse) GetReadSeq() int64 {
+	if x != nil {
+		return x.ReadSeq
+	}
+	return 0
+}
+
+// DealState is one deal as the callee has it.
+type DealState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscription's id.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The callee is the supplier of the deal.
+	Sold bool `protobuf:"varint,2,opt,name=sold,proto3" json:"sold,omitempty"`
+	// accepted, active, ended, or unknown where the callee has no such deal or its supplier has not taken it.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// SHA-256 of the agreed form of the deal; empty of an unknown one.
+	Digest        []byte `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DealState) Reset() {
+	*x = DealState{}
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DealState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DealState) ProtoMessage() {}
+
+func (x *DealState) ProtoReflect() protoreflect.Message {
+	mi := &file_hanse_peer_v1_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DealState.ProtoReflect.Descriptor instead.
+func (*DealState) Descriptor() ([]byte, []int) {
+	return file_hanse_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DealState) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *DealState) GetSold() bool {
+	if x != nil {
+		return x.Sold
+	}
+	return false
+}
+
+func (x *DealState) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *DealState) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 var File_hanse_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_hanse_peer_v1_peer_proto_rawDesc = "" +
@@ -1247,13 +1505,14 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80@R\n" +
-	"checkpoint\"m\n" +
+	"checkpoint\"\x89\x01\n" +
 	"\bDocument\x12\x10\n" +
 	"\x03jws\x18\x01 \x01(\tR\x03jws\x12\x16\n" +
 	"\x06inputs\x18\x02 \x01(\fR\x06inputs\x12\x1f\n" +
 	"\vinputs_salt\x18\x03 \x01(\fR\n" +
 	"inputsSalt\x12\x16\n" +
-	"\x06escrow\x18\x04 \x01(\fR\x06escrow\"\xbb\x01\n" +
+	"\x06escrow\x18\x04 \x01(\fR\x06escrow\x12\x1a\n" +
+	"\bproposal\x18\x05 \x01(\tR\bproposal\"\xbb\x01\n" +
 	"\x0eSubmitResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
 	"\n" +
@@ -1261,10 +1520,11 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"checkpoint\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x122\n" +
 	"\boutcomes\x18\x04 \x03(\v2\x16.hanse.peer.v1.OutcomeR\boutcomes\x12'\n" +
-	"\x0fseen_checkpoint\x18\x05 \x01(\tR\x0eseenCheckpoint\"\x81\x01\n" +
+	"\x0fseen_checkpoint\x18\x05 \x01(\tR\x0eseenCheckpoint\"\x99\x01\n" +
 	"\aOutcome\x122\n" +
 	"\adecided\x18\x01 \x01(\v2\x16.hanse.peer.v1.DecidedH\x00R\adecided\x128\n" +
-	"\tundecided\x18\x02 \x01(\v2\x18.hanse.peer.v1.UndecidedH\x00R\tundecidedB\b\n" +
+	"\tundecided\x18\x02 \x01(\v2\x18.hanse.peer.v1.UndecidedH\x00R\tundecided\x12\x16\n" +
+	"\x05noted\x18\x03 \x01(\tH\x00R\x05notedB\b\n" +
 	"\x06result\"/\n" +
 	"\aDecided\x12\x12\n" +
 	"\x04life\x18\x01 \x01(\x03R\x04life\x12\x10\n" +
@@ -1288,13 +1548,33 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
 	"checkpoint\x125\n" +
 	"\tdocuments\x18\x03 \x03(\v2\x17.hanse.peer.v1.DocumentR\tdocuments\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more2Z\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"{\n" +
+	"\rStatesRequest\x12\x1d\n" +
+	"\x05after\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05after\x12\x1d\n" +
+	"\n" +
+	"after_sold\x18\x02 \x01(\bR\tafterSold\x12,\n" +
+	"\bsubjects\x18\x03 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10d\"\x06r\x04\x10\x01\x18@R\bsubjects\"\xc6\x01\n" +
+	"\x0eStatesResponse\x12.\n" +
+	"\x05deals\x18\x01 \x03(\v2\x18.hanse.peer.v1.DealStateR\x05deals\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x12\x12\n" +
+	"\x04life\x18\x03 \x01(\x03R\x04life\x12\x10\n" +
+	"\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x12\n" +
+	"\x04hash\x18\x05 \x01(\fR\x04hash\x12\x1b\n" +
+	"\tread_life\x18\x06 \x01(\x03R\breadLife\x12\x19\n" +
+	"\bread_seq\x18\a \x01(\x03R\areadSeq\"g\n" +
+	"\tDealState\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
+	"\x04sold\x18\x02 \x01(\bR\x04sold\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\fR\x06digest2Z\n" +
 	"\x0ePeeringService\x12H\n" +
-	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\xeb\x01\n" +
+	"\aPropose\x12\x1d.hanse.peer.v1.ProposeRequest\x1a\x1e.hanse.peer.v1.ProposeResponse2\xb2\x02\n" +
 	"\x0fExchangeService\x12E\n" +
 	"\x06Submit\x12\x1c.hanse.peer.v1.SubmitRequest\x1a\x1d.hanse.peer.v1.SubmitResponse\x12H\n" +
 	"\aCompare\x12\x1d.hanse.peer.v1.CompareRequest\x1a\x1e.hanse.peer.v1.CompareResponse\x12G\n" +
-	"\x06Recall\x12\x1c.hanse.peer.v1.RecallRequest\x1a\x1d.hanse.peer.v1.RecallResponse0\x012V\n" +
+	"\x06Recall\x12\x1c.hanse.peer.v1.RecallRequest\x1a\x1d.hanse.peer.v1.RecallResponse0\x01\x12E\n" +
+	"\x06States\x12\x1c.hanse.peer.v1.StatesRequest\x1a\x1d.hanse.peer.v1.StatesResponse2V\n" +
 	"\x0eCatalogService\x12D\n" +
 	"\x05Watch\x12\x1b.hanse.peer.v1.WatchRequest\x1a\x1c.hanse.peer.v1.WatchResponse0\x012j\n" +
 	"\fOrderService\x12Z\n" +
@@ -1315,7 +1595,7 @@ func file_hanse_peer_v1_peer_proto_rawDescGZIP() []byte {
 	return file_hanse_peer_v1_peer_proto_rawDescData
 }
 
-var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_hanse_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*ProposeRequest)(nil),        // 0: hanse.peer.v1.ProposeRequest
 	(*ProposeResponse)(nil),       // 1: hanse.peer.v1.ProposeResponse
@@ -1336,6 +1616,9 @@ var file_hanse_peer_v1_peer_proto_goTypes = []any{
 	(*CompareResponse)(nil),       // 16: hanse.peer.v1.CompareResponse
 	(*RecallRequest)(nil),         // 17: hanse.peer.v1.RecallRequest
 	(*RecallResponse)(nil),        // 18: hanse.peer.v1.RecallResponse
+	(*StatesRequest)(nil),         // 19: hanse.peer.v1.StatesRequest
+	(*StatesResponse)(nil),        // 20: hanse.peer.v1.StatesResponse
+	(*DealState)(nil),             // 21: hanse.peer.v1.DealState
 }
 var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	4,  // 0: hanse.peer.v1.WatchResponse.changes:type_name -> hanse.peer.v1.CatalogChange
@@ -1344,25 +1627,28 @@ var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	13, // 3: hanse.peer.v1.Outcome.decided:type_name -> hanse.peer.v1.Decided
 	14, // 4: hanse.peer.v1.Outcome.undecided:type_name -> hanse.peer.v1.Undecided
 	10, // 5: hanse.peer.v1.RecallResponse.documents:type_name -> hanse.peer.v1.Document
-	0,  // 6: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
-	9,  // 7: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
-	15, // 8: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
-	17, // 9: hanse.peer.v1.ExchangeService.Recall:input_type -> hanse.peer.v1.RecallRequest
-	2,  // 10: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
-	5,  // 11: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
-	7,  // 12: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
-	1,  // 13: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
-	11, // 14: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
-	16, // 15: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
-	18, // 16: hanse.peer.v1.ExchangeService.Recall:output_type -> hanse.peer.v1.RecallResponse
-	3,  // 17: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
-	6,  // 18: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
-	8,  // 19: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	21, // 6: hanse.peer.v1.StatesResponse.deals:type_name -> hanse.peer.v1.DealState
+	0,  // 7: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
+	9,  // 8: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
+	15, // 9: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
+	17, // 10: hanse.peer.v1.ExchangeService.Recall:input_type -> hanse.peer.v1.RecallRequest
+	19, // 11: hanse.peer.v1.ExchangeService.States:input_type -> hanse.peer.v1.StatesRequest
+	2,  // 12: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
+	5,  // 13: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
+	7,  // 14: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
+	1,  // 15: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
+	11, // 16: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
+	16, // 17: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
+	18, // 18: hanse.peer.v1.ExchangeService.Recall:output_type -> hanse.peer.v1.RecallResponse
+	20, // 19: hanse.peer.v1.ExchangeService.States:output_type -> hanse.peer.v1.StatesResponse
+	3,  // 20: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
+	6,  // 21: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
+	8,  // 22: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hanse_peer_v1_peer_proto_init() }
@@ -1373,6 +1659,7 @@ func file_hanse_peer_v1_peer_proto_init() {
 	file_hanse_peer_v1_peer_proto_msgTypes[12].OneofWrappers = []any{
 		(*Outcome_Decided)(nil),
 		(*Outcome_Undecided)(nil),
+		(*Outcome_Noted)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1380,7 +1667,7 @@ func file_hanse_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hanse_peer_v1_peer_proto_rawDesc), len(file_hanse_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -808,7 +808,7 @@ func (x *Listing) GetMaxQuantity() int64 {
 // OrderItem is one line of an order.
 type OrderItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Add (intent purchase) or delete (intent terminate).
+	// Add, delete, or modify with an intent.
 	Action v1.OrderItemAction `protobuf:"varint,1,opt,name=action,proto3,enum=hanse.type.v1.OrderItemAction" json:"action,omitempty"`
 	// What to buy; for add.
 	ListingId string `protobuf:"bytes,2,opt,name=listing_id,json=listingId,proto3" json:"listing_id,omitempty"`
@@ -819,10 +819,13 @@ type OrderItem struct {
 	Inputs *structpb.Struct `protobuf:"bytes,4,opt,name=inputs,proto3" json:"inputs,omitempty"`
 	// Listing.digest the customer agreed to; empty takes the listing as it is now; for add.
 	ListingDigest string `protobuf:"bytes,5,opt,name=listing_digest,json=listingDigest,proto3" json:"listing_digest,omitempty"`
-	// What to end; for delete.
+	// What it is about; for delete and modify.
 	SubscriptionId string `protobuf:"bytes,6,opt,name=subscription_id,json=subscriptionId,proto3" json:"subscription_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the action is for: "purchase" and "terminate" need not be named. "rotate" (modify) gives an active subscription new access data; those of
+	// before end, and the new ones are fetched as after a purchase.
+	Intent        string `protobuf:"bytes,7,opt,name=intent,proto3" json:"intent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OrderItem) Reset() {
@@ -893,6 +896,13 @@ func (x *OrderItem) GetListingDigest() string {
 func (x *OrderItem) GetSubscriptionId() string {
 	if x != nil {
 		return x.SubscriptionId
+	}
+	return ""
+}
+
+func (x *OrderItem) GetIntent() string {
+	if x != nil {
+		return x.Intent
 	}
 	return ""
 }
@@ -1009,7 +1019,7 @@ type Order struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Customer string                 `protobuf:"bytes,2,opt,name=customer,proto3" json:"customer,omitempty"`
-	// TMF622 wire names with dotted sub-states: acknowledged, pending.unreachable, inProgress, held.indeterminate,
+	// TMF622 wire names with dotted sub-states: acknowledged, pending.unreachable, pending.rebuilding, inProgress, held.indeterminate,
 	// completed, partial, failed, rejected, cancelled. Of several items: the worst open one's; when all have ended, completed,
 	// partial where some did not complete, rejected where all were, else failed.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
@@ -1023,7 +1033,9 @@ type Order struct {
 	// True when the state is final.
 	Ended bool `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`
 	// What happened, oldest first.
-	Events        []*OrderEvent `protobuf:"bytes,10,rep,name=events,proto3" json:"events,omitempty"`
+	Events []*OrderEvent `protobuf:"bytes,10,rep,name=events,proto3" json:"events,omitempty"`
+	// When what the order says of its customer was erased, as the law may ask; unset where it was not. It has no customer since.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1128,6 +1140,13 @@ func (x *Order) GetEvents() []*OrderEvent {
 	return nil
 }
 
+func (x *Order) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
+}
+
 type OrderLine struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Action    v1.OrderItemAction     `protobuf:"varint,1,opt,name=action,proto3,enum=hanse.type.v1.OrderItemAction" json:"action,omitempty"`
@@ -1146,7 +1165,9 @@ type OrderLine struct {
 	Message string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
 	Reason  string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
 	// True when the line's state is final.
-	Ended         bool `protobuf:"varint,12,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended bool `protobuf:"varint,12,opt,name=ended,proto3" json:"ended,omitempty"`
+	// What the action is for: purchase, terminate, rotate.
+	Intent        string `protobuf:"bytes,13,opt,name=intent,proto3" json:"intent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1263,6 +1284,13 @@ func (x *OrderLine) GetEnded() bool {
 		return x.Ended
 	}
 	return false
+}
+
+func (x *OrderLine) GetIntent() string {
+	if x != nil {
+		return x.Intent
+	}
+	return ""
 }
 
 type OrderEvent struct {
@@ -2386,7 +2414,7 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\rinputs_schema\x18\x04 \x01(\tR\finputsSchema\x12\x16\n" +
 	"\x06digest\x18\x05 \x01(\tR\x06digest\x12;\n" +
 	"\bvariants\x18\x06 \x03(\v2\x1f.hanse.portal.v1.ListingSummaryR\bvariants\x12!\n" +
-	"\fmax_quantity\x18\a \x01(\x03R\vmaxQuantity\"\xb3\x02\n" +
+	"\fmax_quantity\x18\a \x01(\x03R\vmaxQuantity\"\xd4\x02\n" +
 	"\tOrderItem\x12B\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.hanse.type.v1.OrderItemActionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12&\n" +
@@ -2396,14 +2424,15 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\xbaH\a\"\x05\x18\x90N(\x00R\bquantity\x12/\n" +
 	"\x06inputs\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x06inputs\x12/\n" +
 	"\x0elisting_digest\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\rlistingDigest\x120\n" +
-	"\x0fsubscription_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0esubscriptionId\"\xa5\x01\n" +
+	"\x0fsubscription_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0esubscriptionId\x12\x1f\n" +
+	"\x06intent\x18\a \x01(\tB\a\xbaH\x04r\x02\x18 R\x06intent\"\xa5\x01\n" +
 	"\x11PlaceOrderRequest\x12,\n" +
 	"\x02id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x10\b\x18@2\x11^[A-Za-z0-9._-]+$R\x02id\x12$\n" +
 	"\bcustomer\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bcustomer\x12<\n" +
 	"\x05items\x18\x03 \x03(\v2\x1a.hanse.portal.v1.OrderItemB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x102R\x05items\"B\n" +
 	"\x12PlaceOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.hanse.portal.v1.OrderR\x05order\"\xec\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.hanse.portal.v1.OrderR\x05order\"\xa5\x03\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcustomer\x18\x02 \x01(\tR\bcustomer\x12\x14\n" +
@@ -2416,7 +2445,8 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x14\n" +
 	"\x05ended\x18\t \x01(\bR\x05ended\x123\n" +
 	"\x06events\x18\n" +
-	" \x03(\v2\x1b.hanse.portal.v1.OrderEventR\x06events\"\x96\x03\n" +
+	" \x03(\v2\x1b.hanse.portal.v1.OrderEventR\x06events\x127\n" +
+	"\terased_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xae\x03\n" +
 	"\tOrderLine\x126\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x1e.hanse.type.v1.OrderItemActionR\x06action\x12\x1d\n" +
 	"\n" +
@@ -2431,7 +2461,8 @@ const file_hanse_portal_v1_portal_proto_rawDesc = "" +
 	"\amessage\x18\n" +
 	" \x01(\tR\amessage\x12\x16\n" +
 	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
-	"\x05ended\x18\f \x01(\bR\x05ended\"\x80\x01\n" +
+	"\x05ended\x18\f \x01(\bR\x05ended\x12\x16\n" +
+	"\x06intent\x18\r \x01(\tR\x06intent\"\x80\x01\n" +
 	"\n" +
 	"OrderEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
@@ -2607,48 +2638,49 @@ var file_hanse_portal_v1_portal_proto_depIdxs = []int32{
 	39, // 17: hanse.portal.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
 	39, // 18: hanse.portal.v1.Order.updated_at:type_name -> google.protobuf.Timestamp
 	15, // 19: hanse.portal.v1.Order.events:type_name -> hanse.portal.v1.OrderEvent
-	37, // 20: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
-	34, // 21: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
-	34, // 22: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
-	39, // 23: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
-	13, // 24: hanse.portal.v1.CancelOrderResponse.order:type_name -> hanse.portal.v1.Order
-	13, // 25: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
-	13, // 26: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
-	13, // 27: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
-	34, // 28: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
-	39, // 29: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
-	39, // 30: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
-	24, // 31: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
-	24, // 32: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
-	31, // 33: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
-	39, // 34: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 35: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
-	7,  // 36: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
-	11, // 37: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
-	16, // 38: hanse.portal.v1.OrderService.CancelOrder:input_type -> hanse.portal.v1.CancelOrderRequest
-	18, // 39: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
-	20, // 40: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
-	22, // 41: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
-	25, // 42: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
-	27, // 43: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
-	29, // 44: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
-	32, // 45: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
-	3,  // 46: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
-	8,  // 47: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
-	12, // 48: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
-	17, // 49: hanse.portal.v1.OrderService.CancelOrder:output_type -> hanse.portal.v1.CancelOrderResponse
-	19, // 50: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
-	21, // 51: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
-	23, // 52: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
-	26, // 53: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
-	28, // 54: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
-	30, // 55: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
-	33, // 56: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
-	46, // [46:57] is the sub-list for method output_type
-	35, // [35:46] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	39, // 20: hanse.portal.v1.Order.erased_at:type_name -> google.protobuf.Timestamp
+	37, // 21: hanse.portal.v1.OrderLine.action:type_name -> hanse.type.v1.OrderItemAction
+	34, // 22: hanse.portal.v1.OrderLine.one_off:type_name -> hanse.type.v1.Amount
+	34, // 23: hanse.portal.v1.OrderLine.recurring:type_name -> hanse.type.v1.Amount
+	39, // 24: hanse.portal.v1.OrderEvent.at:type_name -> google.protobuf.Timestamp
+	13, // 25: hanse.portal.v1.CancelOrderResponse.order:type_name -> hanse.portal.v1.Order
+	13, // 26: hanse.portal.v1.GetOrderResponse.order:type_name -> hanse.portal.v1.Order
+	13, // 27: hanse.portal.v1.ListOrdersResponse.orders:type_name -> hanse.portal.v1.Order
+	13, // 28: hanse.portal.v1.WatchOrderResponse.order:type_name -> hanse.portal.v1.Order
+	34, // 29: hanse.portal.v1.Subscription.recurring:type_name -> hanse.type.v1.Amount
+	39, // 30: hanse.portal.v1.Subscription.active_since:type_name -> google.protobuf.Timestamp
+	39, // 31: hanse.portal.v1.Subscription.ended_at:type_name -> google.protobuf.Timestamp
+	24, // 32: hanse.portal.v1.ListSubscriptionsResponse.subscriptions:type_name -> hanse.portal.v1.Subscription
+	24, // 33: hanse.portal.v1.GetSubscriptionResponse.subscription:type_name -> hanse.portal.v1.Subscription
+	31, // 34: hanse.portal.v1.RevealAccessDataResponse.fields:type_name -> hanse.portal.v1.AccessField
+	39, // 35: hanse.portal.v1.CreateCustomerSessionResponse.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 36: hanse.portal.v1.CatalogService.SearchListings:input_type -> hanse.portal.v1.SearchListingsRequest
+	7,  // 37: hanse.portal.v1.CatalogService.GetListing:input_type -> hanse.portal.v1.GetListingRequest
+	11, // 38: hanse.portal.v1.OrderService.PlaceOrder:input_type -> hanse.portal.v1.PlaceOrderRequest
+	16, // 39: hanse.portal.v1.OrderService.CancelOrder:input_type -> hanse.portal.v1.CancelOrderRequest
+	18, // 40: hanse.portal.v1.OrderService.GetOrder:input_type -> hanse.portal.v1.GetOrderRequest
+	20, // 41: hanse.portal.v1.OrderService.ListOrders:input_type -> hanse.portal.v1.ListOrdersRequest
+	22, // 42: hanse.portal.v1.OrderService.WatchOrder:input_type -> hanse.portal.v1.WatchOrderRequest
+	25, // 43: hanse.portal.v1.SubscriptionService.ListSubscriptions:input_type -> hanse.portal.v1.ListSubscriptionsRequest
+	27, // 44: hanse.portal.v1.SubscriptionService.GetSubscription:input_type -> hanse.portal.v1.GetSubscriptionRequest
+	29, // 45: hanse.portal.v1.SubscriptionService.RevealAccessData:input_type -> hanse.portal.v1.RevealAccessDataRequest
+	32, // 46: hanse.portal.v1.SessionService.CreateCustomerSession:input_type -> hanse.portal.v1.CreateCustomerSessionRequest
+	3,  // 47: hanse.portal.v1.CatalogService.SearchListings:output_type -> hanse.portal.v1.SearchListingsResponse
+	8,  // 48: hanse.portal.v1.CatalogService.GetListing:output_type -> hanse.portal.v1.GetListingResponse
+	12, // 49: hanse.portal.v1.OrderService.PlaceOrder:output_type -> hanse.portal.v1.PlaceOrderResponse
+	17, // 50: hanse.portal.v1.OrderService.CancelOrder:output_type -> hanse.portal.v1.CancelOrderResponse
+	19, // 51: hanse.portal.v1.OrderService.GetOrder:output_type -> hanse.portal.v1.GetOrderResponse
+	21, // 52: hanse.portal.v1.OrderService.ListOrders:output_type -> hanse.portal.v1.ListOrdersResponse
+	23, // 53: hanse.portal.v1.OrderService.WatchOrder:output_type -> hanse.portal.v1.WatchOrderResponse
+	26, // 54: hanse.portal.v1.SubscriptionService.ListSubscriptions:output_type -> hanse.portal.v1.ListSubscriptionsResponse
+	28, // 55: hanse.portal.v1.SubscriptionService.GetSubscription:output_type -> hanse.portal.v1.GetSubscriptionResponse
+	30, // 56: hanse.portal.v1.SubscriptionService.RevealAccessData:output_type -> hanse.portal.v1.RevealAccessDataResponse
+	33, // 57: hanse.portal.v1.SessionService.CreateCustomerSession:output_type -> hanse.portal.v1.CreateCustomerSessionResponse
+	47, // [47:58] is the sub-list for method output_type
+	36, // [36:47] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_hanse_portal_v1_portal_proto_init() }

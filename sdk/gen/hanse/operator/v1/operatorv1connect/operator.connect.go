@@ -41,6 +41,10 @@ const (
 	PortalServiceName = "hanse.operator.v1.PortalService"
 	// JobServiceName is the fully-qualified name of the JobService service.
 	JobServiceName = "hanse.operator.v1.JobService"
+	// KeyServiceName is the fully-qualified name of the KeyService service.
+	KeyServiceName = "hanse.operator.v1.KeyService"
+	// OrphanServiceName is the fully-qualified name of the OrphanService service.
+	OrphanServiceName = "hanse.operator.v1.OrphanService"
 	// StatusServiceName is the fully-qualified name of the StatusService service.
 	StatusServiceName = "hanse.operator.v1.StatusService"
 )
@@ -83,6 +87,9 @@ const (
 	// PartnerServiceFlushPartnerProcedure is the fully-qualified name of the PartnerService's
 	// FlushPartner RPC.
 	PartnerServiceFlushPartnerProcedure = "/hanse.operator.v1.PartnerService/FlushPartner"
+	// PartnerServiceReconcilePartnerProcedure is the fully-qualified name of the PartnerService's
+	// ReconcilePartner RPC.
+	PartnerServiceReconcilePartnerProcedure = "/hanse.operator.v1.PartnerService/ReconcilePartner"
 	// AgreementServiceOfferAgreementProcedure is the fully-qualified name of the AgreementService's
 	// OfferAgreement RPC.
 	AgreementServiceOfferAgreementProcedure = "/hanse.operator.v1.AgreementService/OfferAgreement"
@@ -123,12 +130,22 @@ const (
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/hanse.operator.v1.OrderService/CancelOrder"
+	// OrderServiceAbandonOrderProcedure is the fully-qualified name of the OrderService's AbandonOrder
+	// RPC.
+	OrderServiceAbandonOrderProcedure = "/hanse.operator.v1.OrderService/AbandonOrder"
+	// OrderServiceEraseOrderProcedure is the fully-qualified name of the OrderService's EraseOrder RPC.
+	OrderServiceEraseOrderProcedure = "/hanse.operator.v1.OrderService/EraseOrder"
 	// SubscriptionServiceListSubscriptionsProcedure is the fully-qualified name of the
 	// SubscriptionService's ListSubscriptions RPC.
 	SubscriptionServiceListSubscriptionsProcedure = "/hanse.operator.v1.SubscriptionService/ListSubscriptions"
+	// SubscriptionServiceRotateAccessProcedure is the fully-qualified name of the SubscriptionService's
+	// RotateAccess RPC.
+	SubscriptionServiceRotateAccessProcedure = "/hanse.operator.v1.SubscriptionService/RotateAccess"
 	// LedgerServiceVerifyLedgersProcedure is the fully-qualified name of the LedgerService's
 	// VerifyLedgers RPC.
 	LedgerServiceVerifyLedgersProcedure = "/hanse.operator.v1.LedgerService/VerifyLedgers"
+	// LedgerServiceVerifyProcedure is the fully-qualified name of the LedgerService's Verify RPC.
+	LedgerServiceVerifyProcedure = "/hanse.operator.v1.LedgerService/Verify"
 	// LedgerServiceListEntriesProcedure is the fully-qualified name of the LedgerService's ListEntries
 	// RPC.
 	LedgerServiceListEntriesProcedure = "/hanse.operator.v1.LedgerService/ListEntries"
@@ -141,6 +158,16 @@ const (
 	// LedgerServiceReleaseParkedProcedure is the fully-qualified name of the LedgerService's
 	// ReleaseParked RPC.
 	LedgerServiceReleaseParkedProcedure = "/hanse.operator.v1.LedgerService/ReleaseParked"
+	// LedgerServiceShowForkProcedure is the fully-qualified name of the LedgerService's ShowFork RPC.
+	LedgerServiceShowForkProcedure = "/hanse.operator.v1.LedgerService/ShowFork"
+	// LedgerServiceProposeLifeProcedure is the fully-qualified name of the LedgerService's ProposeLife
+	// RPC.
+	LedgerServiceProposeLifeProcedure = "/hanse.operator.v1.LedgerService/ProposeLife"
+	// LedgerServiceSignLifeProcedure is the fully-qualified name of the LedgerService's SignLife RPC.
+	LedgerServiceSignLifeProcedure = "/hanse.operator.v1.LedgerService/SignLife"
+	// LedgerServiceRefuseLifeProcedure is the fully-qualified name of the LedgerService's RefuseLife
+	// RPC.
+	LedgerServiceRefuseLifeProcedure = "/hanse.operator.v1.LedgerService/RefuseLife"
 	// PortalServiceAddPortalProcedure is the fully-qualified name of the PortalService's AddPortal RPC.
 	PortalServiceAddPortalProcedure = "/hanse.operator.v1.PortalService/AddPortal"
 	// PortalServiceRotatePortalKeyProcedure is the fully-qualified name of the PortalService's
@@ -160,6 +187,19 @@ const (
 	JobServiceParkJobProcedure = "/hanse.operator.v1.JobService/ParkJob"
 	// JobServiceDropJobProcedure is the fully-qualified name of the JobService's DropJob RPC.
 	JobServiceDropJobProcedure = "/hanse.operator.v1.JobService/DropJob"
+	// KeyServiceGetKeyProcedure is the fully-qualified name of the KeyService's GetKey RPC.
+	KeyServiceGetKeyProcedure = "/hanse.operator.v1.KeyService/GetKey"
+	// KeyServiceRotateKeyProcedure is the fully-qualified name of the KeyService's RotateKey RPC.
+	KeyServiceRotateKeyProcedure = "/hanse.operator.v1.KeyService/RotateKey"
+	// OrphanServiceListOrphansProcedure is the fully-qualified name of the OrphanService's ListOrphans
+	// RPC.
+	OrphanServiceListOrphansProcedure = "/hanse.operator.v1.OrphanService/ListOrphans"
+	// OrphanServiceClaimOrphanProcedure is the fully-qualified name of the OrphanService's ClaimOrphan
+	// RPC.
+	OrphanServiceClaimOrphanProcedure = "/hanse.operator.v1.OrphanService/ClaimOrphan"
+	// OrphanServiceDestroyOrphanProcedure is the fully-qualified name of the OrphanService's
+	// DestroyOrphan RPC.
+	OrphanServiceDestroyOrphanProcedure = "/hanse.operator.v1.OrphanService/DestroyOrphan"
 	// StatusServiceGetStatusProcedure is the fully-qualified name of the StatusService's GetStatus RPC.
 	StatusServiceGetStatusProcedure = "/hanse.operator.v1.StatusService/GetStatus"
 )
@@ -185,6 +225,8 @@ type PartnerServiceClient interface {
 	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
 	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
 	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
+	// ReconcilePartner compares the deals that are open or run with what the partner has, repairs what its ledger decides, and raises the rest.
+	ReconcilePartner(context.Context, *connect.Request[v1.ReconcilePartnerRequest]) (*connect.Response[v1.ReconcilePartnerResponse], error)
 }
 
 // NewPartnerServiceClient constructs a client for the hanse.operator.v1.PartnerService service. By
@@ -258,6 +300,12 @@ func NewPartnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
 			connect.WithClientOptions(opts...),
 		),
+		reconcilePartner: connect.NewClient[v1.ReconcilePartnerRequest, v1.ReconcilePartnerResponse](
+			httpClient,
+			baseURL+PartnerServiceReconcilePartnerProcedure,
+			connect.WithSchema(partnerServiceMethods.ByName("ReconcilePartner")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -273,6 +321,7 @@ type partnerServiceClient struct {
 	getPartner           *connect.Client[v1.GetPartnerRequest, v1.GetPartnerResponse]
 	holdPartner          *connect.Client[v1.HoldPartnerRequest, v1.HoldPartnerResponse]
 	flushPartner         *connect.Client[v1.FlushPartnerRequest, v1.FlushPartnerResponse]
+	reconcilePartner     *connect.Client[v1.ReconcilePartnerRequest, v1.ReconcilePartnerResponse]
 }
 
 // DiscoverMember calls hanse.operator.v1.PartnerService.DiscoverMember.
@@ -325,6 +374,11 @@ func (c *partnerServiceClient) FlushPartner(ctx context.Context, req *connect.Re
 	return c.flushPartner.CallUnary(ctx, req)
 }
 
+// ReconcilePartner calls hanse.operator.v1.PartnerService.ReconcilePartner.
+func (c *partnerServiceClient) ReconcilePartner(ctx context.Context, req *connect.Request[v1.ReconcilePartnerRequest]) (*connect.Response[v1.ReconcilePartnerResponse], error) {
+	return c.reconcilePartner.CallUnary(ctx, req)
+}
+
 // PartnerServiceHandler is an implementation of the hanse.operator.v1.PartnerService service.
 type PartnerServiceHandler interface {
 	// DiscoverMember reads a member's well-known documents without any effect.
@@ -346,6 +400,8 @@ type PartnerServiceHandler interface {
 	HoldPartner(context.Context, *connect.Request[v1.HoldPartnerRequest]) (*connect.Response[v1.HoldPartnerResponse], error)
 	// FlushPartner ends that, and sends at once everything that waits for the partner, whatever it waits for.
 	FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error)
+	// ReconcilePartner compares the deals that are open or run with what the partner has, repairs what its ledger decides, and raises the rest.
+	ReconcilePartner(context.Context, *connect.Request[v1.ReconcilePartnerRequest]) (*connect.Response[v1.ReconcilePartnerResponse], error)
 }
 
 // NewPartnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -415,6 +471,12 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(partnerServiceMethods.ByName("FlushPartner")),
 		connect.WithHandlerOptions(opts...),
 	)
+	partnerServiceReconcilePartnerHandler := connect.NewUnaryHandler(
+		PartnerServiceReconcilePartnerProcedure,
+		svc.ReconcilePartner,
+		connect.WithSchema(partnerServiceMethods.ByName("ReconcilePartner")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.PartnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PartnerServiceDiscoverMemberProcedure:
@@ -437,6 +499,8 @@ func NewPartnerServiceHandler(svc PartnerServiceHandler, opts ...connect.Handler
 			partnerServiceHoldPartnerHandler.ServeHTTP(w, r)
 		case PartnerServiceFlushPartnerProcedure:
 			partnerServiceFlushPartnerHandler.ServeHTTP(w, r)
+		case PartnerServiceReconcilePartnerProcedure:
+			partnerServiceReconcilePartnerHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -484,6 +548,10 @@ func (UnimplementedPartnerServiceHandler) HoldPartner(context.Context, *connect.
 
 func (UnimplementedPartnerServiceHandler) FlushPartner(context.Context, *connect.Request[v1.FlushPartnerRequest]) (*connect.Response[v1.FlushPartnerResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.FlushPartner is not implemented"))
+}
+
+func (UnimplementedPartnerServiceHandler) ReconcilePartner(context.Context, *connect.Request[v1.ReconcilePartnerRequest]) (*connect.Response[v1.ReconcilePartnerResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.PartnerService.ReconcilePartner is not implemented"))
 }
 
 // AgreementServiceClient is a client for the hanse.operator.v1.AgreementService service.
@@ -873,6 +941,12 @@ type OrderServiceClient interface {
 	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
+	// AbandonOrder gives up what no supplier decided, or ended, a day after accept_by or later: the customer is told that it failed. The cancel
+	// stays queued; what the supplier made of it all the same is ended there when its ledger says so.
+	AbandonOrder(context.Context, *connect.Request[v1.AbandonOrderRequest]) (*connect.Response[v1.AbandonOrderResponse], error)
+	// EraseOrder erases what a retail order that has ended says of its customer, and has the suppliers delete the escrow beside it. The documents,
+	// which name a pseudonym, stay as evidence. Safe to repeat.
+	EraseOrder(context.Context, *connect.Request[v1.EraseOrderRequest]) (*connect.Response[v1.EraseOrderResponse], error)
 }
 
 // NewOrderServiceClient constructs a client for the hanse.operator.v1.OrderService service. By
@@ -916,6 +990,18 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
 			connect.WithClientOptions(opts...),
 		),
+		abandonOrder: connect.NewClient[v1.AbandonOrderRequest, v1.AbandonOrderResponse](
+			httpClient,
+			baseURL+OrderServiceAbandonOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("AbandonOrder")),
+			connect.WithClientOptions(opts...),
+		),
+		eraseOrder: connect.NewClient[v1.EraseOrderRequest, v1.EraseOrderResponse](
+			httpClient,
+			baseURL+OrderServiceEraseOrderProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("EraseOrder")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -926,6 +1012,8 @@ type orderServiceClient struct {
 	explainOrder *connect.Client[v1.ExplainOrderRequest, v1.ExplainOrderResponse]
 	resolveOrder *connect.Client[v1.ResolveOrderRequest, v1.ResolveOrderResponse]
 	cancelOrder  *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	abandonOrder *connect.Client[v1.AbandonOrderRequest, v1.AbandonOrderResponse]
+	eraseOrder   *connect.Client[v1.EraseOrderRequest, v1.EraseOrderResponse]
 }
 
 // ListOrders calls hanse.operator.v1.OrderService.ListOrders.
@@ -953,6 +1041,16 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, req *connect.Reque
 	return c.cancelOrder.CallUnary(ctx, req)
 }
 
+// AbandonOrder calls hanse.operator.v1.OrderService.AbandonOrder.
+func (c *orderServiceClient) AbandonOrder(ctx context.Context, req *connect.Request[v1.AbandonOrderRequest]) (*connect.Response[v1.AbandonOrderResponse], error) {
+	return c.abandonOrder.CallUnary(ctx, req)
+}
+
+// EraseOrder calls hanse.operator.v1.OrderService.EraseOrder.
+func (c *orderServiceClient) EraseOrder(ctx context.Context, req *connect.Request[v1.EraseOrderRequest]) (*connect.Response[v1.EraseOrderResponse], error) {
+	return c.eraseOrder.CallUnary(ctx, req)
+}
+
 // OrderServiceHandler is an implementation of the hanse.operator.v1.OrderService service.
 type OrderServiceHandler interface {
 	ListOrders(context.Context, *connect.Request[v1.ListOrdersRequest]) (*connect.Response[v1.ListOrdersResponse], error)
@@ -964,6 +1062,12 @@ type OrderServiceHandler interface {
 	ResolveOrder(context.Context, *connect.Request[v1.ResolveOrderRequest]) (*connect.Response[v1.ResolveOrderResponse], error)
 	// CancelOrder asks the suppliers to cancel what is still under way of a retail order; see hanse.portal.v1.
 	CancelOrder(context.Context, *connect.Request[v1.CancelOrderRequest]) (*connect.Response[v1.CancelOrderResponse], error)
+	// AbandonOrder gives up what no supplier decided, or ended, a day after accept_by or later: the customer is told that it failed. The cancel
+	// stays queued; what the supplier made of it all the same is ended there when its ledger says so.
+	AbandonOrder(context.Context, *connect.Request[v1.AbandonOrderRequest]) (*connect.Response[v1.AbandonOrderResponse], error)
+	// EraseOrder erases what a retail order that has ended says of its customer, and has the suppliers delete the escrow beside it. The documents,
+	// which name a pseudonym, stay as evidence. Safe to repeat.
+	EraseOrder(context.Context, *connect.Request[v1.EraseOrderRequest]) (*connect.Response[v1.EraseOrderResponse], error)
 }
 
 // NewOrderServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1003,6 +1107,18 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(orderServiceMethods.ByName("CancelOrder")),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceAbandonOrderHandler := connect.NewUnaryHandler(
+		OrderServiceAbandonOrderProcedure,
+		svc.AbandonOrder,
+		connect.WithSchema(orderServiceMethods.ByName("AbandonOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orderServiceEraseOrderHandler := connect.NewUnaryHandler(
+		OrderServiceEraseOrderProcedure,
+		svc.EraseOrder,
+		connect.WithSchema(orderServiceMethods.ByName("EraseOrder")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.OrderService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrderServiceListOrdersProcedure:
@@ -1015,6 +1131,10 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceResolveOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
+		case OrderServiceAbandonOrderProcedure:
+			orderServiceAbandonOrderHandler.ServeHTTP(w, r)
+		case OrderServiceEraseOrderProcedure:
+			orderServiceEraseOrderHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1044,9 +1164,19 @@ func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *connect.Re
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.CancelOrder is not implemented"))
 }
 
+func (UnimplementedOrderServiceHandler) AbandonOrder(context.Context, *connect.Request[v1.AbandonOrderRequest]) (*connect.Response[v1.AbandonOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.AbandonOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) EraseOrder(context.Context, *connect.Request[v1.EraseOrderRequest]) (*connect.Response[v1.EraseOrderResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrderService.EraseOrder is not implemented"))
+}
+
 // SubscriptionServiceClient is a client for the hanse.operator.v1.SubscriptionService service.
 type SubscriptionServiceClient interface {
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// RotateAccess orders new access data for a customer's active subscription, as the portal may; those of before end.
+	RotateAccess(context.Context, *connect.Request[v1.RotateAccessRequest]) (*connect.Response[v1.RotateAccessResponse], error)
 }
 
 // NewSubscriptionServiceClient constructs a client for the hanse.operator.v1.SubscriptionService
@@ -1066,12 +1196,19 @@ func NewSubscriptionServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithSchema(subscriptionServiceMethods.ByName("ListSubscriptions")),
 			connect.WithClientOptions(opts...),
 		),
+		rotateAccess: connect.NewClient[v1.RotateAccessRequest, v1.RotateAccessResponse](
+			httpClient,
+			baseURL+SubscriptionServiceRotateAccessProcedure,
+			connect.WithSchema(subscriptionServiceMethods.ByName("RotateAccess")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // subscriptionServiceClient implements SubscriptionServiceClient.
 type subscriptionServiceClient struct {
 	listSubscriptions *connect.Client[v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse]
+	rotateAccess      *connect.Client[v1.RotateAccessRequest, v1.RotateAccessResponse]
 }
 
 // ListSubscriptions calls hanse.operator.v1.SubscriptionService.ListSubscriptions.
@@ -1079,10 +1216,17 @@ func (c *subscriptionServiceClient) ListSubscriptions(ctx context.Context, req *
 	return c.listSubscriptions.CallUnary(ctx, req)
 }
 
+// RotateAccess calls hanse.operator.v1.SubscriptionService.RotateAccess.
+func (c *subscriptionServiceClient) RotateAccess(ctx context.Context, req *connect.Request[v1.RotateAccessRequest]) (*connect.Response[v1.RotateAccessResponse], error) {
+	return c.rotateAccess.CallUnary(ctx, req)
+}
+
 // SubscriptionServiceHandler is an implementation of the hanse.operator.v1.SubscriptionService
 // service.
 type SubscriptionServiceHandler interface {
 	ListSubscriptions(context.Context, *connect.Request[v1.ListSubscriptionsRequest]) (*connect.Response[v1.ListSubscriptionsResponse], error)
+	// RotateAccess orders new access data for a customer's active subscription, as the portal may; those of before end.
+	RotateAccess(context.Context, *connect.Request[v1.RotateAccessRequest]) (*connect.Response[v1.RotateAccessResponse], error)
 }
 
 // NewSubscriptionServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -1098,10 +1242,18 @@ func NewSubscriptionServiceHandler(svc SubscriptionServiceHandler, opts ...conne
 		connect.WithSchema(subscriptionServiceMethods.ByName("ListSubscriptions")),
 		connect.WithHandlerOptions(opts...),
 	)
+	subscriptionServiceRotateAccessHandler := connect.NewUnaryHandler(
+		SubscriptionServiceRotateAccessProcedure,
+		svc.RotateAccess,
+		connect.WithSchema(subscriptionServiceMethods.ByName("RotateAccess")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.SubscriptionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SubscriptionServiceListSubscriptionsProcedure:
 			subscriptionServiceListSubscriptionsHandler.ServeHTTP(w, r)
+		case SubscriptionServiceRotateAccessProcedure:
+			subscriptionServiceRotateAccessHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1115,10 +1267,17 @@ func (UnimplementedSubscriptionServiceHandler) ListSubscriptions(context.Context
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.SubscriptionService.ListSubscriptions is not implemented"))
 }
 
+func (UnimplementedSubscriptionServiceHandler) RotateAccess(context.Context, *connect.Request[v1.RotateAccessRequest]) (*connect.Response[v1.RotateAccessResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.SubscriptionService.RotateAccess is not implemented"))
+}
+
 // LedgerServiceClient is a client for the hanse.operator.v1.LedgerService service.
 type LedgerServiceClient interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
+	// Verify checks what must hold by its number, in this store and where that takes two with the partners, who are asked. It says how far it
+	// has come, and last what it found.
+	Verify(context.Context, *connect.Request[v1.VerifyRequest]) (*connect.ServerStreamForClient[v1.VerifyResponse], error)
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
 	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
 	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
@@ -1126,6 +1285,14 @@ type LedgerServiceClient interface {
 	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
 	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
 	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
+	// ShowFork says what is known of forked books, asks the partner where both logs end, and drafts what both could agree on.
+	ShowFork(context.Context, *connect.Request[v1.ShowForkRequest]) (*connect.Response[v1.ShowForkResponse], error)
+	// ProposeLife signs the document that opens a new life of both logs, exactly as it was shown, and sends it to the partner.
+	ProposeLife(context.Context, *connect.Request[v1.ProposeLifeRequest]) (*connect.Response[v1.ProposeLifeResponse], error)
+	// SignLife countersigns the partner's proposal, exactly as it was shown: our log begins the new life with it.
+	SignLife(context.Context, *connect.Request[v1.SignLifeRequest]) (*connect.Response[v1.SignLifeResponse], error)
+	// RefuseLife has the partner's proposal not be signed; the partner is told why.
+	RefuseLife(context.Context, *connect.Request[v1.RefuseLifeRequest]) (*connect.Response[v1.RefuseLifeResponse], error)
 }
 
 // NewLedgerServiceClient constructs a client for the hanse.operator.v1.LedgerService service. By
@@ -1143,6 +1310,12 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+LedgerServiceVerifyLedgersProcedure,
 			connect.WithSchema(ledgerServiceMethods.ByName("VerifyLedgers")),
+			connect.WithClientOptions(opts...),
+		),
+		verify: connect.NewClient[v1.VerifyRequest, v1.VerifyResponse](
+			httpClient,
+			baseURL+LedgerServiceVerifyProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("Verify")),
 			connect.WithClientOptions(opts...),
 		),
 		listEntries: connect.NewClient[v1.ListEntriesRequest, v1.ListEntriesResponse](
@@ -1169,21 +1342,55 @@ func NewLedgerServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 			connect.WithClientOptions(opts...),
 		),
+		showFork: connect.NewClient[v1.ShowForkRequest, v1.ShowForkResponse](
+			httpClient,
+			baseURL+LedgerServiceShowForkProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ShowFork")),
+			connect.WithClientOptions(opts...),
+		),
+		proposeLife: connect.NewClient[v1.ProposeLifeRequest, v1.ProposeLifeResponse](
+			httpClient,
+			baseURL+LedgerServiceProposeLifeProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("ProposeLife")),
+			connect.WithClientOptions(opts...),
+		),
+		signLife: connect.NewClient[v1.SignLifeRequest, v1.SignLifeResponse](
+			httpClient,
+			baseURL+LedgerServiceSignLifeProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("SignLife")),
+			connect.WithClientOptions(opts...),
+		),
+		refuseLife: connect.NewClient[v1.RefuseLifeRequest, v1.RefuseLifeResponse](
+			httpClient,
+			baseURL+LedgerServiceRefuseLifeProcedure,
+			connect.WithSchema(ledgerServiceMethods.ByName("RefuseLife")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // ledgerServiceClient implements LedgerServiceClient.
 type ledgerServiceClient struct {
 	verifyLedgers *connect.Client[v1.VerifyLedgersRequest, v1.VerifyLedgersResponse]
+	verify        *connect.Client[v1.VerifyRequest, v1.VerifyResponse]
 	listEntries   *connect.Client[v1.ListEntriesRequest, v1.ListEntriesResponse]
 	listParked    *connect.Client[v1.ListParkedRequest, v1.ListParkedResponse]
 	applyParked   *connect.Client[v1.ApplyParkedRequest, v1.ApplyParkedResponse]
 	releaseParked *connect.Client[v1.ReleaseParkedRequest, v1.ReleaseParkedResponse]
+	showFork      *connect.Client[v1.ShowForkRequest, v1.ShowForkResponse]
+	proposeLife   *connect.Client[v1.ProposeLifeRequest, v1.ProposeLifeResponse]
+	signLife      *connect.Client[v1.SignLifeRequest, v1.SignLifeResponse]
+	refuseLife    *connect.Client[v1.RefuseLifeRequest, v1.RefuseLifeResponse]
 }
 
 // VerifyLedgers calls hanse.operator.v1.LedgerService.VerifyLedgers.
 func (c *ledgerServiceClient) VerifyLedgers(ctx context.Context, req *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error) {
 	return c.verifyLedgers.CallUnary(ctx, req)
+}
+
+// Verify calls hanse.operator.v1.LedgerService.Verify.
+func (c *ledgerServiceClient) Verify(ctx context.Context, req *connect.Request[v1.VerifyRequest]) (*connect.ServerStreamForClient[v1.VerifyResponse], error) {
+	return c.verify.CallServerStream(ctx, req)
 }
 
 // ListEntries calls hanse.operator.v1.LedgerService.ListEntries.
@@ -1206,10 +1413,33 @@ func (c *ledgerServiceClient) ReleaseParked(ctx context.Context, req *connect.Re
 	return c.releaseParked.CallUnary(ctx, req)
 }
 
+// ShowFork calls hanse.operator.v1.LedgerService.ShowFork.
+func (c *ledgerServiceClient) ShowFork(ctx context.Context, req *connect.Request[v1.ShowForkRequest]) (*connect.Response[v1.ShowForkResponse], error) {
+	return c.showFork.CallUnary(ctx, req)
+}
+
+// ProposeLife calls hanse.operator.v1.LedgerService.ProposeLife.
+func (c *ledgerServiceClient) ProposeLife(ctx context.Context, req *connect.Request[v1.ProposeLifeRequest]) (*connect.Response[v1.ProposeLifeResponse], error) {
+	return c.proposeLife.CallUnary(ctx, req)
+}
+
+// SignLife calls hanse.operator.v1.LedgerService.SignLife.
+func (c *ledgerServiceClient) SignLife(ctx context.Context, req *connect.Request[v1.SignLifeRequest]) (*connect.Response[v1.SignLifeResponse], error) {
+	return c.signLife.CallUnary(ctx, req)
+}
+
+// RefuseLife calls hanse.operator.v1.LedgerService.RefuseLife.
+func (c *ledgerServiceClient) RefuseLife(ctx context.Context, req *connect.Request[v1.RefuseLifeRequest]) (*connect.Response[v1.RefuseLifeResponse], error) {
+	return c.refuseLife.CallUnary(ctx, req)
+}
+
 // LedgerServiceHandler is an implementation of the hanse.operator.v1.LedgerService service.
 type LedgerServiceHandler interface {
 	// VerifyLedgers checks this store: chains, signatures, checkpoints of both directions, parked subjects.
 	VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error)
+	// Verify checks what must hold by its number, in this store and where that takes two with the partners, who are asked. It says how far it
+	// has come, and last what it found.
+	Verify(context.Context, *connect.Request[v1.VerifyRequest], *connect.ServerStream[v1.VerifyResponse]) error
 	ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error)
 	// ListParked lists what verified and could not be applied: an operator applies it, when its cause is mended, or releases it.
 	ListParked(context.Context, *connect.Request[v1.ListParkedRequest]) (*connect.Response[v1.ListParkedResponse], error)
@@ -1217,6 +1447,14 @@ type LedgerServiceHandler interface {
 	ApplyParked(context.Context, *connect.Request[v1.ApplyParkedRequest]) (*connect.Response[v1.ApplyParkedResponse], error)
 	// ReleaseParked leaves the first of them aside for good, and applies those behind it. It stays in the ledger and changes nothing here.
 	ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error)
+	// ShowFork says what is known of forked books, asks the partner where both logs end, and drafts what both could agree on.
+	ShowFork(context.Context, *connect.Request[v1.ShowForkRequest]) (*connect.Response[v1.ShowForkResponse], error)
+	// ProposeLife signs the document that opens a new life of both logs, exactly as it was shown, and sends it to the partner.
+	ProposeLife(context.Context, *connect.Request[v1.ProposeLifeRequest]) (*connect.Response[v1.ProposeLifeResponse], error)
+	// SignLife countersigns the partner's proposal, exactly as it was shown: our log begins the new life with it.
+	SignLife(context.Context, *connect.Request[v1.SignLifeRequest]) (*connect.Response[v1.SignLifeResponse], error)
+	// RefuseLife has the partner's proposal not be signed; the partner is told why.
+	RefuseLife(context.Context, *connect.Request[v1.RefuseLifeRequest]) (*connect.Response[v1.RefuseLifeResponse], error)
 }
 
 // NewLedgerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1230,6 +1468,12 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		LedgerServiceVerifyLedgersProcedure,
 		svc.VerifyLedgers,
 		connect.WithSchema(ledgerServiceMethods.ByName("VerifyLedgers")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceVerifyHandler := connect.NewServerStreamHandler(
+		LedgerServiceVerifyProcedure,
+		svc.Verify,
+		connect.WithSchema(ledgerServiceMethods.ByName("Verify")),
 		connect.WithHandlerOptions(opts...),
 	)
 	ledgerServiceListEntriesHandler := connect.NewUnaryHandler(
@@ -1256,10 +1500,36 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(ledgerServiceMethods.ByName("ReleaseParked")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ledgerServiceShowForkHandler := connect.NewUnaryHandler(
+		LedgerServiceShowForkProcedure,
+		svc.ShowFork,
+		connect.WithSchema(ledgerServiceMethods.ByName("ShowFork")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceProposeLifeHandler := connect.NewUnaryHandler(
+		LedgerServiceProposeLifeProcedure,
+		svc.ProposeLife,
+		connect.WithSchema(ledgerServiceMethods.ByName("ProposeLife")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceSignLifeHandler := connect.NewUnaryHandler(
+		LedgerServiceSignLifeProcedure,
+		svc.SignLife,
+		connect.WithSchema(ledgerServiceMethods.ByName("SignLife")),
+		connect.WithHandlerOptions(opts...),
+	)
+	ledgerServiceRefuseLifeHandler := connect.NewUnaryHandler(
+		LedgerServiceRefuseLifeProcedure,
+		svc.RefuseLife,
+		connect.WithSchema(ledgerServiceMethods.ByName("RefuseLife")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.operator.v1.LedgerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case LedgerServiceVerifyLedgersProcedure:
 			ledgerServiceVerifyLedgersHandler.ServeHTTP(w, r)
+		case LedgerServiceVerifyProcedure:
+			ledgerServiceVerifyHandler.ServeHTTP(w, r)
 		case LedgerServiceListEntriesProcedure:
 			ledgerServiceListEntriesHandler.ServeHTTP(w, r)
 		case LedgerServiceListParkedProcedure:
@@ -1268,6 +1538,14 @@ func NewLedgerServiceHandler(svc LedgerServiceHandler, opts ...connect.HandlerOp
 			ledgerServiceApplyParkedHandler.ServeHTTP(w, r)
 		case LedgerServiceReleaseParkedProcedure:
 			ledgerServiceReleaseParkedHandler.ServeHTTP(w, r)
+		case LedgerServiceShowForkProcedure:
+			ledgerServiceShowForkHandler.ServeHTTP(w, r)
+		case LedgerServiceProposeLifeProcedure:
+			ledgerServiceProposeLifeHandler.ServeHTTP(w, r)
+		case LedgerServiceSignLifeProcedure:
+			ledgerServiceSignLifeHandler.ServeHTTP(w, r)
+		case LedgerServiceRefuseLifeProcedure:
+			ledgerServiceRefuseLifeHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1279,6 +1557,10 @@ type UnimplementedLedgerServiceHandler struct{}
 
 func (UnimplementedLedgerServiceHandler) VerifyLedgers(context.Context, *connect.Request[v1.VerifyLedgersRequest]) (*connect.Response[v1.VerifyLedgersResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.VerifyLedgers is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) Verify(context.Context, *connect.Request[v1.VerifyRequest], *connect.ServerStream[v1.VerifyResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.Verify is not implemented"))
 }
 
 func (UnimplementedLedgerServiceHandler) ListEntries(context.Context, *connect.Request[v1.ListEntriesRequest]) (*connect.Response[v1.ListEntriesResponse], error) {
@@ -1295,6 +1577,22 @@ func (UnimplementedLedgerServiceHandler) ApplyParked(context.Context, *connect.R
 
 func (UnimplementedLedgerServiceHandler) ReleaseParked(context.Context, *connect.Request[v1.ReleaseParkedRequest]) (*connect.Response[v1.ReleaseParkedResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ReleaseParked is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ShowFork(context.Context, *connect.Request[v1.ShowForkRequest]) (*connect.Response[v1.ShowForkResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ShowFork is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) ProposeLife(context.Context, *connect.Request[v1.ProposeLifeRequest]) (*connect.Response[v1.ProposeLifeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.ProposeLife is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) SignLife(context.Context, *connect.Request[v1.SignLifeRequest]) (*connect.Response[v1.SignLifeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.SignLife is not implemented"))
+}
+
+func (UnimplementedLedgerServiceHandler) RefuseLife(context.Context, *connect.Request[v1.RefuseLifeRequest]) (*connect.Response[v1.RefuseLifeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.LedgerService.RefuseLife is not implemented"))
 }
 
 // PortalServiceClient is a client for the hanse.operator.v1.PortalService service.
@@ -1603,6 +1901,234 @@ func (UnimplementedJobServiceHandler) ParkJob(context.Context, *connect.Request[
 
 func (UnimplementedJobServiceHandler) DropJob(context.Context, *connect.Request[v1.DropJobRequest]) (*connect.Response[v1.DropJobResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.JobService.DropJob is not implemented"))
+}
+
+// KeyServiceClient is a client for the hanse.operator.v1.KeyService service.
+type KeyServiceClient interface {
+	// GetKey shows the business key and those before it.
+	GetKey(context.Context, *connect.Request[v1.GetKeyRequest]) (*connect.Response[v1.GetKeyResponse], error)
+	// RotateKey has the key to which partners hold us follow the present one; they follow by themselves. It is on record.
+	RotateKey(context.Context, *connect.Request[v1.RotateKeyRequest]) (*connect.Response[v1.RotateKeyResponse], error)
+}
+
+// NewKeyServiceClient constructs a client for the hanse.operator.v1.KeyService service. By default,
+// it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and
+// sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC()
+// or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewKeyServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) KeyServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	keyServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("KeyService").Methods()
+	return &keyServiceClient{
+		getKey: connect.NewClient[v1.GetKeyRequest, v1.GetKeyResponse](
+			httpClient,
+			baseURL+KeyServiceGetKeyProcedure,
+			connect.WithSchema(keyServiceMethods.ByName("GetKey")),
+			connect.WithClientOptions(opts...),
+		),
+		rotateKey: connect.NewClient[v1.RotateKeyRequest, v1.RotateKeyResponse](
+			httpClient,
+			baseURL+KeyServiceRotateKeyProcedure,
+			connect.WithSchema(keyServiceMethods.ByName("RotateKey")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// keyServiceClient implements KeyServiceClient.
+type keyServiceClient struct {
+	getKey    *connect.Client[v1.GetKeyRequest, v1.GetKeyResponse]
+	rotateKey *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
+}
+
+// GetKey calls hanse.operator.v1.KeyService.GetKey.
+func (c *keyServiceClient) GetKey(ctx context.Context, req *connect.Request[v1.GetKeyRequest]) (*connect.Response[v1.GetKeyResponse], error) {
+	return c.getKey.CallUnary(ctx, req)
+}
+
+// RotateKey calls hanse.operator.v1.KeyService.RotateKey.
+func (c *keyServiceClient) RotateKey(ctx context.Context, req *connect.Request[v1.RotateKeyRequest]) (*connect.Response[v1.RotateKeyResponse], error) {
+	return c.rotateKey.CallUnary(ctx, req)
+}
+
+// KeyServiceHandler is an implementation of the hanse.operator.v1.KeyService service.
+type KeyServiceHandler interface {
+	// GetKey shows the business key and those before it.
+	GetKey(context.Context, *connect.Request[v1.GetKeyRequest]) (*connect.Response[v1.GetKeyResponse], error)
+	// RotateKey has the key to which partners hold us follow the present one; they follow by themselves. It is on record.
+	RotateKey(context.Context, *connect.Request[v1.RotateKeyRequest]) (*connect.Response[v1.RotateKeyResponse], error)
+}
+
+// NewKeyServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewKeyServiceHandler(svc KeyServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	keyServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("KeyService").Methods()
+	keyServiceGetKeyHandler := connect.NewUnaryHandler(
+		KeyServiceGetKeyProcedure,
+		svc.GetKey,
+		connect.WithSchema(keyServiceMethods.ByName("GetKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	keyServiceRotateKeyHandler := connect.NewUnaryHandler(
+		KeyServiceRotateKeyProcedure,
+		svc.RotateKey,
+		connect.WithSchema(keyServiceMethods.ByName("RotateKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/hanse.operator.v1.KeyService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case KeyServiceGetKeyProcedure:
+			keyServiceGetKeyHandler.ServeHTTP(w, r)
+		case KeyServiceRotateKeyProcedure:
+			keyServiceRotateKeyHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedKeyServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedKeyServiceHandler struct{}
+
+func (UnimplementedKeyServiceHandler) GetKey(context.Context, *connect.Request[v1.GetKeyRequest]) (*connect.Response[v1.GetKeyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.KeyService.GetKey is not implemented"))
+}
+
+func (UnimplementedKeyServiceHandler) RotateKey(context.Context, *connect.Request[v1.RotateKeyRequest]) (*connect.Response[v1.RotateKeyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.KeyService.RotateKey is not implemented"))
+}
+
+// OrphanServiceClient is a client for the hanse.operator.v1.OrphanService service.
+type OrphanServiceClient interface {
+	// ListOrphans asks all platforms what they have.
+	ListOrphans(context.Context, *connect.Request[v1.ListOrphansRequest]) (*connect.Response[v1.ListOrphansResponse], error)
+	// ClaimOrphan gives a running subscription that has nothing on its platform what runs there without one.
+	ClaimOrphan(context.Context, *connect.Request[v1.ClaimOrphanRequest]) (*connect.Response[v1.ClaimOrphanResponse], error)
+	// DestroyOrphan removes one.
+	DestroyOrphan(context.Context, *connect.Request[v1.DestroyOrphanRequest]) (*connect.Response[v1.DestroyOrphanResponse], error)
+}
+
+// NewOrphanServiceClient constructs a client for the hanse.operator.v1.OrphanService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewOrphanServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) OrphanServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	orphanServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("OrphanService").Methods()
+	return &orphanServiceClient{
+		listOrphans: connect.NewClient[v1.ListOrphansRequest, v1.ListOrphansResponse](
+			httpClient,
+			baseURL+OrphanServiceListOrphansProcedure,
+			connect.WithSchema(orphanServiceMethods.ByName("ListOrphans")),
+			connect.WithClientOptions(opts...),
+		),
+		claimOrphan: connect.NewClient[v1.ClaimOrphanRequest, v1.ClaimOrphanResponse](
+			httpClient,
+			baseURL+OrphanServiceClaimOrphanProcedure,
+			connect.WithSchema(orphanServiceMethods.ByName("ClaimOrphan")),
+			connect.WithClientOptions(opts...),
+		),
+		destroyOrphan: connect.NewClient[v1.DestroyOrphanRequest, v1.DestroyOrphanResponse](
+			httpClient,
+			baseURL+OrphanServiceDestroyOrphanProcedure,
+			connect.WithSchema(orphanServiceMethods.ByName("DestroyOrphan")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// orphanServiceClient implements OrphanServiceClient.
+type orphanServiceClient struct {
+	listOrphans   *connect.Client[v1.ListOrphansRequest, v1.ListOrphansResponse]
+	claimOrphan   *connect.Client[v1.ClaimOrphanRequest, v1.ClaimOrphanResponse]
+	destroyOrphan *connect.Client[v1.DestroyOrphanRequest, v1.DestroyOrphanResponse]
+}
+
+// ListOrphans calls hanse.operator.v1.OrphanService.ListOrphans.
+func (c *orphanServiceClient) ListOrphans(ctx context.Context, req *connect.Request[v1.ListOrphansRequest]) (*connect.Response[v1.ListOrphansResponse], error) {
+	return c.listOrphans.CallUnary(ctx, req)
+}
+
+// ClaimOrphan calls hanse.operator.v1.OrphanService.ClaimOrphan.
+func (c *orphanServiceClient) ClaimOrphan(ctx context.Context, req *connect.Request[v1.ClaimOrphanRequest]) (*connect.Response[v1.ClaimOrphanResponse], error) {
+	return c.claimOrphan.CallUnary(ctx, req)
+}
+
+// DestroyOrphan calls hanse.operator.v1.OrphanService.DestroyOrphan.
+func (c *orphanServiceClient) DestroyOrphan(ctx context.Context, req *connect.Request[v1.DestroyOrphanRequest]) (*connect.Response[v1.DestroyOrphanResponse], error) {
+	return c.destroyOrphan.CallUnary(ctx, req)
+}
+
+// OrphanServiceHandler is an implementation of the hanse.operator.v1.OrphanService service.
+type OrphanServiceHandler interface {
+	// ListOrphans asks all platforms what they have.
+	ListOrphans(context.Context, *connect.Request[v1.ListOrphansRequest]) (*connect.Response[v1.ListOrphansResponse], error)
+	// ClaimOrphan gives a running subscription that has nothing on its platform what runs there without one.
+	ClaimOrphan(context.Context, *connect.Request[v1.ClaimOrphanRequest]) (*connect.Response[v1.ClaimOrphanResponse], error)
+	// DestroyOrphan removes one.
+	DestroyOrphan(context.Context, *connect.Request[v1.DestroyOrphanRequest]) (*connect.Response[v1.DestroyOrphanResponse], error)
+}
+
+// NewOrphanServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewOrphanServiceHandler(svc OrphanServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	orphanServiceMethods := v1.File_hanse_operator_v1_operator_proto.Services().ByName("OrphanService").Methods()
+	orphanServiceListOrphansHandler := connect.NewUnaryHandler(
+		OrphanServiceListOrphansProcedure,
+		svc.ListOrphans,
+		connect.WithSchema(orphanServiceMethods.ByName("ListOrphans")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orphanServiceClaimOrphanHandler := connect.NewUnaryHandler(
+		OrphanServiceClaimOrphanProcedure,
+		svc.ClaimOrphan,
+		connect.WithSchema(orphanServiceMethods.ByName("ClaimOrphan")),
+		connect.WithHandlerOptions(opts...),
+	)
+	orphanServiceDestroyOrphanHandler := connect.NewUnaryHandler(
+		OrphanServiceDestroyOrphanProcedure,
+		svc.DestroyOrphan,
+		connect.WithSchema(orphanServiceMethods.ByName("DestroyOrphan")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/hanse.operator.v1.OrphanService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case OrphanServiceListOrphansProcedure:
+			orphanServiceListOrphansHandler.ServeHTTP(w, r)
+		case OrphanServiceClaimOrphanProcedure:
+			orphanServiceClaimOrphanHandler.ServeHTTP(w, r)
+		case OrphanServiceDestroyOrphanProcedure:
+			orphanServiceDestroyOrphanHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedOrphanServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedOrphanServiceHandler struct{}
+
+func (UnimplementedOrphanServiceHandler) ListOrphans(context.Context, *connect.Request[v1.ListOrphansRequest]) (*connect.Response[v1.ListOrphansResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrphanService.ListOrphans is not implemented"))
+}
+
+func (UnimplementedOrphanServiceHandler) ClaimOrphan(context.Context, *connect.Request[v1.ClaimOrphanRequest]) (*connect.Response[v1.ClaimOrphanResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrphanService.ClaimOrphan is not implemented"))
+}
+
+func (UnimplementedOrphanServiceHandler) DestroyOrphan(context.Context, *connect.Request[v1.DestroyOrphanRequest]) (*connect.Response[v1.DestroyOrphanResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.operator.v1.OrphanService.DestroyOrphan is not implemented"))
 }
 
 // StatusServiceClient is a client for the hanse.operator.v1.StatusService service.

@@ -53,6 +53,8 @@ const (
 	ExchangeServiceCompareProcedure = "/hanse.peer.v1.ExchangeService/Compare"
 	// ExchangeServiceRecallProcedure is the fully-qualified name of the ExchangeService's Recall RPC.
 	ExchangeServiceRecallProcedure = "/hanse.peer.v1.ExchangeService/Recall"
+	// ExchangeServiceStatesProcedure is the fully-qualified name of the ExchangeService's States RPC.
+	ExchangeServiceStatesProcedure = "/hanse.peer.v1.ExchangeService/States"
 	// CatalogServiceWatchProcedure is the fully-qualified name of the CatalogService's Watch RPC.
 	CatalogServiceWatchProcedure = "/hanse.peer.v1.CatalogService/Watch"
 	// OrderServiceGetAccessDataProcedure is the fully-qualified name of the OrderService's
@@ -146,6 +148,9 @@ type ExchangeServiceClient interface {
 	// place with the documents that belong to it. It is answered in every state of the books and ends with the last page. Scope:
 	// export:read.
 	Recall(context.Context, *connect.Request[v1.RecallRequest]) (*connect.ServerStreamForClient[v1.RecallResponse], error)
+	// States is a read without effect by which a member compares what both sides have of the deals that are open or run between them. It is
+	// answered while the callee's books with the caller are level. Scope: ledger:read.
+	States(context.Context, *connect.Request[v1.StatesRequest]) (*connect.Response[v1.StatesResponse], error)
 }
 
 // NewExchangeServiceClient constructs a client for the hanse.peer.v1.ExchangeService service. By
@@ -177,6 +182,12 @@ func NewExchangeServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(exchangeServiceMethods.ByName("Recall")),
 			connect.WithClientOptions(opts...),
 		),
+		states: connect.NewClient[v1.StatesRequest, v1.StatesResponse](
+			httpClient,
+			baseURL+ExchangeServiceStatesProcedure,
+			connect.WithSchema(exchangeServiceMethods.ByName("States")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -185,6 +196,7 @@ type exchangeServiceClient struct {
 	submit  *connect.Client[v1.SubmitRequest, v1.SubmitResponse]
 	compare *connect.Client[v1.CompareRequest, v1.CompareResponse]
 	recall  *connect.Client[v1.RecallRequest, v1.RecallResponse]
+	states  *connect.Client[v1.StatesRequest, v1.StatesResponse]
 }
 
 // Submit calls hanse.peer.v1.ExchangeService.Submit.
@@ -202,6 +214,11 @@ func (c *exchangeServiceClient) Recall(ctx context.Context, req *connect.Request
 	return c.recall.CallServerStream(ctx, req)
 }
 
+// States calls hanse.peer.v1.ExchangeService.States.
+func (c *exchangeServiceClient) States(ctx context.Context, req *connect.Request[v1.StatesRequest]) (*connect.Response[v1.StatesResponse], error) {
+	return c.states.CallUnary(ctx, req)
+}
+
 // ExchangeServiceHandler is an implementation of the hanse.peer.v1.ExchangeService service.
 type ExchangeServiceHandler interface {
 	// Submit carries documents and is safe to repeat: the same document again gets the decision that stands. Scopes: ledger:read
@@ -214,6 +231,9 @@ type ExchangeServiceHandler interface {
 	// place with the documents that belong to it. It is answered in every state of the books and ends with the last page. Scope:
 	// export:read.
 	Recall(context.Context, *connect.Request[v1.RecallRequest], *connect.ServerStream[v1.RecallResponse]) error
+	// States is a read without effect by which a member compares what both sides have of the deals that are open or run between them. It is
+	// answered while the callee's books with the caller are level. Scope: ledger:read.
+	States(context.Context, *connect.Request[v1.StatesRequest]) (*connect.Response[v1.StatesResponse], error)
 }
 
 // NewExchangeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -241,6 +261,12 @@ func NewExchangeServiceHandler(svc ExchangeServiceHandler, opts ...connect.Handl
 		connect.WithSchema(exchangeServiceMethods.ByName("Recall")),
 		connect.WithHandlerOptions(opts...),
 	)
+	exchangeServiceStatesHandler := connect.NewUnaryHandler(
+		ExchangeServiceStatesProcedure,
+		svc.States,
+		connect.WithSchema(exchangeServiceMethods.ByName("States")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hanse.peer.v1.ExchangeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ExchangeServiceSubmitProcedure:
@@ -249,6 +275,8 @@ func NewExchangeServiceHandler(svc ExchangeServiceHandler, opts ...connect.Handl
 			exchangeServiceCompareHandler.ServeHTTP(w, r)
 		case ExchangeServiceRecallProcedure:
 			exchangeServiceRecallHandler.ServeHTTP(w, r)
+		case ExchangeServiceStatesProcedure:
+			exchangeServiceStatesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -268,6 +296,10 @@ func (UnimplementedExchangeServiceHandler) Compare(context.Context, *connect.Req
 
 func (UnimplementedExchangeServiceHandler) Recall(context.Context, *connect.Request[v1.RecallRequest], *connect.ServerStream[v1.RecallResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.Recall is not implemented"))
+}
+
+func (UnimplementedExchangeServiceHandler) States(context.Context, *connect.Request[v1.StatesRequest]) (*connect.Response[v1.StatesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hanse.peer.v1.ExchangeService.States is not implemented"))
 }
 
 // CatalogServiceClient is a client for the hanse.peer.v1.CatalogService service.

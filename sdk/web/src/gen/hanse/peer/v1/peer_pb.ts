@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hanse/peer/v1/peer.proto.
  */
 export const file_hanse_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSJ+Cg1TdWJtaXRSZXF1ZXN0EioKCWRvY3VtZW50cxgBIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQBIeCgpjaGVja3BvaW50GAMgASgJQgq6SAdyBRABGIBAIkwKCERvY3VtZW50EgsKA2p3cxgBIAEoCRIOCgZpbnB1dHMYAiABKAwSEwoLaW5wdXRzX3NhbHQYAyABKAwSDgoGZXNjcm93GAQgASgMIoYBCg5TdWJtaXRSZXNwb25zZRIPCgdlbnRyaWVzGAEgAygMEhIKCmNoZWNrcG9pbnQYAiABKAkSDAoEbW9yZRgDIAEoCBIoCghvdXRjb21lcxgEIAMoCzIWLmhhbnNlLnBlZXIudjEuT3V0Y29tZRIXCg9zZWVuX2NoZWNrcG9pbnQYBSABKAkibQoHT3V0Y29tZRIpCgdkZWNpZGVkGAEgASgLMhYuaGFuc2UucGVlci52MS5EZWNpZGVkSAASLQoJdW5kZWNpZGVkGAIgASgLMhguaGFuc2UucGVlci52MS5VbmRlY2lkZWRIAEIICgZyZXN1bHQiJAoHRGVjaWRlZBIMCgRsaWZlGAEgASgDEgsKA3NlcRgCIAEoAyJRCglVbmRlY2lkZWQSDgoGcmVhc29uGAEgASgJEg0KBWNhdXNlGAIgASgJEg0KBWZpbmFsGAMgASgIEhYKDnJldHJ5X2FmdGVyX21zGAQgASgDIh8KDkNvbXBhcmVSZXF1ZXN0Eg0KBW5vbmNlGAEgASgMIiMKD0NvbXBhcmVSZXNwb25zZRIQCghkb2N1bWVudBgBIAEoCSJICg1SZWNhbGxSZXF1ZXN0EhsKCmFmdGVyX2xpZmUYASABKANCB7pIBCICKAASGgoJYWZ0ZXJfc2VxGAIgASgDQge6SAQiAigAIm8KDlJlY2FsbFJlc3BvbnNlEg8KB2VudHJpZXMYASADKAwSEgoKY2hlY2twb2ludBgCIAEoCRIqCglkb2N1bWVudHMYAyADKAsyFy5oYW5zZS5wZWVyLnYxLkRvY3VtZW50EgwKBG1vcmUYBCABKAgyWgoOUGVlcmluZ1NlcnZpY2USSAoHUHJvcG9zZRIdLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLlByb3Bvc2VSZXNwb25zZTLrAQoPRXhjaGFuZ2VTZXJ2aWNlEkUKBlN1Ym1pdBIcLmhhbnNlLnBlZXIudjEuU3VibWl0UmVxdWVzdBodLmhhbnNlLnBlZXIudjEuU3VibWl0UmVzcG9uc2USSAoHQ29tcGFyZRIdLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlcXVlc3QaHi5oYW5zZS5wZWVyLnYxLkNvbXBhcmVSZXNwb25zZRJHCgZSZWNhbGwSHC5oYW5zZS5wZWVyLnYxLlJlY2FsbFJlcXVlc3QaHS5oYW5zZS5wZWVyLnYxLlJlY2FsbFJlc3BvbnNlMAEyVgoOQ2F0YWxvZ1NlcnZpY2USRAoFV2F0Y2gSGy5oYW5zZS5wZWVyLnYxLldhdGNoUmVxdWVzdBocLmhhbnNlLnBlZXIudjEuV2F0Y2hSZXNwb25zZTABMmoKDE9yZGVyU2VydmljZRJaCg1HZXRBY2Nlc3NEYXRhEiMuaGFuc2UucGVlci52MS5HZXRBY2Nlc3NEYXRhUmVxdWVzdBokLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlc3BvbnNlMlIKDUxlZGdlclNlcnZpY2USQQoEVGFpbBIaLmhhbnNlLnBlZXIudjEuVGFpbFJlcXVlc3QaGy5oYW5zZS5wZWVyLnYxLlRhaWxSZXNwb25zZTABQrABChFjb20uaGFuc2UucGVlci52MUIJUGVlclByb3RvUAFaOmdpdGh1Yi5jb20vaGFuc2UtbWFya2V0L2hhbnNlL3Nkay9nZW4vaGFuc2UvcGVlci92MTtwZWVydjGiAgNIUFiqAg1IYW5zZS5QZWVyLlYxygINSGFuc2VcUGVlclxWMeICGUhhbnNlXFBlZXJcVjFcR1BCTWV0YWRhdGHqAg9IYW5zZTo6UGVlcjo6VjFiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("ChhoYW5zZS9wZWVyL3YxL3BlZXIucHJvdG8SDWhhbnNlLnBlZXIudjEiLwoOUHJvcG9zZVJlcXVlc3QSHQoIZG9jdW1lbnQYASABKAlCC7pICHIGEAEYgIABIjAKD1Byb3Bvc2VSZXNwb25zZRINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiKAoMV2F0Y2hSZXF1ZXN0EhgKBmN1cnNvchgBIAEoDEIIukgFegMYgAIijwEKDVdhdGNoUmVzcG9uc2USLQoHY2hhbmdlcxgBIAMoCzIcLmhhbnNlLnBlZXIudjEuQ2F0YWxvZ0NoYW5nZRIOCgZjdXJzb3IYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgJEhYKDnNuYXBzaG90X2JlZ2luGAQgASgIEhQKDHNuYXBzaG90X2VuZBgFIAEoCCJrCg1DYXRhbG9nQ2hhbmdlEhMKC29mZmVyaW5nX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhAKCGRvY3VtZW50GAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIRCgl0b21ic3RvbmUYBSABKAgiOgoUR2V0QWNjZXNzRGF0YVJlcXVlc3QSIgoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgm6SAZyBBABGEAiJAoVR2V0QWNjZXNzRGF0YVJlc3BvbnNlEgsKA2p3ZRgBIAEoCSKHAQoLVGFpbFJlcXVlc3QSGgoJYWZ0ZXJfc2VxGAEgASgDQge6SAQiAigAEiEKD3NlZW5fY2hlY2twb2ludBgCIAEoCUIIukgFcgMYgEASGwoKYWZ0ZXJfbGlmZRgDIAEoA0IHukgEIgIoABIcCgpjaGVja3BvaW50GAQgASgJQgi6SAVyAxiAQCJMCgxUYWlsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEhcKD3NlZW5fY2hlY2twb2ludBgDIAEoCSJ+Cg1TdWJtaXRSZXF1ZXN0EioKCWRvY3VtZW50cxgBIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSIQoPc2Vlbl9jaGVja3BvaW50GAIgASgJQgi6SAVyAxiAQBIeCgpjaGVja3BvaW50GAMgASgJQgq6SAdyBRABGIBAIl4KCERvY3VtZW50EgsKA2p3cxgBIAEoCRIOCgZpbnB1dHMYAiABKAwSEwoLaW5wdXRzX3NhbHQYAyABKAwSDgoGZXNjcm93GAQgASgMEhAKCHByb3Bvc2FsGAUgASgJIoYBCg5TdWJtaXRSZXNwb25zZRIPCgdlbnRyaWVzGAEgAygMEhIKCmNoZWNrcG9pbnQYAiABKAkSDAoEbW9yZRgDIAEoCBIoCghvdXRjb21lcxgEIAMoCzIWLmhhbnNlLnBlZXIudjEuT3V0Y29tZRIXCg9zZWVuX2NoZWNrcG9pbnQYBSABKAkifgoHT3V0Y29tZRIpCgdkZWNpZGVkGAEgASgLMhYuaGFuc2UucGVlci52MS5EZWNpZGVkSAASLQoJdW5kZWNpZGVkGAIgASgLMhguaGFuc2UucGVlci52MS5VbmRlY2lkZWRIABIPCgVub3RlZBgDIAEoCUgAQggKBnJlc3VsdCIkCgdEZWNpZGVkEgwKBGxpZmUYASABKAMSCwoDc2VxGAIgASgDIlEKCVVuZGVjaWRlZBIOCgZyZWFzb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFZmluYWwYAyABKAgSFgoOcmV0cnlfYWZ0ZXJfbXMYBCABKAMiHwoOQ29tcGFyZVJlcXVlc3QSDQoFbm9uY2UYASABKAwiIwoPQ29tcGFyZVJlc3BvbnNlEhAKCGRvY3VtZW50GAEgASgJIkgKDVJlY2FsbFJlcXVlc3QSGwoKYWZ0ZXJfbGlmZRgBIAEoA0IHukgEIgIoABIaCglhZnRlcl9zZXEYAiABKANCB7pIBCICKAAibwoOUmVjYWxsUmVzcG9uc2USDwoHZW50cmllcxgBIAMoDBISCgpjaGVja3BvaW50GAIgASgJEioKCWRvY3VtZW50cxgDIAMoCzIXLmhhbnNlLnBlZXIudjEuRG9jdW1lbnQSDAoEbW9yZRgEIAEoCCJfCg1TdGF0ZXNSZXF1ZXN0EhYKBWFmdGVyGAEgASgJQge6SARyAhhAEhIKCmFmdGVyX3NvbGQYAiABKAgSIgoIc3ViamVjdHMYAyADKAlCELpIDZIBChBkIgZyBBABGEAilQEKDlN0YXRlc1Jlc3BvbnNlEicKBWRlYWxzGAEgAygLMhguaGFuc2UucGVlci52MS5EZWFsU3RhdGUSDAoEbW9yZRgCIAEoCBIMCgRsaWZlGAMgASgDEgsKA3NlcRgEIAEoAxIMCgRoYXNoGAUgASgMEhEKCXJlYWRfbGlmZRgGIAEoAxIQCghyZWFkX3NlcRgHIAEoAyJJCglEZWFsU3RhdGUSDwoHc3ViamVjdBgBIAEoCRIMCgRzb2xkGAIgASgIEg0KBXN0YXRlGAMgASgJEg4KBmRpZ2VzdBgEIAEoDDJaCg5QZWVyaW5nU2VydmljZRJICgdQcm9wb3NlEh0uaGFuc2UucGVlci52MS5Qcm9wb3NlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuUHJvcG9zZVJlc3BvbnNlMrICCg9FeGNoYW5nZVNlcnZpY2USRQoGU3VibWl0EhwuaGFuc2UucGVlci52MS5TdWJtaXRSZXF1ZXN0Gh0uaGFuc2UucGVlci52MS5TdWJtaXRSZXNwb25zZRJICgdDb21wYXJlEh0uaGFuc2UucGVlci52MS5Db21wYXJlUmVxdWVzdBoeLmhhbnNlLnBlZXIudjEuQ29tcGFyZVJlc3BvbnNlEkcKBlJlY2FsbBIcLmhhbnNlLnBlZXIudjEuUmVjYWxsUmVxdWVzdBodLmhhbnNlLnBlZXIudjEuUmVjYWxsUmVzcG9uc2UwARJFCgZTdGF0ZXMSHC5oYW5zZS5wZWVyLnYxLlN0YXRlc1JlcXVlc3QaHS5oYW5zZS5wZWVyLnYxLlN0YXRlc1Jlc3BvbnNlMlYKDkNhdGFsb2dTZXJ2aWNlEkQKBVdhdGNoEhsuaGFuc2UucGVlci52MS5XYXRjaFJlcXVlc3QaHC5oYW5zZS5wZWVyLnYxLldhdGNoUmVzcG9uc2UwATJqCgxPcmRlclNlcnZpY2USWgoNR2V0QWNjZXNzRGF0YRIjLmhhbnNlLnBlZXIudjEuR2V0QWNjZXNzRGF0YVJlcXVlc3QaJC5oYW5zZS5wZWVyLnYxLkdldEFjY2Vzc0RhdGFSZXNwb25zZTJSCg1MZWRnZXJTZXJ2aWNlEkEKBFRhaWwSGi5oYW5zZS5wZWVyLnYxLlRhaWxSZXF1ZXN0GhsuaGFuc2UucGVlci52MS5UYWlsUmVzcG9uc2UwAUKwAQoRY29tLmhhbnNlLnBlZXIudjFCCVBlZXJQcm90b1ABWjpnaXRodWIuY29tL2hhbnNlLW1hcmtldC9oYW5zZS9zZGsvZ2VuL2hhbnNlL3BlZXIvdjE7cGVlcnYxogIDSFBYqgINSGFuc2UuUGVlci5WMcoCDUhhbnNlXFBlZXJcVjHiAhlIYW5zZVxQZWVyXFYxXEdQQk1ldGFkYXRh6gIPSGFuc2U6OlBlZXI6OlYxYgZwcm90bzM", [file_buf_validate_validate]);
 
 /**
  * @generated from message hanse.peer.v1.ProposeRequest
@@ -346,6 +346,14 @@ export type Document = Message<"hanse.peer.v1.Document"> & {
    * @generated from field: bytes escrow = 4;
    */
   escrow: Uint8Array;
+
+  /**
+   * Beside the countersignature of a new life: the same payload as its proposer signed it, at most 65,536 bytes. A proposer whose store lost
+   * its proposal knows it by that.
+   *
+   * @generated from field: string proposal = 5;
+   */
+  proposal: string;
 };
 
 /**
@@ -425,6 +433,14 @@ export type Outcome = Message<"hanse.peer.v1.Outcome"> & {
      */
     value: Undecided;
     case: "undecided";
+  } | {
+    /**
+     * A hanse-noted+jwt: the callee has the document, and what becomes of it is read in a later life of its ledger.
+     *
+     * @generated from field: string noted = 3;
+     */
+    value: string;
+    case: "noted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -604,6 +620,134 @@ export const RecallResponseSchema: GenMessage<RecallResponse> = /*@__PURE__*/
   messageDesc(file_hanse_peer_v1_peer, 18);
 
 /**
+ * @generated from message hanse.peer.v1.StatesRequest
+ */
+export type StatesRequest = Message<"hanse.peer.v1.StatesRequest"> & {
+  /**
+   * The answer goes on after the deal of this subject and side; empty is from the first. Where subjects are named it is not looked at.
+   *
+   * @generated from field: string after = 1;
+   */
+  after: string;
+
+  /**
+   * @generated from field: bool after_sold = 2;
+   */
+  afterSold: boolean;
+
+  /**
+   * The deals about these subscriptions, at most 100, in whatever state they are; none asks for all that are open or run.
+   *
+   * @generated from field: repeated string subjects = 3;
+   */
+  subjects: string[];
+};
+
+/**
+ * Describes the message hanse.peer.v1.StatesRequest.
+ * Use `create(StatesRequestSchema)` to create a new message.
+ */
+export const StatesRequestSchema: GenMessage<StatesRequest> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 19);
+
+/**
+ * @generated from message hanse.peer.v1.StatesResponse
+ */
+export type StatesResponse = Message<"hanse.peer.v1.StatesResponse"> & {
+  /**
+   * At most 200, in an order of the callee that stays.
+   *
+   * @generated from field: repeated hanse.peer.v1.DealState deals = 1;
+   */
+  deals: DealState[];
+
+  /**
+   * There are more after the last one.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+
+  /**
+   * The callee's head towards the caller when it looked, and the hash there.
+   *
+   * @generated from field: int64 life = 3;
+   */
+  life: bigint;
+
+  /**
+   * @generated from field: int64 seq = 4;
+   */
+  seq: bigint;
+
+  /**
+   * @generated from field: bytes hash = 5;
+   */
+  hash: Uint8Array;
+
+  /**
+   * Where the callee's copy of the caller's log ended when it looked.
+   *
+   * @generated from field: int64 read_life = 6;
+   */
+  readLife: bigint;
+
+  /**
+   * @generated from field: int64 read_seq = 7;
+   */
+  readSeq: bigint;
+};
+
+/**
+ * Describes the message hanse.peer.v1.StatesResponse.
+ * Use `create(StatesResponseSchema)` to create a new message.
+ */
+export const StatesResponseSchema: GenMessage<StatesResponse> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 20);
+
+/**
+ * DealState is one deal as the callee has it.
+ *
+ * @generated from message hanse.peer.v1.DealState
+ */
+export type DealState = Message<"hanse.peer.v1.DealState"> & {
+  /**
+   * The subscription's id.
+   *
+   * @generated from field: string subject = 1;
+   */
+  subject: string;
+
+  /**
+   * The callee is the supplier of the deal.
+   *
+   * @generated from field: bool sold = 2;
+   */
+  sold: boolean;
+
+  /**
+   * accepted, active, ended, or unknown where the callee has no such deal or its supplier has not taken it.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * SHA-256 of the agreed form of the deal; empty of an unknown one.
+   *
+   * @generated from field: bytes digest = 4;
+   */
+  digest: Uint8Array;
+};
+
+/**
+ * Describes the message hanse.peer.v1.DealState.
+ * Use `create(DealStateSchema)` to create a new message.
+ */
+export const DealStateSchema: GenMessage<DealState> = /*@__PURE__*/
+  messageDesc(file_hanse_peer_v1_peer, 21);
+
+/**
  * PeeringService makes partnerships. Scope: peering:request.
  *
  * @generated from service hanse.peer.v1.PeeringService
@@ -662,6 +806,17 @@ export const ExchangeService: GenService<{
     methodKind: "server_streaming";
     input: typeof RecallRequestSchema;
     output: typeof RecallResponseSchema;
+  },
+  /**
+   * States is a read without effect by which a member compares what both sides have of the deals that are open or run between them. It is
+   * answered while the callee's books with the caller are level. Scope: ledger:read.
+   *
+   * @generated from rpc hanse.peer.v1.ExchangeService.States
+   */
+  states: {
+    methodKind: "unary";
+    input: typeof StatesRequestSchema;
+    output: typeof StatesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hanse_peer_v1_peer, 1);

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/sidecar/internal/testserver"
+	"github.com/hanse-market/hanse/sidecar/sidecartest"
+)
+
+// shownKey is what key show prints.
+type shownKey struct {
+	Key struct {
+		Thumbprint string
+		Next       string `json:"nextThumbprint"`
+		Past       []struct{ Thumbprint string }
+	}
+}
+
+func keyOf(t *testing.T, d *sidecartest.Daemon) (k shownKey) {
+	t.Helper()
+	sidecartest.Eventually(t, time.Minute, d.Name+" shows its key", func() error {
+		out, err := d.Run("key", "show", "-o", "json")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return json.Unmarshal([]byte(out), &k)
+	})
+	return k
+}
+
+// rolledOver repeats hanse key rotate until it succeeds: after a start the books have to be proved first.
+func (p *pair) rolledOver(d *sidecartest.Daemon) {
+	p.t.Helper()
+	sidecartest.Eventually(p.t, time.Minute, d.Name+" rolls its key over", func() error {
+		out, err := d.Run("key", "rotate", "--reason", "a test", "--yes")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// dies has a member be asked for something until it is killed at its point.
+func (p *pair) dies(d *sidecartest.Daemon, ask func()) {
+	p.t.Helper()
+	over := make(chan error, 1)
+	go func() { over <- d.WaitKilled(time.Minute) }()
+	for {
+		ask()
+		select {
+		case err := <-over:
+			if err != nil {
+				p.t.Fatalf("the point was not passed: %v\n%s", err, tail(d.Log()))
+			}
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// TestARolloverIsKilledAtEachStep: the real daemons, at the commit of a rollover and at that of a partner which follows it.
+func TestARolloverIsKilledAtEachStep(t *testing.T) {
+	server, err := testserver.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for engine, database := range map[string]func(*testing.T) string{
+		"sqlite": func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string {
+			return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", server.Database(t))
+		},
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			p := newPairOn(t, func() string { return database(t) })
+			p.within(t)
+			armed := func(d *sidecartest.Daemon, point string) {
+				d.Stop()
+				d.Start("HANSE_FAILPOINT=" + point)
+			}
+			rotate := func(d *sidecartest.Daemon) func() {
+				return func() { _, _ = d.Run("key", "rotate", "--reason", "a test", "--yes") }
+			}
+			before := keyOf(t, p.supplier)
+
+			armed(p.supplier, "key.rotate.before_commit")
+			p.dies(p.supplier, rotate(p.supplier))
+			p.supplier.Start()
+			if after := keyOf(t, p.supplier); after.Key.Thumbprint != before.Key.Thumbprint || after.Key.Next != before.Key.Next {
+				t.Fatalf("killed before the commit it has %v, and had %v", after, before)
+			}
+
+			armed(p.reseller, "member.follow.before_commit")
+			p.rolledOver(p.supplier)
+			item, n := p.purchase(), 0
+			order := func() { n++; _ = p.place(fmt.Sprintf("rolled-%d", n), item) }
+			p.dies(p.reseller, order)
+			p.reseller.Start("HANSE_FAILPOINT=member.follow.after_commit")
+			p.dies(p.reseller, order)
+			p.reseller.Start()
+			p.completed("rolled-by-supplier", item)
+
+			was := keyOf(t, p.reseller)
+			armed(p.reseller, "key.rotate.after_commit")
+			p.dies(p.reseller, rotate(p.reseller))
+			p.reseller.Start()
+			if after := keyOf(t, p.reseller); after.Key.Thumbprint != was.Key.Next || len(after.Key.Past) != 1 || after.Key.Past[0].Thumbprint != was.Key.Thumbprint {
+				t.Fatalf("killed after the commit it has %v, and had %v", after, was)
+			}
+			p.completed("rolled-by-reseller", item)
+			for _, pinned := range []struct{ at, of *sidecartest.Daemon }{{p.reseller, p.supplier}, {p.supplier, p.reseller}} {
+				key := keyOf(t, pinned.of).Key.Thumbprint
+				sidecartest.Eventually(t, time.Minute, pinned.at.Name+" has followed", func() error {
+					out, err := pinned.at.Run("partner", "show", pinned.of.Origin, "-o", "json")
+					var shown struct {
+						Partner struct {
+							Member struct {
+								Key string `json:"businessKeyThumbprint"`
+							}
+						}
+					}
+					if err == nil {
+						err = json.Unmarshal([]byte(out), &shown)
+					}
+					if err == nil && shown.Partner.Member.Key != key {
+						err = fmt.Errorf("it has pinned %s, not %s", shown.Partner.Member.Key, key)
+					}
+					return err
+				})
+			}
+		})
+	}
+}

@@ -1,0 +1,142 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/adapters/rig"
+)
+
+func TestRun_SaysWhatKeepsTheMarketFromStarting(t *testing.T) {
+	for name, binary := range map[string]string{
+		"a program that ends at once": "/bin/false",
+		"a program that is not there": filepath.Join(t.TempDir(), "hanse"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, errors.New("waited long enough"))
+			defer cancel()
+			cfg := Config{Orders: 1, Engine: sqliteEngine, Replicas: 1, Binary: binary, Dir: filepath.Join(t.TempDir(), "market")}
+			if r, err := Run(ctx, cfg, NewPlan(cfg)); err == nil {
+				t.Errorf("it was played: %+v", r)
+			}
+		})
+	}
+}
+
+// TestPlan_HasNoFaultThatHurtsNothing: members on PostgreSQL write no files, those on SQLite have neither server.
+func TestPlan_HasNoFaultThatHurtsNothing(t *testing.T) {
+	for engine, never := range map[string][]FaultKind{sqliteEngine: {PostgresRestart, RedisFlush}, postgresEngine: {DiskFull}} {
+		plan := NewPlan(Config{Orders: 300, Faults: 1000, Seed: 1, Engine: engine, Replicas: 1})
+		for _, r := range plan.Rounds {
+			for _, f := range r.Faults {
+				if slices.Contains(never, f.Kind) {
+					t.Errorf("%s on %s", f.Kind, engine)
+				}
+			}
+		}
+	}
+}
+
+// TestPlan_PutsNobodyBackTwiceInARound: the second copy would be from before the first was put back, of another past.
+func TestPlan_PutsNobodyBackTwiceInARound(t *testing.T) {
+	for seed := range uint64(200) {
+		plan := NewPlan(Config{Orders: 40, Faults: 9, Seed: seed, Engine: sqliteEngine, Replicas: 1})
+		for i, r := range plan.Rounds {
+			back := map[string]bool{}
+			for _, f := range r.Faults {
+				if !f.Kind.putsBack() {
+					continue
+				}
+				for _, name := range []string{f.Member, f.Other} {
+					if back[name] {
+						t.Errorf("seed %d puts %s back twice in round %d", seed, name, i)
+					}
+					back[name] = name != ""
+				}
+			}
+		}
+	}
+}
+
+// TestHurt_CountsWhatHurtSomething: a process that is dead cannot be frozen, killed or given a full disk, and a platform that nobody asks loses
+// no answer.
+func TestHurt_CountsWhatHurtSomething(t *testing.T) {
+	platform, err := rig.Open(filepath.Join(t.TempDir(), "journal.jsonl"), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = platform.Close() })
+	dir := t.TempDir()
+	who := &member{name: "alpha", binary: "/bin/true", dir: dir, replicas: []*replica{{child: child{log: filepath.Join(dir, "log")}}}}
+	m := &market{members: map[string]*member{"alpha": who}, platform: platform, done: map[FaultKind]int{}, points: map[string]int{}, starved: map[string]time.Time{}, log: io.Discard}
+	hurt := func(kind FaultKind) {
+		t.Helper()
+		if err := m.hurt(t.Context(), Fault{Kind: kind, Member: "alpha", Point: "nowhere", Pass: 1}); err != nil {
+			t.Error(err)
+		}
+		if _, done := who.replicas[0].now(); done != nil {
+			<-done
+		}
+	}
+	for _, kind := range []FaultKind{Freeze, Kill, DiskFull, LostEffect} {
+		if hurt(kind); len(m.done) > 0 {
+			t.Fatalf("%s hurt nothing and counts: %v", kind, m.done)
+		}
+	}
+	who.binary = "/bin/false"
+	if hurt(Failpoint); m.done[Failpoint] != 1 {
+		t.Errorf("a process that died at its point does not count: %v", m.done)
+	}
+	stays := filepath.Join(dir, "stays")
+	if err := os.WriteFile(stays, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	who.binary, m.done = stays, map[FaultKind]int{}
+	if err := who.launch(who.replicas[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { who.kill() })
+	if err := m.hurt(t.Context(), Fault{Kind: Failpoint, Member: "alpha", Point: "nowhere", Pass: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if m.done[Failpoint] != 0 || m.done[Kill] != 1 {
+		t.Errorf("a process that never came by its point counts as %v", m.done)
+	}
+}
+
+// TestPutBackBusy_LeavesWhoHasWrittenWhatNobodyRead, or whose books are not known to be level, as it is.
+func TestPutBackBusy_LeavesWhoHasWrittenWhatNobodyRead(t *testing.T) {
+	dir := t.TempDir()
+	stays := filepath.Join(dir, "stays")
+	if err := os.WriteFile(stays, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m := &market{members: map[string]*member{}, log: io.Discard, done: map[FaultKind]int{}}
+	for _, name := range memberNames { // nobody says how it stands
+		m.members[name] = &member{name: name, binary: stays, dir: dir, proxy: &proxy{}, replicas: []*replica{{operator: "127.0.0.1:1", child: child{log: filepath.Join(dir, "log")}}}}
+	}
+	who := m.members["alpha"]
+	if err := who.launch(who.replicas[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(who.kill)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := m.hurt(ctx, Fault{Kind: OldCopyBusy, Member: "alpha"}); err != nil {
+		t.Fatal(err)
+	}
+	if !who.replicas[0].running() || m.done[OldCopyBusy] > 0 || m.skipped != 1 {
+		t.Errorf("it runs: %v; counted %v, skipped %d", who.replicas[0].running(), m.done, m.skipped)
+	}
+	if p := m.members["bravo"].proxy; p.closed {
+		t.Error("its supplier stays shut")
+	}
+}

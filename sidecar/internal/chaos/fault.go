@@ -1,0 +1,350 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// diskRoom is how much a file may still grow when the disk is full.
+const diskRoom = 16 << 10
+
+// answersLost is how many answers of the platform one fault loses, effectLate how much longer it waits for one that there was none of.
+const (
+	answersLost = 2
+	effectLate  = 4 * time.Second
+)
+
+// slow is how long a fault may take without being told of.
+const slow = 8 * time.Second
+
+// hurt does one fault, until it is over, and counts what it came to. An error is chaos' own, not the members'.
+func (m *market) hurt(ctx context.Context, f Fault) error {
+	begun := time.Now()
+	came, err := m.inflict(ctx, f)
+	if took := time.Since(begun); took > slow {
+		m.say("%s %s took %.1f s", f.Kind, f.Member, took.Seconds())
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", f.Kind, f.Member, err)
+	}
+	if came == "" {
+		m.say("%s %s met nothing", f.Kind, f.Member)
+		return nil
+	}
+	m.mu.Lock()
+	m.done[came]++
+	m.mu.Unlock()
+	return nil
+}
+
+// inflict does a fault and returns what it came to, "" where there was nothing to hurt.
+func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err error) {
+	who, came := m.members[f.Member], f.Kind
+	hit := true
+	switch f.Kind {
+	case Cut, Delay, Reorder, HalfOpen, DropReply, Duplicate, Flap:
+		hit = who.proxy.hurt(ctx, f.Kind, f.For)
+	case Kill:
+		who.life.Lock()
+		r := who.replicas[f.Replica]
+		r.wanted.Store(false)
+		hit = r.child.kill()
+		pause(ctx, nil, f.For/4)
+		err = who.launch(r)
+		who.life.Unlock()
+	case Failpoint:
+		came, err = m.failpoint(ctx, who, f)
+	case Freeze:
+		who.life.Lock()
+		r := who.replicas[f.Replica]
+		if hit = r.running(); hit {
+			cmd, _ := r.now()
+			err = freeze(cmd.Process)
+			pause(ctx, nil, f.For)
+			if r.running() {
+				err = errors.Join(err, thaw(cmd.Process))
+			}
+		}
+		who.life.Unlock()
+	case Clock:
+		who.life.Lock()
+		who.mu.Lock()
+		who.offset = f.Offset
+		who.mu.Unlock()
+		who.kill()
+		err = who.start(ctx)
+		who.life.Unlock()
+	case DiskFull:
+		hit, err = m.diskFull(ctx, who, f)
+	case OldCopy:
+		err = m.putBack(ctx, f.Member, f.Copy)
+	case OldCopyBusy:
+		hit, err = m.putBackBusy(ctx, f.Member, f.Copy)
+	case OldCopies:
+		for _, name := range []string{f.Member, f.Other} { // who comes first shall not be told by the other of what that is about to lose
+			m.members[name].halt()
+		}
+		var both sync.WaitGroup
+		var other error
+		both.Go(func() { other = m.putBack(ctx, f.Other, f.OtherCopy) })
+		err = m.putBack(ctx, f.Member, f.Copy)
+		both.Wait()
+		err = errors.Join(err, other)
+	case Emptied, EmptiedSupplier:
+		err = m.putBack(ctx, f.Member, f.Copy)
+	case SlowPlatform:
+		m.platform.Slow(400 * time.Millisecond)
+		pause(ctx, nil, f.For)
+		m.platform.Slow(0)
+	case LostEffect:
+		hit = false
+		for _, long := range []time.Duration{f.For, effectLate} { // longer where nothing was made meanwhile
+			if !hit {
+				m.platform.Lose(answersLost)
+				pause(ctx, nil, long)
+				hit = m.platform.Lose(0) < answersLost
+			}
+		}
+	case PostgresRestart:
+		m.starve("", serverStart)
+		err = m.servers.restartPostgres(ctx, f.For/4)
+		m.starve("", 0)
+	case RedisFlush:
+		err = m.servers.flushRedis(ctx)
+	}
+	if !hit {
+		came = ""
+	}
+	return came, err
+}
+
+// failpoint starts a replica that dies at a point, once it passes it; who never does is started again without, which is a kill.
+func (m *market) failpoint(ctx context.Context, who *member, f Fault) (came FaultKind, err error) {
+	who.life.Lock()
+	defer who.life.Unlock()
+	r := who.replicas[f.Replica]
+	r.wanted.Store(false)
+	killed := r.child.kill()
+	if err := who.launch(r, fmt.Sprintf("HANSE_FAILPOINT=%s:%d", f.Point, f.Pass)); err != nil {
+		return "", err
+	}
+	_, died := r.now()
+	late := time.NewTimer(f.For + 1500*time.Millisecond)
+	defer late.Stop()
+	select {
+	case <-died:
+		m.mu.Lock()
+		m.points[f.Point]++
+		m.mu.Unlock()
+		came = Failpoint
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	r.wanted.Store(false)
+	if killed = r.child.kill() || killed; killed && came == "" {
+		came = Kill
+	}
+	return came, who.launch(r)
+}
+
+// diskFull lets the files of a member's process grow no further, and reports whether there was one.
+func (m *market) diskFull(ctx context.Context, who *member, f Fault) (bool, error) {
+	who.life.Lock()
+	defer who.life.Unlock()
+	r := who.replicas[0]
+	if !r.running() {
+		return false, nil
+	}
+	m.starve(f.Member, f.For)
+	size := uint64(diskRoom)
+	for _, name := range []string{"hanse.db", "hanse.db-wal"} {
+		if info, err := os.Stat(filepath.Join(who.folder(), "data", name)); err == nil {
+			size = max(size, uint64(info.Size())+diskRoom)
+		}
+	}
+	cmd, _ := r.now()
+	if err := limitFiles(cmd.Process, size); err != nil && r.running() {
+		return true, err
+	}
+	pause(ctx, nil, f.For)
+	if r.running() {
+		if err := limitFiles(cmd.Process, 0); err != nil && r.running() {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// copy makes a copy of a member.
+func (m *market) copy(ctx context.Context, c Copy) error {
+	who := m.members[c.Member]
+	who.life.Lock()
+	defer who.life.Unlock()
+	t := taken{Copy: c, path: filepath.Join(m.dir, "copies", fmt.Sprintf("%d-%s", c.ID, c.Member)), edition: map[string]int{}, key: who.portalKey(), at: time.Now()}
+	who.mu.Lock()
+	for id, n := range who.edition {
+		t.edition[id] = n
+	}
+	who.mu.Unlock()
+	var err error
+	switch c.How {
+	case ByBackup:
+		_, err = who.operate(ctx, "backup", t.path, "--recipient", m.recipient)
+	case ByKeys:
+		_, err = who.operate(ctx, "key", "export", t.path, "--recipient", m.recipient)
+	case ByFolder:
+		who.stop()
+		err = copyFolder(t.path, who.folder())
+		if err == nil && m.servers != nil {
+			err = m.servers.renew(ctx, t.database(), who.database)
+		}
+		err = errors.Join(err, who.start(ctx))
+	}
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.copies[c.ID] = t
+	return nil
+}
+
+func (t taken) database() string { return fmt.Sprintf("copy%d", t.ID) }
+
+// putBackBusy puts a member back while orders are under way, and reports whether it did. What it wrote its suppliers have read by then, for
+// of what they decided and whose entries they have not read they give nothing back, and the books would wait for the operators of both; and
+// nobody is being given back what only this member has, which is the fault of several copies at once.
+func (m *market) putBackBusy(ctx context.Context, name string, id int) (done bool, err error) {
+	m.backing.Lock()
+	defer m.backing.Unlock()
+	who := m.members[name]
+	for _, d := range deals {
+		if d.reseller == name {
+			defer m.members[d.supplier].proxy.shut()()
+		}
+	}
+	err = within(ctx, stillTime, func() error {
+		for _, d := range deals {
+			reseller, supplier := m.members[d.reseller], m.members[d.supplier]
+			if reseller == who || supplier == who {
+				if err := m.level(ctx, reseller, supplier); err != nil {
+					return err
+				}
+			}
+			if reseller == who {
+				if err := m.hasRead(ctx, supplier, who); err != nil {
+					return err
+				}
+			}
+		}
+		who.halt()
+		return nil
+	})
+	if err != nil {
+		m.say("%s cannot be put back now: %v", name, err)
+		m.mu.Lock()
+		m.skipped++
+		m.mu.Unlock()
+		return false, nil
+	}
+	return true, m.putBack(ctx, name, id)
+}
+
+// level is why the books of two members are not, as either says.
+func (m *market) level(ctx context.Context, one, other *member) error {
+	for _, pair := range [][2]*member{{one, other}, {other, one}} {
+		p, err := m.partner(ctx, pair[0], pair[1].origin)
+		if err != nil {
+			return err
+		}
+		if p.GetBooks() != "level" {
+			return fmt.Errorf("the books of %s with %s are %s", pair[0].name, pair[1].name, p.GetBooks())
+		}
+	}
+	return nil
+}
+
+// hasRead is why a member has not read all that another wrote for it.
+func (m *market) hasRead(ctx context.Context, reader, writer *member) error {
+	wrote, err := m.partner(ctx, writer, reader.origin)
+	if err != nil {
+		return err
+	}
+	read, err := m.partner(ctx, reader, writer.origin)
+	if err != nil {
+		return err
+	}
+	if wrote.GetOwnLedgerSeq() != read.GetTheirLedgerSeq() {
+		return fmt.Errorf("%s has read %d of %d entries of %s", reader.name, read.GetTheirLedgerSeq(), wrote.GetOwnLedgerSeq(), writer.name)
+	}
+	return nil
+}
+
+// putBack ends a member and makes it again from a copy.
+func (m *market) putBack(ctx context.Context, name string, id int) error {
+	m.mu.Lock()
+	t := m.copies[id]
+	m.mu.Unlock()
+	who := m.members[name]
+	who.life.Lock()
+	defer who.life.Unlock()
+	who.kill()
+	of := back{member: name, at: time.Now(), was: t.at} // known before anybody can read what is put back
+	if t.How == ByKeys {
+		of.was = time.Time{}
+	}
+	m.mu.Lock()
+	m.backs = append(m.backs, of)
+	m.mu.Unlock()
+	dir := who.next()
+	var err error
+	if m.servers != nil {
+		like := ""
+		if t.How == ByFolder {
+			like = t.database()
+		}
+		err = m.servers.renew(ctx, who.database, like)
+	}
+	switch {
+	case err != nil:
+	case t.How == ByBackup:
+		_, err = who.hanse(ctx, "restore", t.path, "--dir", dir, "--identity-file", m.identity)
+	case t.How == ByKeys:
+		_, err = who.hanse(ctx, "key", "import", t.path, "--dir", dir, "--identity-file", m.identity)
+	case t.How == ByFolder:
+		err = copyFolder(dir, t.path)
+	}
+	if err != nil {
+		return err
+	}
+	who.moveTo(dir)
+	m.mu.Lock()
+	m.restores++
+	if t.How == ByKeys {
+		m.emptied++
+	}
+	m.mu.Unlock()
+	hasty := make(chan struct{})
+	go func() { defer close(hasty); m.vouch(ctx, who) }()
+	defer func() { <-hasty }()
+	if err := who.start(ctx); err != nil {
+		return err
+	}
+	who.mu.Lock()
+	who.key = t.key
+	who.mu.Unlock()
+	if t.How == ByKeys && name != "charlie" {
+		if err := within(ctx, time.Minute, func() error { return who.openPortal(ctx) }); err != nil {
+			return err
+		}
+	}
+	if len(offers[name]) > 0 { // the operator has newer files than the copy
+		return within(ctx, time.Minute, func() error { return m.publish(ctx, who) })
+	}
+	return nil
+}

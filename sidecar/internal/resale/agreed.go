@@ -1,0 +1,57 @@
+package resale
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// reasonAgreed is why a service is wound down without an order of its reseller: both operators agreed on it when the books had forked, or ours
+// alone ended it after the time that it takes.
+const reasonAgreed = "life_agreed"
+
+// EndAgreed winds a service down that both operators agreed to end, or ours alone, whose reseller may not even know of it: an order of our own, without a
+// document, takes it away. opening is the digest of what they signed. What has ended, or is on its way there, goes on as it does.
+// fault.Unavailable with reason life_under_way while it is made or changed: it would run on with nobody to end it.
+func (s *Service) EndAgreed(tx Tx, partner, id string, opening [32]byte, source string) error {
+	sub, err := tx.Subscriptions().Get(subscription.ResaleKey(partner, id))
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err == nil && (sub.State == subscription.PendingActive || sub.State == subscription.ActivePendingChange) {
+		return fault.New(fault.Unavailable, "life_under_way", "subscription %s is being worked on; it can end when that is done", id)
+	}
+	row, _ := order.RowOf(order.Delete, order.Terminate)
+	if err != nil || !row.Course.Allows(sub.State) {
+		return err
+	}
+	now := s.Now().UTC()
+	sum := sha256.Sum256(append(opening[:], id...))
+	o := Order{
+		Item: order.Item{
+			Action: order.Delete, Intent: order.Terminate, AgreementID: sub.AgreementID, OfferingID: sub.OfferingID, Revision: sub.Revision,
+			Name: sub.Name, Quantity: sub.Quantity, SubscriptionID: sub.ID,
+		},
+		Partner: partner, ID: ownEnd + hex.EncodeToString(sum[:16]), PlacedAt: now, UpdatedAt: now,
+	}
+	if sub, err = subscription.Begin(tx, sub, o.Course(), now); err != nil {
+		return err
+	}
+	if o, err = o.move(now, order.InProgress, reasonAgreed, "A document that opens a new life of the ledgers ends it.", source); err != nil {
+		return err
+	}
+	if _, err := tx.ResaleOrders().Put(o); err != nil {
+		return err
+	}
+	return tx.Jobs().At(JobProvision, o.ID, partner, now)
+}
+
+// Untold reports whether the reseller is told nothing of the order in our ledger: what both signed says it.
+func (o Order) Untold() bool { return o.Document == "" && strings.HasPrefix(o.ID, ownEnd) }
+
+// ownEnd begins the ids of orders that we make ourselves.
+const ownEnd = "end-"
