@@ -150,12 +150,29 @@ func (d *Daemon) Launch(env ...string) {
 	go func() { _ = cmd.Wait(); close(done) }()
 }
 
+// Arm starts the daemon to be killed at a failpoint, and waits until it is ready or was killed there: what it does by itself at its start may
+// pass the point before anybody finds it ready.
+func (d *Daemon) Arm(point string) {
+	d.t.Helper()
+	d.Launch("HANSE_FAILPOINT=" + point)
+	d.wait(func() bool { return d.ended(syscall.SIGKILL) == nil })
+}
+
 // WaitReady polls /readyz.
 func (d *Daemon) WaitReady() {
+	d.t.Helper()
+	d.wait(func() bool { return false })
+}
+
+// wait polls /readyz until it says yes, or the daemon ended as it should.
+func (d *Daemon) wait(should func() bool) {
 	d.t.Helper()
 	Eventually(d.t, 30*time.Second, "the daemon "+d.Name+" is ready", func() error {
 		select {
 		case <-d.done:
+			if should() {
+				return nil
+			}
 			d.t.Fatalf("%s ended:\n%s", d.Name, d.Log())
 		default:
 		}
@@ -191,6 +208,11 @@ func (d *Daemon) WaitSignaled(sig syscall.Signal, within time.Duration) error {
 	case <-time.After(within):
 		return errors.New("it did not die")
 	}
+	return d.ended(sig)
+}
+
+// ended says how else than by the signal the process ended.
+func (d *Daemon) ended(sig syscall.Signal) error {
 	status, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != sig {
 		return fmt.Errorf("it ended with %s", d.cmd.ProcessState)

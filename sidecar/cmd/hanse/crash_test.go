@@ -479,7 +479,7 @@ func (p *pair) survives(c crash, victim *sidecartest.Daemon, id string) (outcome
 	}
 	armed := func() {
 		victim.Stop()
-		victim.Start("HANSE_FAILPOINT=" + c.point)
+		victim.Arm(c.point)
 	}
 	if !alone || victim == p.reseller {
 		armed()

@@ -82,7 +82,7 @@ func (p *pair) erases(c crash, victim *sidecartest.Daemon, id string) (outcome s
 	p.consistent(p.active)
 	p.level()
 	victim.Stop()
-	victim.Start("HANSE_FAILPOINT=" + c.point)
+	victim.Arm(c.point)
 	p.level()
 	if out, err := p.reseller.Run("order", "erase", id, "--portal", "shop", "--yes"); err != nil && victim != p.reseller {
 		p.t.Fatalf("%v: %s", err, out)

@@ -80,7 +80,7 @@ func TestARolloverIsKilledAtEachStep(t *testing.T) {
 			p.within(t)
 			armed := func(d *sidecartest.Daemon, point string) {
 				d.Stop()
-				d.Start("HANSE_FAILPOINT=" + point)
+				d.Arm(point)
 			}
 			rotate := func(d *sidecartest.Daemon) func() {
 				return func() { _, _ = d.Run("key", "rotate", "--reason", "a test", "--yes") }
@@ -99,7 +99,7 @@ func TestARolloverIsKilledAtEachStep(t *testing.T) {
 			item, n := p.purchase(), 0
 			order := func() { n++; _ = p.place(fmt.Sprintf("rolled-%d", n), item) }
 			p.dies(p.reseller, order)
-			p.reseller.Start("HANSE_FAILPOINT=member.follow.after_commit")
+			p.reseller.Arm("member.follow.after_commit")
 			p.dies(p.reseller, order)
 			p.reseller.Start()
 			p.completed("rolled-by-supplier", item)
