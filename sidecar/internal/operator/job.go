@@ -82,7 +82,7 @@ func held(tx Tx, j job.Job) error {
 	}
 	o, err := tx.ResaleOrders().Get(j.Partner, j.Key)
 	if err == nil && o.State == order.HeldIndeterminate {
-		err = fault.New(fault.Precondition, "order_held", "nobody knows whether the platform made what order %s is about", o.ID).At("id").
+		err = fault.New(fault.Precondition, "order_held", "nobody knows what the platform did of order %s", o.ID).At("id").
 			Do("look at the platform, then say what you saw: " + named(resolveOrder, o.ID))
 	}
 	return err

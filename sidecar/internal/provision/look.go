@@ -98,7 +98,7 @@ func (w *work) unseen() bool {
 func (s *Service) find(ctx context.Context, w *work) (done bool, err error) {
 	there, err := s.there(ctx, w)
 	switch {
-	case err != nil && adapters.ClassOf(err) == adapters.InvalidInput:
+	case err != nil && (adapters.ClassOf(err) == adapters.InvalidInput || adapters.ClassOf(err) == adapters.Permanent):
 		return true, s.lost(ctx, w, fmt.Sprintf("connection %q cannot be asked for tag %s", w.step.Connection, w.step.Tag), err)
 	case err != nil:
 		return true, later(err)

@@ -358,17 +358,28 @@ func TestAnEndIsNotKeptByWhatItsOfferingSaysNow(t *testing.T) {
 	if why := s.held(); !strings.Contains(why, "cannot be asked for tag") || !strings.Contains(why, "the recipe cannot be resolved") || len(a.calls) > 0 {
 		t.Errorf("it says %q after %v", why, a.calls)
 	}
-	s, p := moved(t)
-	p["here"].observe = func() (adapters.Observation, error) {
-		return adapters.Observation{}, adapters.Errorf(adapters.InvalidInput, "no such size")
-	}
-	s.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(resale.JobLook, bought, buyer) })
-	s.terminate()
-	if err := s.run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if why := s.held(); !strings.Contains(why, "cannot be asked for tag") || !strings.Contains(why, "no such size") || !slices.Equal(p["here"].calls, []string{"observe"}) {
-		t.Errorf("it says %q after %v", why, p["here"].calls)
+	for class, held := range map[adapters.Class]bool{adapters.InvalidInput: true, adapters.Permanent: true, adapters.Auth: false, adapters.Retryable: false} {
+		s, p := moved(t)
+		p["here"].observe = func() (adapters.Observation, error) {
+			return adapters.Observation{}, adapters.Errorf(class, "no such size")
+		}
+		s.Do(func(tx *store.Tx) error { return tx.Jobs().Drop(resale.JobLook, bought, buyer) })
+		s.terminate()
+		if err := s.run(t.Context()); err != nil != !held {
+			t.Errorf("%s: %v", class, err)
+		}
+		if !slices.Equal(p["here"].calls, []string{"observe"}) {
+			t.Errorf("%s: it did %v", class, p["here"].calls)
+		}
+		if !held { // somebody mends it, or it mends itself, and the order goes on
+			if b := s.books(ended); b.order.State == order.HeldIndeterminate {
+				t.Errorf("%s holds the order", class)
+			}
+			continue
+		}
+		if why := s.held(); !strings.Contains(why, "cannot be asked for tag") || !strings.Contains(why, "no such size") {
+			t.Errorf("%s: it says %q", class, why)
+		}
 	}
 }
 
