@@ -73,6 +73,11 @@ func (c Config) noReplicaID(err error) error {
 	}
 }
 
+// Replicated reports whether several processes may run as this member: on PostgreSQL, with Redis.
+func (c Config) Replicated() bool {
+	return c.Database.Driver == "postgres" && len(c.Redis.Addresses) > 0
+}
+
 // DatabaseDSN is database.dsn or what database.dsn_file holds.
 func (c Config) DatabaseDSN() (string, error) {
 	if c.Database.DSNFile == "" {

@@ -168,7 +168,7 @@ func (s *Sidecar) openStore(ctx context.Context, in *infra) error {
 	}
 	config := store.Config{
 		// Replicas share a Redis and a PostgreSQL; with a file there is one sidecar.
-		SiteKey: in.siteKey, Exclusive: len(cfg.Redis.Addresses) == 0 || cfg.Database.Driver != "postgres", Now: cfg.Now, Logger: cfg.Logger,
+		SiteKey: in.siteKey, Exclusive: !cfg.Replicated(), Now: cfg.Now, Logger: cfg.Logger,
 		Committed: in.meters.Commit, Failed: in.meters.CommitFailed, Rehearse: cfg.Rehearse, Fail: in.fail,
 		Wake: func(topic unit.Topic) {
 			// Here it holds at once, not only for those who are woken.

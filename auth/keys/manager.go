@@ -204,21 +204,25 @@ func (m *Manager) Published() (jwks []byte, successions []Succession) {
 	return s.jwks(Business, now), s.successions(now)
 }
 
-func (s *set) successions(now time.Time) []Succession {
-	var retired []Record
-	var all []Record
-	for _, r := range s.records {
-		if r.State == Retired && now.Before(r.NotAfter) {
-			retired = append(retired, r)
+// Line puts the records of one purpose in the order in which they sign: the retired ones by when they ended, the current one, the next one.
+func Line(records []Record) []Record {
+	place := map[State]int{Retired: 0, Current: 1, Next: 2}
+	line := slices.Clone(records)
+	slices.SortStableFunc(line, func(a, b Record) int {
+		if a.State == Retired && b.State == Retired {
+			return a.NotAfter.Compare(b.NotAfter)
 		}
-	}
-	slices.SortStableFunc(retired, func(a, b Record) int { return a.NotAfter.Compare(b.NotAfter) })
-	all = append(all, retired...)
-	for _, state := range []State{Current, Next} {
-		for _, r := range s.records {
-			if r.State == state {
-				all = append(all, r)
-			}
+		return place[a.State] - place[b.State]
+	})
+	return line
+}
+
+func (s *set) successions(now time.Time) []Succession {
+	all := Line(slices.DeleteFunc(slices.Clone(s.records), func(r Record) bool { return r.State == Retired && !now.Before(r.NotAfter) }))
+	var retired []Record
+	for _, r := range all {
+		if r.State == Retired {
+			retired = append(retired, r)
 		}
 	}
 	var out []Succession

@@ -2,16 +2,21 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 	"github.com/hanse-market/hanse/sidecar/internal/backup"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 )
 
@@ -19,7 +24,7 @@ type keyCmd struct {
 	Show   keyShowCmd   `cmd:"" help:"Show the business key by which partners know this member, and those before it."`
 	Rotate keyRotateCmd `cmd:"" help:"Have the key to which partners hold this member follow its business key; they follow by themselves. On record."`
 	Export keyExportCmd `cmd:"" help:"Write this member's keys and its partners' origins to a small file that is kept offline; after a lost disk they are what partners know it by."`
-	Import keyImportCmd `cmd:"" help:"Make a member with an empty database and these keys, which gets its books from its partners."`
+	Import keyImportCmd `cmd:"" help:"Make a member with an empty database and these keys, which gets its books from its partners; or give its keys to one that was put back from a copy of before hanse key rotate."`
 }
 
 type keyShowCmd struct{}
@@ -133,32 +138,145 @@ func (c *keyExportCmd) Run(a *app) error {
 
 type keyImportCmd struct {
 	File       string `arg:"" type:"path" help:"What hanse key export wrote."`
-	Dir        string `type:"path" placeholder:"FOLDER" help:"Folder to make the member in; it must be empty or not be there. Required, unless with --check."`
-	Check      bool   `help:"Only read all of it and say what it is."`
+	Dir        string `type:"path" xor:"to" placeholder:"FOLDER" help:"Folder to make the member in; it must be empty or not be there. Required, unless with --check or --renew."`
+	Check      bool   `xor:"to" help:"Only read all of it and say what it is."`
+	Renew      bool   `xor:"to" help:"Give the keys to the member of the configuration, which is stopped and whose database is older than they are; all else there stays."`
 	openFlags  `embed:""`
 	digestFlag `embed:""`
 }
 
 func (c *keyImportCmd) Run(a *app) error {
+	if c.Renew {
+		return c.renew(a)
+	}
 	return (&restoreCmd{File: c.File, Dir: c.Dir, Check: c.Check, openFlags: c.openFlags, digestFlag: c.digestFlag}).restore(a, backup.KeysOnly)
 }
 
-// makeFromKeys makes a member whose database has its keys and partners, and nothing else.
-func (r *restoring) makeFromKeys(stage string) error {
-	var ring store.KeyRing
-	err := r.read(func(name string, from io.Reader) error {
+// renewed is what key import --renew tells.
+type renewed struct {
+	File     string    `json:"file"`
+	Origin   string    `json:"origin"`
+	At       time.Time `json:"at"`
+	Before   string    `json:"business_key_before"`
+	Now      string    `json:"business_key"`
+	Changed  bool      `json:"changed"`
+	Partners []string  `json:"partners_added"`
+	NextStep string    `json:"next"`
+}
+
+func (c *keyImportCmd) renew(a *app) error {
+	m, err := a.member()
+	if err != nil {
+		return err
+	}
+	r := &restoring{app: a, file: c.File, kind: backup.KeysOnly}
+	if r.digest, err = c.digest(); err != nil {
+		return err
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	defer func() { _ = r.archive.Close() }()
+	if r.keys, err = c.keys(a); err != nil {
+		return err
+	}
+	ring, err := r.ring(func(string, io.Reader) error { return nil })
+	if err != nil {
+		return err
+	}
+	if r.manifest.Origin != m.cfg.Origin {
+		return &commandError{Code: exitFailure, Reason: "other_member", Field: "FILE", Cause: "they are the keys of " + r.manifest.Origin, Action: "name the export of " + m.cfg.Origin + ", or its configuration with -c"}
+	}
+	done, err := m.renewKeys(a.ctx, ring)
+	if err != nil {
+		return err
+	}
+	out := renewed{
+		File: c.File, Origin: m.cfg.Origin, At: r.manifest.At, Before: done.Before, Now: done.Now, Changed: done.Changed, Partners: done.Partners,
+		NextStep: "hanse serve: it gets what came after its copy from its partners",
+	}
+	if out.Partners == nil {
+		out.Partners = []string{}
+	}
+	if !done.Changed {
+		out.NextStep = "hanse serve: it had these keys already"
+	}
+	return a.show(out, func(t *table) {
+		t.fact("File", out.File)
+		t.fact("Member", out.Origin)
+		t.fact("As of", out.At.Format(time.RFC3339))
+		if out.Changed {
+			t.fact("Key before", out.Before)
+		}
+		t.fact("Business key", out.Now)
+		for _, p := range out.Partners {
+			t.fact("Partner", p+", which the copy did not know")
+		}
+		t.fact("Next", out.NextStep)
+	})
+}
+
+// renewKeys gives keys to the member, in one transaction.
+func (m *memberData) renewKeys(ctx context.Context, ring store.KeyRing) (done store.Renewal, err error) {
+	snapshot, err := m.snapshot(ctx) // opening a store would make one
+	if err != nil {
+		return done, err
+	}
+	if err := snapshot.Close(); err != nil {
+		return done, unreadable(err)
+	}
+	cfg, err := m.store()
+	if err != nil {
+		return done, err
+	}
+	if cfg.SiteKey, err = os.ReadFile(m.cfg.SiteKeyFile); err != nil {
+		return done, unreadable(err)
+	}
+	cfg.Exclusive, cfg.Logger = !m.cfg.Replicated(), slog.New(slog.DiscardHandler)
+	s, err := store.Open(ctx, cfg)
+	if err == nil {
+		done, err = s.RenewKeys(ctx, ring)
+		err = errors.Join(err, s.Close())
+	}
+	switch {
+	case err == nil:
+		return done, nil
+	case errors.Is(err, store.ErrInUse):
+		return done, &commandError{Code: exitConflict, Reason: "already_running", Cause: "a sidecar runs on the database of " + m.cfg.Origin, Action: "stop it, and all its replicas, and run it again"}
+	case errors.Is(err, store.ErrKeysOlder):
+		return done, &commandError{Code: exitFailure, Reason: "keys_older", Field: "FILE", Cause: err.Error(), Action: "name an export that was made later; this one changes nothing here"}
+	case errors.Is(err, store.ErrKeysOther):
+		return done, &commandError{Code: exitFailure, Reason: "keys_other", Field: "FILE", Cause: err.Error(), Action: "name what hanse key export wrote for this member, with its own site key; nothing was changed"}
+	case fault.Is(err, fault.Unavailable):
+		return done, &commandError{Code: exitPending, Reason: "database_unreachable", Cause: err.Error(), Action: "repeat it when the database answers"}
+	}
+	return done, &commandError{Code: exitFailure, Reason: "not_renewed", Cause: err.Error(), Action: "nothing was changed; mend the cause, and run it again"}
+}
+
+// ring reads the keys of the archive, and gives the files beside them to other.
+func (r *restoring) ring(other func(name string, from io.Reader) error) (ring store.KeyRing, err error) {
+	err = r.read(func(name string, from io.Reader) error {
 		if name != backup.KeysFile {
-			return r.put(stage, name, from)
+			return other(name, from)
 		}
 		raw, err := small(name, from)
 		if err != nil {
 			return err
 		}
-		return json.Unmarshal(raw, &ring)
+		if err := json.Unmarshal(raw, &ring); err != nil {
+			return fmt.Errorf("%w: its keys: %w", backup.ErrDamaged, err)
+		}
+		return nil
 	})
 	if err == nil && len(ring.Keys) == 0 { // of such a member the first start would make another one
-		err = errors.New("there are no keys in it")
+		err = &commandError{Code: exitFailure, Reason: "backup_damaged", Field: "FILE", Cause: "there are no keys in it", Action: "take another copy of it, or an older one"}
 	}
+	return ring, err
+}
+
+// makeFromKeys makes a member whose database has its keys and partners, and nothing else.
+func (r *restoring) makeFromKeys(stage string) error {
+	ring, err := r.ring(func(name string, from io.Reader) error { return r.put(stage, name, from) })
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
+	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/testserver"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -132,6 +137,95 @@ func TestARolloverIsKilledAtEachStep(t *testing.T) {
 					return err
 				})
 			}
+		})
+	}
+}
+
+// TestACopyOfBeforeARolloverTakesUpTheNewerKeys: a backup of before hanse key rotate is put back. It says so, nothing goes on, and with the keys that
+// were exported since it is the member again, with what is only in its database and with what its partner has of later.
+func TestACopyOfBeforeARolloverTakesUpTheNewerKeys(t *testing.T) {
+	t.Parallel()
+	server, err := testserver.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for engine, database := range map[string]func(*testing.T) string{
+		"sqlite":   func(*testing.T) string { return "" },
+		"postgres": func(t *testing.T) string { return server.Database(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			p := newPairOn(t, func() string {
+				if dsn := database(t); dsn != "" {
+					return fmt.Sprintf("database: {driver: postgres, dsn: %q}\n", dsn)
+				}
+				return ""
+			})
+			p.within(t)
+			first := keyOf(t, p.reseller).Key
+			before := p.completed("order-before", p.purchase())
+			older := backedUp(t, p.reseller, "key", "export")
+			copied := backedUp(t, p.reseller, "backup")
+			p.rolledOver(p.reseller)
+			now := keyOf(t, p.reseller).Key
+			after := p.completed("order-after", p.purchase())
+			keys := backedUp(t, p.reseller, "key", "export")
+			p.known(p.reseller)
+			p.reseller.Kill()
+			var with []string
+			if dsn := database(t); dsn != "" {
+				with = []string{"HANSE_DATABASE_DSN=" + dsn}
+			}
+			elsewhere(t, p.reseller, copied, with, "restore")
+			renew := func(file string) (string, error) {
+				cmd := exec.Command(sidecartest.Binary(t), "key", "import", file, "--renew", "--identity-file", keyFile(t), "-o", "json", "-c", p.reseller.ConfigFile)
+				cmd.Env = append(os.Environ(), with...)
+				out, err := cmd.CombinedOutput()
+				return string(out), err
+			}
+			p.reseller.Start(with...)
+			sidecartest.Eventually(t, time.Minute, "it says that it is older than its key", func() error {
+				if !strings.Contains(p.reseller.Log(), "hanse key import --renew") {
+					return errors.New(tail(p.reseller.Log()))
+				}
+				return nil
+			})
+			if books, _ := stands(t, p.reseller, p.supplier.Origin); books != "unproven" {
+				t.Errorf("the books are %s", books)
+			}
+			if out, err := renew(keys); err == nil || !strings.Contains(out, "already_running") {
+				t.Errorf("while it runs: %v: %s", err, out)
+			}
+			p.reseller.Stop()
+			if out, err := renew(older); err != nil || !strings.Contains(out, `"changed": false`) {
+				t.Errorf("with the keys that it has: %v: %s", err, out)
+			}
+			for range 2 { // who had no answer repeats it
+				out, err := renew(keys)
+				if err != nil || !strings.Contains(out, now.Thumbprint) {
+					t.Fatalf("%v: %s", err, out)
+				}
+				nothingSecret(t, p.reseller, out)
+			}
+			if out, err := renew(older); err == nil || !strings.Contains(out, "keys_older") {
+				t.Errorf("with older keys: %v: %s", err, out)
+			}
+			p.reseller.Start(with...)
+			becomes(t, p.reseller, p.supplier.Origin, "level")
+			if k := keyOf(t, p.reseller).Key; k.Thumbprint != now.Thumbprint || k.Next != now.Next || len(k.Past) != 1 || k.Past[0].Thumbprint != first.Thumbprint {
+				t.Errorf("the key is %+v, and was %+v", k, now)
+			}
+			for id, was := range map[string]*portalv1.Order{"order-before": before, "order-after": after} {
+				if o := p.completed(id, p.purchase()); o.GetItems()[0].GetSubscriptionId() != was.GetItems()[0].GetSubscriptionId() {
+					t.Errorf("order %s is about another subscription", id)
+				}
+			}
+			p.completed("order-new", p.purchase())
+			if n := p.programs(); n != 3 {
+				t.Errorf("%d programs run", n)
+			}
+			p.verifies()
 		})
 	}
 }

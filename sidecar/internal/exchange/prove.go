@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -180,12 +181,20 @@ func (p *Prover) after(d time.Duration) <-chan time.Time {
 // ask asks a partner until neither store is in doubt.
 func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 	defer p.End(partner)
+	older := false
 	for failures := 0; ctx.Err() == nil; {
 		done, err := p.once(ctx, partner, q)
 		if done || ctx.Err() != nil {
 			return
 		}
-		if failures++; failures == 1 && q.ours && fault.ReasonOf(err) != reasonTheirs {
+		failures++
+		switch {
+		case older || !q.ours:
+		case errors.Is(err, errNewerKey): // whatever kept it from an answer before
+			older = true
+			p.Logger.Error("this store may be older than hanse key rotate, nothing goes on with a partner: stop it, and hanse key import --renew what was exported since", "partner", partner,
+				"error", text.ForeignError(err))
+		case failures == 1 && fault.ReasonOf(err) != reasonTheirs:
 			p.Logger.Warn("it is not proved that our books with a partner are level, nothing goes on with it until they are", "partner", partner,
 				"error", text.ForeignError(err))
 		}
@@ -339,6 +348,9 @@ func (p *Prover) held(ctx context.Context, partner string, a answer, document st
 	})
 }
 
+// errNewerKey says that a key of ours signed what a partner holds, or so it says, and this store does not have it.
+var errNewerKey = errors.New("by a key that is not here")
+
 // byNewerKey says of a checkpoint that does not open with our keys that a key of ours may have signed it which this store does not have.
 func (p *Prover) byNewerKey(held string, err error) error {
 	kid, unread := keys.KID(held)
@@ -347,7 +359,8 @@ func (p *Prover) byNewerKey(held string, err error) error {
 	}
 	return fault.New(fault.Unauthenticated, "document_signature_invalid",
 		"it holds a checkpoint that it says is ours, by the business key %s, which signs nothing here: if that key is ours, this store is older than a rollover", text.Shorten(kid)).
-		Do("stop this member, and put a backup back that was made after hanse key rotate, or hanse key import an export of after it into a new folder").Because(err)
+		Do("stop this member, and hanse key import --renew the export that was made after hanse key rotate, or put a backup of after it back").
+		Because(errors.Join(errNewerKey, err))
 }
 
 // read waits until our copy of the partner's log reaches the head in its answer, and has the same entry there.

@@ -514,6 +514,31 @@ func TestOneProofThatTheStoreIsOldPutsAllBooksInDoubt(t *testing.T) {
 	})
 }
 
+// TestAStoreThatIsOlderThanItsKeySaysSoOnce: also where the partner answered nothing to the point before.
+func TestAStoreThatIsOlderThanItsKeySaysSoOnce(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		theirs, err := d.peers[firstOrigin].Book.OwnCheckpoint(t.Context(), d.Origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.lie = func(c *exchange.Comparison) { c.Nonce = "" }
+		stop := d.start()
+		defer stop()
+		pass(time.Hour)
+		d.mu.Lock()
+		d.lie = func(c *exchange.Comparison) { c.Held = theirs } // by a key that is not here
+		d.mu.Unlock()
+		d.prover.Heard(firstOrigin)
+		pass(time.Hour)
+		if b := d.stand(firstOrigin); b.State != ledger.Unproven {
+			t.Errorf("the books are %+v", b)
+		}
+		if n := strings.Count(d.logged.String(), "level=ERROR"); n != 1 || !strings.Contains(d.logged.String(), "hanse key import --renew") {
+			t.Errorf("told was %s", &d.logged)
+		}
+	})
+}
+
 // TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered: its word alone says nothing, its signature under a shorter log is kept.
 func TestAPartnerWhoseStoreIsOlderIsAskedUntilItHasRecovered(t *testing.T) {
 	inDoubt(t, func(t *testing.T, d *doubt) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -122,15 +124,169 @@ func (s *Store) ImportKeys(ctx context.Context, r KeyRing) error {
 			}
 		}
 		for _, p := range r.Partners {
-			if _, err := tx.exec(`INSERT INTO partner (origin, version, record) VALUES ($1, 1, $2)`, p.Origin, p.Record); err != nil {
-				return err
-			}
-			books := ledger.Books{Partner: p.Origin, State: ledger.Unproven, Reason: ledger.ReasonRestored, Since: s.cfg.Now().UTC(), Epoch: 1}
-			if _, err := tx.Ledger().PutBooks(books); err != nil {
+			if err := tx.importPartner(p); err != nil {
 				return err
 			}
 		}
 		tx.wake(unit.Partners)
 		return nil
 	})
+}
+
+func (tx *Tx) importPartner(p SealedPartner) error {
+	if _, err := tx.exec(`INSERT INTO partner (origin, version, record) VALUES ($1, 1, $2)`, p.Origin, p.Record); err != nil {
+		return err
+	}
+	_, err := tx.Ledger().PutBooks(ledger.Books{
+		Partner: p.Origin, State: ledger.Unproven, Reason: ledger.ReasonRestored, Since: tx.s.cfg.Now().UTC(), Epoch: 1,
+	})
+	return err
+}
+
+var (
+	// ErrKeysOther says that exported keys are not those of this member.
+	ErrKeysOther = errors.New("they are not keys of this member")
+	// ErrKeysOlder says that the business key of a store follows the exported one.
+	ErrKeysOlder = errors.New("the business key of this member follows those in it")
+)
+
+// Renewal is what RenewKeys did: Before and Now are the thumbprints of the business key.
+type Renewal struct {
+	Before, Now string
+	// Changed says that there was something to take up.
+	Changed bool
+	// Partners are those that were not there.
+	Partners []string
+}
+
+// RenewKeys takes up the business and sealing keys of a ring that was exported later than this copy of the store was made, and the partners that
+// the copy does not know; all else stays. The ring must lead from the business key that is here over the one that may follow it. Books are in
+// doubt with every partner afterwards, and feeds begin a new generation: the store is an old one. Nothing changes where the keys are the same.
+// ErrInUse where another process has the database open, ErrKeysOther, ErrKeysOlder.
+func (s *Store) RenewKeys(ctx context.Context, r KeyRing) (done Renewal, err error) {
+	life, err := s.newLife()
+	if err != nil {
+		return Renewal{}, err
+	}
+	alone := false
+	err = s.Sole(ctx, func(tx *Tx) (err error) {
+		alone = true
+		done, err = tx.renewKeys(r, life)
+		return err
+	})
+	if err == nil && !alone {
+		err = ErrInUse
+	}
+	if err != nil {
+		return Renewal{}, err
+	}
+	return done, nil
+}
+
+func (tx *Tx) renewKeys(r KeyRing, life []byte) (done Renewal, err error) {
+	if err := tx.sameFacts(r.Facts); err != nil {
+		return done, err
+	}
+	turns, newer := make([]keys.Turn, 0, len(lasting)), false
+	for _, purpose := range lasting {
+		turn, fresh, err := tx.turnTo(r, keys.Purpose(purpose))
+		if err != nil {
+			return done, err
+		}
+		turns, newer = append(turns, turn), newer || fresh
+	}
+	done.Before, done.Now = turns[0].Guard, turns[0].Records[currentOf(turns[0].Records)].KID
+	if done.Changed = newer; !newer {
+		return done, nil
+	}
+	for _, turn := range turns {
+		if err := tx.TurnKeys(turn); err != nil {
+			return done, err
+		}
+	}
+	known, err := tx.Partners().List()
+	if err != nil {
+		return done, err
+	}
+	for _, p := range r.Partners {
+		if slices.ContainsFunc(known, func(k member.Partner) bool { return k.Origin == p.Origin }) {
+			continue
+		}
+		if err := tx.importPartner(p); err != nil {
+			return done, err
+		}
+		done.Partners = append(done.Partners, p.Origin)
+	}
+	tx.wake(unit.Partners)
+	return done, tx.restored(life)
+}
+
+// sameFacts refuses keys of a member that has others for the same: whose store this is they say as much as the business key does.
+func (tx *Tx) sameFacts(facts map[string][]byte) error {
+	for name, value := range facts {
+		var mine []byte
+		have, err := tx.row(`SELECT value FROM site WHERE name = $1`, []any{name}, &mine)
+		switch {
+		case err != nil:
+			return err
+		case have && !bytes.Equal(mine, value):
+			return fmt.Errorf("%w: its %s is another", ErrKeysOther, name)
+		case !have:
+			if _, err := tx.exec(`INSERT INTO site (name, value) VALUES ($1, $2)`, name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func currentOf(records []keys.Record) int {
+	return slices.IndexFunc(records, func(k keys.Record) bool { return k.State == keys.Current })
+}
+
+// turnTo is the turn by which the keys of a purpose become those of the ring, and whether that has any which are not here.
+func (tx *Tx) turnTo(r KeyRing, purpose keys.Purpose) (turn keys.Turn, fresh bool, err error) {
+	mine, err := tx.keys(purpose)
+	if err != nil {
+		return turn, false, err
+	}
+	turn.Purpose = purpose
+	next := ""
+	for _, k := range mine {
+		switch k.State {
+		case keys.Current:
+			turn.Guard = k.KID
+		case keys.Next:
+			next = k.KID
+		}
+	}
+	for _, k := range r.Keys {
+		if k.Purpose != string(purpose) {
+			continue
+		}
+		opened, err := tx.open(purpose, k)
+		if err != nil {
+			return turn, false, fmt.Errorf("%w: %w", ErrKeysOther, err)
+		}
+		turn.Records = append(turn.Records, opened)
+		fresh = fresh || !slices.ContainsFunc(mine, func(m keys.Record) bool { return m.KID == k.KID && m.State == opened.State })
+	}
+	turn.Records = keys.Line(turn.Records)
+	at := slices.IndexFunc(turn.Records, func(k keys.Record) bool { return k.KID == turn.Guard })
+	switch {
+	case at < 0 && slices.ContainsFunc(mine, func(k keys.Record) bool {
+		return k.State == keys.Retired && slices.ContainsFunc(turn.Records, func(r keys.Record) bool { return r.State == keys.Current && r.KID == k.KID })
+	}):
+		return turn, false, ErrKeysOlder
+	case at < 0 || currentOf(turn.Records) < 0:
+		return turn, false, fmt.Errorf("%w: the %s key %s is not among them", ErrKeysOther, purpose, turn.Guard)
+	case turn.Records[at].State == keys.Next:
+		return turn, false, ErrKeysOlder
+	case purpose != keys.Business || next == "":
+	case at+1 == len(turn.Records): // it has no next key, and here is one
+		return turn, false, ErrKeysOlder
+	case turn.Records[at+1].KID != next:
+		return turn, false, fmt.Errorf("%w: another key than %s follows %s", ErrKeysOther, next, turn.Guard)
+	}
+	return turn, fresh, nil
 }

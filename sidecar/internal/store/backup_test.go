@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -307,6 +308,151 @@ func TestExportedKeysGoStale(t *testing.T) {
 				}
 				return nil
 			})
+		})
+	}
+}
+
+// TestAnOldStoreTakesUpNewerKeys: of later exports, whose business key follows the one that is here; nothing else, and nothing where anybody has it open.
+func TestAnOldStoreTakesUpNewerKeys(t *testing.T) {
+	t.Parallel()
+	for name, config := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ringOf := func(cfg store.Config) store.KeyRing {
+				snapshot, err := store.OpenSnapshot(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ring, err := snapshot.KeyRing(t.Context())
+				if err := errors.Join(err, snapshot.Close()); err != nil {
+					t.Fatal(err)
+				}
+				return ring
+			}
+			cfg := config(t)
+			s := open(t, cfg)
+			now := start
+			manager, err := keys.New(t.Context(), keys.Config{Store: s, Now: func() time.Time { return now }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			must(s.CorrelationKey(t.Context()))
+			rings := []store.KeyRing{ringOf(cfg)}
+			for i := range 3 {
+				now = now.Add(time.Hour)
+				if err := manager.Rotate(t.Context(), keys.Business); err != nil {
+					t.Fatal(err)
+				}
+				switch i {
+				case 0: // no access data are sealed to it
+				case 1:
+					if err := manager.Rotate(t.Context(), keys.Sealing); err != nil {
+						t.Fatal(err)
+					}
+				case 2:
+					withPartner(t, s)
+				}
+				rings = append(rings, ringOf(cfg))
+			}
+			line := func(s *store.Store) (all []string) {
+				for _, k := range keys.Line(must(s.Keys(t.Context(), keys.Business))) {
+					all = append(all, string(k.State)+" "+k.KID)
+				}
+				return all
+			}
+			// other is a member of the same site key, of which nothing follows from any of these.
+			other := config(t)
+			if _, err := keys.New(t.Context(), keys.Config{Store: open(t, other), Now: func() time.Time { return now }}); err != nil {
+				t.Fatal(err)
+			}
+			bare := ringOf(other)
+			bare.Facts = nil // else they say it
+			forked := rings[1]
+			forked.Keys = slices.DeleteFunc(slices.Clone(forked.Keys), func(k store.SealedKey) bool { return k.Purpose == string(keys.Business) })
+			for _, k := range bare.Keys {
+				if k.Purpose == string(keys.Business) && k.State == string(keys.Current) {
+					forked.Keys = append(forked.Keys, k) // it has another key that follows the one which is here
+				}
+			}
+			for _, k := range rings[1].Keys {
+				if k.Purpose == string(keys.Business) && k.State == string(keys.Retired) {
+					forked.Keys = append(forked.Keys, k)
+				}
+			}
+			for _, c := range []struct {
+				what     string
+				here     int
+				given    store.KeyRing
+				err      error
+				changed  bool
+				partners int
+			}{
+				{"the keys that it has", 1, rings[1], nil, false, 0},
+				{"one rollover later", 0, rings[1], nil, true, 0},
+				{"two rollovers and another sealing key later", 0, rings[2], nil, true, 0},
+				{"with a partner of since", 1, rings[3], nil, true, 1},
+				{"of before", 1, rings[0], store.ErrKeysOlder, false, 0},
+				{"of long before", 3, rings[0], store.ErrKeysOlder, false, 0},
+				{"another member's", 0, ringOf(other), store.ErrKeysOther, false, 0},
+				{"another member's, without what else says so", 0, bare, store.ErrKeysOther, false, 0},
+				{"another key follows", 0, forked, store.ErrKeysOther, false, 0},
+				{"no keys", 0, store.KeyRing{}, store.ErrKeysOther, false, 0},
+			} {
+				copied := config(t)
+				old := open(t, copied)
+				if err := old.ImportKeys(t.Context(), rings[c.here]); err != nil {
+					t.Fatal(err)
+				}
+				had := line(old)
+				for again := range 2 {
+					if err := old.Close(); err != nil {
+						t.Fatal(err)
+					}
+					old = open(t, copied)
+					done, err := old.RenewKeys(t.Context(), c.given)
+					if !errors.Is(err, c.err) || done.Changed != (c.changed && again == 0) {
+						t.Fatalf("%s: %+v, %v", c.what, done, err)
+					}
+					if again == 0 && len(done.Partners) != c.partners {
+						t.Errorf("%s: partners %v", c.what, done.Partners)
+					}
+				}
+				if !c.changed {
+					if diff := cmp.Diff(had, line(old)); diff != "" {
+						t.Errorf("%s: %s", c.what, diff)
+					}
+					continue
+				}
+				want := config(t)
+				whole := open(t, want)
+				if err := whole.ImportKeys(t.Context(), c.given); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(line(whole), line(old)); diff != "" {
+					t.Errorf("%s: %s", c.what, diff)
+				}
+				if diff := cmp.Diff(must(whole.Keys(t.Context(), keys.Sealing)), must(old.Keys(t.Context(), keys.Sealing))); diff != "" {
+					t.Errorf("%s: sealing keys: %s", c.what, diff)
+				}
+				view(t, old, func(tx *store.Tx) error {
+					for _, p := range must(tx.Partners().List()) {
+						if b := must(tx.Ledger().Books(p.Origin)); b.State != ledger.Unproven || b.Reason != ledger.ReasonRestored {
+							t.Errorf("%s: the books are %+v", c.what, b)
+						}
+					}
+					return nil
+				})
+			}
+			if name == "sqlite" { // whoever opens a file has it alone
+				return
+			}
+			beside := open(t, cfg)
+			if err := beside.Sole(t.Context(), func(*store.Tx) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(t, cfg).RenewKeys(t.Context(), rings[3]); !errors.Is(err, store.ErrInUse) {
+				t.Errorf("beside another process: %v", err)
+			}
 		})
 	}
 }

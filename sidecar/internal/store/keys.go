@@ -14,28 +14,38 @@ import (
 var _ keys.Store = (*Store)(nil)
 
 // Keys lists the member's keys of a purpose, oldest first, opened.
-func (s *Store) Keys(ctx context.Context, purpose keys.Purpose) ([]keys.Record, error) {
-	var all []keys.Record
-	err := s.View(ctx, func(tx *Tx) error {
-		all = nil
-		rec := keys.Record{Purpose: purpose}
-		var state string
-		var created, notAfter int64
-		var sealed []byte
-		return tx.rows(`SELECT kid, state, created_at, not_after, sealed FROM member_key WHERE purpose = $1 ORDER BY created_at, kid`,
-			[]any{string(purpose)},
-			func() []any { return []any{&rec.KID, &state, &created, &notAfter, &sealed} },
-			func() error {
-				private, err := open(s.vault.member, sealed, row("member_key", string(purpose), rec.KID))
-				if err != nil {
-					return fmt.Errorf("%s key %s: %w", purpose, rec.KID, err)
-				}
-				rec.State, rec.CreatedAt, rec.NotAfter, rec.Private = keys.State(state), at(created), at(notAfter), private
-				all = append(all, rec)
-				return nil
-			})
+func (s *Store) Keys(ctx context.Context, purpose keys.Purpose) (all []keys.Record, err error) {
+	err = s.View(ctx, func(tx *Tx) error {
+		all, err = tx.keys(purpose)
+		return err
 	})
 	return all, err
+}
+
+func (tx *Tx) keys(purpose keys.Purpose) (all []keys.Record, err error) {
+	var k SealedKey
+	err = tx.rows(`SELECT kid, state, created_at, not_after, sealed FROM member_key WHERE purpose = $1 ORDER BY created_at, kid`,
+		[]any{string(purpose)},
+		func() []any { return []any{&k.KID, &k.State, &k.CreatedAt, &k.NotAfter, &k.Sealed} },
+		func() error {
+			rec, err := tx.open(purpose, k)
+			if err == nil {
+				all = append(all, rec)
+			}
+			return err
+		})
+	return all, err
+}
+
+// open opens a key as it is stored.
+func (tx *Tx) open(purpose keys.Purpose, k SealedKey) (keys.Record, error) {
+	private, err := open(tx.s.vault.member, k.Sealed, row("member_key", string(purpose), k.KID))
+	if err != nil {
+		return keys.Record{}, fmt.Errorf("%s key %s: %w", purpose, k.KID, err)
+	}
+	return keys.Record{
+		Purpose: purpose, KID: k.KID, State: keys.State(k.State), Private: private, CreatedAt: at(k.CreatedAt), NotAfter: at(k.NotAfter),
+	}, nil
 }
 
 // SaveKeys writes all records in one transaction unless another key than guard is Current by now: fault.Conflict.
