@@ -411,6 +411,35 @@ func TestAForeignSupplierSellsThroughOurs(t *testing.T) {
 	}
 }
 
+// TestAForeignMemberFollowsOurRollover, whichever side it is on: it buys and sells on, and both ledgers verify.
+func TestAForeignMemberFollowsOurRollover(t *testing.T) {
+	t.Parallel()
+	ours := newMembers(t, nil, func(*sidecar.Config) {}, "supplier", "reseller")
+	ours[0].Apply(strings.Replace(shopOffering, "PRICE", "10.00", 1))
+	buyer := newForeignReseller(t, ours[0], "buyer")
+	buyer.buys("order-before")
+	seller := newForeignMarket(t, ours[1], "seller", "proto")
+	if _, err := seller.order("order-before", nil); err != nil {
+		t.Fatal(err)
+	}
+	seller.reaches("order-before", "completed")
+	for _, m := range ours {
+		rolls(t, m)
+	}
+	buyer.buys("order-after")
+	if _, err := seller.order("order-after", nil); err != nil {
+		t.Fatal(err)
+	}
+	seller.reaches("order-after", "completed")
+	level(t, ours[0], buyer.Foreign)
+	level(t, ours[1], seller.foreign)
+	for _, m := range ours {
+		if code, said := verifies(t, m); code != 0 {
+			t.Errorf("hanse ledger verify exits with %d: %s", code, said)
+		}
+	}
+}
+
 // TestTheForeignMemberReadsEveryVector: it takes what it should and refuses the rest for the reason there.
 func TestTheForeignMemberReadsEveryVector(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import https from 'node:https';
 import { once } from 'node:events';
 import { envelopes, readError } from './connect.mjs';
 import { b64, newKey, sha256, signJws } from './jws.mjs';
+import { follow } from './member.mjs';
 import { parse, plain, Refusal, refuse } from './strict.mjs';
 import { decode, encode } from './wire.mjs';
 
@@ -127,12 +128,14 @@ export class Client {
   async call(partner, procedure, message, scopes, agreement) {
     const method = procedure.split('/')[1];
     const res = await this.send(partner.origin, procedure, `application/${this.json ? 'json' : 'proto'}`, encode(this.json, `${P}${method}Request`, message), scopes, agreement);
-    return decode(this.json, `${P}${method}Response`, await this.body(res, 16 << 20));
+    const answer = decode(this.json, `${P}${method}Response`, await this.body(res, 16 << 20));
+    await follow(this.member, partner, answer);
+    return answer;
   }
   // stream opens a server stream. It is an async iterable of messages, with close().
   async stream(partner, procedure, message, scopes, agreement) {
     const method = procedure.split('/')[1];
-    const { json } = this;
+    const { json, member } = this;
     const bytes = encode(json, `${P}${method}Request`, message);
     const head = Buffer.alloc(5);
     head.writeUInt32BE(bytes.length, 1);
@@ -149,7 +152,9 @@ export class Client {
               return;
             }
             if (e.flags !== 0) refuse('envelope_malformed', '', { code: 'unavailable' });
-            yield decode(json, `${P}${method}Response`, e.bytes);
+            const m = decode(json, `${P}${method}Response`, e.bytes);
+            await follow(member, partner, m);
+            yield m;
           }
         } catch (e) { throw e instanceof Refusal ? e : new Refusal('stream_broken', e.message, { code: 'unavailable' }); } finally { close(); }
         throw new Refusal('stream_broken', 'no end', { code: 'unavailable' });

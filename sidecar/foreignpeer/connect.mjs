@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip as gunzipRaw } from 'node:zlib';
+import { follow } from './member.mjs';
 import { authenticate } from './oauth.mjs';
 import { Refusal } from './strict.mjs';
 import { decode, encode, fromProto, toProto } from './wire.mjs';
@@ -103,6 +104,7 @@ export async function serveCall(member, req, res, path, handlers) {
     const responseType = `${P}${method}Response`;
     if (!streams) {
       const message = decode(json, requestType, await inflate(raw, req.headers['content-encoding'], max));
+      await follow(member, ctx.partner, message);
       const answer = encode(json, responseType, await handlers[method](member, ctx, message));
       res.writeHead(200, { ...headers(), 'Content-Type': type });
       res.end(answer);
@@ -110,6 +112,7 @@ export async function serveCall(member, req, res, path, handlers) {
     }
     if (raw.length < 5 || raw.readUInt32BE(1) !== raw.length - 5 || raw[0] > 1) throw new Refusal('envelope_malformed', '', { code: 'invalid_argument' });
     const message = decode(json, requestType, await inflate(raw.subarray(5), raw[0] === 1 ? req.headers['connect-content-encoding'] ?? 'none' : '', max));
+    await follow(member, ctx.partner, message);
     const stream = new Stream(member, ctx, res, (m) => envelope(0, encode(json, responseType, m)), () => res.writeHead(200, { ...headers(), 'Content-Type': type }));
     let end = {};
     try {

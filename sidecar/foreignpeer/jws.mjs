@@ -43,13 +43,16 @@ export function split(jws, reason, max = 256 * 1024) {
 }
 export const verified = ({ signed, signature }, key) => signature.length === 64 && verify('sha256', Buffer.from(signed), { key: key.pub, dsaEncoding: 'ieee-p1363' }, signature);
 
+// opener is the key that opens what names kid now: the pinned one, or one before it for 30 days more (K-10).
+export const opener = (key, kid, now = Date.now()) => (key.kid === kid ? key : key.past?.find((x) => x.key.kid === kid && now < x.until)?.key);
 // openDocument verifies with the pinned key before anything reads the payload (D-2), and gives the payload's exact bytes (D-4).
 export function openDocument(jws, typ, key) {
   const reason = 'document_signature_invalid';
   const parts = split(jws, reason);
   const h = parts.header;
-  if (Object.keys(h).length !== 3 || h.alg !== 'ES256' || h.typ !== typ || h.kid !== key.kid) refuse(reason, 'header'); // D-1
-  if (!verified(parts, key)) refuse(reason, 'signature');
+  const by = opener(key, h.kid);
+  if (Object.keys(h).length !== 3 || h.alg !== 'ES256' || h.typ !== typ || !by) refuse(reason, 'header'); // D-1
+  if (!verified(parts, by)) refuse(reason, 'signature');
   return parts.payload;
 }
 // typOf only chooses what to expect (D-2).

@@ -1,7 +1,7 @@
 // A member: its keys, what it publishes, what it reads of others (sections 2, 3 and 10), its partners.
 import { randomBytes } from 'node:crypto';
 import { countries, forms, isOrigin, isThumbprint, kinds, readForm, rolloverForm } from './forms.mjs';
-import { b64, keyOf, newKey, openDocument, signDocument, split } from './jws.mjs';
+import { b64, keyOf, newKey, opener, openDocument, signDocument, split } from './jws.mjs';
 import { Copy, Log, partnershipId } from './ledger.mjs';
 import { endOffers } from './agreement.mjs';
 import { Feed, Shelf } from './catalog.mjs';
@@ -211,9 +211,32 @@ class Directory {
   }
 }
 
-// pin is K-9: what was pinned stays; other keys are for people.
-function samePins(p, seen) {
-  return p.pinned.business.kid === seen.business.kid && p.pinned.next === seen.next;
+// repin is K-9 and K-10: what was pinned stays, unless what is shown proves that it follows; other keys are for people.
+function repin(p, seen) {
+  const passed = passedSince(seen, p.pinned.business.kid, p.pinned.next);
+  if (!passed?.length) return passed !== undefined;
+  const until = Date.now() + 30 * 86400000;
+  const past = [...(p.pinned.business.past ?? []), ...passed.map((k) => ({ key: { ...k, past: undefined }, until }))];
+  p.pinned = { ...seen, business: { ...seen.business, past } };
+  return true;
+}
+// named are the keys by which the documents in a message say that they are signed.
+function named(message) {
+  if (typeof message === 'string') {
+    if (!message.startsWith('eyJ') || message.split('.').length !== 3) return [];
+    try { return [split(message, 'x').header.kid]; } catch { return []; }
+  }
+  return (isObject(message) && !ArrayBuffer.isView(message)) || Array.isArray(message) ? Object.values(message).flatMap(named) : [];
+}
+// follow is K-8: where a document in a message of a partner names a key that does not open it, what the partner shows is read again, at most once a
+// minute, and by one for all who come meanwhile.
+export async function follow(member, p, message) {
+  if (!p?.pinned || named(message).every((kid) => kid === member.keys.business.kid || opener(p.pinned.business, kid))) return;
+  if (Date.now() - (p.looked ?? 0) >= 60000) {
+    p.looked = Date.now();
+    p.looking = member.directory.member_(p.origin).then((seen) => repin(p, seen) || refuse('key_discontinuity', p.origin)).catch((e) => member.log(e.message));
+  }
+  await p.looking;
 }
 const mirrored = { supplier: 'reseller', reseller: 'supplier' };
 
@@ -222,7 +245,7 @@ export async function propose(member, origin, as) {
   if (origin === member.origin) refuse('partner_is_self');
   const seen = await member.directory.member_(origin);
   let p = member.partners.get(origin);
-  if (p && !samePins(p, seen)) refuse('key_discontinuity');
+  if (p && !repin(p, seen)) refuse('key_discontinuity');
   p ??= member.addPartner(origin, seen, 'proposed');
   p.roles.add(as);
   const document = signDocument(member.keys.business, 'hanse-peering+jwt', { // M-3
@@ -251,7 +274,7 @@ export async function takeProposal(member, ctx, { document }) {
   if (!['supplier', 'reseller'].includes(d.role)) fail('role_unknown', 'invalid_argument');
   if (d.recipient_key !== member.keys.business.kid) fail('recipient_key', 'failed_precondition');
   let p = member.partners.get(ctx.origin);
-  if (p && !samePins(p, seen)) fail('key_discontinuity', 'permission_denied');
+  if (p && !repin(p, seen)) fail('key_discontinuity', 'permission_denied');
   const role = mirrored[d.role]; // M-8
   if (!p) { p = member.addPartner(ctx.origin, seen, 'pending'); p.roles.add(role); }
   if (!p.roles.has(role)) p.asked.add(role); // M-5: waits for the operator
