@@ -110,10 +110,13 @@ func CheckSchema(have []Migration) error {
 	return nil
 }
 
-// madeTable finds the tables that a migration makes.
-var madeTable = regexp.MustCompile(`(?m)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
+// madeTable and droppedTable find the tables that a migration makes and drops.
+var (
+	madeTable    = regexp.MustCompile(`(?m)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
+	droppedTable = regexp.MustCompile(`(?m)^DROP TABLE (\w+)`)
+)
 
-// tables are those that the first n migrations make, in their order.
+// tables are those that there are after the first n migrations, in the order in which they were made.
 func tables(files fs.FS, n int) ([]string, error) {
 	all, err := migrations(files)
 	if err != nil {
@@ -125,6 +128,9 @@ func tables(files fs.FS, n int) ([]string, error) {
 			if !slices.Contains(names, found[1]) {
 				names = append(names, found[1])
 			}
+		}
+		for _, gone := range droppedTable.FindAllStringSubmatch(m.text, -1) {
+			names = slices.DeleteFunc(names, func(name string) bool { return name == gone[1] })
 		}
 	}
 	return names, nil

@@ -72,23 +72,23 @@ func keyRing(ctx context.Context, on session) (r KeyRing, err error) {
 	r.Facts = map[string][]byte{}
 	var name string
 	var value []byte
-	err = each(ctx, on, `SELECT name, value FROM site WHERE name LIKE '%_key'`, []any{&name, &value}, func() { r.Facts[name] = value })
+	err = each(ctx, on, `SELECT name, value FROM site WHERE name LIKE '%_key'`, []any{&name, &value}, func() error { r.Facts[name] = value; return nil })
 	if err != nil {
 		return KeyRing{}, err
 	}
 	var k SealedKey
 	err = each(ctx, on, `SELECT purpose, kid, state, created_at, not_after, sealed FROM member_key ORDER BY purpose, created_at, kid`,
-		[]any{&k.Purpose, &k.KID, &k.State, &k.CreatedAt, &k.NotAfter, &k.Sealed}, func() { r.Keys = append(r.Keys, k) })
+		[]any{&k.Purpose, &k.KID, &k.State, &k.CreatedAt, &k.NotAfter, &k.Sealed}, func() error { r.Keys = append(r.Keys, k); return nil })
 	if err != nil {
 		return KeyRing{}, err
 	}
 	var p SealedPartner
-	err = each(ctx, on, `SELECT origin, record FROM partner ORDER BY origin`, []any{&p.Origin, &p.Record}, func() { r.Partners = append(r.Partners, p) })
+	err = each(ctx, on, `SELECT origin, record FROM partner ORDER BY origin`, []any{&p.Origin, &p.Record}, func() error { r.Partners = append(r.Partners, p); return nil })
 	return r, err
 }
 
-func each(ctx context.Context, on session, query string, into []any, row func()) error {
-	rows, err := on.query(ctx, query, nil)
+func each(ctx context.Context, on session, query string, into []any, row func() error, args ...any) error {
+	rows, err := on.query(ctx, query, args)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,9 @@ func each(ctx context.Context, on session, query string, into []any, row func())
 		if err := rows.Scan(into...); err != nil {
 			return errors.Join(err, rows.Close())
 		}
-		row()
+		if err := row(); err != nil {
+			return errors.Join(err, rows.Close())
+		}
 	}
 	return errors.Join(rows.Err(), rows.Close())
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 )
 
 //go:embed migrations/*.sql
@@ -85,12 +87,49 @@ func applyMigrations(ctx context.Context, on script, files fs.FS, now int64, may
 		if err := on.script(ctx, m.text); err != nil {
 			return fmt.Errorf("migration %s: %w", m.name, err)
 		}
+		if fill := fills[m.version]; fill != nil {
+			if err := fill(ctx, on); err != nil {
+				return fmt.Errorf("migration %s: %w", m.name, err)
+			}
+		}
 		if _, err := on.exec(ctx, `INSERT INTO migration (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)`,
 			[]any{m.version, m.name, m.digest[:], now}); err != nil {
 			return fmt.Errorf("migration %s: %w", m.name, err)
 		}
 	}
 	return nil
+}
+
+// fills put into a new column what only records say, after the migration of the number.
+var fills = map[int64]func(ctx context.Context, on session) error{2: fillCounterparts}
+
+// fillBatch is how many rows a fill reads at once.
+const fillBatch = 1000
+
+// fillCounterparts writes whose the subscriptions are that our customers have.
+func fillCounterparts(ctx context.Context, on session) error {
+	for after := ""; ; {
+		of := map[string]string{}
+		var id string
+		var raw []byte
+		err := each(ctx, on, `SELECT id, record FROM subscription WHERE side = 'retail' AND id > $1 ORDER BY id LIMIT $2`, []any{&id, &raw}, func() error {
+			var rec storepb.Subscription
+			err := decode(raw, &rec)
+			of[id], after = rec.GetPartner(), id
+			return err
+		}, after, fillBatch)
+		if err != nil {
+			return err
+		}
+		for id, partner := range of {
+			if _, err := on.exec(ctx, `UPDATE subscription SET counterpart = $1 WHERE id = $2 AND side = 'retail'`, []any{partner, id}); err != nil {
+				return err
+			}
+		}
+		if len(of) < fillBatch {
+			return nil
+		}
+	}
 }
 
 func appliedMigrations(ctx context.Context, on session) (map[int64][32]byte, error) {

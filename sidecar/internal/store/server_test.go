@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -66,12 +68,18 @@ func TestATransactionIsJudgedByTheServerOfItsOwnConnection(t *testing.T) {
 // A new version that starts right after a failover changes no schema on a server that nobody accepted.
 func TestASchemaIsChangedOnlyOnAnAcceptedServer(t *testing.T) {
 	t.Parallel()
-	const spine = "migrations/0001_spine.sql"
-	text, err := os.ReadFile(spine)
+	files, err := filepath.Glob("migrations/*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := fstest.MapFS{spine: {Data: text}, "migrations/0002_later.sql": {Data: []byte("CREATE TABLE later (id bigint)")}}
+	later := fstest.MapFS{fmt.Sprintf("migrations/%04d_later.sql", len(files)+1): {Data: []byte("CREATE TABLE later (id bigint)")}}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later[file] = &fstest.MapFile{Data: text}
+	}
 	for _, exclusive := range []bool{true, false} {
 		cfg := engines["postgres"](t)
 		cfg.Exclusive = exclusive

@@ -142,9 +142,7 @@ CREATE TABLE retail_item (
   correlation_id text PRIMARY KEY,
   portal text NOT NULL,
   order_id text NOT NULL,
-  position bigint NOT NULL,
-  -- What its supplier keeps for us, in the bytes that its document names; empty where there is none.
-  escrow bytea NOT NULL
+  position bigint NOT NULL
 );
 
 CREATE TABLE resale_order (
@@ -161,13 +159,12 @@ CREATE INDEX resale_order_placed ON resale_order (placed_at, partner, id);
 CREATE INDEX resale_order_open ON resale_order (placed_at, partner, id, state) WHERE ended = 0;
 CREATE INDEX resale_order_ended ON resale_order (state) WHERE ended = 1;
 
--- "partner" is part of the key on the resale side and empty on the retail side: partners choose their ids, we ours; "counterpart" is the other
--- side of the deal on both. No index begins with side: SQLite would take it for a list of one side and sort all of them.
+-- "partner" is part of the key on the resale side and empty on the retail side: partners choose their ids, we ours. No index
+-- begins with side: SQLite would take it for a list of one side and sort all of them.
 CREATE TABLE subscription (
   side text NOT NULL,
   partner text NOT NULL,
   id text NOT NULL,
-  counterpart text NOT NULL,
   portal text NOT NULL,
   customer text NOT NULL,
   state text NOT NULL,
@@ -180,10 +177,17 @@ CREATE INDEX subscription_created ON subscription (created_at, side, id, partner
 CREATE INDEX subscription_portal ON subscription (portal, created_at, side, id, partner) WHERE portal <> '';
 CREATE INDEX subscription_customer ON subscription (portal, customer, created_at, side, id, partner) WHERE portal <> '';
 CREATE INDEX subscription_state ON subscription (state, side);
-CREATE INDEX subscription_running ON subscription (counterpart, id, side) WHERE state <> 'aborted' AND state <> 'terminated';
 
--- What a subscription keeps sealed under its data key, and under the name '' that key itself, wrapped under the site key: they are written
--- together and lie together. An erased key stays as an empty row, so that nothing is ever written for that subscription again.
+-- The data key of a subscription, wrapped under the site key. An erased one stays as an empty row, so that nothing is ever
+-- written for that subscription again.
+CREATE TABLE data_key (
+  side text NOT NULL,
+  partner text NOT NULL,
+  subscription_id text NOT NULL,
+  wrapped bytea NOT NULL,
+  PRIMARY KEY (subscription_id, partner, side)
+);
+
 CREATE TABLE secret (
   side text NOT NULL,
   partner text NOT NULL,
@@ -193,20 +197,17 @@ CREATE TABLE secret (
   PRIMARY KEY (subscription_id, partner, side, name)
 );
 
--- The steps of recipes for the subscriptions that partners resell. What the adapter kept and gave is a secret of the subscription. Claimed is
--- the name on the platform where an operator gave it, else ''.
+-- The steps of recipes for the subscriptions that partners resell. What the adapter kept and gave is a secret of the subscription.
 CREATE TABLE provision_step (
   partner text NOT NULL,
   subscription_id text NOT NULL,
   name text NOT NULL,
   generation bigint NOT NULL,
   phase text NOT NULL,
-  claimed text NOT NULL,
   version bigint NOT NULL,
   record bytea NOT NULL,
   PRIMARY KEY (partner, subscription_id, name, generation)
 );
-CREATE INDEX provision_step_claimed ON provision_step (claimed) WHERE claimed <> '';
 
 CREATE TABLE ledger_head (
   partner text NOT NULL,
@@ -255,25 +256,7 @@ CREATE TABLE fork_evidence (
   evidence bytea NOT NULL
 );
 
--- Documents that open a new life of both logs with a partner: proposals of ours and of the partner, and what became of each.
-CREATE TABLE life (
-  partner text NOT NULL,
-  id text NOT NULL,
-  ours bigint NOT NULL,
-  life bigint NOT NULL,
-  round bigint NOT NULL,
-  state text NOT NULL,
-  payload bytea NOT NULL,
-  jws text NOT NULL,
-  countersigned text NOT NULL,
-  reason text NOT NULL,
-  evidence bytea NOT NULL,
-  alone bigint NOT NULL,
-  changed_at bigint NOT NULL,
-  PRIMARY KEY (partner, id, ours)
-);
-
--- What became of the documents that partners submitted, for ever, but for the escrow: that goes when its partner has the order erased. held_* is the partner's own checkpoint that came with one; an
+-- What became of the documents that partners submitted, for ever. held_* is the partner's own checkpoint that came with one; an
 -- empty digest is a cancel's that came before its order.
 CREATE TABLE peer_decision (
   partner text NOT NULL,
@@ -311,7 +294,6 @@ CREATE TABLE job (
   state text NOT NULL,
   attempts bigint NOT NULL,
   due_at bigint NOT NULL,
-  set_at bigint NOT NULL, -- when due_at was set, by the clock of that time
   lease_owner text NOT NULL,
   lease_until bigint NOT NULL,
   crashes bigint NOT NULL,
@@ -323,19 +305,6 @@ CREATE TABLE job (
 );
 CREATE INDEX job_due ON job (state, partner, due_at) WHERE subject = '';
 CREATE INDEX job_document ON job (partner, subject, place) WHERE subject <> '';
-
--- What operators decided, for ever: who, when, about what of a partner, and why; place counts those about one subject.
-CREATE TABLE operator_act (
-  partner text NOT NULL,
-  subject text NOT NULL,
-  place bigint NOT NULL,
-  acted_at bigint NOT NULL,
-  acted_by text NOT NULL,
-  verb text NOT NULL,
-  reason text NOT NULL,
-  detail text NOT NULL,
-  PRIMARY KEY (partner, subject, place)
-);
 
 CREATE TABLE portal_client (
   name text PRIMARY KEY,
