@@ -75,6 +75,10 @@ edges: ## Kill members at each moment of each step of orders and subscriptions; 
 	go build -o bin/hanse ./sidecar/cmd/hanse
 	bin/hanse chaos --edges --results test-results/edges
 
+.PHONY: versions
+versions: ## Have the hanse of another commit trade a thousand orders with this one, on either side; VERSION_BEFORE=COMMIT.
+	.ci/versions
+
 .PHONY: chaos-check
 chaos-check: ## Hurt real members for some minutes on both engines: 300 orders, 90 faults.
 	HANSE_CHAOS=1 go test -count=1 -race ./sidecar/cmd/hanse -run TestChaosLeavesNothingWrong -timeout 15m

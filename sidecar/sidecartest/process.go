@@ -59,6 +59,10 @@ type DaemonConfig struct {
 	DevCA string
 	// Extra is more YAML for hanse.yaml (adapters, database, ...).
 	Extra string
+	// Binary is the hanse that it runs; "" is Binary's.
+	Binary string
+	// Port is that of the origin; 0 is a free one.
+	Port int
 }
 
 // Daemon is one `hanse serve` with its own data folder; its folder outlives its process.
@@ -83,8 +87,15 @@ func NewDaemon(t testing.TB, cfg DaemonConfig) *Daemon {
 		}
 	}
 	ports := FreePorts(t, 4)
+	if cfg.Port != 0 {
+		ports[0] = cfg.Port
+	}
+	runs := cfg.Binary
+	if runs == "" {
+		runs = Binary(t)
+	}
 	d := &Daemon{
-		Name: cfg.Name, Dir: dir, ConfigFile: filepath.Join(dir, "hanse.yaml"), binary: Binary(t), t: t, log: &lockedBuffer{},
+		Name: cfg.Name, Dir: dir, ConfigFile: filepath.Join(dir, "hanse.yaml"), binary: runs, t: t, log: &lockedBuffer{},
 		Origin:      fmt.Sprintf("https://%s.localhost:%d", cfg.Name, ports[0]),
 		PortalURL:   fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
 		OperatorURL: fmt.Sprintf("http://127.0.0.1:%d", ports[2]),

@@ -76,6 +76,14 @@ func newPair(t *testing.T) *pair { return newPairOn(t, func() string { return ""
 // newPairOn is newPair with a database for each daemon; "" is the file in its own folder.
 func newPairOn(t *testing.T, database func() string) *pair {
 	t.Helper()
+	p := twoDaemons(t, func(name string) sidecartest.DaemonConfig { return sidecartest.DaemonConfig{Extra: database()} })
+	p.trades()
+	return p
+}
+
+// twoDaemons are a supplier and a reseller that do not run and do not know each other, each as config says.
+func twoDaemons(t *testing.T, config func(name string) sidecartest.DaemonConfig) *pair {
+	t.Helper()
 	ca := t.TempDir()
 	apps := t.TempDir()
 	for d := apps; strings.HasPrefix(d, os.TempDir()) && d != os.TempDir(); d = filepath.Dir(d) {
@@ -89,11 +97,23 @@ func newPairOn(t *testing.T, database func() string) *pair {
 		}
 	})
 	p := &pair{t: t, apps: apps, ca: ca}
-	p.supplier = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "supplier", DevCA: ca, Extra: fmt.Sprintf(`adapters:
+	daemon := func(name, extra string) *sidecartest.Daemon {
+		cfg := config(name)
+		cfg.Name, cfg.DevCA, cfg.Extra = name, ca, extra+cfg.Extra
+		return sidecartest.NewDaemon(t, cfg)
+	}
+	p.supplier = daemon("supplier", fmt.Sprintf(`adapters:
   connections:
     apps: {adapter: process, config: {data_dir: %q, programs: {notes: {command: "self:notes"}}, dev: true}}
-`, apps) + database()})
-	p.reseller = sidecartest.NewDaemon(t, sidecartest.DaemonConfig{Name: "reseller", DevCA: ca, Extra: database()})
+`, apps))
+	p.reseller = daemon("reseller", "")
+	return p
+}
+
+// trades starts both and has them agree; the supplier sells its notes through the reseller's shop then.
+func (p *pair) trades() {
+	t := p.t
+	t.Helper()
 	p.supplier.Start()
 	p.reseller.Start()
 	file := filepath.Join(p.supplier.Dir, "offerings.yaml")
@@ -107,8 +127,8 @@ func newPairOn(t *testing.T, database func() string) *pair {
 		_, err := p.reseller.Run("partner", "accept", p.supplier.Origin, "--yes")
 		return err
 	})
-	p.sells()
-	return p
+	p.opens()
+	p.sees()
 }
 
 // opens gives the shop a key.
@@ -125,9 +145,15 @@ func (p *pair) opens() {
 
 // sells gives the shop a key, and waits until it has the supplier's offering.
 func (p *pair) sells() {
+	p.t.Helper()
+	p.opens()
+	p.sees()
+}
+
+// sees waits until the shop has the supplier's offering.
+func (p *pair) sees() {
 	t := p.t
 	t.Helper()
-	p.opens()
 	sidecartest.Eventually(t, 30*time.Second, "the offering is listed", func() error {
 		res, err := portalv1connect.NewCatalogServiceClient(http.DefaultClient, p.reseller.PortalURL, sidecartest.Bearer(p.portalKey)).
 			SearchListings(context.Background(), connect.NewRequest(&portalv1.SearchListingsRequest{}))

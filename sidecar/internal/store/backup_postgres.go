@@ -205,6 +205,9 @@ func RestorePostgres(ctx context.Context, dsn string, schema []Migration, pieces
 	if _, err := tx.ExecContext(ctx, `DELETE FROM site WHERE name = 'server'`); err != nil {
 		return err
 	}
+	if err := upgrade(ctx, tx); err != nil {
+		return err
+	}
 	s := &Store{cfg: Config{Now: time.Now, Rand: rand.Reader}}
 	life, err := s.newLife()
 	if err != nil {

@@ -238,7 +238,7 @@ func (e *postgresEngine) recognise(ctx context.Context) error {
 // AcceptServer records that the PostgreSQL server at dsn has all that was committed before, as an operator has made sure of.
 // Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
 // timeline each, "" where nothing was recorded and where the server does not tell. What does not tell is accepted like any other, and
-// is not compared until a sidecar starts on one that does. What an operator has made sure of is not proved: where the server is another,
+// is not compared until a sidecar starts on one that does. A schema that an older version made is brought up to date first, since no sidecar may. What an operator has made sure of is not proved: where the server is another,
 // the books with all partners are unproven from here on, whoever runs on it, and all feeds begin a new life.
 func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 	cfg, err := parseDSN(dsn)
@@ -268,6 +268,9 @@ func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 		_, err = sqlTx.ExecContext(ctx, `INSERT INTO site (name, value) VALUES ('server', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, []byte(is))
 	}
 	if err == nil && was != is {
+		if err := upgrade(ctx, sqlTx); err != nil {
+			return "", "", err
+		}
 		s := &Store{cfg: Config{Now: time.Now, Rand: rand.Reader}}
 		tx := &Tx{s: s, ctx: ctx, on: pgSession{sqlTx}}
 		var life []byte
@@ -279,4 +282,20 @@ func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 		err = sqlTx.Commit()
 	}
 	return was, is, err
+}
+
+// upgrade brings the schema of a database up to date which no Store has open, inside the transaction of whoever writes there.
+func upgrade(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))`, lockMigrate); err != nil {
+		return unavailable(err)
+	}
+	on := pgSession{tx}
+	applied, err := appliedSchema(ctx, on)
+	if err == nil {
+		err = CheckSchema(applied)
+	}
+	if err == nil {
+		err = applyMigrations(ctx, on, migrationFiles, time.Now().UnixNano(), nil)
+	}
+	return err
 }
