@@ -44,6 +44,8 @@ type cursor struct {
 	epoch    string
 	seq      int64
 	snapshot bool
+	// stretch is the one in which the change at seq was written; 0 before the first change.
+	stretch int64
 	// most is the greatest revision that its reader may have read of us, in this life of the feed or one before.
 	most int64
 }
@@ -51,7 +53,8 @@ type cursor struct {
 const (
 	cursorVersion = 2
 	cursorSeq     = 2
-	cursorMost    = cursorSeq + 8
+	cursorStretch = cursorSeq + 8
+	cursorMost    = cursorStretch + 8
 	cursorMAC     = cursorMost + 8
 	cursorEpoch   = cursorMAC + 16
 )
@@ -64,6 +67,7 @@ func (s *Service) encode(c cursor, partner string) []byte {
 		b[1] = 1
 	}
 	binary.BigEndian.PutUint64(b[cursorSeq:], uint64(c.seq))
+	binary.BigEndian.PutUint64(b[cursorStretch:], uint64(c.stretch))
 	binary.BigEndian.PutUint64(b[cursorMost:], uint64(c.most))
 	b = append(b, c.epoch...)
 	copy(b[cursorMAC:cursorEpoch], s.cursorMAC(b, partner))
@@ -79,17 +83,36 @@ func (s *Service) cursorMAC(b []byte, partner string) []byte {
 	return mac.Sum(nil)[:cursorEpoch-cursorMAC]
 }
 
-// decode returns ok false for anything that is not a cursor which we gave to this partner in this life of its feed: the reader then starts a
-// snapshot. One from another life says with most what a store before this one counted up to; of what we never gave it is 0.
-func (s *Service) decode(b []byte, partner, epoch string) (c cursor, ok bool) {
+// decode returns ok false for anything that is not a cursor which we gave to this partner.
+func (s *Service) decode(b []byte, partner string) (c cursor, ok bool) {
 	if len(b) < cursorEpoch || b[0] != cursorVersion || !hmac.Equal(b[cursorMAC:cursorEpoch], s.cursorMAC(b, partner)) {
-		return cursor{epoch: epoch, snapshot: true}, false
+		return cursor{}, false
 	}
-	most := int64(binary.BigEndian.Uint64(b[cursorMost:]))
-	if string(b[cursorEpoch:]) != epoch {
-		return cursor{epoch: epoch, snapshot: true, most: most}, false
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
+	return cursor{
+		epoch: string(b[cursorEpoch:]), snapshot: b[1] == 1, seq: number(cursorSeq), stretch: number(cursorStretch), most: number(cursorMost),
+	}, true
+}
+
+// place is where a reader's cursor goes on in our feed. One that we did not give, or not in this life of the feed, begins a snapshot, and so does
+// one of a change that is not in this store, or has another in its place: this is an older copy then, whether anybody noticed or not.
+func (s *Service) place(tx Tx, partner string, after []byte) (c cursor, begin bool, err error) {
+	epoch, err := tx.Catalog().FeedEpoch(partner)
+	if err != nil {
+		return cursor{}, false, err
 	}
-	return cursor{epoch: epoch, seq: int64(binary.BigEndian.Uint64(b[cursorSeq:])), snapshot: b[1] == 1, most: most}, true
+	c, ok := s.decode(after, partner)
+	if ok = ok && c.epoch == epoch; ok && c.seq > 0 {
+		stretch, err := tx.Catalog().FeedStretch(partner, c.seq)
+		if err != nil {
+			return cursor{}, false, err
+		}
+		ok = stretch == c.stretch
+	}
+	if !ok {
+		c = cursor{epoch: epoch, snapshot: true, most: c.most}
+	}
+	return c, !ok, nil
 }
 
 // FeedPage reads what a partner has not seen after a cursor, at most limit changes (0 is DefaultPage). A cursor that is
@@ -119,12 +142,11 @@ func (s *Service) FeedPage(ctx context.Context, partner string, after []byte, li
 
 // feedPage returns a page, or the greatest revision that the reader has of a store before this one, where this one has not gone on above it.
 func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page Page, lost int64, err error) {
-	epoch, err := tx.Catalog().FeedEpoch(partner)
+	c, begin, err := s.place(tx, partner, after)
 	if err != nil {
 		return Page{}, 0, err
 	}
-	c, ok := s.decode(after, partner, epoch)
-	if !ok && c.most > 0 {
+	if begin && c.most > 0 {
 		floor, err := Floor(tx.Cursors(), s.Self)
 		if err != nil {
 			return Page{}, 0, err
@@ -133,7 +155,7 @@ func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page
 			return Page{}, c.most, nil
 		}
 	}
-	page.SnapshotBegin = !ok
+	page.SnapshotBegin = begin
 	if plant.On(plant.ForgetTheFeedGeneration) && len(after) >= cursorEpoch {
 		c.seq = int64(binary.BigEndian.Uint64(after[cursorSeq:]))
 	}
@@ -158,6 +180,11 @@ func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page
 		}
 		page.Items = append(page.Items, ch)
 		c.seq, c.most = it.Seq, max(c.most, it.Revision)
+	}
+	if len(page.Items) > 0 {
+		if c.stretch, err = tx.Catalog().FeedStretch(partner, c.seq); err != nil {
+			return Page{}, 0, err
+		}
 	}
 	if c.snapshot && !page.More {
 		c.snapshot = false

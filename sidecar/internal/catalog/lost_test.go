@@ -2,6 +2,9 @@ package catalog_test
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 )
 
 // newSupplier is a member whose cursors only those with its key can have given.
@@ -199,5 +203,110 @@ func TestACursorInsideASnapshotRemembers(t *testing.T) {
 	third.number(t)
 	if got := third.revisions(t); got["a"] <= ahead.Unix() || got["b"] <= ahead.Unix() {
 		t.Errorf("they go on from %v, and went to %d before", got, ahead.Unix())
+	}
+}
+
+// begin is what a sidecar does with its store before it serves.
+func (m member) begin(t *testing.T) {
+	t.Helper()
+	if err := m.work.Do(t.Context(), func(tx catalog.Tx) error { return tx.Catalog().BeginStretch() }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copied is a copy of the store as it is now, and not begun with yet.
+func (m member) copied(t *testing.T) member {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hanse.db")
+	for _, suffix := range []string{"", "-wal"} {
+		raw, err := os.ReadFile(m.own.Path + suffix)
+		if err == nil {
+			err = os.WriteFile(path+suffix, raw, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := memberOf(t, markettest.Config{Path: path, Clock: m.own.Clock})
+	c.CursorKey = m.CursorKey
+	return c
+}
+
+// TestACopyThatNobodyNoticedIsReadAnew: its ledgers end where the partners have them end, only the catalog was changed since it was made.
+func TestACopyThatNobodyNoticedIsReadAnew(t *testing.T) {
+	t.Parallel()
+	all := func(a, b, c string) string {
+		return offering("a", "orderable", a) + offering("b", "orderable", b) + offering("c", "orderable", c)
+	}
+	for name, c := range map[string]struct {
+		// restarts: the lost store was begun with again after the copy was made.
+		restarts bool
+		// then is what the copy has on offer, one after the other, before the reseller comes.
+		then []string
+	}{
+		"while nothing was changed in it":        {then: nil},
+		"while it is behind what was read":       {then: []string{all("1", "2", "1")}},
+		"once it is as far as what was read":     {then: []string{all("1", "2", "1"), all("1", "3", "1")}},
+		"once it is further than what was read":  {then: []string{all("1", "2", "1"), all("1", "3", "1"), all("1", "4", "1"), all("1", "5", "1")}},
+		"and was begun with again":               {restarts: true, then: []string{all("1", "2", "1"), all("1", "3", "1")}},
+		"and was begun with again, and is short": {restarts: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lost, reseller := newSupplier(t, "key"), newMember(t)
+			lost.begin(t)
+			lost.apply(t, all("1", "1", "1"))
+			reseller.read(t, lost)
+			m := lost.copied(t)
+			if c.restarts {
+				lost.begin(t)
+			}
+			lost.apply(t, all("2", "1", "1"))
+			lost.apply(t, all("2", "1", "2"))
+			reseller.read(t, lost)
+
+			m.begin(t)
+			on := all("1", "1", "1")
+			for _, on = range c.then {
+				m.apply(t, on)
+			}
+			reseller.read(t, m)
+			m.number(t)
+			reseller.read(t, m)
+			got := all(reseller.priced(t, "a"), reseller.priced(t, "b"), reseller.priced(t, "c"))
+			if got != on {
+				t.Errorf("it shows\n%s\nand on offer is\n%s", got, on)
+			}
+			if again := m.number(t); again != "" {
+				t.Errorf("numbers go on once more: %s", again)
+			}
+		})
+	}
+}
+
+// TestAReaderGoesOnOverStarts of a supplier that was never put back, wherever it is.
+func TestAReaderGoesOnOverStarts(t *testing.T) {
+	t.Parallel()
+	m := newSupplier(t, "key")
+	m.begin(t)
+	var places [][]byte
+	for i, amount := range []string{"1", "2", "3", "4"} {
+		m.apply(t, offering("a", "orderable", amount)+offering(fmt.Sprintf("b-%d", i), "orderable", "1"))
+		at := []byte(nil)
+		if i > 0 {
+			at = places[len(places)-1]
+		}
+		p := m.page(t, acme, at, 1)
+		places = append(places, p.Cursor, m.page(t, acme, p.Cursor, 0).Cursor)
+		for range i {
+			m.begin(t)
+		}
+	}
+	for i, at := range places {
+		if p := m.page(t, acme, at, 0); p.SnapshotBegin {
+			t.Errorf("the reader at %d begins from the beginning", i)
+		} else if i == len(places)-1 && (len(p.Items) > 0 || !bytes.Equal(p.Cursor, at)) {
+			t.Errorf("the last one is told %s", show(p))
+		}
 	}
 }
