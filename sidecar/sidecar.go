@@ -118,9 +118,15 @@ func New(ctx context.Context, cfg Config) (*Sidecar, error) {
 	return s, nil
 }
 
-// doubt begins with books that are to be proved level, where no other replica is there that knows the store: it may be a copy.
+// doubt begins with books that are to be proved level, and what is written to feeds with a name of its own, where no other replica is there
+// that knows the store: it may be a copy.
 func (s *Sidecar) doubt(ctx context.Context) error {
-	return s.store.Sole(ctx, func(tx *store.Tx) error { return ledger.Doubt(tx, ledger.ReasonStarted, s.cfg.Now()) })
+	return s.store.Sole(ctx, func(tx *store.Tx) error {
+		if err := tx.Catalog().BeginStretch(); err != nil {
+			return err
+		}
+		return ledger.Doubt(tx, ledger.ReasonStarted, s.cfg.Now())
+	})
 }
 
 // begin is doubt where it could not be written when the sidecar was opened: before any loop starts, however long it takes.

@@ -117,11 +117,16 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 	if s.platforms, err = s.openPlatforms(); err != nil {
 		return nil, err
 	}
+	cursorKey, err := derive(in.siteKey, "catalog cursor")
+	if err != nil {
+		return nil, err
+	}
 	d.offerings = &catalog.Service{
 		Self:      cfg.Origin,
 		Work:      store.For[catalog.Tx](st),
 		Now:       cfg.Now,
 		CheckStep: s.platforms.checkStep,
+		CursorKey: cursorKey,
 	}
 	told := in.book.WentBack
 	in.book.WentBack = func(stored, last int64) {
@@ -319,6 +324,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Documents:  s.outbox,
 		Handlers: map[string]job.Handler{
 			agreement.JobPublish:        d.offerings.Publish,
+			catalog.JobNumber:           d.offerings.Number,
 			resale.JobProvision:         d.provisioning.Handle,
 			retail.JobSign:              d.retail.Sign,
 			retail.JobSignCancel:        d.retail.Sign,

@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
@@ -29,18 +31,26 @@ const (
 	setBack = 1 << 20
 )
 
+// JobNumber has what is on offer go on above what a reseller has of a store that was lost; its key is the least number of a next revision.
+const JobNumber = "catalog.number"
+
 // numbering is how far this process has come with numbering the revisions of a copy anew. What it has not seen itself it does again: a copy
 // that was put back half numbered may have lost what was sold after that.
 type numbering struct {
 	mu sync.Mutex
-	// floor is where it begins, 0 before it has; after is the last offering that has its number; done says that all have.
-	floor int64
-	after string
-	done  bool
+	numbered
 	// copy is the one that it is about: see copies.
 	copy int64
 	// copies counts those that were put back under this process.
 	copies atomic.Int64
+}
+
+// numbered is how far all that is on offer has its number.
+type numbered struct {
+	// floor is where it begins, 0 before it has; after is the last offering that has its number; done says that all have.
+	floor int64
+	after string
+	done  bool
 }
 
 // Anew is told that another copy of the database was put back under this process.
@@ -57,10 +67,40 @@ func (s *Service) PutBack(ctx context.Context, _ string) error {
 	if err := s.begin(ctx); err != nil {
 		return fmt.Errorf("number revisions anew: %w", err)
 	}
-	for !s.anew.done {
-		if err := unit.Fresh(func() error { return s.numberPage(ctx) }); err != nil {
-			return fmt.Errorf("number revisions anew: %w", err)
+	if err := s.number(ctx, &s.anew.numbered); err != nil {
+		return fmt.Errorf("number revisions anew: %w", err)
+	}
+	return nil
+}
+
+// goAbove has revisions go on above one that a partner has of a store before this one, and which neither the clock nor our ledgers spoke of: the
+// clock by which that store was put back itself was ahead, say. All partners read what is on offer under its next number, as soon as it has it.
+func (s *Service) goAbove(ctx context.Context, partner string, lost int64) error {
+	return s.Work.Do(ctx, func(tx Tx) error {
+		before, err := Floor(tx.Cursors(), s.Self)
+		if err != nil || before > lost {
+			return err
 		}
+		floor := s.Now().Unix()
+		if floor <= lost {
+			floor = lost + setBack
+		}
+		if err := goOn(tx, s.Self, floor); err != nil {
+			return err
+		}
+		return tx.Jobs().At(JobNumber, strconv.FormatInt(floor, 10), partner, s.Now())
+	})
+}
+
+// Number is the handler of JobNumber.
+func (s *Service) Number(ctx context.Context, j job.Job) error {
+	var n numbered
+	err := s.Work.View(ctx, func(tx Tx) (err error) { n.floor, err = Floor(tx.Cursors(), s.Self); return err })
+	if err == nil {
+		err = s.number(ctx, &n)
+	}
+	if err != nil {
+		return fmt.Errorf("number revisions from %s on: %w", j.Key, err)
 	}
 	return nil
 }
@@ -88,15 +128,11 @@ func (s *Service) begin(ctx context.Context) error {
 	}
 	if same {
 		if floor > n.floor { // another replica went on from there, and may not have come to the end
-			n.floor, n.after, n.done = floor, "", false
+			n.numbered = numbered{floor: floor}
 		}
 		return nil
 	}
 	err = s.Work.Do(ctx, func(tx Tx) error {
-		kept, err := tx.Cursors().Cursor(s.Self, floorFeed)
-		if err != nil {
-			return err
-		}
 		before, err := Floor(tx.Cursors(), s.Self)
 		if err != nil {
 			return err
@@ -116,12 +152,12 @@ func (s *Service) begin(ctx context.Context) error {
 			return err
 		}
 		floor = nextFloor(s.Now().Unix(), before, told)
-		return tx.Cursors().SetCursor(s.Self, floorFeed, binary.BigEndian.AppendUint64(kept, uint64(floor)))
+		return goOn(tx, s.Self, floor)
 	})
 	if err != nil {
 		return err
 	}
-	n.floor, n.after, n.done, n.copy = floor, "", false, latest
+	n.numbered, n.copy = numbered{floor: floor}, latest
 	return nil
 }
 
@@ -160,9 +196,18 @@ func lastTold(tx Tx) (newest int64, err error) {
 	return newest, nil
 }
 
+// number gives all that is on offer its number.
+func (s *Service) number(ctx context.Context, n *numbered) error {
+	for !n.done {
+		if err := unit.Fresh(func() error { return s.numberPage(ctx, n) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // numberPage gives the next offerings their numbers.
-func (s *Service) numberPage(ctx context.Context) error {
-	n := &s.anew
+func (s *Service) numberPage(ctx context.Context, n *numbered) error {
 	p := plan{Service: s, floor: n.floor}
 	var page []Offering
 	err := s.Work.View(ctx, func(tx Tx) (err error) { page, err = tx.Catalog().List(n.after, publishPage); return err })
@@ -191,6 +236,15 @@ func (s *Service) numberPage(ctx context.Context) error {
 		n.after = page[len(page)-1].ID
 	}
 	return nil
+}
+
+// goOn has numbers go on from a floor.
+func goOn(tx Tx, self string, floor int64) error {
+	kept, err := tx.Cursors().Cursor(self, floorFeed)
+	if err != nil {
+		return err
+	}
+	return tx.Cursors().SetCursor(self, floorFeed, binary.BigEndian.AppendUint64(kept, uint64(floor)))
 }
 
 // Floor is the least number that the next revision of an offering may have; 0 where our store was never put back.

@@ -144,6 +144,11 @@ type Store interface {
 	Feed(partner string, afterSeq int64, limit int) ([]FeedItem, error)
 	// FeedEpoch names this life of the feed; a restored or new feed has another one.
 	FeedEpoch(partner string) (string, error)
+	// FeedStretch names the stretch in which a change towards a partner was written, by its seq: from one BeginStretch to the next, and by no
+	// name that a store has which parted from this one in between. It is 0 where there is no such change, or nobody knows any more.
+	FeedStretch(partner string, seq int64) (int64, error)
+	// BeginStretch has what is written from now on be told from what any copy of this store writes from now on.
+	BeginStretch() error
 	// RenewFeeds begins another life of the feeds towards all partners: whoever read one before reads it from its beginning.
 	RenewFeeds() error
 

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -37,91 +39,157 @@ const (
 	maxPageBytes = 1 << 20
 )
 
-// cursor is what a reader gives back to go on. It is opaque to the reader, who could forge one and would read its own
-// feed from another place.
+// cursor is what a reader gives back to go on. It is opaque to the reader. What it says of us is believed, since only we can have said it.
 type cursor struct {
 	epoch    string
 	seq      int64
 	snapshot bool
+	// stretch is the one in which the change at seq was written; 0 before the first change.
+	stretch int64
+	// most is the greatest revision that its reader may have read of us, in this life of the feed or one before.
+	most int64
 }
 
-const cursorVersion = 1
+const (
+	cursorVersion = 2
+	cursorSeq     = 2
+	cursorStretch = cursorSeq + 8
+	cursorMost    = cursorStretch + 8
+	cursorMAC     = cursorMost + 8
+	cursorEpoch   = cursorMAC + 16
+)
 
-func (c cursor) encode() []byte {
-	b := make([]byte, 10, 10+len(c.epoch))
+// encode gives the cursor to one partner.
+func (s *Service) encode(c cursor, partner string) []byte {
+	b := make([]byte, cursorEpoch, cursorEpoch+len(c.epoch))
 	b[0] = cursorVersion
 	if c.snapshot {
 		b[1] = 1
 	}
-	binary.BigEndian.PutUint64(b[2:], uint64(c.seq))
-	return append(b, c.epoch...)
+	binary.BigEndian.PutUint64(b[cursorSeq:], uint64(c.seq))
+	binary.BigEndian.PutUint64(b[cursorStretch:], uint64(c.stretch))
+	binary.BigEndian.PutUint64(b[cursorMost:], uint64(c.most))
+	b = append(b, c.epoch...)
+	copy(b[cursorMAC:cursorEpoch], s.cursorMAC(b, partner))
+	return b
 }
 
-// decodeCursor returns ok false for anything that is not a cursor of this epoch: the reader then starts a snapshot.
-func decodeCursor(b []byte, epoch string) (c cursor, ok bool) {
-	if len(b) < 10 || b[0] != cursorVersion || b[1] > 1 || string(b[10:]) != epoch {
+// cursorMAC is over all but itself.
+func (s *Service) cursorMAC(b []byte, partner string) []byte {
+	mac := hmac.New(sha256.New, s.CursorKey)
+	mac.Write(b[:cursorMAC])
+	mac.Write(b[cursorEpoch:])
+	mac.Write([]byte(partner))
+	return mac.Sum(nil)[:cursorEpoch-cursorMAC]
+}
+
+// decode returns ok false for anything that is not a cursor which we gave to this partner.
+func (s *Service) decode(b []byte, partner string) (c cursor, ok bool) {
+	if len(b) < cursorEpoch || b[0] != cursorVersion || !hmac.Equal(b[cursorMAC:cursorEpoch], s.cursorMAC(b, partner)) {
 		return cursor{}, false
 	}
-	seq := binary.BigEndian.Uint64(b[2:10])
-	if seq > 1<<62 {
-		return cursor{}, false
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
+	return cursor{
+		epoch: string(b[cursorEpoch:]), snapshot: b[1] == 1, seq: number(cursorSeq), stretch: number(cursorStretch), most: number(cursorMost),
+	}, true
+}
+
+// place is where a reader's cursor goes on in our feed. One that we did not give, or not in this life of the feed, begins a snapshot, and so does
+// one of a change that is not in this store, or has another in its place: this is an older copy then, whether anybody noticed or not.
+func (s *Service) place(tx Tx, partner string, after []byte) (c cursor, begin bool, err error) {
+	epoch, err := tx.Catalog().FeedEpoch(partner)
+	if err != nil {
+		return cursor{}, false, err
 	}
-	return cursor{epoch: epoch, seq: int64(seq), snapshot: b[1] == 1}, true
+	c, ok := s.decode(after, partner)
+	if ok = ok && c.epoch == epoch; ok && c.seq > 0 {
+		stretch, err := tx.Catalog().FeedStretch(partner, c.seq)
+		if err != nil {
+			return cursor{}, false, err
+		}
+		ok = stretch == c.stretch
+	}
+	if !ok {
+		c = cursor{epoch: epoch, snapshot: true, most: c.most}
+	}
+	return c, !ok, nil
 }
 
 // FeedPage reads what a partner has not seen after a cursor, at most limit changes (0 is DefaultPage). A cursor that is
 // empty, or of another life of the feed, starts a snapshot. A page without items that is no snapshot's end means: wait.
+// Where the cursor says that its reader has revisions which this store would count up to once more, they go on above those first.
 func (s *Service) FeedPage(ctx context.Context, partner string, after []byte, limit int) (Page, error) {
 	if limit <= 0 {
 		limit = DefaultPage
 	}
 	limit = min(limit, MaxPage)
 	var page Page
-	err := s.Work.View(ctx, func(tx Tx) error {
-		page = Page{}
-		epoch, err := tx.Catalog().FeedEpoch(partner)
-		if err != nil {
-			return err
-		}
-		c, ok := decodeCursor(after, epoch)
-		if !ok {
-			c = cursor{epoch: epoch, snapshot: true}
-			page.SnapshotBegin = true
-		}
-		if plant.On(plant.ForgetTheFeedGeneration) && len(after) >= 10 {
-			c.seq = int64(binary.BigEndian.Uint64(after[2:10]))
-		}
-		items, err := tx.Catalog().Feed(partner, c.seq, limit+1)
-		if err != nil {
-			return err
-		}
-		page.More = len(items) > limit
-		size := 0
-		for i, it := range items[:min(limit, len(items))] {
-			ch := Change{OfferingID: it.OfferingID, Revision: it.Revision, Tombstone: it.Tombstone}
-			if !it.Tombstone {
-				o, err := tx.Catalog().Revision(it.OfferingID, it.Revision)
-				if err != nil {
-					return fmt.Errorf("offering %s revision %d: %w", it.OfferingID, it.Revision, err)
-				}
-				if size += len(o.Document); size > maxPageBytes && i > 0 {
-					page.More = true
-					break
-				}
-				ch.Document, ch.Digest = o.Document, o.Digest
-			}
-			page.Items = append(page.Items, ch)
-			c.seq = it.Seq
-		}
-		if c.snapshot && !page.More {
-			c.snapshot = false
-			page.SnapshotEnd = true
-		}
-		page.Cursor = c.encode()
-		return nil
+	var lost int64
+	err := s.Work.View(ctx, func(tx Tx) (err error) {
+		page, lost, err = s.feedPage(tx, partner, after, limit)
+		return err
 	})
+	if err == nil && lost > 0 {
+		if err = s.goAbove(ctx, partner, lost); err == nil {
+			return s.FeedPage(ctx, partner, after, limit)
+		}
+	}
 	if err != nil {
 		return Page{}, fmt.Errorf("catalog feed of %s: %w", partner, err)
 	}
 	return page, nil
+}
+
+// feedPage returns a page, or the greatest revision that the reader has of a store before this one, where this one has not gone on above it.
+func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page Page, lost int64, err error) {
+	c, begin, err := s.place(tx, partner, after)
+	if err != nil {
+		return Page{}, 0, err
+	}
+	if begin && c.most > 0 {
+		floor, err := Floor(tx.Cursors(), s.Self)
+		if err != nil {
+			return Page{}, 0, err
+		}
+		if c.most >= floor {
+			return Page{}, c.most, nil
+		}
+	}
+	page.SnapshotBegin = begin
+	if plant.On(plant.ForgetTheFeedGeneration) && len(after) >= cursorEpoch {
+		c.seq = int64(binary.BigEndian.Uint64(after[cursorSeq:]))
+	}
+	items, err := tx.Catalog().Feed(partner, c.seq, limit+1)
+	if err != nil {
+		return Page{}, 0, err
+	}
+	page.More = len(items) > limit
+	size := 0
+	for i, it := range items[:min(limit, len(items))] {
+		ch := Change{OfferingID: it.OfferingID, Revision: it.Revision, Tombstone: it.Tombstone}
+		if !it.Tombstone {
+			o, err := tx.Catalog().Revision(it.OfferingID, it.Revision)
+			if err != nil {
+				return Page{}, 0, fmt.Errorf("offering %s revision %d: %w", it.OfferingID, it.Revision, err)
+			}
+			if size += len(o.Document); size > maxPageBytes && i > 0 {
+				page.More = true
+				break
+			}
+			ch.Document, ch.Digest = o.Document, o.Digest
+		}
+		page.Items = append(page.Items, ch)
+		c.seq, c.most = it.Seq, max(c.most, it.Revision)
+	}
+	if len(page.Items) > 0 {
+		if c.stretch, err = tx.Catalog().FeedStretch(partner, c.seq); err != nil {
+			return Page{}, 0, err
+		}
+	}
+	if c.snapshot && !page.More {
+		c.snapshot = false
+		page.SnapshotEnd = true
+	}
+	page.Cursor = s.encode(c, partner)
+	return page, 0, nil
 }

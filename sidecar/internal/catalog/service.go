@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/recipe"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -18,6 +19,7 @@ type Tx interface {
 	Cursors() CursorStore
 	Ledger() ledger.Store
 	Agreements() agreement.Store
+	Jobs() job.Store
 }
 
 // Grace is how long a superseded revision without orderable_until is honoured: an order that left before the change
@@ -32,6 +34,9 @@ type Service struct {
 	// CheckStep, if set, finds what keeps a step from being carried out here; paths are within recipe.step. What is only announced
 	// may still lack its platform: a problem of reason ConnectionUnknown passes then.
 	CheckStep func(recipe.Binding, Document) ([]recipe.Problem, error)
+
+	// CursorKey seals what a partner's cursor says of our feed. It outlives this store: what a partner has of one before is known by it.
+	CursorKey []byte
 
 	anew numbering
 }

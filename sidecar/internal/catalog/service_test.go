@@ -49,17 +49,24 @@ func newMember(t testing.TB) member {
 // openMember is newMember; with once no unit of work is rehearsed, for who counts.
 func openMember(t testing.TB, once bool) member {
 	t.Helper()
+	m := memberOf(t, markettest.Config{Once: once})
+	m.agree(t, acme, "EUR", agreement.Active)
+	m.agree(t, dell, "USD", agreement.Active)
+	return m
+}
+
+// memberOf is openMember without agreements that its store does not have.
+func memberOf(t testing.TB, cfg markettest.Config) member {
+	t.Helper()
 	var woken []string
-	own := markettest.Open(t, self, markettest.Config{Once: once, Wake: func(topic unit.Topic) { woken = append(woken, string(topic)) }})
+	cfg.Wake = func(topic unit.Topic) { woken = append(woken, string(topic)) }
+	own := markettest.Open(t, self, cfg)
 	work := store.For[catalog.Tx](own.Store)
-	m := member{
+	return member{
 		Service: &catalog.Service{Self: self, Work: work, Now: own.Clock.Now},
 		reader:  &catalog.Reader{Work: work, Schemas: recipe.NewSchemas(0), Now: own.Clock.Now},
 		work:    work, store: own.Store, own: own, woken: &woken,
 	}
-	m.agree(t, acme, "EUR", agreement.Active)
-	m.agree(t, dell, "USD", agreement.Active)
-	return m
 }
 
 // agree puts an agreement with a reseller and returns its id.

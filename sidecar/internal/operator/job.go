@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/life"
@@ -49,6 +50,7 @@ var drops = map[string]dropping{
 	life.JobPropose:               {needed: whoSigned, instead: "hanse job park keeps it from being sent, and hanse ledger fork propose replaces it"},
 	life.JobCountersign:           {needed: whoSigned, instead: "our ledger is in the new life already: hanse job retry once the partner can be reached"},
 	agreement.JobPublish:          {meaning: "the reseller of the agreement sees our offerings only when they change next"},
+	catalog.JobNumber:             {meaning: "resellers who read a store of ours that was lost show of an offering what that one said, until it changes next"},
 	subscription.JobAccessFetch:   {meaning: "the customer gets no access data of this order; the service runs and is charged"},
 	subscription.JobAccessConfirm: {meaning: "the supplier keeps its sealed copy of the access data, which we have"},
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
+	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/life"
@@ -27,7 +28,7 @@ import (
 // kinds are all jobs that a sidecar has, and whether one may be dropped.
 var kinds = map[string]bool{
 	retail.JobSubmit: false, retail.JobSign: false, retail.JobCancel: false, retail.JobSignCancel: false, retail.JobRebuild: false, retail.JobErase: false, resale.JobProvision: false,
-	agreement.JobOffer: false, agreement.JobAccept: false, agreement.JobPublish: true,
+	agreement.JobOffer: false, agreement.JobAccept: false, agreement.JobPublish: true, catalog.JobNumber: true,
 	subscription.JobAccessFetch: true, subscription.JobAccessConfirm: true, resale.JobLook: true, "recovery.lost": true, "reconcile.deal": true,
 	life.JobPropose: false, life.JobCountersign: false,
 }

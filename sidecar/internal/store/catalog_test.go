@@ -116,6 +116,50 @@ func TestFeedEpochLastsUntilARestore(t *testing.T) {
 	}
 }
 
+// TestStretchesOfAFeed: a change keeps the name of the one in which it was written, for the last hundred and, of a feed that rests, for ever.
+func TestStretchesOfAFeed(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store, _ *topics) {
+		publish := func(partner string) {
+			do(t, s, func(tx *store.Tx) error {
+				return tx.Catalog().Publish(partner, []catalog.FeedItem{{OfferingID: "vm", Revision: 1}})
+			})
+		}
+		of := func(partner string, seq int64) (name int64) {
+			view(t, s, func(tx *store.Tx) (err error) { name, err = tx.Catalog().FeedStretch(partner, seq); return err })
+			return name
+		}
+		begin := func() { do(t, s, func(tx *store.Tx) error { return tx.Catalog().BeginStretch() }) }
+		const rests = "https://rests.localhost"
+		if got := of(them, 1); got != 0 {
+			t.Errorf("a change that is not there is of %d", got)
+		}
+		publish(them)
+		publish(rests)
+		var names []int64
+		for range 3 {
+			if names = append(names, of(them, int64(len(names)+1))); of(rests, 1) != names[0] {
+				t.Errorf("what rests is of %d, was of %d", of(rests, 1), names[0])
+			}
+			begin()
+			begin()
+			publish(them)
+		}
+		for i, name := range names {
+			if got := of(them, int64(i+1)); got != name || name == 0 || i > 0 && name <= names[i-1] {
+				t.Errorf("change %d is of %d, was of %d, of %v", i+1, got, name, names)
+			}
+		}
+		for range 101 {
+			begin()
+		}
+		last := of(them, 4)
+		if first := of(them, 1); last == 0 || first != last || of(them, 5) != 0 || of(rests, 1) != names[0] {
+			t.Errorf("after many starts the last is of %d, the first of %d, the one that rests of %d, was of %d", last, first, of(rests, 1), names[0])
+		}
+	})
+}
+
 func foreign(id string, revision, sweep int64) catalog.Foreign {
 	return catalog.Foreign{
 		Partner: them, ID: id, Listing: catalog.ListingID(them, id), Revision: revision, Document: []byte(`{"id":"` + id + `"}`),

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -80,13 +81,77 @@ func (s offerings) RenewFeeds() error {
 	return s.tx.renewFeeds(life)
 }
 
-// loadLife names the life of the feeds at the first start.
+// loadLife names the life of the feeds, and their first stretch, at the first start.
 func (s *Store) loadLife(ctx context.Context) error {
 	life, err := s.newLife()
 	if err != nil {
 		return err
 	}
-	_, err = s.fact(ctx, "feed_life", life)
+	if _, err := s.fact(ctx, "feed_life", life); err != nil {
+		return err
+	}
+	stretch, err := s.newStretch(0)
+	if err != nil {
+		return err
+	}
+	_, err = s.fact(ctx, "feed_stretch", stretch)
+	return err
+}
+
+// stretches is how many are told apart behind the last one of a feed. Who has read less than they have begins from the beginning.
+const stretches = 100
+
+// newStretch is a number that grows by one with each, and is random below that.
+func (s *Store) newStretch(before int64) ([]byte, error) {
+	var random [4]byte
+	if _, err := io.ReadFull(s.cfg.Rand, random[:]); err != nil {
+		return nil, fmt.Errorf("name what is written to the feeds: %w", err)
+	}
+	next := (before>>32+1)<<32 | int64(binary.BigEndian.Uint32(random[:]))
+	return binary.BigEndian.AppendUint64(nil, uint64(next)), nil
+}
+
+func stretch(value []byte) int64 {
+	if len(value) != 8 {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(value))
+}
+
+func (s offerings) FeedStretch(partner string, seq int64) (int64, error) {
+	var ended, head int64
+	var now []byte
+	_, err := s.tx.row(`SELECT coalesce((SELECT stretch FROM feed_stretch WHERE partner = $1 AND ended >= $2 ORDER BY ended LIMIT 1), 0),
+		coalesce((SELECT seq FROM feed_head WHERE partner = $1), 0), value FROM site WHERE name = 'feed_stretch'`, []any{partner, seq}, &ended, &head, &now)
+	switch {
+	case err != nil || ended > 0:
+		return ended, err
+	case seq > head:
+		return 0, nil
+	}
+	return stretch(now), nil
+}
+
+// BeginStretch names the new one anew each time that a transaction begins again, as RenewFeeds does.
+func (s offerings) BeginStretch() error {
+	var value []byte
+	if _, err := s.tx.row(`SELECT value FROM site WHERE name = 'feed_stretch'`, nil, &value); err != nil {
+		return err
+	}
+	now := stretch(value)
+	next, err := s.tx.s.newStretch(now)
+	if err != nil {
+		return err
+	}
+	if _, err := s.tx.exec(`INSERT INTO feed_stretch (partner, ended, stretch) SELECT partner, seq, $1 FROM feed_head
+		WHERE seq > coalesce((SELECT max(ended) FROM feed_stretch WHERE feed_stretch.partner = feed_head.partner), 0)`, now); err != nil {
+		return err
+	}
+	if _, err := s.tx.exec(`DELETE FROM feed_stretch WHERE stretch < $1 AND ended <
+		(SELECT max(ended) FROM feed_stretch AS later WHERE later.partner = feed_stretch.partner)`, (now>>32-stretches)<<32); err != nil {
+		return err
+	}
+	_, err = s.tx.exec(`INSERT INTO site (name, value) VALUES ('feed_stretch', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, next)
 	return err
 }
 
