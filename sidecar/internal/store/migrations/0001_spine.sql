@@ -61,14 +61,6 @@ CREATE TABLE feed_item (
 );
 CREATE UNIQUE INDEX feed_item_seq ON feed_item (partner, seq);
 
--- Up to which seq a feed was written between two starts: a stretch, whose name no other store gives to what it writes.
-CREATE TABLE feed_stretch (
-  partner text NOT NULL,
-  ended bigint NOT NULL,
-  stretch bigint NOT NULL,
-  PRIMARY KEY (partner, ended)
-);
-
 CREATE TABLE feed_cursor (
   partner text NOT NULL,
   feed text NOT NULL,

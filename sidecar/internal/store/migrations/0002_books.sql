@@ -48,3 +48,11 @@ CREATE TABLE operator_act (
   detail text NOT NULL,
   PRIMARY KEY (partner, subject, place)
 );
+
+-- Up to which seq a feed was written between two starts: a stretch, whose name no other store gives to what it writes.
+CREATE TABLE feed_stretch (
+  partner text NOT NULL,
+  ended bigint NOT NULL,
+  stretch bigint NOT NULL,
+  PRIMARY KEY (partner, ended)
+);
