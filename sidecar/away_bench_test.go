@@ -238,18 +238,18 @@ func (a *awayBench) measure() {
 		}
 		return took > 0
 	}
-	beside := a.window("beside", drained, 1)
+	during := a.window("during", drained, 1)
 	far := cpuOf(b, a.away.PID())
 	n := float64(a.head(copied, "theirs", a.reseller.Origin).seq - had.seq)
 	after := a.window("after", always, least)
 	quiet := slices.Sorted(slices.Values(slices.Concat(before, after)))
 
-	b.ReportMetric(p99(beside)/p99(quiet), "p99-of-quiet")
-	b.ReportMetric(median(beside)/median(quiet), "p50-of-quiet")
+	b.ReportMetric(p99(during)/p99(quiet), "p99-of-quiet")
+	b.ReportMetric(median(during)/median(quiet), "p50-of-quiet")
 	b.ReportMetric(p99(quiet), "quiet-p99-ms")
 	b.ReportMetric(100*math.Abs(p99(after)/p99(before)-1), "noise-p99-%")
 	b.ReportMetric(n/took.Seconds(), "entries/s")
-	b.ReportMetric((spent-perOrder*float64(len(beside)))/n, "cpu-µs/entry")
+	b.ReportMetric((spent-perOrder*float64(len(during)))/n, "cpu-µs/entry")
 	b.ReportMetric(far/n, "reader-cpu-µs/entry")
 	b.ReportMetric(most-rss, "more-rss-MiB")
 	b.ReportMetric(rssOf(b, a.away.PID()), "reader-rss-MiB")
