@@ -135,11 +135,18 @@ func partnered(t testing.TB, members []*sidecartest.Member) *realPipe {
 		supplier.Apply(benchOffering)
 		sidecartest.Connect(t, members[0], supplier, 2000, "EUR")
 	}
-	bearer := sidecartest.Bearer(members[0].AddPortal("shop"))
+	p := &realPipe{members: members}
+	p.open(t)
+	return p
+}
+
+// open makes a portal and waits until an offering of each supplier is listed.
+func (p *realPipe) open(t testing.TB) {
+	t.Helper()
+	p.bearer, p.clients = sidecartest.Bearer(p.members[0].AddPortal("shop")), nil
 	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	p := &realPipe{members: members, bearer: bearer}
-	p.enter(members[0])
-	catalog := portalv1connect.NewCatalogServiceClient(h, members[0].PortalURL, bearer)
+	p.enter(p.members[0])
+	catalog := portalv1connect.NewCatalogServiceClient(h, p.members[0].PortalURL, p.bearer)
 	sidecartest.Eventually(t, time.Minute, "the offerings are listed", func() error {
 		res, err := catalog.SearchListings(context.Background(), connect.NewRequest(&portalv1.SearchListingsRequest{PageSize: 100}))
 		if err != nil {
@@ -149,12 +156,11 @@ func partnered(t testing.TB, members []*sidecartest.Member) *realPipe {
 		for _, l := range res.Msg.GetListings() {
 			p.listings = append(p.listings, l.GetId())
 		}
-		if len(p.listings) != len(members)-1 {
+		if len(p.listings) != len(p.members)-1 {
 			return fmt.Errorf("%d listings", len(p.listings))
 		}
 		return nil
 	})
-	return p
 }
 
 // statements is how many SQL statements the members have run.

@@ -34,6 +34,9 @@ const (
 	apply    = "BenchmarkOfferingApply"
 	searches = "BenchmarkSearchAtAMillionUnderUpdates"
 	page     = "BenchmarkCatalogPageThroughRelay"
+	back     = "BenchmarkBackAfterAMonth"
+	verify   = "BenchmarkStartAndVerify"
+	heal     = "BenchmarkHealing"
 )
 
 // fewer keeps the idle daemons' five minutes, a whole life of their tokens, out of a run of everything.
@@ -77,6 +80,13 @@ var rows = []row{
 	{what: "metrics scrape at 100k orders", pkg: sidecar, bench: full, metric: "scrape-ms", unit: "ms", aim: aim{most: 3}, base: []base{{"empty", "empty-scrape-ms", "ms"}}},
 	{what: "catalog page, relay, 64 callers: p99 over FTS5's", pkg: search, bench: page, metric: "x-FTS5-p99", unit: "x", aim: aim{least: 5}, base: []base{{"ours", "p99-ms", "ms"}, {"p50", "x-FTS5-p50", "x"}}},
 	{what: "restore of 1 GB, 100k orders, then level with 10", pkg: sidecar, bench: "BenchmarkRestore", metric: "s", unit: "s", aim: aim{most: 120}, base: []base{{"restore", "restore-s", "s"}, {"level", "level-s", "s"}, {"cp", "cp-s", "s"}}},
+	{what: "rebuilt from partners, empty disk, 10,000 deals", pkg: sidecar, bench: "BenchmarkRebuild", metric: "s", unit: "s", base: []base{{"entries", "entries/s", "/s"}, {"CPU", "cpu-s", "s"}, {"CPU an entry / with a tenth", "x-per-entry-of-a-tenth", "x"}}},
+	{what: "partner back, 100,000 entries behind: others' p99", pkg: sidecar, bench: back, metric: "p99-of-quiet", unit: "x", aim: aim{most: 1.5}, base: []base{{"without it", "quiet-p99-ms", "ms"}, {"±", "noise-p99-%", "%"}}},
+	{what: "the same: drained in order", pkg: sidecar, bench: back, metric: "entries/s", unit: "/s", base: []base{{"our CPU an entry", "cpu-µs/entry", "µs"}, {"its", "reader-cpu-µs/entry", "µs"}}},
+	{what: "healing after a partition: p99", pkg: sidecar, bench: heal, metric: "p99-s", unit: "s", aim: aim{most: 10}},
+	{what: "the same: first completion seen", pkg: sidecar, bench: heal, metric: "first-s", unit: "s", aim: aim{most: 2}, base: []base{{"worst", "worst-first-s", "s"}}},
+	{what: "start, 100,000 entries / 10,000: CPU", pkg: sidecar, bench: verify, metric: "start-x-cpu", unit: "x", aim: aim{most: 1.2, text: "flat"}, base: []base{{"start", "start-s", "s"}}},
+	{what: "ledger verify, 100,000 entries / 10,000: CPU an entry", pkg: sidecar, bench: verify, metric: "verify-x-cpu-per-entry", unit: "x", aim: aim{most: 1.2, text: "linear"}, base: []base{{"CPU an entry", "verify-cpu-µs/entry", "µs"}, {"verify", "verify-s", "s"}}},
 	{what: "binary size", pkg: sidecar, bench: binary, metric: "MB", unit: "MB", aim: aim{most: 74}},
 	{what: "cold build of make demo", pkg: sidecar, bench: binary, metric: "build-s", unit: "s", aim: aim{text: "not longer than 88 s"}, base: []base{{"CPU", "build-cpu-s", "s"}}},
 

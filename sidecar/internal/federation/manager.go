@@ -27,7 +27,7 @@ type Manager struct {
 	Subscribe func(topic unit.Topic) (<-chan struct{}, func())
 	// Poll is how often partnerships are read again without a wake-up; 0 is 15 s.
 	Poll time.Duration
-	// BackOff gives the pause after n failures in a row; nil doubles from one second to 15 minutes, with jitter.
+	// BackOff gives the pause after n failures in a row; nil is about two seconds eight times, and then doubles to 15 minutes.
 	BackOff func(n int) time.Duration
 	// After makes a timer's channel; nil is time.After.
 	After  func(time.Duration) <-chan time.Time
@@ -101,13 +101,23 @@ const (
 	many       = 100
 )
 
+// A partner that was lost a moment ago is mostly back in a moment: so many tries are soon after one another, a quarter of a minute in all,
+// before the pauses begin to double.
+const (
+	soon     = 2 * time.Second
+	soonMost = 8
+)
+
 func (m *Manager) backOff(failures int) time.Duration {
 	if m.BackOff != nil {
 		return m.BackOff(failures)
 	}
-	pause := maxBackOff
-	if failures <= 10 {
-		pause = min(pause, time.Second<<(failures-1))
+	pause := soon
+	switch {
+	case failures == 1:
+		pause = soon / 2
+	case failures > soonMost:
+		pause = min(soon<<min(failures-soonMost, 10), maxBackOff)
 	}
 	return pause*4/5 + rand.N(pause*2/5)
 }

@@ -143,3 +143,46 @@ func TestAPartnerThatComesBackMeanwhileIsTriedByNobodyForAll(t *testing.T) {
 		}
 	})
 }
+
+// TestAShortCutIsOverSoon counts what is tried of a partner that is away, by the pauses that members have: one that is back within a quarter
+// of a minute is found within little more than two seconds, and one that stays away for a day costs hardly more for it.
+func TestAShortCutIsOverSoon(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []time.Duration{3 * time.Second, 7 * time.Second, 10 * time.Second, 12 * time.Second, 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s, r, _, _, _ := setUp(t)
+			alone(t, s, r)
+			begun, found := time.Now(), make(chan time.Time, 1)
+			tries := 0
+			m := &federation.Manager{
+				Work: store.For[federation.Tx](r.Store), Now: time.Now, Logger: slog.New(slog.DiscardHandler), Poll: time.Hour,
+				Away:      func(string) bool { return time.Since(begun) < cut },
+				Subscribe: func(unit.Topic) (<-chan struct{}, func()) { return nil, func() {} },
+				Feeds: []federation.Feed{{
+					Name: "a",
+					Wanted: func(federation.Tx) (func(member.Partner) bool, error) {
+						return func(p member.Partner) bool { return p.Origin == supplier }, nil
+					},
+					Once: func(ctx context.Context, _ member.Partner) federation.Outcome {
+						tries++
+						if time.Since(begun) < cut {
+							return federation.Outcome{Err: unreachable}
+						}
+						found <- time.Now()
+						<-ctx.Done()
+						return federation.Outcome{Err: ctx.Err()}
+					},
+				}},
+			}
+			end := run(t, m)
+			late := (<-found).Sub(begun.Add(cut))
+			end()
+			if cut < time.Minute && late > 2500*time.Millisecond {
+				t.Errorf("after %s it is found %s late", cut, late)
+			}
+			if most := 24*5 + 20; tries > most || late > 18*time.Minute {
+				t.Errorf("after %s it is found %s late, with %d tries", cut, late, tries)
+			}
+		})
+	}
+}

@@ -67,6 +67,15 @@ func Again(after time.Duration, err error) error {
 	return &againError{after: after, err: err}
 }
 
+// UntilLevel is Again for a job that can do nothing before the books with its partner are level, of a kind that the outbox makes due then: it
+// is tried as seldom as any until that, however many there are. nil for nil.
+func UntilLevel(closed error) error {
+	if closed == nil {
+		return nil
+	}
+	return Again(maxBackOff, closed)
+}
+
 // Progress runs the job once more at once: it came further, so its attempts, and with them its back-off, start from none.
 func Progress(where string) error {
 	return &againError{progress: true, err: errors.New(where)}

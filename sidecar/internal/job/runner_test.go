@@ -230,6 +230,16 @@ func TestWhatAHandlerMayAnswer(t *testing.T) {
 			answer: func(*bench, job.Job) error { return fmt.Errorf("poll: %w", job.Again(90*time.Second, errDown)) },
 			state:  job.Waiting, due: 90 * time.Second, tries: 1, text: errDown.Error(),
 		},
+		"again when the books are level": {
+			answer: func(*bench, job.Job) error { return job.UntilLevel(errDown) },
+			state:  job.Waiting, due: 15 * time.Minute, tries: 1, text: errDown.Error(),
+		},
+		"nothing to wait for": {
+			answer: func(b *bench, j job.Job) error {
+				b.do(func(jobs job.Store) error { return jobs.Finish(j) })
+				return job.UntilLevel(nil)
+			},
+		},
 		"again after the back-off": {
 			answer: func(*bench, job.Job) error { return job.Again(0, nil) },
 			state:  job.Waiting, due: 750 * time.Millisecond, tries: 1, text: "not done yet",

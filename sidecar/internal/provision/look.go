@@ -20,7 +20,7 @@ func (s *Service) Look(ctx context.Context, j job.Job) error {
 	known := false
 	err := s.Work.View(ctx, func(tx Tx) (err error) {
 		if err := ledger.Closed(tx, j.Partner); err != nil {
-			return err
+			return job.UntilLevel(err)
 		}
 		if w.order, err = tx.ResaleOrders().Get(j.Partner, j.Key); err != nil {
 			return err

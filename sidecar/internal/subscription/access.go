@@ -160,7 +160,7 @@ func (s *Service) FetchAccess(ctx context.Context, j job.Job) error {
 		if sub, err = tx.Subscriptions().Get(RetailKey(j.Key)); err != nil {
 			return err
 		}
-		return ledger.Closed(tx, sub.Partner) // what cannot be confirmed need not be fetched yet
+		return job.UntilLevel(ledger.Closed(tx, sub.Partner)) // what cannot be confirmed need not be fetched yet
 	})
 	if err != nil || sub.AccessReady || len(sub.AccessDigest) == 0 || sub.State.Ended() {
 		return err
