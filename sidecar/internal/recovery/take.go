@@ -37,31 +37,19 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 	if err := l.forget(ctx, from.Origin, known); err != nil {
 		return 0, err
 	}
-	at := known.from
-	err = l.pages(ctx, from.Origin, at, func(page exchange.Recalled) (ledger.Position, error) {
-		entries := make([]ledger.Entry, 0, len(page.Entries))
-		for _, raw := range page.Entries {
-			e, err := ledger.Decode(raw)
-			if err != nil {
-				return at, err
-			}
-			if !known.is(e) {
-				return at, broken("entry %s is another than before", e.Position())
-			}
-			entries = append(entries, e)
-		}
-		docs := byDigest(page.Documents)
+	err = l.again(ctx, from.Origin, known, l.Link.Recall, func(at ledger.Position, entries []ledger.Entry, given []exchange.Document) error {
+		docs := byDigest(given)
 		for len(entries) > 0 {
 			batch := entries[:run(entries)]
 			n, err := l.batch(ctx, from, at, batch, docs, known.erased)
 			if err != nil {
-				return at, err
+				return err
 			}
 			lost += n
 			at, entries = batch[len(batch)-1].Position(), entries[len(batch):]
 		}
-		return at, nil
-	}, func() bool { return at == known.end.Position() })
+		return nil
+	})
 	return lost, err
 }
 
