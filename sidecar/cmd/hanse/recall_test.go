@@ -43,7 +43,7 @@ func (p *pair) same(running int, ids ...string) {
 			partner = p.reseller.Origin
 		}
 		becomes(p.t, d, partner, "level")
-		if n := told(d, "nobody gave back"); n != 0 {
+		if n := told(d, "level=ERROR msg=\"nobody gave back"); n != 0 {
 			p.t.Errorf("%s: %d entries came back without what they had made:\n%s", d.Name, n, tail(d.Log()))
 		}
 	}
@@ -141,8 +141,8 @@ func TestACopyFromBeforeALifeIsKilledAtEachStep(t *testing.T) {
 	for _, d := range []*sidecartest.Daemon{p.reseller, p.supplier} {
 		p.known(d)
 		for _, point := range failpoint.Names {
-			if !strings.HasPrefix(point, "recall.") {
-				continue
+			if !strings.HasPrefix(point, "recall.") || d == p.supplier && strings.HasPrefix(point, "recall.ended.") {
+				continue // the supplier's copy has all that both had alike of the reseller's ledger
 			}
 			putBack[d]("HANSE_FAILPOINT=" + point)
 			if err := d.WaitKilled(time.Minute); err != nil {

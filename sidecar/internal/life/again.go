@@ -77,6 +77,15 @@ func (g *Given) First() [32]byte {
 	return ledger.First(g.from.PartnershipID, g.Life, g.Opening().Digest)
 }
 
+// Ends are the subjects that both end, whoever supplies them.
+func (g *Given) Ends() map[string]bool {
+	all := make(map[string]bool)
+	for _, subject := range g.Subjects {
+		all[subject.Subscription] = all[subject.Subscription] || subject.Ended()
+	}
+	return all
+}
+
 // ValidAt refuses a document with the signature of a key that either side had given up long before the life began: who came by a key that was
 // retired signs no past with it.
 func (s *Service) ValidAt(g *Given, began time.Time) error {
@@ -133,10 +142,7 @@ func (s *Service) Again(ctx context.Context, g *Given) error {
 			if err != nil {
 				return err
 			}
-			ends := make(map[string]bool)
-			for _, subject := range g.Subjects {
-				ends[subject.Subscription] = ends[subject.Subscription] || subject.Ended()
-			}
+			ends := g.Ends()
 			common := g.Theirs(s.Self).Common.Position()
 			left := func(p ledger.Parked) bool { return p.Position().Compare(common) > 0 || ends[p.Subject] }
 			if err := ledger.Reopen(tx, partner, g.Life, g.First(), left); err != nil {
@@ -205,6 +211,29 @@ func (s *Service) EndAgain(ctx context.Context, partner string) error {
 			return s.endsAgain(tx, d, partner, r.Payload, open)
 		})
 	})
+}
+
+// EndedSince reports whether both signed an end of what an entry is about, in a later life than it stands in.
+func EndedSince(tx interface{ Lives() Store }, e ledger.Entry) (bool, error) {
+	all, err := tx.Lives().List(e.Partner)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range all {
+		if r.State != Opened || r.Life <= e.Life {
+			continue
+		}
+		d, err := Parse(r.Payload)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range d.Subjects {
+			if s.Subscription == e.Subject && s.Ended() {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // Bare reports whether the document that ended a life says that both had nothing of a log of it alike: who is from before it gets nothing of

@@ -34,6 +34,8 @@ type chain struct {
 	hashes [][32]byte
 	// erased are the orders that our own log says were erased.
 	erased map[string]bool
+	// ends are the subjects that both agreed to end when the life did: of these nothing need come back.
+	ends map[string]bool
 	// goesOn says that the log may go on behind the end, which is not looked at.
 	goesOn bool
 }

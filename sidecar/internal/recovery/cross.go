@@ -201,7 +201,7 @@ func (l *Loop) takeEnded(ctx context.Context, from member.Partner, own ledger.He
 	if own.Position().Compare(end.Position()) >= 0 {
 		return nil
 	}
-	known := &chain{from: own.Position(), end: end, erased: make(map[string]bool), goesOn: true}
+	known := &chain{from: own.Position(), end: end, erased: make(map[string]bool), ends: g.Ends(), goesOn: true}
 	if err := l.lead(ctx, from.Origin, known, own.Hash, l.Link.Recall, nil); err != nil {
 		return fmt.Errorf("our ended ledger: %w", err)
 	}
