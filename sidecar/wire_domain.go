@@ -221,6 +221,7 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		NewID:  newID,
 		Fail:   in.fail,
 	}
+	in.book.Bare = d.lives.Bare
 	d.exchange = &exchange.Desk{
 		Self:          cfg.Origin,
 		Work:          store.For[exchange.Tx](st),
@@ -426,6 +427,7 @@ func (s *Sidecar) wireRecovery(in *infra, d *domain) {
 		_, _, err := d.books.Resume(ctx, partner, subject)
 		return err
 	}
+	r.CopyEnded, r.Lives = d.books.ReadBack, d.lives
 	r.Retail, r.Resale, r.Agreements, r.Subscriptions = d.retail, d.resale, d.agreements, d.subscriptions
 	r.Subscribe, r.Rand, r.Now, r.Logger, r.Fail = s.hot.Subscribe, mathrand.Float64, cfg.Now, cfg.Logger, in.fail
 }

@@ -361,6 +361,7 @@ func crashes() []crash {
 		switch {
 		case in("retail.overdue.", "retail.abandon."): // days pass before: TestAnEndIsKilledAtItsCommit in package retail
 		case in("recovery."): // an old copy is put back: TestARestoredStoreIsKilledAtEachStep
+		case in("recall."): // it is from before a life began: TestACopyFromBeforeALifeIsKilledAtEachStep
 		case in("key.", "member.follow."): // a key is not rolled over twice in minutes: TestARolloverIsKilledAtEachStep
 		case in("life."): // a fork ends: TestANewLifeIsKilledAtEachStep
 		case in("resale.destroy."):

@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -29,6 +30,7 @@ type Tx interface {
 	Ledger() ledger.Store
 	Jobs() job.Store
 	Acts() act.Store
+	Lives() life.Store
 }
 
 // Auditor looks.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 )
@@ -193,7 +194,7 @@ func (r *run) hear(tx Tx, partner string, e ledger.Entry) (*heard, error) {
 		h.there, h.state, h.digest = err == nil && o.SubscriptionID == e.Subject, o.State, hex.EncodeToString(o.PayloadDigest)
 		// A cancel that came before its order left no order, and that may be erased too.
 		h.aside = err != nil && (e.Kind == ledger.OrderCancelled || e.Kind == ledger.OrderErased)
-		return h, nil
+		return h, r.given(tx, h)
 	}
 	o, i, err := tx.RetailOrders().ByCorrelation(b.Order)
 	if err != nil && !fault.Is(err, fault.NotFound) {
@@ -208,7 +209,7 @@ func (r *run) hear(tx Tx, partner string, e ledger.Entry) (*heard, error) {
 		}
 	}
 	if e.Direction == ledger.Own {
-		return h, nil
+		return h, r.given(tx, h)
 	}
 	parked, err := tx.Ledger().ParkedSubject(partner, e.Subject, 1)
 	if err != nil {
@@ -227,6 +228,14 @@ func (r *run) hear(tx Tx, partner string, e ledger.Entry) (*heard, error) {
 		h.aside = h.aside || a.Verb == "ledger parked release"
 	}
 	return h, err
+}
+
+// given leaves aside what an entry of our own log tells of and nobody gave back after a store was lost, where both operators signed its end since.
+func (r *run) given(tx Tx, h *heard) (err error) {
+	if !h.there && !h.aside {
+		h.aside, err = life.EndedSince(tx, h.Entry)
+	}
+	return err
 }
 
 func (r *run) weigh(t *trail, h heard) {

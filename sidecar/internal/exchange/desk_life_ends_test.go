@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -431,6 +432,51 @@ func TestWhoWoundDownDuringTheForkProposesWhatTheOtherHasRead(t *testing.T) {
 		}
 		if _, err := supplier.sign(r); err != nil {
 			t.Errorf("it is not signed: %v", err)
+		}
+	})
+}
+
+// TestWhatACopyHasAsBeingMadeIsTakenAway where both agreed to end it since: it was made then, and nobody tells again how.
+func TestWhatACopyHasAsBeingMadeIsTakenAway(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, b *bench) {
+		for _, id := range []string{"order-0001", "order-0002"} {
+			if e := b.decided(b.submit(b.order(b.purchase(id))), 0); e.Kind != ledger.OrderAccepted {
+				t.Fatalf("decided %s", e.Bytes)
+			}
+		}
+		end := func() {
+			b.Do(func(tx *store.Tx) error {
+				return b.desk.Orders.EndReadBack(tx, buyer, "sub-order-0001", [32]byte{1}, "life 1")
+			})
+		}
+		before := b.ownHead()
+		end()
+		jobs := len(b.jobs())
+		end() // once more changes nothing
+		if o, _ := b.resaleOrder("order-0001"); o.State != order.Completed || o.Reason != "life_agreed" {
+			t.Errorf("the order is %s (%s)", o.State, o.Reason)
+		}
+		if sub := b.bought("order-0001"); sub.State != subscription.PendingTerminate {
+			t.Errorf("the subscription is %s", sub.State)
+		}
+		if o, _ := b.resaleOrder("order-0002"); o.State != order.InProgress {
+			t.Errorf("the other order is %s", o.State)
+		}
+		if b.ownHead() != before {
+			t.Error("something is written for the reseller")
+		}
+		own := 0
+		for _, j := range b.jobs() {
+			if j.Kind == resale.JobProvision && j.Key == "order-0001" {
+				t.Error("it is made all the same")
+			}
+			if j.Kind == resale.JobProvision && j.Key != "order-0002" {
+				own++
+			}
+		}
+		if own != 1 || len(b.jobs()) != jobs {
+			t.Errorf("%d jobs take it away", own)
 		}
 	})
 }

@@ -611,6 +611,20 @@ func TestWhatBeganALifeIsGivenBackWithBothSignatures(t *testing.T) {
 			if err != nil || len(back.Documents) != 1 || back.Documents[0].JWS != signature.Countersigned || back.Documents[0].Proposal != r.JWS {
 				t.Errorf("%s gets back %d documents, %v", s.Origin, len(back.Documents), err)
 			}
+			if back.Opening == nil || back.Opening.JWS != signature.Countersigned || back.Opening.Proposal != r.JWS {
+				t.Errorf("%s is told that %+v opened the life after the first", s.Origin, back.Opening)
+			}
+			if now, err := s.with.desk.Recall(t.Context(), s.Origin, ledger.Position{Life: 1}); err != nil || now.Opening != nil {
+				t.Errorf("%s is told that %+v opened the life after the present one, %v", s.Origin, now.Opening, err)
+			}
+			// Of its own log a partner gives what has ended, and that has no end of its own.
+			ended, err := s.with.desk.Ended(t.Context(), s.Origin, ledger.Position{})
+			if err != nil || len(ended.Entries) == 0 || ended.Checkpoint != "" || ended.Opening != nil || ended.More || ended.Last.Life != 0 {
+				t.Errorf("%s is given the ended log as %+v, %v", s.Origin, ended, err)
+			}
+			if now, err := s.with.desk.Ended(t.Context(), s.Origin, ended.Last); err != nil || len(now.Entries) > 0 || now.More {
+				t.Errorf("%s is given the present log as %+v, %v", s.Origin, now, err)
+			}
 		}
 	})
 }

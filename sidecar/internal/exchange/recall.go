@@ -21,6 +21,9 @@ type Recalled struct {
 	Checkpoint string
 	// Documents are those of either side that an entry of the page names by digest, as far as we keep them.
 	Documents []Document
+	// Opening is what both signed to begin the life after the one of the place that was asked for, with either signature; nil where we are in
+	// no later one.
+	Opening *Document
 	// Last is the place of the last entry, or that after which was asked; More says that there are entries after it.
 	Last ledger.Position
 	More bool
@@ -42,6 +45,11 @@ func (d *Desk) Recall(ctx context.Context, partner string, after ledger.Position
 			return err
 		}
 		page = Recalled{Checkpoint: head.Checkpoint, Last: after}
+		if after.Life < head.Life {
+			if page.Opening, err = openingOf(tx, partner, after.Life+1); err != nil {
+				return err
+			}
+		}
 		entries, err := tx.Ledger().Entries(partner, ledger.Theirs, after, RecallEntries)
 		if err != nil {
 			return err
@@ -66,6 +74,37 @@ func (d *Desk) Recall(ctx context.Context, partner string, after ledger.Position
 		}
 		page.More = page.Last.Compare(head.Position()) < 0
 		return nil
+	})
+	return page, err
+}
+
+// Ended gives a partner entries of our own log towards it after a place, of lives that have ended: of those it signed with us up to where both
+// had them alike, and a store that lost its copy has nobody else to ask. It is answered as Recall is, and nothing vouches for it here: the hash
+// that both signed does.
+func (d *Desk) Ended(ctx context.Context, partner string, after ledger.Position) (page Recalled, err error) {
+	err = d.Work.View(ctx, func(tx Tx) error {
+		page = Recalled{Last: after}
+		head, err := tx.Ledger().Head(partner, ledger.Own)
+		if err != nil || after.Life >= head.Life {
+			return err
+		}
+		entries, err := tx.Ledger().Entries(partner, ledger.Own, after, RecallEntries)
+		if err != nil {
+			return err
+		}
+		size := 0
+		for _, e := range entries {
+			if size += len(e.Bytes); e.Life >= head.Life || size > recallBytes && len(page.Entries) > 0 {
+				break
+			}
+			page.Entries, page.Last = append(page.Entries, e.Bytes), e.Position()
+		}
+		if len(page.Entries) == 0 {
+			return nil
+		}
+		next, err := tx.Ledger().Entries(partner, ledger.Own, page.Last, 1)
+		page.More = len(next) > 0 && next[0].Life < head.Life
+		return err
 	})
 	return page, err
 }
@@ -99,9 +138,18 @@ func (d *Desk) kept(tx Tx, e ledger.Entry) (*Document, error) {
 
 // keptLife is what both signed to begin a life of the log, with either signature.
 func keptLife(tx Tx, e ledger.Entry, b ledger.Told) (*Document, error) {
-	all, err := tx.Lives().List(e.Partner)
+	return openedBy(tx, e.Partner, func(r life.Record) bool { return r.ID == b.Opening && signed.Digest(r.Payload) == b.Document })
+}
+
+// openingOf is keptLife of the life with a number.
+func openingOf(tx Tx, partner string, number int64) (*Document, error) {
+	return openedBy(tx, partner, func(r life.Record) bool { return r.Life == number })
+}
+
+func openedBy(tx Tx, partner string, is func(life.Record) bool) (*Document, error) {
+	all, err := tx.Lives().List(partner)
 	for _, r := range all {
-		if r.ID == b.Opening && r.State == life.Opened && signed.Digest(r.Payload) == b.Document {
+		if r.State == life.Opened && is(r) {
 			return &Document{JWS: r.Countersigned, Proposal: r.JWS}, err
 		}
 	}

@@ -77,6 +77,12 @@ var Names = []string{
 	"recovery.end.before_commit",
 	"recovery.end.after_commit",
 
+	// an old copy goes over the beginning of a life
+	"recall.ended.before_commit",
+	"recall.ended.after_commit",
+	"recall.life.before_commit",
+	"recall.life.after_commit",
+
 	// a business key follows another, at its member and at a partner
 	"key.rotate.before_commit",
 	"key.rotate.after_commit",

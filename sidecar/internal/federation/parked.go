@@ -2,6 +2,7 @@ package federation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
@@ -103,6 +104,30 @@ func (r *LedgerReader) Again(ctx context.Context, partner, subject string, entri
 	})
 	if err != nil {
 		return fmt.Errorf("apply %s of %s again: %w", subject, partner, err)
+	}
+	return nil
+}
+
+// ReadBack stores entries behind our copy of a partner's log at a place, of a life that has ended, which the caller has proved, and applies them,
+// each by itself, while the books are read back: what waits for what comes back of ours is parked until then. No checkpoint stands at the new
+// end: the document that opened the next life does. unit.ErrStale where our copy is elsewhere.
+func (r *LedgerReader) ReadBack(ctx context.Context, partner string, after ledger.Position, entries []ledger.Entry) error {
+	for i := range entries {
+		entries[i].Partner, entries[i].Direction = partner, ledger.Theirs
+	}
+	err := r.Work.Do(ctx, func(tx Tx) error {
+		books, err := tx.Ledger().Books(partner)
+		if err == nil && !books.Recovers() {
+			err = errors.New("the books are not behind any more")
+		}
+		if err != nil {
+			return err
+		}
+		_, err = r.write(tx, partner, place{Head: ledger.Head{Life: after.Life, Seq: after.Seq}}, entries, true)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read back ledger of %s: %w", partner, err)
 	}
 	return nil
 }

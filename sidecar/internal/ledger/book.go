@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -35,6 +36,9 @@ type Book struct {
 	Forked func(partner string, err error)
 	// Older is told once of a partner that holds a checkpoint of ours beyond our log, and the place; nil is nobody.
 	Older func(partner string, at Position)
+	// Bare reports whether nothing of an ended life of a log need be here, for what ended it says that the two had nothing of it alike; nil is
+	// that of each life something is.
+	Bare func(ctx context.Context, partner string, dir Direction, life int64) (bool, error)
 	// WentBack is told of a store whose tick is lower than it was; nil is nobody.
 	WentBack func(stored, last int64)
 

@@ -93,22 +93,28 @@ func Missing(tx Tx, e Entry, now time.Time) error {
 // what it signed for one, it may be for all: the other books are in doubt.
 func (b *Book) older(ctx context.Context, partner string, p Proof) error {
 	first := false
-	evidence, err := json.Marshal(Evidence{At: p.Position(), Theirs: Signed{Checkpoint: p.JWS}, Seen: p.Seen})
-	if err != nil {
-		return err
-	}
-	err = b.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error {
+	err := b.Work.Do(context.WithoutCancel(ctx), func(tx Tx) error {
 		first = false
 		head, err := tx.Ledger().Head(partner, Own)
 		if err != nil || p.Position().Compare(head.Position()) <= 0 {
 			return err
 		}
 		books, err := tx.Ledger().Books(partner)
-		if err != nil || books.State == Forked {
+		// A fork ended with a life that we signed: it says nothing of the log that we go on with.
+		ended := books.State == Forked && p.Life > head.Life
+		if err != nil || books.State == Forked && !ended {
 			return err
 		}
 		if books.State == Behind {
-			return further(tx, partner, p.Position(), evidence)
+			return further(tx, partner, p)
+		}
+		evidence, err := p.evidence().encode()
+		if ended {
+			evidence, err = beside(tx, partner, p)
+			books.Doubted, books.Withheld = false, Withheld{}
+		}
+		if err != nil {
+			return err
 		}
 		first = true
 		books.State, books.Reason, books.Since = Behind, reasonOlder, b.Now().UTC()
@@ -131,21 +137,45 @@ func (b *Book) older(ctx context.Context, partner string, p Proof) error {
 	return nil
 }
 
+// evidence is what proves that our log went on to the place of a proof.
+func (p Proof) evidence() Evidence {
+	return Evidence{At: p.Position(), Theirs: Signed{Checkpoint: p.JWS}, Seen: p.Seen}
+}
+
 // further keeps the proof of how far our log was signed where it reaches further than what is kept: books that are behind stay so until all
 // of it is read back.
-func further(tx Tx, partner string, at Position, evidence []byte) error {
-	kept, err := tx.Ledger().Evidence(partner)
+func further(tx Tx, partner string, p Proof) error {
+	before, err := kept(tx, partner)
+	if err != nil || before != nil && p.Position().Compare(before.At) <= 0 {
+		return err
+	}
+	now := p.evidence()
+	if before != nil {
+		now.Other = before.Other
+	}
+	evidence, err := now.encode()
 	if err != nil {
 		return err
 	}
-	var before Evidence
-	if len(kept) > 0 {
-		if err := json.Unmarshal(kept, &before); err != nil {
-			return err
-		}
-	}
-	if at.Compare(before.At) <= 0 {
-		return nil
-	}
 	return tx.Ledger().PutEvidence(partner, evidence)
+}
+
+// beside is a proof of how far our log was signed, with the evidence beside it of the fork that ended on the way there.
+func beside(tx Tx, partner string, p Proof) ([]byte, error) {
+	before, err := kept(tx, partner)
+	if err != nil {
+		return nil, err
+	}
+	now := p.evidence()
+	now.Other = before
+	return now.encode()
+}
+
+func kept(tx Tx, partner string) (*Evidence, error) {
+	raw, err := tx.Ledger().Evidence(partner)
+	if err != nil || len(raw) == 0 {
+		return nil, err
+	}
+	var e Evidence
+	return &e, json.Unmarshal(raw, &e)
 }

@@ -100,6 +100,35 @@ func (b *Book) Open(tx Tx, partner, partnershipID string, o Opening, reason stri
 	return all[0], nil
 }
 
+// Reopen begins a life of both logs with a partner in a store that is from before it and is being read back: the heads stand before its first
+// entry, behind first, and nothing is written, for ours has one that comes back. The books stay as they are, but for what is bound to a log that
+// has ended. left says what of the parked stays in it.
+func Reopen(tx Tx, partner string, life int64, first [32]byte, left func(Parked) bool) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil {
+		return err
+	}
+	books.Shown, books.Word, books.PartnerBehind = "", "", PartnerBehind{}
+	books.Epoch++
+	books.Asked = 0
+	if _, err := tx.Ledger().PutBooks(books); err != nil {
+		return err
+	}
+	parked, err := tx.Ledger().ParkedAll(partner)
+	if err != nil {
+		return err
+	}
+	for _, p := range parked {
+		if !left(p) {
+			continue
+		}
+		if err := tx.Ledger().Unpark(partner, p.Subject, p.Position()); err != nil {
+			return err
+		}
+	}
+	return tx.Ledger().Begin(partner, life, first)
+}
+
 // NotNext refuses a document about another life than the next.
 func NotNext(life, present int64) error {
 	return fault.New(fault.Precondition, "life_not_next", "the document opens life %d; our logs are in life %d", life, present).

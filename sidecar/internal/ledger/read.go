@@ -155,6 +155,22 @@ func (e Entry) same(stored Entry) bool {
 
 const verifyBatch = 500
 
+// over is a place, moved over lives of which nothing need be here, to where the entry at the next place follows it.
+func (b *Book) over(ctx context.Context, partner string, dir Direction, after, next Position) (Position, error) {
+	if b.Bare == nil || next.Seq != 1 {
+		return after, nil
+	}
+	for life := after.Life + 1; life < next.Life; life++ {
+		if bare, err := b.Bare(ctx, partner, dir, life); err != nil || !bare {
+			return after, err
+		}
+	}
+	if next.Life > after.Life+1 {
+		after = Position{Life: next.Life - 1}
+	}
+	return after, nil
+}
+
 func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, visit func([]Entry) error, open func(string) (Checkpoint, error)) (Verify, error) {
 	v := Verify{Partner: partner, Direction: dir}
 	problem := func(format string, args ...any) { v.Problems = append(v.Problems, fmt.Sprintf(format, args...)) }
@@ -218,6 +234,9 @@ func (b *Book) verifyLog(ctx context.Context, partner string, dir Direction, vis
 		for _, stored := range entries {
 			if stored.Position().Compare(head.Position()) > 0 {
 				break
+			}
+			if after, err = b.over(ctx, partner, dir, after, stored.Position()); err != nil {
+				return v, err
 			}
 			e, err := Decode(stored.Bytes)
 			placed, chained := e.follows(partnership, after, prev)

@@ -3,9 +3,11 @@ package life
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -117,16 +119,24 @@ func (s *Service) begin(tx Tx, r Record, d Document, open retail.Open, reason st
 		return err
 	}
 	ended := d.ended(s.Self)
-	// That a subject has an end says nothing of what was deleted beside its orders.
-	told := func(e ledger.Entry) bool { return !ended[e.Subject] || e.Kind == ledger.OrderErased }
+	tells := func(e ledger.Entry) bool { return told(ended, e) }
 	moved := func(e ledger.Entry, to ledger.Position) error { return s.moved(tx, e, to) }
-	if err := s.Book.Retell(tx, r.Partner, d.Mine(s.Self).Common.Position(), end.Position(), told, moved); err != nil {
+	if err := s.Book.Retell(tx, r.Partner, d.Mine(s.Self).Common.Position(), end.Position(), tells, moved); err != nil {
 		return err
 	}
 	if err := s.ends(tx, r.Partner, d, document.Digest, open); err != nil {
 		return err
 	}
 	now := s.Now().UTC()
+	if err := s.replaceOthers(tx, r, now); err != nil {
+		return err
+	}
+	r.State, r.At = Opened, now
+	return tx.Lives().Put(r)
+}
+
+// replaceOthers has no other proposal wait any more, and ours be sent no more.
+func (s *Service) replaceOthers(tx Tx, r Record, now time.Time) error {
 	all, err := tx.Lives().List(r.Partner)
 	if err != nil {
 		return err
@@ -138,23 +148,29 @@ func (s *Service) begin(tx Tx, r Record, d Document, open retail.Open, reason st
 			}
 		}
 	}
-	if r.Ours {
-		if err := tx.Jobs().Drop(JobPropose, r.ID, r.Partner); err != nil {
-			return err
-		}
+	if !r.Ours {
+		return nil
 	}
-	r.State, r.At = Opened, now
-	return tx.Lives().Put(r)
+	return tx.Jobs().Drop(JobPropose, r.ID, r.Partner)
 }
 
 // ends gives the subjects of a document the ends that it says.
-func (s *Service) ends(tx Tx, partner string, d Document, digest [32]byte, open retail.Open) (err error) {
+func (s *Service) ends(tx Tx, partner string, d Document, digest [32]byte, open retail.Open) error {
+	return s.give(tx, partner, d, digest, open, s.Resale.EndAgreed)
+}
+
+// endsAgain is ends in a store that is read back: what it has still as under way was done when both signed.
+func (s *Service) endsAgain(tx Tx, d Document, partner string, payload []byte, open retail.Open) error {
+	return s.give(tx, partner, d, opening(d, payload).Digest, open, s.Resale.EndReadBack)
+}
+
+func (s *Service) give(tx Tx, partner string, d Document, digest [32]byte, open retail.Open, sold func(tx resale.Tx, partner, id string, opening [32]byte, source string) error) (err error) {
 	source := "life " + fmt.Sprint(d.Life)
 	for _, subject := range d.Subjects {
 		switch {
 		case !subject.Ended():
 		case subject.Supplier == s.Self:
-			err = s.Resale.EndAgreed(tx, partner, subject.Subscription, digest, source)
+			err = sold(tx, partner, subject.Subscription, digest, source)
 		default:
 			err = s.Retail.EndAgreed(tx, partner, subject.Subscription, subject.State, open, source)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/hanse-market/hanse/auth/keys"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -62,9 +63,14 @@ func (s *Service) signs(jws string) bool {
 	if err != nil {
 		return false
 	}
-	ours, now := s.Signer.Standing(), s.Now()
+	return s.signedAt(kid, s.Now())
+}
+
+// signedAt reports whether a key of ours signed at a time, or what it had signed was on its way then.
+func (s *Service) signedAt(kid string, at time.Time) bool {
+	ours := s.Signer.Standing()
 	return kid == ours.Current || slices.ContainsFunc(ours.Past, func(k keys.Signed) bool {
-		return k.KID == kid && now.Before(k.Until.Add(member.Grace))
+		return k.KID == kid && at.Before(k.Until.Add(member.Grace))
 	})
 }
 

@@ -103,20 +103,30 @@ func (l *Link) States(ctx context.Context, partner string, asked exchange.States
 
 // Recall reads back what a partner holds of our own log after a place, page by page; nothing of it is verified here.
 func (l *Link) Recall(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error {
+	return l.recall(ctx, partner, &peerv1.RecallRequest{AfterLife: after.Life, AfterSeq: after.Seq}, fn)
+}
+
+// Ended reads what a partner has of its own log towards us after a place, of lives that have ended; nothing of it is verified here.
+func (l *Link) Ended(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error {
+	return l.recall(ctx, partner, &peerv1.RecallRequest{AfterLife: after.Life, AfterSeq: after.Seq, Ended: true}, fn)
+}
+
+func (l *Link) recall(ctx context.Context, partner string, asked *peerv1.RecallRequest, fn func(exchange.Recalled) error) error {
 	c := peerv1connect.NewExchangeServiceClient(l.http(partner, "", scope.ExportRead), partner, options...)
 	key := flowKey{partner, "recall"}
 	return stream(ctx, l, key,
 		func(ctx context.Context) (*connect.ServerStreamForClient[peerv1.RecallResponse], error) {
-			return c.Recall(ctx, connect.NewRequest(&peerv1.RecallRequest{AfterLife: after.Life, AfterSeq: after.Seq}))
+			return c.Recall(ctx, connect.NewRequest(asked))
 		},
 		func(m *peerv1.RecallResponse) weight { return weight{items: len(m.GetEntries())} },
 		func(m *peerv1.RecallResponse) error {
 			page := exchange.Recalled{Entries: m.GetEntries(), Checkpoint: m.GetCheckpoint(), More: m.GetMore()}
 			for _, d := range m.GetDocuments() {
-				page.Documents = append(page.Documents, exchange.Document{
-					JWS: d.GetJws(), Attachments: resale.Attachments{Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow()},
-					Proposal: d.GetProposal(),
-				})
+				page.Documents = append(page.Documents, recalledDocument(d))
+			}
+			if m.GetOpening() != nil {
+				opening := recalledDocument(m.GetOpening())
+				page.Opening = &opening
 			}
 			err := fn(page)
 			if err == nil {
@@ -124,4 +134,11 @@ func (l *Link) Recall(ctx context.Context, partner string, after ledger.Position
 			}
 			return err
 		})
+}
+
+func recalledDocument(d *peerv1.Document) exchange.Document {
+	return exchange.Document{
+		JWS: d.GetJws(), Attachments: resale.Attachments{Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow()},
+		Proposal: d.GetProposal(),
+	}
 }

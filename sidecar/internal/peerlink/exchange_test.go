@@ -80,11 +80,18 @@ func TestADocumentTravelsWithAllThatLiesBesideIt(t *testing.T) {
 }
 
 func (h *hearing) Recall(_ context.Context, r *connect.Request[peerv1.RecallRequest], stream *connect.ServerStream[peerv1.RecallResponse]) error {
+	if r.Msg.GetEnded() {
+		return stream.Send(&peerv1.RecallResponse{Entries: [][]byte{fmt.Appendf(nil, "theirs after %d.%d", r.Msg.GetAfterLife(), r.Msg.GetAfterSeq())}})
+	}
 	for seq := r.Msg.GetAfterSeq() + 1; seq <= 3; seq++ {
-		if err := stream.Send(&peerv1.RecallResponse{
+		m := &peerv1.RecallResponse{
 			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own", More: seq < 3,
 			Documents: []*peerv1.Document{{Jws: "h.p.s", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
-		}); err != nil {
+		}
+		if seq == r.Msg.GetAfterSeq()+1 {
+			m.Opening = &peerv1.Document{Jws: "countersigned", Proposal: "proposed"}
+		}
+		if err := stream.Send(m); err != nil {
 			return err
 		}
 	}
@@ -108,10 +115,18 @@ func TestWhatIsReadBackComesPageByPage(t *testing.T) {
 	}
 	doc := exchange.Document{JWS: "h.p.s", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, Proposal: "proposal"}
 	want := []exchange.Recalled{
-		{Entries: [][]byte{[]byte("entry 2")}, Checkpoint: "own", Documents: []exchange.Document{doc}, More: true},
+		{Entries: [][]byte{[]byte("entry 2")}, Checkpoint: "own", Documents: []exchange.Document{doc}, More: true, Opening: &exchange.Document{JWS: "countersigned", Proposal: "proposed"}},
 		{Entries: [][]byte{[]byte("entry 3")}, Checkpoint: "own", Documents: []exchange.Document{doc}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+	got = nil
+	err = l.Ended(t.Context(), "http://partner.localhost:1", ledger.Position{Life: 1, Seq: 2}, func(page exchange.Recalled) error {
+		got = append(got, page)
+		return nil
+	})
+	if d := cmp.Diff([]exchange.Recalled{{Entries: [][]byte{[]byte("theirs after 1.2")}}}, got); d != "" || err != nil {
+		t.Error(d, err)
 	}
 }

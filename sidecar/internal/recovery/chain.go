@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -15,22 +16,28 @@ const (
 	reasonBroken = "recall_broken"
 	// reasonShort: it ends before what the partner has shown that we signed.
 	reasonShort = "recall_short"
-	// reasonLife: a new life began since, whose states no entry of the log says.
+	// reasonLife: a new life began since, and the partner does not give back what opened it.
 	reasonLife = "recall_life"
+	// reasonOther: what this store has was given up when a new life began.
+	reasonOther = "recall_other_copy"
 )
 
 func broken(format string, args ...any) error {
 	return fault.New(fault.Invalid, reasonBroken, format, args...)
 }
 
-// chain is what the partner gives back of our own log after a place, proved entry by entry: hashes[0] is that of the entry after from, the
-// last one that of the entry which our own checkpoint names.
+// chain is what the partner gives back of a log after a place, proved entry by entry: hashes[0] is that of the entry after from, the last one that
+// of the entry which a signature of ours names, a checkpoint or the document of a life.
 type chain struct {
 	from   ledger.Position
 	end    ledger.Checkpoint
 	hashes [][32]byte
-	// erased are the orders that the log says were erased.
+	// erased are the orders that our own log says were erased.
 	erased map[string]bool
+	// ends are the subjects that both agreed to end when the life did: of these nothing need come back.
+	ends map[string]bool
+	// goesOn says that the log may go on behind the end, which is not looked at.
+	goesOn bool
 }
 
 // is reports whether an entry is the one at its place.
@@ -39,33 +46,33 @@ func (c *chain) is(e ledger.Entry) bool {
 	return e.Life == c.from.Life && i >= 0 && i < int64(len(c.hashes)) && c.hashes[i] == e.Hash
 }
 
-// prove reads what the partner gives back after our head and proves it to the end, before anything of it counts. It keeps 32 bytes an entry,
-// and reads no more entries than our own signature says there are. Where a run before this one took all of it, up to the place that the
+// reading is a stream of a partner, from after a place on.
+type reading func(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error
+
+// prove reads what the partner gives back after our head and proves it to what we signed of the same life, before anything of it counts. It keeps
+// 32 bytes an entry, and reads no more entries than our own signature says there are. Where a run before this one took all of it, up to the place that the
 // partner had shown, there is nothing left to read.
-func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal ledger.Position) (*chain, error) {
-	c := &chain{from: head.Position(), erased: make(map[string]bool)}
-	at, hash := head.Position(), head.Hash
-	err := l.pages(ctx, partner, at, func(page exchange.Recalled) (ledger.Position, error) {
-		if c.end.Seq == 0 {
-			var err error
-			if c.end, err = l.signed(partner, page.Checkpoint); err != nil {
-				return at, err
-			}
-			if c.end.Position() == at && at.Compare(goal) >= 0 {
-				return at, nil
-			}
-			if c.end.Life > at.Life {
-				return at, fault.New(fault.Precondition, reasonLife, "%s holds our log in life %d, this database is from before that began, in life %d", partner, c.end.Life, at.Life).
-					Do("start with a copy of the database from after the new life began; what is older cannot be read back over its beginning")
-			}
-			if c.end.Life != at.Life || c.end.Seq <= at.Seq {
-				return at, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, which is no further than ours", partner, c.end.Position())
-			}
-		}
+func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, end ledger.Checkpoint, goal ledger.Position) (*chain, error) {
+	at := head.Position()
+	c := &chain{from: at, end: end, erased: make(map[string]bool)}
+	if !(c.end.Position() == at && at.Compare(goal) >= 0) && (c.end.Life != at.Life || c.end.Seq <= at.Seq) {
+		return nil, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, which is no further than ours", partner, c.end.Position())
+	}
+	return c, l.lead(ctx, partner, c, head.Hash, l.Link.Recall, nil)
+}
+
+// lead reads a chain and proves that it leads from the hash before it to what its end names. each is told of every entry; nil is nobody.
+func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte, read reading, each func(ledger.Entry) error) error {
+	at := c.from
+	over := func() bool { return at == c.end.Position() }
+	err := l.pages(ctx, partner, at, read, c.goesOn, func(page exchange.Recalled) (ledger.Position, error) {
 		for _, raw := range page.Entries {
+			if c.goesOn && over() {
+				break
+			}
 			e, err := ledger.Decode(raw)
 			if err != nil {
-				return at, err
+				return at, broken("an entry after %s is none: %s", at, err)
 			}
 			at.Seq++
 			if e.Position() != at || e.Prev != hash || at.Seq > c.end.Seq {
@@ -73,19 +80,55 @@ func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, goal
 			}
 			hash = e.Hash
 			c.hashes = append(c.hashes, hash)
-			if b, err := ledger.ReadBody(e); err == nil && e.Kind == ledger.ErasePlaced {
+			if b, err := ledger.ReadBody(e); c.erased != nil && err == nil && e.Kind == ledger.ErasePlaced {
 				c.erased[b.Order] = true
+			}
+			if each == nil {
+				continue
+			}
+			if err := each(e); err != nil {
+				return at, err
 			}
 		}
 		return at, nil
-	}, func() bool { return c.end.Seq > 0 && at.Seq == c.end.Seq })
+	}, over)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if hex.EncodeToString(hash[:]) != c.end.Hash {
-		return nil, broken("the entries up to %s do not lead to what we signed there", c.end.Position())
+		return broken("the entries up to %s do not lead to what we signed there", c.end.Position())
 	}
-	return c, nil
+	return nil
+}
+
+// again reads a chain that was proved once more, and hands it on page by page, each with the place before it.
+func (l *Loop) again(ctx context.Context, partner string, c *chain, read reading, take func(at ledger.Position, entries []ledger.Entry, docs []exchange.Document) error) error {
+	at := c.from
+	over := func() bool { return at == c.end.Position() }
+	return l.pages(ctx, partner, at, read, c.goesOn, func(page exchange.Recalled) (ledger.Position, error) {
+		entries := make([]ledger.Entry, 0, len(page.Entries))
+		for _, raw := range page.Entries {
+			e, err := ledger.Decode(raw)
+			if err != nil {
+				return at, broken("an entry after %s is none: %s", at, err)
+			}
+			if c.goesOn && e.Position().Compare(c.end.Position()) > 0 {
+				break
+			}
+			if !c.is(e) {
+				return at, broken("entry %s is another than before", e.Position())
+			}
+			entries = append(entries, e)
+		}
+		if len(entries) == 0 {
+			return at, nil
+		}
+		if err := take(at, entries, page.Documents); err != nil {
+			return at, err
+		}
+		at = entries[len(entries)-1].Position()
+		return at, nil
+	}, over)
 }
 
 // signed is a checkpoint of ours, by any of our published keys.
@@ -93,12 +136,17 @@ func (l *Loop) signed(partner, jws string) (c ledger.Checkpoint, err error) {
 	return ledger.VerifyCheckpoint(jws, l.Self, partner, l.Book.OwnKeys())
 }
 
-// pages reads streams of pages until enough says so. A stream may end before, with the caller's token; the next one goes on after the last
-// entry that was taken. One that brought nothing is the partner's last word.
-func (l *Loop) pages(ctx context.Context, partner string, after ledger.Position, take func(exchange.Recalled) (ledger.Position, error), enough func() bool) error {
+// errEnough ends a stream of which no more is wanted.
+var errEnough = errors.New("enough was read")
+
+// pages reads streams of pages until enough says so, and where the log may go on behind that no further. A stream may end before, with the
+// caller's token; the next one goes on after the last entry that was taken. One that brought nothing is the partner's last word.
+func (l *Loop) pages(
+	ctx context.Context, partner string, after ledger.Position, read reading, goesOn bool, take func(exchange.Recalled) (ledger.Position, error), enough func() bool,
+) error {
 	for !enough() {
 		before, nothing := after, false
-		err := l.Link.Recall(ctx, partner, after, func(page exchange.Recalled) (err error) {
+		err := read(ctx, partner, after, func(page exchange.Recalled) (err error) {
 			if len(page.Entries) > exchange.RecallEntries || len(page.Documents) > len(page.Entries) || page.More && len(page.Entries) == 0 {
 				return broken("a page has %d entries and %d documents", len(page.Entries), len(page.Documents))
 			}
@@ -106,10 +154,12 @@ func (l *Loop) pages(ctx context.Context, partner string, after ledger.Position,
 				return broken("it goes on after a page without entries")
 			}
 			nothing = len(page.Entries) == 0
-			after, err = take(page)
+			if after, err = take(page); err == nil && goesOn && enough() {
+				err = errEnough
+			}
 			return err
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
 		if !enough() && after == before {

@@ -2,6 +2,8 @@
 // holds the rest. With each such partner it goes by itself, all at the same time:
 //
 //	behind ── our copy of its log read to its head ── Recall: every entry of our own log beyond ours, up to a checkpoint that we signed
+//	            │ our signature in a later life: what both signed to begin the next one comes with it, and all of that is proved; both logs of our
+//	            │ life up to where both had them alike, ONE TX: the next life begins, with the ends that both agreed on; again from there
 //	            │ a chain that does not lead from our head to our signature: nothing of it is taken, asked again
 //	            ▼ Recall again, now with the documents: ONE TX for a few entries: our log goes on with them, nothing is signed anew; the
 //	              orders, subscriptions, decisions and jobs that each had made are made again of its document; what the partner says of them

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
@@ -34,6 +35,8 @@ type Tx interface {
 // Link reads back what partners hold of our own log; nothing of it is verified.
 type Link interface {
 	Recall(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error
+	// Ended reads what the partner has of its own log, of lives that ended.
+	Ended(ctx context.Context, partner string, after ledger.Position, fn func(exchange.Recalled) error) error
 }
 
 // Loop brings books that are behind back to where they can be proved level.
@@ -46,11 +49,14 @@ type Loop struct {
 	Copied func(ctx context.Context, partner member.Partner) error
 	// Retry applies what is parked of a partner about a subject, as far as it can be applied now.
 	Retry func(ctx context.Context, partner, subject string) error
+	// CopyEnded stores entries of an ended life behind our copy of a partner's log at a place, and applies them, each by itself.
+	CopyEnded func(ctx context.Context, partner string, after ledger.Position, entries []ledger.Entry) error
 
 	Retail        *retail.Service
 	Resale        *resale.Service
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
+	Lives         *life.Service
 
 	// Withheld is told of a partner with whom the books are forked now because it does not give back what it has shown; nil is nobody.
 	Withheld func(partner string)
@@ -154,6 +160,48 @@ func (l *Loop) try(ctx context.Context, partner string) (done bool, err error) {
 	var from member.Partner
 	var head ledger.Head
 	var goal ledger.Position
+	var end ledger.Checkpoint
+	for crossed := true; crossed; {
+		if from, head, goal, done, err = l.stands(ctx, partner); err != nil || done {
+			return done && err == nil, err
+		}
+		if err := l.resume(ctx, head); err != nil {
+			return false, err
+		}
+		if end, crossed, err = l.cross(ctx, from); err != nil {
+			return false, fmt.Errorf("read our ledger back: %w", err)
+		}
+	}
+	if err := l.Copied(ctx, from); err != nil {
+		return false, fmt.Errorf("read its ledger: %w", err)
+	}
+	known, err := l.prove(ctx, partner, head, end, goal)
+	if err != nil {
+		return false, fmt.Errorf("read our ledger back: %w", err)
+	}
+	l.Logger.Info("reading our ledger back from a partner", "partner", partner, "from", head.Position().String(), "to", known.end.Position().String())
+	l.Fail.Hit("recovery.prove.after_answer")
+	lost, err := l.take(ctx, from, known)
+	if err != nil {
+		return false, fmt.Errorf("take our ledger back: %w", err)
+	}
+	if err := l.heardRest(ctx, partner); err != nil {
+		return false, fmt.Errorf("apply what is parked: %w", err)
+	}
+	if err := l.Lives.EndAgain(ctx, partner); err != nil {
+		return false, fmt.Errorf("end what both agreed to end: %w", err)
+	}
+	l.Fail.Hit("recovery.end.before_commit")
+	if err := l.end(ctx, partner, known); err != nil {
+		return false, err
+	}
+	l.Fail.Hit("recovery.end.after_commit")
+	l.Logger.Info("our ledger is read back from a partner, it is asked whether the books are level", "partner", partner, "entries", len(known.hashes), "lost", lost)
+	return true, nil
+}
+
+// stands is where our log ends, and where it is to; done says that the books are not behind any more.
+func (l *Loop) stands(ctx context.Context, partner string) (from member.Partner, head ledger.Head, goal ledger.Position, done bool, err error) {
 	err = l.Work.View(ctx, func(tx Tx) error {
 		books, err := tx.Ledger().Books(partner)
 		if err != nil {
@@ -171,35 +219,7 @@ func (l *Loop) try(ctx context.Context, partner string) (done bool, err error) {
 		goal, err = shown(tx, partner)
 		return err
 	})
-	if err != nil || done {
-		return done && err == nil, err
-	}
-	if err := l.Copied(ctx, from); err != nil {
-		return false, fmt.Errorf("read its ledger: %w", err)
-	}
-	if err := l.resume(ctx, head); err != nil {
-		return false, err
-	}
-	known, err := l.prove(ctx, partner, head, goal)
-	if err != nil {
-		return false, fmt.Errorf("read our ledger back: %w", err)
-	}
-	l.Logger.Info("reading our ledger back from a partner", "partner", partner, "from", head.Position().String(), "to", known.end.Position().String())
-	l.Fail.Hit("recovery.prove.after_answer")
-	lost, err := l.take(ctx, from, known)
-	if err != nil {
-		return false, fmt.Errorf("take our ledger back: %w", err)
-	}
-	if err := l.heardRest(ctx, partner); err != nil {
-		return false, fmt.Errorf("apply what is parked: %w", err)
-	}
-	l.Fail.Hit("recovery.end.before_commit")
-	if err := l.end(ctx, partner, known); err != nil {
-		return false, err
-	}
-	l.Fail.Hit("recovery.end.after_commit")
-	l.Logger.Info("our ledger is read back from a partner, it is asked whether the books are level", "partner", partner, "entries", len(known.hashes), "lost", lost)
-	return true, nil
+	return from, head, goal, done, err
 }
 
 // withheld counts it, and tells once that the books are forked for it.

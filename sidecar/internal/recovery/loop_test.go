@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/listing"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
@@ -128,6 +129,7 @@ func newRestored(t *testing.T) *restored {
 		Logger: slog.New(slog.NewTextHandler(&r.logged, nil)),
 		Copied: func(context.Context, member.Partner) error { return nil },
 		Retry:  func(_ context.Context, _, subject string) error { r.retried = append(r.retried, subject); return nil },
+		Lives:  &life.Service{Self: self, Work: store.For[life.Tx](r.Store), Book: r.Book, Signer: r.Keys, Now: r.Clock.Now},
 		Retail: &retail.Service{Self: self, Work: store.For[retail.Tx](r.Store), Offers: noOffers{}, Book: r.Book, Signer: r.Keys, Now: r.Clock.Now},
 	}
 	return r
@@ -150,6 +152,11 @@ func (r *restored) Recall(_ context.Context, _ string, after ledger.Position, fn
 			return err
 		}
 	}
+	return nil
+}
+
+// Ended is a partner whose log never ended.
+func (r *restored) Ended(context.Context, string, ledger.Position, func(exchange.Recalled) error) error {
 	return nil
 }
 
@@ -490,7 +497,7 @@ func TestWhatAPartnerInventsIsNotTaken(t *testing.T) {
 		},
 		"the second time it is another": func(*restored) func(int, *exchange.Recalled) {
 			return func(stream int, page *exchange.Recalled) {
-				if stream > 1 {
+				if stream > 2 {
 					page.Entries = page.Entries[1:]
 				}
 			}
@@ -633,6 +640,10 @@ type away struct{ asked chan struct{} }
 func (a away) Recall(context.Context, string, ledger.Position, func(exchange.Recalled) error) error {
 	a.asked <- struct{}{}
 	return fault.New(fault.Unavailable, "unreachable", "it is away")
+}
+
+func (away) Ended(context.Context, string, ledger.Position, func(exchange.Recalled) error) error {
+	return nil
 }
 
 // TestAPartnerThatReturnsIsAskedAtOnce, and so is one that calls us, but for the second time at the end of a while; no pause has to be over.

@@ -1,12 +1,14 @@
 package recovery
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
@@ -99,6 +101,8 @@ func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, 
 			}
 			return tx.Decisions().DropEscrow(e.Partner, exchange.Key{Type: signed.Order, ID: b.Order})
 		}, nil
+	case ledger.LifeOpened:
+		return func(Tx, ledger.Entry) error { return nil }, nil // what it made was made when the life began
 	case ledger.AccessDeleted:
 		return func(tx Tx, e ledger.Entry) error { return l.Subscriptions.RecoverDeleted(tx, e, doc.payload) }, nil
 	}
@@ -159,6 +163,16 @@ func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error
 		add(signed.Agreement, "offer/"+b.Agreement, digest, "")
 	case ledger.AgreementActive:
 		add(signed.Agreement, "accept/"+b.Agreement, digest, "")
+	case ledger.LifeOpened:
+		all, err := tx.Lives().List(e.Partner)
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			if r.Ours && r.ID == b.Opening && r.State == life.Opened {
+				add(signed.Life, r.ID, digest, r.Countersigned)
+			}
+		}
 	default:
 		return nil
 	}
@@ -167,7 +181,13 @@ func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error
 		if err != nil {
 			return err
 		}
-		if _, there := known[d.Key]; there {
+		if before, there := known[d.Key]; there {
+			// What an ended life had decided is told again in this one, and found there.
+			if before.At.Life < e.Life && (len(d.Digest) == 0 || bytes.Equal(before.Digest, d.Digest)) {
+				if err := tx.Lives().Moved(e.Partner, d.Key.ID, before.At, d.At); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if err := tx.Decisions().PutDecisions([]exchange.Decision{d}); err != nil {

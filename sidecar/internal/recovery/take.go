@@ -37,31 +37,19 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 	if err := l.forget(ctx, from.Origin, known); err != nil {
 		return 0, err
 	}
-	at := known.from
-	err = l.pages(ctx, from.Origin, at, func(page exchange.Recalled) (ledger.Position, error) {
-		entries := make([]ledger.Entry, 0, len(page.Entries))
-		for _, raw := range page.Entries {
-			e, err := ledger.Decode(raw)
-			if err != nil {
-				return at, err
-			}
-			if !known.is(e) {
-				return at, broken("entry %s is another than before", e.Position())
-			}
-			entries = append(entries, e)
-		}
-		docs := byDigest(page.Documents)
+	err = l.again(ctx, from.Origin, known, l.Link.Recall, func(at ledger.Position, entries []ledger.Entry, given []exchange.Document) error {
+		docs := byDigest(given)
 		for len(entries) > 0 {
 			batch := entries[:run(entries)]
-			n, err := l.batch(ctx, from, at, batch, docs, known.erased)
+			n, err := l.batch(ctx, from, at, batch, docs, known)
 			if err != nil {
-				return at, err
+				return err
 			}
 			lost += n
 			at, entries = batch[len(batch)-1].Position(), entries[len(batch):]
 		}
-		return at, nil
-	}, func() bool { return at == known.end.Position() })
+		return nil
+	})
 	return lost, err
 }
 
@@ -126,10 +114,10 @@ func byDigest(docs []exchange.Document) map[string][]exchange.Document {
 }
 
 // batch commits a few entries with what they had made, and applies what the partner says of it.
-func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document, erased map[string]bool) (lost int, err error) {
+func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document, known *chain) (lost int, err error) {
 	ready := make([]rebuilt, len(entries))
 	for i, e := range entries {
-		ready[i] = l.prepare(ctx, from, e, docs, erased)
+		ready[i] = l.prepare(ctx, from, e, docs, known.erased)
 	}
 	partner := from.Origin
 	l.Fail.Hit("recovery.take.before_commit")
@@ -155,8 +143,7 @@ func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Positio
 			if again(err) {
 				return err
 			}
-			if err != nil {
-				why[i] = err
+			if why[i] = err; err != nil && !known.ends[e.Subject] {
 				if err := tx.Jobs().At(JobLost, placeKey(e.Position()), partner, l.Now().UTC()); err != nil {
 					return err
 				}
@@ -172,7 +159,11 @@ func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Positio
 		if l.Observe != nil {
 			l.Observe(partner, result(why[i]))
 		}
-		if why[i] != nil {
+		switch {
+		case why[i] != nil && known.ends[e.Subject]:
+			l.Logger.Warn("nobody gave back what an entry of our ledger had made, and both agreed to end it since: what of it runs all the same hanse orphan list has", "partner", partner,
+				"entry", e.Position().String(), "kind", string(e.Kind), "subject", e.Subject, "error", text.ForeignError(why[i]))
+		case why[i] != nil:
 			lost++
 			what := "nobody gave back what an entry of our ledger had made: hanse job list"
 			if isPartly(why[i]) {

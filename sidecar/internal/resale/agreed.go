@@ -50,6 +50,56 @@ func (s *Service) EndAgreed(tx Tx, partner, id string, opening [32]byte, source 
 	return tx.Jobs().At(JobProvision, o.ID, partner, now)
 }
 
+// EndReadBack is EndAgreed in a store that is from before the two agreed on it: what it has still as being made or changed was done then, and
+// nobody tells again how. It counts as done, for whatever is there is taken away.
+func (s *Service) EndReadBack(tx Tx, partner, id string, opening [32]byte, source string) error {
+	sub, err := tx.Subscriptions().Get(subscription.ResaleKey(partner, id))
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if sub.State == subscription.PendingActive || sub.State == subscription.ActivePendingChange {
+		if err := s.overtake(tx, sub, source); err != nil {
+			return err
+		}
+	}
+	return s.EndAgreed(tx, partner, id, opening, source)
+}
+
+// overtake has what is open about a subscription count as done, and its work go on no more.
+func (s *Service) overtake(tx Tx, sub subscription.Subscription, source string) error {
+	for after := (order.Place{}); ; {
+		open, err := tx.ResaleOrders().List(true, after, openPage)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		after = open[len(open)-1].Place()
+		for _, o := range open {
+			if o.Partner != sub.Partner || o.SubscriptionID != sub.ID {
+				continue
+			}
+			now := s.Now().UTC()
+			if _, err := subscription.Finish(tx, o.Subscription(), o.Course(), subscription.Result{}, now); err != nil {
+				return err
+			}
+			if err := tx.Jobs().Drop(JobProvision, o.ID, o.Partner); err != nil {
+				return err
+			}
+			if o, err = o.move(now, order.Completed, reasonAgreed, "A document that opens a new life of the ledgers ends what it made.", source); err != nil {
+				return err
+			}
+			if _, err := tx.ResaleOrders().Put(o); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// openPage is how many open orders are looked at at once.
+const openPage = 500
+
 // Untold reports whether the reseller is told nothing of the order in our ledger: what both signed says it.
 func (o Order) Untold() bool { return o.Document == "" && strings.HasPrefix(o.ID, ownEnd) }
 

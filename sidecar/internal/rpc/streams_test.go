@@ -89,7 +89,13 @@ func (p *peer) Recall(_ context.Context, partner string, after ledger.Position) 
 	page := exchange.Recalled{Checkpoint: "own checkpoint", Last: ledger.Position{Life: after.Life, Seq: after.Seq + 1}, More: after.Seq == 7}
 	page.Entries = [][]byte{fmt.Appendf(nil, "entry %d", page.Last.Seq)}
 	page.Documents = []exchange.Document{{JWS: "jws", Attachments: resale.Attachments{Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow")}, Proposal: "proposal"}}
+	page.Opening = &exchange.Document{JWS: "countersigned", Proposal: "proposed"}
 	return page, nil
+}
+
+func (p *peer) Ended(_ context.Context, partner string, after ledger.Position) (exchange.Recalled, error) {
+	p.note("ended %s %s", partner, after)
+	return exchange.Recalled{Entries: [][]byte{[]byte("theirs")}, Last: ledger.Position{Life: after.Life, Seq: after.Seq + 1}}, nil
 }
 
 func (p *peer) SealedAccess(_ context.Context, partner, agreementID, id string) (string, error) {
@@ -244,6 +250,9 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 			Entries: [][]byte{fmt.Appendf(nil, "entry %d", seq)}, Checkpoint: "own checkpoint", More: seq == 8,
 			Documents: []*peerv1.Document{{Jws: "jws", Inputs: []byte("{}"), InputsSalt: []byte("salt"), Escrow: []byte("escrow"), Proposal: "proposal"}},
 		}
+		if seq == 8 {
+			want.Opening = &peerv1.Document{Jws: "countersigned", Proposal: "proposed"}
+		}
 		if !recalled.Receive() {
 			t.Fatal(recalled.Err())
 		}
@@ -254,11 +263,24 @@ func TestPeerCommandsCarryTheProvedCaller(t *testing.T) {
 	if recalled.Receive() || recalled.Err() != nil {
 		t.Errorf("then comes %v, %v", recalled.Msg(), recalled.Err())
 	}
+	ended, err := documents.Recall(t.Context(), connect.NewRequest(&peerv1.RecallRequest{AfterSeq: 7, Ended: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ended.Receive() {
+		t.Fatal(ended.Err())
+	}
+	if diff := cmp.Diff(&peerv1.RecallResponse{Entries: [][]byte{[]byte("theirs")}}, ended.Msg(), protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+	if ended.Receive() || ended.Err() != nil {
+		t.Errorf("then comes %v, %v", ended.Msg(), ended.Err())
+	}
 	o := peerv1connect.NewOrderServiceClient(c, url)
 	if r, err := o.GetAccessData(t.Context(), connect.NewRequest(&peerv1.GetAccessDataRequest{SubscriptionId: "sub-1"})); err != nil || r.Msg.GetJwe() != "jwe" {
 		t.Fatalf("got %v, %v", r, err)
 	}
-	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "states " + partner + " {{sub-1 true} [sub-2]}", "recall " + partner + " 1.7", "recall " + partner + " 1.8", "access " + partner + " agr-1 sub-1"}
+	want := []string{"propose " + partner + " doc", "compare " + partner + " 0123456789abcdef", "states " + partner + " {{sub-1 true} [sub-2]}", "recall " + partner + " 1.7", "recall " + partner + " 1.8", "ended " + partner + " 7", "access " + partner + " agr-1 sub-1"}
 	if fmt.Sprint(b.commands) != fmt.Sprint(want) {
 		t.Fatalf("got %q", b.commands)
 	}

@@ -109,10 +109,17 @@ func (h *exchangeService) Recall(ctx context.Context, req *connect.Request[peerv
 	}
 	after := ledger.Position{Life: req.Msg.GetAfterLife(), Seq: req.Msg.GetAfterSeq()}
 	f := gate.Follower{Config: h.config, Expires: who.Expires, Still: func(ctx context.Context) error { return h.relation(ctx, who) }}
-	for {
-		page, err := h.exchange.Recall(ctx, who.Origin, after)
+	read := h.exchange.Recall
+	if req.Msg.GetEnded() {
+		read = h.exchange.Ended
+	}
+	for first := true; ; first = false {
+		page, err := read(ctx, who.Origin, after)
 		if err != nil {
 			return err
+		}
+		if !first {
+			page.Opening = nil
 		}
 		if err := stream.Send(recallResponse(page)); err != nil {
 			return gate.Broken(ctx, err)
@@ -127,10 +134,15 @@ func (h *exchangeService) Recall(ctx context.Context, req *connect.Request[peerv
 }
 
 func recallResponse(page exchange.Recalled) *peerv1.RecallResponse {
-	return &peerv1.RecallResponse{
-		Entries: page.Entries, Checkpoint: page.Checkpoint, More: page.More,
-		Documents: gate.Each(page.Documents, func(d exchange.Document) *peerv1.Document {
-			return &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow, Proposal: d.Proposal}
-		}),
+	m := &peerv1.RecallResponse{
+		Entries: page.Entries, Checkpoint: page.Checkpoint, More: page.More, Documents: gate.Each(page.Documents, recalledDocument),
 	}
+	if page.Opening != nil {
+		m.Opening = recalledDocument(*page.Opening)
+	}
+	return m
+}
+
+func recalledDocument(d exchange.Document) *peerv1.Document {
+	return &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow, Proposal: d.Proposal}
 }

@@ -21,6 +21,7 @@ type (
 		Submit(ctx context.Context, c exchange.Call) (exchange.Reply, error)
 		Compare(ctx context.Context, partner string, token ledger.Token, nonce []byte) (document string, err error)
 		Recall(ctx context.Context, partner string, after ledger.Position) (exchange.Recalled, error)
+		Ended(ctx context.Context, partner string, after ledger.Position) (exchange.Recalled, error)
 		States(ctx context.Context, partner string, asked exchange.StatesAsked) (exchange.States, error)
 	}
 

@@ -1102,8 +1102,10 @@ func (x *CompareResponse) GetDocument() string {
 type RecallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entries of the caller's own log with a greater sequence number of that life, and those of later lives, follow.
-	AfterLife     int64 `protobuf:"varint,1,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
-	AfterSeq      int64 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	AfterLife int64 `protobuf:"varint,1,opt,name=after_life,json=afterLife,proto3" json:"after_life,omitempty"`
+	AfterSeq  int64 `protobuf:"varint,2,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
+	// Instead the callee's own log towards the caller is asked for, of its ended lives: entries alone, which no checkpoint and no document follows.
+	Ended         bool `protobuf:"varint,3,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1154,13 @@ func (x *RecallRequest) GetAfterSeq() int64 {
 	return 0
 }
 
+func (x *RecallRequest) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
 type RecallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entries of the caller's own log in order, as the callee verified and keeps them: at most 100 and about 1 MiB with their documents.
@@ -1162,7 +1171,10 @@ type RecallResponse struct {
 	// Of these entries the documents that they name by digest, of whichever side, with what lies beside them as far as the callee keeps it.
 	Documents []*Document `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty"`
 	// There are entries after this message.
-	More          bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	// What both signed to begin the life after the one in the request, as documents give it of a life's first entry: in the first message, where
+	// the callee is in a later life.
+	Opening       *Document `protobuf:"bytes,5,opt,name=opening,proto3" json:"opening,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1223,6 +1235,13 @@ func (x *RecallResponse) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *RecallResponse) GetOpening() *Document {
+	if x != nil {
+		return x.Opening
+	}
+	return nil
 }
 
 type StatesRequest struct {
@@ -1537,18 +1556,20 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\x0eCompareRequest\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"-\n" +
 	"\x0fCompareResponse\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\tR\bdocument\"]\n" +
+	"\bdocument\x18\x01 \x01(\tR\bdocument\"s\n" +
 	"\rRecallRequest\x12&\n" +
 	"\n" +
 	"after_life\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tafterLife\x12$\n" +
-	"\tafter_seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\"\x95\x01\n" +
+	"\tafter_seq\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bafterSeq\x12\x14\n" +
+	"\x05ended\x18\x03 \x01(\bR\x05ended\"\xc8\x01\n" +
 	"\x0eRecallResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\fR\aentries\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
 	"checkpoint\x125\n" +
 	"\tdocuments\x18\x03 \x03(\v2\x17.hanse.peer.v1.DocumentR\tdocuments\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"{\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x121\n" +
+	"\aopening\x18\x05 \x01(\v2\x17.hanse.peer.v1.DocumentR\aopening\"{\n" +
 	"\rStatesRequest\x12\x1d\n" +
 	"\x05after\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05after\x12\x1d\n" +
 	"\n" +
@@ -1627,28 +1648,29 @@ var file_hanse_peer_v1_peer_proto_depIdxs = []int32{
 	13, // 3: hanse.peer.v1.Outcome.decided:type_name -> hanse.peer.v1.Decided
 	14, // 4: hanse.peer.v1.Outcome.undecided:type_name -> hanse.peer.v1.Undecided
 	10, // 5: hanse.peer.v1.RecallResponse.documents:type_name -> hanse.peer.v1.Document
-	21, // 6: hanse.peer.v1.StatesResponse.deals:type_name -> hanse.peer.v1.DealState
-	0,  // 7: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
-	9,  // 8: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
-	15, // 9: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
-	17, // 10: hanse.peer.v1.ExchangeService.Recall:input_type -> hanse.peer.v1.RecallRequest
-	19, // 11: hanse.peer.v1.ExchangeService.States:input_type -> hanse.peer.v1.StatesRequest
-	2,  // 12: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
-	5,  // 13: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
-	7,  // 14: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
-	1,  // 15: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
-	11, // 16: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
-	16, // 17: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
-	18, // 18: hanse.peer.v1.ExchangeService.Recall:output_type -> hanse.peer.v1.RecallResponse
-	20, // 19: hanse.peer.v1.ExchangeService.States:output_type -> hanse.peer.v1.StatesResponse
-	3,  // 20: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
-	6,  // 21: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
-	8,  // 22: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	10, // 6: hanse.peer.v1.RecallResponse.opening:type_name -> hanse.peer.v1.Document
+	21, // 7: hanse.peer.v1.StatesResponse.deals:type_name -> hanse.peer.v1.DealState
+	0,  // 8: hanse.peer.v1.PeeringService.Propose:input_type -> hanse.peer.v1.ProposeRequest
+	9,  // 9: hanse.peer.v1.ExchangeService.Submit:input_type -> hanse.peer.v1.SubmitRequest
+	15, // 10: hanse.peer.v1.ExchangeService.Compare:input_type -> hanse.peer.v1.CompareRequest
+	17, // 11: hanse.peer.v1.ExchangeService.Recall:input_type -> hanse.peer.v1.RecallRequest
+	19, // 12: hanse.peer.v1.ExchangeService.States:input_type -> hanse.peer.v1.StatesRequest
+	2,  // 13: hanse.peer.v1.CatalogService.Watch:input_type -> hanse.peer.v1.WatchRequest
+	5,  // 14: hanse.peer.v1.OrderService.GetAccessData:input_type -> hanse.peer.v1.GetAccessDataRequest
+	7,  // 15: hanse.peer.v1.LedgerService.Tail:input_type -> hanse.peer.v1.TailRequest
+	1,  // 16: hanse.peer.v1.PeeringService.Propose:output_type -> hanse.peer.v1.ProposeResponse
+	11, // 17: hanse.peer.v1.ExchangeService.Submit:output_type -> hanse.peer.v1.SubmitResponse
+	16, // 18: hanse.peer.v1.ExchangeService.Compare:output_type -> hanse.peer.v1.CompareResponse
+	18, // 19: hanse.peer.v1.ExchangeService.Recall:output_type -> hanse.peer.v1.RecallResponse
+	20, // 20: hanse.peer.v1.ExchangeService.States:output_type -> hanse.peer.v1.StatesResponse
+	3,  // 21: hanse.peer.v1.CatalogService.Watch:output_type -> hanse.peer.v1.WatchResponse
+	6,  // 22: hanse.peer.v1.OrderService.GetAccessData:output_type -> hanse.peer.v1.GetAccessDataResponse
+	8,  // 23: hanse.peer.v1.LedgerService.Tail:output_type -> hanse.peer.v1.TailResponse
+	16, // [16:24] is the sub-list for method output_type
+	8,  // [8:16] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_hanse_peer_v1_peer_proto_init() }

@@ -1,0 +1,211 @@
+package recovery
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+)
+
+// cross goes over the beginning of the life after ours where the partner holds our log in a later one, and reports whether it did. That both
+// signed its document says where the two logs of the ended life were alike: up to there they come back, and no further. That the life began with
+// that document says our own log of it, which leads from the document's digest to what we signed in that life, or, where that ended too, in the
+// document of the next. Nothing is taken before all of that is proved. Where it did not, end is what the partner holds of our log, in ours or an
+// earlier life.
+func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Checkpoint, crossed bool, err error) {
+	partner := from.Origin
+	var own, theirs ledger.Head
+	err = l.Work.View(ctx, func(tx Tx) (err error) {
+		own, theirs, err = tx.Ledger().Heads(partner)
+		return err
+	})
+	if err != nil {
+		return end, false, err
+	}
+	first, err := l.peek(ctx, partner, own.Position())
+	if err != nil {
+		return end, false, err
+	}
+	if end, err = l.signed(partner, first.Checkpoint); err != nil || end.Life <= own.Life {
+		return end, false, err
+	}
+	g, err := l.given(from, first.Opening, own.Life+1)
+	if err != nil {
+		return end, false, err
+	}
+	last := end.Life == g.Life
+	if !last {
+		if end, err = l.ended(ctx, from, g); err != nil {
+			return end, false, err
+		}
+	}
+	began, told, err := l.began(ctx, from, g, own, end)
+	if err == nil && last && told > 0 {
+		err = fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, before all that was told again in that life", partner, end.Position())
+	}
+	if err != nil {
+		return end, false, err
+	}
+	l.Logger.Info("reading our ledger back from a partner over the beginning of a life", "partner", partner, "from", own.Position().String(), "life", g.Life)
+	if err := l.copyEnded(ctx, from, theirs, g); err != nil {
+		return end, false, err
+	}
+	if err := l.takeEnded(ctx, from, own, g, began); err != nil {
+		return end, false, err
+	}
+	if err := l.heardRest(ctx, partner); err != nil {
+		return end, false, err
+	}
+	if err := l.Lives.EndAgain(ctx, partner); err != nil {
+		return end, false, err
+	}
+	l.Fail.Hit("recall.life.before_commit")
+	if err := l.Lives.Again(ctx, g); err != nil {
+		return end, false, err
+	}
+	l.Fail.Hit("recall.life.after_commit")
+	return end, true, nil
+}
+
+// peek reads the first page after a place.
+func (l *Loop) peek(ctx context.Context, partner string, after ledger.Position) (first exchange.Recalled, err error) {
+	err = l.Link.Recall(ctx, partner, after, func(page exchange.Recalled) error {
+		first = page
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return first, err
+}
+
+// given verifies what opened a life.
+func (l *Loop) given(from member.Partner, doc *exchange.Document, number int64) (*life.Given, error) {
+	if doc == nil {
+		return nil, fault.New(fault.Precondition, reasonLife, "%s holds our log in a later life than this database, and does not give back what opened life %d", from.Origin, number).
+			Do("ask the partner's operator whether its version does; until then start with a copy of the database from after the new life began")
+	}
+	g, err := l.Lives.Given(from, number, doc.JWS, doc.Proposal)
+	if err != nil {
+		return nil, broken("what opened life %d is not what both signed: %s", number, err)
+	}
+	return g, nil
+}
+
+// ended is how far our log of a life counts that has ended too: the document of the next says it, and we signed that.
+func (l *Loop) ended(ctx context.Context, from member.Partner, g *life.Given) (end ledger.Checkpoint, err error) {
+	first, err := l.peek(ctx, from.Origin, ledger.Position{Life: g.Life})
+	if err != nil {
+		return end, err
+	}
+	next, err := l.given(from, first.Opening, g.Life+1)
+	if err != nil {
+		return end, err
+	}
+	return upTo(next.Mine(l.Self).Common), nil
+}
+
+func upTo(p life.Place) ledger.Checkpoint {
+	return ledger.Checkpoint{Life: p.Life, Seq: p.Seq, Hash: p.Hash}
+}
+
+// began proves that our log of a life began with its document, and that what this store has of the ended one beyond what both had alike is told
+// again in it, as far as it came back: another copy of this store, which went on by itself, has other things there. left is how much of it did not.
+func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, own ledger.Head, end ledger.Checkpoint) (known *chain, left int, err error) {
+	told, err := l.told(ctx, from.Origin, g, own)
+	if err != nil {
+		return nil, 0, err
+	}
+	o := g.Opening()
+	known = &chain{from: ledger.Position{Life: g.Life}, end: end, erased: make(map[string]bool), goesOn: true}
+	err = l.lead(ctx, from.Origin, known, g.First(), l.Link.Recall, func(e ledger.Entry) error {
+		if e.Seq == 1 {
+			b, err := ledger.ReadBody(e)
+			if err != nil || e.Kind != ledger.LifeOpened || b.Opening != o.ID || b.Document != hex.EncodeToString(o.Digest[:]) {
+				return broken("entry %s does not open the life with the document of that", e.Position())
+			}
+			if err := l.Lives.ValidAt(g, e.At); err != nil {
+				return broken("%s", err)
+			}
+			return nil
+		}
+		if len(told) == 0 {
+			return nil
+		}
+		if was := told[0]; was.Kind != e.Kind || was.Subject != e.Subject || !bytes.Equal(was.Body, e.Body) {
+			return fault.New(fault.Precondition, reasonOther, "entry %s of this database was not told again in life %d: it is a copy of a ledger that was given up when that began", was.Position(), g.Life).
+				Do("put back another copy of the database, or none: hanse key import into an empty folder")
+		}
+		told = told[1:]
+		return nil
+	})
+	return known, len(told), err
+}
+
+// told are the entries of this store behind what both had alike of our log, which the life that a document opened tells again.
+func (l *Loop) told(ctx context.Context, partner string, g *life.Given, own ledger.Head) (all []ledger.Entry, err error) {
+	for after := g.Mine(l.Self).Common.Position(); after.Compare(own.Position()) < 0; {
+		var some []ledger.Entry
+		err := l.Work.View(ctx, func(tx Tx) (err error) {
+			some, err = tx.Ledger().Entries(partner, ledger.Own, after, parkedMost)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(some) == 0 {
+			return nil, fmt.Errorf("our log towards %s ends at %s, before its head %s", partner, after, own.Position())
+		}
+		after = some[len(some)-1].Position()
+		for _, e := range some {
+			if e.Position().Compare(own.Position()) <= 0 && l.Lives.Tells(g, e) {
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}
+
+// copyEnded brings our copy of the partner's log of the life that ends to where both had it alike: it gives its own entries back, and we signed
+// where they lead to.
+func (l *Loop) copyEnded(ctx context.Context, from member.Partner, theirs ledger.Head, g *life.Given) error {
+	partner, end := from.Origin, upTo(g.Theirs(l.Self).Common)
+	if theirs.Position().Compare(end.Position()) >= 0 {
+		return nil
+	}
+	known := &chain{from: theirs.Position(), end: end, goesOn: true}
+	if err := l.lead(ctx, partner, known, theirs.Hash, l.Link.Ended, nil); err != nil {
+		return fmt.Errorf("its ended ledger: %w", err)
+	}
+	return l.again(ctx, partner, known, l.Link.Ended, func(at ledger.Position, entries []ledger.Entry, _ []exchange.Document) error {
+		l.Fail.Hit("recall.ended.before_commit")
+		if err := l.CopyEnded(ctx, partner, at, entries); err != nil {
+			return err
+		}
+		l.Fail.Hit("recall.ended.after_commit")
+		return nil
+	})
+}
+
+// takeEnded brings our own log of the life that ends to where both had it alike.
+func (l *Loop) takeEnded(ctx context.Context, from member.Partner, own ledger.Head, g *life.Given, began *chain) error {
+	end := upTo(g.Mine(l.Self).Common)
+	if own.Position().Compare(end.Position()) >= 0 {
+		return nil
+	}
+	known := &chain{from: own.Position(), end: end, erased: make(map[string]bool), ends: g.Ends(), goesOn: true}
+	if err := l.lead(ctx, from.Origin, known, own.Hash, l.Link.Recall, nil); err != nil {
+		return fmt.Errorf("our ended ledger: %w", err)
+	}
+	maps.Copy(known.erased, began.erased) // what was erased in the next life comes back in none
+	_, err := l.take(ctx, from, known)
+	return err
+}

@@ -1,0 +1,448 @@
+package recovery_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hanse-market/hanse/auth/keys"
+	"github.com/hanse-market/hanse/sidecar/internal/exchange"
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
+	"github.com/hanse-market/hanse/sidecar/internal/markettest"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
+)
+
+// crossing is restored where a life began since: what was placed third was read, what was placed fourth was not and is told again, and both end;
+// the fifth was placed in the new life. The partner wrote one entry in the life that ended, which the copy does not have.
+type crossing struct {
+	*restored
+	document life.Document
+	opening  exchange.Document
+	theirs   []ledger.Entry
+	copied   []ledger.Entry
+	// give changes what the partner says opened the life, twist its own ended log.
+	give  func(*exchange.Document) *exchange.Document
+	twist func(*exchange.Recalled)
+}
+
+func newCrossing(t *testing.T) *crossing {
+	t.Helper()
+	r := newRestored(t)
+	c := &crossing{restored: r}
+	var partnership string
+	r.View(func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(partner)
+		partnership = p.PartnershipID
+		return err
+	})
+	first := ledger.Genesis(partnership)
+	theirs, err := ledger.Draft{Kind: ledger.AgreementOffered, Subject: "agr-1", Body: map[string]string{"agreement": "agr-1", "document_sha256": signed.Digest(nil)}}.
+		Seal(self, ledger.Position{Seq: 1}, r.Clock.Now(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.theirs = []ledger.Entry{theirs}
+	var own []ledger.Entry
+	for _, raw := range r.whole.Entries[:4] {
+		e, err := ledger.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own = append(own, e)
+	}
+	place := func(e ledger.Entry) life.Place {
+		return life.Place{Life: e.Life, Seq: e.Seq, Hash: hex.EncodeToString(e.Hash[:])}
+	}
+	c.document = life.Document{
+		Type: signed.LifeV1, ID: "life-1-1-test", Life: 1, Round: 1, Proposer: partner, Recipient: self, Evidence: signed.Digest(nil),
+		ProposerLog:  life.Heads{Own: place(theirs), Read: place(theirs), Common: place(theirs)},
+		RecipientLog: life.Heads{Own: place(own[3]), Read: place(own[2]), Common: place(own[2])},
+		Subjects: []life.Subject{
+			{Subscription: own[2].Subject, Supplier: partner, State: subscription.Aborted, Pays: life.PaysSupplier},
+			{Subscription: own[3].Subject, Supplier: partner, State: subscription.Aborted, Pays: life.PaysSupplier},
+		},
+	}
+	var payload []byte
+	c.opening, payload = c.sign(c.document)
+	// Our log of the new life, as the store that is gone wrote it.
+	at, prev := ledger.Position{Life: 1}, ledger.First(partnership, 1, [32]byte(sum(payload)))
+	log := func(d ledger.Draft) {
+		at.Seq++
+		e, err := d.Seal(partner, at, r.Clock.Now(), prev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev, r.whole.Entries = e.Hash, append(r.whole.Entries, e.Bytes)
+	}
+	fifth, err := ledger.Decode(r.whole.Entries[4])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.whole.Entries = r.whole.Entries[:3]
+	log(ledger.Draft{Kind: ledger.LifeOpened, Subject: c.document.ID, Body: map[string]string{"opening": c.document.ID, "document_sha256": signed.Digest(payload)}})
+	log(ledger.Draft{Kind: own[3].Kind, Subject: own[3].Subject, Body: own[3].Body})
+	log(ledger.Draft{Kind: fifth.Kind, Subject: fifth.Subject, Body: fifth.Body})
+	if r.whole.Checkpoint, err = r.Book.Checkpoint(partner, at, prev); err != nil {
+		t.Fatal(err)
+	}
+	r.Do(func(tx *store.Tx) error {
+		raw, err := json.Marshal(ledger.Evidence{At: at})
+		if err != nil {
+			return err
+		}
+		return tx.Ledger().PutEvidence(partner, raw)
+	})
+	r.loop.Link = c
+	r.loop.Lives.Retail = r.loop.Retail
+	r.loop.CopyEnded = func(_ context.Context, _ string, after ledger.Position, entries []ledger.Entry) error {
+		c.copied = append(c.copied, entries...)
+		r.Do(func(tx *store.Tx) error {
+			_, err := tx.Ledger().Advance(partner, ledger.Theirs, func(at ledger.Position, _ [32]byte) ([]ledger.Entry, error) {
+				if at != after {
+					t.Errorf("what follows %s is put behind %s", after, at)
+				}
+				return entries, nil
+			})
+			return err
+		})
+		return nil
+	}
+	return c
+}
+
+func sum(payload []byte) []byte {
+	b, err := hex.DecodeString(signed.Digest(payload))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// sign is a document with both signatures.
+func (c *crossing) sign(d life.Document) (exchange.Document, []byte) {
+	c.t.Helper()
+	payload, err := json.Marshal(d)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return exchange.Document{JWS: c.by(c.restored.Member, payload), Proposal: c.by(c.peer, payload)}, payload
+}
+
+func (c *crossing) by(m *markettest.Member, payload []byte) string {
+	c.t.Helper()
+	jws, err := m.Keys.Sign(keys.Business, signed.Life, payload)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return jws
+}
+
+// Recall is the wire: pages of two, with all documents that may belong to them.
+func (c *crossing) Recall(_ context.Context, _ string, after ledger.Position, fn func(exchange.Recalled) error) error {
+	c.streams++
+	var all []ledger.Entry
+	for _, raw := range c.whole.Entries {
+		if e, err := ledger.Decode(raw); err != nil {
+			return err
+		} else if e.Position().Compare(after) > 0 {
+			all = append(all, e)
+		}
+	}
+	for i := 0; i == 0 || i < len(all); i += 2 {
+		page := exchange.Recalled{Checkpoint: c.whole.Checkpoint, More: i+2 < len(all)}
+		if i == 0 && after.Life == 0 {
+			opening := c.opening
+			page.Opening = &opening
+			if c.give != nil {
+				page.Opening = c.give(&opening)
+			}
+		}
+		for _, e := range all[i:min(i+2, len(all))] {
+			page.Entries = append(page.Entries, e.Bytes)
+			for _, d := range c.whole.Documents {
+				if payload, err := signed.Payload(d.JWS); err == nil && bytes.Contains(e.Body, []byte(signed.Digest(payload))) {
+					page.Documents = append(page.Documents, d)
+				}
+			}
+		}
+		if c.lie != nil {
+			c.lie(c.streams, &page)
+		}
+		if err := fn(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ended is the partner's own log of the life that ended.
+func (c *crossing) Ended(_ context.Context, _ string, after ledger.Position, fn func(exchange.Recalled) error) error {
+	var page exchange.Recalled
+	for _, e := range c.theirs {
+		if e.Position().Compare(after) > 0 {
+			page.Entries = append(page.Entries, e.Bytes)
+		}
+	}
+	if c.twist != nil {
+		c.twist(&page)
+	}
+	return fn(page)
+}
+
+// at is where our log ends, and the states of the books.
+func (c *crossing) at() (books ledger.BooksState, own ledger.Position) {
+	c.t.Helper()
+	c.View(func(tx *store.Tx) error {
+		head, err := tx.Ledger().Head(partner, ledger.Own)
+		if err != nil {
+			return err
+		}
+		own = head.Position()
+		books, err = tx.Ledger().Standing(partner)
+		return err
+	})
+	return books, own
+}
+
+// comesOver goes on until the books are proved, and looks at what came.
+func (c *crossing) comesOver() {
+	c.t.Helper()
+	if done, err := c.loop.Once(c.t.Context(), partner); err != nil || !done {
+		c.t.Fatalf("done %v, %v\n%s", done, err, c.logged.String())
+	}
+	if books, own := c.at(); books != ledger.Unproven || own != (ledger.Position{Life: 1, Seq: 3}) {
+		c.t.Errorf("the books are %s, our log ends at %s", books, own)
+	}
+	for id, want := range map[string]order.State{"order-0003": order.Failed, "order-0004": order.Failed, "order-0005": order.Acknowledged} {
+		if o, err := c.order(id); err != nil || o.State() != want {
+			c.t.Errorf("order %s is %q, not %q: %v", id, o.State(), want, err)
+		}
+	}
+	if got := c.jobs(); !slices.Equal(got, []string{"order.submit"}) {
+		c.t.Errorf("the jobs are %q", got)
+	}
+	if len(c.copied) != len(c.theirs) {
+		c.t.Errorf("%d entries of its ended log are copied", len(c.copied))
+	}
+	c.View(func(tx *store.Tx) error {
+		all, err := tx.Lives().List(partner)
+		if err != nil || len(all) != 1 || all[0].State != life.Opened || all[0].Ours || all[0].JWS != c.opening.Proposal || all[0].Countersigned != c.opening.JWS {
+			c.t.Errorf("what opened the life is kept as %+v, %v", all, err)
+		}
+		return err
+	})
+	reports, err := c.Book.VerifyPartner(c.t.Context(), partner, c.peer.Pinned())
+	if err != nil || len(reports[0].Problems) > 0 {
+		c.t.Errorf("our log verifies: %+v, %v", reports, err)
+	}
+}
+
+// TestOurLogComesBackOverTheBeginningOfALife with the ends that both agreed on, of what was read and of what is told again.
+func TestOurLogComesBackOverTheBeginningOfALife(t *testing.T) {
+	t.Parallel()
+	newCrossing(t).comesOver()
+}
+
+// TestNoLifeIsTakenThatDidNotBeginSo: whatever the partner says opened it, or gives back of either log, nothing is taken of it.
+func TestNoLifeIsTakenThatDidNotBeginSo(t *testing.T) {
+	t.Parallel()
+	opens := func(change func(c *crossing, d *life.Document)) func(c *crossing) {
+		return func(c *crossing) {
+			d := c.document
+			d.Subjects = slices.Clone(d.Subjects)
+			change(c, &d)
+			other, _ := c.sign(d)
+			c.give = func(*exchange.Document) *exchange.Document { return &other }
+		}
+	}
+	const broken = "recall_broken"
+	for name, test := range map[string]struct {
+		lie  func(c *crossing)
+		want string
+	}{
+		"nothing opens it": {func(c *crossing) { c.give = func(*exchange.Document) *exchange.Document { return nil } }, "recall_life"},
+		"we did not sign it": {func(c *crossing) {
+			c.give = func(d *exchange.Document) *exchange.Document { d.JWS = d.Proposal; return d }
+		}, broken},
+		"the partner did not sign it": {func(c *crossing) {
+			c.give = func(d *exchange.Document) *exchange.Document { d.Proposal = d.JWS; return d }
+		}, broken},
+		"we signed something else": {func(c *crossing) {
+			d := c.document
+			d.Round = 2
+			other, _ := c.sign(d)
+			c.give = func(d *exchange.Document) *exchange.Document { d.JWS = other.JWS; return d }
+		}, broken},
+		"it is no document": {func(c *crossing) {
+			c.give = func(*exchange.Document) *exchange.Document { return &exchange.Document{JWS: "x.y.z", Proposal: "x"} }
+		}, broken},
+		"it is another that both signed": {opens(func(_ *crossing, d *life.Document) { d.Round = 2 }), broken},
+		"it ends nothing":                {opens(func(_ *crossing, d *life.Document) { d.Subjects = []life.Subject{} }), broken},
+		"it ends something else":         {opens(func(_ *crossing, d *life.Document) { d.Subjects[0].State = subscription.Terminated }), broken},
+		"it says that less was alike":    {opens(func(_ *crossing, d *life.Document) { d.RecipientLog.Common = d.ProposerLog.Common }), broken},
+		"it is of another pair":          {opens(func(_ *crossing, d *life.Document) { d.Proposer = "https://other.localhost:3" }), broken},
+		"a life is skipped": {opens(func(_ *crossing, d *life.Document) {
+			d.Life = 2
+			for _, p := range []*life.Place{&d.ProposerLog.Own, &d.ProposerLog.Common, &d.RecipientLog.Own, &d.RecipientLog.Common} {
+				p.Life = 1
+			}
+		}), broken},
+		"an older life is given for the present one": {func(c *crossing) {
+			e, err := ledger.Decode(c.whole.Entries[2])
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if c.whole.Checkpoint, err = c.Book.Checkpoint(partner, e.Position(), e.Hash); err != nil {
+				c.t.Fatal(err)
+			}
+			c.whole.Entries = c.whole.Entries[:3]
+		}, "recall_short"},
+		"its beginning is left out":  {func(c *crossing) { c.whole.Entries = slices.Delete(c.whole.Entries, 3, 4) }, broken},
+		"an entry of it is left out": {func(c *crossing) { c.whole.Entries = slices.Delete(c.whole.Entries, 4, 5) }, broken},
+		"an entry of it is another": {func(c *crossing) {
+			last := c.whole.Entries[5]
+			c.lie = func(_ int, page *exchange.Recalled) {
+				for i, raw := range page.Entries {
+					if bytes.Equal(raw, last) {
+						page.Entries[i] = bytes.Replace(raw, []byte("agr-1"), []byte("agr-2"), 1)
+					}
+				}
+			}
+		}, broken},
+		"less of it is given back":               {func(c *crossing) { c.whole.Entries = c.whole.Entries[:5] }, broken},
+		"an entry of the ended life is left out": {func(c *crossing) { c.whole.Entries = slices.Delete(c.whole.Entries, 2, 3) }, broken},
+		"its own ended log is withheld": {func(c *crossing) {
+			c.twist = func(page *exchange.Recalled) { page.Entries = nil }
+		}, broken},
+		"its own ended log is another": {func(c *crossing) {
+			c.twist = func(page *exchange.Recalled) {
+				page.Entries[0] = bytes.Replace(page.Entries[0], []byte("agr-1"), []byte("agr-2"), 1)
+			}
+		}, broken},
+		"our own log is given for its own": {func(c *crossing) {
+			c.twist = func(page *exchange.Recalled) { page.Entries = slices.Clone(c.whole.Entries[:1]) }
+		}, broken},
+		"our key had long been given up": {func(c *crossing) {
+			c.loop.Lives.Signer = retired{c.Keys, c.Clock.Now().Add(-member.Grace - time.Hour)}
+		}, broken},
+		"its key had long been given up": {func(c *crossing) {
+			c.Do(func(tx *store.Tx) error {
+				p, err := tx.Partners().Get(partner)
+				if err != nil {
+					return err
+				}
+				kid, err := keys.KID(c.opening.Proposal)
+				if err != nil {
+					return err
+				}
+				p.Past = []member.PastKey{{Key: p.BusinessKey, Thumbprint: kid, Until: c.Clock.Now().Add(-member.Grace - time.Hour)}}
+				_, err = tx.Partners().Put(p)
+				return err
+			})
+		}, broken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrossing(t)
+			whole := c.whole
+			whole.Entries = slices.Clone(whole.Entries)
+			test.lie(c)
+			if done, err := c.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != test.want {
+				t.Errorf("done %v, %v", done, err)
+			}
+			books, own := c.at()
+			if books != ledger.Behind || own.Life != 0 || own.Seq > 3 {
+				t.Errorf("the books are %s, our log ends at %s", books, own)
+			}
+			c.View(func(tx *store.Tx) error {
+				if all, err := tx.Lives().List(partner); err != nil || len(all) > 0 {
+					t.Errorf("there are lives %+v, %v", all, err)
+				}
+				return nil
+			})
+			if name == "our key had long been given up" || name == "its key had long been given up" {
+				return
+			}
+			c.whole, c.give, c.twist, c.lie = whole, nil, nil, nil
+			c.comesOver()
+		})
+	}
+}
+
+// retired are keys of which the one that signed was given up.
+type retired struct {
+	*keys.Manager
+	until time.Time
+}
+
+func (r retired) Standing() keys.Standing {
+	s := r.Manager.Standing()
+	return keys.Standing{Current: "another", Past: []keys.Signed{{KID: s.Current, Until: r.until}}}
+}
+
+// TestACopyOfALedgerThatWasGivenUpIsNotTaken: what it has beyond what both had alike is not told again in the new life.
+func TestACopyOfALedgerThatWasGivenUpIsNotTaken(t *testing.T) {
+	t.Parallel()
+	c := newCrossing(t)
+	c.Do(func(tx *store.Tx) error {
+		_, err := tx.Ledger().Advance(partner, ledger.Own, func(at ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+			third, err := ledger.Decode(c.whole.Entries[2])
+			if err != nil {
+				return nil, err
+			}
+			_, body := purchase("order-0009")
+			other, err := ledger.Draft{Kind: ledger.OrderPlaced, Subject: body.Subscription, Body: body}.
+				Seal(partner, ledger.Position{Seq: 4}, c.Clock.Now(), third.Hash)
+			return []ledger.Entry{third, other}, err
+		})
+		return err
+	})
+	if done, err := c.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_other_copy" {
+		t.Errorf("done %v, %v", done, err)
+	}
+	if books, own := c.at(); books != ledger.Behind || own != (ledger.Position{Seq: 4}) {
+		t.Errorf("the books are %s, our log ends at %s", books, own)
+	}
+}
+
+// TestWhatIsToldAgainIsKnownToTheCopy: one from after what the partner had not read has it once.
+func TestWhatIsToldAgainIsKnownToTheCopy(t *testing.T) {
+	t.Parallel()
+	c := newCrossing(t)
+	var told ledger.Entry
+	for _, raw := range c.whole.Entries {
+		if e, err := ledger.Decode(raw); err == nil && e.Life == 1 && e.Seq == 2 {
+			told = e
+		}
+	}
+	c.Do(func(tx *store.Tx) error {
+		_, err := tx.Ledger().Advance(partner, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) {
+			third, err := ledger.Decode(c.whole.Entries[2])
+			if err != nil {
+				return nil, err
+			}
+			fourth, err := ledger.Draft{Kind: told.Kind, Subject: told.Subject, Body: told.Body}.Seal(partner, ledger.Position{Seq: 4}, c.Clock.Now(), third.Hash)
+			return []ledger.Entry{third, fourth}, err
+		})
+		return err
+	})
+	if done, err := c.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Fatalf("done %v, %v", done, err)
+	}
+	if books, own := c.at(); books != ledger.Unproven || own != (ledger.Position{Life: 1, Seq: 3}) {
+		t.Errorf("the books are %s, our log ends at %s", books, own)
+	}
+	if o, err := c.order("order-0004"); err != nil || o.State() != order.Failed {
+		t.Errorf("order 4 is %q, %v", o.State(), err)
+	}
+}
