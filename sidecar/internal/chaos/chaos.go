@@ -178,7 +178,6 @@ func (m *market) report(plan Plan) Report {
 		r.NotRun[string(PostgresRestart)], r.NotRun[string(RedisFlush)] = "members on SQLite have none", "members on SQLite have none"
 	}
 	r.NotRun["postgres_failover"] = "no second server is set up"
-	r.NotRun["key_rotation"] = "there is no command for it"
 	if m.skipped > 0 {
 		r.NotRun["put_back"] = fmt.Sprintf("%d times the market did not come to rest before", m.skipped)
 	}

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/adapters/rig"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 )
 
 func TestRun_SaysWhatKeepsTheMarketFromStarting(t *testing.T) {
@@ -62,6 +64,53 @@ func TestPlan_PutsNobodyBackTwiceInARound(t *testing.T) {
 					back[name] = name != ""
 				}
 			}
+		}
+	}
+}
+
+// TestPlan_PutsNoCopyOfBeforeARolloverBack, of which the product wants the keys of after it; and rolls no key over twice, for which it wants five minutes.
+func TestPlan_PutsNoCopyOfBeforeARolloverBack(t *testing.T) {
+	rotations := 0
+	for seed := range uint64(200) {
+		plan := NewPlan(Config{Orders: 40, Faults: 90, Seed: seed, Engine: sqliteEngine, Replicas: 1})
+		rolled, made := map[string]int{}, map[int]int{}
+		for i, r := range plan.Rounds {
+			for _, c := range r.Copies {
+				made[c.ID] = i
+			}
+			for _, f := range r.Faults {
+				if f.Kind == KeyRotation {
+					rotations++
+					if _, twice := rolled[f.Member]; twice {
+						t.Errorf("seed %d rolls the key of %s over twice", seed, f.Member)
+					}
+					rolled[f.Member] = i
+				}
+			}
+			for _, f := range r.Faults {
+				for member, id := range map[string]int{f.Member: f.Copy, f.Other: f.OtherCopy} {
+					if at, is := rolled[member]; f.Kind.putsBack() && is && id > 0 && made[id] <= at {
+						t.Errorf("seed %d puts copy %d of %s back in round %d, made in round %d, its key was rolled over in %d", seed, id, member, i, made[id], at)
+					}
+				}
+			}
+		}
+	}
+	if rotations < 200 {
+		t.Errorf("%d rollovers in 200 plans", rotations)
+	}
+}
+
+// TestPlan_ArmsWhatItLeadsTo: a failpoint that nothing leads to would be a kill, after a wait.
+func TestPlan_ArmsWhatItLeadsTo(t *testing.T) {
+	for _, prefix := range unled {
+		if !slices.ContainsFunc(failpoint.Names, func(name string) bool { return strings.HasPrefix(name, prefix) }) {
+			t.Errorf("no failpoint is called %s...", prefix)
+		}
+	}
+	for _, name := range memberNames {
+		if len(pointsOf(name)) < 8 {
+			t.Errorf("%s has %v", name, pointsOf(name))
 		}
 	}
 }

@@ -41,6 +41,8 @@ type market struct {
 	files sync.Mutex
 	// backing is held by whoever puts a member back while orders are under way.
 	backing sync.Mutex
+	// hasty are the operators who vouch for members that were put back in this round.
+	hasty   sync.WaitGroup
 	twice   atomic.Int64
 	closing sync.Once
 
@@ -56,6 +58,8 @@ type market struct {
 	told     int
 	resolved int
 	noAccess int
+	// gone are the subscriptions whose access data operators dropped.
+	gone map[string]bool
 	// skipped are copies that were not put back, because the market did not come to rest.
 	skipped int
 	// again is how often something was made anew that both sides had forgotten, leftOver what runs of what both have.
@@ -137,7 +141,7 @@ func (m *market) death(name string) {
 func setUp(ctx context.Context, cfg Config) (m *market, err error) {
 	m = &market{
 		cfg: cfg, dir: cfg.Dir, members: map[string]*member{}, listings: map[string]string{}, copies: map[int]taken{}, done: map[FaultKind]int{}, starved: map[string]time.Time{},
-		notRun: map[string]string{}, points: map[string]int{}, log: cfg.Progress, started: time.Now(),
+		gone: map[string]bool{}, notRun: map[string]string{}, points: map[string]int{}, log: cfg.Progress, started: time.Now(),
 	}
 	defer func() {
 		if err != nil {
@@ -310,6 +314,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 	watching, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
+	defer m.hasty.Wait()
 	defer stop()
 	for _, name := range memberNames {
 		for _, r := range m.members[name].replicas {
@@ -322,7 +327,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 		}
 		m.say("round %d of %d: %d wishes; %s", i+1, len(plan.Rounds), len(round.Wishes), describe(round))
 		if len(round.Copies) > 0 {
-			_ = m.settleDown(ctx, stillTime)
+			_ = m.settleDown(ctx, copyTime)
 		}
 		for _, c := range round.Copies {
 			if err := m.copy(ctx, c); err != nil {
@@ -356,6 +361,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 		}
 		m.call(ctx, round.Wishes)
 		busy.Wait()
+		m.hasty.Wait()
 		close(errs)
 		for err := range errs {
 			if err != nil && ctx.Err() == nil {
@@ -396,7 +402,7 @@ func (m *market) call(ctx context.Context, wishes []Wish) {
 		all.Go(func() {
 			for w := range queue {
 				m.carryOut(ctx, w)
-				pause(ctx, nil, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
+				pause(ctx, nil, time.Duration(rand.Int64N(int64(500*time.Millisecond))))
 			}
 		})
 	}
@@ -418,9 +424,10 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	operated := time.Now()
 	_ = within(ctx, limit, func() error {
 		open := 0
-		if time.Since(operated) > time.Second { // some of it waits for an operator
+		if time.Since(operated) > time.Second { // some of it waits for an operator, or is not known to a member that was put back
 			operated = time.Now()
 			_, _ = m.operators(ctx)
+			m.remind(ctx)
 		}
 		for _, o := range m.history.all() {
 			if !o.acknowledged.IsZero() && !o.ended {
@@ -436,9 +443,22 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	})
 }
 
+// remind has portals place again what they see that their member does not know any more.
+func (m *market) remind(ctx context.Context) {
+	for _, o := range m.history.all() {
+		if o.acknowledged.IsZero() || o.ended {
+			continue
+		}
+		if _, err := m.read(ctx, o.ID); connect.CodeOf(err) == connect.CodeNotFound {
+			_ = m.place(ctx, o.ID)
+		}
+	}
+}
+
 const (
-	// stillTime is how long a breath and a copy wait for rest, restTime what is to be put back while nothing is under way.
+	// stillTime is how long a breath waits for rest, copyTime a copy, which is made all the same, and restTime what is to be put back while nothing is under way.
 	stillTime = 10 * time.Second
+	copyTime  = 2 * time.Second
 	restTime  = 30 * time.Second
 )
 

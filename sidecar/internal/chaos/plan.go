@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
@@ -50,6 +51,8 @@ const (
 	// Emptied loses the disk of alpha, which only buys; EmptiedSupplier that of one that sells. They are made again from their exported keys.
 	Emptied         FaultKind = "emptied"
 	EmptiedSupplier FaultKind = "emptied_supplier"
+	// KeyRotation has the member's next business key follow the one that signs.
+	KeyRotation FaultKind = "key_rotation"
 	// SlowPlatform lets the platform take its time, LostEffect loses its answers after the effect.
 	SlowPlatform FaultKind = "slow_platform"
 	LostEffect   FaultKind = "lost_effect"
@@ -104,6 +107,7 @@ var shares = []struct {
 	{kind: DiskFull, per1000: 20, engine: sqliteEngine},
 	{kind: SlowPlatform, per1000: 20},
 	{kind: LostEffect, per1000: 33},
+	{kind: KeyRotation, per1000: 12},
 	{kind: PostgresRestart, per1000: 20, engine: postgresEngine},
 	{kind: RedisFlush, per1000: 20, engine: postgresEngine},
 }
@@ -235,6 +239,8 @@ type planner struct {
 	orders int
 	// since is the first round whose copies of a member may be put back.
 	since map[string]int
+	// rotated are the members whose key was rolled over: at most once in a plan, for between two lie five minutes.
+	rotated []string
 }
 
 // deck is the kinds of all faults, shuffled; those of copies are not among the first, when there is nothing to put back.
@@ -297,6 +303,9 @@ func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Faul
 	switch kind {
 	case Failpoint:
 		f.Point, f.Pass = pick(p.random, pointsOf(f.Member)), 1+p.random.IntN(4)
+		if strings.HasPrefix(f.Point, "books.prove.") { // once a partner after a start
+			f.Pass = min(f.Pass, len(memberNames)-1)
+		}
 	case Clock:
 		f.Offset = p.between(5*time.Second, 140*time.Second)
 		if p.random.IntN(2) == 0 {
@@ -327,6 +336,15 @@ func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Faul
 			break
 		}
 		f.Copy = p.copy(f.Member, round, rounds, []CopyHow{ByKeys})
+	case KeyRotation:
+		free = slices.DeleteFunc(free, func(name string) bool { return slices.Contains(p.rotated, name) })
+		if len(free) == 0 {
+			f.Kind = Kill
+			break
+		}
+		f.Member = free[0]
+		p.rotated = append(p.rotated, f.Member)
+		p.since[f.Member] = round + 1 // a copy of before has not the key that follows: what then is to be done is the operators'
 	case SlowPlatform, LostEffect, PostgresRestart, RedisFlush:
 		f.Member = ""
 	}
@@ -343,9 +361,17 @@ func (p *planner) copy(member string, round int, rounds []Round, how []CopyHow) 
 	return p.copies
 }
 
+// unled are failpoints that nothing in a plan leads to; chaos --edges and tests of their own kill there.
+var unled = []string{
+	"retail.overdue.", "retail.abandon.", "retail.erase.", "resale.erase.", "resale.act.", "exchange.agreement.", "recovery.", "key.", "member.follow.", "life.",
+}
+
 // pointsOf are the failpoints that a member can pass: charlie buys nothing, alpha sells nothing.
 func pointsOf(member string) (all []string) {
 	for _, point := range failpoint.Names {
+		if slices.ContainsFunc(unled, func(prefix string) bool { return strings.HasPrefix(point, prefix) }) {
+			continue
+		}
 		supplies := len(point) > 7 && point[:7] == "resale."
 		buys := len(point) > 7 && point[:7] == "retail." || len(point) > 7 && point[:7] == "outbox."
 		if member == "alpha" && supplies || member == "charlie" && buys {
