@@ -18,11 +18,8 @@ import (
 // diskRoom is how much a file may still grow when the disk is full.
 const diskRoom = 16 << 10
 
-// answersLost is how many answers of the platform one fault loses, effectLate how much longer it waits for one that there was none of.
-const (
-	answersLost = 2
-	effectLate  = 4 * time.Second
-)
+// answersLost is how many answers of the platform one fault loses.
+const answersLost = 2
 
 // shutTime is how long suppliers are shut, at most, until they have read what a member wrote that is to be put back.
 const shutTime = 1500 * time.Millisecond
@@ -112,13 +109,10 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 		pause(ctx, nil, f.For)
 		m.platform.Slow(0)
 	case LostEffect:
-		hit = false
-		for _, long := range []time.Duration{f.For, effectLate} { // longer where nothing was made meanwhile
-			if !hit {
-				m.platform.Lose(answersLost)
-				pause(ctx, nil, long)
-				hit = m.platform.Lose(0) < answersLost
-			}
+		m.lose()
+		pause(ctx, nil, f.For)
+		if hit = m.lostAny(); !hit { // it stays until something is made, which may be after this round
+			m.lose()
 		}
 	case PostgresRestart:
 		m.starve("", serverStart)
@@ -131,6 +125,40 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 		came = ""
 	}
 	return came, err
+}
+
+// lose has the platform's next answers lost.
+func (m *market) lose() {
+	m.platform.Lose(answersLost)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.losing = true
+}
+
+// lostAny ends that, and reports whether an answer was lost.
+func (m *market) lostAny() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.losing
+	m.losing = false
+	return m.platform.Lose(0) < answersLost && was
+}
+
+// lostLate counts a loss of answers that waited for one, or has it wait on.
+func (m *market) lostLate() {
+	m.mu.Lock()
+	losing := m.losing
+	m.mu.Unlock()
+	if !losing {
+		return
+	}
+	if !m.lostAny() {
+		m.lose()
+		return
+	}
+	m.mu.Lock()
+	m.done[LostEffect]++
+	m.mu.Unlock()
 }
 
 // failpoint starts a replica that dies at a point, once it passes it; who never does is started again without, which is a kill.
@@ -286,7 +314,7 @@ func (m *market) levelAround(ctx context.Context, who *member) error {
 
 // rotateKey rolls a member's business key over, which it refuses while its books are not level, and reports whether it did.
 func (m *market) rotateKey(ctx context.Context, who *member) bool {
-	err := within(ctx, stillTime, func() error {
+	err := within(ctx, restTime, func() error {
 		key, err := m.ownKey(ctx, who)
 		if err != nil || len(key.GetPast()) > 0 { // it was committed, and nobody was told
 			return err

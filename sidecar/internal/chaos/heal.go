@@ -31,7 +31,8 @@ var tag = regexp.MustCompile(`\bh[0-9a-f]{24,39}\b`)
 func (m *market) heal(ctx context.Context) error {
 	m.say("everything heals")
 	m.platform.Slow(0)
-	m.platform.Lose(0)
+	m.lostLate()
+	m.lostAny()
 	for _, name := range memberNames {
 		who := m.members[name]
 		who.proxy.heal()

@@ -46,8 +46,10 @@ type market struct {
 	twice   atomic.Int64
 	closing sync.Once
 
-	mu       sync.Mutex
-	copies   map[int]taken
+	mu     sync.Mutex
+	copies map[int]taken
+	// losing says that the platform's next answers are lost.
+	losing   bool
 	findings []Finding
 	healing  []time.Duration
 	done     map[FaultKind]int
@@ -368,6 +370,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 				return err
 			}
 		}
+		m.lostLate()
 		if round.Breath {
 			m.breathe(ctx, stillTime)
 		}
