@@ -118,6 +118,10 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 		m.starve("", serverStart)
 		err = m.servers.restartPostgres(ctx, f.For/4)
 		m.starve("", 0)
+	case PostgresFailover:
+		m.starve("", 2*serverStart)
+		err = m.failOver(ctx, f.For)
+		m.starve("", 0)
 	case RedisFlush:
 		err = m.servers.flushRedis(ctx)
 	}
@@ -307,6 +311,32 @@ func (m *market) levelAround(ctx context.Context, who *member) error {
 			if err := m.level(ctx, reseller, supplier); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// failOver loses the last commits of all members at once, and has their operators accept the server that is left.
+func (m *market) failOver(ctx context.Context, behind time.Duration) error {
+	for _, name := range memberNames { // nobody starts or stops a process meanwhile
+		m.members[name].life.Lock()
+		defer m.members[name].life.Unlock()
+	}
+	was := time.Now()
+	if err := m.servers.failOver(ctx, behind); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	for _, name := range memberNames {
+		m.backs = append(m.backs, back{member: name, at: time.Now(), was: was})
+	}
+	m.mu.Unlock()
+	for _, name := range memberNames {
+		if err := within(ctx, serverStart, func() error {
+			_, err := m.members[name].operate(ctx, "database", "accept")
+			return err
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -425,25 +425,26 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	operated := time.Now()
-	_ = within(ctx, limit, func() error {
-		open := 0
+	err := within(ctx, limit, func() error {
+		var open []string
 		if time.Since(operated) > time.Second { // some of it waits for an operator, or is not known to a member that was put back
 			operated = time.Now()
 			_, _ = m.operators(ctx)
 			m.remind(ctx)
 		}
 		for _, o := range m.history.all() {
-			if !o.acknowledged.IsZero() && !o.ended {
-				if !m.look(ctx, o.ID, from) {
-					open++
-				}
+			if !o.acknowledged.IsZero() && !o.ended && !m.look(ctx, o.ID, from) {
+				open = append(open, o.ID)
 			}
 		}
-		if open > 0 {
-			return fmt.Errorf("%d are open", open)
+		if len(open) > 0 {
+			return fmt.Errorf("%d orders are open, such as %s", len(open), open[0])
 		}
 		return nil
 	})
+	if err != nil {
+		m.say("not all ends: %v", err)
+	}
 }
 
 // remind has portals place again what they see that their member does not know any more.

@@ -56,9 +56,10 @@ const (
 	// SlowPlatform lets the platform take its time, LostEffect loses its answers after the effect.
 	SlowPlatform FaultKind = "slow_platform"
 	LostEffect   FaultKind = "lost_effect"
-	// PostgresRestart and RedisFlush need members that have them.
-	PostgresRestart FaultKind = "postgres_restart"
-	RedisFlush      FaultKind = "redis_flush"
+	// PostgresRestart and RedisFlush need members that have them, and so does PostgresFailover, which loses the last commits of all of them.
+	PostgresRestart  FaultKind = "postgres_restart"
+	PostgresFailover FaultKind = "postgres_failover"
+	RedisFlush       FaultKind = "redis_flush"
 )
 
 // putsBack says that a fault makes a member again from something older; still that nothing is under way then.
@@ -80,6 +81,9 @@ func Kinds() (all []FaultKind) {
 func (k FaultKind) onWire() bool {
 	return slices.Contains([]FaultKind{Cut, Delay, Reorder, HalfOpen, DropReply, Duplicate, Flap}, k)
 }
+
+// onServer says that a fault stops the PostgreSQL of all members.
+func (k FaultKind) onServer() bool { return k == PostgresRestart || k == PostgresFailover }
 
 // shares are how often each kind comes in a thousand; the first of a plan are what must not be missing in a short one.
 var shares = []struct {
@@ -110,6 +114,7 @@ var shares = []struct {
 	{kind: KeyRotation, per1000: 12},
 	{kind: PostgresRestart, per1000: 20, engine: postgresEngine},
 	{kind: RedisFlush, per1000: 20, engine: postgresEngine},
+	{kind: PostgresFailover, per1000: 10, engine: postgresEngine},
 }
 
 // Fault is one of a plan.
@@ -239,6 +244,8 @@ type planner struct {
 	orders int
 	// since is the first round whose copies of a member may be put back.
 	since map[string]int
+	// failedOver says that the standby is used up.
+	failedOver bool
 	// rotated are the members whose key was rolled over: at most once in a plan, for between two lie five minutes.
 	rotated []string
 }
@@ -345,7 +352,22 @@ func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Faul
 		f.Member = free[0]
 		p.rotated = append(p.rotated, f.Member)
 		p.since[f.Member] = round + 1 // a copy of before has not the key that follows: what then is to be done is the operators'
-	case SlowPlatform, LostEffect, PostgresRestart, RedisFlush:
+	case PostgresFailover:
+		f.Member = ""
+		if alone := !slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.putsBack() || b.Kind.onServer() || b.Kind == KeyRotation }); p.failedOver || !alone || len(free) < len(memberNames) {
+			f.Kind, f.Member = Kill, names[0]
+			break
+		}
+		p.failedOver = true
+		for _, name := range memberNames { // a copy of just before may be of what is lost then
+			p.since[name] = round + 1
+		}
+	case PostgresRestart:
+		f.Member = ""
+		if slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.onServer() }) {
+			f.Kind, f.Member = Kill, names[0]
+		}
+	case SlowPlatform, LostEffect, RedisFlush:
 		f.Member = ""
 	}
 	return f
