@@ -425,20 +425,21 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	operated := time.Now()
+	var refused error
 	err := within(ctx, limit, func() error {
 		var open []string
 		if time.Since(operated) > time.Second { // some of it waits for an operator, or is not known to a member that was put back
 			operated = time.Now()
 			_, _ = m.operators(ctx)
-			m.remind(ctx)
+			refused = m.remind(ctx)
 		}
 		for _, o := range m.history.all() {
-			if !o.acknowledged.IsZero() && !o.ended && !m.look(ctx, o.ID, from) {
+			if !o.acknowledged.IsZero() && !o.ended && o.void == "" && !m.look(ctx, o.ID, from) {
 				open = append(open, o.ID)
 			}
 		}
 		if len(open) > 0 {
-			return fmt.Errorf("%d orders are open, such as %s", len(open), open[0])
+			return errors.Join(fmt.Errorf("%d orders are open, such as %s", len(open), open[0]), refused)
 		}
 		return nil
 	})
@@ -447,16 +448,17 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// remind has portals place again what they see that their member does not know any more.
-func (m *market) remind(ctx context.Context) {
+// remind has portals place again what they see that their member does not know any more, and returns why some of it is not taken.
+func (m *market) remind(ctx context.Context) (err error) {
 	for _, o := range m.history.all() {
-		if o.acknowledged.IsZero() || o.ended {
+		if o.acknowledged.IsZero() || o.ended || o.void != "" {
 			continue
 		}
-		if _, err := m.read(ctx, o.ID); connect.CodeOf(err) == connect.CodeNotFound {
-			_ = m.place(ctx, o.ID)
+		if _, unknown := m.read(ctx, o.ID); connect.CodeOf(unknown) == connect.CodeNotFound {
+			err = errors.Join(err, m.place(ctx, o.ID))
 		}
 	}
+	return err
 }
 
 const (
