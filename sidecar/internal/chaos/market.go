@@ -372,7 +372,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 		}
 		m.lostLate()
 		if round.Breath {
-			m.breathe(ctx, stillTime)
+			m.breathe(ctx, breathTime)
 		}
 	}
 	return nil
@@ -462,10 +462,12 @@ func (m *market) remind(ctx context.Context) (err error) {
 }
 
 const (
-	// stillTime is how long a breath waits for rest, copyTime a copy, which is made all the same, and restTime what is to be put back while nothing is under way.
-	stillTime = 10 * time.Second
-	copyTime  = 2 * time.Second
-	restTime  = 30 * time.Second
+	// breathTime is how long a breath waits until all has ended, copyTime a copy, which is made all the same, stillTime what is put back while
+	// orders are under way, and restTime what is put back while nothing is.
+	breathTime = 5 * time.Second
+	copyTime   = 2 * time.Second
+	stillTime  = 10 * time.Second
+	restTime   = 30 * time.Second
 )
 
 // settleDown waits until what was ordered has ended, nobody has anything to do that no operator is wanted for, all books are level, and all
