@@ -101,6 +101,37 @@ func TestPlan_PutsNoCopyOfBeforeARolloverBack(t *testing.T) {
 	}
 }
 
+// TestPlan_FailsOverOnce, in a round in which nobody is put back, and puts nothing back after it that was copied before.
+func TestPlan_FailsOverOnce(t *testing.T) {
+	failovers := 0
+	for seed := range uint64(200) {
+		plan := NewPlan(Config{Orders: 40, Faults: 90, Seed: seed, Engine: postgresEngine, Replicas: 2})
+		made, over := map[int]int{}, -1
+		for i, r := range plan.Rounds {
+			for _, c := range r.Copies {
+				made[c.ID] = i
+			}
+			if slices.ContainsFunc(r.Faults, func(f Fault) bool { return f.Kind == PostgresFailover }) {
+				if over >= 0 {
+					t.Errorf("seed %d fails over in round %d and %d", seed, over, i)
+				}
+				over = i
+			}
+			for _, f := range r.Faults {
+				if f.Kind.putsBack() && (over == i || made[f.Copy] <= over || f.OtherCopy > 0 && made[f.OtherCopy] <= over) {
+					t.Errorf("seed %d puts %s back in round %d and fails over in %d", seed, f.Member, i, over)
+				}
+			}
+		}
+		if over >= 0 {
+			failovers++
+		}
+	}
+	if failovers < 190 { // drawn late, there may be no round left
+		t.Errorf("%d failovers in 200 plans", failovers)
+	}
+}
+
 // TestPlan_ArmsWhatItLeadsTo: a failpoint that nothing leads to would be a kill, after a wait.
 func TestPlan_ArmsWhatItLeadsTo(t *testing.T) {
 	for _, prefix := range unled {

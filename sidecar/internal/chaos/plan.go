@@ -244,11 +244,19 @@ type planner struct {
 	orders int
 	// since is the first round whose copies of a member may be put back.
 	since map[string]int
-	// failedOver says that the standby is used up.
-	failedOver bool
+	// failover is of the one standby.
+	failover failover
 	// rotated are the members whose key was rolled over: at most once in a plan, for between two lie five minutes.
 	rotated []string
 }
+
+// failover says how far it is with the one of a plan: not drawn, to be made in the next round that allows it, or made.
+type failover int
+
+const (
+	due failover = iota + 1
+	made
+)
 
 // deck is the kinds of all faults, shuffled; those of copies are not among the first, when there is nothing to put back.
 func (p *planner) deck() (all []FaultKind) {
@@ -289,6 +297,9 @@ func (p *planner) between(from, to time.Duration) time.Duration {
 
 // fault draws one; what takes a member's processes takes another member than the others of the round.
 func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Fault) Fault {
+	if kind == Kill && p.failover == due {
+		kind = PostgresFailover
+	}
 	f := Fault{Kind: kind, After: p.between(0, 400*time.Millisecond), For: p.between(400*time.Millisecond, 1800*time.Millisecond)}
 	busy := func(name string) bool {
 		return slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.onWire() == kind.onWire() && (b.Member == name || b.Other == name) })
@@ -353,14 +364,17 @@ func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Faul
 		p.rotated = append(p.rotated, f.Member)
 		p.since[f.Member] = round + 1 // a copy of before has not the key that follows: what then is to be done is the operators'
 	case PostgresFailover:
-		f.Member = ""
-		if alone := !slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.putsBack() || b.Kind.onServer() || b.Kind == KeyRotation }); p.failedOver || !alone || len(free) < len(memberNames) {
-			f.Kind, f.Member = Kill, names[0]
-			break
-		}
-		p.failedOver = true
-		for _, name := range memberNames { // a copy of just before may be of what is lost then
-			p.since[name] = round + 1
+		alone := !slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.putsBack() || b.Kind.onServer() || b.Kind == KeyRotation })
+		switch {
+		case p.failover == made:
+			f.Kind = Kill
+		case !alone || len(free) < len(memberNames):
+			f.Kind, p.failover = Kill, due
+		default:
+			f.Member, p.failover = "", made
+			for _, name := range memberNames { // a copy of just before may be of what is lost then
+				p.since[name] = round + 1
+			}
 		}
 	case PostgresRestart:
 		f.Member = ""
