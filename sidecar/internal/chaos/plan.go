@@ -254,8 +254,8 @@ type planner struct {
 type failover int
 
 const (
-	due failover = iota + 1
-	made
+	failoverDue failover = iota + 1
+	failoverMade
 )
 
 // deck is the kinds of all faults, shuffled; those of copies are not among the first, when there is nothing to put back.
@@ -297,7 +297,7 @@ func (p *planner) between(from, to time.Duration) time.Duration {
 
 // fault draws one; what takes a member's processes takes another member than the others of the round.
 func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Fault) Fault {
-	if kind == Kill && p.failover == due {
+	if kind == Kill && p.failover == failoverDue {
 		kind = PostgresFailover
 	}
 	f := Fault{Kind: kind, After: p.between(0, 400*time.Millisecond), For: p.between(400*time.Millisecond, 1800*time.Millisecond)}
@@ -366,12 +366,12 @@ func (p *planner) fault(kind FaultKind, round int, rounds []Round, beside []Faul
 	case PostgresFailover:
 		alone := !slices.ContainsFunc(beside, func(b Fault) bool { return b.Kind.putsBack() || b.Kind.onServer() || b.Kind == KeyRotation })
 		switch {
-		case p.failover == made:
+		case p.failover == failoverMade:
 			f.Kind = Kill
 		case !alone || len(free) < len(memberNames):
-			f.Kind, p.failover = Kill, due
+			f.Kind, p.failover = Kill, failoverDue
 		default:
-			f.Member, p.failover = "", made
+			f.Member, p.failover = "", failoverMade
 			for _, name := range memberNames { // a copy of just before may be of what is lost then
 				p.since[name] = round + 1
 			}
