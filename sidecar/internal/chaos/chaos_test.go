@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -179,6 +181,9 @@ func TestHurt_CountsWhatHurtSomething(t *testing.T) {
 	if err := os.WriteFile(stays, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(ready.Close)
+	who.replicas[0].ops = ready.Listener.Addr().String()
 	who.binary, m.done = stays, map[FaultKind]int{}
 	if err := who.launch(who.replicas[0]); err != nil {
 		t.Fatal(err)

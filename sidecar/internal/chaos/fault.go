@@ -176,7 +176,19 @@ func (m *market) failpoint(ctx context.Context, who *member, f Fault) (came Faul
 		return "", err
 	}
 	_, died := r.now()
-	late := time.NewTimer(f.For + 1500*time.Millisecond)
+	asking, cancel := context.WithCancel(ctx)
+	ready := make(chan struct{})
+	go func() { // it has its time from when it can be passed, however long a start takes
+		defer close(ready)
+		_ = within(asking, startTime, func() error { return answers(asking, "http://"+r.ops+"/readyz") })
+	}()
+	select {
+	case <-ready:
+	case <-died:
+	}
+	cancel()
+	<-ready
+	late := time.NewTimer(f.For + time.Second)
 	defer late.Stop()
 	select {
 	case <-died:

@@ -467,7 +467,7 @@ const (
 	breathTime = 5 * time.Second
 	copyTime   = 2 * time.Second
 	stillTime  = 10 * time.Second
-	restTime   = 30 * time.Second
+	restTime   = time.Minute
 )
 
 // settleDown waits until what was ordered has ended, nobody has anything to do that no operator is wanted for, all books are level, and all
