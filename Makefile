@@ -79,10 +79,6 @@ edges: ## Kill members at each moment of each step of orders and subscriptions; 
 versions: ## Have the hanse of another commit trade a thousand orders with this one, on either side; VERSION_BEFORE=COMMIT.
 	.ci/versions
 
-.PHONY: chaos-check
-chaos-check: ## Hurt real members for some minutes on both engines: 300 orders, 90 faults.
-	HANSE_CHAOS=1 go test -count=1 -race ./sidecar/cmd/hanse -run TestChaosLeavesNothingWrong -timeout 15m
-
 # Also PLANTED_BUGS, PLANTED_SEEDS, PLANTED_ORDERS, PLANTED_FAULTS, PLANTED_WITHOUT and PLANTED_AT_ONCE: see .ci/planted.
 .PHONY: planted
 planted: ## Give members each planted bug, seeds 1 to 3, and see that chaos finds it: hours; what was found is not played again.

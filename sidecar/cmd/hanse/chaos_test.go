@@ -15,9 +15,6 @@ import (
 
 // TestChaosLeavesNothingWrong hurts real members on both engines at once: what waits on one leaves the machine to the other.
 func TestChaosLeavesNothingWrong(t *testing.T) {
-	if os.Getenv("HANSE_CHAOS") == "" {
-		t.Skip("it is not known yet to pass again and again on a machine that runs the other tests beside it; make chaos-check runs it")
-	}
 	binary := sidecartest.Binary(t)
 	for name, args := range map[string][]string{
 		"sqlite":   {"--db", "sqlite"},
@@ -37,9 +34,9 @@ func TestChaosLeavesNothingWrong(t *testing.T) {
 			if r.Orders+r.Void != 300 || r.Planned != 90 || !r.Clean() {
 				t.Errorf("%s", got.stdout)
 			}
-			for _, kind := range chaos.Kinds() { // what was planned and never met anything proves nothing
+			for _, kind := range chaos.Kinds() { // what was planned and never met anything proves nothing; cancels are no fault
 				_, left := r.NotRun[string(kind)]
-				if r.ByKind[string(kind)] == 0 && !left {
+				if r.ByKind[string(kind)] == 0 && !left && kind != chaos.FaultKind(chaos.CallOff) {
 					t.Errorf("%s hurt nothing in this run: %v", kind, r.ByKind)
 				}
 			}

@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/adapters/rig"
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 )
 
 // TestEverBack: what a partner does not give back may be dropped where somebody was put back, and is a fault where nobody was.
@@ -30,6 +32,22 @@ func TestAccessGone(t *testing.T) {
 		}
 		if got := m.accessGone("alpha", j); got != want || m.accessGone("alpha", other) {
 			t.Errorf("%q was put back: %v", back, got)
+		}
+	}
+}
+
+// TestFits: what a customer is shown is of an instance that is there, with its present password, and no finding repeats one.
+func TestFits(t *testing.T) {
+	there := []rig.Instance{{ID: "1", Tag: "h1", Password: "canary-1-h1"}, {ID: "2", Tag: "h2", Password: "canary-2-h2-again"}}
+	for want, shown := range map[string][2]string{
+		"": {"http://h2.rig.example/", "canary-2-h2-again"},
+		"the password of instance 2 is another one":        {"http://h2.rig.example/", "canary-2-h2"},
+		`no instance of it is at "http://h3.rig.example/"`: {"http://h3.rig.example/", "canary-1-h1"},
+		`no instance of it is at ""`:                       {"", ""},
+	} {
+		err := fits([]*portalv1.AccessField{{Name: "url", Value: shown[0]}, {Name: "password", Value: shown[1]}}, there)
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%v: %v", shown, err)
 		}
 	}
 }

@@ -175,10 +175,10 @@ func (m *market) report(plan Plan) Report {
 	if m.cfg.Engine == postgresEngine {
 		r.NotRun[string(DiskFull)] = "members on PostgreSQL write no files of their own"
 	} else {
-		r.NotRun[string(PostgresRestart)], r.NotRun[string(RedisFlush)] = "members on SQLite have none", "members on SQLite have none"
+		for _, kind := range []FaultKind{PostgresRestart, PostgresFailover, RedisFlush} {
+			r.NotRun[string(kind)] = "members on SQLite have none"
+		}
 	}
-	r.NotRun["postgres_failover"] = "no second server is set up"
-	r.NotRun["key_rotation"] = "there is no command for it"
 	if m.skipped > 0 {
 		r.NotRun["put_back"] = fmt.Sprintf("%d times the market did not come to rest before", m.skipped)
 	}

@@ -6,13 +6,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/adapters/rig"
+	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 )
 
 func TestRun_SaysWhatKeepsTheMarketFromStarting(t *testing.T) {
@@ -66,6 +70,84 @@ func TestPlan_PutsNobodyBackTwiceInARound(t *testing.T) {
 	}
 }
 
+// TestPlan_PutsNoCopyOfBeforeARolloverBack, of which the product wants the keys of after it; and rolls no key over twice, for which it wants five minutes.
+func TestPlan_PutsNoCopyOfBeforeARolloverBack(t *testing.T) {
+	rotations := 0
+	for seed := range uint64(200) {
+		plan := NewPlan(Config{Orders: 40, Faults: 90, Seed: seed, Engine: sqliteEngine, Replicas: 1})
+		rolled, made := map[string]int{}, map[int]int{}
+		for i, r := range plan.Rounds {
+			for _, c := range r.Copies {
+				made[c.ID] = i
+			}
+			for _, f := range r.Faults {
+				if f.Kind == KeyRotation {
+					rotations++
+					if _, twice := rolled[f.Member]; twice {
+						t.Errorf("seed %d rolls the key of %s over twice", seed, f.Member)
+					}
+					rolled[f.Member] = i
+				}
+			}
+			for _, f := range r.Faults {
+				for member, id := range map[string]int{f.Member: f.Copy, f.Other: f.OtherCopy} {
+					if at, is := rolled[member]; f.Kind.putsBack() && is && id > 0 && made[id] <= at {
+						t.Errorf("seed %d puts copy %d of %s back in round %d, made in round %d, its key was rolled over in %d", seed, id, member, i, made[id], at)
+					}
+				}
+			}
+		}
+	}
+	if rotations < 200 {
+		t.Errorf("%d rollovers in 200 plans", rotations)
+	}
+}
+
+// TestPlan_FailsOverOnce, in a round in which nobody is put back, and puts nothing back after it that was copied before.
+func TestPlan_FailsOverOnce(t *testing.T) {
+	failovers := 0
+	for seed := range uint64(200) {
+		plan := NewPlan(Config{Orders: 40, Faults: 90, Seed: seed, Engine: postgresEngine, Replicas: 2})
+		made, over := map[int]int{}, -1
+		for i, r := range plan.Rounds {
+			for _, c := range r.Copies {
+				made[c.ID] = i
+			}
+			if slices.ContainsFunc(r.Faults, func(f Fault) bool { return f.Kind == PostgresFailover }) {
+				if over >= 0 {
+					t.Errorf("seed %d fails over in round %d and %d", seed, over, i)
+				}
+				over = i
+			}
+			for _, f := range r.Faults {
+				if f.Kind.putsBack() && (over == i || made[f.Copy] <= over || f.OtherCopy > 0 && made[f.OtherCopy] <= over) {
+					t.Errorf("seed %d puts %s back in round %d and fails over in %d", seed, f.Member, i, over)
+				}
+			}
+		}
+		if over >= 0 {
+			failovers++
+		}
+	}
+	if failovers < 190 { // drawn late, there may be no round left
+		t.Errorf("%d failovers in 200 plans", failovers)
+	}
+}
+
+// TestPlan_ArmsWhatItLeadsTo: a failpoint that nothing leads to would be a kill, after a wait.
+func TestPlan_ArmsWhatItLeadsTo(t *testing.T) {
+	for _, prefix := range unled {
+		if !slices.ContainsFunc(failpoint.Names, func(name string) bool { return strings.HasPrefix(name, prefix) }) {
+			t.Errorf("no failpoint is called %s...", prefix)
+		}
+	}
+	for _, name := range memberNames {
+		if len(pointsOf(name)) < 8 {
+			t.Errorf("%s has %v", name, pointsOf(name))
+		}
+	}
+}
+
 // TestHurt_CountsWhatHurtSomething: a process that is dead cannot be frozen, killed or given a full disk, and a platform that nobody asks loses
 // no answer.
 func TestHurt_CountsWhatHurtSomething(t *testing.T) {
@@ -99,6 +181,9 @@ func TestHurt_CountsWhatHurtSomething(t *testing.T) {
 	if err := os.WriteFile(stays, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	ready := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(ready.Close)
+	who.replicas[0].ops = ready.Listener.Addr().String()
 	who.binary, m.done = stays, map[FaultKind]int{}
 	if err := who.launch(who.replicas[0]); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,9 @@ func (m *market) check(ctx context.Context) error {
 	running := m.checkOrders(ctx, sides)
 	m.removeOrphans(ctx)
 	m.checkEffects(running)
+	m.checkAccess(ctx, running)
 	m.checkMembers(ctx)
+	m.checkKeys(ctx)
 	m.checkListings(ctx)
 	m.checkPortals(ctx)
 	m.checkClashes(ctx)
@@ -112,9 +114,9 @@ func (m *market) readSide(ctx context.Context, who *member) (side, error) {
 	}
 }
 
-// checkOrders holds the portals' history against both sides: invariants 1, 3 and 5. It returns the orders whose subscription runs.
-func (m *market) checkOrders(ctx context.Context, sides map[string]side) (running map[string]bool) {
-	running = map[string]bool{}
+// checkOrders holds the portals' history against both sides: invariants 1, 3 and 5. It returns the subscriptions that run, by order.
+func (m *market) checkOrders(ctx context.Context, sides map[string]side) (running map[string]string) {
+	running = map[string]string{}
 	for _, o := range m.history.all() {
 		if o.void != "" {
 			continue
@@ -151,7 +153,7 @@ func (m *market) checkOrders(ctx context.Context, sides map[string]side) (runnin
 			m.found(3, divergent, o.ID, "its subscription is %q at %s and %q at %s", here.GetState(), o.Member, there.GetState(), o.Supplier)
 		}
 		if o.Kind == Buy && there.GetState() == "active" {
-			running[o.ID] = true
+			running[o.ID] = it.GetSubscriptionId()
 		}
 	}
 	for _, d := range deals { // and nothing that no portal ordered
@@ -257,7 +259,7 @@ func unheard(happened []*operatorv1.OrderEvent) bool {
 
 // checkEffects holds the platform's journal against what runs: invariant 2. The platform knows an order by the name that its customer gave,
 // which is the order's id: a tag that changes would show.
-func (m *market) checkEffects(running map[string]bool) {
+func (m *market) checkEffects(running map[string]string) {
 	type made struct {
 		creates int
 		live    map[string]bool // by id of the instance
@@ -293,7 +295,7 @@ func (m *market) checkEffects(running map[string]bool) {
 		}
 	}
 	for name, c := range all {
-		if !running[name] && len(c.live) > 0 {
+		if running[name] == "" && len(c.live) > 0 {
 			m.found(2, orphan, name, "the platform has it, and no subscription of it runs")
 		}
 	}
@@ -303,6 +305,63 @@ func (m *market) checkEffects(running map[string]bool) {
 		}
 	}
 }
+
+// checkAccess holds the access data that a portal shows to its customers against what the platform has: invariant 2. Nobody has those of which an
+// operator said so.
+func (m *market) checkAccess(ctx context.Context, running map[string]string) {
+	there := map[string][]rig.Instance{}
+	seen := map[string]bool{}
+	for _, e := range m.platform.Journal() {
+		if !seen[e.Tag] {
+			seen[e.Tag] = true
+			for _, i := range m.platform.Live(e.Tag) {
+				there[i.Name] = append(there[i.Name], i)
+			}
+		}
+	}
+	for id, subscription := range running {
+		seller := m.members[m.history.of(id).Member]
+		var shown *portalv1.RevealAccessDataResponse
+		err := within(ctx, verifyTime, func() error {
+			client := portalOf(seller, portalv1connect.NewSubscriptionServiceClient)
+			res, err := client.RevealAccessData(ctx, connect.NewRequest(&portalv1.RevealAccessDataRequest{SubscriptionId: subscription}))
+			if connect.CodeOf(err) == connect.CodeFailedPrecondition && m.gone[subscription] { // no repetition brings them back
+				return nil
+			}
+			if err == nil {
+				shown = res.Msg
+			}
+			return err
+		})
+		if err == nil && shown != nil {
+			err = fits(shown.GetFields(), there[id])
+		}
+		if err != nil {
+			m.found(2, divergent, id, "the access data that %s shows are not those of the platform: %v", seller.name, err)
+		}
+	}
+}
+
+// fits says why access data are of none of some instances. It names no password.
+func fits(fields []*portalv1.AccessField, there []rig.Instance) error {
+	shown := map[string]string{}
+	for _, f := range fields {
+		shown[f.GetName()] = f.GetValue()
+	}
+	for _, i := range there {
+		if shown["url"] != address(i) {
+			continue
+		}
+		if shown["password"] != i.Password {
+			return fmt.Errorf("the password of instance %s is another one", i.ID)
+		}
+		return nil
+	}
+	return fmt.Errorf("no instance of it is at %q", shown["url"])
+}
+
+// address is where the rig says that an instance is.
+func address(i rig.Instance) string { return "http://" + i.Tag + ".rig.example/" }
 
 // checkMembers asks each member for its own verdict, and for what is left to do.
 func (m *market) checkMembers(ctx context.Context) {
@@ -327,6 +386,28 @@ func (m *market) checkMembers(ctx context.Context) {
 			}
 		}
 		m.verify(ctx, who)
+	}
+}
+
+// checkKeys holds the business key that each member signs with against what its partners pinned: invariant 10. They follow by themselves.
+func (m *market) checkKeys(ctx context.Context) {
+	for _, d := range deals {
+		for _, pair := range [][2]string{{d.reseller, d.supplier}, {d.supplier, d.reseller}} {
+			err := within(ctx, verifyTime, func() error {
+				key, err := m.ownKey(ctx, m.members[pair[0]])
+				if err != nil {
+					return err
+				}
+				p, err := m.partner(ctx, m.members[pair[1]], m.members[pair[0]].origin)
+				if err == nil && p.GetMember().GetBusinessKeyThumbprint() != key.GetThumbprint() {
+					err = fmt.Errorf("it pinned %s, and %s signs", p.GetMember().GetBusinessKeyThumbprint(), key.GetThumbprint())
+				}
+				return err
+			})
+			if err != nil {
+				m.found(10, divergent, pair[1], "it does not follow the key of %s: %v", pair[0], err)
+			}
+		}
 	}
 }
 

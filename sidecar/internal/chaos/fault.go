@@ -8,16 +8,21 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"connectrpc.com/connect"
+
+	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
+	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
 )
 
 // diskRoom is how much a file may still grow when the disk is full.
 const diskRoom = 16 << 10
 
-// answersLost is how many answers of the platform one fault loses, effectLate how much longer it waits for one that there was none of.
-const (
-	answersLost = 2
-	effectLate  = 4 * time.Second
-)
+// answersLost is how many answers of the platform one fault loses.
+const answersLost = 2
+
+// shutTime is how long suppliers are shut, at most, until they have read what a member wrote that is to be put back.
+const shutTime = 1500 * time.Millisecond
 
 // slow is how long a fault may take without being told of.
 const slow = 8 * time.Second
@@ -97,22 +102,25 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 		err = errors.Join(err, other)
 	case Emptied, EmptiedSupplier:
 		err = m.putBack(ctx, f.Member, f.Copy)
+	case KeyRotation:
+		hit = m.rotateKey(ctx, who)
 	case SlowPlatform:
 		m.platform.Slow(400 * time.Millisecond)
 		pause(ctx, nil, f.For)
 		m.platform.Slow(0)
 	case LostEffect:
-		hit = false
-		for _, long := range []time.Duration{f.For, effectLate} { // longer where nothing was made meanwhile
-			if !hit {
-				m.platform.Lose(answersLost)
-				pause(ctx, nil, long)
-				hit = m.platform.Lose(0) < answersLost
-			}
+		m.lose()
+		pause(ctx, nil, f.For)
+		if hit = m.lostAny(); !hit { // it stays until something is made, which may be after this round
+			m.lose()
 		}
 	case PostgresRestart:
 		m.starve("", serverStart)
 		err = m.servers.restartPostgres(ctx, f.For/4)
+		m.starve("", 0)
+	case PostgresFailover:
+		m.starve("", 2*serverStart)
+		err = m.failOver(ctx, f.For)
 		m.starve("", 0)
 	case RedisFlush:
 		err = m.servers.flushRedis(ctx)
@@ -121,6 +129,40 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 		came = ""
 	}
 	return came, err
+}
+
+// lose has the platform's next answers lost.
+func (m *market) lose() {
+	m.platform.Lose(answersLost)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.losing = true
+}
+
+// lostAny ends that, and reports whether an answer was lost.
+func (m *market) lostAny() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.losing
+	m.losing = false
+	return m.platform.Lose(0) < answersLost && was
+}
+
+// lostLate counts a loss of answers that waited for one, or has it wait on.
+func (m *market) lostLate() {
+	m.mu.Lock()
+	losing := m.losing
+	m.mu.Unlock()
+	if !losing {
+		return
+	}
+	if !m.lostAny() {
+		m.lose()
+		return
+	}
+	m.mu.Lock()
+	m.done[LostEffect]++
+	m.mu.Unlock()
 }
 
 // failpoint starts a replica that dies at a point, once it passes it; who never does is started again without, which is a kill.
@@ -134,7 +176,19 @@ func (m *market) failpoint(ctx context.Context, who *member, f Fault) (came Faul
 		return "", err
 	}
 	_, died := r.now()
-	late := time.NewTimer(f.For + 1500*time.Millisecond)
+	asking, cancel := context.WithCancel(ctx)
+	ready := make(chan struct{})
+	go func() { // it has its time from when it can be passed, however long a start takes
+		defer close(ready)
+		_ = within(asking, startTime, func() error { return answers(asking, "http://"+r.ops+"/readyz") })
+	}()
+	select {
+	case <-ready:
+	case <-died:
+	}
+	cancel()
+	<-ready
+	late := time.NewTimer(f.For + time.Second)
 	defer late.Stop()
 	select {
 	case <-died:
@@ -223,27 +277,17 @@ func (m *market) putBackBusy(ctx context.Context, name string, id int) (done boo
 	m.backing.Lock()
 	defer m.backing.Unlock()
 	who := m.members[name]
-	for _, d := range deals {
-		if d.reseller == name {
-			defer m.members[d.supplier].proxy.shut()()
-		}
-	}
+	shut := false
 	err = within(ctx, stillTime, func() error {
-		for _, d := range deals {
-			reseller, supplier := m.members[d.reseller], m.members[d.supplier]
-			if reseller == who || supplier == who {
-				if err := m.level(ctx, reseller, supplier); err != nil {
-					return err
-				}
-			}
-			if reseller == who {
-				if err := m.hasRead(ctx, supplier, who); err != nil {
-					return err
-				}
-			}
+		err := m.levelAround(ctx, who)
+		if err == nil && shut { // in vain, and each time cuts what is under way: first they read what they can
+			err = m.readAround(ctx, who)
 		}
-		who.halt()
-		return nil
+		if err != nil {
+			return err
+		}
+		shut = true
+		return m.haltRead(ctx, who)
 	})
 	if err != nil {
 		m.say("%s cannot be put back now: %v", name, err)
@@ -255,6 +299,87 @@ func (m *market) putBackBusy(ctx context.Context, name string, id int) (done boo
 	return true, m.putBack(ctx, name, id)
 }
 
+// haltRead ends a member in a moment in which its suppliers have read what it wrote: they take no call for so long. While they do not, books of
+// theirs do not become level either, so that all have to be level before.
+func (m *market) haltRead(ctx context.Context, who *member) error {
+	for _, d := range deals {
+		if d.reseller == who.name {
+			defer m.members[d.supplier].proxy.shut()()
+		}
+	}
+	err := within(ctx, shutTime, func() error {
+		return errors.Join(m.levelAround(ctx, who), m.readAround(ctx, who))
+	})
+	if err == nil {
+		who.halt()
+	}
+	return err
+}
+
+// levelAround is why the books of a member are not level with all its partners.
+func (m *market) levelAround(ctx context.Context, who *member) error {
+	for _, d := range deals {
+		if reseller, supplier := m.members[d.reseller], m.members[d.supplier]; reseller == who || supplier == who {
+			if err := m.level(ctx, reseller, supplier); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// failOver loses the last commits of all members at once, and has their operators accept the server that is left.
+func (m *market) failOver(ctx context.Context, behind time.Duration) error {
+	for _, name := range memberNames { // nobody starts or stops a process meanwhile
+		m.members[name].life.Lock()
+		defer m.members[name].life.Unlock()
+	}
+	was := time.Now()
+	if err := m.servers.failOver(ctx, behind); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	for _, name := range memberNames {
+		m.backs = append(m.backs, back{member: name, at: time.Now(), was: was})
+	}
+	m.mu.Unlock()
+	for _, name := range memberNames {
+		if err := within(ctx, serverStart, func() error {
+			_, err := m.members[name].operate(ctx, "database", "accept")
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rotateKey rolls a member's business key over, which it refuses while its books are not level, and reports whether it did.
+func (m *market) rotateKey(ctx context.Context, who *member) bool {
+	err := within(ctx, restTime, func() error {
+		key, err := m.ownKey(ctx, who)
+		if err != nil || len(key.GetPast()) > 0 { // it was committed, and nobody was told
+			return err
+		}
+		_, err = who.operate(ctx, "key", "rotate", "--reason", "somebody may have it", "--yes")
+		return err
+	})
+	if err != nil {
+		m.say("%s keeps its key: %v", who.name, err)
+	}
+	return err == nil
+}
+
+func (m *market) ownKey(ctx context.Context, who *member) (*operatorv1.BusinessKey, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	res, err := operatorOf(who, operatorv1connect.NewKeyServiceClient).GetKey(ctx, connect.NewRequest(&operatorv1.GetKeyRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	return res.Msg.GetKey(), nil
+}
+
 // level is why the books of two members are not, as either says.
 func (m *market) level(ctx context.Context, one, other *member) error {
 	for _, pair := range [][2]*member{{one, other}, {other, one}} {
@@ -264,6 +389,18 @@ func (m *market) level(ctx context.Context, one, other *member) error {
 		}
 		if p.GetBooks() != "level" {
 			return fmt.Errorf("the books of %s with %s are %s", pair[0].name, pair[1].name, p.GetBooks())
+		}
+	}
+	return nil
+}
+
+// readAround is why the suppliers of a member have not read all that it wrote.
+func (m *market) readAround(ctx context.Context, who *member) error {
+	for _, d := range deals {
+		if d.reseller == who.name {
+			if err := m.hasRead(ctx, m.members[d.supplier], who); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -329,9 +466,7 @@ func (m *market) putBack(ctx context.Context, name string, id int) error {
 		m.emptied++
 	}
 	m.mu.Unlock()
-	hasty := make(chan struct{})
-	go func() { defer close(hasty); m.vouch(ctx, who) }()
-	defer func() { <-hasty }()
+	m.hasty.Go(func() { m.vouch(ctx, who) }) // beside what goes on in the round
 	if err := who.start(ctx); err != nil {
 		return err
 	}

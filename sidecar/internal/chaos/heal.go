@@ -31,7 +31,8 @@ var tag = regexp.MustCompile(`\bh[0-9a-f]{24,39}\b`)
 func (m *market) heal(ctx context.Context) error {
 	m.say("everything heals")
 	m.platform.Slow(0)
-	m.platform.Lose(0)
+	m.lostLate()
+	m.lostAny()
 	for _, name := range memberNames {
 		who := m.members[name]
 		who.proxy.heal()
@@ -193,6 +194,11 @@ func (m *market) jobs(ctx context.Context, who *member) ([]*operatorv1.Job, erro
 
 // settle drops a job that an operator may drop, and counts it.
 func (m *market) settle(ctx context.Context, who *member, j *operatorv1.Job, reason string, count *int) {
+	if count == &m.noAccess {
+		m.mu.Lock()
+		m.gone[j.GetKey()] = true // also where the answer is lost
+		m.mu.Unlock()
+	}
 	_, err := operatorOf(who, operatorv1connect.NewJobServiceClient).DropJob(ctx, connect.NewRequest(&operatorv1.DropJobRequest{Id: j.GetId(), Reason: reason}))
 	if err != nil {
 		return
@@ -217,7 +223,7 @@ func (m *market) resolve(ctx context.Context, who *member, j *operatorv1.Job) bo
 	say := &operatorv1.ResolveOrderRequest{Id: o.GetId(), Partner: o.GetPartner(), Outcome: operatorv1.HeldOutcome_HELD_OUTCOME_NOT_MADE, Observed: "the journal has no instance"}
 	if there := m.platform.Live(named); len(there) > 0 {
 		say.Outcome, say.Observed = operatorv1.HeldOutcome_HELD_OUTCOME_MADE, "the journal has instance "+there[0].ID
-		say.Outputs = map[string]string{"url": "http://" + there[0].Tag + ".rig.example/", "password": there[0].Password}
+		say.Outputs = map[string]string{"url": address(there[0]), "password": there[0].Password}
 	}
 	if _, err := orders.ResolveOrder(ctx, connect.NewRequest(say)); err != nil {
 		m.say("%s cannot resolve %s: %v", who.name, o.GetId(), err)

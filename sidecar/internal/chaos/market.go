@@ -41,11 +41,15 @@ type market struct {
 	files sync.Mutex
 	// backing is held by whoever puts a member back while orders are under way.
 	backing sync.Mutex
+	// hasty are the operators who vouch for members that were put back in this round.
+	hasty   sync.WaitGroup
 	twice   atomic.Int64
 	closing sync.Once
 
-	mu       sync.Mutex
-	copies   map[int]taken
+	mu     sync.Mutex
+	copies map[int]taken
+	// losing says that the platform's next answers are lost.
+	losing   bool
 	findings []Finding
 	healing  []time.Duration
 	done     map[FaultKind]int
@@ -56,6 +60,8 @@ type market struct {
 	told     int
 	resolved int
 	noAccess int
+	// gone are the subscriptions whose access data operators dropped.
+	gone map[string]bool
 	// skipped are copies that were not put back, because the market did not come to rest.
 	skipped int
 	// again is how often something was made anew that both sides had forgotten, leftOver what runs of what both have.
@@ -137,7 +143,7 @@ func (m *market) death(name string) {
 func setUp(ctx context.Context, cfg Config) (m *market, err error) {
 	m = &market{
 		cfg: cfg, dir: cfg.Dir, members: map[string]*member{}, listings: map[string]string{}, copies: map[int]taken{}, done: map[FaultKind]int{}, starved: map[string]time.Time{},
-		notRun: map[string]string{}, points: map[string]int{}, log: cfg.Progress, started: time.Now(),
+		gone: map[string]bool{}, notRun: map[string]string{}, points: map[string]int{}, log: cfg.Progress, started: time.Now(),
 	}
 	defer func() {
 		if err != nil {
@@ -310,6 +316,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 	watching, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
+	defer m.hasty.Wait()
 	defer stop()
 	for _, name := range memberNames {
 		for _, r := range m.members[name].replicas {
@@ -322,7 +329,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 		}
 		m.say("round %d of %d: %d wishes; %s", i+1, len(plan.Rounds), len(round.Wishes), describe(round))
 		if len(round.Copies) > 0 {
-			_ = m.settleDown(ctx, stillTime)
+			_ = m.settleDown(ctx, copyTime)
 		}
 		for _, c := range round.Copies {
 			if err := m.copy(ctx, c); err != nil {
@@ -356,14 +363,16 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 		}
 		m.call(ctx, round.Wishes)
 		busy.Wait()
+		m.hasty.Wait()
 		close(errs)
 		for err := range errs {
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
+		m.lostLate()
 		if round.Breath {
-			m.breathe(ctx, stillTime)
+			m.breathe(ctx, breathTime)
 		}
 	}
 	return nil
@@ -396,7 +405,7 @@ func (m *market) call(ctx context.Context, wishes []Wish) {
 		all.Go(func() {
 			for w := range queue {
 				m.carryOut(ctx, w)
-				pause(ctx, nil, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
+				pause(ctx, nil, time.Duration(rand.Int64N(int64(500*time.Millisecond))))
 			}
 		})
 	}
@@ -416,30 +425,49 @@ func (m *market) breathe(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	operated := time.Now()
-	_ = within(ctx, limit, func() error {
-		open := 0
-		if time.Since(operated) > time.Second { // some of it waits for an operator
+	var refused error
+	err := within(ctx, limit, func() error {
+		var open []string
+		if time.Since(operated) > time.Second { // some of it waits for an operator, or is not known to a member that was put back
 			operated = time.Now()
 			_, _ = m.operators(ctx)
+			refused = m.remind(ctx)
 		}
 		for _, o := range m.history.all() {
-			if !o.acknowledged.IsZero() && !o.ended {
-				if !m.look(ctx, o.ID, from) {
-					open++
-				}
+			if !o.acknowledged.IsZero() && !o.ended && o.void == "" && !m.look(ctx, o.ID, from) {
+				open = append(open, o.ID)
 			}
 		}
-		if open > 0 {
-			return fmt.Errorf("%d are open", open)
+		if len(open) > 0 {
+			return errors.Join(fmt.Errorf("%d orders are open, such as %s", len(open), open[0]), refused)
 		}
 		return nil
 	})
+	if err != nil {
+		m.say("not all ends: %v", err)
+	}
+}
+
+// remind has portals place again what they see that their member does not know any more, and returns why some of it is not taken.
+func (m *market) remind(ctx context.Context) (err error) {
+	for _, o := range m.history.all() {
+		if o.acknowledged.IsZero() || o.ended || o.void != "" {
+			continue
+		}
+		if _, unknown := m.read(ctx, o.ID); connect.CodeOf(unknown) == connect.CodeNotFound {
+			err = errors.Join(err, m.place(ctx, o.ID))
+		}
+	}
+	return err
 }
 
 const (
-	// stillTime is how long a breath and a copy wait for rest, restTime what is to be put back while nothing is under way.
-	stillTime = 10 * time.Second
-	restTime  = 30 * time.Second
+	// breathTime is how long a breath waits until all has ended, copyTime a copy, which is made all the same, stillTime what is put back while
+	// orders are under way, and restTime what is put back while nothing is.
+	breathTime = 5 * time.Second
+	copyTime   = 2 * time.Second
+	stillTime  = 10 * time.Second
+	restTime   = time.Minute
 )
 
 // settleDown waits until what was ordered has ended, nobody has anything to do that no operator is wanted for, all books are level, and all

@@ -27,6 +27,8 @@ const (
 	delayed   = 1200 * time.Millisecond
 	overtaken = 300 * time.Millisecond
 	flapEvery = 150 * time.Millisecond
+	// metLate is how much longer a fault waits for a call where there was none.
+	metLate = 1500 * time.Millisecond
 	// parked lets documents wait until the proxy heals, and then go on; feeds go on. No plan has it.
 	parked FaultKind = "parked"
 	// maxReplayed bounds what is kept of a call to send it twice.
@@ -185,6 +187,14 @@ func (p *proxy) hurt(ctx context.Context, kind FaultKind, long time.Duration) (m
 	select {
 	case <-ctx.Done():
 	case <-over.C:
+		_ = within(ctx, metLate, func() error { // longer where nobody called
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.met == before {
+				return errors.New("nobody called")
+			}
+			return nil
+		})
 	}
 	return met
 }

@@ -23,9 +23,16 @@ const serverStart = 60 * time.Second
 type servers struct {
 	dir, bin string
 	postgres *child
-	redis    *child
-	as       *user.User
+	// port names the one of two that is the primary, and its folder: there is another one after a failover.
+	port  int
+	redis *child
+	as    *user.User
 }
+
+const (
+	firstPort  = 5432
+	secondPort = 5433
+)
 
 func startServers(ctx context.Context) (_ *servers, err error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -39,7 +46,7 @@ func startServers(ctx context.Context) (_ *servers, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &servers{dir: dir, bin: filepath.Dir(found[len(found)-1])}
+	s := &servers{dir: dir, bin: filepath.Dir(found[len(found)-1]), port: firstPort}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -55,7 +62,7 @@ func startServers(ctx context.Context) (_ *servers, err error) {
 			return nil, err
 		}
 	}
-	if out, err := s.command(ctx, "initdb", "-D", filepath.Join(dir, "data"), "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8").CombinedOutput(); err != nil {
+	if out, err := s.command(ctx, "initdb", "-D", s.data(s.port), "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	if err := s.startPostgres(ctx); err != nil {
@@ -75,15 +82,61 @@ func startServers(ctx context.Context) (_ *servers, err error) {
 	})
 }
 
-func (s *servers) startPostgres(ctx context.Context) error {
-	s.postgres = &child{log: filepath.Join(s.dir, "postgres.log"), end: syscall.SIGQUIT, start: func() *exec.Cmd {
-		return s.command(context.Background(), "postgres", "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-h", "", "-c", "fsync=off", "-c", "max_connections=300",
+func (s *servers) data(port int) string { return filepath.Join(s.dir, fmt.Sprintf("data-%d", port)) }
+
+func (s *servers) startPostgres(ctx context.Context) (err error) {
+	s.postgres, err = s.serve(ctx, s.port)
+	return err
+}
+
+// serve starts the server of a port, and waits until it answers.
+func (s *servers) serve(ctx context.Context, port int) (*child, error) {
+	server := &child{log: filepath.Join(s.dir, "postgres.log"), end: syscall.SIGQUIT, start: func() *exec.Cmd {
+		return s.command(context.Background(), "postgres", "-D", s.data(port), "-k", s.dir, "-h", "", "-p", strconv.Itoa(port), "-c", "fsync=off", "-c", "max_connections=300",
 			"-c", "shared_buffers=64MB", "-c", "dynamic_shared_memory_type=mmap", "-c", "logging_collector=off")
 	}}
-	if err := s.postgres.launch(); err != nil {
+	if err := server.launch(); err != nil {
+		return server, err
+	}
+	return server, within(ctx, serverStart, func() error {
+		_, err := s.psql(ctx, port, "SELECT 1")
+		return err
+	})
+}
+
+// failOver has a standby follow the server, lets it fall behind for a while, and makes it the primary in place of the one that is killed then. What
+// was committed in that while is gone.
+func (s *servers) failOver(ctx context.Context, behind time.Duration) error {
+	if s.port != firstPort {
+		return errors.New("there was a failover before")
+	}
+	out, err := s.command(ctx, "pg_basebackup", "-h", s.dir, "-p", strconv.Itoa(firstPort), "-U", "postgres", "-D", s.data(secondPort), "-R",
+		"--checkpoint=fast", "--wal-method=stream", "--no-sync").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	standby, err := s.serve(ctx, secondPort)
+	if err != nil {
+		standby.stop(5 * time.Second)
 		return err
 	}
-	return within(ctx, serverStart, func() error { return s.sql(ctx, "SELECT 1") })
+	before := s.postgres
+	err = within(ctx, serverStart, func() error {
+		if follows, err := s.psql(ctx, firstPort, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"); err != nil || follows != "1" {
+			return fmt.Errorf("no standby follows: %s, %w", follows, err)
+		}
+		return nil
+	})
+	if err == nil {
+		_, err = s.psql(ctx, secondPort, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+	}
+	pause(ctx, nil, behind)
+	before.stop(5 * time.Second)
+	if err == nil {
+		_, err = s.psql(ctx, secondPort, "SELECT pg_promote()")
+	}
+	s.postgres, s.port = standby, secondPort
+	return err
 }
 
 // restartPostgres ends the server as a crash would, and starts it again.
@@ -117,25 +170,31 @@ func (s *servers) command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
+// sql runs statements on the primary.
 func (s *servers) sql(ctx context.Context, statements ...string) error {
-	args := []string{"-h", s.dir, "-U", "postgres", "-At", "-v", "ON_ERROR_STOP=1"}
+	_, err := s.psql(ctx, s.port, statements...)
+	return err
+}
+
+func (s *servers) psql(ctx context.Context, port int, statements ...string) (string, error) {
+	args := []string{"-h", s.dir, "-p", strconv.Itoa(port), "-U", "postgres", "-At", "-v", "ON_ERROR_STOP=1"}
 	for _, statement := range statements {
 		args = append(args, "-c", statement)
 	}
 	cmd := s.command(ctx, "psql", args...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("psql: %w: %s", err, strings.TrimSpace(errs.String()))
+		return "", fmt.Errorf("psql: %w: %s", err, strings.TrimSpace(errs.String()))
 	}
-	return nil
+	return strings.TrimSpace(out.String()), nil
 }
 
-// dsn of a database.
+// dsn of a database, on whichever of the two is the primary.
 func (s *servers) dsn(database string) string {
 	return (&url.URL{
 		Scheme: "postgres", User: url.User("postgres"), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.dir}, "sslmode": {"disable"}}.Encode(),
+		RawQuery: url.Values{"host": {s.dir + "," + s.dir}, "port": {fmt.Sprintf("%d,%d", firstPort, secondPort)}, "sslmode": {"disable"}}.Encode(),
 	}).String()
 }
 
