@@ -39,7 +39,7 @@ const (
 	// triesEach is how often a scene is played until the process comes by its edge: some are a matter of time.
 	triesEach = 4
 	// badMost is after how many batches in which something was found no other begins.
-	badMost = 6
+	badMost = 12
 )
 
 // Crossing is an edge of a state machine on one side of a deal, and what came of a process that died at a moment of it.

@@ -87,8 +87,17 @@ var rareScenes = []scene{
 			err = s.then(err, func() error { return s.inRecord(ctx, id, "pending.unreachable") })
 		}
 		err = s.then(err, func() error { return s.calledOff(ctx, unsigned[0]) })
-		err = s.then(err, func() error { return s.newLife(ctx, of) })
+		err = s.then(err, func() error { return s.newLife(ctx, s.members["alpha"], s.members["charlie"], of) })
 		return s.then(err, func() error { return s.allEnded(ctx, append(placed, unsigned...)) })
+	}},
+	{"new_life_of_what_was_given_up", func(ctx context.Context, s *stage) error {
+		id := ""
+		err := s.overdue(ctx, Cut, func(string) error { return nil }, func(given string) error {
+			id = given
+			return s.givenUp(ctx, id)
+		}, "failed")
+		err = s.then(err, func() error { return s.forgets(ctx) })
+		return s.then(err, func() error { return s.newLife(ctx, s.members["charlie"], s.members["alpha"], id) })
 	}},
 }
 
@@ -206,6 +215,7 @@ func (s *stage) settledBooks(ctx context.Context) error {
 			}
 			for _, j := range jobs {
 				if who == charlie || j.GetPartner() == charlie.origin {
+					_, _ = s.operators(ctx) // some of it waits for one
 					return fmt.Errorf("%s has %s to do", who.name, j.GetKind())
 				}
 			}
@@ -253,12 +263,7 @@ func (s *stage) forked(ctx context.Context, hurried bool) (placed, unsigned []st
 	}
 	open := []func(){alpha.proxy.shut(), charlie.proxy.shut()}
 	err = s.putBack(ctx, "alpha", id)
-	err = s.then(err, func() error {
-		return within(ctx, stepTime, func() error {
-			_, err := alpha.operate(ctx, "partner", "vouch", charlie.origin, "--reason", "no copy was put back", "--yes")
-			return err
-		})
-	})
+	err = s.then(err, func() error { return s.vouched(ctx, alpha, charlie) })
 	order := func(to *[]string) { // as much as it had signed, and more
 		for range 2 {
 			err = s.then(err, func() error {
@@ -274,14 +279,46 @@ func (s *stage) forked(ctx context.Context, hurried bool) (placed, unsigned []st
 	for _, open := range open {
 		open()
 	}
-	return placed, unsigned, s.then(err, func() error {
-		return within(ctx, stepTime, func() error {
-			p, err := s.partner(ctx, alpha, charlie.origin)
-			if err == nil && p.GetBooks() != "forked" {
-				err = fmt.Errorf("the books of alpha with charlie are %s", p.GetBooks())
-			}
-			return err
-		})
+	return placed, unsigned, s.then(err, func() error { return s.knowsOfFork(ctx, alpha, charlie) })
+}
+
+// forgets makes a fork of which charlie alone knows: it is put back, and signs anew what it offers.
+func (s *stage) forgets(ctx context.Context) error {
+	alpha, charlie := s.members["alpha"], s.members["charlie"]
+	if err := s.settledBooks(ctx); err != nil {
+		return err
+	}
+	id := s.copyID()
+	if err := s.copy(ctx, Copy{ID: id, Member: "charlie", How: ByFolder}); err != nil {
+		return err
+	}
+	err := s.offer(ctx)
+	err = s.then(err, func() error { return s.settledBooks(ctx) })
+	open := []func(){alpha.proxy.shut(), charlie.proxy.shut()}
+	err = s.then(err, func() error { return s.putBack(ctx, "charlie", id) })
+	err = s.then(err, func() error { return s.vouched(ctx, charlie, alpha) })
+	err = s.then(err, func() error { return s.offer(ctx) })
+	for _, open := range open {
+		open()
+	}
+	return s.then(err, func() error { return s.knowsOfFork(ctx, charlie, alpha) })
+}
+
+// vouched has a member's operator say that no copy was put back, which is not true.
+func (s *stage) vouched(ctx context.Context, who, with *member) error {
+	return within(ctx, stepTime, func() error {
+		_, err := who.operate(ctx, "partner", "vouch", with.origin, "--reason", "no copy was put back", "--yes")
+		return err
+	})
+}
+
+func (s *stage) knowsOfFork(ctx context.Context, who, with *member) error {
+	return within(ctx, stepTime, func() error {
+		p, err := s.partner(ctx, who, with.origin)
+		if err == nil && p.GetBooks() != "forked" {
+			err = fmt.Errorf("the books of %s with %s are %s", who.name, with.name, p.GetBooks())
+		}
+		return err
 	})
 }
 
@@ -295,9 +332,8 @@ func (s *stage) offer(ctx context.Context) error {
 	})
 }
 
-// newLife has both operators agree on a new life in which what an order bought has ended.
-func (s *stage) newLife(ctx context.Context, of string) error {
-	alpha, charlie := s.members["alpha"], s.members["charlie"]
+// newLife has both operators agree on a new life in which what an order of alpha bought has ended: who knows of the fork proposes it.
+func (s *stage) newLife(ctx context.Context, proposer, signer *member, of string) error {
 	var subscription string
 	err := within(ctx, stepTime, func() error {
 		o, err := s.ofOperator(ctx, of)
@@ -310,20 +346,20 @@ func (s *stage) newLife(ctx context.Context, of string) error {
 		return err
 	}
 	return within(ctx, sceneTime, func() error {
-		if s.level(ctx, alpha, charlie) == nil {
+		if s.level(ctx, proposer, signer) == nil {
 			return nil
 		}
-		theirs, err := s.fork(ctx, charlie, alpha)
+		theirs, err := s.fork(ctx, signer, proposer)
 		if err != nil {
 			return err
 		}
 		for _, d := range theirs.GetDocuments() {
 			if !d.GetOurs() && d.GetState() == "proposed" {
-				_, err := operatorOf(charlie, operatorv1connect.NewLedgerServiceClient).SignLife(ctx, connect.NewRequest(&operatorv1.SignLifeRequest{Partner: alpha.origin, Id: d.GetId(), Sha256: d.GetSha256(), Reason: "as told on the phone"}))
+				_, err := operatorOf(signer, operatorv1connect.NewLedgerServiceClient).SignLife(ctx, connect.NewRequest(&operatorv1.SignLifeRequest{Partner: proposer.origin, Id: d.GetId(), Sha256: d.GetSha256(), Reason: "as told on the phone"}))
 				return errors.Join(err, errors.New("the new life has not begun"))
 			}
 		}
-		return errors.Join(s.propose(ctx, subscription), errors.New("the new life is proposed"))
+		return errors.Join(s.propose(ctx, proposer, signer, subscription), errors.New("the new life is proposed"))
 	})
 }
 
@@ -335,10 +371,9 @@ func (s *stage) fork(ctx context.Context, who, with *member) (*operatorv1.ShowFo
 	return res.Msg, nil
 }
 
-// propose has alpha, which knows of the fork, propose a life without a subscription, unless a proposal of it waits.
-func (s *stage) propose(ctx context.Context, subscription string) error {
-	alpha, charlie := s.members["alpha"], s.members["charlie"]
-	mine, err := s.fork(ctx, alpha, charlie)
+// propose has a member propose a life without a subscription, unless a proposal of it waits.
+func (s *stage) propose(ctx context.Context, proposer, signer *member, subscription string) error {
+	mine, err := s.fork(ctx, proposer, signer)
 	if err != nil {
 		return err
 	}
@@ -361,7 +396,7 @@ func (s *stage) propose(ctx context.Context, subscription string) error {
 			subjects = append(subjects, subject)
 		}
 	}
-	document["subjects"] = append(subjects, map[string]any{"subscription": subscription, "supplier": charlie.origin, "state": "terminated", "pays": "supplier"})
+	document["subjects"] = append(subjects, map[string]any{"subscription": subscription, "supplier": s.members["charlie"].origin, "state": "terminated", "pays": "supplier"})
 	raw, err := json.Marshal(document)
 	if err != nil {
 		return err
@@ -370,6 +405,6 @@ func (s *stage) propose(ctx context.Context, subscription string) error {
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		return err
 	}
-	_, err = alpha.operate(ctx, "ledger", "fork", "propose", charlie.origin, "--file", file, "--yes")
+	_, err = proposer.operate(ctx, "ledger", "fork", "propose", signer.origin, "--file", file, "--yes")
 	return err
 }

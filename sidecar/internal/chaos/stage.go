@@ -44,7 +44,7 @@ func (p prefixed) Write(b []byte) (int, error) {
 }
 
 func openStage(ctx context.Context, m *market) *stage {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // it stands until it is ended, whoever opened it
 	s := &stage{market: m, stop: stop, armed: map[string]string{}, died: map[string]chan struct{}{}, hurried: map[string]bool{}}
 	for _, who := range m.members {
 		who.died = func() { s.fell(who) }
