@@ -219,6 +219,7 @@ func (t *theatre) stage(ctx context.Context) (*stage, error) {
 	cfg := t.cfg
 	t.opened++
 	n := t.opened
+	cfg.beside = n
 	cfg.Dir, cfg.Progress = filepath.Join(t.cfg.Dir, fmt.Sprintf("market-%d", n)), prefixed{t.cfg.Progress, fmt.Sprintf("%2d ", n)}
 	t.mu.Unlock()
 	m, err := setUp(ctx, cfg)

@@ -90,15 +90,6 @@ var rareScenes = []scene{
 		err = s.then(err, func() error { return s.newLife(ctx, s.members["alpha"], s.members["charlie"], of) })
 		return s.then(err, func() error { return s.allEnded(ctx, append(placed, unsigned...)) })
 	}},
-	{"new_life_of_what_was_given_up", func(ctx context.Context, s *stage) error {
-		id := ""
-		err := s.overdue(ctx, Cut, func(string) error { return nil }, func(given string) error {
-			id = given
-			return s.givenUp(ctx, id)
-		}, "failed")
-		err = s.then(err, func() error { return s.forgets(ctx) })
-		return s.then(err, func() error { return s.newLife(ctx, s.members["charlie"], s.members["alpha"], id) })
-	}},
 }
 
 // overdue buys of a supplier that says nothing in time, because something is wrong with its calls, and does something before that is over.
@@ -282,28 +273,6 @@ func (s *stage) forked(ctx context.Context, hurried bool) (placed, unsigned []st
 	return placed, unsigned, s.then(err, func() error { return s.knowsOfFork(ctx, alpha, charlie) })
 }
 
-// forgets makes a fork of which charlie alone knows: it is put back, and signs anew what it offers.
-func (s *stage) forgets(ctx context.Context) error {
-	alpha, charlie := s.members["alpha"], s.members["charlie"]
-	if err := s.settledBooks(ctx); err != nil {
-		return err
-	}
-	id := s.copyID()
-	if err := s.copy(ctx, Copy{ID: id, Member: "charlie", How: ByFolder}); err != nil {
-		return err
-	}
-	err := s.offer(ctx)
-	err = s.then(err, func() error { return s.settledBooks(ctx) })
-	open := []func(){alpha.proxy.shut(), charlie.proxy.shut()}
-	err = s.then(err, func() error { return s.putBack(ctx, "charlie", id) })
-	err = s.then(err, func() error { return s.vouched(ctx, charlie, alpha) })
-	err = s.then(err, func() error { return s.offer(ctx) })
-	for _, open := range open {
-		open()
-	}
-	return s.then(err, func() error { return s.knowsOfFork(ctx, charlie, alpha) })
-}
-
 // vouched has a member's operator say that no copy was put back, which is not true.
 func (s *stage) vouched(ctx context.Context, who, with *member) error {
 	return within(ctx, stepTime, func() error {
@@ -345,7 +314,7 @@ func (s *stage) newLife(ctx context.Context, proposer, signer *member, of string
 	if err != nil {
 		return err
 	}
-	return within(ctx, sceneTime, func() error {
+	return within(ctx, 2*stepTime, func() error {
 		if s.level(ctx, proposer, signer) == nil {
 			return nil
 		}

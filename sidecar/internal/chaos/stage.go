@@ -191,6 +191,9 @@ func (s *stage) perform(ctx context.Context, sc scene) error {
 	return err
 }
 
+// diesWithin is how long after its step was seen a process may still run.
+const diesWithin = 300 * time.Millisecond
+
 // cross plays a scene in which the process that takes an edge dies at a moment of it, and is started again.
 func (s *stage) cross(ctx context.Context, e failpoint.Edge, moment failpoint.Moment, sc scene) (outcome string, err error) {
 	who := s.members[sideOf(e)]
@@ -209,6 +212,9 @@ func (s *stage) cross(ctx context.Context, e failpoint.Edge, moment failpoint.Mo
 	played := s.perform(ctx, sc)
 	if moment == failpoint.AfterSend && played == nil && !dead() { // what ends a scene may be the last that anybody says
 		_, played = s.bought(ctx, "vm-a")
+	}
+	if played == nil && !dead() { // what the scene waited for may be seen a moment before
+		pause(ctx, died, diesWithin)
 	}
 	if !dead() && !who.replicas[0].running() { // who starts it again finds it in a moment
 		_ = within(ctx, startTime, func() error {
