@@ -27,6 +27,8 @@ type Config struct {
 	// DevClockOffset shifts this sidecar's clock, at most by an hour either way, so that members of different clocks run on one
 	// machine; for tests, in dev mode only. Default: none.
 	DevClockOffset time.Duration `koanf:"dev_clock_offset"`
+	// DevAcceptWithin shortens the 7 days that suppliers may take to decide about our orders; for tests, in dev mode only. Default: none.
+	DevAcceptWithin time.Duration `koanf:"dev_accept_within"`
 	// DataDir holds the site key, the operator token, the dev CA and the SQLite database. Default: data.
 	DataDir string `koanf:"data_dir"`
 	// Member is what partners read about us in the signed member document.

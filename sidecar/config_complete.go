@@ -357,6 +357,12 @@ func (c Config) checkRest(p *problems) {
 	case c.DevClockOffset.Abs() > maxClockOffset:
 		p.add("dev_clock_offset", "use -1h to 1h", "%s is more than certificates of dev mode allow for", c.DevClockOffset)
 	}
+	switch {
+	case c.DevAcceptWithin != 0 && !c.Dev:
+		p.add("dev_accept_within", "remove it", "shortens what suppliers may take to decide and works in dev mode only")
+	case c.DevAcceptWithin != 0 && c.DevAcceptWithin < minAcceptWithin:
+		p.add("dev_accept_within", "use at least 1s", "nobody can decide within %s", c.DevAcceptWithin)
+	}
 	if c.Failpoint == "" {
 		return
 	}
@@ -366,6 +372,9 @@ func (c Config) checkRest(p *problems) {
 		p.add("failpoint", "use one of "+strings.Join(failpoint.Names, ", "), "%v", err)
 	}
 }
+
+// minAcceptWithin bounds dev_accept_within.
+const minAcceptWithin = time.Second
 
 // maxTold bounds limits.max_offerings and, in MiB, limits.max_catalog_mib: partners read a whole number, of bytes there, that every
 // reader keeps.

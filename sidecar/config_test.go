@@ -141,6 +141,8 @@ func TestComplete_NamesKeyProblemAndRemedy(t *testing.T) {
 		"negative rate":                   {public(func(c *Config) { c.Limits.RatePerSecond = -1 }), "limits.rate_per_second", "at least"},
 		"failpoint outside dev":           {public(func(c *Config) { c.Failpoint = "retail.place.before_commit" }), "failpoint", "dev mode only"},
 		"clock offset in public":          {public(func(c *Config) { c.DevClockOffset = time.Second }), "dev_clock_offset", "dev mode only"},
+		"short decisions in public":       {public(func(c *Config) { c.DevAcceptWithin = time.Minute }), "dev_accept_within", "dev mode only"},
+		"decisions in no time":            {dev(func(c *Config) { c.DevAcceptWithin = time.Millisecond }), "dev_accept_within", "at least 1s"},
 		"clock far ahead":                 {dev(func(c *Config) { c.DevClockOffset = time.Hour + 1 }), "dev_clock_offset", "-1h to 1h"},
 		"clock far behind":                {dev(func(c *Config) { c.DevClockOffset = math.MinInt64 }), "dev_clock_offset", "-1h to 1h"},
 		"unknown failpoint":               {dev(func(c *Config) { c.Failpoint = "nowhere" }), "failpoint", "use one of"},

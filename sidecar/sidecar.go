@@ -258,7 +258,7 @@ const sweepEvery = time.Minute
 
 // sweep has the cancel of such orders begin.
 func (s *Sidecar) sweep(ctx context.Context) error {
-	beat := time.NewTicker(sweepEvery)
+	beat := time.NewTicker(s.overdue.Every(sweepEvery))
 	defer beat.Stop()
 	for {
 		select {

@@ -177,6 +177,8 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Rand:       fillRandom,
 		Logger:     cfg.Logger,
 		Fail:       in.fail,
+
+		AcceptWithin: cfg.DevAcceptWithin, // 0 outside tests
 	}
 	s.overdue = &retail.Sweep{Orders: d.retail}
 	d.resale = &resale.Service{

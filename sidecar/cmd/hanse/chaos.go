@@ -27,6 +27,7 @@ type chaosCmd struct {
 	Parts    int      `default:"1" help:"Play this many plans of seeds that follow each other, with their share of orders and faults each."`
 	Results  string   `type:"path" placeholder:"FOLDER" help:"Where the reports of clean parts are kept: they are not played again."`
 	Edges    bool     `help:"Instead of a plan, kill a process at each moment of each step that orders and subscriptions take, on the side that takes it; with --results, what was survived is not played again."`
+	AtOnce   int      `default:"4" help:"With --edges, on how many markets at once the scenes are played."`
 	Plant    string   `placeholder:"NAME" help:"Give the members this planted bug, which must be found; list shows all. Only builds with -tags planted have any."`
 	Binary   string   `type:"path" placeholder:"FILE" help:"The hanse that members run; default this one."`
 }
@@ -56,6 +57,8 @@ func (c *chaosCmd) Run(a *app) error {
 		return wrong("--replicas", fmt.Sprintf("a member cannot have %d processes here", c.Replicas), "name 1 to 9")
 	case c.Parts < 1 || c.Parts > c.Orders:
 		return wrong("--parts", fmt.Sprintf("%d orders make no %d parts", c.Orders, c.Parts), "name at most as many parts as orders")
+	case c.AtOnce < 1 || c.AtOnce > 32:
+		return wrong("--at-once", fmt.Sprintf("nothing can be played on %d markets at once here", c.AtOnce), "name 1 to 32")
 	case c.Parts > 1 && c.Results == "":
 		return wrong("--results", "it is not said where reports of parts are kept", "add --results FOLDER")
 	case c.Replicas > 1 && c.DB != "postgres":
@@ -124,7 +127,7 @@ func (c *chaosCmd) edges(a *app, cfg chaos.Config) error {
 	if err := c.place(&cfg, "edges"); err != nil {
 		return err
 	}
-	r, err := chaos.Edges(a.ctx, cfg, c.Results)
+	r, err := chaos.Edges(a.ctx, cfg, c.Results, c.AtOnce)
 	if err != nil {
 		return &commandError{Code: exitFailure, Reason: "chaos_not_played", Cause: err.Error(), Action: "read the logs in " + cfg.Dir}
 	}

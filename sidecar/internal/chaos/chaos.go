@@ -38,6 +38,8 @@ type Config struct {
 	Dir string
 	// Keep keeps the folder in any case.
 	Keep bool
+	// beside tells this market from others of the same program, from 1; 0 where there is no other.
+	beside int
 	// Progress is told how far it is; default nobody.
 	Progress io.Writer
 }

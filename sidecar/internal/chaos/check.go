@@ -142,6 +142,7 @@ func (m *market) checkOrders(ctx context.Context, sides map[string]side) (runnin
 		supplier, reseller := m.members[o.Supplier], m.members[o.Member]
 		theirs, found := sides[o.Supplier].resale[of(reseller.origin, it.GetCorrelationId())]
 		switch {
+		case o.given:
 		case found && theirs.GetState() != it.GetState():
 			m.found(3, divergent, o.ID, "it is %s at %s and %s at %s", it.GetState(), o.Member, theirs.GetState(), o.Supplier)
 		case !found && it.GetState() != "cancelled" && it.GetState() != "rejected":

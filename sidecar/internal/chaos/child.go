@@ -80,6 +80,20 @@ func (c *child) running() bool {
 	}
 }
 
+// fell reports whether the program was ended by SIGKILL.
+func (c *child) fell() bool {
+	cmd, done := c.now()
+	if done == nil {
+		return false
+	}
+	select {
+	case <-done:
+		return cmd.ProcessState != nil && bySIGKILL(cmd.ProcessState)
+	default:
+		return false
+	}
+}
+
 // stop asks the program to end, and ends it where it does not in time.
 func (c *child) stop(grace time.Duration) {
 	if !c.running() {

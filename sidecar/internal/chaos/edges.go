@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
@@ -26,8 +27,19 @@ const (
 	survived = "survived"
 	// notReached: no scene takes it.
 	notReached = "not_reached"
-	// notPassed: its scene took it when it was written down, and not again.
+	// notPassed: its scene took it when it was written down, and not again, however often it was played.
 	notPassed = "not_passed"
+	// notClean: it is one of those after which something was found.
+	notClean = "not_clean"
+)
+
+const (
+	// batchSize is after how many cells of a scene everything is checked.
+	batchSize = 8
+	// triesEach is how often a scene is played until the process comes by its edge: some are a matter of time.
+	triesEach = 4
+	// badMost is after how many batches in which something was found no other begins.
+	badMost = 12
 )
 
 // Crossing is an edge of a state machine on one side of a deal, and what came of a process that died at a moment of it.
@@ -58,9 +70,9 @@ type EdgeReport struct {
 // Clean reports whether each cell was survived.
 func (r EdgeReport) Clean() bool { return r.Survived == r.Cells && len(r.Findings) == 0 }
 
-// Edges kills processes at each moment of each edge of the state machines, on the side that takes it, and looks whether all ends well. What was
-// survived is kept in the folder results, if one is named, and is not played again.
-func Edges(ctx context.Context, cfg Config, results string) (r EdgeReport, err error) {
+// Edges kills processes at each moment of each edge of the state machines, on the side that takes it, and looks whether all ends well: on as many
+// markets at once as are asked for. What was survived is kept in the folder results, if one is named, and is not played again.
+func Edges(ctx context.Context, cfg Config, results string, atOnce int) (r EdgeReport, err error) {
 	if err := supported(); err != nil {
 		return r, err
 	}
@@ -72,15 +84,14 @@ func Edges(ctx context.Context, cfg Config, results string) (r EdgeReport, err e
 	if err != nil {
 		return r, err
 	}
-	m, err := setUp(ctx, cfg)
-	if err != nil {
-		return r, fmt.Errorf("set up the market in %s: %w", cfg.Dir, err)
+	t := &theatre{cfg: cfg, kept: kept, takes: make([]map[failpoint.Edge]bool, len(scenes)), outcomes: map[cell]string{}, playedBy: map[cell]string{}}
+	defer func() { t.close() }()
+	var numbers []int
+	for i := range scenes {
+		numbers = append(numbers, i)
 	}
-	defer m.close()
-	s := &stage{market: m, armed: map[string]string{}}
-	taken, err := s.rehearse(ctx)
-	if err != nil {
-		return r, fmt.Errorf("%w; see %s", err, cfg.Dir)
+	if err := together(ctx, t, atOnce, numbers, t.rehearse); err != nil {
+		return r, err
 	}
 	r = EdgeReport{Engine: cfg.Engine, Never: map[string]string{}, Findings: []Finding{}}
 	var all []failpoint.Edge
@@ -91,206 +102,239 @@ func Edges(ctx context.Context, cfg Config, results string) (r EdgeReport, err e
 			all = append(all, e)
 		}
 	}
-	for _, sc := range append([]string{""}, sceneNames()...) {
-		for _, e := range all {
-			if taken[e] != sc {
-				continue
+	if err := together(ctx, t, atOnce, t.batches(all), t.play); err != nil {
+		return r, err
+	}
+	r.Edges = len(all)
+	for _, e := range all {
+		for _, moment := range failpoint.Moments {
+			c := Crossing{Edge: e.String(), Moment: string(moment), Outcome: notReached}
+			if by := t.scenesOf(e); len(by) > 0 {
+				c.Scene = scenes[by[0]].name
 			}
-			r.Edges++
-			for _, moment := range failpoint.Moments {
-				c := Crossing{Edge: e.String(), Moment: string(moment), Scene: sc, Outcome: notReached}
-				switch {
-				case sc == "":
-				case kept.has(c):
-					c.Outcome = survived
-				default:
-					if c.Outcome, err = s.cross(ctx, e, moment, sc); err != nil {
-						return r, fmt.Errorf("%s %s in %s: %w; see %s", e, moment, sc, err, cfg.Dir)
-					}
-				}
-				r.Crossings = append(r.Crossings, c)
+			if outcome := t.outcomes[cell{e, moment}]; outcome != "" {
+				c.Outcome, c.Scene = outcome, t.playedBy[cell{e, moment}]
 			}
-		}
-		if err := s.settled(ctx); err != nil {
-			return r, err
-		}
-		if len(m.findings) > 0 {
-			break
-		}
-		if err := kept.keep(r.Crossings); err != nil {
-			return r, err
+			r.Cells++
+			if c.Outcome == survived {
+				r.Survived++
+			}
+			r.Crossings = append(r.Crossings, c)
 		}
 	}
-	for _, c := range r.Crossings {
-		r.Cells++
-		if c.Outcome == survived {
-			r.Survived++
-		}
-	}
-	r.Findings = append(r.Findings, m.findings...)
+	r.Findings = append(r.Findings, t.findings...)
 	r.Seconds, r.Dir = time.Since(begun).Seconds(), cfg.Dir
 	if err := writeJSON(filepath.Join(cfg.Dir, "edges.json"), r); err != nil {
 		return r, err
 	}
 	if r.Clean() && !cfg.Keep {
-		m.close()
+		t.close()
 		r.Dir = ""
 		return r, os.RemoveAll(cfg.Dir)
 	}
 	return r, nil
 }
 
-// settled looks over what the scenes so far left behind.
-func (s *stage) settled(ctx context.Context) error {
-	if err := s.heal(ctx); err != nil {
-		return err
-	}
-	return s.check(ctx)
+// cell is one moment of an edge.
+type cell struct {
+	edge   failpoint.Edge
+	moment failpoint.Moment
 }
 
-func sceneNames() (all []string) {
-	for _, sc := range scenes {
-		all = append(all, sc.name)
+// batch is cells of one scene, after which everything is checked.
+type batch struct {
+	scene int
+	cells []cell
+}
+
+// theatre is all stages of a run.
+type theatre struct {
+	cfg  Config
+	kept *proved
+
+	mu     sync.Mutex
+	opened int
+	stages []*stage // all that were set up
+	free   []*stage
+	// takes are the edges that a scene took when it was played without a fault.
+	takes    []map[failpoint.Edge]bool
+	outcomes map[cell]string
+	playedBy map[cell]string
+	findings []Finding
+	bad      int
+}
+
+func (t *theatre) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.stages {
+		s.end()
+	}
+	t.stages, t.free = nil, nil
+}
+
+// together does all of something, as many at once as are asked for, on a stage each. The first error ends it.
+func together[T any](ctx context.Context, t *theatre, atOnce int, all []T, do func(ctx context.Context, s *stage, of T) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan T)
+	var players sync.WaitGroup
+	for range min(atOnce, len(all)) {
+		players.Go(func() {
+			for of := range queue {
+				s, err := t.stage(ctx)
+				if err == nil {
+					err = do(ctx, s, of)
+					t.leave(s)
+				}
+				if err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, of := range all {
+		select {
+		case queue <- of:
+		case <-ctx.Done():
+		}
+	}
+	close(queue)
+	players.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// stage is one where nothing is wrong.
+func (t *theatre) stage(ctx context.Context) (*stage, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.free); n > 0 {
+		s := t.free[n-1]
+		t.free = t.free[:n-1]
+		return s, nil
+	}
+	cfg := t.cfg
+	t.opened++
+	n := t.opened
+	cfg.beside = n
+	cfg.Dir, cfg.Progress = filepath.Join(t.cfg.Dir, fmt.Sprintf("market-%d", n)), prefixed{t.cfg.Progress, fmt.Sprintf("%2d ", n)}
+	t.mu.Unlock()
+	m, err := setUp(ctx, cfg)
+	t.mu.Lock()
+	if err != nil {
+		return nil, fmt.Errorf("set up the market in %s: %w", cfg.Dir, err)
+	}
+	s := openStage(ctx, m)
+	t.stages = append(t.stages, s)
+	return s, nil
+}
+
+// leave gives a stage back; one where something was found is left as it is.
+func (t *theatre) leave(s *stage) {
+	s.market.mu.Lock()
+	found := slices.Clone(s.findings)
+	s.market.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(found) == 0 {
+		t.free = append(t.free, s)
+		return
+	}
+	t.findings = append(t.findings, found...)
+	t.bad++
+	s.end()
+}
+
+// rehearse plays a scene once and notes which edges it takes. One that fails is found.
+func (t *theatre) rehearse(ctx context.Context, s *stage, n int) error {
+	takes, err := s.rehearse(ctx, n)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		s.say("scene %s without a fault: %v", scenes[n].name, err)
+		s.found(5, stuck, scenes[n].name, "played without a fault: %v", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.takes[n] = takes
+	return nil
+}
+
+// scenesOf are the scenes that take an edge.
+func (t *theatre) scenesOf(e failpoint.Edge) (all []int) {
+	for i, takes := range t.takes {
+		if takes[e] {
+			all = append(all, i)
+		}
 	}
 	return all
 }
 
-// sideOf is the member that takes an edge.
-func sideOf(e failpoint.Edge) string {
-	if e.Side == string(subscription.Retail) {
-		return "alpha"
-	}
-	return "charlie"
-}
-
-// rehearse plays each scene once and notes which edges it takes: each belongs to the first scene that does.
-func (s *stage) rehearse(ctx context.Context) (taken map[failpoint.Edge]string, err error) {
-	taken = map[failpoint.Edge]string{}
-	for i, sc := range scenes {
-		s.say("scene %s", sc.name)
-		files := map[string]string{}
-		for _, name := range []string{"alpha", "charlie"} {
-			files[name] = filepath.Join(s.dir, fmt.Sprintf("edges-%d-%s", i, name))
-			if err := s.arm(ctx, s.members[name], "edges:"+files[name]); err != nil {
-				return nil, err
+// batches are the cells that are to be played, by scene.
+func (t *theatre) batches(all []failpoint.Edge) (queue []batch) {
+	for n := range scenes {
+		b := batch{scene: n}
+		for _, e := range all {
+			if by := t.scenesOf(e); len(by) == 0 || by[0] != n {
+				continue
 			}
-		}
-		if err := s.perform(ctx, sc); err != nil {
-			return nil, fmt.Errorf("scene %s: %w", sc.name, err)
-		}
-		for _, file := range files {
-			if err := readEdges(file, func(e failpoint.Edge) {
-				if taken[e] == "" {
-					taken[e] = sc.name
-				}
-			}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for _, name := range []string{"alpha", "charlie"} {
-		if err := s.arm(ctx, s.members[name], ""); err != nil {
-			return nil, err
-		}
-	}
-	return taken, nil
-}
-
-// perform plays a scene, which leaves no fault behind.
-func (s *stage) perform(ctx context.Context, sc scene) error {
-	ctx, cancel := context.WithTimeout(ctx, sceneTime)
-	defer cancel()
-	err := sc.play(ctx, s)
-	s.platform.Slow(0)
-	s.platform.Lose(0)
-	s.platform.Drop(0)
-	s.platform.Refuse(0)
-	for _, who := range s.members {
-		who.proxy.heal()
-	}
-	return err
-}
-
-// arm starts a member's first process anew, with a failpoint or with none.
-func (s *stage) arm(ctx context.Context, who *member, point string) error {
-	s.mu.Lock()
-	s.armed[who.name] = point
-	s.mu.Unlock()
-	return s.armedAgain(ctx, who)
-}
-
-// armedAgain starts a member's first process anew, with what it had, unless it died of that.
-func (s *stage) armedAgain(ctx context.Context, who *member) error {
-	who.life.Lock()
-	defer who.life.Unlock()
-	who.replicas[0].child.kill()
-	s.mu.Lock()
-	point := s.armed[who.name]
-	s.mu.Unlock()
-	if err := who.launch(who.replicas[0], "HANSE_FAILPOINT="+point); err != nil {
-		return err
-	}
-	return within(ctx, startTime, func() error {
-		if point != "" && !who.replicas[0].running() { // it died of what it has: whoever waits for that starts it again
-			return nil
-		}
-		return answers(ctx, "http://"+who.replicas[0].ops+"/readyz")
-	})
-}
-
-// cross plays a scene in which the process that takes an edge dies at a moment of it, and is started again.
-func (s *stage) cross(ctx context.Context, e failpoint.Edge, moment failpoint.Moment, name string) (outcome string, err error) {
-	sc := scenes[slices.Index(sceneNames(), name)]
-	who := s.members[sideOf(e)]
-	r := who.replicas[0]
-	if err := s.arm(ctx, who, "edge:"+e.String()+":"+string(moment)); err != nil {
-		return "", err
-	}
-	over, died, back := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go func() {
-		tick := time.NewTicker(pollEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				who.life.Lock() // a scene that starts it again holds it until it runs
-				if r.running() {
-					who.life.Unlock()
+			for _, moment := range failpoint.Moments {
+				c := cell{e, moment}
+				if t.kept.has(c) {
+					t.outcomes[c], t.playedBy[c] = survived, scenes[n].name
 					continue
 				}
-				close(died)
-				s.mu.Lock()
-				delete(s.armed, who.name)
-				s.mu.Unlock()
-				err := who.launch(r)
-				who.life.Unlock()
-				outcome = survived
-				back <- err
-				return
-			case <-over:
-				outcome = notPassed
-				back <- s.arm(ctx, who, "")
-				return
+				if b.cells = append(b.cells, c); len(b.cells) == batchSize {
+					queue = append(queue, b)
+					b.cells = nil
+				}
 			}
 		}
-	}()
-	played := s.perform(ctx, sc)
-	if moment == failpoint.AfterSend && played == nil { // what ends a scene may be the last that anybody says
-		select {
-		case <-died:
-		default:
-			_, played = s.bought(ctx, "vm-a")
+		if len(b.cells) > 0 {
+			queue = append(queue, b)
 		}
 	}
-	close(over)
-	if err := <-back; err != nil {
-		return outcome, err
+	return queue
+}
+
+// play plays the cells of a batch and checks what is left.
+func (t *theatre) play(ctx context.Context, s *stage, b batch) error {
+	t.mu.Lock()
+	over := t.bad >= badMost
+	t.mu.Unlock()
+	if over {
+		return nil
 	}
-	if played != nil {
-		s.found(5, stuck, e.String(), "%s, scene %s: %v", moment, name, played)
+	outcomes, by := map[cell]string{}, map[cell]string{}
+	for _, c := range b.cells {
+		others := t.scenesOf(c.edge) // where the first comes by it by chance, another may too
+		for try := range triesEach {
+			sc := scenes[others[try%len(others)]]
+			outcome, err := s.cross(ctx, c.edge, c.moment, sc)
+			if err != nil {
+				return fmt.Errorf("%s %s, scene %s, in %s: %w", c.edge, c.moment, sc.name, s.dir, err)
+			}
+			if outcomes[c], by[c] = outcome, sc.name; outcome == survived {
+				break
+			}
+		}
 	}
-	s.say("%-60s %-14s %s", e, moment, outcome)
-	return outcome, nil
+	if err := s.settled(ctx); err != nil {
+		return fmt.Errorf("in %s: %w", s.dir, err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c, outcome := range outcomes {
+		if len(s.findings) > 0 && outcome == survived {
+			outcome = notClean
+		}
+		t.outcomes[c], t.playedBy[c] = outcome, by[c]
+	}
+	return t.kept.keep(t.outcomes)
 }
 
 func readEdges(file string, tell func(failpoint.Edge)) error {
@@ -340,6 +384,10 @@ func never(e failpoint.Edge) (why string, is bool) {
 	switch {
 	case e.Machine == "order" && one("pending.requote"):
 		return "no code enters pending.requote yet", true
+	case e.Machine == "subscription" && !retail && e.To == string(subscription.Terminated) && slices.Contains([]string{string(subscription.Active), string(subscription.Aborted)}, e.From):
+		return "it is of resellers, where both operators agree on an end: a supplier winds down what it has", true
+	case e.Machine == "order" && retail && e.From == string(order.InProgress) && e.To == string(order.Cancelled):
+		return "it is of suppliers: at a reseller a cancel is asked for first", true
 	case e.Machine == "subscription" && one("suspended"):
 		return "no code enters suspended yet", true
 	case e.Machine == "order" && !retail && one(string(order.Acknowledged), string(order.PendingUnreachable), string(order.PendingRebuilding), string(order.AssessingCancel), string(order.PendingCancellation)):
@@ -379,15 +427,17 @@ func openProved(cfg Config, results string) (*proved, error) {
 	return k, json.Unmarshal(raw, &k.are)
 }
 
-func (k *proved) has(c Crossing) bool { return k.are[c.Edge+" "+c.Moment] }
+func (c cell) String() string { return c.edge.String() + " " + string(c.moment) }
 
-func (k *proved) keep(all []Crossing) error {
+func (k *proved) has(c cell) bool { return k.are[c.String()] }
+
+func (k *proved) keep(all map[cell]string) error {
 	if k.file == "" {
 		return nil
 	}
-	for _, c := range all {
-		if c.Outcome == survived {
-			k.are[c.Edge+" "+c.Moment] = true
+	for c, outcome := range all {
+		if outcome == survived {
+			k.are[c.String()] = true
 		}
 	}
 	return writeJSON(k.file, k.are)

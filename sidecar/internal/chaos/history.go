@@ -28,6 +28,8 @@ type placed struct {
 	forgotten bool
 	// void says why it can never be placed: what it ends was not bought.
 	void string
+	// given says that an operator gave it up: its supplier may have more of it.
+	given bool
 	// refused is a final answer that nobody expected.
 	refused string
 	// ended and state are what the portal read last; seen is when it read the end first.

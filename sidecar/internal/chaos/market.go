@@ -188,7 +188,7 @@ func (m *market) populate(ctx context.Context) error {
 		return err
 	}
 	each := 1 + 4*m.cfg.Replicas
-	ports, err := freePorts(each * len(memberNames))
+	ports, err := freePorts(each*len(memberNames), m.cfg.beside)
 	if err != nil {
 		return err
 	}
@@ -581,10 +581,19 @@ func (m *market) end() {
 	}
 }
 
-// freePorts finds ports that nobody listens on now, below those that systems give to outgoing connections.
-func freePorts(n int) (ports []int, err error) {
+// portShares is how many markets can be beside each other.
+const portShares = 32
+
+// freePorts finds ports that nobody listens on now, below those that systems give to outgoing connections, and that no market beside this one
+// takes: a process that starts again finds its own.
+func freePorts(n, beside int) (ports []int, err error) {
+	first, share := 10_000, 22_000
+	if beside > 0 {
+		share /= portShares
+		first += beside % portShares * share
+	}
 	for range 10_000 {
-		port := 10_000 + rand.IntN(22_000)
+		port := first + rand.IntN(share)
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue

@@ -49,6 +49,8 @@ type member struct {
 	turn       atomic.Uint64
 	edition    map[string]int
 	held       bool // not on sale now
+	// variables are what all its processes have in their environment, beside what they are started with.
+	variables []string
 	// died is told of a process that ended by itself.
 	died func()
 }
@@ -124,6 +126,7 @@ func (m *member) launch(r *replica, env ...string) error {
 		}, append(plant.Environ(m.plant), env...)...)
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		cmd.Env = append(cmd.Env, m.variables...)
 		if m.offset != 0 {
 			cmd.Env = append(cmd.Env, "HANSE_DEV_CLOCK_OFFSET="+m.offset.String())
 		}

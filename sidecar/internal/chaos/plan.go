@@ -180,6 +180,9 @@ type Wish struct {
 	ID string `json:"id,omitempty"`
 	// Of is the order whose subscription ends.
 	Of string `json:"of,omitempty"`
+	// Part is which item of that order it is about, Also what else is bought with it.
+	Part int    `json:"part,omitempty"`
+	Also []Wish `json:"also,omitempty"`
 	// Supplier and Offering are what is bought or edited.
 	Supplier string `json:"supplier,omitempty"`
 	Offering string `json:"offering,omitempty"`

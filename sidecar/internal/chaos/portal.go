@@ -63,9 +63,16 @@ func (m *market) place(ctx context.Context, id string) error {
 	if !o.acknowledged.IsZero() {
 		m.remembers(ctx, o) // before it is told anew
 	}
+	items := []*portalv1.OrderItem{item}
+	for i, w := range o.Also {
+		if item, err = m.item(ctx, w, fmt.Sprintf("%s-%d", id, i+2)); err != nil {
+			return err
+		}
+		items = append(items, item)
+	}
 	seller, asked := m.members[o.Member], time.Now()
 	_, err = portalOf(seller, portalv1connect.NewOrderServiceClient).PlaceOrder(ctx, connect.NewRequest(&portalv1.PlaceOrderRequest{
-		Id: id, Customer: customer, Items: []*portalv1.OrderItem{item},
+		Id: id, Customer: customer, Items: items,
 	}))
 	if err != nil {
 		m.judge(id, err)
@@ -109,7 +116,7 @@ func (m *market) item(ctx context.Context, w Wish, name string) (*portalv1.Order
 			return nil, errLater
 		}
 		item := &portalv1.OrderItem{
-			Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[0].GetSubscriptionId(),
+			Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: bought.GetItems()[w.Part].GetSubscriptionId(),
 		}
 		if w.Kind == Renew {
 			item.Action, item.Intent = typev1.OrderItemAction_ORDER_ITEM_ACTION_MODIFY, "rotate"

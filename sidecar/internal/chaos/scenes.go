@@ -16,21 +16,15 @@ type scene struct {
 	play func(ctx context.Context, s *stage) error
 }
 
-// stage is where a scene is played: alpha buys of charlie.
-type stage struct {
-	*market
-	n int
-	// armed is what the processes of this scene have in their environment, by member; nothing once one has died.
-	armed map[string]string
-}
-
 // sceneTime bounds one scene, stepTime a step of it.
 const (
-	sceneTime = 3 * time.Minute
+	sceneTime = 5 * time.Minute
 	stepTime  = time.Minute
+	// noticeTime is how long a call to who is away may take to fail.
+	noticeTime = 20 * time.Second
 )
 
-var scenes = []scene{
+var scenes = append([]scene{
 	{"buy", func(ctx context.Context, s *stage) error {
 		_, err := s.bought(ctx, "vm-a")
 		return err
@@ -62,7 +56,7 @@ var scenes = []scene{
 		charlie.set(Cut)
 		charlie.cut()
 		defer charlie.heal()
-		if err := s.armedAgain(ctx, s.members["alpha"]); err != nil { // its books with charlie are unproven now: nothing is signed
+		if err := s.again(ctx, s.members["alpha"]); err != nil { // its books with charlie are unproven now: nothing is signed
 			return err
 		}
 		id, err := s.placed(ctx, Buy, "vm-a", "")
@@ -119,24 +113,7 @@ var scenes = []scene{
 		return s.then(err, func() error { return s.until(ctx, id, "failed", "cancelled", "completed") })
 	}},
 	{"called_off_in_line", func(ctx context.Context, s *stage) error {
-		s.platform.Slow(4 * time.Second)
-		defer s.platform.Slow(0)
-		var before []string
-		for range inLine {
-			id, err := s.placed(ctx, Buy, "vm-a", "")
-			if err != nil {
-				return err
-			}
-			before = append(before, id)
-		}
-		id, err := s.placed(ctx, Buy, "vm-a", "")
-		err = s.then(err, func() error { return s.until(ctx, id, "inProgress", "completed") })
-		err = s.then(err, func() error { return s.calledOff(ctx, id) })
-		s.platform.Slow(0)
-		for _, id := range append(before, id) {
-			err = s.then(err, func() error { return s.until(ctx, id, "completed", "cancelled") })
-		}
-		return err
+		return s.inLine(ctx, func() (string, error) { return s.placed(ctx, Buy, "vm-a", "") })
 	}},
 	{"end_called_off_away", func(ctx context.Context, s *stage) error {
 		of, err := s.bought(ctx, "vm-a")
@@ -187,10 +164,32 @@ var scenes = []scene{
 		defer s.platform.Refuse(0)
 		return s.then(err, func() error { return s.operated(ctx, id) })
 	}},
-}
+}, rareScenes...)
 
-// inLine is more than a supplier does at once for one partner.
-const inLine = 20
+// lineLength is more than a supplier does at once for one partner.
+const lineLength = 20
+
+// inLine orders something behind more than its supplier does at once, and calls it off before it begins.
+func (s *stage) inLine(ctx context.Context, order func() (id string, err error)) error {
+	s.platform.Slow(4 * time.Second)
+	defer s.platform.Slow(0)
+	var before []string
+	for range lineLength {
+		id, err := s.placed(ctx, Buy, "vm-a", "")
+		if err != nil {
+			return err
+		}
+		before = append(before, id)
+	}
+	id, err := order()
+	err = s.then(err, func() error { return s.until(ctx, id, "inProgress", "completed") })
+	err = s.then(err, func() error { return s.calledOff(ctx, id) })
+	s.platform.Slow(0)
+	for _, id := range append(before, id) {
+		err = s.then(err, func() error { return s.until(ctx, id, "completed", "cancelled") })
+	}
+	return err
+}
 
 // overtaken calls an order off while it is provisioned, in a call that waits until the supplier's word of the order has come.
 func (s *stage) overtaken(ctx context.Context, offering string, hurt func(), states ...string) error {
@@ -256,9 +255,14 @@ func (s *stage) then(err error, fn func() error) error {
 
 // placed wishes for something and has it acknowledged.
 func (s *stage) placed(ctx context.Context, kind WishKind, offering, of string) (id string, err error) {
+	return s.placedWish(ctx, Wish{Kind: kind, Member: "alpha", Supplier: "charlie", Offering: offering, Of: of})
+}
+
+func (s *stage) placedWish(ctx context.Context, w Wish) (id string, err error) {
 	s.n++
 	id = fmt.Sprintf("order-edge-%d", s.n)
-	s.history.want(Wish{Kind: kind, Member: "alpha", Supplier: "charlie", Offering: offering, ID: id, Of: of})
+	w.ID = id
+	s.history.want(w)
 	return id, within(ctx, stepTime, func() error { return s.place(ctx, id) })
 }
 
@@ -295,7 +299,7 @@ func (s *stage) away(ctx context.Context, meanwhile func(id string) error, state
 	defer charlie.heal()
 	id, err := s.placed(ctx, Buy, "vm-a", "")
 	err = s.then(err, func() error { return s.until(ctx, id, "pending.unreachable") })
-	_ = within(ctx, 3*time.Second, func() error { // what is shown says so at once, the record only where the call itself failed
+	_ = within(ctx, noticeTime, func() error { // what is shown says so at once, the record only where the call itself failed
 		o, err := s.read(ctx, id)
 		if err == nil && !slices.ContainsFunc(o.GetEvents(), func(e *portalv1.OrderEvent) bool { return e.GetState() == "pending.unreachable" }) {
 			err = errors.New("it is not in the record")

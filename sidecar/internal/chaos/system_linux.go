@@ -27,6 +27,11 @@ func runAs(cmd *exec.Cmd, uid, gid uint32) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
 }
 
+func bySIGKILL(s *os.ProcessState) bool {
+	w, is := s.Sys().(syscall.WaitStatus)
+	return is && w.Signaled() && w.Signal() == syscall.SIGKILL
+}
+
 func freeze(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 func thaw(p *os.Process) error   { return p.Signal(syscall.SIGCONT) }
 

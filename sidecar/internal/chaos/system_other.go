@@ -17,6 +17,8 @@ func apart(*exec.Cmd, syscall.Signal) {}
 
 func runAs(*exec.Cmd, uint32, uint32) {}
 
+func bySIGKILL(*os.ProcessState) bool { return false }
+
 func freeze(*os.Process) error { return errSystem }
 func thaw(*os.Process) error   { return errSystem }
 

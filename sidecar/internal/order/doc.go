@@ -5,8 +5,8 @@
 //	                ┌──────────► rejected
 //	acknowledged ───┤   ┌──────► failed
 //	     ▲  │       └─► inProgress ──► completed
-//	     │  ▼           │   ▲  │
-//	     │  │           │   │  ▼
+//	     │  ▼           │      │
+//	     │  │           │      ▼
 //	     │  │           │  held.indeterminate
 //	     │  │           └──────► cancelled, while no work began
 //	 pending.unreachable

@@ -26,6 +26,8 @@ func TestAnItemMovesAlongItsMachineOnly(t *testing.T) {
 		{"the supplier's order starts accepted", []State{InProgress, Completed}, true},
 		{"the supplier's order starts refused", []State{Rejected}, true},
 		{"buyer cancels after acceptance", []State{Acknowledged, InProgress, AssessingCancel, PendingCancellation, Cancelled}, true},
+		{"what is held goes on as if nothing were", []State{InProgress, HeldIndeterminate, InProgress}, false},
+		{"what nobody took in time completes", []State{Acknowledged, AssessingCancel, PendingCancellation, Completed}, false},
 		{"completion without acceptance", []State{Acknowledged, Completed}, false},
 		{"a completed order is reopened", []State{InProgress, Completed, InProgress}, false},
 		{"a rejected order is accepted late", []State{Acknowledged, Rejected, InProgress}, false},

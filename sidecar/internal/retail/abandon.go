@@ -14,11 +14,15 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// abandonAfter is how long after accept_by an item may be given up: a supplier that was away for a while has its time to say what it decided.
+// abandonAfter is how long after accept_by an item may be given up: a supplier that was away for a while has its time to say what it decided. One
+// that had less time to decide has as long again.
 const abandonAfter = 24 * time.Hour
 
 // MayAbandon is from when on an item that has not ended may be given up, by our clock.
-func (i Item) MayAbandon() time.Time { return i.AcceptBy().Add(abandonAfter) }
+func (i Item) MayAbandon() time.Time {
+	by, had := i.deadline()
+	return by.Add(min(abandonAfter, had))
+}
 
 // mayAbandon reports whether the item may be given up now. What ends something that was given up itself is not: it goes on until the
 // supplier is there.

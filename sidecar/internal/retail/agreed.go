@@ -136,7 +136,7 @@ func (s *Service) endItems(tx Tx, key Key, sub subscription.Subscription, to sub
 		never = never || it.Action == order.Add && !it.taken()
 		through := []order.State{end}
 		switch {
-		case it.State.Undecided():
+		case it.State.Undecided(), it.State == order.PendingCancellation:
 			through = []order.State{order.InProgress, end}
 		case it.State == order.PendingRebuilding && end == order.Completed:
 			through = []order.State{order.Acknowledged, order.InProgress, end}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -65,15 +66,19 @@ func TestWhatBecomesOfAnOpenOrderWhoseSubscriptionBothEnd(t *testing.T) {
 		{order.Purchase, "taken", subscription.Terminated, subscription.Terminated, order.Completed},
 		{order.Purchase, "untaken", subscription.Terminated, subscription.Aborted, order.Failed},
 		{order.Purchase, "cancelling", subscription.Terminated, subscription.Aborted, order.Failed},
+		{order.Purchase, "overdue", subscription.Terminated, subscription.Aborted, order.Failed},
 		{order.Purchase, "taken", subscription.Aborted, subscription.Aborted, order.Failed},
 		{order.Purchase, "untaken", subscription.Aborted, subscription.Aborted, order.Failed},
 		{order.Purchase, "cancelling", subscription.Aborted, subscription.Aborted, order.Failed},
+		{order.Purchase, "overdue", subscription.Aborted, subscription.Aborted, order.Failed},
 		{order.Terminate, "taken", subscription.Terminated, subscription.Terminated, order.Completed},
 		{order.Terminate, "untaken", subscription.Terminated, subscription.Terminated, order.Completed},
 		{order.Terminate, "cancelling", subscription.Terminated, subscription.Terminated, order.Completed},
+		{order.Terminate, "overdue", subscription.Terminated, subscription.Terminated, order.Completed},
 		{order.Rotate, "taken", subscription.Terminated, subscription.Terminated, order.Failed},
 		{order.Rotate, "untaken", subscription.Terminated, subscription.Terminated, order.Failed},
 		{order.Rotate, "cancelling", subscription.Terminated, subscription.Terminated, order.Failed},
+		{order.Rotate, "overdue", subscription.Terminated, subscription.Terminated, order.Failed},
 	} {
 		t.Run(fmt.Sprintf("%s, %s, %s", c.intent, c.progress, c.to), func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +110,11 @@ func TestWhatBecomesOfAnOpenOrderWhoseSubscriptionBothEnd(t *testing.T) {
 			case "taken":
 				if err := shop.hear(vendor, get().CorrelationID, ledger.OrderAccepted, `{}`); err != nil {
 					t.Fatal(err)
+				}
+			case "overdue":
+				shop.Clock.Pass(week + overdueGrace + time.Second)
+				if begun := shop.sweep(); begun != 1 || get().State != order.PendingCancellation {
+					t.Fatalf("%d are overdue, the item is %s", begun, get().State)
 				}
 			case "cancelling":
 				if _, err := shop.service.Cancel(t.Context(), "shop", "c", id); err != nil {

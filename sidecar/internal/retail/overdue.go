@@ -17,6 +17,9 @@ import (
 // here a moment later. Whoever is called overdue too early loses nothing but the order: the supplier decides about the cancel.
 const overdueGrace = 10 * time.Minute
 
+// grace is that wait where a supplier had so long to decide: no longer than that.
+func grace(had time.Duration) time.Duration { return min(overdueGrace, had) }
+
 // overduePage is how many orders are looked at in one transaction.
 const overduePage = 100
 
@@ -34,17 +37,26 @@ func (s *Service) within() time.Duration {
 // AcceptBy is until when the supplier may take the item, by its own clock, as the document says. Of an item that was rebuilt without its
 // document it is what we usually write.
 func (i Item) AcceptBy() time.Time {
+	by, _ := i.deadline()
+	return by
+}
+
+// deadline is AcceptBy, and how long before that the item was placed.
+func (i Item) deadline() (by time.Time, had time.Duration) {
 	payload := i.Unsigned
 	if payload == nil {
 		payload, _ = signed.Payload(i.Document) // nothing is read out of nothing
 	}
-	if _, by, err := order.ParseDocument(payload); err == nil {
-		return by
+	if d, by, err := order.ParseDocument(payload); err == nil {
+		if placed, err := signed.ParseTime(d.PlacedAt); err == nil {
+			return by, max(0, by.Sub(placed))
+		}
+		return by, acceptWithin
 	}
 	if len(i.Events) == 0 {
-		return time.Time{}
+		return time.Time{}, acceptWithin
 	}
-	return i.Events[0].At.Add(acceptWithin)
+	return i.Events[0].At.Add(acceptWithin), acceptWithin
 }
 
 // overdue reports whether the supplier should have decided about the item, and has not as far as we know.
@@ -52,7 +64,8 @@ func (i Item) overdue(now time.Time) bool {
 	if !i.State.Undecided() && (i.State != order.AssessingCancel || i.taken()) {
 		return false
 	}
-	return now.After(i.AcceptBy().Add(overdueGrace))
+	by, had := i.deadline()
+	return now.After(by.Add(grace(had)))
 }
 
 // Sweep begins the cancel of what no supplier decided in time. It costs an order nothing: one walk over the open orders, oldest first, goes
@@ -64,6 +77,9 @@ type Sweep struct {
 	whole time.Time
 }
 
+// Every is how often a Sweep is to look: as often as limit, or oftener where suppliers have less time than that.
+func (w *Sweep) Every(limit time.Duration) time.Duration { return min(limit, w.Orders.within()) }
+
 // Once looks at the orders that are old enough and were not looked at before, and returns how many it began to cancel. Not safe for
 // concurrent use; another replica may do the same.
 func (w *Sweep) Once(ctx context.Context) (begun int, err error) {
@@ -71,7 +87,7 @@ func (w *Sweep) Once(ctx context.Context) (begun int, err error) {
 	if now.Sub(w.whole) >= wholeEvery || now.Before(w.whole) {
 		w.whole, w.after = now, order.Place{}
 	}
-	before := now.Add(-w.Orders.within() - overdueGrace)
+	before := now.Add(-w.Orders.within() - grace(w.Orders.within()))
 	for {
 		var page []Order
 		err := w.Orders.Work.View(ctx, func(tx Tx) (err error) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
@@ -210,6 +211,33 @@ func TestASweepGoesOnWhereItEnded(t *testing.T) {
 	once(0)
 	shop.Clock.Pass(time.Hour)
 	once(0)
+}
+
+// TestWhoHasLittleTimeIsNotWaitedForMuchLonger: in tests the waits are as short as the time to decide.
+func TestWhoHasLittleTimeIsNotWaitedForMuchLonger(t *testing.T) {
+	t.Parallel()
+	shop := newCounter(t)
+	shop.service.AcceptWithin = 5 * time.Second
+	if every := (&retail.Sweep{Orders: shop.service}).Every(time.Minute); every != 5*time.Second {
+		t.Errorf("it is looked every %s", every)
+	}
+	if _, err := shop.service.Place(t.Context(), retail.PlaceCommand{Portal: "shop", Customer: "c", ID: "order-0001", Items: []retail.ItemCommand{add("lst")}}); err != nil {
+		t.Fatal(err)
+	}
+	word := act.Word{By: "operator", Reason: "nobody answers"}
+	for _, step := range []struct {
+		passes time.Duration
+		begun  int
+		given  bool
+	}{{9 * time.Second, 0, false}, {2 * time.Second, 1, true}} {
+		shop.Clock.Pass(step.passes)
+		if begun := shop.sweep(); begun != step.begun {
+			t.Errorf("%d cancels began, want %d", begun, step.begun)
+		}
+		if _, given, err := shop.service.Abandon(t.Context(), "shop", "order-0001", true, word); (err == nil && len(given) == 1) != step.given {
+			t.Errorf("%v may be given up, %v", given, err)
+		}
+	}
 }
 
 // overdueGrace is what the package waits after accept_by.
