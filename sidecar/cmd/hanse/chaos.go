@@ -27,7 +27,7 @@ type chaosCmd struct {
 	Parts    int      `default:"1" help:"Play this many plans of seeds that follow each other, with their share of orders and faults each."`
 	Results  string   `type:"path" placeholder:"FOLDER" help:"Where the reports of clean parts are kept: they are not played again."`
 	Edges    bool     `help:"Instead of a plan, kill a process at each moment of each step that orders and subscriptions take, on the side that takes it; with --results, what was survived is not played again."`
-	AtOnce   int      `default:"4" help:"With --edges, on how many markets at once the scenes are played."`
+	AtOnce   int      `default:"4" help:"With --edges and --parts, on how many markets at once it is played."`
 	Plant    string   `placeholder:"NAME" help:"Give the members this planted bug, which must be found; list shows all. Only builds with -tags planted have any."`
 	Binary   string   `type:"path" placeholder:"FILE" help:"The hanse that members run; default this one."`
 }
@@ -87,7 +87,7 @@ func (c *chaosCmd) Run(a *app) error {
 	}
 	var report chaos.Report
 	if c.Parts > 1 {
-		report, err = chaos.Series(a.ctx, cfg, c.Parts, c.Results)
+		report, err = chaos.Series(a.ctx, cfg, c.Parts, c.AtOnce, c.Results)
 	} else {
 		report, err = chaos.Run(a.ctx, cfg, plan)
 	}

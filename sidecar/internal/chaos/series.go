@@ -11,12 +11,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// Series plays as many plans as parts, of seeds that follow each other, with their share of orders and faults each. The report of a part that
-// was clean is kept in a folder under a name that says what was played, plan and binary: it is not played again by a series that was interrupted.
-// The first part that is not clean ends it.
-func Series(ctx context.Context, cfg Config, parts int, results string) (sum Report, err error) {
+// Series plays as many plans as parts, of seeds that follow each other, with their share of orders and faults each, and some of them at once. The
+// report of a part that was clean is kept in a folder under a name that says what was played, plan and binary: it is not played again by a series
+// that was interrupted. After a part that is not clean no other begins.
+func Series(ctx context.Context, cfg Config, parts, atOnce int, results string) (sum Report, err error) {
 	if err := os.MkdirAll(results, 0o700); err != nil {
 		return sum, err
 	}
@@ -28,37 +31,61 @@ func Series(ctx context.Context, cfg Config, parts int, results string) (sum Rep
 		return sum, err
 	}
 	sum = Report{Seed: cfg.Seed, Engine: cfg.Engine, Replicas: cfg.Replicas, States: map[string]int{}, ByKind: map[string]int{}, Points: map[string]int{}, NotRun: map[string]string{}, Findings: []Finding{}, LeftOver: []string{}}
+	var playing errgroup.Group
+	playing.SetLimit(atOnce)
+	var at sync.Mutex
+	over := false
 	for part := range parts {
-		own := cfg
-		own.Seed = cfg.Seed + uint64(part)
-		own.Orders, own.Faults = share(cfg.Orders, part, parts), share(cfg.Faults, part, parts)
-		own.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("seed-%d", own.Seed))
-		plan := NewPlan(own)
-		id, err := partID(plan, program)
-		if err != nil {
-			return sum, err
-		}
-		file := filepath.Join(results, fmt.Sprintf("%s-%dx-%d-orders-%d-faults-seed-%d-%s.json", own.Engine, own.Replicas, own.Orders, own.Faults, own.Seed, id))
-		var r Report
-		raw, err := os.ReadFile(file)
-		switch {
-		case err == nil:
-			err = json.Unmarshal(raw, &r)
-		case errors.Is(err, fs.ErrNotExist):
-			fmt.Fprintf(cfg.Progress, "part %d of %d, seed %d\n", part+1, parts, own.Seed)
-			if r, err = Run(ctx, own, plan); err == nil && r.Clean() {
-				err = writeJSON(file, r)
+		playing.Go(func() error {
+			at.Lock()
+			skip := over
+			at.Unlock()
+			if skip {
+				return nil
 			}
-		}
-		if err != nil {
-			return sum, fmt.Errorf("seed %d: %w", own.Seed, err)
-		}
-		sum.add(r)
-		if !r.Clean() {
-			return sum, nil
+			r, err := playPart(ctx, cfg, part, parts, atOnce, program, results)
+			at.Lock()
+			defer at.Unlock()
+			over = over || err != nil || !r.Clean()
+			if err == nil {
+				sum.add(r)
+			}
+			return err
+		})
+	}
+	return sum, playing.Wait()
+}
+
+// playPart plays a part, or reads its report.
+func playPart(ctx context.Context, cfg Config, part, parts, atOnce int, program []byte, results string) (r Report, err error) {
+	own := cfg
+	own.Seed = cfg.Seed + uint64(part)
+	own.Orders, own.Faults = share(cfg.Orders, part, parts), share(cfg.Faults, part, parts)
+	own.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("seed-%d", own.Seed))
+	if atOnce > 1 {
+		own.beside = 1 + part%(portShares-1)
+		own.Progress = prefixed{cfg.Progress, fmt.Sprintf("seed %d: ", own.Seed)}
+	}
+	plan := NewPlan(own)
+	id, err := partID(plan, program)
+	if err != nil {
+		return r, err
+	}
+	file := filepath.Join(results, fmt.Sprintf("%s-%dx-%d-orders-%d-faults-seed-%d-%s.json", own.Engine, own.Replicas, own.Orders, own.Faults, own.Seed, id))
+	raw, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		err = json.Unmarshal(raw, &r)
+	case errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintf(own.Progress, "part %d of %d\n", part+1, parts)
+		if r, err = Run(ctx, own, plan); err == nil && r.Clean() {
+			err = writeJSON(file, r)
 		}
 	}
-	return sum, nil
+	if err != nil {
+		return r, fmt.Errorf("seed %d: %w", own.Seed, err)
+	}
+	return r, nil
 }
 
 // digestOf is the SHA-256 of a file.

@@ -32,7 +32,7 @@ func TestSeries_KeepsNoWeakerProof(t *testing.T) {
 		change(&own)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		r, err := Series(ctx, own, 1, results) // neither program becomes a member, so whoever plays fails
+		r, err := Series(ctx, own, 1, 1, results) // neither program becomes a member, so whoever plays fails
 		return err != nil || r.Orders != 30
 	}
 	if played(func(*Config) {}) {
