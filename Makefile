@@ -66,7 +66,7 @@ bench: ## Print what is measured, now, its aim and its baseline in the same run;
 CHAOS_WITHOUT ?=
 
 .PHONY: chaos
-chaos: ## Hurt real members for hours: 10,000 orders, 1,000 faults; clean parts are kept in test-results/chaos and not played again.
+chaos: ## Hurt real members: 10,000 orders, 1,000 faults, four parts at once; clean parts are kept in test-results/chaos and not played again.
 	go build -o bin/hanse ./sidecar/cmd/hanse
 	bin/hanse chaos --orders 10000 --faults 1000 --seed 1 --parts 40 --results test-results/chaos --without "$(CHAOS_WITHOUT)" -o json
 
