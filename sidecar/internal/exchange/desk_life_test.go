@@ -580,6 +580,60 @@ func (s *side) stands(state ledger.BooksState) {
 	})
 }
 
+// shown has the books be behind, for the other side has shown our signature at a place.
+func (s *side) shown(at ledger.Position) {
+	s.t.Helper()
+	s.stands(ledger.Behind)
+	s.Do(func(tx *store.Tx) error {
+		raw, err := json.Marshal(ledger.Evidence{At: at})
+		if err != nil {
+			return err
+		}
+		return tx.Ledger().PutEvidence(s.with.Origin, raw)
+	})
+}
+
+// TestALifeThatWeBeganIsNotBegunAgain by a copy of the database from before it: our own signature says that there is a first entry of it, so
+// that another one would be a second log. On either side it waits until what is missing is read back.
+func TestALifeThatWeBeganIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	began := func(s *side, err error) {
+		s.t.Helper()
+		if fault.ReasonOf(err) != ledger.ReasonBehind || !fault.Is(err, fault.Unavailable) {
+			s.t.Errorf("it is %v", err)
+		}
+		if books, own := s.books(); books.State != ledger.Behind || own.Life != 0 {
+			s.t.Errorf("the books are %s at %s", books.State, own.Position())
+		}
+	}
+	forkedOnEach(t, func(t *testing.T, supplier, reseller *side) {
+		r := supplier.proposes()
+		supplier.submits(r.JWS)
+		for _, at := range []ledger.Position{{Life: 1, Seq: 1}, {Life: 2, Seq: 7}} {
+			reseller.shown(at)
+			_, err := reseller.sign(r)
+			began(reseller, err)
+			_, err = reseller.propose()
+			began(reseller, err)
+		}
+		later := supplier.draft()
+		reseller.shown(ledger.Position{Seq: 9}) // what the partner withholds of the life that ends comes back to nobody
+		signature, err := reseller.sign(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		supplier.shown(ledger.Position{Life: 1, Seq: 1})
+		out := reseller.submits(signature.Countersigned)
+		began(supplier, out.Undecided)
+		_, err = supplier.lives.Propose(t.Context(), reseller.Origin, payloadOf(t, later), act.Word{By: "operator"})
+		began(supplier, err)
+		supplier.shown(ledger.Position{Seq: 9})
+		if out := reseller.submits(signature.Countersigned); became(out) != "decided" {
+			t.Errorf("the countersignature is %s", became(out))
+		}
+	})
+}
+
 // appends writes n entries that the other side does not read.
 func (s *side) appends(n int) {
 	s.t.Helper()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/plant"
 )
 
@@ -89,6 +90,21 @@ func Missing(tx Tx, e Entry, now time.Time) error {
 	return err
 }
 
+// Began refuses to begin a life, or to propose one, where our own signature says that we began it before, or a later one: this store is older, and
+// another first entry of that life would be a second log. fault.Unavailable with reason books_behind, until that is read back.
+func Began(tx Tx, partner string, life int64) error {
+	books, err := tx.Ledger().Books(partner)
+	if err != nil || !books.Recovers() {
+		return err
+	}
+	proof, err := kept(tx, partner)
+	if err != nil || proof == nil || proof.At.Life < life {
+		return err
+	}
+	return fault.New(fault.Unavailable, ReasonBehind, "we signed entry %s of our log towards %s, which is not here: life %d began before, and is read back", proof.At, partner, life).
+		Do("wait until it is read back: hanse partner show " + partner)
+}
+
 // older sets the books to behind, for a checkpoint of ours lies beyond our log, and keeps that as evidence. As the store is older than
 // what it signed for one, it may be for all: the other books are in doubt.
 func (b *Book) older(ctx context.Context, partner string, p Proof) error {
@@ -110,7 +126,7 @@ func (b *Book) older(ctx context.Context, partner string, p Proof) error {
 		}
 		evidence, err := p.evidence().encode()
 		if ended {
-			evidence, err = beside(tx, partner, p)
+			evidence, err = beside(tx, partner, p, books)
 			books.Doubted, books.Withheld = false, Withheld{}
 		}
 		if err != nil {
@@ -160,15 +176,33 @@ func further(tx Tx, partner string, p Proof) error {
 	return tx.Ledger().PutEvidence(partner, evidence)
 }
 
-// beside is a proof of how far our log was signed, with the evidence beside it of the fork that ended on the way there.
-func beside(tx Tx, partner string, p Proof) ([]byte, error) {
+// beside is a proof of how far our log was signed, with the evidence beside it of the fork that ended on the way there. What shows that the
+// partner withheld something proves no fork; one from before may lie beside it.
+func beside(tx Tx, partner string, p Proof, books Books) ([]byte, error) {
 	before, err := kept(tx, partner)
 	if err != nil {
 		return nil, err
 	}
+	if before != nil && books.Withholds() {
+		before = before.Other
+	}
 	now := p.evidence()
 	now.Other = before
 	return now.encode()
+}
+
+// EndedFork has the evidence of the fork that ended not lie beside what our log was signed up to any more: what ended it keeps it.
+func EndedFork(tx Tx, partner string) error {
+	now, err := kept(tx, partner)
+	if err != nil || now == nil || now.Other == nil {
+		return err
+	}
+	now.Other = nil
+	evidence, err := now.encode()
+	if err != nil {
+		return err
+	}
+	return tx.Ledger().PutEvidence(partner, evidence)
 }
 
 func kept(tx Tx, partner string) (*Evidence, error) {

@@ -148,6 +148,9 @@ func (s *Service) Again(ctx context.Context, g *Given) error {
 			if err := ledger.Reopen(tx, partner, g.Life, g.First(), left); err != nil {
 				return err
 			}
+			if err := ledger.EndedFork(tx, partner); err != nil {
+				return err
+			}
 			if err := s.endsAgain(tx, g.Document, partner, r.Payload, open); err != nil {
 				return err
 			}

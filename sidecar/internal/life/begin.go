@@ -22,9 +22,9 @@ func (s *Service) Prepare(ctx context.Context, r *Received) (err error) {
 // Apply begins the new life of our log with a partner that countersigned what we proposed, in the caller's transaction, and returns where it
 // begins. What this store does not know, for it was put back from before that, it knows by our signature that the partner gave back, where the
 // books are not level and it is true here. fault.Precondition, final, with reason life_unknown where we never signed it, and life_not_next where
-// the life began otherwise; fault.Unavailable with reason books_behind where a log here has less than it had when we signed, and life_waits
-// where something that both have was parked since, or what was given back is not true here; unit.ErrStale where what Prepare found is not all
-// any more.
+// the life began otherwise; fault.Unavailable with reason books_behind where a log here has less than it had when we signed, or our own
+// signature says that the life began before, and life_waits where something that both have was parked since, or what was given back is not
+// true here; unit.ErrStale where what Prepare found is not all any more.
 func (s *Service) Apply(tx Tx, r *Received) (ledger.Position, error) {
 	ours, err := find(tx, r.Partner, r.ID, true)
 	given := fault.Is(err, fault.NotFound) && r.given != ""
@@ -101,8 +101,11 @@ func (s *Service) Joined(tx Reading, e ledger.Entry) error {
 }
 
 // begin begins our side of the new life, all of it in one transaction: the logs, what the partner could not read of ours, and the ends that
-// both agreed on.
+// both agreed on. fault.Unavailable with reason books_behind where our own signature says that it began before.
 func (s *Service) begin(tx Tx, r Record, d Document, open retail.Open, reason string) error {
+	if err := ledger.Began(tx, r.Partner, d.Life); err != nil {
+		return err
+	}
 	p, err := tx.Partners().Get(r.Partner)
 	if err != nil {
 		return err

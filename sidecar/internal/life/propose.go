@@ -16,7 +16,8 @@ import (
 )
 
 // Propose signs a document that our operator was shown, whole, and sends it. It replaces our proposal before it; the partner's waits no
-// more here. fault.Precondition where the books are level, or where the document is not true of our side.
+// more here. fault.Precondition where the books are level, or where the document is not true of our side;
+// fault.Unavailable with reason books_behind where our own signature says that the life began before.
 func (s *Service) Propose(ctx context.Context, partner string, payload []byte, w act.Word) (Record, error) {
 	d, err := Parse(payload)
 	if err != nil {
@@ -45,6 +46,9 @@ func (s *Service) Propose(ctx context.Context, partner string, payload []byte, w
 		if books.State == ledger.Level || books.Opening() {
 			return fault.New(fault.Precondition, "books_not_forked", "the books with %s are %s (%s): nothing is to be settled there", partner, books.State, books.Reason).
 				Do("hanse partner show " + partner)
+		}
+		if err := ledger.Began(tx, partner, d.Life); err != nil {
+			return err
 		}
 		if err := s.check(tx, partner, d); err != nil {
 			return err
