@@ -162,6 +162,12 @@ func (s *Service) Again(ctx context.Context, g *Given) error {
 	})
 }
 
+// Has reports whether a log has a place of the life in which its head is, with its hash.
+func (s *Service) Has(ctx context.Context, partner string, head ledger.Head, at Place) (has bool, err error) {
+	err = s.Work.View(ctx, func(tx Tx) (err error) { has, err = s.has(tx, partner, head, at); return err })
+	return has, err
+}
+
 // recorded is the record of a document that both signed, with the proof of the fork that it ended, where this store has it.
 func (s *Service) recorded(tx Tx, g *Given) (Record, error) {
 	r := Record{

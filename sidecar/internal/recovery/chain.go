@@ -26,6 +26,14 @@ func broken(format string, args ...any) error {
 	return fault.New(fault.Invalid, reasonBroken, format, args...)
 }
 
+// givenUp says that what this store has at a place of an ended life is of another log than the one that the life after it goes on from.
+func givenUp(at ledger.Position, life int64) error {
+	return fault.New(fault.Precondition, reasonOther, "entry %s of this database is of a ledger that was given up when life %d began: it is a copy of that", at, life).
+		Do(putAnother)
+}
+
+const putAnother = "put back another copy of the database, or none: hanse key import into an empty folder"
+
 // chain is what the partner gives back of a log after a place, proved entry by entry: hashes[0] is that of the entry after from, the last one that
 // of the entry which a signature of ours names, a checkpoint or the document of a life.
 type chain struct {
@@ -38,6 +46,8 @@ type chain struct {
 	ends map[string]bool
 	// goesOn says that the log may go on behind the end, which is not looked at.
 	goesOn bool
+	// parts says that where the entries lead to the end, but from another one than this store has before them, it is this store's that was given up.
+	parts bool
 }
 
 // is reports whether an entry is the one at its place.
@@ -63,7 +73,7 @@ func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, end 
 
 // lead reads a chain and proves that it leads from the hash before it to what its end names. each is told of every entry; nil is nobody.
 func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte, read reading, each func(ledger.Entry) error) error {
-	at := c.from
+	at, parted := c.from, false
 	over := func() bool { return at == c.end.Position() }
 	err := l.pages(ctx, partner, at, read, c.goesOn, func(page exchange.Recalled) (ledger.Position, error) {
 		for _, raw := range page.Entries {
@@ -75,6 +85,9 @@ func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte
 				return at, broken("an entry after %s is none: %s", at, err)
 			}
 			at.Seq++
+			if c.parts && len(c.hashes) == 0 && e.Prev != hash {
+				hash, parted = e.Prev, true
+			}
 			if e.Position() != at || e.Prev != hash || at.Seq > c.end.Seq {
 				return at, broken("entry %s does not follow what we have", e.Position())
 			}
@@ -97,6 +110,9 @@ func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte
 	}
 	if hex.EncodeToString(hash[:]) != c.end.Hash {
 		return broken("the entries up to %s do not lead to what we signed there", c.end.Position())
+	}
+	if parted {
+		return givenUp(c.from, c.end.Life+1)
 	}
 	return nil
 }

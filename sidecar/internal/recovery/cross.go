@@ -54,11 +54,19 @@ func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Check
 	if err != nil {
 		return end, false, err
 	}
+	copied, err := l.alike(ctx, from, theirs, g.Theirs(l.Self).Common, l.Link.Ended)
+	if err != nil {
+		return end, false, fmt.Errorf("its ended ledger: %w", err)
+	}
+	taken, err := l.alike(ctx, from, own, g.Mine(l.Self).Common, l.Link.Recall)
+	if err != nil {
+		return end, false, fmt.Errorf("our ended ledger: %w", err)
+	}
 	l.Logger.Info("reading our ledger back from a partner over the beginning of a life", "partner", partner, "from", own.Position().String(), "life", g.Life)
-	if err := l.copyEnded(ctx, from, theirs, g); err != nil {
+	if err := l.copyEnded(ctx, partner, copied); err != nil {
 		return end, false, err
 	}
-	if err := l.takeEnded(ctx, from, own, g, began); err != nil {
+	if err := l.takeEnded(ctx, from, taken, g, began); err != nil {
 		return end, false, err
 	}
 	if err := l.heardRest(ctx, partner); err != nil {
@@ -142,7 +150,7 @@ func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, ow
 		}
 		if was := told[0]; was.Kind != e.Kind || was.Subject != e.Subject || !bytes.Equal(was.Body, e.Body) {
 			return fault.New(fault.Precondition, reasonOther, "entry %s of this database was not told again in life %d: it is a copy of a ledger that was given up when that began", was.Position(), g.Life).
-				Do("put back another copy of the database, or none: hanse key import into an empty folder")
+				Do(putAnother)
 		}
 		told = told[1:]
 		return nil
@@ -174,16 +182,24 @@ func (l *Loop) told(ctx context.Context, partner string, g *life.Given, own ledg
 	return all, nil
 }
 
-// copyEnded brings our copy of the partner's log of the life that ends to where both had it alike: it gives its own entries back, and we signed
-// where they lead to.
-func (l *Loop) copyEnded(ctx context.Context, from member.Partner, theirs ledger.Head, g *life.Given) error {
-	partner, end := from.Origin, upTo(g.Theirs(l.Self).Common)
-	if theirs.Position().Compare(end.Position()) >= 0 {
-		return nil
+// alike proves what the partner gives back of a log of the life that ends, up to where both had it alike, which we signed: nil where this store has
+// that already. Where it has another entry at that place, or another one before what comes back, it is a copy of a log that was given up.
+func (l *Loop) alike(ctx context.Context, from member.Partner, head ledger.Head, common life.Place, read reading) (*chain, error) {
+	if head.Position().Compare(common.Position()) >= 0 {
+		has, err := l.Lives.Has(ctx, from.Origin, head, common)
+		if err == nil && !has {
+			err = givenUp(common.Position(), common.Life+1)
+		}
+		return nil, err
 	}
-	known := &chain{from: theirs.Position(), end: end, goesOn: true}
-	if err := l.lead(ctx, partner, known, theirs.Hash, l.Link.Ended, nil); err != nil {
-		return fmt.Errorf("its ended ledger: %w", err)
+	known := &chain{from: head.Position(), end: upTo(common), erased: make(map[string]bool), goesOn: true, parts: true}
+	return known, l.lead(ctx, from.Origin, known, head.Hash, read, nil)
+}
+
+// copyEnded brings our copy of the partner's log of the life that ends to where both had it alike, as it was proved.
+func (l *Loop) copyEnded(ctx context.Context, partner string, known *chain) error {
+	if known == nil {
+		return nil
 	}
 	return l.again(ctx, partner, known, l.Link.Ended, func(at ledger.Position, entries []ledger.Entry, _ []exchange.Document) error {
 		l.Fail.Hit("recall.ended.before_commit")
@@ -195,16 +211,12 @@ func (l *Loop) copyEnded(ctx context.Context, from member.Partner, theirs ledger
 	})
 }
 
-// takeEnded brings our own log of the life that ends to where both had it alike.
-func (l *Loop) takeEnded(ctx context.Context, from member.Partner, own ledger.Head, g *life.Given, began *chain) error {
-	end := upTo(g.Mine(l.Self).Common)
-	if own.Position().Compare(end.Position()) >= 0 {
+// takeEnded brings our own log of the life that ends to where both had it alike, as it was proved.
+func (l *Loop) takeEnded(ctx context.Context, from member.Partner, known *chain, g *life.Given, began *chain) error {
+	if known == nil {
 		return nil
 	}
-	known := &chain{from: own.Position(), end: end, erased: make(map[string]bool), ends: g.Ends(), goesOn: true}
-	if err := l.lead(ctx, from.Origin, known, own.Hash, l.Link.Recall, nil); err != nil {
-		return fmt.Errorf("our ended ledger: %w", err)
-	}
+	known.ends = g.Ends()
 	maps.Copy(known.erased, began.erased) // what was erased in the next life comes back in none
 	_, err := l.take(ctx, from, known)
 	return err

@@ -37,7 +37,11 @@ type crossing struct {
 
 func newCrossing(t *testing.T) *crossing {
 	t.Helper()
-	r := newRestored(t)
+	return crossingOf(t, newRestored(t))
+}
+
+func crossingOf(t *testing.T, r *restored) *crossing {
+	t.Helper()
 	c := &crossing{restored: r}
 	var partnership string
 	r.View(func(tx *store.Tx) error {
@@ -412,6 +416,83 @@ func TestACopyOfALedgerThatWasGivenUpIsNotTaken(t *testing.T) {
 	}
 	if books, own := c.at(); books != ledger.Behind || own != (ledger.Position{Seq: 4}) {
 		t.Errorf("the books are %s, our log ends at %s", books, own)
+	}
+}
+
+// has puts an order of its own behind the end of a log of the copy.
+func (c *crossing) has(dir ledger.Direction, id string, seq int64) {
+	c.t.Helper()
+	c.Do(func(tx *store.Tx) error {
+		_, err := tx.Ledger().Advance(partner, dir, func(_ ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+			_, body := purchase(id)
+			to := partner
+			if dir == ledger.Theirs {
+				to = self
+			}
+			e, err := ledger.Draft{Kind: ledger.OrderPlaced, Subject: body.Subscription, Body: body}.Seal(to, ledger.Position{Seq: seq}, c.Clock.Now(), prev)
+			return []ledger.Entry{e}, err
+		})
+		return err
+	})
+}
+
+// TestACopyOfALedgerThatWasGivenUpBeforeWhatBothHadAlikeIsNotTaken: the partner withholds nothing of it, and nothing is taken over the beginning
+// of the life.
+func TestACopyOfALedgerThatWasGivenUpBeforeWhatBothHadAlikeIsNotTaken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		copy func(t *testing.T) *crossing
+		own  int64
+	}{
+		"another entry of ours where both had it alike": {func(t *testing.T) *crossing {
+			c := newCrossing(t)
+			c.has(ledger.Own, "order-0009", 3)
+			return c
+		}, 3},
+		"another entry of ours before that": {func(t *testing.T) *crossing {
+			r := newRestored(t)
+			var prev [32]byte
+			for i, raw := range r.whole.Entries {
+				e, err := ledger.Decode(raw)
+				if i == 1 {
+					_, body := purchase("order-0009")
+					if e.Body, err = json.Marshal(body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if i > 0 {
+					e, err = ledger.Draft{Kind: e.Kind, Subject: e.Subject, Body: e.Body}.Seal(partner, e.Position(), e.At, prev)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				prev, r.whole.Entries[i] = e.Hash, e.Bytes
+			}
+			return crossingOf(t, r)
+		}, 2},
+		"another entry of the partner's": {func(t *testing.T) *crossing {
+			c := newCrossing(t)
+			c.has(ledger.Theirs, "order-0009", 1)
+			return c
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := test.copy(t)
+			if done, err := c.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_other_copy" {
+				t.Errorf("done %v, %v", done, err)
+			}
+			if books, own := c.at(); books != ledger.Behind || own != (ledger.Position{Seq: test.own}) || len(c.copied) > 0 {
+				t.Errorf("the books are %s, our log ends at %s, %d entries are copied", books, own, len(c.copied))
+			}
+			c.View(func(tx *store.Tx) error {
+				books, err := tx.Ledger().Books(partner)
+				if !books.Withheld.Since.IsZero() {
+					t.Error("the partner is said to withhold our log")
+				}
+				return err
+			})
+		})
 	}
 }
 
