@@ -35,9 +35,12 @@ func TestChaosLeavesNothingWrong(t *testing.T) {
 				t.Errorf("%s", got.stdout)
 			}
 			for _, kind := range chaos.Kinds() { // what was planned and never met anything proves nothing; cancels are no fault
-				_, left := r.NotRun[string(kind)]
-				if r.ByKind[string(kind)] == 0 && !left && kind != chaos.FaultKind(chaos.CallOff) {
-					t.Errorf("%s hurt nothing in this run: %v", kind, r.ByKind)
+				why := r.NotRun[string(kind)] // of a kind that waits for its moment, also that there was none on this machine
+				if r.ByKind[string(kind)] == 0 && why == "" && kind != chaos.FaultKind(chaos.CallOff) {
+					t.Errorf("%s hurt nothing in this run, and nothing says why: %v, %v", kind, r.ByKind, r.NotRun)
+				}
+				if why != "" {
+					t.Logf("%s: %s", kind, why)
 				}
 			}
 			if want := r.ByKind[string(chaos.OldCopy)]; r.Restores < max(2, want) {

@@ -181,8 +181,8 @@ func (m *market) report(plan Plan) Report {
 			r.NotRun[string(kind)] = "members on SQLite have none"
 		}
 	}
-	if m.skipped > 0 {
-		r.NotRun["put_back"] = fmt.Sprintf("%d times the market did not come to rest before", m.skipped)
+	for kind, why := range m.notMade() {
+		r.NotRun[string(kind)] = why
 	}
 	slices.Sort(m.healing)
 	if n := len(m.healing); n > 0 {

@@ -27,6 +27,12 @@ const shutTime = 1500 * time.Millisecond
 // slow is how long a fault may take without being told of.
 const slow = 8 * time.Second
 
+// unmet is what a fault waited for in vain.
+var unmet = map[FaultKind]string{
+	OldCopyBusy: "books were not level, or suppliers did not read in time what the member wrote",
+	KeyRotation: "the member kept its key: its books were not level",
+}
+
 // hurt does one fault, until it is over, and counts what it came to. An error is chaos' own, not the members'.
 func (m *market) hurt(ctx context.Context, f Fault) error {
 	begun := time.Now()
@@ -39,6 +45,9 @@ func (m *market) hurt(ctx context.Context, f Fault) error {
 	}
 	if came == "" {
 		m.say("%s %s met nothing", f.Kind, f.Member)
+		if f.Kind.mayBeLate() {
+			m.putOff(f, unmet[f.Kind])
+		}
 		return nil
 	}
 	m.mu.Lock()
@@ -291,9 +300,6 @@ func (m *market) putBackBusy(ctx context.Context, name string, id int) (done boo
 	})
 	if err != nil {
 		m.say("%s cannot be put back now: %v", name, err)
-		m.mu.Lock()
-		m.skipped++
-		m.mu.Unlock()
 		return false, nil
 	}
 	return true, m.putBack(ctx, name, id)

@@ -62,8 +62,9 @@ type market struct {
 	noAccess int
 	// gone are the subscriptions whose access data operators dropped.
 	gone map[string]bool
-	// skipped are copies that were not put back, because the market did not come to rest.
-	skipped int
+	// late are faults that wait for a later round, leftOut why those were not made that wait no longer.
+	late    []late
+	leftOut map[FaultKind][]string
 	// again is how often something was made anew that both sides had forgotten, leftOver what runs of what both have.
 	again    int
 	leftOver []string
@@ -323,9 +324,21 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 			watchers.Go(func() { m.members[name].watch(watching, r) })
 		}
 	}
-	for i, round := range plan.Rounds {
+	for i := 0; i < len(plan.Rounds)+latest; i++ { // the last ones are for what was put off
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		var round Round
+		if i < len(plan.Rounds) {
+			round = plan.Rounds[i]
+		}
+		round.Faults = slices.Clone(round.Faults)
+		for n := range round.Faults {
+			round.Faults[n].round = i
+		}
+		round.Faults = append(round.Faults, m.due(plan, i)...)
+		if i >= len(plan.Rounds) && len(round.Faults) == 0 {
+			break
 		}
 		m.say("round %d of %d: %d wishes; %s", i+1, len(plan.Rounds), len(round.Wishes), describe(round))
 		if len(round.Copies) > 0 {
@@ -346,7 +359,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 					}
 				}
 				if !m.settleDown(ctx, restTime) { // what no partner has read cannot come back from it
-					m.skipped++
+					m.putOff(f, "the market did not come to rest")
 					continue
 				}
 				errs <- m.hurt(ctx, f)
@@ -375,6 +388,7 @@ func (m *market) play(ctx context.Context, plan Plan) error {
 			m.breathe(ctx, breathTime)
 		}
 	}
+	m.leaveLate()
 	return nil
 }
 

@@ -136,6 +136,8 @@ type Fault struct {
 	// Copy and OtherCopy are what is put back.
 	Copy      int `json:"copy,omitempty"`
 	OtherCopy int `json:"other_copy,omitempty"`
+	// round is its own, late how often it was put off since.
+	round, late int
 }
 
 // CopyHow is how a copy is made.
