@@ -67,8 +67,8 @@ func Again(after time.Duration, err error) error {
 	return &againError{after: after, err: err}
 }
 
-// UntilLevel is Again for a job that can do nothing before the books with its partner are level, of a kind that the outbox makes due then: it
-// is tried as seldom as any until that, however many there are. nil for nil.
+// UntilLevel is Again for a job that can do nothing before the books with its partner are level: it is tried as seldom as any until that, however
+// many there are. Whoever writes that they are level makes the partner's jobs due, of every kind. nil for nil.
 func UntilLevel(closed error) error {
 	if closed == nil {
 		return nil

@@ -503,9 +503,10 @@ func (s jobs) Expedite(partner string, now time.Time, kinds ...string) error {
 }
 
 // expedite is Expedite of jobs of a partner for which a condition holds; "" is all. One that runs, and sends no documents, is marked by its
-// time: put back, it is due then.
+// time, which is later than when it was claimed, also by a replica whose clock is ahead of ours: put back, it is due then.
 func (s jobs) expedite(partner string, now time.Time, which string, more ...any) error {
-	if _, err := s.tx.exec(`UPDATE job SET due_at = $2, set_at = $2 WHERE partner = $1 AND state = 'running' AND subject = '' AND due_at < $2`+which,
+	if _, err := s.tx.exec(`UPDATE job SET due_at = CASE WHEN due_at < $2 THEN $2 ELSE due_at + 1 END, set_at = $2
+		WHERE partner = $1 AND state = 'running' AND subject = ''`+which,
 		append([]any{partner, ns(now)}, more...)...); err != nil {
 		return err
 	}
