@@ -16,8 +16,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
-// floorFeed is where the cursor store keeps, under our own origin, from which numbers revisions went on after each time that our store was put
-// back: 8 bytes each, the last of them the least number that a next revision may have.
+// floorFeed is where the cursor store keeps, under our own origin, from which numbers revisions went on each time that our store was put back, or
+// that a reader's cursor said more: 8 bytes each, the last of them the least number that a next revision may have.
 const floorFeed = "catalog.floor"
 
 // lifeFeed is where it keeps beside that which life the feeds began then. If they have another one now, the store is in doubt once more, also
@@ -92,14 +92,36 @@ func (s *Service) goAbove(ctx context.Context, partner string, lost int64) error
 	})
 }
 
+// putBackAwaited says that PutBack has to come yet, and renews the feeds then: readers come back with what their cursors say. To go on above it
+// before that would be to number everything twice.
+func (s *Service) putBackAwaited(tx Tx) (bool, error) {
+	life, err := tx.Catalog().FeedEpoch("")
+	if err != nil {
+		return false, err
+	}
+	numbered, err := tx.Cursors().Cursor(s.Self, lifeFeed)
+	if err != nil || life == string(numbered) {
+		return false, err
+	}
+	uneven, err := tx.Ledger().Uneven()
+	if err != nil {
+		return false, err
+	}
+	for partner := range uneven {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil {
+			return false, err
+		}
+		if books.PutBack() && books.Reason != ledger.ReasonMissing { // which speaks of one partner, and may wait for an operator for ever
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Number is the handler of JobNumber.
 func (s *Service) Number(ctx context.Context, j job.Job) error {
-	var n numbered
-	err := s.Work.View(ctx, func(tx Tx) (err error) { n.floor, err = Floor(tx.Cursors(), s.Self); return err })
-	if err == nil {
-		err = s.number(ctx, &n)
-	}
-	if err != nil {
+	if err := s.number(ctx, &numbered{}); err != nil {
 		return fmt.Errorf("number revisions from %s on: %w", j.Key, err)
 	}
 	return nil
@@ -206,14 +228,26 @@ func (s *Service) number(ctx context.Context, n *numbered) error {
 	return nil
 }
 
-// numberPage gives the next offerings their numbers.
+// numberPage gives the next offerings their numbers: all from the beginning, where they go on from a higher one meanwhile.
 func (s *Service) numberPage(ctx context.Context, n *numbered) error {
-	p := plan{Service: s, floor: n.floor}
 	var page []Offering
-	err := s.Work.View(ctx, func(tx Tx) (err error) { page, err = tx.Catalog().List(n.after, publishPage); return err })
+	var at numbered
+	err := s.Work.View(ctx, func(tx Tx) error {
+		floor, err := Floor(tx.Cursors(), s.Self)
+		if err != nil {
+			return err
+		}
+		if at = *n; floor > at.floor {
+			at = numbered{floor: floor}
+		}
+		page, err = tx.Catalog().List(at.after, publishPage)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	*n = at
+	p := plan{Service: s, floor: n.floor}
 	for _, o := range page {
 		if o.Revision >= p.floor {
 			continue
@@ -256,7 +290,7 @@ func Floor(cursors CursorStore, self string) (int64, error) {
 	return floors[len(floors)-1], nil
 }
 
-// Floors are the numbers from which revisions went on, each time that our store was put back, in order.
+// Floors are the numbers from which revisions went on, each time that our store was put back or a reader's cursor said more, in order.
 func Floors(cursors CursorStore, self string) (floors []int64, err error) {
 	raw, err := cursors.Cursor(self, floorFeed)
 	for ; len(raw) >= 8; raw = raw[8:] {

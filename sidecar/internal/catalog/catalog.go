@@ -116,6 +116,9 @@ type Next struct {
 	After int64
 }
 
+// Forgotten is the stretch of changes of which nobody knows any more in which they were written.
+const Forgotten int64 = -1
+
 // Store keeps own offerings, partners' offerings and the feeds.
 type Store interface {
 	// Current reads the current revision; fault.NotFound with reason offering_not_found.
@@ -145,7 +148,8 @@ type Store interface {
 	// FeedEpoch names this life of the feed; a restored or new feed has another one.
 	FeedEpoch(partner string) (string, error)
 	// FeedStretch names the stretch in which a change towards a partner was written, by its seq: from one BeginStretch to the next, and by no
-	// name that a store has which parted from this one in between. It is 0 where there is no such change, or nobody knows any more.
+	// name that a store has which parted from this one in between. It is 0 where there is no such change, and Forgotten where it was written so
+	// many starts ago that nobody knows any more.
 	FeedStretch(partner string, seq int64) (int64, error)
 	// BeginStretch has what is written from now on be told from what any copy of this store writes from now on.
 	BeginStretch() error

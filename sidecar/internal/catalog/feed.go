@@ -44,14 +44,14 @@ type cursor struct {
 	epoch    string
 	seq      int64
 	snapshot bool
-	// stretch is the one in which the change at seq was written; 0 before the first change.
-	stretch int64
+	// stretch marks the one in which the change at seq was written, see Service.stretch; 0 before the first change.
+	stretch uint64
 	// most is the greatest revision that its reader may have read of us, in this life of the feed or one before.
 	most int64
 }
 
 const (
-	cursorVersion = 2
+	cursorVersion = 3
 	cursorSeq     = 2
 	cursorStretch = cursorSeq + 8
 	cursorMost    = cursorStretch + 8
@@ -67,11 +67,20 @@ func (s *Service) encode(c cursor, partner string) []byte {
 		b[1] = 1
 	}
 	binary.BigEndian.PutUint64(b[cursorSeq:], uint64(c.seq))
-	binary.BigEndian.PutUint64(b[cursorStretch:], uint64(c.stretch))
+	binary.BigEndian.PutUint64(b[cursorStretch:], c.stretch)
 	binary.BigEndian.PutUint64(b[cursorMost:], uint64(c.most))
 	b = append(b, c.epoch...)
 	copy(b[cursorMAC:cursorEpoch], s.cursorMAC(b, partner))
 	return b
+}
+
+// stretch is by what a partner's cursor tells a stretch from others. How often we started, which its name counts, it does not say.
+func (s *Service) stretch(name int64, partner string) uint64 {
+	mac := hmac.New(sha256.New, s.CursorKey)
+	mac.Write([]byte("feed stretch "))
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(name)))
+	mac.Write([]byte(partner))
+	return binary.BigEndian.Uint64(mac.Sum(nil))
 }
 
 // cursorMAC is over all but itself.
@@ -90,34 +99,38 @@ func (s *Service) decode(b []byte, partner string) (c cursor, ok bool) {
 	}
 	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
 	return cursor{
-		epoch: string(b[cursorEpoch:]), snapshot: b[1] == 1, seq: number(cursorSeq), stretch: number(cursorStretch), most: number(cursorMost),
+		epoch: string(b[cursorEpoch:]), snapshot: b[1] == 1, seq: number(cursorSeq), most: number(cursorMost),
+		stretch: binary.BigEndian.Uint64(b[cursorStretch:]),
 	}, true
 }
 
 // place is where a reader's cursor goes on in our feed. One that we did not give, or not in this life of the feed, begins a snapshot, and so does
-// one of a change that is not in this store, or has another in its place: this is an older copy then, whether anybody noticed or not.
-func (s *Service) place(tx Tx, partner string, after []byte) (c cursor, begin bool, err error) {
+// one of a change that is not in this store, or has another in its place: this is an older copy then, whether anybody noticed or not, and older
+// says so. One whose change was so long ago that nobody knows any more begins one too, and says nothing of the store.
+func (s *Service) place(tx Tx, partner string, after []byte) (c cursor, begin, older bool, err error) {
 	epoch, err := tx.Catalog().FeedEpoch(partner)
 	if err != nil {
-		return cursor{}, false, err
+		return cursor{}, false, false, err
 	}
-	c, ok := s.decode(after, partner)
-	if ok = ok && c.epoch == epoch; ok && c.seq > 0 {
+	c, given := s.decode(after, partner)
+	ok, forgotten := given && c.epoch == epoch, false
+	if ok && c.seq > 0 {
 		stretch, err := tx.Catalog().FeedStretch(partner, c.seq)
 		if err != nil {
-			return cursor{}, false, err
+			return cursor{}, false, false, err
 		}
-		ok = stretch == c.stretch
+		ok, forgotten = s.stretch(stretch, partner) == c.stretch, stretch == Forgotten
 	}
 	if !ok {
 		c = cursor{epoch: epoch, snapshot: true, most: c.most}
 	}
-	return c, !ok, nil
+	return c, !ok, given && !ok && !forgotten, nil
 }
 
 // FeedPage reads what a partner has not seen after a cursor, at most limit changes (0 is DefaultPage). A cursor that is
 // empty, or of another life of the feed, starts a snapshot. A page without items that is no snapshot's end means: wait.
-// Where the cursor says that its reader has revisions which this store would count up to once more, they go on above those first.
+// Where the cursor says that its reader has revisions which this store would count up to once more, they go on above those first; or at the
+// next call after PutBack, where that is to come yet.
 func (s *Service) FeedPage(ctx context.Context, partner string, after []byte, limit int) (Page, error) {
 	if limit <= 0 {
 		limit = DefaultPage
@@ -142,17 +155,21 @@ func (s *Service) FeedPage(ctx context.Context, partner string, after []byte, li
 
 // feedPage returns a page, or the greatest revision that the reader has of a store before this one, where this one has not gone on above it.
 func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page Page, lost int64, err error) {
-	c, begin, err := s.place(tx, partner, after)
+	c, begin, older, err := s.place(tx, partner, after)
 	if err != nil {
 		return Page{}, 0, err
 	}
-	if begin && c.most > 0 {
+	if older && c.most > 0 {
 		floor, err := Floor(tx.Cursors(), s.Self)
 		if err != nil {
 			return Page{}, 0, err
 		}
+		var awaited bool
 		if c.most >= floor {
-			return Page{}, c.most, nil
+			awaited, err = s.putBackAwaited(tx)
+		}
+		if err != nil || c.most >= floor && !awaited {
+			return Page{}, c.most, err
 		}
 	}
 	page.SnapshotBegin = begin
@@ -182,9 +199,11 @@ func (s *Service) feedPage(tx Tx, partner string, after []byte, limit int) (page
 		c.seq, c.most = it.Seq, max(c.most, it.Revision)
 	}
 	if len(page.Items) > 0 {
-		if c.stretch, err = tx.Catalog().FeedStretch(partner, c.seq); err != nil {
+		stretch, err := tx.Catalog().FeedStretch(partner, c.seq)
+		if err != nil {
 			return Page{}, 0, err
 		}
+		c.stretch = s.stretch(stretch, partner)
 	}
 	if c.snapshot && !page.More {
 		c.snapshot = false

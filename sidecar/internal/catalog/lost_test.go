@@ -2,6 +2,8 @@ package catalog_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/catalog"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
+	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 )
 
@@ -308,5 +311,139 @@ func TestAReaderGoesOnOverStarts(t *testing.T) {
 		} else if i == len(places)-1 && (len(p.Items) > 0 || !bytes.Equal(p.Cursor, at)) {
 			t.Errorf("the last one is told %s", show(p))
 		}
+	}
+}
+
+// doubted has the books with a partner in doubt, as after hanse restore.
+func (m member) doubted(t *testing.T, partner, reason string) {
+	t.Helper()
+	err := m.work.Do(t.Context(), func(tx catalog.Tx) error {
+		_, err := tx.Ledger().PutBooks(ledger.Books{Partner: partner, State: ledger.Unproven, Reason: reason})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAReaderThatComesBeforePutBackRaisesNothing: what is on offer is numbered once then, by the clock, and again only where the reader has more.
+func TestAReaderThatComesBeforePutBackRaisesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		// ahead is how far the clock of the lost store was ahead of ours.
+		ahead time.Duration
+		// of and reason are of the books in doubt.
+		of, reason string
+		// raised says that numbers go on from what the reader has.
+		raised, before bool
+	}{
+		"by a clock as ours":                  {ahead: -time.Second, of: acme, reason: ledger.ReasonRestored},
+		"with books of another partner":       {ahead: -time.Second, of: dell, reason: ledger.ReasonRestored},
+		"by a clock that was ahead":           {ahead: time.Minute, of: acme, reason: ledger.ReasonRestored, raised: true},
+		"where a partner's log is not proved": {ahead: time.Minute, of: dell, reason: ledger.ReasonMissing, raised: true, before: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lost, m, reseller := newSupplier(t, "key"), newSupplier(t, "key"), newMember(t)
+			then := lost.Now().Add(c.ahead)
+			lost.Service.Now = func() time.Time { return then }
+			lost.apply(t, offering("a", "orderable", "1"))
+			lost.putBack(t)
+			reseller.read(t, lost)
+
+			m.apply(t, offering("a", "orderable", "2"))
+			m.doubted(t, c.of, c.reason)
+			reseller.read(t, m)
+			if early := m.number(t); (early != "") != c.before {
+				t.Errorf("numbers go on before the store is known for one that was put back: %q", early)
+			}
+			if !c.before {
+				m.putBack(t)
+			}
+			reseller.read(t, m)
+			if later := m.number(t); (later != "") != (c.raised && !c.before) {
+				t.Errorf("numbers go on after it: %q", later)
+			}
+			reseller.read(t, m)
+			want := m.Now().Unix()
+			if c.raised {
+				want = then.Unix() + 1<<20
+			}
+			if got := m.revisions(t)["a"]; got != want && !c.before || reseller.priced(t, "a") != "2" {
+				t.Errorf("it is numbered %d, want %d, and shown at %s", got, want, reseller.priced(t, "a"))
+			}
+		})
+	}
+}
+
+// TestAReaderOfLongAgoReadsAnew, and numbers do not go on for that: nobody knows any more in which stretch it was.
+func TestAReaderOfLongAgoReadsAnew(t *testing.T) {
+	t.Parallel()
+	m := newSupplier(t, "key")
+	m.begin(t)
+	m.apply(t, offering("a", "orderable", "1"))
+	longAgo := m.page(t, acme, nil, 0).Cursor
+	m.begin(t)
+	m.apply(t, offering("b", "orderable", "1")+offering("c", "orderable", "1"))
+	for range 101 {
+		m.begin(t)
+	}
+	m.apply(t, offering("d", "orderable", "1"))
+	m.begin(t)
+	p := m.page(t, acme, longAgo, 1)
+	if went := m.number(t); !p.SnapshotBegin || went != "" {
+		t.Errorf("it is told %s, and numbers go on: %q", show(p), went)
+	}
+	for range 4 { // to whatever change it comes
+		if p = m.page(t, acme, p.Cursor, 1); p.SnapshotBegin {
+			t.Fatalf("and begins again: %s", show(p))
+		}
+	}
+	if len(p.Items) > 0 || !p.SnapshotEnd && p.More {
+		t.Errorf("it does not come to the end: %s", show(p))
+	}
+}
+
+// TestACursorDoesNotSayHowOftenWeStarted.
+func TestACursorDoesNotSayHowOftenWeStarted(t *testing.T) {
+	t.Parallel()
+	m := newSupplier(t, "key")
+	m.apply(t, offering("a", "orderable", "1"))
+	var stretch int64
+	if err := m.work.View(t.Context(), func(tx catalog.Tx) (err error) { stretch, err = tx.Catalog().FeedStretch(acme, 1); return err }); err != nil {
+		t.Fatal(err)
+	}
+	name := binary.BigEndian.AppendUint64(nil, uint64(stretch))
+	if cursor := m.page(t, acme, nil, 0).Cursor; stretch == 0 || bytes.Contains(cursor, name[:4]) && bytes.Contains(cursor, name[4:]) {
+		t.Errorf("the cursor %x has the name %x", cursor, name)
+	}
+}
+
+// TestNumbersThatGoOnMeanwhile are those that a job of before gives too.
+func TestNumbersThatGoOnMeanwhile(t *testing.T) {
+	t.Parallel()
+	m := newSupplier(t, "key")
+	m.apply(t, offering("a", "orderable", "1"))
+	m.putBack(t)
+	first, second := m.Now().Add(time.Minute), m.Now().Add(time.Hour)
+	died := errors.New("died")
+	raised := func(at time.Time) {
+		other := &catalog.Service{Self: self, Work: &between{Work: m.work, before: func(int) error { return died }}, Now: func() time.Time { return at }}
+		if err := other.PutBack(t.Context(), acme); !errors.Is(err, died) {
+			t.Fatal(err)
+		}
+	}
+	raised(first)
+	m.Service.Work = &between{Work: m.work, before: func(batch int) error {
+		if batch == 1 {
+			raised(second)
+		}
+		return nil
+	}}
+	if err := m.Number(t.Context(), job.Job{Key: unix(first)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.revisions(t)["a"]; got != second.Unix() {
+		t.Errorf("it is numbered %d, want %d", got, second.Unix())
 	}
 }

@@ -98,7 +98,8 @@ func (s *Store) loadLife(ctx context.Context) error {
 	return err
 }
 
-// stretches is how many are told apart behind the last one of a feed. Who has read less than they have begins from the beginning.
+// stretches is how many are told apart behind the last one of a feed. Who has read less than they have begins from the beginning. The last of
+// those before is kept under the name catalog.Forgotten: it says up to where nobody knows.
 const stretches = 100
 
 // newStretch is a number that grows by one with each, and is random below that.
@@ -124,7 +125,7 @@ func (s offerings) FeedStretch(partner string, seq int64) (int64, error) {
 	_, err := s.tx.row(`SELECT coalesce((SELECT stretch FROM feed_stretch WHERE partner = $1 AND ended >= $2 ORDER BY ended LIMIT 1), 0),
 		coalesce((SELECT seq FROM feed_head WHERE partner = $1), 0), value FROM site WHERE name = 'feed_stretch'`, []any{partner, seq}, &ended, &head, &now)
 	switch {
-	case err != nil || ended > 0:
+	case err != nil || ended != 0:
 		return ended, err
 	case seq > head:
 		return 0, nil
@@ -147,8 +148,12 @@ func (s offerings) BeginStretch() error {
 		WHERE seq > coalesce((SELECT max(ended) FROM feed_stretch WHERE feed_stretch.partner = feed_head.partner), 0)`, now); err != nil {
 		return err
 	}
-	if _, err := s.tx.exec(`DELETE FROM feed_stretch WHERE stretch < $1 AND ended <
-		(SELECT max(ended) FROM feed_stretch AS later WHERE later.partner = feed_stretch.partner)`, (now>>32-stretches)<<32); err != nil {
+	if _, err := s.tx.exec(`UPDATE feed_stretch SET stretch = $2 WHERE stretch < $1 AND stretch <> $2 AND ended <
+		(SELECT max(ended) FROM feed_stretch AS later WHERE later.partner = feed_stretch.partner)`, (now>>32-stretches)<<32, catalog.Forgotten); err != nil {
+		return err
+	}
+	if _, err := s.tx.exec(`DELETE FROM feed_stretch WHERE stretch = $1 AND ended <
+		(SELECT max(ended) FROM feed_stretch AS later WHERE later.partner = feed_stretch.partner AND later.stretch = $1)`, catalog.Forgotten); err != nil {
 		return err
 	}
 	_, err = s.tx.exec(`INSERT INTO site (name, value) VALUES ('feed_stretch', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, next)
