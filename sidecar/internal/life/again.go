@@ -105,11 +105,6 @@ func (s *Service) ValidAt(g *Given, began time.Time) error {
 	return nil
 }
 
-// Tells reports whether what our own log of the ended life says after what both have alike is told again in the new one.
-func (s *Service) Tells(g *Given, e ledger.Entry) bool {
-	return e.Kind != ledger.LifeOpened && told(g.ended(s.Self), e)
-}
-
 // told reports whether an entry is written again in a life that ends these of our subjects: that a subject has an end says nothing of what was
 // deleted beside its orders.
 func told(ended map[string]bool, e ledger.Entry) bool {

@@ -44,6 +44,8 @@ type chain struct {
 	erased map[string]bool
 	// ends are the subjects that both agreed to end when the life did: of these nothing need come back.
 	ends map[string]bool
+	// told are the entries that this store had before the life of the chain told them again, from its second entry on.
+	told []ledger.Entry
 	// goesOn says that the log may go on behind the end, which is not looked at.
 	goesOn bool
 	// parts says that where the entries lead to the end, but from another one than this store has before them, it is this store's that was given up.
@@ -54,6 +56,16 @@ type chain struct {
 func (c *chain) is(e ledger.Entry) bool {
 	i := e.Seq - c.from.Seq - 1
 	return e.Life == c.from.Life && i >= 0 && i < int64(len(c.hashes)) && c.hashes[i] == e.Hash
+}
+
+// here is the entry that this store has already, of a life that ended, where an entry of the chain tells it again: what it made is here, and may
+// have gone on since.
+func (c *chain) here(e ledger.Entry) (was ledger.Entry, here bool) {
+	i := e.Seq - 2
+	if e.Life != c.from.Life || i < 0 || i >= int64(len(c.told)) || !tellsAgain(c.told[i], e) {
+		return was, false
+	}
+	return c.told[i], true
 }
 
 // reading is a stream of a partner, from after a place on.

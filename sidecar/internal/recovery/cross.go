@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -41,16 +42,7 @@ func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Check
 	if err != nil {
 		return end, false, err
 	}
-	last := end.Life == g.Life
-	if !last {
-		if end, err = l.ended(ctx, from, g); err != nil {
-			return end, false, err
-		}
-	}
-	began, told, err := l.began(ctx, from, g, own, end)
-	if err == nil && last && told > 0 {
-		err = fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, before all that was told again in that life", partner, end.Position())
-	}
+	began, err := l.begins(ctx, from, g, end)
 	if err != nil {
 		return end, false, err
 	}
@@ -108,30 +100,61 @@ func (l *Loop) given(from member.Partner, doc *exchange.Document, number int64) 
 	return g, nil
 }
 
-// ended is how far our log of a life counts that has ended too: the document of the next says it, and we signed that.
-func (l *Loop) ended(ctx context.Context, from member.Partner, g *life.Given) (end ledger.Checkpoint, err error) {
+// until is how far our log of a life counts, of which last is what we signed last of any: where that life has ended too, the document of the next
+// says it, and we signed that. next is that document.
+func (l *Loop) until(ctx context.Context, from member.Partner, g *life.Given, last ledger.Checkpoint) (end ledger.Checkpoint, next *life.Given, err error) {
+	if last.Life == g.Life {
+		return last, nil, nil
+	}
 	first, err := l.peek(ctx, from.Origin, ledger.Position{Life: g.Life})
-	if err != nil {
-		return end, err
+	if err == nil {
+		next, err = l.given(from, first.Opening, g.Life+1)
 	}
-	next, err := l.given(from, first.Opening, g.Life+1)
 	if err != nil {
-		return end, err
+		return end, nil, err
 	}
-	return upTo(next.Mine(l.Self).Common), nil
+	return upTo(next.Mine(l.Self).Common), next, nil
 }
 
 func upTo(p life.Place) ledger.Checkpoint {
 	return ledger.Checkpoint{Life: p.Life, Seq: p.Seq, Hash: p.Hash}
 }
 
-// began proves that our log of a life began with its document, and that what this store has of the ended one beyond what both had alike is told
-// again in it, as far as it came back: another copy of this store, which went on by itself, has other things there. left is how much of it did not.
-func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, own ledger.Head, end ledger.Checkpoint) (known *chain, left int, err error) {
-	told, err := l.told(ctx, from.Origin, g, own)
-	if err != nil {
-		return nil, 0, err
+// begins proves that our log of a life began with its document, and that what this store has of ended ones beyond what both had alike is told
+// again in it: another copy of this store, which went on by itself, has other things there. Where that life ended before all of that came back, the
+// lives after it tell the rest.
+func (l *Loop) begins(ctx context.Context, from member.Partner, g *life.Given, last ledger.Checkpoint) (known *chain, err error) {
+	told, err := l.Lives.Told(ctx, g)
+	for at := g; err == nil; {
+		var end ledger.Checkpoint
+		var next *life.Given
+		if end, next, err = l.until(ctx, from, at, last); err != nil {
+			break
+		}
+		var c *chain
+		if c, told, err = l.began(ctx, from, at, told, end); err != nil {
+			break
+		}
+		if known == nil {
+			known = c
+		}
+		if next != nil {
+			told = slices.DeleteFunc(told, func(e ledger.Entry) bool { return !l.Lives.Tells(next, e) })
+		}
+		switch {
+		case len(told) == 0:
+			return known, nil
+		case next == nil:
+			return nil, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, before all that was told again in that life", from.Origin, end.Position())
+		}
+		at = next
 	}
+	return nil, err
+}
+
+// began proves that our log of a life began with its document, and that it tells these entries again, as far as it came back. left are those that
+// it would tell behind that.
+func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, told []ledger.Entry, end ledger.Checkpoint) (known *chain, left []ledger.Entry, err error) {
 	o := g.Opening()
 	known = &chain{from: ledger.Position{Life: g.Life}, end: end, erased: make(map[string]bool), goesOn: true}
 	err = l.lead(ctx, from.Origin, known, g.First(), l.Link.Recall, func(e ledger.Entry) error {
@@ -148,38 +171,19 @@ func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, ow
 		if len(told) == 0 {
 			return nil
 		}
-		if was := told[0]; was.Kind != e.Kind || was.Subject != e.Subject || !bytes.Equal(was.Body, e.Body) {
+		if was := told[0]; !tellsAgain(was, e) {
 			return fault.New(fault.Precondition, reasonOther, "entry %s of this database was not told again in life %d: it is a copy of a ledger that was given up when that began", was.Position(), g.Life).
 				Do(putAnother)
 		}
 		told = told[1:]
 		return nil
 	})
-	return known, len(told), err
+	return known, told, err
 }
 
-// told are the entries of this store behind what both had alike of our log, which the life that a document opened tells again.
-func (l *Loop) told(ctx context.Context, partner string, g *life.Given, own ledger.Head) (all []ledger.Entry, err error) {
-	for after := g.Mine(l.Self).Common.Position(); after.Compare(own.Position()) < 0; {
-		var some []ledger.Entry
-		err := l.Work.View(ctx, func(tx Tx) (err error) {
-			some, err = tx.Ledger().Entries(partner, ledger.Own, after, parkedMost)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(some) == 0 {
-			return nil, fmt.Errorf("our log towards %s ends at %s, before its head %s", partner, after, own.Position())
-		}
-		after = some[len(some)-1].Position()
-		for _, e := range some {
-			if e.Position().Compare(own.Position()) <= 0 && l.Lives.Tells(g, e) {
-				all = append(all, e)
-			}
-		}
-	}
-	return all, nil
+// tellsAgain reports whether an entry of a new life is one of an ended one, told again.
+func tellsAgain(was, e ledger.Entry) bool {
+	return was.Kind == e.Kind && was.Subject == e.Subject && bytes.Equal(was.Body, e.Body)
 }
 
 // alike proves what the partner gives back of a log of the life that ends, up to where both had it alike, which we signed: nil where this store has

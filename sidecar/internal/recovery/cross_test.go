@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
+	"github.com/hanse-market/hanse/sidecar/internal/recovery"
+	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
@@ -28,8 +31,10 @@ type crossing struct {
 	*restored
 	document life.Document
 	opening  exchange.Document
-	theirs   []ledger.Entry
-	copied   []ledger.Entry
+	// next opened the life after that, where there is one.
+	next   *exchange.Document
+	theirs []ledger.Entry
+	copied []ledger.Entry
 	// give changes what the partner says opened the life, twist its own ended log.
 	give  func(*exchange.Document) *exchange.Document
 	twist func(*exchange.Recalled)
@@ -40,7 +45,7 @@ func newCrossing(t *testing.T) *crossing {
 	return crossingOf(t, newRestored(t))
 }
 
-func crossingOf(t *testing.T, r *restored) *crossing {
+func crossingOf(t *testing.T, r *restored, change ...func(*life.Document)) *crossing {
 	t.Helper()
 	c := &crossing{restored: r}
 	var partnership string
@@ -64,9 +69,6 @@ func crossingOf(t *testing.T, r *restored) *crossing {
 		}
 		own = append(own, e)
 	}
-	place := func(e ledger.Entry) life.Place {
-		return life.Place{Life: e.Life, Seq: e.Seq, Hash: hex.EncodeToString(e.Hash[:])}
-	}
 	c.document = life.Document{
 		Type: signed.LifeV1, ID: "life-1-1-test", Life: 1, Round: 1, Proposer: partner, Recipient: self, Evidence: signed.Digest(nil),
 		ProposerLog:  life.Heads{Own: place(theirs), Read: place(theirs), Common: place(theirs)},
@@ -75,6 +77,9 @@ func crossingOf(t *testing.T, r *restored) *crossing {
 			{Subscription: own[2].Subject, Supplier: partner, State: subscription.Aborted, Pays: life.PaysSupplier},
 			{Subscription: own[3].Subject, Supplier: partner, State: subscription.Aborted, Pays: life.PaysSupplier},
 		},
+	}
+	for _, fn := range change {
+		fn(&c.document)
 	}
 	var payload []byte
 	c.opening, payload = c.sign(c.document)
@@ -124,6 +129,59 @@ func crossingOf(t *testing.T, r *restored) *crossing {
 	return c
 }
 
+func place(e ledger.Entry) life.Place {
+	return life.Place{Life: e.Life, Seq: e.Seq, Hash: hex.EncodeToString(e.Hash[:])}
+}
+
+// again has a life end of which the partner read the first entry alone, and one after it begin, which tells the rest.
+func (c *crossing) again() {
+	c.t.Helper()
+	var partnership string
+	c.View(func(tx *store.Tx) error {
+		p, err := tx.Partners().Get(partner)
+		partnership = p.PartnershipID
+		return err
+	})
+	var ended []ledger.Entry
+	for _, raw := range c.whole.Entries[3:] {
+		e, err := ledger.Decode(raw)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		ended = append(ended, e)
+	}
+	first := life.Place{Life: 1, Hash: hex.EncodeToString(ended[0].Prev[:])}
+	d := life.Document{
+		Type: signed.LifeV1, ID: "life-2-1-test", Life: 2, Round: 1, Proposer: partner, Recipient: self, Evidence: signed.Digest(nil), Subjects: []life.Subject{},
+		ProposerLog:  life.Heads{Own: first, Read: first, Common: first},
+		RecipientLog: life.Heads{Own: place(ended[2]), Read: place(ended[0]), Common: place(ended[0])},
+	}
+	next, payload := c.sign(d)
+	c.next = &next
+	c.whole.Entries = c.whole.Entries[:4]
+	at, prev := ledger.Position{Life: 2}, ledger.First(partnership, 2, [32]byte(sum(payload)))
+	opened := ledger.Draft{Kind: ledger.LifeOpened, Subject: d.ID, Body: map[string]string{"opening": d.ID, "document_sha256": signed.Digest(payload)}}
+	for i, draft := range []ledger.Draft{opened, {Kind: ended[1].Kind, Subject: ended[1].Subject, Body: ended[1].Body}, {Kind: ended[2].Kind, Subject: ended[2].Subject, Body: ended[2].Body}} {
+		at.Seq = int64(i) + 1
+		e, err := draft.Seal(partner, at, c.Clock.Now(), prev)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		prev, c.whole.Entries = e.Hash, append(c.whole.Entries, e.Bytes)
+	}
+	var err error
+	if c.whole.Checkpoint, err = c.Book.Checkpoint(partner, at, prev); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Do(func(tx *store.Tx) error {
+		raw, err := json.Marshal(ledger.Evidence{At: at})
+		if err != nil {
+			return err
+		}
+		return tx.Ledger().PutEvidence(partner, raw)
+	})
+}
+
 func sum(payload []byte) []byte {
 	b, err := hex.DecodeString(signed.Digest(payload))
 	if err != nil {
@@ -170,6 +228,9 @@ func (c *crossing) Recall(_ context.Context, _ string, after ledger.Position, fn
 			if c.give != nil {
 				page.Opening = c.give(&opening)
 			}
+		}
+		if i == 0 && after.Life == 1 {
+			page.Opening = c.next
 		}
 		for _, e := range all[i:min(i+2, len(all))] {
 			page.Entries = append(page.Entries, e.Bytes)
@@ -496,34 +557,151 @@ func TestACopyOfALedgerThatWasGivenUpBeforeWhatBothHadAlikeIsNotTaken(t *testing
 	}
 }
 
-// TestWhatIsToldAgainIsKnownToTheCopy: one from after what the partner had not read has it once.
-func TestWhatIsToldAgainIsKnownToTheCopy(t *testing.T) {
-	t.Parallel()
-	c := newCrossing(t)
-	var told ledger.Entry
-	for _, raw := range c.whole.Entries {
-		if e, err := ledger.Decode(raw); err == nil && e.Life == 1 && e.Seq == 2 {
-			told = e
-		}
+// until has the copy be from after an entry that the new life tells again: it has the order that it placed, with its document.
+func (c *crossing) until(id string) {
+	c.t.Helper()
+	third, err := ledger.Decode(c.whole.Entries[2])
+	if err != nil {
+		c.t.Fatal(err)
 	}
 	c.Do(func(tx *store.Tx) error {
-		_, err := tx.Ledger().Advance(partner, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) {
-			third, err := ledger.Decode(c.whole.Entries[2])
-			if err != nil {
-				return nil, err
-			}
-			fourth, err := ledger.Draft{Kind: told.Kind, Subject: told.Subject, Body: told.Body}.Seal(partner, ledger.Position{Seq: 4}, c.Clock.Now(), third.Hash)
-			return []ledger.Entry{third, fourth}, err
-		})
+		_, err := tx.Ledger().Advance(partner, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) { return []ledger.Entry{third}, nil })
 		return err
+	})
+	c.has(ledger.Own, id, 4)
+	c.Do(func(tx *store.Tx) error {
+		e, err := tx.Ledger().Entry(partner, ledger.Own, ledger.Position{Seq: 4})
+		if err != nil {
+			return err
+		}
+		from, err := tx.Partners().Get(partner)
+		if err != nil {
+			return err
+		}
+		for _, d := range c.whole.Documents {
+			if payload, err := signed.Payload(d.JWS); err == nil && bytes.Contains(e.Body, []byte(signed.Digest(payload))) {
+				return c.loop.Remake(c.t.Context(), tx, from, e, d)
+			}
+		}
+		return nil
+	})
+}
+
+// TestWhatIsToldAgainIsKnownToTheCopy: one from after what the partner had not read has it once, also after a second life that tells it again,
+// and nothing of it is lost, though the partner decided nothing of it and gives no document back.
+func TestWhatIsToldAgainIsKnownToTheCopy(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(d *life.Document)
+		state  order.State
+		jobs   int
+		lives  int64
+	}{
+		"it ends":                   {func(*life.Document) {}, order.Failed, 1, 1},
+		"it goes on":                {func(d *life.Document) { d.Subjects = d.Subjects[:1] }, order.Acknowledged, 2, 1},
+		"a second life tells it":    {func(d *life.Document) { d.Subjects = d.Subjects[:1] }, order.Acknowledged, 2, 2},
+		"it ends before the second": {func(*life.Document) {}, order.Failed, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := crossingOf(t, newRestored(t), test.change)
+			if test.lives == 2 {
+				c.again()
+			}
+			c.until("order-0004")
+			c.whole.Documents = slices.Delete(c.whole.Documents, 3, 4)
+			if done, err := c.loop.Once(t.Context(), partner); err != nil || !done {
+				t.Fatalf("done %v, %v", done, err)
+			}
+			if books, own := c.at(); books != ledger.Unproven || own != (ledger.Position{Life: test.lives, Seq: 3}) {
+				t.Errorf("the books are %s, our log ends at %s", books, own)
+			}
+			if o, err := c.order("order-0004"); err != nil || o.State() != test.state {
+				t.Errorf("order 4 is %q, %v", o.State(), err)
+			}
+			if got := c.jobs(); len(got) != test.jobs || slices.Contains(got, recovery.JobLost) {
+				t.Errorf("the jobs are %q", got)
+			}
+			if logged := c.logged.String(); strings.Contains(logged, "nobody gave back") {
+				t.Errorf("it is logged: %s", logged)
+			}
+			reports, err := c.Book.VerifyPartner(t.Context(), partner, c.peer.Pinned())
+			if err != nil || len(reports[0].Problems) > 0 {
+				t.Errorf("our log verifies: %+v, %v", reports, err)
+			}
+		})
+	}
+}
+
+// TestWhatTheCopyHasIsToldByALaterLife, where the one after it ended before all of that was read: or it is of a log that was given up.
+func TestWhatTheCopyHasIsToldByALaterLife(t *testing.T) {
+	t.Parallel()
+	c := newCrossing(t)
+	c.again()
+	c.until("order-0009")
+	if done, err := c.loop.Once(t.Context(), partner); done || fault.ReasonOf(err) != "recall_other_copy" {
+		t.Errorf("done %v, %v", done, err)
+	}
+	if books, own := c.at(); books != ledger.Behind || own != (ledger.Position{Seq: 4}) {
+		t.Errorf("the books are %s, our log ends at %s", books, own)
+	}
+}
+
+// TestWhatTheCopyDecidedIsFoundWhereItIsToldAgain: an order that it had held and completed is not held once more, and what was decided about it is
+// decided there.
+func TestWhatTheCopyDecidedIsFoundWhereItIsToldAgain(t *testing.T) {
+	t.Parallel()
+	const id = "order-0009"
+	r := newRestored(t)
+	third, err := ledger.Decode(r.whole.Entries[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decided []ledger.Entry
+	r.whole.Entries, r.whole.Documents = r.whole.Entries[:3], r.whole.Documents[:3]
+	prev := third.Hash
+	for i, kind := range []ledger.Kind{ledger.OrderHeld, ledger.OrderCompleted} {
+		body := order.Body{Order: id, Subscription: order.SubscriptionID(id), Action: order.Add}
+		if kind == ledger.OrderHeld {
+			body.Reason = "adapter_indeterminate"
+		}
+		e, err := ledger.Draft{Kind: kind, Subject: order.SubscriptionID(id), Body: body}.Seal(partner, ledger.Position{Seq: int64(i) + 4}, r.Clock.Now(), prev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev, r.whole.Entries, decided = e.Hash, append(r.whole.Entries, e.Bytes), append(decided, e)
+	}
+	c := crossingOf(t, r, func(d *life.Document) { d.Subjects = d.Subjects[:1] })
+	c.loop.Resale = &resale.Service{Self: self, Work: store.For[resale.Tx](c.Store), Now: c.Clock.Now, Book: c.Book}
+	key := exchange.Key{Type: signed.Order, ID: id}
+	c.Do(func(tx *store.Tx) error {
+		_, err := tx.Ledger().Advance(partner, ledger.Own, func(ledger.Position, [32]byte) ([]ledger.Entry, error) {
+			return append([]ledger.Entry{third}, decided...), nil
+		})
+		if err != nil {
+			return err
+		}
+		item := order.Item{SubscriptionID: order.SubscriptionID(id), State: order.Completed}
+		if _, err := tx.ResaleOrders().Put(resale.Order{Partner: partner, ID: id, Item: item}); err != nil {
+			return err
+		}
+		return tx.Decisions().PutDecisions([]exchange.Decision{{Partner: partner, Key: key, Digest: sum(nil), At: decided[0].Position()}})
 	})
 	if done, err := c.loop.Once(t.Context(), partner); err != nil || !done {
 		t.Fatalf("done %v, %v", done, err)
 	}
-	if books, own := c.at(); books != ledger.Unproven || own != (ledger.Position{Life: 1, Seq: 3}) {
-		t.Errorf("the books are %s, our log ends at %s", books, own)
+	if logged := c.logged.String(); strings.Contains(logged, "nobody gave back") || slices.Contains(c.jobs(), recovery.JobLost) {
+		t.Errorf("the jobs are %q, it is logged: %s", c.jobs(), logged)
 	}
-	if o, err := c.order("order-0004"); err != nil || o.State() != order.Failed {
-		t.Errorf("order 4 is %q, %v", o.State(), err)
-	}
+	c.View(func(tx *store.Tx) error {
+		o, err := tx.ResaleOrders().Get(partner, id)
+		if err != nil || o.State != order.Completed {
+			t.Errorf("the order is %q, %v", o.State, err)
+		}
+		known, err := tx.Decisions().Decisions(partner, []exchange.Key{key})
+		if at := known[key].At; err != nil || at != (ledger.Position{Life: 1, Seq: 2}) {
+			t.Errorf("it is decided at %s, %v", at, err)
+		}
+		return err
+	})
 }

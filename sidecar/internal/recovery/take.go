@@ -37,6 +37,11 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 	if err := l.forget(ctx, from.Origin, known); err != nil {
 		return 0, err
 	}
+	if known.from.Life > 0 {
+		if known.told, err = l.Lives.ToldIn(ctx, from.Origin, known.from.Life); err != nil {
+			return 0, err
+		}
+	}
 	err = l.again(ctx, from.Origin, known, l.Link.Recall, func(at ledger.Position, entries []ledger.Entry, given []exchange.Document) error {
 		docs := byDigest(given)
 		for len(entries) > 0 {
@@ -117,6 +122,10 @@ func byDigest(docs []exchange.Document) map[string][]exchange.Document {
 func (l *Loop) batch(ctx context.Context, from member.Partner, at ledger.Position, entries []ledger.Entry, docs map[string][]exchange.Document, known *chain) (lost int, err error) {
 	ready := make([]rebuilt, len(entries))
 	for i, e := range entries {
+		if was, here := known.here(e); here {
+			ready[i] = rebuilt{commit: func(tx Tx, e ledger.Entry) error { return l.Lives.Here(tx, was, e.Position()) }}
+			continue
+		}
 		ready[i] = l.prepare(ctx, from, e, docs, known.erased)
 	}
 	partner := from.Origin
