@@ -9,28 +9,62 @@ import (
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 )
 
-// TestEverBack: what a partner does not give back may be dropped where somebody was put back, and is a fault where nobody was.
-func TestEverBack_IsOneOfBothSides(t *testing.T) {
-	m := &market{members: map[string]*member{"alpha": {origin: "https://a"}, "bravo": {origin: "https://b"}}}
-	if m.everBack("alpha", "https://b") {
-		t.Error("nobody was put back")
+// TestMayLack: what a partner does not give back may be dropped where one of both was put back since it was placed, and is a fault else.
+func TestMayLack(t *testing.T) {
+	begun := time.Now()
+	at := func(s int) time.Time { return begun.Add(time.Duration(s) * time.Second) }
+	entry := func(about string) *operatorv1.Job {
+		return &operatorv1.Job{Kind: "recovery.lost", Partner: "https://b", LastError: "entry 0.4 of our ledger towards https://b, order.placed about " + about + ", was read back"}
 	}
-	m.backs = append(m.backs, back{member: "bravo", at: time.Now()})
-	if !m.everBack("alpha", "https://b") || !m.everBack("bravo", "") || m.everBack("alpha", "") {
-		t.Error("bravo was put back")
+	bare := func(id string) *operatorv1.Job {
+		return &operatorv1.Job{Kind: "recovery.lost", Partner: "https://b", LastError: "order " + id + " with https://b, which entry 0.4 of our ledger placed, came back"}
+	}
+	for name, c := range map[string]struct {
+		backs []back
+		job   *operatorv1.Job
+		want  bool
+	}{
+		"nobody was put back":                {nil, entry("sub-a"), false},
+		"the partner was since":              {[]back{{member: "bravo", at: at(20)}}, entry("sub-a"), true},
+		"it was itself":                      {[]back{{member: "alpha", at: at(20)}}, entry("sub-a"), true},
+		"another one was":                    {[]back{{member: "charlie", at: at(20)}}, entry("sub-a"), false},
+		"before it was placed":               {[]back{{member: "alpha", at: at(5)}, {member: "bravo", at: at(5)}}, entry("sub-a"), false},
+		"what no portal knows":               {[]back{{member: "alpha", at: at(20)}}, entry("sub-x"), false},
+		"what is no order":                   {[]back{{member: "alpha", at: at(5)}}, entry("agr-1"), true},
+		"an order by its own id":             {[]back{{member: "alpha", at: at(20)}}, bare("a"), true},
+		"such a one before it was placed":    {[]back{{member: "alpha", at: at(5)}}, bare("a"), false},
+		"an end, which no portal knows so":   {[]back{{member: "alpha", at: at(5)}}, bare("end"), true},
+		"an end, and another was put back":   {[]back{{member: "charlie", at: at(5)}}, bare("end"), false},
+		"access data since":                  {[]back{{member: "bravo", at: at(20)}}, &operatorv1.Job{Kind: "access.fetch", Key: "sub-a", Partner: "https://b"}, true},
+		"access data before it was placed":   {[]back{{member: "bravo", at: at(5)}}, &operatorv1.Job{Kind: "access.fetch", Key: "sub-a", Partner: "https://b"}, false},
+		"access data that no portal knew of": {[]back{{member: "bravo", at: at(20)}}, &operatorv1.Job{Kind: "access.fetch", Key: "sub-x", Partner: "https://b"}, false},
+	} {
+		m := marketThatSold("sub-a", at(10))
+		m.backs = c.backs
+		if got := m.mayLack(t.Context(), "alpha", c.job); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// marketThatSold has one order of alpha's, first placed at a time.
+func marketThatSold(subscription string, first time.Time) *market {
+	return &market{
+		members: map[string]*member{"alpha": {origin: "https://a"}, "bravo": {origin: "https://b"}, "charlie": {origin: "https://c"}},
+		history: &history{ids: []string{"order-1"}, orders: map[string]*placed{"order-1": {first: first, subscriptions: []string{subscription}}}},
 	}
 }
 
 // TestAccessGone also where it is the supplier that was put back, to before the reseller fetched what the supplier alone had.
 func TestAccessGone(t *testing.T) {
-	j := &operatorv1.Job{Kind: "access.fetch", Partner: "https://b", LastError: "access_data_gone: there are none"}
-	other := &operatorv1.Job{Kind: "access.fetch", Partner: "https://b", LastError: "access_digest"}
+	j := &operatorv1.Job{Kind: "access.fetch", Key: "sub-a", Partner: "https://b", LastError: "access_data_gone: there are none"}
+	other := &operatorv1.Job{Kind: "access.fetch", Key: "sub-a", Partner: "https://b", LastError: "access_digest"}
 	for back, want := range map[string]bool{"": false, "alpha": true, "bravo": true, "charlie": false} {
-		m := &market{members: map[string]*member{"alpha": {origin: "https://a"}, "bravo": {origin: "https://b"}, "charlie": {origin: "https://c"}}}
+		m := marketThatSold("sub-a", time.Now().Add(-time.Second))
 		if back != "" {
 			m.wentBackNow(back)
 		}
-		if got := m.accessGone("alpha", j); got != want || m.accessGone("alpha", other) {
+		if got := m.accessGone(t.Context(), "alpha", j); got != want || m.accessGone(t.Context(), "alpha", other) {
 			t.Errorf("%q was put back: %v", back, got)
 		}
 	}

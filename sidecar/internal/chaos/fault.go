@@ -340,13 +340,13 @@ func (m *market) failOver(ctx context.Context, behind time.Duration) error {
 		m.members[name].life.Lock()
 		defer m.members[name].life.Unlock()
 	}
-	was := time.Now()
-	if err := m.servers.failOver(ctx, behind); err != nil {
+	from, to, err := m.servers.failOver(ctx, behind)
+	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	for _, name := range memberNames {
-		m.backs = append(m.backs, back{member: name, at: time.Now(), was: was})
+		m.backs = append(m.backs, back{member: name, at: to, was: from})
 	}
 	m.mu.Unlock()
 	for _, name := range memberNames {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	operatorv1 "github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1"
 	"github.com/hanse-market/hanse/sdk/gen/hanse/operator/v1/operatorv1connect"
+	"github.com/hanse-market/hanse/sidecar/internal/order"
 )
 
 const (
@@ -150,9 +152,9 @@ func (m *market) operators(ctx context.Context) (left int, err error) {
 				continue
 			}
 			switch kind := j.GetKind(); {
-			case kind == "recovery.lost" && m.everBack(name, j.GetPartner()):
+			case kind == "recovery.lost" && m.mayLack(ctx, name, j):
 				m.settle(ctx, who, j, "settled: the portals have repeated their orders", &m.told)
-			case m.accessGone(name, j):
+			case m.accessGone(ctx, name, j):
 				m.settle(ctx, who, j, "the supplier has no copy any more: the customer gets new access data", &m.noAccess)
 			case kind == "order.provision" && m.resolve(ctx, who, j):
 			default:
@@ -165,17 +167,54 @@ func (m *market) operators(ctx context.Context) (left int, err error) {
 
 // accessGone reports whether a job says that access data are gone for a reason: the reseller lost its copy after the supplier deleted the other,
 // or the supplier lost the only one before it was fetched. The service runs.
-func (m *market) accessGone(name string, j *operatorv1.Job) bool {
-	return j.GetKind() == "access.fetch" && strings.Contains(j.GetLastError(), "access_data_gone") && m.everBack(name, j.GetPartner())
+func (m *market) accessGone(ctx context.Context, name string, j *operatorv1.Job) bool {
+	return j.GetKind() == "access.fetch" && strings.Contains(j.GetLastError(), "access_data_gone") && m.mayLack(ctx, name, j)
 }
 
-// everBack reports whether a member, or the partner at an origin, was put back at any time: who never was has lost nothing.
-func (m *market) everBack(name, origin string) bool {
-	if m.wentBack(name, time.Time{}) {
+// about is how a job names what it tells of: a subscription, or the order at a supplier that made one or ended it.
+var about = regexp.MustCompile(`\bsub-[0-9a-z-]+|^order ([0-9a-z-]+) with `)
+
+// mayLack reports whether what a job tells of may have been lost: its member or the partner was put back after the order was first placed that it
+// is about. Who was put back before has lost nothing of it. Of what is no order that a portal knows by its subscription, at any time.
+func (m *market) mayLack(ctx context.Context, name string, j *operatorv1.Job) bool {
+	subscription, made := j.GetKey(), false
+	if j.GetKind() != "access.fetch" {
+		named := about.FindStringSubmatch(j.GetLastError())
+		switch {
+		case named == nil:
+			return m.backSince(name, j.GetPartner(), time.Time{})
+		case named[1] != "":
+			subscription, made = order.SubscriptionID(named[1]), true
+		default:
+			subscription = named[0]
+		}
+	}
+	var first time.Time
+	for _, o := range m.history.all() {
+		if len(o.subscriptions) == 0 && !o.acknowledged.IsZero() && o.void == "" {
+			_, _ = m.read(ctx, o.ID)
+			o = m.history.of(o.ID)
+		}
+		if slices.Contains(o.subscriptions, subscription) && (first.IsZero() || o.first.Before(first)) {
+			first = o.first
+		}
+	}
+	switch {
+	case !first.IsZero():
+		return m.backSince(name, j.GetPartner(), first)
+	case made: // it ended one
+		return m.backSince(name, j.GetPartner(), time.Time{})
+	}
+	return false
+}
+
+// backSince reports whether a member, or the partner at an origin, was put back after a time.
+func (m *market) backSince(name, origin string, since time.Time) bool {
+	if m.wentBack(name, since) {
 		return true
 	}
 	for other, who := range m.members {
-		if who.origin == origin && m.wentBack(other, time.Time{}) {
+		if who.origin == origin && m.wentBack(other, since) {
 			return true
 		}
 	}

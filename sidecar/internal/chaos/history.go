@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
 )
 
 // history is what the portals know of themselves, outside all members: a line is on the disk before anything counts as acknowledged.
@@ -23,6 +25,9 @@ type placed struct {
 	// acknowledged is when the reseller first said yes; calledOff says that a cancel was acknowledged.
 	acknowledged time.Time
 	calledOff    bool
+	// first is when it was sent first, subscriptions are those that its portal read of it.
+	first         time.Time
+	subscriptions []string
 	// asked is when the call was sent that was acknowledged last; forgotten says that the reseller knew nothing of it later, and had no right to.
 	asked     time.Time
 	forgotten bool
@@ -95,6 +100,18 @@ func (h *history) acknowledged(id string, cancel bool, asked time.Time) error {
 		o.acknowledged, o.asked = time.Now(), asked
 	}
 	return nil
+}
+
+// read notes which subscriptions an order is about.
+func (h *history) read(id string, items []*portalv1.OrderLine) {
+	h.change(id, func(o *placed) {
+		o.subscriptions = nil
+		for _, it := range items {
+			if s := it.GetSubscriptionId(); s != "" {
+				o.subscriptions = append(o.subscriptions, s)
+			}
+		}
+	})
 }
 
 // change alters what is known of an order.

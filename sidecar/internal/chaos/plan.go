@@ -404,7 +404,8 @@ func (p *planner) copy(member string, round int, rounds []Round, how []CopyHow) 
 
 // unled are failpoints that nothing in a plan leads to; chaos --edges and tests of their own kill there.
 var unled = []string{
-	"retail.overdue.", "retail.abandon.", "retail.erase.", "resale.erase.", "resale.act.", "exchange.agreement.", "recovery.", "key.", "member.follow.", "life.",
+	"retail.overdue.", "retail.abandon.", "retail.erase.", "resale.erase.", "resale.act.", "exchange.agreement.", "recovery.", "recall.", "key.", "member.follow.",
+	"life.",
 }
 
 // pointsOf are the failpoints that a member can pass: charlie buys nothing, alpha sells nothing.

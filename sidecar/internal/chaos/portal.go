@@ -71,6 +71,11 @@ func (m *market) place(ctx context.Context, id string) error {
 		items = append(items, item)
 	}
 	seller, asked := m.members[o.Member], time.Now()
+	m.history.change(id, func(o *placed) {
+		if o.first.IsZero() {
+			o.first = asked
+		}
+	})
 	_, err = portalOf(seller, portalv1connect.NewOrderServiceClient).PlaceOrder(ctx, connect.NewRequest(&portalv1.PlaceOrderRequest{
 		Id: id, Customer: customer, Items: items,
 	}))
@@ -142,6 +147,7 @@ func (m *market) read(ctx context.Context, id string) (*portalv1.Order, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.history.read(id, res.Msg.GetOrder().GetItems())
 	return res.Msg.GetOrder(), nil
 }
 

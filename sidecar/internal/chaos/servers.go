@@ -75,10 +75,11 @@ func startServers(ctx context.Context) (_ *servers, err error) {
 		return nil, err
 	}
 	return s, within(ctx, serverStart, func() error {
-		if out, err := s.redisCLI(ctx, "PING"); err != nil || out != "PONG" {
-			return fmt.Errorf("asked for a sign, Redis answers %q, %w", out, err)
+		out, err := s.redisCLI(ctx, "PING")
+		if err == nil && out != "PONG" {
+			err = fmt.Errorf("asked for a sign, Redis answers %q", out)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -105,38 +106,59 @@ func (s *servers) serve(ctx context.Context, port int) (*child, error) {
 }
 
 // failOver has a standby follow the server, lets it fall behind for a while, and makes it the primary in place of the one that is killed then. What
-// was committed in that while is gone.
-func (s *servers) failOver(ctx context.Context, behind time.Duration) error {
+// was committed in that while is gone: after from, and before to.
+func (s *servers) failOver(ctx context.Context, behind time.Duration) (from, to time.Time, err error) {
 	if s.port != firstPort {
-		return errors.New("there was a failover before")
+		return from, to, errors.New("there was a failover before")
 	}
 	out, err := s.command(ctx, "pg_basebackup", "-h", s.dir, "-p", strconv.Itoa(firstPort), "-U", "postgres", "-D", s.data(secondPort), "-R",
 		"--checkpoint=fast", "--wal-method=stream", "--no-sync").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+		return from, to, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
 	}
 	standby, err := s.serve(ctx, secondPort)
 	if err != nil {
 		standby.stop(5 * time.Second)
-		return err
+		return from, to, err
 	}
 	before := s.postgres
 	err = within(ctx, serverStart, func() error {
-		if follows, err := s.psql(ctx, firstPort, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"); err != nil || follows != "1" {
-			return fmt.Errorf("no standby follows: %s, %w", follows, err)
+		follows, err := s.psql(ctx, firstPort, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+		if err == nil && follows != "1" {
+			err = fmt.Errorf("%s standbys follow", follows)
 		}
-		return nil
+		return err
 	})
+	if err == nil {
+		from, err = s.follows(ctx)
+	}
 	if err == nil {
 		_, err = s.psql(ctx, secondPort, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
 	}
 	pause(ctx, nil, behind)
 	before.stop(5 * time.Second)
+	to = time.Now()
 	if err == nil {
 		_, err = s.psql(ctx, secondPort, "SELECT pg_promote()")
 	}
 	s.postgres, s.port = standby, secondPort
-	return err
+	return from, to, err
+}
+
+// follows waits until the standby has all that was committed before a moment, which it returns.
+func (s *servers) follows(ctx context.Context) (since time.Time, err error) {
+	since = time.Now()
+	wrote, err := s.psql(ctx, firstPort, "SELECT pg_current_wal_lsn()")
+	if err != nil {
+		return since, err
+	}
+	return since, within(ctx, serverStart, func() error {
+		has, err := s.psql(ctx, secondPort, fmt.Sprintf("SELECT pg_last_wal_receive_lsn() >= '%s'", wrote))
+		if err == nil && has != "t" {
+			err = fmt.Errorf("the standby has not all up to %s", wrote)
+		}
+		return err
+	})
 }
 
 // restartPostgres ends the server as a crash would, and starts it again.
