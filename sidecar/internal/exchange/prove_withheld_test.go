@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,63 @@ func TestToGiveItsOwnLogIsNotToGiveOurs(t *testing.T) {
 			})
 			if b := d.stand(firstOrigin); b.State != state || b.Withheld.For < 71*time.Hour || !b.Recovers() {
 				t.Errorf("the books are %+v", b)
+			}
+		}
+	})
+}
+
+// TestWhatWasWithheldIsNoProofOfAFork: it does not lie beside our signature in a later life, and what lay beside it does.
+func TestWhatWasWithheldIsNoProofOfAFork(t *testing.T) {
+	inDoubt(t, func(t *testing.T, d *doubt) {
+		fork := &ledger.Evidence{At: ledger.Position{Seq: 2}, Seen: "the fork"}
+		for partner, c := range map[string]struct {
+			reason, want string
+		}{
+			firstOrigin:  {ledger.ReasonWithheld, ""},
+			secondOrigin: {ledger.ReasonFork, "withheld or forked"},
+		} {
+			for _, beside := range []*ledger.Evidence{nil, fork} {
+				want := c.want
+				if beside != nil && c.reason == ledger.ReasonWithheld {
+					want = beside.Seen
+				}
+				d.Do(func(tx *store.Tx) error {
+					books, err := tx.Ledger().Books(partner)
+					if err != nil {
+						return err
+					}
+					books.State, books.Reason, books.Doubted = ledger.Forked, c.reason, true
+					if _, err := tx.Ledger().PutBooks(books); err != nil {
+						return err
+					}
+					raw, err := json.Marshal(ledger.Evidence{At: ledger.Position{Seq: 3}, Seen: "withheld or forked", Other: beside})
+					if err != nil {
+						return err
+					}
+					return tx.Ledger().PutEvidence(partner, raw)
+				})
+				later, err := d.Book.Checkpoint(partner, ledger.Position{Life: 1, Seq: 1}, [32]byte{1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := d.Book.Held(t.Context(), partner, later, ""); fault.ReasonOf(err) != "ledger_recovering" {
+					t.Errorf("held: %v", err)
+				}
+				var proof ledger.Evidence
+				d.View(func(tx *store.Tx) error {
+					raw, err := tx.Ledger().Evidence(partner)
+					if err != nil {
+						return err
+					}
+					return json.Unmarshal(raw, &proof)
+				})
+				got := ""
+				if proof.Other != nil {
+					got = proof.Other.Seen
+				}
+				if b := d.stand(partner); b.State != ledger.Behind || got != want {
+					t.Errorf("of books that were %s, beside our signature lies %q, not %q; the books are %s", c.reason, got, want, b.State)
+				}
 			}
 		}
 	})

@@ -633,6 +633,30 @@ func TestWhatIsToldAgainIsKnownToTheCopy(t *testing.T) {
 	}
 }
 
+// TestTheProofOfAForkIsKeptWithTheLifeThatEndedIt, and with none after it.
+func TestTheProofOfAForkIsKeptWithTheLifeThatEndedIt(t *testing.T) {
+	t.Parallel()
+	c := newCrossing(t)
+	c.again()
+	c.Do(func(tx *store.Tx) error {
+		raw, err := json.Marshal(ledger.Evidence{At: ledger.Position{Life: 2, Seq: 3}, Other: &ledger.Evidence{At: ledger.Position{Seq: 2}, Seen: "the fork"}})
+		if err != nil {
+			return err
+		}
+		return tx.Ledger().PutEvidence(partner, raw)
+	})
+	if done, err := c.loop.Once(t.Context(), partner); err != nil || !done {
+		t.Fatalf("done %v, %v", done, err)
+	}
+	c.View(func(tx *store.Tx) error {
+		all, err := tx.Lives().List(partner)
+		if err != nil || len(all) != 2 || len(all[0].Evidence) > 0 || !strings.Contains(string(all[1].Evidence), "the fork") {
+			t.Errorf("the lives are %+v, %v", all, err)
+		}
+		return nil
+	})
+}
+
 // TestWhatTheCopyHasIsToldByALaterLife, where the one after it ended before all of that was read: or it is of a log that was given up.
 func TestWhatTheCopyHasIsToldByALaterLife(t *testing.T) {
 	t.Parallel()
