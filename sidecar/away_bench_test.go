@@ -115,8 +115,11 @@ func (a *awayBench) decided(id string) error {
 		if err != nil {
 			return err
 		}
-		if state := res.Msg.GetOrder().GetItems()[0].GetState(); state == "inProgress" {
+		switch state := res.Msg.GetOrder().GetItems()[0].GetState(); {
+		case state == "inProgress", state == "completed":
 			return nil
+		case res.Msg.GetOrder().GetEnded():
+			return fmt.Errorf("order %s is %s", id, state)
 		}
 		<-time.After(time.Millisecond)
 	}
@@ -190,6 +193,7 @@ func (a *awayBench) window(name string, done func() bool, least int) []float64 {
 					err = a.decided(id)
 				}
 				if err != nil {
+					over.Store(true)
 					a.b.Error(err)
 					return
 				}

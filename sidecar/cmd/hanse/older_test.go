@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	"github.com/hanse-market/hanse/sidecar/internal/filelock"
 	"github.com/hanse-market/hanse/sidecar/internal/testserver"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -35,6 +37,27 @@ var older = filepath.Join("testdata", "older")
 
 // olderPorts are those of the origins, which the data name: below those that other tests take.
 var olderPorts = map[string]map[string]int{"sqlite": {"supplier": 9871, "reseller": 9872}, "postgres": {"supplier": 9873, "reseller": 9874}}
+
+// heldPorts keeps those ports from the same test of another checkout on this machine, until this one is over.
+func heldPorts(t *testing.T) {
+	t.Helper()
+	const wait = 10 * time.Minute
+	name := filepath.Join(os.TempDir(), "hanse-ports-9871.lock")
+	for end := time.Now().Add(wait); ; <-time.After(time.Second) {
+		lock, err := filelock.Try(name)
+		if err == nil {
+			t.Cleanup(func() { _ = lock.Close() })
+			return
+		}
+		if errors.Is(err, os.ErrPermission) { // somebody else's: who is beside us then is found out by the ports
+			t.Log(err)
+			return
+		}
+		if !errors.Is(err, filelock.ErrHeld) || time.Now().After(end) {
+			t.Fatalf("the ports of the older members: %v", err)
+		}
+	}
+}
 
 // olderPair are the two members of an engine, with databases in which nothing stands.
 func olderPair(t *testing.T, engine, binary string) (p *pair, dsn map[string]string) {
@@ -61,6 +84,7 @@ func olderPair(t *testing.T, engine, binary string) (p *pair, dsn map[string]str
 // TestDataOfTheSchemaBeforeAreTakenOver: two members whose databases an older hanse wrote start, and go on with all that stands there.
 func TestDataOfTheSchemaBeforeAreTakenOver(t *testing.T) {
 	t.Parallel()
+	heldPorts(t)
 	if *writeOlder {
 		for _, engine := range []string{"sqlite", "postgres"} {
 			t.Run(engine, func(t *testing.T) { writeOlderData(t, engine) })

@@ -27,6 +27,8 @@ const (
 	survived = "survived"
 	// notReached: no scene takes it.
 	notReached = "not_reached"
+	// notPlayed: a scene takes it, and so much was found before that it was not played.
+	notPlayed = "not_played"
 	// notPassed: its scene took it when it was written down, and not again, however often it was played.
 	notPassed = "not_passed"
 	// notClean: it is one of those after which something was found.
@@ -84,7 +86,7 @@ func Edges(ctx context.Context, cfg Config, results string, atOnce int) (r EdgeR
 	if err != nil {
 		return r, err
 	}
-	t := &theatre{cfg: cfg, kept: kept, takes: make([]map[failpoint.Edge]bool, len(scenes)), outcomes: map[cell]string{}, playedBy: map[cell]string{}}
+	t := &theatre{cfg: cfg, kept: kept, takes: make([]map[failpoint.Edge]bool, len(scenes)), outcomes: map[cell]string{}, playedBy: map[cell]string{}, beside: map[int]bool{}}
 	defer func() { t.close() }()
 	var numbers []int
 	for i := range scenes {
@@ -110,7 +112,7 @@ func Edges(ctx context.Context, cfg Config, results string, atOnce int) (r EdgeR
 		for _, moment := range failpoint.Moments {
 			c := Crossing{Edge: e.String(), Moment: string(moment), Outcome: notReached}
 			if by := t.scenesOf(e); len(by) > 0 {
-				c.Scene = scenes[by[0]].name
+				c.Scene, c.Outcome = scenes[by[0]].name, notPlayed
 			}
 			if outcome := t.outcomes[cell{e, moment}]; outcome != "" {
 				c.Outcome, c.Scene = outcome, t.playedBy[cell{e, moment}]
@@ -156,6 +158,8 @@ type theatre struct {
 	opened int
 	stages []*stage // all that were set up
 	free   []*stage
+	// beside are the shares of the ports that stages have.
+	beside map[int]bool
 	// takes are the edges that a scene took when it was played without a fault.
 	takes    []map[failpoint.Edge]bool
 	outcomes map[cell]string
@@ -219,7 +223,9 @@ func (t *theatre) stage(ctx context.Context) (*stage, error) {
 	cfg := t.cfg
 	t.opened++
 	n := t.opened
-	cfg.beside = n
+	for cfg.beside = 1; t.beside[cfg.beside]; cfg.beside++ {
+	}
+	t.beside[cfg.beside] = true
 	cfg.Dir, cfg.Progress = filepath.Join(t.cfg.Dir, fmt.Sprintf("market-%d", n)), prefixed{t.cfg.Progress, fmt.Sprintf("%2d ", n)}
 	t.mu.Unlock()
 	m, err := setUp(ctx, cfg)
@@ -246,6 +252,7 @@ func (t *theatre) leave(s *stage) {
 	t.findings = append(t.findings, found...)
 	t.bad++
 	s.end()
+	delete(t.beside, s.market.cfg.beside)
 }
 
 // rehearse plays a scene once and notes which edges it takes. One that fails is found.
@@ -326,10 +333,13 @@ func (t *theatre) play(ctx context.Context, s *stage, b batch) error {
 	if err := s.settled(ctx); err != nil {
 		return fmt.Errorf("in %s: %w", s.dir, err)
 	}
+	s.market.mu.Lock()
+	found := len(s.findings) > 0
+	s.market.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c, outcome := range outcomes {
-		if len(s.findings) > 0 && outcome == survived {
+		if found && outcome == survived {
 			outcome = notClean
 		}
 		t.outcomes[c], t.playedBy[c] = outcome, by[c]

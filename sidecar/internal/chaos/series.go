@@ -33,6 +33,10 @@ func Series(ctx context.Context, cfg Config, parts, atOnce int, results string) 
 	sum = Report{Seed: cfg.Seed, Engine: cfg.Engine, Replicas: cfg.Replicas, States: map[string]int{}, ByKind: map[string]int{}, Points: map[string]int{}, NotRun: map[string]string{}, Findings: []Finding{}, LeftOver: []string{}}
 	var playing errgroup.Group
 	playing.SetLimit(atOnce)
+	shares := make(chan int, atOnce) // of the ports, for whoever plays
+	for n := range atOnce {
+		shares <- n + 1
+	}
 	var at sync.Mutex
 	over := false
 	for part := range parts {
@@ -43,7 +47,12 @@ func Series(ctx context.Context, cfg Config, parts, atOnce int, results string) 
 			if skip {
 				return nil
 			}
-			r, err := playPart(ctx, cfg, part, parts, atOnce, program, results)
+			own := cfg
+			if atOnce > 1 {
+				own.beside = <-shares
+				defer func() { shares <- own.beside }()
+			}
+			r, err := playPart(ctx, own, part, parts, program, results)
 			at.Lock()
 			defer at.Unlock()
 			over = over || err != nil || !r.Clean()
@@ -57,13 +66,12 @@ func Series(ctx context.Context, cfg Config, parts, atOnce int, results string) 
 }
 
 // playPart plays a part, or reads its report.
-func playPart(ctx context.Context, cfg Config, part, parts, atOnce int, program []byte, results string) (r Report, err error) {
+func playPart(ctx context.Context, cfg Config, part, parts int, program []byte, results string) (r Report, err error) {
 	own := cfg
 	own.Seed = cfg.Seed + uint64(part)
 	own.Orders, own.Faults = share(cfg.Orders, part, parts), share(cfg.Faults, part, parts)
 	own.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("seed-%d", own.Seed))
-	if atOnce > 1 {
-		own.beside = 1 + part%(portShares-1)
+	if own.beside > 0 {
 		own.Progress = prefixed{cfg.Progress, fmt.Sprintf("seed %d: ", own.Seed)}
 	}
 	plan := NewPlan(own)
