@@ -151,7 +151,7 @@ func (s *stage) rehearse(ctx context.Context, n int) (takes map[failpoint.Edge]b
 			return nil, err
 		}
 	}
-	if err := s.perform(ctx, scenes[n]); err != nil {
+	if err := s.perform(ctx, scenes[n], func() error { return nil }); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
@@ -165,8 +165,8 @@ func (s *stage) rehearse(ctx context.Context, n int) (takes map[failpoint.Edge]b
 	return takes, nil
 }
 
-// perform plays a scene, which leaves no fault behind.
-func (s *stage) perform(ctx context.Context, sc scene) error {
+// perform plays a scene, which leaves no fault behind, and does something right after it, before any process is started anew.
+func (s *stage) perform(ctx context.Context, sc scene, after func() error) error {
 	bounded, cancel := context.WithTimeout(ctx, sceneTime)
 	defer cancel()
 	// Who was just started signs nothing before its books are proved level.
@@ -179,6 +179,10 @@ func (s *stage) perform(ctx context.Context, sc scene) error {
 	for _, name := range memberNames {
 		who := s.members[name]
 		who.proxy.heal()
+	}
+	err = s.then(err, after)
+	for _, name := range memberNames {
+		who := s.members[name]
 		s.at.Lock()
 		hurried := s.hurried[name]
 		s.at.Unlock()
@@ -209,10 +213,13 @@ func (s *stage) cross(ctx context.Context, e failpoint.Edge, moment failpoint.Mo
 			return false
 		}
 	}
-	played := s.perform(ctx, sc)
-	if moment == failpoint.AfterSend && played == nil && !dead() { // what ends a scene may be the last that anybody says
-		_, played = s.bought(ctx, "vm-a")
-	}
+	played := s.perform(ctx, sc, func() error {
+		if moment != failpoint.AfterSend || dead() {
+			return nil
+		}
+		id, err := s.placed(ctx, Buy, "vm-a", "") // what ends a scene may be the last that anybody says
+		return s.then(err, func() error { return s.allEnded(ctx, []string{id}) })
+	})
 	if played == nil && !dead() { // what the scene waited for may be seen a moment before
 		pause(ctx, died, diesWithin)
 	}
