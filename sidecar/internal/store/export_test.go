@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hanse-market/hanse/sidecar/internal/store/storepb"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -160,4 +163,49 @@ func (p planning) query(ctx context.Context, query string, args []any) (rows, er
 		return nil, err
 	}
 	return p.session.query(ctx, query, args)
+}
+
+// BareRetail has n subscriptions of our customers, and one that a partner resells under the id of the first, as a hanse wrote them that had no column
+// for whose they are. They are in no order.
+func (tx *Tx) BareRetail(n int, of func(i int) string) error {
+	if _, err := tx.exec(`DELETE FROM subscription`); err != nil {
+		return err
+	}
+	put := func(side, partner string, i int, rec *storepb.Subscription) error {
+		raw, err := proto.Marshal(rec)
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec(`INSERT INTO subscription (side, partner, id, portal, customer, state, created_at, version, record) VALUES ($1, $2, $3, '', '', 'active', 0, 1, $4)`,
+			side, partner, fmt.Sprintf("sub-%d", i), raw)
+		return err
+	}
+	for i := range n {
+		if err := put("retail", "", i, &storepb.Subscription{Partner: of(i)}); err != nil {
+			return err
+		}
+	}
+	return put("resale", "https://another", 0, &storepb.Subscription{Partner: "https://another"})
+}
+
+// FillCounterparts does what a migration does after it made the column.
+func (tx *Tx) FillCounterparts() error { return fillCounterparts(tx.ctx, tx.on) }
+
+// MisfilledRetail counts those of BareRetail that are another's than they should be.
+func (tx *Tx) MisfilledRetail(n int, of func(i int) string) (wrong int, err error) {
+	got := map[string]string{}
+	var side, id, counterpart string
+	err = tx.rows(`SELECT side, id, counterpart FROM subscription`, nil, func() []any { return []any{&side, &id, &counterpart} }, func() error {
+		got[side+" "+id] = counterpart
+		return nil
+	})
+	if len(got) != n+1 || got["resale sub-0"] != "" {
+		wrong++
+	}
+	for i := range n {
+		if got[fmt.Sprintf("retail sub-%d", i)] != of(i) {
+			wrong++
+		}
+	}
+	return wrong, err
 }

@@ -15,8 +15,9 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// migration is one numbered file. A file that was released is never changed; a change of the schema only adds, because the
-// version before runs on the same database while an upgrade rolls.
+// migration is one numbered file. A file that was released is never changed. From the first release on a change of the schema only adds, because
+// the version before runs on the same database while an upgrade rolls. Before that it may drop what an older build needs, as 0002 does: all sidecars
+// of that one are stopped first.
 type migration struct {
 	version int64
 	name    string
@@ -109,7 +110,7 @@ const fillBatch = 1000
 // fillCounterparts writes whose the subscriptions are that our customers have.
 func fillCounterparts(ctx context.Context, on session) error {
 	for after := ""; ; {
-		of := map[string]string{}
+		before, of := after, map[string]string{}
 		var id string
 		var raw []byte
 		err := each(ctx, on, `SELECT id, record FROM subscription WHERE side = 'retail' AND id > $1 ORDER BY id LIMIT $2`, []any{&id, &raw}, func() error {
@@ -121,8 +122,14 @@ func fillCounterparts(ctx context.Context, on session) error {
 		if err != nil {
 			return err
 		}
-		for id, partner := range of {
-			if _, err := on.exec(ctx, `UPDATE subscription SET counterpart = $1 WHERE id = $2 AND side = 'retail'`, []any{partner, id}); err != nil {
+		if len(of) > 0 {
+			args := make([]any, 0, 2*len(of))
+			for id, partner := range of {
+				args = append(args, id, partner)
+			}
+			if _, err := on.exec(ctx, `UPDATE subscription SET counterpart = filled.column2 FROM (VALUES `+tuples(len(of), 2, 1)+`) AS filled
+				WHERE id = filled.column1 AND partner = '' AND side = 'retail' AND id > `+fmt.Sprintf("$%d AND id <= $%d", len(args)+1, len(args)+2),
+				append(args, before, after)); err != nil {
 				return err
 			}
 		}

@@ -4,7 +4,6 @@ ALTER TABLE retail_item ADD COLUMN escrow bytea NOT NULL DEFAULT '';
 -- "counterpart" is the other side of the deal, also on the retail side, where "partner" is empty; there its records say who it is.
 ALTER TABLE subscription ADD COLUMN counterpart text NOT NULL DEFAULT '';
 UPDATE subscription SET counterpart = partner WHERE partner <> '';
-CREATE INDEX subscription_running ON subscription (counterpart, id, side) WHERE state <> 'aborted' AND state <> 'terminated';
 
 -- What a subscription keeps sealed under its data key, and under the name '' that key itself, wrapped under the site key: they are written
 -- together and lie together. An erased key stays as an empty row, so that nothing is ever written for that subscription again.
