@@ -9,7 +9,7 @@ import (
 )
 
 type databaseCmd struct {
-	Accept databaseAcceptCmd `cmd:"" help:"Say that the PostgreSQL server has all that was committed before; after a failover or a restore nothing is written until then."`
+	Accept databaseAcceptCmd `cmd:"" help:"Say that the PostgreSQL server has all that was committed before; after a failover or a restore nothing is written until then. Stop sidecars of an older version first."`
 }
 
 // databaseAcceptCmd goes to the database itself: the sidecar may be down.

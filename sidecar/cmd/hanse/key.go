@@ -222,8 +222,15 @@ func (m *memberData) renewKeys(ctx context.Context, ring store.KeyRing) (done st
 	if err != nil {
 		return done, err
 	}
-	if err := snapshot.Close(); err != nil {
+	older, err := snapshot.Older()
+	if err := errors.Join(err, snapshot.Close()); err != nil {
 		return done, unreadable(err)
+	}
+	if older { // to bring it up to date would break sidecars of that version which run, before it is seen that they do
+		return done, &commandError{
+			Code: exitFailure, Reason: "schema_older", Field: "database", Cause: "an older hanse wrote the database of " + m.cfg.Origin,
+			Action: "stop the sidecars of that version, start this one once and stop it again, then repeat it; or use the hanse of that version; nothing was changed",
+		}
 	}
 	cfg, err := m.store()
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,11 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
+
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	"github.com/hanse-market/hanse/sidecar"
+	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/testserver"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -227,5 +232,44 @@ func TestACopyOfBeforeARolloverTakesUpTheNewerKeys(t *testing.T) {
 			}
 			p.verifies()
 		})
+	}
+}
+
+// TestRenewedKeysChangeNoSchema: sidecars of an older version may run, and are found only once the database was brought up to date.
+func TestRenewedKeysChangeNoSchema(t *testing.T) {
+	t.Parallel()
+	server, err := testserver.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	cfg := devConfig(t)
+	cfg.Database.Driver, cfg.Database.DSN = "postgres", server.Database(t)
+	s, err := sidecar.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", cfg.Database.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM migration WHERE version = (SELECT max(version) FROM migration)`); err != nil {
+		t.Fatal(err)
+	}
+	migrations := func() (n int) {
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM migration`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := migrations()
+	_, err = (&memberData{cfg: cfg, now: time.Now()}).renewKeys(t.Context(), store.KeyRing{})
+	var known *commandError
+	if !errors.As(err, &known) || known.Reason != "schema_older" || migrations() != before {
+		t.Errorf("%v, and %d migrations are there, %d before", err, migrations(), before)
 	}
 }

@@ -69,6 +69,12 @@ func OpenSnapshot(ctx context.Context, cfg Config) (s *Snapshot, err error) {
 	return s, nil
 }
 
+// Older reports whether the schema is one that Open would bring up to date first.
+func (s *Snapshot) Older() (bool, error) {
+	ours, err := migrations(migrationFiles)
+	return len(s.Schema) < len(ours), err
+}
+
 // Pieces gives all of the database to put, piece by piece.
 func (s *Snapshot) Pieces(ctx context.Context, put Put) error { return s.pieces(ctx, put) }
 

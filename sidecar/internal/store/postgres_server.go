@@ -238,8 +238,9 @@ func (e *postgresEngine) recognise(ctx context.Context) error {
 // AcceptServer records that the PostgreSQL server at dsn has all that was committed before, as an operator has made sure of.
 // Sidecars that run on it write again within a second. It returns what was recorded and what is now: a system identifier and a
 // timeline each, "" where nothing was recorded and where the server does not tell. What does not tell is accepted like any other, and
-// is not compared until a sidecar starts on one that does. A schema that an older version made is brought up to date first, since no sidecar may. What an operator has made sure of is not proved: where the server is another,
-// the books with all partners are unproven from here on, whoever runs on it, and all feeds begin a new life.
+// is not compared until a sidecar starts on one that does. A schema that an older version made is brought up to date first, since no sidecar may; nobody asks whether
+// sidecars of that version run. What an operator has made sure of is not proved: where the server is another, the books with all partners are unproven
+// from here on, whoever runs on it, and all feeds begin a new life.
 func AcceptServer(ctx context.Context, dsn string) (was, is string, err error) {
 	cfg, err := parseDSN(dsn)
 	if err != nil {
