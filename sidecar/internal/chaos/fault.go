@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ const slow = 8 * time.Second
 
 // unmet is what a fault waited for in vain.
 var unmet = map[FaultKind]string{
+	OldCopies:   "one copy had not read all that the other's member had written by then",
 	OldCopyBusy: "books were not level, or suppliers did not read in time what the member wrote",
 	KeyRotation: "the member kept its key: its books were not level",
 }
@@ -100,6 +102,9 @@ func (m *market) inflict(ctx context.Context, f Fault) (came FaultKind, err erro
 	case OldCopyBusy:
 		hit, err = m.putBackBusy(ctx, f.Member, f.Copy)
 	case OldCopies:
+		if hit = !m.apart(f); !hit {
+			break
+		}
 		for _, name := range []string{f.Member, f.Other} { // who comes first shall not be told by the other of what that is about to lose
 			m.members[name].halt()
 		}
@@ -243,9 +248,53 @@ func (m *market) diskFull(ctx context.Context, who *member, f Fault) (bool, erro
 	return true, nil
 }
 
+// partnersOf are those with whom a member has deals.
+func (m *market) partnersOf(who *member) (all []*member) {
+	for _, d := range deals {
+		switch who.name {
+		case d.reseller:
+			all = append(all, m.members[d.supplier])
+		case d.supplier:
+			all = append(all, m.members[d.reseller])
+		}
+	}
+	return all
+}
+
+// hasReadOf is how much of a partner's log a member has read, where that is all of it.
+func (m *market) hasReadOf(ctx context.Context, who *member) map[string]int64 {
+	all := map[string]int64{}
+	_ = within(ctx, readTime, func() (err error) {
+		for _, p := range m.partnersOf(who) {
+			delete(all, p.name)
+			e := m.hasRead(ctx, who, p)
+			if e == nil {
+				if seen, err := m.partner(ctx, who, p.origin); err == nil {
+					all[p.name] = seen.GetTheirLedgerSeq()
+				}
+			}
+			err = errors.Join(err, e)
+		}
+		return err
+	})
+	return all
+}
+
+// unread are the partners that wrote more than a member had read before it was copied, or of whom that is not known.
+func (m *market) unread(ctx context.Context, who *member, read map[string]int64) (names []string) {
+	for _, p := range m.partnersOf(who) {
+		wrote, err := m.partner(ctx, p, who.origin)
+		if n, all := read[p.name]; !all || err != nil || wrote.GetOwnLedgerSeq() != n {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
 // copy makes a copy of a member.
 func (m *market) copy(ctx context.Context, c Copy) error {
 	who := m.members[c.Member]
+	read := m.hasReadOf(ctx, who)
 	who.life.Lock()
 	defer who.life.Unlock()
 	t := taken{Copy: c, path: filepath.Join(m.dir, "copies", fmt.Sprintf("%d-%s", c.ID, c.Member)), edition: map[string]int{}, key: who.portalKey(), at: time.Now()}
@@ -271,10 +320,19 @@ func (m *market) copy(ctx context.Context, c Copy) error {
 	if err != nil {
 		return err
 	}
+	t.unread = m.unread(ctx, who, read)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.copies[c.ID] = t
 	return nil
+}
+
+// apart reports whether either of two copies had not read all of the other's member: what the one had written and the other only heard of
+// would be nowhere then, and their books wait for the operators of both.
+func (m *market) apart(f Fault) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.copies[f.Copy].unread, f.Other) || slices.Contains(m.copies[f.OtherCopy].unread, f.Member)
 }
 
 func (t taken) database() string { return fmt.Sprintf("copy%d", t.ID) }

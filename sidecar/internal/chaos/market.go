@@ -83,6 +83,9 @@ type taken struct {
 	edition map[string]int
 	key     string
 	at      time.Time
+	// unread are the partners of which the store had not read all that they wrote and that it may have heard of: where such a one is put back too,
+	// nobody can give that back to it.
+	unread []string
 }
 
 // back is a member that was put back: at a time, to what it was at another. An emptied disk is of no time.
@@ -476,10 +479,12 @@ func (m *market) remind(ctx context.Context) (err error) {
 }
 
 const (
-	// breathTime is how long a breath waits until all has ended, copyTime a copy, which is made all the same, stillTime what is put back while
+	// breathTime is how long a breath waits until all has ended, copyTime a copy, which is made all the same, readTime until a member that
+	// is copied has read what its partners wrote, stillTime what is put back while
 	// orders are under way, and restTime what is put back while nothing is.
 	breathTime = 5 * time.Second
 	copyTime   = 2 * time.Second
+	readTime   = 3 * time.Second
 	stillTime  = 10 * time.Second
 	restTime   = time.Minute
 )
