@@ -205,6 +205,7 @@ func became(o exchange.Outcome) string {
 func TestANewLifeIsOpenedByBothSignatures(t *testing.T) {
 	t.Parallel()
 	forkedOnEach(t, func(t *testing.T, supplier, reseller *side) {
+		before := map[*side]life.Document{supplier: supplier.draft(), reseller: reseller.draft()}
 		r := supplier.proposes()
 		for range 2 { // it is sent again until it is settled
 			if got := became(supplier.submits(r.JWS)); got != "noted" {
@@ -227,6 +228,15 @@ func TestANewLifeIsOpenedByBothSignatures(t *testing.T) {
 		books, own = supplier.books()
 		if books.State != ledger.Unproven || books.Reason != ledger.ReasonOpened || own.Position() != (ledger.Position{Life: 1, Seq: 2}) {
 			t.Errorf("after applying: %s %s at %s", books.State, books.Reason, own.Position())
+		}
+		for s, d := range before { // by an operator who had no answer
+			if v, err := s.lives.Show(t.Context(), s.with.Origin); err != nil || v.Draft != nil {
+				t.Errorf("%s is shown another one: %v, %v", s.Origin, v.Draft, err)
+			}
+			d.ID += "-again"
+			if _, err := s.lives.Propose(t.Context(), s.with.Origin, payloadOf(t, d), act.Word{By: "operator"}); fault.ReasonOf(err) != "books_not_forked" {
+				t.Errorf("another one of %s: %v", s.Origin, err)
+			}
 		}
 		for _, s := range []*side{supplier, reseller} {
 			reports, err := s.Book.VerifyPartner(t.Context(), s.with.Origin, s.with.Pinned())

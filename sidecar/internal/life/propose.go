@@ -16,7 +16,7 @@ import (
 )
 
 // Propose signs a document that our operator was shown, whole, and sends it. It replaces our proposal before it; the partner's waits no
-// more here. fault.Precondition where the books are level, or where the document is not true of our side;
+// more here. fault.Precondition where nothing is to be settled, or where the document is not true of our side;
 // fault.Unavailable with reason books_behind where our own signature says that the life began before.
 func (s *Service) Propose(ctx context.Context, partner string, payload []byte, w act.Word) (Record, error) {
 	d, err := Parse(payload)
@@ -43,7 +43,7 @@ func (s *Service) Propose(ctx context.Context, partner string, payload []byte, w
 		if err != nil {
 			return err
 		}
-		if books.State == ledger.Level || books.Opening() {
+		if settled(books) {
 			return fault.New(fault.Precondition, "books_not_forked", "the books with %s are %s (%s): nothing is to be settled there", partner, books.State, books.Reason).
 				Do("hanse partner show " + partner)
 		}
@@ -86,6 +86,12 @@ func (s *Service) Propose(ctx context.Context, partner string, payload []byte, w
 	s.Fail.Hit("life.propose.after_commit")
 	send.Send()
 	return r, nil
+}
+
+// settled reports whether nothing is known that a new life would settle: the books are level, or were, and the partner has not answered since, or they
+// are in a new life already. An operator whose answer got lost, and who repeats it after that began, proposes no other one.
+func settled(b ledger.Books) bool {
+	return b.State == ledger.Level || b.Opening() || b.State == ledger.Unproven && (b.Reason == ledger.ReasonOpened || b.Reason == ledger.ReasonStarted)
 }
 
 // out reports whether a proposal of ours waits for an answer. One that the partner refused for good, or that an operator holds back, does not.

@@ -75,10 +75,10 @@ func (s *Service) Show(ctx context.Context, partner string) (v View, err error) 
 			return err
 		}
 		switch {
-		case v.Books.State == ledger.Level:
-			v.Missing = fmt.Sprintf("the books are %s: there is nothing to settle", v.Books.State)
 		case v.Books.Opening():
 			v.Missing = fmt.Sprintf("life %d was signed here, and the partner is not known to have opened it yet", v.Life)
+		case settled(v.Books):
+			v.Missing = fmt.Sprintf("the books are %s (%s): nothing is known that would have to be settled", v.Books.State, v.Books.Reason)
 		case asked != nil:
 			v.Missing = "the partner does not say where both logs end: " + asked.Error()
 		case ends.Head.Life != own.Life:
