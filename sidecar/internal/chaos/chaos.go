@@ -103,9 +103,7 @@ func Run(ctx context.Context, cfg Config, plan Plan) (r Report, err error) {
 	if err := supported(); err != nil {
 		return r, err
 	}
-	if cfg.Progress == nil {
-		cfg.Progress = io.Discard
-	}
+	cfg.Progress = inTurn(cfg.Progress)
 	if _, err := os.Lstat(cfg.Dir); !errors.Is(err, os.ErrNotExist) {
 		return r, fmt.Errorf("%s is there already", cfg.Dir)
 	}

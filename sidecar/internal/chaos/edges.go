@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,9 +77,7 @@ func Edges(ctx context.Context, cfg Config, results string, atOnce int) (r EdgeR
 	if err := supported(); err != nil {
 		return r, err
 	}
-	if cfg.Progress == nil {
-		cfg.Progress = io.Discard
-	}
+	cfg.Progress = inTurn(cfg.Progress)
 	begun := time.Now()
 	kept, err := openProved(cfg, results)
 	if err != nil {

@@ -23,9 +23,7 @@ func Series(ctx context.Context, cfg Config, parts, atOnce int, results string) 
 	if err := os.MkdirAll(results, 0o700); err != nil {
 		return sum, err
 	}
-	if cfg.Progress == nil {
-		cfg.Progress = io.Discard
-	}
+	cfg.Progress = inTurn(cfg.Progress)
 	program, err := digestOf(cfg.Binary)
 	if err != nil {
 		return sum, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,19 +27,6 @@ type stage struct {
 	died  map[string]chan struct{}
 	// hurried are members whose suppliers have little time to decide, as long as a scene lasts.
 	hurried map[string]bool
-}
-
-// prefixed begins each line with the number of its market.
-type prefixed struct {
-	to     io.Writer
-	before string
-}
-
-func (p prefixed) Write(b []byte) (int, error) {
-	if _, err := io.WriteString(p.to, p.before+string(b)); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }
 
 func openStage(ctx context.Context, m *market) *stage {
