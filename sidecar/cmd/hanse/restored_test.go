@@ -248,7 +248,7 @@ func TestARestoredResellerBuysNothingAgainAndCatchesUp(t *testing.T) {
 	if err := p.place("order-ended", p.termination(before)); err != nil {
 		t.Errorf("the portal repeats the termination: %v", err)
 	}
-	p.completed("order-new", p.purchase())
+	p.buysAnew()
 	p.completed("order-ended-2", p.termination(after))
 	if n := p.programs(); n != 3 {
 		t.Errorf("%d programs run", n)
@@ -272,14 +272,14 @@ func TestARestoredSupplierSignsNothingTwiceAndCatchesUp(t *testing.T) {
 	p.known(p.supplier)
 	_, signed := stands(t, p.supplier, p.reseller.Origin)
 	putBack()
-	if err := p.place("order-new", p.purchase()); err != nil {
+	if err := p.place("order-new-1", p.purchase()); err != nil {
 		t.Errorf("the reseller suffers: %v", err)
 	}
 	becomes(t, p.supplier, p.reseller.Origin, "level")
 	if _, own := stands(t, p.supplier, p.reseller.Origin); own < signed {
 		t.Errorf("its ledger has %d entries, it signed %d", own, signed)
 	}
-	p.completed("order-new", p.purchase())
+	p.buysAnew()
 	p.completed("order-ended-2", p.termination(after))
 	if n := p.programs(); n != 2 {
 		t.Errorf("%d programs run", n)
