@@ -77,6 +77,8 @@ type Store interface {
 	// Withdraw deletes a job that has not begun, and reports whether there was one: whoever holds it will not run it. Those that send
 	// documents are not withdrawn.
 	Withdraw(kind, key, partner string) (bool, error)
+	// MayHaveBegun says of a job that its handler may have run in a store that is gone: it is not withdrawn. One that is not there is no error.
+	MayHaveBegun(kind, key, partner string) error
 	// Send adds a job that sends a document; one of its name stays as it is, and the ID returned is 0 then. It is the owner's at once,
 	// as with AllLeased, where it is its turn; else, and with owner "", it waits, and State tells.
 	Send(s Sending, due time.Time, owner string, until time.Time) (Job, error)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hanse-market/hanse/adapters"
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -184,6 +186,55 @@ func TestWorkThatWasReadBackMayHaveBegun(t *testing.T) {
 		}
 		if b := s.books(bought); b.order.State != want.state || !slices.Equal(s.platform.calls, want.calls) {
 			t.Errorf("%s: the order is %s after %v", tier, b.order.State, s.platform.calls)
+		}
+	}
+}
+
+// TestWorkOnWhatRunsMayHaveBegunToo: an order about a service that runs may have ended or changed it in the store that is gone; its cancel, which
+// would say that nothing was done, is refused then.
+func TestWorkOnWhatRunsMayHaveBegunToo(t *testing.T) {
+	t.Parallel()
+	for name, intent := range map[string]order.Row{
+		"ended":   {Action: order.Delete, Intent: order.Terminate},
+		"rotated": {Action: order.Modify, Intent: order.Rotate},
+	} {
+		for what, mark := range map[string]func(*site){
+			"read back": func(s *site) { s.Do(func(tx *store.Tx) error { return provision.ReadBack(tx, self, buyer, ended) }) },
+			"accepted before the copy": func(s *site) {
+				if err := s.service.PutBack(t.Context(), buyer); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			s := newSite(t, promisesURL)
+			if err := s.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.Do(func(tx *store.Tx) error {
+				sub, err := tx.Subscriptions().Get(thing)
+				if err != nil {
+					return err
+				}
+				return s.acceptRow(tx, ended, intent.Action, intent.Intent, sub)
+			})
+			before := s.steps()
+			mark(s)
+			s.Do(func(tx *store.Tx) error {
+				o, err := tx.ResaleOrders().Get(buyer, ended)
+				if err != nil {
+					return err
+				}
+				if done, err := provision.Withdraw(tx, o); done || err != nil {
+					t.Errorf("%s, %s: it is withdrawn: %v", name, what, err)
+				}
+				return nil
+			})
+			if d := cmp.Diff(before, s.steps()); d != "" {
+				t.Errorf("%s, %s: what is known of what runs: %s", name, what, d)
+			}
+			if err := s.run(t.Context()); err != nil {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
 		}
 	}
 }

@@ -32,15 +32,18 @@ var readBack = map[order.State]Phase{
 	order.InProgress: Asking, order.HeldIndeterminate: Unknown, order.Failed: Destroyed, order.Cancelled: Destroyed,
 }
 
-// ReadBack records of a purchase that was read back how far its work may have come in a store that is gone: nobody withdraws what may have
-// begun, and a platform that cannot find what it made is not asked to make it again. What is known better stays.
+// ReadBack records of an order that was read back that its work may have begun in a store that is gone, so that nobody withdraws it; and of a
+// purchase how far it may have come, so that a platform that cannot find what it made is not asked to make it again. What is known better stays.
 func ReadBack(tx Tx, self, partner, id string) error {
 	o, err := tx.ResaleOrders().Get(partner, id)
 	if fault.Is(err, fault.NotFound) { // its cancel came first
 		return nil
 	}
 	phase, is := readBack[o.State]
-	if err != nil || !is || o.Action != order.Add {
+	if err != nil || !is {
+		return err
+	}
+	if err := tx.Jobs().MayHaveBegun(resale.JobProvision, o.ID, o.Partner); err != nil || o.Action != order.Add {
 		return err
 	}
 	steps, err := tx.Steps().Of(o.Subscription())
@@ -82,7 +85,7 @@ func nameHeld(tx Tx, o resale.Order, tag string) error {
 // putBackPage is how many open orders are read, and written, at once.
 const putBackPage = 32
 
-// PutBack does so for all open purchases of a partner in a store that was put back: what it had accepted then may have been begun since, and
+// PutBack does so for all open orders of a partner in a store that was put back: what it had accepted then may have been begun since, and
 // no entry says so before it ends. Nothing is begun for the partner meanwhile, for the books with it are in doubt.
 func (s *Service) PutBack(ctx context.Context, partner string) error {
 	for after := (order.Place{}); ; {

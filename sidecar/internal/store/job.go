@@ -241,6 +241,11 @@ func (s jobs) Withdraw(kind, key, partner string) (bool, error) {
 	return n > 0, err
 }
 
+func (s jobs) MayHaveBegun(kind, key, partner string) error {
+	_, err := s.tx.exec(`UPDATE job SET begun = 1 WHERE kind = $1 AND partner = $2 AND key = $3 AND subject = ''`, kind, partner, key)
+	return err
+}
+
 // Begin knows a job that was handed over by its owner and by being unbegun: taken from the store by the same owner it is begun. What
 // a commit began whose answer was lost has the new end of the lease, and is in its first attempt.
 func (s jobs) Begin(all []job.Job, owner string, until time.Time, tried ...time.Time) (begun []job.Job, err error) {

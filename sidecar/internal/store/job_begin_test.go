@@ -74,6 +74,20 @@ func TestAJobIsWithdrawnUntilItBegins(t *testing.T) {
 			must(0, tx.Jobs().Reschedule(ran(tx, key), start, "why", false))
 			must(0, tx.Jobs().Reschedule(must(tx.Jobs().Hold(the(tx, key), "me", lease)), start, "", true))
 		}, false},
+		"it may have run in a store that is gone": {func(tx *store.Tx, key string) {
+			must(0, tx.Jobs().At(provisioning, key, them, start))
+			must(0, tx.Jobs().MayHaveBegun(provisioning, key, them))
+		}, false},
+		"the same, of one that a process kept": {func(tx *store.Tx, key string) {
+			handed(tx, key)
+			must(0, tx.Jobs().MayHaveBegun(provisioning, key, them))
+			must(0, tx.Jobs().EndLeases("me", start))
+		}, false},
+		"the same of another": {func(tx *store.Tx, key string) {
+			must(0, tx.Jobs().At(provisioning, key, them, start))
+			must(0, tx.Jobs().MayHaveBegun(provisioning, key, "https://another.localhost:1"))
+			must(0, tx.Jobs().MayHaveBegun("another", key, them))
+		}, true},
 		"it is done": {func(tx *store.Tx, key string) { must(0, tx.Jobs().Finish(ran(tx, key))) }, false},
 		"it sends a document": {func(tx *store.Tx, key string) {
 			must(tx.Jobs().Send(job.Sending{Kind: provisioning, Key: key, Partner: them, Subject: key}, start, "", start))
