@@ -30,8 +30,10 @@ const (
 	renewEvery = job.SendingLease / 3
 	// drain is how long calls under way may go on after the end was asked for.
 	drain = 10 * time.Second
-	// heardEvery is how often a partner that calls us, but cannot be called, makes us try.
-	heardEvery = 10 * time.Second
+	// heardEvery is how often a partner that calls us, but cannot be called, makes us try: up to heardSpread later, so that members that try each
+	// other do not fall into step.
+	heardEvery  = 10 * time.Second
+	heardSpread = heardEvery / 4
 	// missingMost is how many answers may name a decision that the partner's log does not have.
 	missingMost = 10
 	// long is how old a document gets before operators are told that it waits, and toldEvery how often they are told of one partner's.

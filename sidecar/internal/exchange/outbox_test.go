@@ -400,7 +400,7 @@ func TestAPartnerThatCallsUsIsTriedSoonButNotOften(t *testing.T) {
 			t.Fatalf("a hundred calls of it made us try %d times", tried)
 		}
 		o.script(nil)
-		pass(10 * time.Second)
+		pass(12500 * time.Millisecond)
 		o.box.Heard(firstOrigin)
 		pass(time.Second)
 		o.decided(1)
