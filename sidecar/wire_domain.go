@@ -377,7 +377,15 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
 		Lacks:  s.lacks(d),
 		Parked: func(p ledger.Parked) {
+			if p.Recovering { // what stays so is told when they are level
+				cfg.Logger.Warn("ledger entry parked until the books are level", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+				return
+			}
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+		StillParked: func(first ledger.Parked, n int) {
+			cfg.Logger.Error("the books with a partner are level, and ledger entries stay parked: hanse ledger parked list", "partner", first.Partner,
+				"subjects", n, "first", first.Position().String(), "subject", first.Subject, "reason", first.Reason)
 		},
 		Refused: in.meters.PageRefused,
 		Forked: func(partner string, err error) {
