@@ -85,6 +85,8 @@ type Outbox struct {
 	Look func()
 	// Behind is told of a partner whose log goes on beyond our copy, or that is there again.
 	Behind func(partner string)
+	// Forked is told where a partner says that its books with us are forked, and where it decides something new all the same; nil is nobody.
+	Forked func(partner string, says bool)
 	// Waiting are kinds of jobs that wait for a partner and send no documents; they are released with those that do.
 	Waiting []string
 	// Subscribe gives wake-ups of a topic; nil never wakes.
