@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/metrics"
 	"github.com/hanse-market/hanse/sidecar/internal/operator"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
@@ -206,7 +207,11 @@ func (s *Sidecar) readiness() []metrics.Check {
 func (s *Sidecar) uneven(ctx context.Context) string {
 	var states map[string]ledger.BooksState
 	var older []string
+	var partners []member.Partner
 	err := s.store.View(ctx, func(tx *store.Tx) (err error) {
+		if partners, err = tx.Partners().List(); err != nil {
+			return err
+		}
 		if states, err = tx.Ledger().Uneven(); err != nil {
 			return err
 		}
@@ -225,6 +230,11 @@ func (s *Sidecar) uneven(ctx context.Context) string {
 	}
 	for _, partner := range older {
 		list = append(list, partner+" is behind")
+	}
+	for _, p := range partners {
+		if _, is := states[p.Origin]; !is && !s.reach.Of(p.Origin).Forked.IsZero() {
+			list = append(list, p.Origin+" says that they are forked")
+		}
 	}
 	return strings.Join(list, ", ")
 }

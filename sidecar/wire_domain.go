@@ -301,7 +301,7 @@ func (s *Sidecar) away(partner string) bool { r := s.reach.Of(partner); return r
 // reachOf is a partner's presence as an operator sees it.
 func (s *Sidecar) reachOf(partner string) operator.Reach {
 	r := s.reach.Of(partner)
-	return operator.Reach{Known: r.Known, Up: r.Up, LastContact: r.LastSuccess, LastError: r.LastError}
+	return operator.Reach{Known: r.Known, Up: r.Up, LastContact: r.LastSuccess, LastError: r.LastError, Forked: r.Forked}
 }
 
 // wireLoops registers who carries out which job and who applies which entry of a partner's ledger.
@@ -377,7 +377,15 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 		Tailed: func(partner string) { in.meters.LedgerTailed(partner, cfg.Now()); s.prover.Read(partner) },
 		Lacks:  s.lacks(d),
 		Parked: func(p ledger.Parked) {
+			if p.Recovering { // what stays so is told when they are level
+				cfg.Logger.Warn("ledger entry parked until the books are level", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+				return
+			}
 			cfg.Logger.Error("ledger entry parked", "partner", p.Partner, "seq", p.Seq, "subject", p.Subject, "reason", p.Reason)
+		},
+		StillParked: func(first ledger.Parked, n int) {
+			cfg.Logger.Error("the books with a partner are level, and ledger entries stay parked: hanse ledger parked list", "partner", first.Partner,
+				"subjects", n, "first", first.Position().String(), "subject", first.Subject, "reason", first.Reason)
 		},
 		Refused: in.meters.PageRefused,
 		Forked: func(partner string, err error) {
@@ -478,7 +486,12 @@ func (s *Sidecar) wireProver(in *infra, d *domain) {
 	p.Self, p.Work, p.Book, p.Link = cfg.Origin, store.For[federation.Tx](s.store), in.book, in.link
 	p.Lacks, p.Follow = s.lacks(d), d.members.Follow
 	p.PutBack = d.putBack
-	p.Behind, p.Level = s.feeds.Nudge, s.outbox.Back
+	p.Behind = s.feeds.Nudge
+	p.Level = func(partner string) {
+		s.reach.Forked(partner, false, cfg.Now()) // it says so again where it is so still
+		s.outbox.Back(partner)
+		d.books.TellParked(partner)
+	}
 	p.Subscribe, p.Nonce, p.Rand = s.hot.Subscribe, fillRandom, mathrand.Float64
 	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail
 }
@@ -487,6 +500,12 @@ func (s *Sidecar) wireProver(in *infra, d *domain) {
 func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	cfg, box := s.cfg, s.outbox
 	box.Work, box.Link, box.Reader, box.Book = store.For[federation.Tx](s.store), in.link, d.books, in.book
+	box.Forked = func(partner string, says bool) {
+		if s.reach.Forked(partner, says, cfg.Now()) {
+			cfg.Logger.Error("a partner says that the books with us are forked, and takes no new business until both operators agree: speak to its operator, hanse ledger fork show",
+				"partner", partner)
+		}
+	}
 	waits := func(tx federation.Tx, j job.Job, check bool) error { return d.retail.Waits(tx, j, check) }
 	box.Sources = map[string]exchange.Source{
 		agreement.JobOffer: {Command: ledger.Offer, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {

@@ -97,6 +97,10 @@ func (s *Sidecar) wireInfra(ctx context.Context) (*infra, error) {
 			cfg.Logger.Error("this store is older than what we signed: partner holds a checkpoint of ours beyond our ledger; books are behind, nothing goes on with it until what is missing is read back from it, and all other partners are asked",
 				"partner", partner, "checkpoint", at.String())
 		},
+		Surpassed: func(partner string, stored, came int64) {
+			cfg.Logger.Error("this store is an older copy of what this member was: a partner holds what we signed later; all partners are asked how the books stand, what they have is read back, and what no partner has is done anew: portal keys, revocations, policies, offerings, listings, markups, webhooks",
+				"partner", partner, "tick", came, "stored", stored)
+		},
 		WentBack: func(stored, last int64) {
 			caller.Anew() // partners then tell what was sent before from what is sent now
 			cfg.Logger.Error("the database was put back to an older state while the sidecar was running: all partners are asked how the books stand; stop all replicas before a copy is put back",

@@ -148,3 +148,40 @@ func TestAnErasedOrderStaysErased(t *testing.T) {
 		t.Errorf("something is lost:\n%s", tail(p.reseller.Log()))
 	}
 }
+
+// TestWhatALaterLifeErasedComesBackInNone: a copy from before two new lives goes over the first one, and knows already what our ledger of the second
+// one says was erased; so does the supplier's copy, in which it has the escrow.
+func TestWhatALaterLifeErasedComesBackInNone(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.completed("order-gone", p.purchase())
+	reseller, supplier := copied(t, p.reseller), copied(t, p.supplier)
+	p.completed("end-order-gone", p.termination(p.ordered("order-gone")))
+	p.lives("one")
+	p.lives("two")
+	p.reseller.Must("order", "erase", "order-gone", "--portal", "shop", "--yes")
+	p.isErased("order-gone")
+	p.known(p.reseller)
+	p.known(p.supplier)
+
+	reseller("HANSE_FAILPOINT=recall.life.before_commit")
+	if err := p.reseller.WaitKilled(time.Minute); err != nil {
+		t.Fatalf("no life was gone over: %v\n%s", err, tail(p.reseller.Log()))
+	}
+	p.supplier.Stop()
+	p.reseller.Start()
+	if o := p.ordered("order-gone"); o.GetCustomer() != "" || o.GetErasedAt() == nil {
+		t.Errorf("before the life that erased it is read, the copy has %v", o)
+	}
+	p.supplier.Start()
+	becomes(t, p.reseller, p.supplier.Origin, "level")
+	p.isErased("order-gone")
+	if n := told(p.reseller, "nobody gave back"); n != 0 {
+		t.Errorf("something is lost:\n%s\n%s", p.reseller.Log(), p.reseller.Must("ledger", "show", p.supplier.Origin))
+	}
+	supplier()
+	becomes(t, p.supplier, p.reseller.Origin, "level")
+	p.level()
+	p.isErased("order-gone")
+	p.verifies()
+}

@@ -71,6 +71,14 @@ func TestAForkEndsWithANewLifeThatBothSign(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	lost := p.forks("order", 1)
+	sidecartest.Eventually(t, time.Minute, "both operators see that they have to act", func() error {
+		for d, partner := range map[*sidecartest.Daemon]string{p.reseller: p.supplier.Origin, p.supplier: p.reseller.Origin} {
+			if out := d.Must("partner", "show", partner); !strings.Contains(out, "fork") {
+				return fmt.Errorf("%s shows %s", d.Name, out)
+			}
+		}
+		return nil
+	})
 	shown := forkOf(t, p.supplier, p.reseller.Origin)
 	if shown.Draft == "" || len(shown.Subjects) == 0 {
 		t.Fatalf("the supplier shows %+v", shown)

@@ -19,7 +19,7 @@ type partnerCmd struct {
 	List          partnerListCmd          `cmd:"" help:"List partners."`
 	Show          partnerShowCmd          `cmd:"" help:"Show one partner."`
 	Reconcile     partnerReconcileCmd     `cmd:"" help:"Compare with a partner what both sides have of the deals that are open or run; repairs what its ledger decides, exits with 7 where something differs."`
-	Hold          partnerHoldCmd          `cmd:"" help:"Send a partner nothing more until it is flushed; nothing is lost, and what it sends is taken."`
+	Hold          partnerHoldCmd          `cmd:"" help:"Send a partner nothing more until it is flushed; nothing is lost. It refuses no business: what the partner orders is taken, what we order of it waits."`
 	Flush         partnerFlushCmd         `cmd:"" help:"End a hold, and send at once everything that waits for the partner."`
 }
 

@@ -415,7 +415,7 @@ func (b *batch) write(items []*item, places []ledger.Position) error {
 	return part(b.tx.Decisions().PutDecisions(made))
 }
 
-// made is the decision, and for a cancel that came before its order that on the order too.
+// made is the decision, and where a cancel came before its order, or a request to erase one that both ended before it came, that on the order too.
 func (b *batch) made(it *item, at ledger.Position) []Decision {
 	made := Decision{
 		Partner: b.v.call.Partner, Key: it.key, Digest: it.digest, At: at,
@@ -424,11 +424,13 @@ func (b *batch) made(it *item, at ledger.Position) []Decision {
 	if it.typ == signed.Cancel || it.typ == signed.AccessReceipt || it.typ == signed.Life || it.typ == signed.Erase {
 		made.Document = it.JWS
 	}
-	if !it.unseen() {
-		return []Decision{made}
-	}
 	order := made
 	order.Key, order.Digest, order.Document = it.ends, nil, ""
+	if e, erases := it.matter.(*eraseMatter); erases && e.never {
+		order.Key = Key{signed.Order, e.erase.Order}
+	} else if !it.unseen() {
+		return []Decision{made}
+	}
 	return []Decision{made, order}
 }
 

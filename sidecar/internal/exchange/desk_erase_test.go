@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -188,6 +190,33 @@ func TestARequestOfWhatNeverArrived(t *testing.T) {
 	b.submit(b.cancelling(m))
 	if told, err := ledger.ReadBody(b.decided(b.asks(b.erase(m)), 0)); err != nil || told.Escrow != "" {
 		t.Errorf("it says %+v, %v", told, err)
+	}
+}
+
+// TestARequestOfWhatBothEndedBeforeItCame is decided, and so is the order that comes late all the same: nothing of it was kept, and none will be.
+func TestARequestOfWhatBothEndedBeforeItCame(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	m, late := b.escrowed("order-0001")
+	wantUndecided(t, b.asks(b.erase(m)).Outcomes[0], "erase_too_early", false)
+	d := b.newLife("order-0001")
+	d.Subjects[0].State = subscription.Aborted
+	payload, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Do(func(tx *store.Tx) error {
+		return tx.Lives().Put(life.Record{Partner: buyer, ID: d.ID, Ours: true, Life: 1, Round: 1, State: life.Opened, Payload: payload})
+	})
+	erased := b.decided(b.asks(b.erase(m)), 0)
+	if told, err := ledger.ReadBody(erased); err != nil || erased.Kind != ledger.OrderErased || told.Escrow != "" {
+		t.Errorf("it says %s, %v", erased.Bytes, err)
+	}
+	if again := b.decided(b.submit(late), 0); again.Position() != erased.Position() {
+		t.Errorf("the late order is decided in %s", again.Bytes)
+	}
+	if escrow, salt := b.kept("order-0001"); escrow != "" || salt != "" {
+		t.Errorf("kept are %q and %q", escrow, salt)
 	}
 }
 

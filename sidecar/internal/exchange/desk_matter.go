@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
+	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
@@ -116,8 +117,9 @@ func (m *cancelMatter) commit(b *batch) (resale.Decided, error) {
 type eraseMatter struct {
 	desk  *Desk
 	erase *resale.Erasing
-	// about is the decision on the order.
+	// about is the decision on the order; never says that there is none, nor will be, for both signed an end of what it was to make.
 	about Decision
+	never bool
 }
 
 func openErase(d *Desk, partner string, _ Document, payload []byte) (opened, error) {
@@ -140,8 +142,13 @@ func (m *eraseMatter) read(b *batch) error {
 	}
 	decided := false
 	if m.about, decided = known[key]; !decided {
-		return resale.EraseTooEarly(e.Order)
+		m.never, err = life.EndedSince(b.tx, ledger.Entry{Partner: e.Partner, Subject: e.Subscription})
+		if err == nil && !m.never {
+			err = resale.EraseTooEarly(e.Order)
+		}
+		return err
 	}
+	m.never = false
 	if len(m.about.Digest) > 0 && hex.EncodeToString(m.about.Digest) != e.OrderSHA256 || len(m.about.Escrow) > 0 && signed.Digest(m.about.Escrow) != e.EscrowSHA256 {
 		return resale.EraseMismatch(e.Order)
 	}

@@ -30,8 +30,10 @@ const (
 	renewEvery = job.SendingLease / 3
 	// drain is how long calls under way may go on after the end was asked for.
 	drain = 10 * time.Second
-	// heardEvery is how often a partner that calls us, but cannot be called, makes us try.
-	heardEvery = 10 * time.Second
+	// heardEvery is how often a partner that calls us, but cannot be called, makes us try: up to heardSpread later, so that members that try each
+	// other do not fall into step.
+	heardEvery  = 10 * time.Second
+	heardSpread = heardEvery / 4
 	// missingMost is how many answers may name a decision that the partner's log does not have.
 	missingMost = 10
 	// long is how old a document gets before operators are told that it waits, and toldEvery how often they are told of one partner's.
@@ -83,6 +85,8 @@ type Outbox struct {
 	Look func()
 	// Behind is told of a partner whose log goes on beyond our copy, or that is there again.
 	Behind func(partner string)
+	// Forked is told where a partner says that its books with us are forked, and where it decides something new all the same; nil is nobody.
+	Forked func(partner string, says bool)
 	// Waiting are kinds of jobs that wait for a partner and send no documents; they are released with those that do.
 	Waiting []string
 	// Subscribe gives wake-ups of a topic; nil never wakes.

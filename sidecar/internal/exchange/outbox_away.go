@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -136,8 +137,8 @@ func (o *Outbox) Heard(partner string) {
 	due := false
 	if o.open() {
 		l := o.lane(partner)
-		if due = now.Sub(l.heard) >= heardEvery; due {
-			l.heard, l.probe = now, now
+		if due = !now.Before(l.heard); due {
+			l.heard, l.probe = now.Add(heardEvery+rand.N(heardSpread)), now
 		}
 	}
 	o.mu.Unlock()

@@ -78,6 +78,9 @@ func (o *Outbox) judge(ctx context.Context, from member.Partner, reply Answer, b
 			from = o.Reader.Follow.Of(ctx, from, said.Noted)
 			over[i] = o.noted(from, said.Noted, p)
 		case said.Undecided != nil:
+			if o.Forked != nil && said.Undecided.Reason == reasonForked {
+				o.Forked(from.Origin, true)
+			}
 			over[i] = o.undecided(p, *said.Undecided)
 		case have.forked:
 			over[i] = o.fenced(p, reasonForked+": the partner says that "+said.At.String()+" of its ledger decides the document")
@@ -85,6 +88,9 @@ func (o *Outbox) judge(ctx context.Context, from member.Partner, reply Answer, b
 			o.Behind(from.Origin)
 			over[i] = o.beyond(p, said.At, reply.More)
 		case applied:
+			if o.Forked != nil && newBusiness(p.document.Scope) {
+				o.Forked(from.Origin, false)
+			}
 			over[i] = o.decided(p, said.At, e, false)
 		default:
 			earlier = append(earlier, i)

@@ -45,7 +45,7 @@ type lane struct {
 	sending bool
 	// overflow: there may be more in the store.
 	overflow bool
-	// failures in a row make the partner away; probe is when it is tried again, heard when its call made us try last.
+	// failures in a row make the partner away; probe is when it is tried again, heard when its call makes us try again.
 	failures     int
 	probe, heard time.Time
 }
@@ -54,7 +54,7 @@ func (l *lane) away() bool { return l.failures > 0 }
 
 // idle reports whether there is nothing to know about the partner. For one that is away and was not tried when that was due nothing waits.
 func (l *lane) idle(now time.Time) bool {
-	return l.count == 0 && !l.sending && now.Sub(l.heard) >= heardEvery && (!l.away() || now.Sub(l.probe) > time.Minute)
+	return l.count == 0 && !l.sending && !now.Before(l.heard) && (!l.away() || now.Sub(l.probe) > time.Minute)
 }
 
 // closed reports whether nothing more is tried now: the partner is away, and its next try is not due or under way.

@@ -386,6 +386,28 @@ func TestWhatAnotherReplicaFlushedIsTriedHereToo(t *testing.T) {
 	})
 }
 
+// TestAPartnerThatSaysTheBooksAreForkedIsTold, and that it decides something new all the same: it may be the only one that noticed.
+func TestAPartnerThatSaysTheBooksAreForkedIsTold(t *testing.T) {
+	inOffice(t, func(t *testing.T, o *office) {
+		var told []bool
+		o.box.Forked = func(partner string, says bool) { told = append(told, says && partner == firstOrigin) }
+		asked := 0
+		o.script(func(c call) (*exchange.Answer, error) {
+			if asked++; asked > 1 {
+				return nil, nil
+			}
+			page, err := o.suppliers[firstOrigin].Book.Tail(t.Context(), o.Origin, ledger.Position{}, 500)
+			return answer(page, exchange.Told{Undecided: &exchange.NotYet{Reason: "books_forked"}}), err
+		})
+		o.place("first/a", "order-0001")
+		pass(time.Hour)
+		o.decided(1)
+		if !slices.Equal(told, []bool{true, false}) {
+			t.Errorf("told was %v", told)
+		}
+	})
+}
+
 func TestAPartnerThatCallsUsIsTriedSoonButNotOften(t *testing.T) {
 	inOffice(t, func(t *testing.T, o *office) {
 		o.script(func(call) (*exchange.Answer, error) { return nil, errAway })
@@ -400,7 +422,7 @@ func TestAPartnerThatCallsUsIsTriedSoonButNotOften(t *testing.T) {
 			t.Fatalf("a hundred calls of it made us try %d times", tried)
 		}
 		o.script(nil)
-		pass(10 * time.Second)
+		pass(12500 * time.Millisecond)
 		o.box.Heard(firstOrigin)
 		pass(time.Second)
 		o.decided(1)

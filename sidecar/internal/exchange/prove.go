@@ -181,7 +181,7 @@ func (p *Prover) after(d time.Duration) <-chan time.Time {
 // ask asks a partner until neither store is in doubt.
 func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 	defer p.End(partner)
-	older := false
+	older, missing := false, false
 	for failures := 0; ctx.Err() == nil; {
 		done, err := p.once(ctx, partner, q)
 		if done || ctx.Err() != nil {
@@ -190,6 +190,12 @@ func (p *Prover) ask(ctx context.Context, partner string, q *question) {
 		failures++
 		switch {
 		case older || !q.ours:
+		case fault.ReasonOf(err) == ledger.ReasonMissing: // all else was proved: nothing of it comes back by itself
+			if !missing {
+				missing = true
+				p.Logger.Error("a partner decides what this store does not have, nothing goes on with it until an operator has looked: hanse ledger parked list", "partner", partner,
+					"error", text.ForeignError(err))
+			}
 		case errors.Is(err, errNewerKey): // whatever kept it from an answer before
 			older = true
 			p.Logger.Error("this store may be older than hanse key rotate, nothing goes on with a partner: stop it, and hanse key import --renew what was exported since", "partner", partner,

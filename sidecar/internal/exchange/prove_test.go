@@ -643,7 +643,7 @@ func TestWhoIsHeardAgainIsNotLeftToTheEndOfAPause(t *testing.T) {
 		if n := d.times(firstOrigin) - before; n != 1 {
 			t.Errorf("within ten seconds it was asked %d times", n)
 		}
-		pass(5 * time.Second)
+		pass(7500 * time.Millisecond)
 		if b := d.stand(firstOrigin); b.State != ledger.Level {
 			t.Errorf("its books are %+v", b)
 		}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -72,7 +73,8 @@ func (s *Signs) tell(partner string, to func(*Sign) chan struct{}) {
 	}
 }
 
-// Rest pauses, until the partner is reached again or heard at the most; a second time within ten seconds that ends it when they are over.
+// Rest pauses, until the partner is reached again or heard at the most; a second time within ten seconds that ends it when they are over, or a
+// little later.
 func (of *Sign) Rest(ctx context.Context, pause time.Duration, now func() time.Time, after func(time.Duration) <-chan time.Time) {
 	over := after(pause)
 	heard := of.heard
@@ -91,7 +93,7 @@ func (of *Sign) Rest(ctx context.Context, pause time.Duration, now func() time.T
 				of.last = now()
 				return
 			}
-			early, heard = after(min(wait, heardEvery)), nil
+			early, heard = after(min(wait, heardEvery)+rand.N(heardSpread)), nil
 		case <-early:
 			of.last = now()
 			return

@@ -67,6 +67,9 @@ type LedgerReader struct {
 	Lacks func(tx Tx, e ledger.Entry) (bool, error)
 	// Parked is told of every entry that parked its subject, and of none that queues behind it; nil is nobody.
 	Parked func(ledger.Parked)
+	// StillParked is told once when the books with a partner have become level and entries are parked all the same: of how many subjects, and of
+	// the first one; nil is nobody.
+	StillParked func(first ledger.Parked, subjects int)
 	// Released is told of every parked entry that an operator left aside; nil is nobody.
 	Released func(ledger.Parked)
 	// Refused is told of every page that was not taken and the reason; nil is nobody.
@@ -279,6 +282,10 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 		}
 		return nil, nil
 	}
+	books, err := tx.Ledger().Books(partner)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range entries {
 		p, err := r.apply(tx, e)
 		if err != nil {
@@ -287,6 +294,7 @@ func (r *LedgerReader) write(tx Tx, partner string, from place, entries []ledger
 		if p == nil {
 			continue
 		}
+		p.Recovering = !books.State.Appends()
 		parked = append(parked, *p)
 		if r.Lacks == nil {
 			continue

@@ -230,8 +230,10 @@ const (
 	minApart = time.Second
 	// steady is how long a stream lasts that ends a row of failures although it brought nothing new.
 	steady = 10 * time.Second
-	// nudgeEvery is how often a nudge ends a pause of a feed.
-	nudgeEvery = 10 * time.Second
+	// nudgeEvery is how often a nudge ends a pause of a feed. One that is kept ends it up to nudgeSpread later: two members that nudge each other
+	// would fall into step else, and all that one of them nudges.
+	nudgeEvery  = 10 * time.Second
+	nudgeSpread = nudgeEvery / 4
 )
 
 func (m *Manager) loop(ctx context.Context, partner string, f Feed) {
@@ -316,7 +318,7 @@ func (m *Manager) rest(ctx context.Context, pause time.Duration, nudges <-chan s
 				*nudged = now
 				return
 			}
-			early, nudges = m.after(wait), nil
+			early, nudges = m.after(wait+rand.N(nudgeSpread)), nil
 		case <-early:
 			*nudged = m.Now()
 			return

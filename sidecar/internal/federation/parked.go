@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/act"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
@@ -83,6 +84,35 @@ func (r *LedgerReader) resume(ctx context.Context, partner, subject string, word
 		return 0, nil, fmt.Errorf("go on with %s of %s: %w", subject, partner, err)
 	}
 	return applied, left, nil
+}
+
+// parkedMost is of how many parked entries it is told at most.
+const parkedMost = 500
+
+// TellParked is told when the books with a partner are open again: what is parked still does not come back by itself any more.
+func (r *LedgerReader) TellParked(partner string) {
+	if r.StillParked == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var parked []ledger.Parked
+	err := r.Work.View(ctx, func(tx Tx) error {
+		parked = nil
+		state, err := tx.Ledger().Standing(partner)
+		if err == nil && state == ledger.Level {
+			parked, err = tx.Ledger().ParkedPage(partner, ledger.Parked{}, parkedMost)
+		}
+		return err
+	})
+	if err != nil || len(parked) == 0 {
+		return // hanse ledger parked list shows them all the same
+	}
+	subjects := make(map[string]bool)
+	for _, p := range parked {
+		subjects[p.Subject] = true
+	}
+	r.StillParked(parked[0], len(subjects))
 }
 
 // Again applies entries of our copy of a partner's log about one subject once more, in their order: all of them, or nothing where one cannot be.

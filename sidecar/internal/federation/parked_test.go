@@ -169,3 +169,54 @@ func TestWhyASubjectWaitsIsFitToRead(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsParkedWhileBooksRecoverIsToldWhenTheyAreLevel: most of it is applied by itself until then.
+func TestWhatIsParkedWhileBooksRecoverIsToldWhenTheyAreLevel(t *testing.T) {
+	t.Parallel()
+	for state, recovering := range map[ledger.BooksState]bool{ledger.Level: false, ledger.Unproven: true, ledger.Behind: true} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			s, r, a, reader, partner := setUp(t)
+			a.refuse["order-1"] = fault.New(fault.NotFound, "order_not_found", "unknown here")
+			var told []bool
+			reader.Parked = func(p ledger.Parked) { told = append(told, p.Recovering) }
+			var still []int
+			reader.StillParked = func(first ledger.Parked, subjects int) { still = append(still, int(first.Seq), subjects) }
+			stand := func(state ledger.BooksState) {
+				r.Do(func(tx *store.Tx) error {
+					books, err := tx.Ledger().Books(partner.Origin)
+					if err == nil {
+						books.State = state
+						_, err = tx.Ledger().PutBooks(books)
+					}
+					return err
+				})
+			}
+			stand(state)
+			s.Append(reseller, ledger.OrderAccepted, "order-2")
+			s.Append(reseller, ledger.OrderAccepted, "order-1")
+			s.Append(reseller, ledger.OrderHeld, "order-1")
+			if _, err := reader.Read(t.Context(), partner, ledger.Position{}, s.page(t, reseller, 0, 10)); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(told, []bool{recovering}) {
+				t.Errorf("told was %v", told)
+			}
+			if reader.TellParked(partner.Origin); recovering && len(still) > 0 {
+				t.Errorf("while they are %s it stays parked: %v", state, still)
+			}
+			stand(ledger.Level)
+			still = nil
+			if reader.TellParked(partner.Origin); !slices.Equal(still, []int{2, 1}) {
+				t.Errorf("what stays parked is %v", still)
+			}
+			a.refuse = map[string]error{}
+			if _, _, err := reader.Resume(t.Context(), partner.Origin, "order-1"); err != nil {
+				t.Fatal(err)
+			}
+			if reader.TellParked(partner.Origin); len(still) != 2 {
+				t.Errorf("nothing is parked, told was %v", still)
+			}
+		})
+	}
+}

@@ -39,6 +39,8 @@ type Book struct {
 	// Bare reports whether nothing of an ended life of a log need be here, for what ended it says that the two had nothing of it alike; nil is
 	// that of each life something is.
 	Bare func(ctx context.Context, partner string, dir Direction, life int64) (bool, error)
+	// Surpassed is told once of a partner that gave back a tick of ours which this store has not come to; nil is nobody.
+	Surpassed func(partner string, stored, came int64)
 	// WentBack is told of a store whose tick is lower than it was; nil is nobody.
 	WentBack func(stored, last int64)
 

@@ -89,6 +89,8 @@ type Parked struct {
 	At      time.Time
 	// Behind says, of one that was just parked, that it queues behind another of its subject; it is not kept.
 	Behind bool
+	// Recovering says, of one that was just parked, that what it waits for may come back by itself, for the books are not level; it is not kept.
+	Recovering bool
 }
 
 // Position is the place of the entry that is parked.

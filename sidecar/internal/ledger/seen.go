@@ -122,7 +122,7 @@ func (b *Book) OpenSeen(ctx context.Context, partner string, key signed.Pinned, 
 	if err != nil {
 		return Proof{}, err
 	}
-	if err := b.surpass(ctx, c.Tick); err != nil {
+	if err := b.surpass(ctx, partner, c.Tick); err != nil {
 		return Proof{}, err
 	}
 	p := Proof{Checkpoint: c, JWS: s.Checkpoint, Seen: jws}
@@ -193,7 +193,7 @@ func (b *Book) Weigh(ctx context.Context, partner string, p Proof) (news bool, e
 func (b *Book) Held(ctx context.Context, partner, jws, document string) (Checkpoint, error) {
 	c, err := b.ours(partner, jws)
 	if err == nil {
-		err = b.surpass(ctx, c.Tick)
+		err = b.surpass(ctx, partner, c.Tick)
 	}
 	if err == nil {
 		_, err = b.Weigh(ctx, partner, Proof{Checkpoint: c, JWS: jws, Seen: document})

@@ -92,25 +92,54 @@ func (b *Book) wentBack(ctx context.Context, stored, last int64) (int64, error) 
 	return last + 1, nil
 }
 
-// surpass goes on above a tick of our own that came back to us: a store that was older than what it signed. It is stored before
-// anything is signed with it.
-func (b *Book) surpass(ctx context.Context, came int64) error {
+// surpass goes on above a tick of our own that a partner gave back to us: as each is stored before anything is signed with it, this store is
+// older than what it signed, whatever its logs have. That is stored before anything is signed, and all partners are asked how the books stand,
+// unless it is known already.
+func (b *Book) surpass(ctx context.Context, partner string, came int64) error {
 	if came <= b.tick.Load() {
 		return nil
 	}
-	err := unit.Fresh(func() error {
-		stored, err := b.readTick(ctx)
-		if err != nil || came <= stored { // another replica was ahead of us
+	older := false
+	var stored int64
+	err := unit.Fresh(func() (err error) {
+		older = false
+		if stored, err = b.readTick(ctx); err != nil || came <= stored { // another replica was ahead of us
 			return err
 		}
-		if err := b.Work.Do(ctx, func(tx Tx) error { return tx.Ledger().SetTick(stored, came+1) }); err != nil {
-			return err
+		err = b.Work.Do(context.WithoutCancel(ctx), func(tx Tx) (err error) {
+			if err := tx.Ledger().SetTick(stored, came+1); err != nil {
+				return err
+			}
+			if older, err = unaware(tx); err != nil || !older {
+				return err
+			}
+			return Doubt(tx, ReasonRestored, b.Now())
+		})
+		if err == nil {
+			b.adopt(came + 1)
 		}
-		b.adopt(came + 1)
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("go on above tick %d: %w", came, err)
 	}
+	if older && b.Surpassed != nil {
+		b.Surpassed(partner, stored, came)
+	}
 	return nil
+}
+
+// unaware reports whether there is a partner with whom the books say nothing of an older store.
+func unaware(tx Tx) (bool, error) {
+	partners, err := tx.Ledger().Kept()
+	if err != nil {
+		return false, err
+	}
+	for _, partner := range partners {
+		books, err := tx.Ledger().Books(partner)
+		if err != nil || books.State == Level || books.State == Unproven && (books.Reason == ReasonStarted || books.Reason == ReasonMissing) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }

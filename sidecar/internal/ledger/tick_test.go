@@ -96,10 +96,11 @@ func TestAStoreThatGoesBackUnderARunningProcessIsInDoubt(t *testing.T) {
 	}
 }
 
-// A store from a backup meets the tick that it signed before: it goes on above it, and has stored that before it signs.
+// A store from a backup meets the tick that it signed before: it goes on above it, has stored that before it signs, and is known to be older.
 func TestAHigherTickOfOurOwnIsSurpassed(t *testing.T) {
 	t.Parallel()
 	p, partner := newParty(t, us), newParty(t, them)
+	p.Know(partner.Member, func(m *member.Partner) { m.Version = 1 })
 	p.append(them, "order-1")
 	lost := newParty(t, us) // the store before it was lost
 	lost.Keys, lost.Book.Signer = p.Keys, p.Keys
@@ -108,6 +109,8 @@ func TestAHigherTickOfOurOwnIsSurpassed(t *testing.T) {
 	if err := lost.Book.LoadTick(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	var told []int64
+	p.Book.Surpassed = func(_ string, stored, came int64) { told = append(told, stored, came) }
 	for range 2 { // the same proof again changes nothing
 		if err := p.accept(t, partner, partner.read(t, lost)); err != nil {
 			t.Fatal(err)
@@ -117,6 +120,13 @@ func TestAHigherTickOfOurOwnIsSurpassed(t *testing.T) {
 		}
 		partner = newParty(t, them)
 	}
+	p.View(func(tx *store.Tx) error {
+		books, err := tx.Ledger().Books(them)
+		if books.State != ledger.Unproven || books.Reason != ledger.ReasonRestored || !slices.Equal(told, []int64{0, 41}) {
+			t.Errorf("the books are %+v, told was %v", books, told)
+		}
+		return err
+	})
 	signed, err := p.Book.OwnCheckpoint(t.Context(), them)
 	if err != nil {
 		t.Fatal(err)

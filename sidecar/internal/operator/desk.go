@@ -42,7 +42,13 @@ type Reach struct {
 	Known, Up   bool
 	LastContact time.Time
 	LastError   string
+	// Forked is since when the partner says that the books are forked; zero where it does not.
+	Forked time.Time
 }
+
+// ReasonPartnerForked is shown of level books where the partner says that they are forked: it may be the only one that can prove it, and takes
+// no new business until both operators agree.
+const ReasonPartnerForked = "partner_forked"
 
 // Desk reads.
 type Desk struct {
@@ -101,6 +107,9 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		s.Parked = ledger.Subjects(parked)
 		if s.Books, err = tx.Ledger().Books(origin); err != nil {
 			return err
+		}
+		if s.Books.State == ledger.Level && !s.Forked.IsZero() {
+			s.Books.Reason, s.Books.Since = ReasonPartnerForked, s.Forked
 		}
 		if s.Compared, err = LastCompared(tx.Cursors(), origin); err != nil {
 			return err

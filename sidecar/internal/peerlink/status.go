@@ -18,6 +18,8 @@ type Reach struct {
 	// call that began later succeeds: a stream that was open before says nothing of calls.
 	LastSuccess time.Time
 	LastError   string
+	// Forked is since when the partner says that the books with us are forked, while it decided nothing new since; zero where it does not.
+	Forked time.Time
 
 	failed moment
 }
@@ -50,6 +52,26 @@ func (s *Status) Of(partner string) Reach {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reach[partner]
+}
+
+// Forked notes whether a partner says that the books with us are forked, and reports whether that is new. It is its word alone, for operators.
+func (s *Status) Forked(partner string, says bool, now time.Time) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.reach[partner]
+	switch first = says && r.Forked.IsZero(); {
+	case first:
+		r.Forked = now
+	case !says && !r.Forked.IsZero():
+		r.Forked = time.Time{}
+	default:
+		return false
+	}
+	if s.reach == nil {
+		s.reach = make(map[string]Reach)
+	}
+	s.reach[partner] = r
+	return first
 }
 
 // record notes the outcome of what began then. A partner that answers with a refusal is there; what failed on our side says nothing of it, and is shown.

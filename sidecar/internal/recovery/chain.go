@@ -40,8 +40,8 @@ type chain struct {
 	from   ledger.Position
 	end    ledger.Checkpoint
 	hashes [][32]byte
-	// erased are the orders that our own log says were erased.
-	erased map[string]bool
+	// erased is what our own log says was erased.
+	erased *erasures
 	// ends are the subjects that both agreed to end when the life did: of these nothing need come back.
 	ends map[string]bool
 	// told are the entries that this store had before the life of the chain told them again, from its second entry on.
@@ -76,7 +76,7 @@ type reading func(ctx context.Context, partner string, after ledger.Position, fn
 // partner had shown, there is nothing left to read.
 func (l *Loop) prove(ctx context.Context, partner string, head ledger.Head, end ledger.Checkpoint, goal ledger.Position) (*chain, error) {
 	at := head.Position()
-	c := &chain{from: at, end: end, erased: make(map[string]bool)}
+	c := &chain{from: at, end: end, erased: new(erasures)}
 	if !(c.end.Position() == at && at.Compare(goal) >= 0) && (c.end.Life != at.Life || c.end.Seq <= at.Seq) {
 		return nil, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, which is no further than ours", partner, c.end.Position())
 	}
@@ -105,9 +105,7 @@ func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte
 			}
 			hash = e.Hash
 			c.hashes = append(c.hashes, hash)
-			if b, err := ledger.ReadBody(e); c.erased != nil && err == nil && e.Kind == ledger.ErasePlaced {
-				c.erased[b.Order] = true
-			}
+			c.erased.hear(e)
 			if each == nil {
 				continue
 			}

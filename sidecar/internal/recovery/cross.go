@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/hanse-market/hanse/sidecar/internal/exchange"
@@ -19,9 +18,9 @@ import (
 // cross goes over the beginning of the life after ours where the partner holds our log in a later one, and reports whether it did. That both
 // signed its document says where the two logs of the ended life were alike: up to there they come back, and no further. That the life began with
 // that document says our own log of it, which leads from the document's digest to what we signed in that life, or, where that ended too, in the
-// document of the next. Nothing is taken before all of that is proved. Where it did not, end is what the partner holds of our log, in ours or an
-// earlier life.
-func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Checkpoint, crossed bool, err error) {
+// document of the next. Nothing is taken before all of that is proved, and what any later life says was erased is erased before. Where it did not,
+// end is what the partner holds of our log, in ours or an earlier life. gone has what was erased from one crossing to the next.
+func (l *Loop) cross(ctx context.Context, from member.Partner, gone *erasures) (end ledger.Checkpoint, crossed bool, err error) {
 	partner := from.Origin
 	var own, theirs ledger.Head
 	err = l.Work.View(ctx, func(tx Tx) (err error) {
@@ -42,8 +41,7 @@ func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Check
 	if err != nil {
 		return end, false, err
 	}
-	began, err := l.begins(ctx, from, g, end)
-	if err != nil {
+	if err := l.begins(ctx, from, g, end, gone); err != nil {
 		return end, false, err
 	}
 	copied, err := l.alike(ctx, from, theirs, g.Theirs(l.Self).Common, l.Link.Ended)
@@ -55,10 +53,13 @@ func (l *Loop) cross(ctx context.Context, from member.Partner) (end ledger.Check
 		return end, false, fmt.Errorf("our ended ledger: %w", err)
 	}
 	l.Logger.Info("reading our ledger back from a partner over the beginning of a life", "partner", partner, "from", own.Position().String(), "life", g.Life)
+	if err := l.forget(ctx, partner, gone); err != nil {
+		return end, false, err
+	}
 	if err := l.copyEnded(ctx, partner, copied); err != nil {
 		return end, false, err
 	}
-	if err := l.takeEnded(ctx, from, taken, g, began); err != nil {
+	if err := l.takeEnded(ctx, from, taken, g, gone); err != nil {
 		return end, false, err
 	}
 	if err := l.heardRest(ctx, partner); err != nil {
@@ -122,8 +123,8 @@ func upTo(p life.Place) ledger.Checkpoint {
 
 // begins proves that our log of a life began with its document, and that what this store has of ended ones beyond what both had alike is told
 // again in it: another copy of this store, which went on by itself, has other things there. Where that life ended before all of that came back, the
-// lives after it tell the rest.
-func (l *Loop) begins(ctx context.Context, from member.Partner, g *life.Given, last ledger.Checkpoint) (known *chain, err error) {
+// lives after it tell the rest. All of them say what was erased, which comes back in none: the first crossing reads them to the last.
+func (l *Loop) begins(ctx context.Context, from member.Partner, g *life.Given, last ledger.Checkpoint, gone *erasures) error {
 	told, err := l.Lives.Told(ctx, g)
 	for at := g; err == nil; {
 		var end ledger.Checkpoint
@@ -131,32 +132,31 @@ func (l *Loop) begins(ctx context.Context, from member.Partner, g *life.Given, l
 		if end, next, err = l.until(ctx, from, at, last); err != nil {
 			break
 		}
-		var c *chain
-		if c, told, err = l.began(ctx, from, at, told, end); err != nil {
+		if told, err = l.began(ctx, from, at, told, end, gone); err != nil {
 			break
-		}
-		if known == nil {
-			known = c
 		}
 		if next != nil {
 			told = slices.DeleteFunc(told, func(e ledger.Entry) bool { return !l.Lives.Tells(next, e) })
 		}
 		switch {
-		case len(told) == 0:
-			return known, nil
+		case next == nil && len(told) > 0:
+			return fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, before all that was told again in that life", from.Origin, end.Position())
 		case next == nil:
-			return nil, fault.New(fault.Unavailable, reasonShort, "%s gives back our log up to %s, before all that was told again in that life", from.Origin, end.Position())
+			gone.upTo = last.Position()
+			return nil
+		case len(told) == 0 && gone.upTo == last.Position():
+			return nil
 		}
 		at = next
 	}
-	return nil, err
+	return err
 }
 
 // began proves that our log of a life began with its document, and that it tells these entries again, as far as it came back. left are those that
 // it would tell behind that.
-func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, told []ledger.Entry, end ledger.Checkpoint) (known *chain, left []ledger.Entry, err error) {
+func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, told []ledger.Entry, end ledger.Checkpoint, gone *erasures) (left []ledger.Entry, err error) {
 	o := g.Opening()
-	known = &chain{from: ledger.Position{Life: g.Life}, end: end, erased: make(map[string]bool), goesOn: true}
+	known := &chain{from: ledger.Position{Life: g.Life}, end: end, erased: gone, goesOn: true}
 	err = l.lead(ctx, from.Origin, known, g.First(), l.Link.Recall, func(e ledger.Entry) error {
 		if e.Seq == 1 {
 			b, err := ledger.ReadBody(e)
@@ -178,7 +178,7 @@ func (l *Loop) began(ctx context.Context, from member.Partner, g *life.Given, to
 		told = told[1:]
 		return nil
 	})
-	return known, told, err
+	return told, err
 }
 
 // tellsAgain reports whether an entry of a new life is one of an ended one, told again.
@@ -196,7 +196,7 @@ func (l *Loop) alike(ctx context.Context, from member.Partner, head ledger.Head,
 		}
 		return nil, err
 	}
-	known := &chain{from: head.Position(), end: upTo(common), erased: make(map[string]bool), goesOn: true, parts: true}
+	known := &chain{from: head.Position(), end: upTo(common), erased: new(erasures), goesOn: true, parts: true}
 	return known, l.lead(ctx, from.Origin, known, head.Hash, read, nil)
 }
 
@@ -216,12 +216,12 @@ func (l *Loop) copyEnded(ctx context.Context, partner string, known *chain) erro
 }
 
 // takeEnded brings our own log of the life that ends to where both had it alike, as it was proved.
-func (l *Loop) takeEnded(ctx context.Context, from member.Partner, known *chain, g *life.Given, began *chain) error {
+func (l *Loop) takeEnded(ctx context.Context, from member.Partner, known *chain, g *life.Given, gone *erasures) error {
 	if known == nil {
 		return nil
 	}
 	known.ends = g.Ends()
-	maps.Copy(known.erased, began.erased) // what was erased in the next life comes back in none
+	known.erased.add(gone) // what was erased in a later life comes back in none
 	_, err := l.take(ctx, from, known)
 	return err
 }

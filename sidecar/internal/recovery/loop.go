@@ -161,6 +161,7 @@ func (l *Loop) try(ctx context.Context, partner string) (done bool, err error) {
 	var head ledger.Head
 	var goal ledger.Position
 	var end ledger.Checkpoint
+	gone := new(erasures)
 	for crossed := true; crossed; {
 		if from, head, goal, done, err = l.stands(ctx, partner); err != nil || done {
 			return done && err == nil, err
@@ -168,7 +169,7 @@ func (l *Loop) try(ctx context.Context, partner string) (done bool, err error) {
 		if err := l.resume(ctx, head); err != nil {
 			return false, err
 		}
-		if end, crossed, err = l.cross(ctx, from); err != nil {
+		if end, crossed, err = l.cross(ctx, from, gone); err != nil {
 			return false, fmt.Errorf("read our ledger back: %w", err)
 		}
 	}

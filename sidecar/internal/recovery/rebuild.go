@@ -54,7 +54,7 @@ var whose = map[ledger.Kind]struct {
 }
 
 // prepare finds the document of an entry and verifies who signed it, outside any transaction.
-func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string][]exchange.Document, erased map[string]bool) rebuilt {
+func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry, docs map[string][]exchange.Document, erased *erasures) rebuilt {
 	b, err := ledger.ReadBody(e)
 	if err != nil {
 		return rebuilt{err: err}
@@ -62,6 +62,7 @@ func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry,
 	var doc document
 	if by, named := whose[e.Kind]; named {
 		doc, err = l.open(from, b.Document, by.typ, by.ours, docs)
+		doc = erased.beside(doc, b.Order)
 	}
 	if err != nil && (e.Kind == ledger.ErasePlaced || e.Kind == ledger.OrderErased) {
 		doc, err = document{}, nil // what was erased stays erased, whether the request came back or not
@@ -74,11 +75,11 @@ func (l *Loop) prepare(ctx context.Context, from member.Partner, e ledger.Entry,
 }
 
 // remade makes again what an entry had made, of its document.
-func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, b ledger.Told, doc document, erased map[string]bool) (func(tx Tx, e ledger.Entry) error, error) {
+func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, b ledger.Told, doc document, erased *erasures) (func(tx Tx, e ledger.Entry) error, error) {
 	switch e.Kind {
 	case ledger.OrderPlaced:
 		r, err := l.Retail.Recollect(ctx, from.Origin, retail.Recalled{
-			JWS: doc.JWS, Payload: doc.payload, Inputs: doc.Inputs, InputsSalt: doc.InputsSalt, Escrow: doc.Escrow, Erased: erased[b.Order],
+			JWS: doc.JWS, Payload: doc.payload, Inputs: doc.Inputs, InputsSalt: doc.InputsSalt, Escrow: doc.Escrow, Erased: erased.bought[b.Order],
 		})
 		return func(tx Tx, e ledger.Entry) error { return l.Retail.Recover(tx, e, r) }, err
 	case ledger.CancelPlaced:
@@ -96,7 +97,7 @@ func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, 
 		return func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverErase(tx, e, doc.JWS, doc.payload) }, err
 	case ledger.OrderErased:
 		return func(tx Tx, e ledger.Entry) error {
-			if err := l.Resale.RecoverErased(tx, e); err != nil {
+			if err := l.Resale.ForgetAgain(tx, e.Partner, b.Order); err != nil {
 				return err
 			}
 			return tx.Decisions().DropEscrow(e.Partner, exchange.Key{Type: signed.Order, ID: b.Order})
@@ -159,6 +160,13 @@ func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error
 		add(signed.AccessReceipt, subscription.ReceiptID(b.Access), digest, doc.JWS)
 	case ledger.OrderErased:
 		add(signed.Erase, order.EraseID(b.Order), digest, doc.JWS)
+		never, err := undecided(tx, e.Partner, b.Order)
+		if err != nil {
+			return err
+		}
+		if never {
+			add(signed.Order, b.Order, nil, "")
+		}
 	case ledger.AgreementReceived:
 		add(signed.Agreement, "offer/"+b.Agreement, digest, "")
 	case ledger.AgreementActive:
@@ -195,4 +203,18 @@ func (l *Loop) decided(tx Tx, e ledger.Entry, b ledger.Told, doc document) error
 		}
 	}
 	return nil
+}
+
+// undecided reports whether nothing was ever decided of an order that was erased: both had ended it before it came.
+func undecided(tx Tx, partner, id string) (bool, error) {
+	key := exchange.Key{Type: signed.Order, ID: id}
+	known, err := tx.Decisions().Decisions(partner, []exchange.Key{key})
+	if _, is := known[key]; err != nil || is {
+		return false, err
+	}
+	_, err = tx.ResaleOrders().Get(partner, id)
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	return false, err
 }

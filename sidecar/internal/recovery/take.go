@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -34,7 +32,7 @@ const JobLost = "recovery.lost"
 // take reads the entries again, now with their documents, and brings our log and what follows from it to their end. It returns how many of
 // them left something that nobody can give back.
 func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (lost int, err error) {
-	if err := l.forget(ctx, from.Origin, known); err != nil {
+	if err := l.forget(ctx, from.Origin, known.erased); err != nil {
 		return 0, err
 	}
 	if known.from.Life > 0 {
@@ -56,24 +54,6 @@ func (l *Loop) take(ctx context.Context, from member.Partner, known *chain) (los
 		return nil
 	})
 	return lost, err
-}
-
-// forget repeats the erasures that our log has, of what this store has still or again, before anything else of the log is taken.
-func (l *Loop) forget(ctx context.Context, partner string, known *chain) error {
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(known.erased)), batchMost) {
-		err := l.Work.Do(ctx, func(tx Tx) error {
-			for _, id := range some {
-				if err := l.Retail.ForgetAgain(tx, partner, id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("repeat what was erased: %w", err)
-		}
-	}
-	return nil
 }
 
 // resume applies what the partner says of the last entries of our log: a run that ended right after it took them may not have.

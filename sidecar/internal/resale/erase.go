@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
+	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
 )
 
@@ -91,18 +92,20 @@ func (s *Service) CommitErase(tx Tx, e *Erasing, escrow []byte) (ledger.Draft, e
 	return ledger.Draft{Kind: ledger.OrderErased, Subject: e.Subscription, Body: body}, err
 }
 
-// RecoverErased repeats an erasure that an entry of our own log has.
-func (s *Service) RecoverErased(tx Tx, e ledger.Entry) error {
-	b, err := order.ParseBody(e)
-	if err != nil {
-		return err
-	}
-	o, err := tx.ResaleOrders().Get(e.Partner, b.Order)
+// ForgetAgain repeats an erasure that our own log was read back to have, also where this store is from before what it is about ended here: that
+// it did is what comes back next.
+func (s *Service) ForgetAgain(tx Tx, partner, id string) error {
+	o, err := tx.ResaleOrders().Get(partner, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if o.Action == order.Add {
+		if err := tx.Subscriptions().DeleteSecret(o.Subscription(), subscription.SecretInputs); err != nil {
+			return err
+		}
 	}
 	return unsalt(tx, o)
 }

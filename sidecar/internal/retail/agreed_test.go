@@ -3,12 +3,14 @@ package retail_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/retail"
+	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -161,5 +163,53 @@ func TestWhatWasGivenUpMayEndWithBoth(t *testing.T) {
 		if left := shop.jobs(); len(left) != 0 {
 			t.Errorf("left are the jobs %v", left)
 		}
+	}
+}
+
+// TestWhatWasOrderedBeforeBothEndedItComesBack, told again in the life that began so: a copy has that end before the order.
+func TestWhatWasOrderedBeforeBothEndedItComesBack(t *testing.T) {
+	t.Parallel()
+	bought := func() (c *counter, sub string) {
+		c = newOrder(t)
+		for _, kind := range []ledger.Kind{ledger.OrderAccepted, ledger.OrderCompleted} {
+			if err := c.apply(kind, `{}`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c, c.order().Items[0].SubscriptionID
+	}
+	lost, sub := bought()
+	item := retail.ItemCommand{Action: order.Delete, SubscriptionID: sub}
+	was, err := lost.service.Place(t.Context(), retail.PlaceCommand{Portal: "shop", Customer: "c", ID: "order-0002", Items: []retail.ItemCommand{item}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := was.Items[0]
+	payload, err := signed.Payload(it.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop, same := bought()
+	if same != sub {
+		t.Fatalf("the copy has %s, not %s", same, sub)
+	}
+	shop.endAgreed(sub, subscription.Terminated)
+	r, err := shop.service.Recollect(t.Context(), vendor, retail.Recalled{JWS: it.Document, Payload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := placingEntry(t, it)
+	e.Life = 1
+	shop.Do(func(tx *store.Tx) error { return shop.service.Recover(tx, e, r) })
+	shop.endAgreed(sub, subscription.Terminated) // as once more after what was told again
+	shop.View(func(tx *store.Tx) error {
+		o, i, err := tx.RetailOrders().ByCorrelation(it.CorrelationID)
+		if err != nil || o.Items[i].State != order.Completed || !o.Items[i].Agreed() {
+			t.Errorf("the order is %+v, %v", o, err)
+		}
+		return nil
+	})
+	if jobs := shop.jobs(); slices.Contains(jobs, retail.JobSubmit) || shop.subscription(sub).State != subscription.Terminated {
+		t.Errorf("jobs are %v, the subscription is %s", jobs, shop.subscription(sub).State)
 	}
 }

@@ -79,24 +79,15 @@ func (s *Service) Erase(ctx context.Context, portal, id string, dry bool, w act.
 	return o, wanted, nil
 }
 
-// toErase are the items whose suppliers are still to be asked: those that a supplier has decided a document of. What a new life ended before we
-// read a decision is not sent to it any more, and the supplier may have none: it would wait for the order for ever before it answers a request.
-// If it had decided in the life that ended, it keeps what it got: the record says that it was not asked.
+// toErase are the items whose suppliers are still to be asked: those of which one may keep anything. What a new life ended before we read a
+// decision may have been decided in the life that ended; where it was not, that both ended it is what its supplier goes by.
 func (o Order) toErase() (wanted []int) {
 	for i, it := range o.Items {
-		if it.EraseDigest == nil && !it.missing() && (!it.Agreed() || it.decided()) && (it.Document != "" || it.CancelDocument != "") {
+		if it.EraseDigest == nil && !it.missing() && (it.Document != "" || it.CancelDocument != "") {
 			wanted = append(wanted, i)
 		}
 	}
 	return wanted
-}
-
-// decided reports whether the supplier's ledger has said anything of the item.
-func (i Item) decided() bool {
-	return slices.ContainsFunc(i.Events, func(e order.Event) bool {
-		dir, _, is := e.Place()
-		return is && dir == ledger.Theirs
-	})
 }
 
 // mayErase refuses while something of the order runs, here or at a supplier, or a supplier of the items that are to be erased could not be asked.
@@ -179,7 +170,7 @@ func (s *Service) erase(tx Tx, o Order, requests []Item, send *dispatch.Sender, 
 	for i, it := range requests {
 		if it.EraseDocument == "" { // there is none for it
 			if o.ErasedAt.IsZero() && o.Items[i].EraseDigest == nil {
-				if err := tx.Acts().Add(w.On(now, verbErase, o.Items[i].Partner, o.Items[i].CorrelationID, o.Items[i].unasked())); err != nil {
+				if err := tx.Acts().Add(w.On(now, verbErase, o.Items[i].Partner, o.Items[i].CorrelationID, "no supplier keeps anything beside it")); err != nil {
 					return o, err
 				}
 			}
@@ -197,14 +188,6 @@ func (s *Service) erase(tx Tx, o Order, requests []Item, send *dispatch.Sender, 
 		}
 	}
 	return s.forget(tx, o, now)
-}
-
-// unasked is what the record says of an item whose supplier is not asked.
-func (i Item) unasked() string {
-	if i.Agreed() && (i.Document != "" || i.CancelDocument != "") { // it may have decided what it never told us
-		return "its supplier is not asked: an earlier life ended it before we read a decision, and what the supplier may keep beside it stays there"
-	}
-	return "no supplier keeps anything beside it"
 }
 
 // erasePlaced is what our ledger says of the request.

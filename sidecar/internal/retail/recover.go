@@ -299,8 +299,12 @@ func (s *Service) comesBack(tx Tx, e ledger.Entry, o Order, i int, r Recalled) e
 			o.Portal, o.Customer = sub.Portal, sub.Customer
 		}
 	}
-	if sub, err = subscription.Begin(tx, sub, it.Course(), placed); err != nil {
-		return err
+	// A later life tells again what was ordered about a subscription before both ended it, which a copy from before that has ended already: what
+	// became of the order its supplier tells again too, or that end does.
+	if told := it.Action != order.Add && e.Life > 0 && sub.State.Ended(); !told {
+		if sub, err = subscription.Begin(tx, sub, it.Course(), placed); err != nil {
+			return err
+		}
 	}
 	if r.Inputs != nil {
 		if err := tx.Subscriptions().PutSecret(sub.Key(), subscription.SecretInputs, r.Inputs); err != nil {
