@@ -159,12 +159,20 @@ func (m *market) checkOrders(ctx context.Context, sides map[string]side) (runnin
 	}
 	for _, d := range deals { // and nothing that no portal ordered
 		for _, s := range sides[d.reseller].retail {
-			if m.history.of(s.GetId()).ID == "" {
+			if m.history.of(s.GetId()).ID == "" && !m.endsGiven(s) {
 				m.found(1, divergent, s.GetId(), "%s has it, and no portal ordered it", d.reseller)
 			}
 		}
 	}
 	return running
+}
+
+// endsGiven reports whether a member itself ended with an order what a supplier had made of one that was given up.
+func (m *market) endsGiven(o *operatorv1.Order) bool {
+	if o.GetPortal() != "" || len(o.GetItems()) != 1 || o.GetItems()[0].GetAction() != "delete" || !ended(o.GetState()) {
+		return false
+	}
+	return slices.ContainsFunc(m.history.all(), func(p placed) bool { return p.given && slices.Contains(p.subscriptions, o.GetItems()[0].GetSubscriptionId()) })
 }
 
 func ended(state string) bool {

@@ -38,6 +38,17 @@ var rareScenes = []scene{
 	{"overdue_and_given_up", func(ctx context.Context, s *stage) error {
 		return s.overdue(ctx, Cut, func(string) error { return nil }, func(id string) error { return s.givenUp(ctx, id) }, "failed")
 	}},
+	{"given_up_and_made", func(ctx context.Context, s *stage) error {
+		s.platform.Slow(30 * time.Second)
+		defer s.platform.Slow(0)
+		given := ""
+		err := s.overdue(ctx, DropReply, func(id string) error { return s.decided(ctx, id) }, func(id string) error {
+			given = id
+			s.platform.Slow(0)
+			return s.givenUp(ctx, id)
+		}, "failed")
+		return s.then(err, func() error { return s.endedLate(ctx, given) })
+	}},
 	{"end_called_off_in_line", func(ctx context.Context, s *stage) error {
 		of, err := s.bought(ctx, "vm-a")
 		if err != nil {
@@ -187,6 +198,31 @@ func (s *stage) givenUp(ctx context.Context, id string) error {
 		}
 		_, err := s.members["alpha"].operate(ctx, "order", "abandon", id, "--portal", portalName, "--reason", "nobody answers", "--yes")
 		return err
+	})
+}
+
+// endedLate waits until what a supplier made of an order that was given up has ended on both sides.
+func (s *stage) endedLate(ctx context.Context, id string) error {
+	alpha, charlie := s.members["alpha"], s.members["charlie"]
+	return within(ctx, stepTime, func() error {
+		o, err := s.ofOperator(ctx, id)
+		if err != nil {
+			return err
+		}
+		mine, err := s.readSide(ctx, alpha)
+		if err != nil {
+			return err
+		}
+		theirs, err := s.readSide(ctx, charlie)
+		if err != nil {
+			return err
+		}
+		subscription := o.GetItems()[0].GetSubscriptionId()
+		here, there := mine.subscriptions[of("retail "+charlie.origin, subscription)].GetState(), theirs.subscriptions[of("resale "+alpha.origin, subscription)].GetState()
+		if here != there || here != "aborted" && here != "terminated" {
+			return fmt.Errorf("the subscription of order %s, which was given up, is %q here and %q at its supplier", id, here, there)
+		}
+		return nil
 	})
 }
 
