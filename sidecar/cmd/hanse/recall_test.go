@@ -237,6 +237,7 @@ func TestAnEndThatWasCalledOffBeforeItArrivedIsNothingAfterALostDisk(t *testing.
 	if o := p.ordered("order-end"); o.GetItems()[0].GetAction() != typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE {
 		t.Errorf("it asks for %s", o.GetItems()[0].GetAction())
 	}
+	p.completed("order-old", p.purchase()) // the service is its customer's again once the portal says so
 	p.completed("order-end-2", end)
 	sidecartest.Eventually(t, time.Minute, "nothing runs any more", func() error {
 		if n := p.programs(); n != 0 {
