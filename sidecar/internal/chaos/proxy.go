@@ -59,7 +59,7 @@ type proxy struct {
 	// waiting are the calls that wait until the proxy heals, where it is parked.
 	waiting int
 	until   chan struct{} // closed when the fault ends
-	conns map[net.Conn]bool
+	conns   map[net.Conn]bool
 }
 
 // newProxy listens on an origin's address with a certificate of the dev CA.
