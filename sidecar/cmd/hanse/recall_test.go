@@ -9,6 +9,7 @@ import (
 	"time"
 
 	portalv1 "github.com/hanse-market/hanse/sdk/gen/hanse/portal/v1"
+	typev1 "github.com/hanse-market/hanse/sdk/gen/hanse/type/v1"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
 	"github.com/hanse-market/hanse/sidecar/sidecartest"
 )
@@ -200,4 +201,49 @@ func TestACopyFromAForkCatchesUp(t *testing.T) {
 		p.same(2*(side+1), name+"-0001", name+"-0003")
 	}
 	p.buysAnew()
+}
+
+// TestAnEndThatWasCalledOffBeforeItArrivedIsNothingAfterALostDisk: the supplier had its cancel alone, and keeps nothing else of it. The reseller has it
+// cancelled again when it was made of its keys, and what came after it about the same service: that runs, and ends when it is ended.
+func TestAnEndThatWasCalledOffBeforeItArrivedIsNothingAfterALostDisk(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	end := p.termination(p.completed("order-old", p.purchase()))
+	p.known(p.reseller)
+	p.supplier.Kill()
+	if err := p.place("order-end", end); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cancel("order-end"); err != nil {
+		t.Fatal(err)
+	}
+	p.supplier.Start()
+	p.cancelled("order-end")
+	ended := p.termination(p.completed("order-second", p.purchase()))
+	p.completed("order-ended", ended)
+	p.known(p.reseller)
+	p.known(p.supplier)
+
+	p.emptied(p.reseller)
+	p.sells()
+	p.verifies()
+	if parked := p.reseller.Must("ledger", "parked", "list", "-o", "json"); strings.Contains(parked, "order.cancelled") {
+		t.Errorf("what the supplier says of it waits for an operator: %s", parked)
+	}
+	if err := p.place("order-end", end); err != nil {
+		t.Errorf("its portal repeats it: %v", err)
+	}
+	p.cancelled("order-end")
+	if o := p.ordered("order-end"); o.GetItems()[0].GetAction() != typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE {
+		t.Errorf("it asks for %s", o.GetItems()[0].GetAction())
+	}
+	p.completed("order-old", p.purchase()) // the service is its customer's again once the portal says so
+	p.completed("order-end-2", end)
+	sidecartest.Eventually(t, time.Minute, "nothing runs any more", func() error {
+		if n := p.programs(); n != 0 {
+			return fmt.Errorf("%d programs run", n)
+		}
+		return nil
+	})
+	p.verifies()
 }

@@ -253,6 +253,7 @@ func (r *run) path(d *deal) {
 	switch {
 	case d.late: // the supplier's ledger moved it since, and what was bought ends with it
 		fits = has != "" && (d.Action != order.Add || has.Ended())
+	case d.Action == "": // its cancel came back alone, and what it asked for nobody can say: it moves nothing
 	case d.ownEnd && !d.State.Ended(): // what came to nothing for the customer stays so until it is ended
 		fits = has == subscription.Aborted
 	case d.State == order.Completed && course.Done == subscription.Active: // others may have moved it since

@@ -31,6 +31,8 @@ const (
 	metLate = 1500 * time.Millisecond
 	// parked lets documents wait until the proxy heals, and then go on; feeds go on. No plan has it.
 	parked FaultKind = "parked"
+	// caughtTime is how long a call with documents may take to come by: a member that was just started asks for a token first.
+	caughtTime = 10 * time.Second
 	// maxReplayed bounds what is kept of a call to send it twice.
 	maxReplayed = 4 << 20
 )
@@ -53,9 +55,11 @@ type proxy struct {
 	// closed says that no call is let in, whatever else is done to them.
 	closed bool
 	// met counts connections and calls that the fault hurt.
-	met   int
-	until chan struct{} // closed when the fault ends
-	conns map[net.Conn]bool
+	met int
+	// waiting are the calls that wait until the proxy heals, where it is parked.
+	waiting int
+	until   chan struct{} // closed when the fault ends
+	conns   map[net.Conn]bool
 }
 
 // newProxy listens on an origin's address with a certificate of the dev CA.
@@ -244,10 +248,12 @@ func (p *proxy) serve(relay http.Handler, w http.ResponseWriter, r *http.Request
 		pause(r.Context(), until, time.Duration(rand.Int64N(int64(delayed))))
 	case parked:
 		if r.URL.Path == peerv1connect.ExchangeServiceSubmitProcedure {
+			p.wait(1)
 			select {
 			case <-until:
 			case <-r.Context().Done():
 			}
+			p.wait(-1)
 		}
 	case Reorder:
 		if rand.IntN(2) == 0 {
@@ -280,6 +286,24 @@ func (p *proxy) serve(relay http.Handler, w http.ResponseWriter, r *http.Request
 		}
 	}
 	relay.ServeHTTP(w, r)
+}
+
+func (p *proxy) wait(more int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting += more
+}
+
+// caught waits until a call with documents does, as long as one may take to come by.
+func (p *proxy) caught(ctx context.Context) {
+	_ = within(ctx, caughtTime, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.waiting == 0 {
+			return errors.New("no call waits")
+		}
+		return nil
+	})
 }
 
 // proven calls bear a proof and end by themselves; a stream would be read for ever.

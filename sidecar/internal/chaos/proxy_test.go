@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/hanse-market/hanse/sdk/gen/hanse/peer/v1/peerv1connect"
 )
 
 // TestDropReply_EndsWithTheFault also for a stream, which its caller would take for a silent one a minute longer.
@@ -56,5 +58,25 @@ func TestShut(t *testing.T) {
 	}
 	if open(); serve() != nil {
 		t.Error("it stays shut")
+	}
+}
+
+// TestParked_SaysWhatWaits: the call is on its way as soon as it waits, and goes on when the fault ends.
+func TestParked_SaysWhatWaits(t *testing.T) {
+	p := &proxy{}
+	p.set(parked)
+	over := make(chan int)
+	go func() {
+		w := httptest.NewRecorder()
+		p.serve(http.NotFoundHandler(), w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, peerv1connect.ExchangeServiceSubmitProcedure, nil))
+		over <- w.Code
+	}()
+	p.caught(t.Context())
+	if p.waiting != 1 {
+		t.Errorf("%d calls wait", p.waiting)
+	}
+	p.heal()
+	if code := <-over; code != http.StatusNotFound || p.waiting != 0 {
+		t.Errorf("it is answered with %d, then %d calls wait", code, p.waiting)
 	}
 }

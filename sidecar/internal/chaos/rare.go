@@ -18,25 +18,34 @@ import (
 // rareScenes take days, a lost disk, or two operators.
 var rareScenes = []scene{
 	{"overdue", func(ctx context.Context, s *stage) error {
-		return s.overdue(ctx, Cut, func(string) error { return nil }, func(string) error { return nil }, "cancelled")
+		_, err := s.overdue(ctx, silence{hurt: Cut}, "cancelled")
+		return err
 	}},
 	{"overdue_and_taken", func(ctx context.Context, s *stage) error {
-		s.platform.Slow(30 * time.Second)
-		defer s.platform.Slow(0)
-		return s.overdue(ctx, DropReply, func(id string) error {
-			return s.decided(ctx, id)
-		}, func(id string) error {
-			s.platform.Slow(0)
-			return nil
-		}, "cancelled", "completed")
+		_, err := s.overdue(ctx, silence{hurt: DropReply, works: true, placed: func(id string) error { return s.decided(ctx, id) }}, "cancelled", "completed")
+		return err
 	}},
 	{"overdue_and_rejected", func(ctx context.Context, s *stage) error {
-		charlie := s.members["charlie"]
-		err := s.overdue(ctx, DropReply, func(string) error { return nil }, func(string) error { return nil }, "rejected", "cancelled")
-		return errors.Join(err, s.then(s.hold(ctx, charlie, false), func() error { return s.onSale(ctx) }))
+		_, err := s.overdue(ctx, silence{hurt: DropReply}, "rejected", "cancelled")
+		return errors.Join(err, s.then(s.hold(ctx, s.members["charlie"], false), func() error { return s.onSale(ctx) }))
 	}},
 	{"overdue_and_given_up", func(ctx context.Context, s *stage) error {
-		return s.overdue(ctx, Cut, func(string) error { return nil }, func(id string) error { return s.givenUp(ctx, id) }, "failed")
+		_, err := s.overdue(ctx, silence{hurt: Cut, meanwhile: func(id string) error { return s.givenUp(ctx, id) }}, "failed")
+		return err
+	}},
+	{"given_up_and_made", func(ctx context.Context, s *stage) error {
+		for range triesEach { // what reaches the supplier too late it does not make
+			id, err := s.overdue(ctx, silence{
+				hurt: DropReply, works: true, placed: func(id string) error { return s.decided(ctx, id) }, meanwhile: func(id string) error { return s.givenUp(ctx, id) },
+			}, "failed")
+			if err != nil {
+				return err
+			}
+			if made, err := s.endedLate(ctx, id); made || err != nil {
+				return err
+			}
+		}
+		return errors.New("the supplier makes nothing of what is given up")
 	}},
 	{"end_called_off_in_line", func(ctx context.Context, s *stage) error {
 		of, err := s.bought(ctx, "vm-a")
@@ -92,28 +101,51 @@ var rareScenes = []scene{
 	}},
 }
 
-// overdue buys of a supplier that says nothing in time, because something is wrong with its calls, and does something before that is over.
-func (s *stage) overdue(ctx context.Context, hurt FaultKind, placed, meanwhile func(id string) error, states ...string) error {
+// silence is how a supplier says nothing in time.
+type silence struct {
+	// hurt is what is wrong with its calls.
+	hurt FaultKind
+	// works says that it carries out what it took until it is heard again.
+	works bool
+	// placed and meanwhile are done when the order is placed, and before the silence ends.
+	placed, meanwhile func(id string) error
+}
+
+// overdue buys of a supplier that says nothing in time, and waits for what comes of it.
+func (s *stage) overdue(ctx context.Context, how silence, states ...string) (id string, err error) {
 	alpha, charlie := s.members["alpha"], s.members["charlie"]
-	err := s.hurry(ctx, alpha, true)
+	err = s.hurry(ctx, alpha, true)
 	err = s.then(err, func() error { return s.settledBooks(ctx) })
-	if err != nil {
-		return err
+	if how.hurt == DropReply { // a call needs a token, whose answer would be lost too
+		err = s.then(err, func() error {
+			before, err := s.placed(ctx, Buy, "vm-a", "")
+			return s.then(err, func() error { return s.allEnded(ctx, []string{before}) })
+		})
 	}
-	charlie.proxy.set(hurt)
+	if err != nil {
+		return "", err
+	}
+	if how.works {
+		s.platform.Slow(30 * time.Second)
+		defer s.platform.Slow(0)
+	}
+	charlie.proxy.set(how.hurt)
 	charlie.proxy.cut()
 	defer charlie.proxy.heal()
 	if states[0] == "rejected" { // the reseller has not read that it is not on sale
 		if err := s.hold(ctx, charlie, true); err != nil {
-			return err
+			return "", err
 		}
 	}
-	id, err := s.placed(ctx, Buy, "vm-a", "")
-	err = s.then(err, func() error { return placed(id) })
-	err = s.then(err, func() error { return s.until(ctx, id, "pendingCancellation") })
-	err = s.then(err, func() error { return meanwhile(id) })
+	id, err = s.placed(ctx, Buy, "vm-a", "")
+	for _, do := range []func(id string) error{how.placed, func(id string) error { return s.until(ctx, id, "pendingCancellation") }, how.meanwhile} {
+		if do != nil {
+			err = s.then(err, func() error { return do(id) })
+		}
+	}
+	s.platform.Slow(0)
 	charlie.proxy.heal()
-	return s.then(err, func() error { return s.until(ctx, id, states...) })
+	return id, s.then(err, func() error { return s.until(ctx, id, states...) })
 }
 
 // allEnded waits until orders have.
@@ -188,6 +220,26 @@ func (s *stage) givenUp(ctx context.Context, id string) error {
 		_, err := s.members["alpha"].operate(ctx, "order", "abandon", id, "--portal", portalName, "--reason", "nobody answers", "--yes")
 		return err
 	})
+}
+
+// endedLate waits until all has come of an order that was given up, and says whether its supplier had made it and it was ended.
+func (s *stage) endedLate(ctx context.Context, id string) (made bool, err error) {
+	if err := s.settledBooks(ctx); err != nil {
+		return false, err
+	}
+	o, err := s.ofOperator(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	here, err := s.readSide(ctx, s.members["alpha"])
+	if err != nil {
+		return false, err
+	}
+	state := here.subscriptions[of("retail "+s.members["charlie"].origin, o.GetItems()[0].GetSubscriptionId())].GetState()
+	if state != "terminated" && state != "aborted" {
+		err = fmt.Errorf("the subscription of order %s, which was given up, is %q", id, state)
+	}
+	return state == "terminated", err
 }
 
 // placedBoth buys of charlie, and something else with it.

@@ -202,7 +202,7 @@ func (s *stage) overtaken(ctx context.Context, offering string, hurt func(), sta
 	err = s.then(err, func() error { return s.until(ctx, id, append(states, "inProgress", "held.indeterminate")...) })
 	charlie.set(parked)
 	err = s.then(err, func() error { return s.calledOff(ctx, id) })
-	pause(ctx, nil, time.Second)
+	charlie.caught(ctx)
 	s.platform.Slow(0)
 	err = s.then(err, func() error {
 		return within(ctx, stepTime, func() error {
@@ -223,7 +223,7 @@ func (s *stage) rejected(ctx context.Context, meanwhile func(id string) error) e
 	charlie.proxy.set(parked)
 	defer charlie.proxy.heal()
 	id, err := s.placed(ctx, Buy, "vm-a", "")
-	pause(ctx, nil, time.Second) // the call is under way
+	charlie.proxy.caught(ctx) // a cancel overtakes no call that is under way
 	err = s.then(err, func() error { return s.hold(ctx, charlie, true) })
 	err = s.then(err, func() error { return meanwhile(id) })
 	charlie.proxy.heal()

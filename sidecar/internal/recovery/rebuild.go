@@ -83,7 +83,8 @@ func (l *Loop) remade(ctx context.Context, from member.Partner, e ledger.Entry, 
 		})
 		return func(tx Tx, e ledger.Entry) error { return l.Retail.Recover(tx, e, r) }, err
 	case ledger.CancelPlaced:
-		return func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverCancel(tx, e, doc.JWS, doc.payload) }, nil
+		r, err := l.Retail.RecollectCancel(ctx, from.Origin, e.Position(), retail.RecalledCancel{JWS: doc.JWS, Payload: doc.payload})
+		return func(tx Tx, e ledger.Entry) error { return l.Retail.RecoverCancel(tx, e, r) }, err
 	case ledger.AccessConfirmed:
 		return func(tx Tx, e ledger.Entry) error { return l.Subscriptions.Recover(tx, e, doc.JWS, doc.payload) }, nil
 	case ledger.AgreementOffered, ledger.AgreementAccepted, ledger.AgreementReceived, ledger.AgreementActive:

@@ -13,7 +13,7 @@ import (
 )
 
 // asks reports whether a wish is what the documents of the items say. Inputs are not compared: what the customer left out was filled in
-// before they were signed. Of a purchase that was rebuilt from its cancel nothing else is known, and nobody carries it out.
+// before they were signed. Of what was rebuilt from its cancel little is known, at times not even the action, and nobody carries it out.
 func (c PlaceCommand) asks(o Order) bool {
 	if len(c.Items) != len(o.Items) {
 		return false
@@ -23,16 +23,16 @@ func (c PlaceCommand) asks(o Order) bool {
 		if it.missing() {
 			continue
 		}
-		if wish.Action != it.Action || wish.Intent != it.Intent {
+		if it.Action != "" && (wish.Action != it.Action || wish.Intent != it.Intent) {
 			return false
-		}
-		if it.cancelAlone() {
-			continue
 		}
 		if it.Action != order.Add {
 			if wish.SubscriptionID != it.SubscriptionID {
 				return false
 			}
+			continue
+		}
+		if it.cancelAlone() {
 			continue
 		}
 		if wish.ListingID != it.ListingID || wish.Quantity != it.Quantity {
@@ -235,6 +235,12 @@ func (s *Service) knows(ctx context.Context, have Order, c PlaceCommand, digest 
 			return err
 		}
 		kept.Customer, kept.RequestDigest = c.Customer, digest
+		kept.Items = slices.Clone(kept.Items)
+		for i, wish := range c.Items {
+			if it := &kept.Items[i]; it.Action == "" && it.cancelAlone() { // nobody else can say what it was
+				it.Action, it.Intent = wish.Action, wish.Intent
+			}
+		}
 		return s.keepClaimed(tx, &kept)
 	})
 	return kept, err

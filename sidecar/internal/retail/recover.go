@@ -294,7 +294,7 @@ func (s *Service) comesBack(tx Tx, e ledger.Entry, o Order, i int, r Recalled) e
 		if sub, err = tx.Subscriptions().Get(subscription.RetailKey(it.SubscriptionID)); err != nil {
 			return err
 		}
-		it.OfferingID, it.Revision, it.ListingID, it.Name, it.Quantity = sub.OfferingID, sub.Revision, sub.ListingID, sub.Name, sub.Quantity
+		it = it.of(sub)
 		if o.Version == 0 && o.Portal == "" {
 			o.Portal, o.Customer = sub.Portal, sub.Customer
 		}

@@ -4,12 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 
-	"github.com/hanse-market/hanse/sidecar/internal/fault"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
-	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 )
 
@@ -74,87 +71,6 @@ func (i *Item) cancelInstead(payload []byte) error {
 	sum := sha256.Sum256(i.UnsignedCancel)
 	i.CancelDigest = sum[:]
 	return nil
-}
-
-// RecoverCancel gives an item the cancel that an entry of our own log placed.
-func (s *Service) RecoverCancel(tx Tx, e ledger.Entry, jws string, payload []byte) error {
-	c, err := order.ParseCancel(payload)
-	if err != nil {
-		return err
-	}
-	o, i, err := tx.RetailOrders().ByCorrelation(c.Order)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		o, err = s.rebuildCancelled(tx, e, c, Order{ID: c.Order, Items: make([]Item, 1)}, 0)
-	case err == nil && o.Items[i].missing():
-		o, err = s.rebuildCancelled(tx, e, c, o, i)
-	}
-	if err != nil {
-		return err
-	}
-	it, digest := o.Items[i], sha256.Sum256(payload)
-	switch {
-	case c.Issuer != s.Self || c.Audience != e.Partner || it.Partner != e.Partner || it.SubscriptionID != e.Subject:
-		return fault.New(fault.Invalid, "document_mismatch", "the cancel is about another order than entry %s", e.Position())
-	case it.CancelDocument != "":
-		return nil
-	}
-	if !it.State.Ended() && !it.cancelling() {
-		if o, err = o.move(i, s.Now().UTC(), order.AssessingCancel, "", order.Source(e)); err != nil {
-			return err
-		}
-	} else {
-		o.Items = slices.Clone(o.Items)
-	}
-	o.Items[i].CancelDocument, o.Items[i].CancelDigest, o.Items[i].UnsignedCancel = jws, digest[:], nil
-	if _, err := tx.RetailOrders().Put(o); err != nil {
-		return err
-	}
-	if err := tx.Jobs().Drop(JobSignCancel, it.CorrelationID, it.Partner); err != nil {
-		return err
-	}
-	return s.resend(tx, it, JobCancel)
-}
-
-// rebuildCancelled makes an item of its cancel alone: the supplier, who had the cancel before the order, never had the order.
-func (s *Service) rebuildCancelled(tx Tx, e ledger.Entry, c order.Cancel, o Order, i int) (Order, error) {
-	placed, err := signed.ParseTime(c.PlacedAt)
-	if err != nil {
-		return Order{}, err
-	}
-	digest, err := hex.DecodeString(c.OrderSHA256)
-	if err != nil {
-		return Order{}, err
-	}
-	if c.Subscription != order.SubscriptionID(c.Order) {
-		return Order{}, fault.New(fault.NotFound, "order_not_found", "the order that cancel %s is about was no purchase, and did not come back", c.ID)
-	}
-	it := Item{CorrelationID: c.Order, Partner: e.Partner, Item: order.Item{
-		Action: order.Add, Intent: order.Purchase, AgreementID: c.Agreement, SubscriptionID: c.Subscription, PayloadDigest: digest,
-	}}
-	if !o.Items[i].State.Ended() {
-		it.State = o.Items[i].State
-	}
-	it.Events = o.Items[i].Events
-	sub := Recalled{}.subscription(it)
-	if o.Portal != "" {
-		sub.Portal, sub.Customer, sub.OrderID = o.Portal, o.Customer, o.ID
-	} else {
-		o.PlacedAt = placed
-	}
-	if _, err := subscription.Begin(tx, sub, it.Course(), placed); err != nil {
-		return Order{}, err
-	}
-	at := placed
-	if len(it.Events) > 0 {
-		at = s.Now().UTC()
-	}
-	if it.Item, err = it.Move(at, order.Acknowledged, "", "", ""); err != nil {
-		return Order{}, err
-	}
-	o.Items = slices.Clone(o.Items)
-	o.Items[i], o.UpdatedAt = it, s.Now().UTC()
-	return tx.RetailOrders().Put(o)
 }
 
 // resend has the document sent again once the books are level: the entry of the supplier's log that decides it drops the job.

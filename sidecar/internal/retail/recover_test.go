@@ -76,6 +76,20 @@ func (c *counter) comesBackAs(it retail.Item, erased bool) error {
 	return err
 }
 
+// recallsCancel has the cancel of an item come back, which an entry of our own log placed.
+func (c *counter) recallsCancel(e ledger.Entry, it retail.Item) error {
+	c.t.Helper()
+	payload, err := signed.Payload(it.CancelDocument)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r, err := c.service.RecollectCancel(c.t.Context(), it.Partner, e.Position(), retail.RecalledCancel{JWS: it.CancelDocument, Payload: payload})
+	if err != nil {
+		return err
+	}
+	return c.Store.Do(c.t.Context(), func(tx *store.Tx) error { return c.service.RecoverCancel(tx, e, r) })
+}
+
 func placingEntry(t *testing.T, it retail.Item) ledger.Entry {
 	t.Helper()
 	body, err := json.Marshal(order.Body{
@@ -247,10 +261,6 @@ func TestACancelComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	was := old.cancel().Items[0]
-	payload, err := signed.Payload(was.CancelDocument)
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := placingEntry(t, was)
 	e.Kind = ledger.CancelPlaced
 	for name, before := range map[string]func(c *counter) error{
@@ -269,7 +279,7 @@ func TestACancelComesBack(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for range 2 {
-			if err := c.Store.Do(t.Context(), func(tx *store.Tx) error { return c.service.RecoverCancel(tx, e, was.CancelDocument, payload) }); err != nil {
+			if err := c.recallsCancel(e, was); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
@@ -294,14 +304,12 @@ func TestACancelComesBackAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	was := old.cancel().Items[0]
-	payload, err := signed.Payload(was.CancelDocument)
-	if err != nil {
-		t.Fatal(err)
-	}
 	e := placingEntry(t, was)
 	e.Kind = ledger.CancelPlaced
 	c := newCounter(t)
-	c.Do(func(tx *store.Tx) error { return c.service.RecoverCancel(tx, e, was.CancelDocument, payload) })
+	if err := c.recallsCancel(e, was); err != nil {
+		t.Fatal(err)
+	}
 	if jobs := c.jobs(); !slices.Equal(jobs, []string{retail.JobCancel}) {
 		t.Errorf("the jobs are %v", jobs)
 	}
@@ -352,13 +360,11 @@ func TestACancelThatCameBackAloneIsItsCustomers(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				payload, err := signed.Payload(it.CancelDocument)
-				if err != nil {
-					t.Fatal(err)
-				}
 				e := placingEntry(t, it)
 				e.Kind = ledger.CancelPlaced
-				shop.Do(func(tx *store.Tx) error { return shop.service.RecoverCancel(tx, e, it.CancelDocument, payload) })
+				if err := shop.recallsCancel(e, it); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if c.portal {
 				if _, err := shop.get("shop", ""); err != nil {
