@@ -49,7 +49,7 @@ function noteCheckpoint(p, jws) {
   return undefined;
 }
 // readBeside reads what came of the caller's log with its documents (S-20). What is amiss with it says nothing, unless it is a fork.
-function readBeside(p, { entries, checkpoint }) {
+function readBeside(p, { entries = [], checkpoint }) {
   if (!entries.length || p.books !== 'level') return;
   try { p.theirs.judge({ entries, checkpoint }, 0, p.pinned.business); } catch (e) {
     if (!(e instanceof Refusal)) throw e;
