@@ -233,16 +233,13 @@ func (s *Sidecar) wireDomain(in *infra) (*domain, error) {
 		Agreements:    d.agreements,
 		Subscriptions: d.subscriptions,
 		Lives:         d.lives,
-		Judge: func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-			return d.books.Judge(ctx, p, checkpoint)
-		},
-		Follow:    d.members.Follow,
-		Allowed:   s.relations.Allowed,
-		Claim:     func() (string, time.Time, bool) { return s.jobs.Claim() },
-		Provision: func(jobs ...job.Job) { s.jobs.Take(jobs...) },
-		Now:       cfg.Now,
-		Logger:    cfg.Logger,
-		Fail:      in.fail,
+		Follow:        d.members.Follow,
+		Allowed:       s.relations.Allowed,
+		Claim:         func() (string, time.Time, bool) { return s.jobs.Claim() },
+		Provision:     func(jobs ...job.Job) { s.jobs.Take(jobs...) },
+		Now:           cfg.Now,
+		Logger:        cfg.Logger,
+		Fail:          in.fail,
 	}
 	d.desk = &operator.Desk{
 		Self:     cfg.Origin,
@@ -399,6 +396,7 @@ func (s *Sidecar) wireLoops(in *infra, d *domain) error {
 			s.prover.Heard(p.Partner)
 		},
 	}
+	d.exchange.Reader = d.books
 	if err := d.books.Check(); err != nil {
 		return err
 	}

@@ -48,6 +48,22 @@ function noteCheckpoint(p, jws) {
   holdCheckpoint(p, cp);
   return undefined;
 }
+// readBeside reads what came of the caller's log with its documents (S-20). What is amiss with it says nothing, unless it is a fork.
+function readBeside(p, { entries = [], checkpoint }) {
+  if (!entries.length || p.books !== 'level') return;
+  try { p.theirs.judge({ entries, checkpoint }, 0, p.pinned.business); } catch (e) {
+    if (!(e instanceof Refusal)) throw e;
+    if (e.reason === 'ledger_fork') p.fault(e);
+    return;
+  }
+  readPage(p, { entries, checkpoint }, 0);
+}
+// unread is what the partner is not known to have read of our log (S-20), where it fits into a message beside so many bytes.
+function unread(p, size) {
+  const { entries, more } = p.own.page(p.read ?? 0);
+  const takes = size + entries.reduce((n, e) => n + 1.4 * e.bytes.length, 0);
+  return p.lie !== 'none' || p.word || more || p.books !== 'level' || takes > (p.pinned.doc.limits.max_message_bytes ?? 262144) - 20000 ? [] : entries.map((e) => e.bytes);
+}
 const coded = (e) => Object.assign(e, { code: e.code ?? (e.reason === 'document_signature_invalid' ? 'unauthenticated' : 'invalid_argument') }); // S-15
 // noteSeen takes what the partner says it has read of our log (L-18). It gives that checkpoint; one that another store of ours signed is a fork.
 function noteSeen(p, seen) {
@@ -58,6 +74,7 @@ function noteSeen(p, seen) {
       p.word ??= cp;
     }
     if (p.word && cp.jws) p.word = cp; // L-23: the last that it showed says all from now on
+    p.read = Math.max(p.read ?? 0, cp.seq);
     return cp;
   } catch (e) {
     if (e.reason === 'ledger_recovering') p.books = 'behind';
@@ -166,6 +183,7 @@ export function submit(member, ctx, request) {
   if (docs.reduce((n, d) => n + d.jws.length + d.inputs.length + d.inputsSalt.length + d.escrow.length, 0) > 1 << 20) refuse('call_too_large', '', { code: 'invalid_argument' });
   const seen = noteSeen(p, request.seenCheckpoint);
   try { noteCheckpoint(p, request.checkpoint); } catch (e) { throw coded(e); }
+  readBeside(p, request);
   const outcomes = decideAll(member, p, { ...ctx, seen: seen.seq }, docs);
   hurry(p); // I-6
   member.changed();
@@ -313,6 +331,7 @@ async function sendBatch(p, batch) {
     const asked = p.theirs.checkpointJws ? p.theirs.seq : 0;
     answer = await p.member.client.call(p, 'ExchangeService/Submit', {
       documents: batch.map((i) => ({ jws: i.jws, ...i.attachments })), seenCheckpoint: mySeen(p), checkpoint: myCheckpoint(p), // S-4, S-5
+      entries: unread(p, batch.reduce((n, i) => n + 1.4 * (i.jws.length + (i.attachments.inputs?.length ?? 0) + (i.attachments.escrow?.length ?? 0)), 0)),
     }, new Set(['ledger:read', ...batch.map((i) => i.scope)]), batch[0].agreement || undefined);
     if (p.books !== 'forked') readPage(p, answer, asked); // S-13: the page first; B-8
     if (answer.seenCheckpoint) noteSeen(p, answer.seenCheckpoint);

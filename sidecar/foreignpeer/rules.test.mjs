@@ -66,6 +66,27 @@ test('what came before an undecided document of its subject does not wait (S-9)'
   assert.deepEqual(reply.outcomes.map((o) => o.undecided?.reason ?? 'decided'), ['decided', 'agreement_mismatch', 'subject_waits']);
 });
 
+test('what a caller wrote comes with its documents, and says nothing about them where it is amiss (S-20)', async () => {
+  const { s, r, ctx, calls } = pair();
+  const place = (jti) => {
+    const doc = order(r, jti);
+    r.append('order.placed', doc.subscription, { agreement: 'agr-0001', order: jti, document_sha256: digest(Buffer.from(JSON.stringify(doc))), subscription: doc.subscription, action: 'delete', intent: 'terminate' });
+    return sign(r, kinds.order, doc);
+  };
+  const send = (jti) => enqueue(r, { typ: kinds.order, jws: place(jti), subject: 'sub-order-0001', scope: 'orders:cancel', agreement: 'agr-0001', order: jti }).settled;
+  await send('end-0001');
+  await send('end-0002');
+  assert.deepEqual(calls.map((c) => c.entries.length), [1, 1]); // the first one is known to be read
+  assert.equal(s.theirs.seq, 2);
+  place('end-0003');
+  const beyond = { ...call(r, [place('end-0004')]), entries: [r.own.entries.at(-1).bytes] };
+  assert.ok(submit(s.member, ctx, beyond).outcomes[0].decided);
+  assert.deepEqual([s.theirs.seq, s.books, s.faults.length], [2, 'level', 0]);
+  assert.ok(submit(s.member, ctx, { ...call(r, [place('end-0005')]), entries: r.own.entries.map((e) => e.bytes) }).outcomes[0].decided);
+  assert.deepEqual([s.theirs.seq, s.books, s.faults.length], [5, 'level', 0]);
+  r.member.stopping = true;
+});
+
 test('while the books are forked nothing begins, what winds down is sent, and no answer is read (B-8)', async () => {
   const { s, r, calls } = pair();
   r.books = 'forked';

@@ -6,7 +6,7 @@ const P = 'hanse.peer.v1.';
 export const messages = {
   [`${P}ProposeRequest`]: { document: [1, 'string', 1, 16384] },
   [`${P}ProposeResponse`]: { state: [1, 'string'], reason: [2, 'string'] },
-  [`${P}SubmitRequest`]: { documents: [1, `*${P}Document`], seenCheckpoint: [2, 'string', 0, 8192], checkpoint: [3, 'string', 1, 8192] },
+  [`${P}SubmitRequest`]: { documents: [1, `*${P}Document`], seenCheckpoint: [2, 'string', 0, 8192], checkpoint: [3, 'string', 1, 8192], entries: [4, '*bytes'] },
   [`${P}Document`]: { jws: [1, 'string'], inputs: [2, 'bytes'], inputsSalt: [3, 'bytes'], escrow: [4, 'bytes'] },
   [`${P}SubmitResponse`]: { entries: [1, '*bytes'], checkpoint: [2, 'string'], more: [3, 'bool'], outcomes: [4, `*${P}Outcome`], seenCheckpoint: [5, 'string'] },
   [`${P}Outcome`]: { decided: [1, `${P}Decided`], undecided: [2, `${P}Undecided`], noted: [3, 'string'] },

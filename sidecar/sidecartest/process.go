@@ -63,6 +63,8 @@ type DaemonConfig struct {
 	Binary string
 	// Port is that of the origin; 0 is a free one.
 	Port int
+	// Cable has partners reach it over one that Unplug cuts.
+	Cable bool
 }
 
 // Daemon is one `hanse serve` with its own data folder; its folder outlives its process.
@@ -74,6 +76,7 @@ type Daemon struct {
 	cmd                            *exec.Cmd
 	done                           chan struct{}
 	log                            *lockedBuffer
+	cable                          *cable
 }
 
 // NewDaemon writes the configuration; Start starts it. Whatever runs at the end of the test is killed.
@@ -101,6 +104,10 @@ func NewDaemon(t testing.TB, cfg DaemonConfig) *Daemon {
 		OperatorURL: fmt.Sprintf("http://127.0.0.1:%d", ports[2]),
 		OpsURL:      fmt.Sprintf("http://127.0.0.1:%d", ports[3]),
 	}
+	if cfg.Cable {
+		d.cable = newCable(t, fmt.Sprintf("127.0.0.1:%d", ports[0]))
+		d.Origin = fmt.Sprintf("https://%s.localhost:%s", cfg.Name, d.cable.port())
+	}
 	yaml := fmt.Sprintf(`origin: %s
 dev: true
 dev_ca_dir: %s
@@ -114,6 +121,12 @@ listen: {peer: "127.0.0.1:%d", portal: "127.0.0.1:%d", operator: "127.0.0.1:%d",
 	t.Cleanup(d.Kill)
 	return d
 }
+
+// Unplug makes a daemon with a Cable unreachable at its origin, for partners and for itself; it reaches all others. Plug ends that.
+func (d *Daemon) Unplug() { d.cable.cut(true) }
+
+// Plug makes the daemon reachable again.
+func (d *Daemon) Plug() { d.cable.cut(false) }
 
 // Within has the daemon fail a test that is part of the one which made it, from now on: who fails a test that is around its own ends all of it.
 func (d *Daemon) Within(t testing.TB) { d.t = t }

@@ -204,6 +204,33 @@ func (p *pair) knownTo(of, by *sidecartest.Daemon) {
 	})
 }
 
+// TestWhatTheSupplierNeverReadComesBackToARestoredReseller: all that the supplier decided since the copy was made, it decided while it could not
+// read the reseller's ledger; what it needs to give back came with the documents.
+func TestWhatTheSupplierNeverReadComesBackToARestoredReseller(t *testing.T) {
+	t.Parallel()
+	p := twoDaemons(t, func(name string) sidecartest.DaemonConfig { return sidecartest.DaemonConfig{Cable: name == "reseller"} })
+	p.trades()
+	before := p.completed("order-before", p.purchase())
+	putBack := copied(t, p.reseller)
+	p.known(p.reseller)
+	p.reseller.Unplug()
+	p.completed("order-after", p.purchase())
+	p.completed("order-ended", p.termination(before))
+	p.known(p.reseller) // though the supplier reaches nobody
+	_, signed := stands(t, p.reseller, p.supplier.Origin)
+	p.reseller.Kill()
+	p.reseller.Plug()
+	putBack()
+	p.same(1, "order-before", "order-after")
+	if o := p.ordered("order-ended"); o.GetState() != "completed" {
+		t.Errorf("the end is %s (%s)", o.GetState(), o.GetReason())
+	}
+	if _, own := stands(t, p.reseller, p.supplier.Origin); own < signed {
+		t.Errorf("its ledger has %d entries, it signed %d", own, signed)
+	}
+	p.completed("order-new", p.purchase())
+}
+
 func (p *pair) termination(o *portalv1.Order) *portalv1.OrderItem {
 	return &portalv1.OrderItem{
 		Action: typev1.OrderItemAction_ORDER_ITEM_ACTION_DELETE, SubscriptionId: o.GetItems()[0].GetSubscriptionId(),

@@ -66,7 +66,7 @@ func newMarket(t *testing.T) (s, b, o *side) {
 		}
 		reader := &federation.LedgerReader{Self: origin, Work: store.For[federation.Tx](m.Store), Now: m.Clock.Now}
 		m.desk = &exchange.Desk{
-			Self: origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Agreements: m.service, Judge: reader.Judge,
+			Self: origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Agreements: m.service, Reader: reader,
 			Orders: &resale.Service{Self: origin}, Now: m.Clock.Now, Logger: slog.New(slog.DiscardHandler),
 			Allowed: func(_ context.Context, _, _ string, scopes []string) ([]string, error) { return scopes, nil },
 		}

@@ -22,16 +22,13 @@ const diskRoom = 16 << 10
 // answersLost is how many answers of the platform one fault loses.
 const answersLost = 2
 
-// shutTime is how long suppliers are shut, at most, until they have read what a member wrote that is to be put back.
-const shutTime = 1500 * time.Millisecond
-
 // slow is how long a fault may take without being told of.
 const slow = 8 * time.Second
 
 // unmet is what a fault waited for in vain.
 var unmet = map[FaultKind]string{
 	OldCopies:   "one copy had not read all that the other's member had written by then",
-	OldCopyBusy: "books were not level, or suppliers did not read in time what the member wrote",
+	OldCopyBusy: "books were not level",
 	KeyRotation: "the member kept its key: its books were not level",
 }
 
@@ -337,47 +334,17 @@ func (m *market) apart(f Fault) bool {
 
 func (t taken) database() string { return fmt.Sprintf("copy%d", t.ID) }
 
-// putBackBusy puts a member back while orders are under way, and reports whether it did. What it wrote its suppliers have read by then, for
-// of what they decided and whose entries they have not read they give nothing back, and the books would wait for the operators of both; and
-// nobody is being given back what only this member has, which is the fault of several copies at once.
+// putBackBusy puts a member back while orders are under way, whatever of it its partners have read, and reports whether it did. Nobody is being
+// given back what only this member has, which is the fault of several copies at once.
 func (m *market) putBackBusy(ctx context.Context, name string, id int) (done bool, err error) {
 	m.backing.Lock()
 	defer m.backing.Unlock()
 	who := m.members[name]
-	shut := false
-	err = within(ctx, stillTime, func() error {
-		err := m.levelAround(ctx, who)
-		if err == nil && shut { // in vain, and each time cuts what is under way: first they read what they can
-			err = m.readAround(ctx, who)
-		}
-		if err != nil {
-			return err
-		}
-		shut = true
-		return m.haltRead(ctx, who)
-	})
-	if err != nil {
+	if err := within(ctx, stillTime, func() error { return m.levelAround(ctx, who) }); err != nil {
 		m.say("%s cannot be put back now: %v", name, err)
 		return false, nil
 	}
 	return true, m.putBack(ctx, name, id)
-}
-
-// haltRead ends a member in a moment in which its suppliers have read what it wrote: they take no call for so long. While they do not, books of
-// theirs do not become level either, so that all have to be level before.
-func (m *market) haltRead(ctx context.Context, who *member) error {
-	for _, d := range deals {
-		if d.reseller == who.name {
-			defer m.members[d.supplier].proxy.shut()()
-		}
-	}
-	err := within(ctx, shutTime, func() error {
-		return errors.Join(m.levelAround(ctx, who), m.readAround(ctx, who))
-	})
-	if err == nil {
-		who.halt()
-	}
-	return err
 }
 
 // levelAround is why the books of a member are not level with all its partners.
@@ -453,18 +420,6 @@ func (m *market) level(ctx context.Context, one, other *member) error {
 		}
 		if p.GetBooks() != "level" {
 			return fmt.Errorf("the books of %s with %s are %s", pair[0].name, pair[1].name, p.GetBooks())
-		}
-	}
-	return nil
-}
-
-// readAround is why the suppliers of a member have not read all that it wrote.
-func (m *market) readAround(ctx context.Context, who *member) error {
-	for _, d := range deals {
-		if d.reseller == who.name {
-			if err := m.hasRead(ctx, m.members[d.supplier], who); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package exchange_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/markettest"
-	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/order"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/store"
@@ -148,13 +146,14 @@ func TestThereIsNoNewBusinessWithAPartnerWhoseStoreIsOlder(t *testing.T) {
 func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	judge := b.desk.Judge
-	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, p.Origin, ledger.Token{}, make([]byte, 16)); err != nil {
-			t.Error(err)
-		}
-		return judge(ctx, p, checkpoint)
+	asks := func(partner string) {
+		b.desk.Work = &between{Work: store.For[exchange.Tx](b.Store), before: func() {
+			if _, err := b.desk.Compare(t.Context(), partner, ledger.Token{}, make([]byte, 16)); err != nil {
+				t.Error(err)
+			}
+		}}
 	}
+	asks(buyer)
 	doc := b.order(b.purchase("order-0001"))
 	before := b.traces()
 	if _, err := b.desk.Submit(t.Context(), b.call(doc)); !fault.Is(err, fault.Unavailable) || fault.ReasonOf(err) != "books_asked" {
@@ -164,12 +163,7 @@ func TestACallThatBeganBeforeTheBooksWereComparedDecidesNothing(t *testing.T) {
 		t.Errorf("left %+v after %+v", after, before)
 	}
 	// Another partner's question is not about this one's calls.
-	b.desk.Judge = func(ctx context.Context, p member.Partner, checkpoint string) (ledger.Checkpoint, bool, error) {
-		if _, err := b.desk.Compare(ctx, other, ledger.Token{}, make([]byte, 16)); err != nil {
-			t.Error(err)
-		}
-		return judge(ctx, p, checkpoint)
-	}
+	asks(other)
 	b.decided(b.submit(doc), 0)
 }
 

@@ -7,13 +7,13 @@ import (
 
 	"github.com/hanse-market/hanse/sidecar/internal/agreement"
 	"github.com/hanse-market/hanse/sidecar/internal/failpoint"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/life"
 	"github.com/hanse-market/hanse/sidecar/internal/member"
 	"github.com/hanse-market/hanse/sidecar/internal/provision"
 	"github.com/hanse-market/hanse/sidecar/internal/resale"
-	"github.com/hanse-market/hanse/sidecar/internal/retail"
 	"github.com/hanse-market/hanse/sidecar/internal/signed"
 	"github.com/hanse-market/hanse/sidecar/internal/subscription"
 	"github.com/hanse-market/hanse/sidecar/internal/unit"
@@ -22,13 +22,8 @@ import (
 // Tx is what the Desk needs of a transaction.
 type Tx interface {
 	provision.Tx
+	federation.Tx
 	Decisions() Store
-	RetailOrders() retail.Store
-	Lives() life.Store
-	// Savepoint runs fn and undoes what it wrote when it fails.
-	Savepoint(fn func() error) error
-	// Together runs fn and writes its new rows with few statements. Whatever of fn is written must be undone when it fails.
-	Together(fn func() error) error
 }
 
 // Desk decides on the documents that partners submit. All fields but Claim, Provision and Fail are required.
@@ -41,10 +36,8 @@ type Desk struct {
 	Agreements    *agreement.Service
 	Subscriptions *subscription.Service
 	Lives         *life.Service
-	// Judge verifies a checkpoint of a partner's own log and holds it against our copy; *federation.LedgerReader does. It returns
-	// what the checkpoint says with a ledger_fork too, whose evidence it has kept, and whether it is beyond our copy, which holds
-	// nothing against it then.
-	Judge func(ctx context.Context, partner member.Partner, checkpoint string) (held ledger.Checkpoint, beyond bool, err error)
+	// Reader holds what partners' calls carry of their own logs against our copies, and takes it.
+	Reader *federation.LedgerReader
 	// Follow takes over a partner's rollover where what it submits names a key that is not pinned; nil takes none.
 	Follow member.Following
 	// Allowed returns which of the scopes a partner may have now under an agreement of ours, "" for none.
@@ -86,8 +79,10 @@ type Call struct {
 	Documents []Document
 	// Seen is our checkpoint that the partner verified last, countersigned by it; "" before the first.
 	Seen string
-	// Checkpoint is the partner's own, at or after the entries that placed the documents.
+	// Checkpoint is the partner's own, at or after the entries that placed the documents. Entries are its own before that, from what it knows
+	// that we have read; none where it sends none.
 	Checkpoint string
+	Entries    [][]byte
 }
 
 // Reply is the answer: our ledger after what the partner has seen, and of each document what became of it.

@@ -130,6 +130,10 @@ func (d *Desk) decide(ctx context.Context, v *visit, wave []*item) error {
 		if errors.Is(err, errPart) {
 			apart, err = true, unit.ErrStale
 		}
+		if errors.Is(err, errTake) {
+			d.readFirst(ctx, v)
+			err = unit.ErrStale
+		}
 		if err == nil || apart {
 			d.hit(ready, "after_commit")
 		}
@@ -277,10 +281,19 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 			return err
 		}
 		if !apart {
-			if err := tx.Together(func() error { return b.write(ready, places) }); err != nil {
+			err := tx.Together(func() error {
+				if err := b.take(); err != nil {
+					return err
+				}
+				return b.write(ready, places)
+			})
+			if err != nil {
 				return err
 			}
 			return b.seen()
+		}
+		if err := b.take(); err != nil {
+			return err
 		}
 		for i := range ready {
 			jobs := len(b.jobs)
@@ -296,7 +309,7 @@ func (d *Desk) commit(ctx context.Context, v *visit, ready []*item, apart bool) 
 	if err != nil {
 		return err
 	}
-	v.news = false
+	v.news, v.taken = false, true
 	v.jobs = append(v.jobs, b.jobs...)
 	for i, it := range ready {
 		switch {
@@ -335,22 +348,23 @@ func (b *batch) still() error {
 // after this commit is held against what is kept with the decision; of one that came before, nobody else would ask.
 func (b *batch) word() error {
 	v, store := b.v, b.tx.Ledger()
-	if !v.beyond {
+	held := v.shown.Checkpoint
+	if !v.shown.Beyond {
 		return nil
 	}
 	head, err := store.Head(v.call.Partner, ledger.Theirs)
-	if err != nil || head.Life != v.held.Life || head.Seq < v.held.Seq {
+	if err != nil || head.Life != held.Life || head.Seq < held.Seq {
 		return err
 	}
 	hash := head.Hash
-	if head.Seq > v.held.Seq {
-		e, err := store.Entry(v.call.Partner, ledger.Theirs, v.held.Position())
+	if head.Seq > held.Seq {
+		e, err := store.Entry(v.call.Partner, ledger.Theirs, held.Position())
 		if err != nil {
 			return fmt.Errorf("our copy of the ledger of %s: %s", v.call.Partner, err) // it is missing here, and nobody asked for it
 		}
 		hash = e.Hash
 	}
-	if hex.EncodeToString(hash[:]) != v.held.Hash {
+	if hex.EncodeToString(hash[:]) != held.Hash {
 		v.contradicted = true
 		return unit.ErrStale
 	}
@@ -419,7 +433,7 @@ func (b *batch) write(items []*item, places []ledger.Position) error {
 func (b *batch) made(it *item, at ledger.Position) []Decision {
 	made := Decision{
 		Partner: b.v.call.Partner, Key: it.key, Digest: it.digest, At: at,
-		Checkpoint: b.v.call.Checkpoint, Held: b.v.held, Escrow: it.Escrow,
+		Checkpoint: b.v.call.Checkpoint, Held: b.v.shown.Checkpoint, Escrow: it.Escrow,
 	}
 	if it.typ == signed.Cancel || it.typ == signed.AccessReceipt || it.typ == signed.Life || it.typ == signed.Erase {
 		made.Document = it.JWS

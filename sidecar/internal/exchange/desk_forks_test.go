@@ -39,7 +39,7 @@ func TestBothMayHaveSignedTwoLogs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.desk.Judge = reader.Judge
+			b.desk.Reader = reader
 			seen, word := b.shown(2, 1)
 			first, err := ledger.Decode(page.Entries[0])
 			if err != nil {

@@ -68,8 +68,8 @@ func deskOf(m *markettest.Member) *exchange.Desk {
 	relations := &agreement.Relations{Self: m.Origin, Work: store.For[agreement.Tx](m.Store), Now: m.Clock.Now}
 	reader := &federation.LedgerReader{Self: m.Origin, Work: store.For[federation.Tx](m.Store), Now: m.Clock.Now}
 	return &exchange.Desk{
-		Judge: reader.Judge,
-		Self:  m.Origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now, Allowed: relations.Allowed,
+		Reader: reader,
+		Self:   m.Origin, Work: store.For[exchange.Tx](m.Store), Book: m.Book, Signer: m.Keys, Now: m.Clock.Now, Allowed: relations.Allowed,
 		Logger: slog.New(slog.DiscardHandler),
 		Orders: &resale.Service{
 			Self: m.Origin, Work: store.For[resale.Tx](m.Store), Schemas: recipe.NewSchemas(0), Now: m.Clock.Now, Book: m.Book,

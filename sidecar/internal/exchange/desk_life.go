@@ -79,7 +79,15 @@ func (d *Desk) countersigned(ctx context.Context, v *visit, it *item) error {
 		if at, err = d.Lives.Apply(tx, it.life); err != nil {
 			return err
 		}
-		return tx.Decisions().PutDecisions((&batch{desk: d, v: v, tx: tx}).made(it, at))
+		if err := tx.Decisions().PutDecisions((&batch{desk: d, v: v, tx: tx}).made(it, at)); err != nil || !v.shown.News() {
+			return err
+		}
+		// What cannot be taken the feed brings again; the life begins whatever that is.
+		err = tx.Savepoint(func() error { return d.Reader.Take(tx, v.call.Partner, v.shown) })
+		if again(err) {
+			return err
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-market/hanse/auth/scope"
 	"github.com/hanse-market/hanse/sidecar/internal/fault"
+	"github.com/hanse-market/hanse/sidecar/internal/federation"
 	"github.com/hanse-market/hanse/sidecar/internal/job"
 	"github.com/hanse-market/hanse/sidecar/internal/ledger"
 	"github.com/hanse-market/hanse/sidecar/internal/life"
@@ -39,9 +40,9 @@ type visit struct {
 	// proof is what the partner has read of our ledger; news says that it is more than is stored.
 	proof ledger.Proof
 	news  bool
-	// held is what the partner's own checkpoint says; beyond that our copy of its log ended before it when it was judged.
-	held   ledger.Checkpoint
-	beyond bool
+	// shown is what the call carries of the partner's own log; taken that nothing of it is to be taken any more.
+	shown federation.Shown
+	taken bool
 	// contradicted says that our copy came as far since and has another entry there: it is judged again before anything is decided.
 	contradicted bool
 	items        []*item
@@ -136,9 +137,10 @@ func (c Call) signed() []string {
 	return append(all, c.Seen, c.Checkpoint)
 }
 
-// judge holds the partner's own checkpoint against our copy. Who signed two logs is heard all the same: the fence is for new business.
+// judge holds what the call carries of the partner's own log against our copy. Who signed two logs is heard all the same: the fence is for new business.
 func (d *Desk) judge(ctx context.Context, v *visit) (err error) {
-	if v.held, v.beyond, err = d.Judge(ctx, v.partner, v.call.Checkpoint); err != nil && !ledger.IsFork(err) {
+	page := federation.LedgerPage{Checkpoint: v.call.Checkpoint, Entries: v.call.Entries}
+	if v.shown, err = d.Reader.Judge(ctx, v.partner, page); err != nil && !ledger.IsFork(err) {
 		return fault.Under("checkpoint", err)
 	}
 	v.contradicted = false

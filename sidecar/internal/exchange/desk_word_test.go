@@ -62,7 +62,7 @@ func TestAPageThatOvertakesACallIsHeldAgainstItsCheckpoint(t *testing.T) {
 				Self: self, Work: store.For[federation.Tx](b.Store), Now: b.Clock.Now,
 				Handlers: map[ledger.Kind]federation.Handler{ledger.OrderPlaced: func(federation.Tx, ledger.Entry) error { return nil }},
 			}
-			b.desk.Judge = reader.Judge
+			b.desk.Reader = reader
 			b.desk.Work = &between{Work: b.desk.Work, before: func() {
 				page, err := buyers.Book.Tail(t.Context(), self, ledger.Position{}, c.upTo)
 				if err == nil {

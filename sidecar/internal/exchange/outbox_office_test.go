@@ -110,10 +110,13 @@ func (o *office) newSupplier(origin string) *supplier {
 	}
 	s.sold = s.Offer(markettest.Offering{})
 	relations := &agreement.Relations{Self: origin, Work: store.For[agreement.Tx](s.Store), Now: o.Clock.Now}
-	reader := &federation.LedgerReader{Self: origin, Work: store.For[federation.Tx](s.Store), Now: o.Clock.Now}
+	reader := &federation.LedgerReader{Self: origin, Work: store.For[federation.Tx](s.Store), Now: o.Clock.Now, Handlers: map[ledger.Kind]federation.Handler{}}
+	for _, kind := range ledger.Kinds() {
+		reader.Handlers[kind] = func(federation.Tx, ledger.Entry) error { return nil }
+	}
 	s.desk = &exchange.Desk{
-		Judge: reader.Judge,
-		Self:  origin, Work: store.For[exchange.Tx](s.Store), Book: s.Book, Signer: s.Keys, Now: o.Clock.Now, Allowed: relations.Allowed,
+		Reader: reader,
+		Self:   origin, Work: store.For[exchange.Tx](s.Store), Book: s.Book, Signer: s.Keys, Now: o.Clock.Now, Allowed: relations.Allowed,
 		Logger: slog.New(slog.DiscardHandler),
 		Orders: &resale.Service{Self: origin, Work: store.For[resale.Tx](s.Store), Schemas: recipe.NewSchemas(0), Now: o.Clock.Now, Book: s.Book},
 	}
@@ -260,7 +263,7 @@ func (o *office) Submit(ctx context.Context, partner string, s exchange.Submissi
 			return *instead, nil
 		}
 	}
-	in := exchange.Call{Partner: o.Origin, Agreement: s.Agreement, Scopes: s.Scopes, Seen: s.Seen, Checkpoint: s.Checkpoint}
+	in := exchange.Call{Partner: o.Origin, Agreement: s.Agreement, Scopes: s.Scopes, Seen: s.Seen, Checkpoint: s.Checkpoint, Entries: s.Entries}
 	for _, d := range s.Documents {
 		in.Documents = append(in.Documents, exchange.Document{JWS: d.JWS, Attachments: resale.Attachments{Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow}})
 	}

@@ -30,8 +30,9 @@ type Submission struct {
 	Scopes    []string
 	Documents []dispatch.Document
 	// Seen is the last checkpoint of the partner that we verified, countersigned; Checkpoint ours, at or after the entries that
-	// placed the documents.
+	// placed the documents, and Entries ours before that which the partner is not known to have read.
 	Seen, Checkpoint string
+	Entries          [][]byte
 }
 
 // Answer is the partner's answer, not yet verified.
@@ -243,6 +244,8 @@ type standing struct {
 	overtaken map[int64]bool
 	// word is our last word where we signed two logs: nothing is signed anew then.
 	word string
+	// unread are our entries that the partner is not known to have read, from the first on; one more than a call carries at most.
+	unread []ledger.Entry
 }
 
 // submit makes the call and has the answer applied; what it leaves of the documents is settled.
@@ -352,7 +355,10 @@ func (o *Outbox) look(ctx context.Context, partner string, batch []*parcel) (v s
 				return err
 			}
 		}
-		v.own, v.theirs, err = tx.Ledger().Heads(partner)
+		if v.own, v.theirs, err = tx.Ledger().Heads(partner); err != nil {
+			return err
+		}
+		v.unread, err = v.readUnread(tx)
 		return err
 	})
 	return v, err
@@ -423,8 +429,17 @@ func (o *Outbox) submission(v standing, batch []*parcel) (s Submission, err erro
 	slices.Sort(s.Scopes) // a token is kept for a set of scopes
 	if v.word != "" {
 		s.Checkpoint = v.word
-	} else if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, v.own.Position(), v.own.Hash); err != nil {
-		return s, err
+	} else {
+		at, hash := v.own.Position(), v.own.Hash
+		if told := v.tells(s.Documents); len(told) > 0 {
+			at, hash = told[len(told)-1].Position(), told[len(told)-1].Hash
+			for _, e := range told {
+				s.Entries = append(s.Entries, e.Bytes)
+			}
+		}
+		if s.Checkpoint, err = o.Book.Checkpoint(v.from.Origin, at, hash); err != nil {
+			return s, err
+		}
 	}
 	// What ends a fork is heard by a partner whose log ends before that, which would refuse a call that shows it.
 	onlyLives := !slices.ContainsFunc(batch, func(p *parcel) bool { return !p.opensLife() })

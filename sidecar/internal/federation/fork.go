@@ -121,35 +121,3 @@ func (r *LedgerReader) broken(ctx context.Context, from member.Partner, c chain,
 		},
 		func(ledger.Tx) (ledger.Signed, error) { return ledger.Signed{Checkpoint: w.jws}, nil })
 }
-
-// Judge takes a checkpoint of the partner's log alone, as calls of the partner carry one, and returns it verified. It may be
-// beyond our copy, which the tail brings level, and was held against nothing then: beyond says so. One that contradicts our copy is a
-// fork, as in Read.
-func (r *LedgerReader) Judge(ctx context.Context, partner member.Partner, jws string) (cp ledger.Checkpoint, beyond bool, err error) {
-	c, err := r.open(partner, LedgerPage{Checkpoint: jws})
-	if err != nil {
-		return ledger.Checkpoint{}, false, err
-	}
-	var from place
-	err = r.Work.View(ctx, func(tx Tx) (err error) {
-		from, err = r.place(tx, partner.Origin, c)
-		return err
-	})
-	switch {
-	case err != nil:
-		return c.cp, false, err
-	case c.cp.Life < from.Life: // of a life that has ended it says nothing
-		return c.cp, false, nil
-	case c.cp.Life == from.Life+1: // it began a life that it countersigned, and we do not have its signature yet
-		return c.cp, true, nil
-	case c.cp.Life != from.Life:
-		return ledger.Checkpoint{}, false, blame(bad("page_broken", "%s signs life %d; its log is in life %d here", partner.Origin, c.cp.Life, from.Life))
-	case from.common < c.before:
-		return c.cp, true, nil
-	}
-	fork, err := c.judge(partner.Origin, from, ledger.Position{})
-	if fork {
-		err = r.forked(ctx, partner, c, from.common)
-	}
-	return c.cp, false, err
-}

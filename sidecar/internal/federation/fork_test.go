@@ -115,7 +115,7 @@ func TestALiarThatHangsUpIsConvicted(t *testing.T) {
 					hangUp()
 				}
 			}}
-			if _, _, err := reader.Judge(ctx, partner, s.signs(t, ledger.Position{Seq: 1}, 2)); fault.ReasonOf(err) != "ledger_fork" {
+			if _, err := reader.Judge(ctx, partner, federation.LedgerPage{Checkpoint: s.signs(t, ledger.Position{Seq: 1}, 2)}); fault.ReasonOf(err) != "ledger_fork" {
 				t.Errorf("judged %v", err)
 			}
 			if b := r.books(); ctx.Err() == nil || b.State != ledger.Forked {
@@ -150,7 +150,7 @@ func TestAForkCostsOneReadingOfOurCopy(t *testing.T) {
 	reader.Work = work
 	lie := s.signs(t, ledger.Position{Seq: 1}, 2)
 	judge := func() {
-		if _, _, err := reader.Judge(t.Context(), partner, lie); fault.ReasonOf(err) != "ledger_fork" {
+		if _, err := reader.Judge(t.Context(), partner, federation.LedgerPage{Checkpoint: lie}); fault.ReasonOf(err) != "ledger_fork" {
 			t.Errorf("judged %v", err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestAPageIsHeldAgainstWhatCameWithDocuments(t *testing.T) {
 			var kept string
 			for n, word := range c.said {
 				kept = s.signs(t, ledger.Position{Seq: word.seq}, word.hashOf)
-				if got, _, err := reader.Judge(t.Context(), partner, kept); err != nil || got.Seq != word.seq {
+				if got, err := reader.Judge(t.Context(), partner, federation.LedgerPage{Checkpoint: kept}); err != nil || got.Checkpoint.Seq != word.seq {
 					t.Fatalf("a call: %+v, %v", got, err)
 				}
 				if word.damaged { // its signature does not hold

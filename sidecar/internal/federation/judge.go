@@ -66,18 +66,30 @@ func (r *LedgerReader) open(partner member.Partner, page LedgerPage) (chain, err
 }
 
 func (r *LedgerReader) verify(partner member.Partner, page LedgerPage) (chain, error) {
-	size := 0
-	for _, raw := range page.Entries {
-		size += len(raw)
-	}
-	if len(page.Entries) > maxEntries || size > maxPageBytes {
-		return chain{}, bad("page_too_large", "a page of %s has %d entries and %d bytes, more than %d or %d",
-			partner.Origin, len(page.Entries), size, maxEntries, maxPageBytes)
+	if err := page.within(partner.Origin); err != nil {
+		return chain{}, err
 	}
 	cp, err := ledger.VerifyCheckpoint(page.Checkpoint, partner.Origin, r.Self, partner.Keys(r.Now()))
 	if err != nil {
 		return chain{}, err
 	}
+	return chained(partner, page, cp)
+}
+
+// within refuses a page beyond the limits.
+func (p LedgerPage) within(partner string) error {
+	size := 0
+	for _, raw := range p.Entries {
+		size += len(raw)
+	}
+	if len(p.Entries) > maxEntries || size > maxPageBytes {
+		return bad("page_too_large", "a page of %s has %d entries and %d bytes, more than %d or %d", partner, len(p.Entries), size, maxEntries, maxPageBytes)
+	}
+	return nil
+}
+
+// chained verifies that a page is chained in itself, up to its checkpoint.
+func chained(partner member.Partner, page LedgerPage, cp ledger.Checkpoint) (chain, error) {
 	c := chain{page: page, cp: cp, before: cp.Seq}
 	signed, err := hex.DecodeString(cp.Hash)
 	if err != nil {

@@ -249,7 +249,7 @@ func TestAForkIsKeptOnceAndEndsReading(t *testing.T) {
 	var first, second ledger.Books
 	r.View(func(tx *store.Tx) (err error) { first, err = tx.Ledger().Books(supplier); return err })
 	kept := r.evidence(t)
-	if _, _, err := reader.Judge(t.Context(), partner, s.fork(t, "order-8").Checkpoint); fault.ReasonOf(err) != "ledger_fork" {
+	if _, err := reader.Judge(t.Context(), partner, federation.LedgerPage{Checkpoint: s.fork(t, "order-8").Checkpoint}); fault.ReasonOf(err) != "ledger_fork" {
 		t.Errorf("the checkpoint of a call: %v", err)
 	}
 	r.View(func(tx *store.Tx) (err error) { second, err = tx.Ledger().Books(supplier); return err })
@@ -315,9 +315,9 @@ func TestTheCheckpointOfACallIsJudged(t *testing.T) {
 			}
 			r.Know(s.Member, func(p *member.Partner) { p.Version = 1 })
 			cp := s.signs(t, ledger.Position{Life: c.life, Seq: c.seq}, c.hashOf)
-			got, beyond, err := reader.Judge(t.Context(), partner, cp)
-			if fault.ReasonOf(err) != c.reason || err == nil && (got.Seq != c.seq || beyond != (c.seq > 3)) {
-				t.Errorf("judged %+v, beyond our copy %v, %v", got, beyond, err)
+			got, err := reader.Judge(t.Context(), partner, federation.LedgerPage{Checkpoint: cp})
+			if fault.ReasonOf(err) != c.reason || err == nil && (got.Checkpoint.Seq != c.seq || got.Beyond != (c.seq > 3)) {
+				t.Errorf("judged %+v, %v", got, err)
 			}
 			// A tail that begins with it is served, also where it proves a fork; not where it proves nothing.
 			feed := &federation.LedgerFeed{Work: reader.Work, Book: r.Book, Reader: reader}
@@ -591,7 +591,7 @@ func TestADamagedCopyOfOursProvesNoFork(t *testing.T) {
 			reader.Forked = func(string, error) { t.Error("a fork was told") }
 			cp := s.signs(t, ledger.Position{Seq: c.at}, c.hashOf)
 			_, read := reader.Read(t.Context(), partner, ledger.Position{Seq: 3}, federation.LedgerPage{Checkpoint: cp})
-			_, _, judged := reader.Judge(t.Context(), partner, cp)
+			_, judged := reader.Judge(t.Context(), partner, federation.LedgerPage{Checkpoint: cp})
 			for _, err := range []error{read, judged} {
 				if !fault.Is(err, fault.Internal) || federation.Refused(err) {
 					t.Errorf("error is %v", err)

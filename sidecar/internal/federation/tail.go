@@ -38,7 +38,7 @@ func (f *LedgerFeed) Begin(ctx context.Context, origin string, token ledger.Toke
 	}
 	partner = f.Reader.Follow.Of(ctx, partner, seen, checkpoint)
 	if checkpoint != "" {
-		if _, _, err := f.Reader.Judge(ctx, partner, checkpoint); err != nil && !ledger.IsFork(err) {
+		if _, err := f.Reader.Judge(ctx, partner, LedgerPage{Checkpoint: checkpoint}); err != nil && !ledger.IsFork(err) {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 // Submit implements exchange.Link.
 func (l *Link) Submit(ctx context.Context, partner string, s exchange.Submission) (reply exchange.Answer, err error) {
-	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint}
+	req := &peerv1.SubmitRequest{SeenCheckpoint: s.Seen, Checkpoint: s.Checkpoint, Entries: s.Entries}
 	for _, d := range s.Documents {
 		req.Documents = append(req.Documents, &peerv1.Document{Jws: d.JWS, Inputs: d.Inputs, InputsSalt: d.InputsSalt, Escrow: d.Escrow, Proposal: d.Proposal})
 	}

@@ -89,12 +89,13 @@ type messageVector struct {
 
 func (m *story) messages() []messageVector {
 	l := m.supplierLog
-	entries := func(from, to int) (all [][]byte) {
+	of := func(l log, from, to int) (all [][]byte) {
 		for _, e := range l.entries[from:to] {
 			all = append(all, []byte(e.Entry))
 		}
 		return all
 	}
+	entries := func(from, to int) [][]byte { return of(l, from, to) }
 	seenBySupplier := m.supplier.business.sign("hanse-seen+jwt", object("iss", m.supplier.origin, "aud", m.reseller.origin, "checkpoint", m.resellerLog.checkpoint(3)))
 	seenByReseller := m.reseller.business.sign("hanse-seen+jwt", object("iss", m.reseller.origin, "aud", m.supplier.origin, "checkpoint", l.checkpoint(2)))
 	messages := []struct {
@@ -102,9 +103,9 @@ func (m *story) messages() []messageVector {
 		message     proto.Message
 	}{
 		{"a proposal", "body of a unary request", &peerv1.ProposeRequest{Document: m.peering.JWS}},
-		{"a batch", "one order document with what lies beside it", &peerv1.SubmitRequest{
+		{"a batch", "one order document with what lies beside it, and the entry that placed it, S-20", &peerv1.SubmitRequest{
 			Documents:      []*peerv1.Document{{Jws: m.purchase.JWS, Inputs: m.inputs, InputsSalt: m.salt, Escrow: []byte(m.escrow)}},
-			SeenCheckpoint: seenByReseller, Checkpoint: m.resellerLog.checkpoint(3),
+			SeenCheckpoint: seenByReseller, Checkpoint: m.resellerLog.checkpoint(3), Entries: of(m.resellerLog, 2, 3),
 		}},
 		{"the answer to a batch", "decided at (0, 3); the page goes on after the seen checkpoint", &peerv1.SubmitResponse{
 			Entries: entries(2, 3), Checkpoint: l.checkpoint(3), SeenCheckpoint: seenBySupplier,

@@ -35,7 +35,7 @@ func (h *exchangeService) Submit(ctx context.Context, req *connect.Request[peerv
 				Inputs: d.GetInputs(), InputsSalt: d.GetInputsSalt(), Escrow: d.GetEscrow(),
 			}, Proposal: d.GetProposal()}
 		}),
-		Seen: req.Msg.GetSeenCheckpoint(), Checkpoint: req.Msg.GetCheckpoint(),
+		Seen: req.Msg.GetSeenCheckpoint(), Checkpoint: req.Msg.GetCheckpoint(), Entries: req.Msg.GetEntries(),
 	})
 	if err != nil {
 		return nil, err

@@ -560,7 +560,10 @@ type SubmitRequest struct {
 	// The caller's last verified checkpoint of the callee, countersigned; empty before the first. The answer goes on from there.
 	SeenCheckpoint string `protobuf:"bytes,2,opt,name=seen_checkpoint,json=seenCheckpoint,proto3" json:"seen_checkpoint,omitempty"`
 	// The caller's own checkpoint towards the callee, at or after the entries that placed these documents; kept with the decision.
-	Checkpoint    string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Checkpoint string `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The caller's own entries from the last one that the callee is known to have read up to checkpoint; empty where that is not known, where
+	// they are too many, and from a member that sends none. What is amiss with them is passed over, and says nothing about the documents.
+	Entries       [][]byte `protobuf:"bytes,4,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +617,13 @@ func (x *SubmitRequest) GetCheckpoint() string {
 		return x.Checkpoint
 	}
 	return ""
+}
+
+func (x *SubmitRequest) GetEntries() [][]byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
 }
 
 // Document is one signed document with what lies beside it. What is out of bounds here leaves this document undecided, and not the others:
@@ -1517,14 +1527,15 @@ const file_hanse_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\tR\n" +
 	"checkpoint\x12'\n" +
-	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xa5\x01\n" +
+	"\x0fseen_checkpoint\x18\x03 \x01(\tR\x0eseenCheckpoint\"\xbf\x01\n" +
 	"\rSubmitRequest\x125\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x17.hanse.peer.v1.DocumentR\tdocuments\x121\n" +
 	"\x0fseen_checkpoint\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\x0eseenCheckpoint\x12*\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80@R\n" +
-	"checkpoint\"\x89\x01\n" +
+	"checkpoint\x12\x18\n" +
+	"\aentries\x18\x04 \x03(\fR\aentries\"\x89\x01\n" +
 	"\bDocument\x12\x10\n" +
 	"\x03jws\x18\x01 \x01(\tR\x03jws\x12\x16\n" +
 	"\x06inputs\x18\x02 \x01(\fR\x06inputs\x12\x1f\n" +
