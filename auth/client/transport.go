@@ -93,12 +93,15 @@ func read(r *http.Request) (*message, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return m, nil
 	}
-	var err error
-	if m.body, err = io.ReadAll(io.LimitReader(r.Body, maxRepeat+1)); err != nil {
+	var body bytes.Buffer
+	if 0 < r.ContentLength && r.ContentLength <= maxRepeat {
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // what is announced is read without moving it
+	}
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, maxRepeat+1)); err != nil {
 		closeBody(r)
 		return nil, err
 	}
-	if len(m.body) > maxRepeat {
+	if m.body = body.Bytes(); len(m.body) > maxRepeat {
 		m.rest = r.Body
 		return m, nil
 	}

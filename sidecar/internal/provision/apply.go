@@ -36,7 +36,7 @@ func (s *Service) apply(ctx context.Context, w *work) error {
 			return s.hold(ctx, w, errors.New("the platform has it already, and no record here says that it was asked for: a store that is gone may have asked"))
 		}
 	}
-	if err := w.ask(); err != nil {
+	if err := s.ask(w); err != nil {
 		return s.applyFailed(ctx, w, err)
 	}
 	if w.order.State == order.HeldIndeterminate {

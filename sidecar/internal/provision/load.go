@@ -93,8 +93,8 @@ func (w *work) plan(self string) (err error) {
 
 // ask completes the request with what the customer wants. What was accepted and cannot be read out of the recipe now will not be
 // the next time either.
-func (w *work) ask() (err error) {
-	w.request.With, err = recipe.Resolve(w.binding, recipe.Context{
+func (s *Service) ask(w *work) (err error) {
+	w.request.With, err = s.Orders.Schemas.Resolve(w.binding, recipe.Context{
 		Inputs: w.inputs, InputsSchema: w.doc.Inputs, SubscriptionID: w.sub.ID, Quantity: w.sub.Quantity,
 	})
 	if err != nil {

@@ -117,7 +117,7 @@ func (s *Service) there(ctx context.Context, w *work) (bool, error) {
 	if there, able, err := s.listed(ctx, w); able {
 		return there, err
 	}
-	if err := w.ask(); err != nil {
+	if err := s.ask(w); err != nil {
 		return false, err
 	}
 	seen, err := s.observe(ctx, w)
@@ -156,5 +156,5 @@ func (s *Service) reach(w *work) (err error) {
 	w.request = adapters.Request{
 		Tag: w.step.Tag, Tenant: Tenant(w.job.Partner), Generation: w.step.Generation, Connection: connection,
 	}
-	return w.ask()
+	return s.ask(w)
 }

@@ -112,7 +112,7 @@ func newSite(t *testing.T, outputs string) *site {
 	}
 	s.service = &provision.Service{
 		Work: store.For[provision.Tx](s.Store), Connections: s.platform, Seal: keys.Seal, Now: s.Clock.Now, Logger: slog.New(slog.DiscardHandler),
-		Orders: &resale.Service{Self: self, Work: store.For[resale.Tx](s.Store), Now: s.Clock.Now, Book: s.Book},
+		Orders: &resale.Service{Self: self, Work: store.For[resale.Tx](s.Store), Schemas: recipe.NewSchemas(0), Now: s.Clock.Now, Book: s.Book},
 	}
 	s.Know(s.reseller)
 	offering := s.Offer(markettest.Offering{Outputs: outputs})

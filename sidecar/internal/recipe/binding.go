@@ -240,22 +240,22 @@ func (s *Schema) lintReference(ref []string, inText bool) string {
 
 // Resolve fills the references in With. A text that is one reference keeps the type of what it refers to, and is left out
 // where an optional input is not given. Values are as encoding/json decodes them. Errors: fault.Invalid, reason
-// reference_unknown; inputs_invalid.
-func Resolve(b Binding, c Context) (map[string]any, error) {
-	inputs, err := decodeInputs(c.Inputs)
+// reference_unknown; inputs_invalid; schema_invalid. The schema, one of ours, is remembered.
+func (c *Schemas) Resolve(b Binding, x Context) (map[string]any, error) {
+	inputs, err := decodeInputs(x.Inputs)
 	if err != nil {
 		return nil, err
 	}
 	schema := &Schema{}
-	if len(c.InputsSchema) > 0 {
-		if schema, err = readSchema(c.InputsSchema); err != nil {
+	if len(x.InputsSchema) > 0 {
+		if schema, err = c.get("", x.InputsSchema, false); err != nil {
 			return nil, err
 		}
 		if inputs, err = schema.fill(inputs); err != nil {
 			return nil, err
 		}
 	}
-	r := resolver{schema: schema, inputs: inputs, c: c}
+	r := resolver{schema: schema, inputs: inputs, c: x}
 	out, _, err := walk(map[string]any(b.With), []string{"with"}, r.text)
 	if err != nil {
 		return nil, err

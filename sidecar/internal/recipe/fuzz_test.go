@@ -35,6 +35,6 @@ func FuzzCompileSchema(f *testing.F) {
 		}
 		_, _ = Reveal(schema, map[string]string{"a": "b"})
 		_, _ = Lint(Binding{With: map[string]any{"a": string(inputs)}}, schema, schema)
-		_, _ = Resolve(Binding{With: map[string]any{"a": string(inputs)}}, Context{InputsSchema: schema, Inputs: inputs})
+		_, _ = NewSchemas(0).Resolve(Binding{With: map[string]any{"a": string(inputs)}}, Context{InputsSchema: schema, Inputs: inputs})
 	})
 }

@@ -166,7 +166,7 @@ func TestResolve(t *testing.T) {
 		{"no parameters", `{}`, `{}`, `{}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Resolve(binding(t, tc.with, nil), Context{
+			got, err := NewSchemas(0).Resolve(binding(t, tc.with, nil), Context{
 				Inputs: []byte(tc.inputs), InputsSchema: []byte(inputsSchema), SubscriptionID: "sub-1", Quantity: 3,
 			})
 			if err != nil {
@@ -196,7 +196,7 @@ func TestResolve(t *testing.T) {
 		if reason == "" {
 			continue
 		}
-		_, err := Resolve(binding(t, with, nil), Context{Inputs: []byte(`{"disk":{"gib":1}}`), InputsSchema: []byte(inputsSchema)})
+		_, err := NewSchemas(0).Resolve(binding(t, with, nil), Context{Inputs: []byte(`{"disk":{"gib":1}}`), InputsSchema: []byte(inputsSchema)})
 		if fault.ReasonOf(err) != reason {
 			t.Errorf("%s: %v, want %s", with, err, reason)
 		}
