@@ -257,14 +257,31 @@ func (s *Service) affected(tx Tx, partner string, d Document, known bool, proof 
 			add(e, dir == ledger.Theirs)
 		}
 	}
+	var placed []ledger.Entry
 	for p := proof; p != nil; p = p.Other {
 		if p.Seen != "" {
 			continue
 		}
 		for _, raw := range p.Theirs.Entries {
-			if e, err := ledger.Decode([]byte(raw)); err == nil {
+			e, err := ledger.Decode([]byte(raw))
+			switch {
+			case err != nil:
+			case e.Kind == ledger.OrderPlaced:
+				placed = append(placed, e)
+			default:
 				add(e, true)
 			}
+		}
+	}
+	// What was ordered in the other log alone, and is not here, was never decided here: it needs no word, whether the fork was shown by entries or
+	// by a checkpoint alone.
+	for _, e := range placed {
+		_, err := tx.Subscriptions().Get(subscription.ResaleKey(partner, e.Subject))
+		switch {
+		case err == nil, listed[e.Subject]:
+			add(e, true)
+		case !fault.Is(err, fault.NotFound):
+			return err
 		}
 	}
 	alone, err := s.alone(tx, partner, d.Life)
