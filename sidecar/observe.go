@@ -232,7 +232,7 @@ func (s *Sidecar) uneven(ctx context.Context) string {
 		list = append(list, partner+" is behind")
 	}
 	for _, p := range partners {
-		if _, is := states[p.Origin]; !is && !s.reach.Of(p.Origin).Forked.IsZero() {
+		if states[p.Origin] != ledger.Forked && !s.reach.Of(p.Origin).Forked.IsZero() {
 			list = append(list, p.Origin+" says that they are forked")
 		}
 	}

@@ -431,6 +431,7 @@ func (s *Sidecar) wireRecovery(in *infra, d *domain) {
 	cfg, r := s.cfg, s.recovery
 	r.Self, r.Work, r.Book, r.Link = cfg.Origin, store.For[recovery.Tx](s.store), in.book, in.link
 	r.Copied, r.Observe, r.Withheld = s.prover.Copied, in.meters.Recovered, s.prover.Withheld
+	r.Parted = func(partner string) { s.saysForked(partner, true) }
 	r.Retry = func(ctx context.Context, partner, subject string) error {
 		_, _, err := d.books.Resume(ctx, partner, subject)
 		return err
@@ -494,16 +495,19 @@ func (s *Sidecar) wireProver(in *infra, d *domain) {
 	p.Now, p.Logger, p.Fail = cfg.Now, cfg.Logger, in.fail
 }
 
+// saysForked keeps whether a partner says that the books are forked, and tells operators once.
+func (s *Sidecar) saysForked(partner string, says bool) {
+	if s.reach.Forked(partner, says, s.cfg.Now()) {
+		s.cfg.Logger.Error("a partner says that the books with us are forked, and takes no new business until both operators agree: speak to its operator, hanse ledger fork show",
+			"partner", partner)
+	}
+}
+
 // wireOutbox says where each kind of document is kept, and who is told that it waits.
 func (s *Sidecar) wireOutbox(in *infra, d *domain) {
 	cfg, box := s.cfg, s.outbox
 	box.Work, box.Link, box.Reader, box.Book = store.For[federation.Tx](s.store), in.link, d.books, in.book
-	box.Forked = func(partner string, says bool) {
-		if s.reach.Forked(partner, says, cfg.Now()) {
-			cfg.Logger.Error("a partner says that the books with us are forked, and takes no new business until both operators agree: speak to its operator, hanse ledger fork show",
-				"partner", partner)
-		}
-	}
+	box.Forked = s.saysForked
 	waits := func(tx federation.Tx, j job.Job, check bool) error { return d.retail.Waits(tx, j, check) }
 	box.Sources = map[string]exchange.Source{
 		agreement.JobOffer: {Command: ledger.Offer, Document: func(tx federation.Tx, j job.Job) (dispatch.Document, error) {

@@ -19,6 +19,7 @@ export class Client {
   constructor(member) {
     this.member = member;
     this.json = member.config.encoding !== 'proto';
+    this.begin = https.request;
     this.agent = new https.Agent({
       keepAlive: true, ca: member.config.ca ? readFileSync(member.config.ca) : undefined, minVersion: 'TLSv1.2',
       lookup: (host, options, done) => { // O-3: development alone
@@ -31,13 +32,21 @@ export class Client {
     this.proofKeys = new Map();
     this.servers = new Map();
   }
-  // request sends one request and gives the answer before its body. Redirects are answers like others, and never followed (O-7).
-  async request(url, { method = 'GET', headers = {}, body, timeout = 15000 } = {}) {
-    const req = https.request(url, { method, headers, agent: this.agent });
-    req.setTimeout(timeout, () => req.destroy(new Error('timeout')));
-    const answered = once(req, 'response');
-    req.end(body);
-    try { const [res] = await answered; return res; } catch (e) { throw new Refusal('fetch_unreachable', e.message, { code: 'unavailable' }); }
+  // request sends one request and gives the answer before its body. Redirects are answers like others, and never followed (O-7). A connection
+  // that was kept may end while the request is on its way, by no fault of either side: it is made anew then, with a proof of its own, and sent
+  // over the next one.
+  async request(url, make) {
+    for (;;) {
+      const { method = 'GET', headers = {}, body, timeout = 15000 } = make();
+      const req = this.begin(url, { method, headers, agent: this.agent });
+      req.setTimeout(timeout, () => req.destroy(new Error('timeout')));
+      const answered = once(req, 'response');
+      req.end(body);
+      try { const [res] = await answered; return res; } catch (e) {
+        if (req.reusedSocket && e.code === 'ECONNRESET') continue;
+        throw new Refusal('fetch_unreachable', e.message, { code: 'unavailable' });
+      }
+    }
   }
   async body(res, max) {
     const parts = [];
@@ -47,7 +56,7 @@ export class Client {
   }
   // document reads a document of section 2.
   async document(url, type, max) {
-    const res = await this.request(url, { timeout: 5000 });
+    const res = await this.request(url, () => ({ timeout: 5000 }));
     const bytes = await this.body(res, max);
     if (res.statusCode >= 300 && res.statusCode < 400) refuse('redirect_refused', url);
     if (res.statusCode !== 200) refuse('status_refused', `${url}: ${res.statusCode}`);
@@ -78,15 +87,18 @@ export class Client {
     const m = this.member;
     const url = await m.directory.tokenEndpoint(origin);
     for (let again = false; ; again = true) {
-      const iat = Math.floor(this.now(origin) / 1000);
-      const clientId = `${m.origin}/oauth2/client.json`;
-      const f = new URLSearchParams({
-        grant_type: 'client_credentials', client_id: clientId, client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', scope: [...scopes].join(' '), resource: origin,
-        client_assertion: signJws(m.keys.client, { typ: 'client-authentication+jwt', kid: m.keys.client.kid }, JSON.stringify({ iss: clientId, sub: clientId, aud: origin, jti: b64(randomBytes(18)), iat, exp: iat + 50 })),
+      let sent;
+      const res = await this.request(url, () => {
+        const iat = Math.floor(this.now(origin) / 1000);
+        const clientId = `${m.origin}/oauth2/client.json`;
+        const f = new URLSearchParams({
+          grant_type: 'client_credentials', client_id: clientId, client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', scope: [...scopes].join(' '), resource: origin,
+          client_assertion: signJws(m.keys.client, { typ: 'client-authentication+jwt', kid: m.keys.client.kid }, JSON.stringify({ iss: clientId, sub: clientId, aud: origin, jti: b64(randomBytes(18)), iat, exp: iat + 50 })),
+        });
+        if (agreement) f.set('authorization_details', JSON.stringify([{ type: 'hanse_agreement', agreement }]));
+        sent = m.now();
+        return { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded', DPoP: this.proof(origin, url) }, body: f.toString() };
       });
-      if (agreement) f.set('authorization_details', JSON.stringify([{ type: 'hanse_agreement', agreement }]));
-      const sent = m.now();
-      const res = await this.request(url, { method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded', DPoP: this.proof(origin, url) }, body: f.toString() });
       const bytes = await this.body(res, 65536);
       this.clock(origin, res, sent);
       let answer;
@@ -105,10 +117,13 @@ export class Client {
     const url = `${origin}/${P}${procedure}`;
     for (let again = false; ; again = true) {
       const t = await this.token(origin, scopes, agreement);
-      const sent = this.member.now();
-      const res = await this.request(url, {
-        method: 'POST', body, timeout: 65000, // I-1: a stream that is silent for 60 s ends
-        headers: { 'Content-Type': type, 'Connect-Protocol-Version': '1', Authorization: `DPoP ${t.token}`, DPoP: this.proof(origin, url, t.token) },
+      let sent;
+      const res = await this.request(url, () => {
+        sent = this.member.now();
+        return {
+          method: 'POST', body, timeout: 65000, // I-1: a stream that is silent for 60 s ends
+          headers: { 'Content-Type': type, 'Connect-Protocol-Version': '1', Authorization: `DPoP ${t.token}`, DPoP: this.proof(origin, url, t.token) },
+        };
       });
       this.clock(origin, res, sent);
       const reason = res.headers['hanse-reason'];

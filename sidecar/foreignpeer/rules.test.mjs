@@ -1,6 +1,9 @@
 // Rules of the page between two members of this kind, without a network: what one would send is handed to the other.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import test from 'node:test';
+import { Client } from './client.mjs';
 import { askCompare, compare, enqueue, readPage, submit, tail } from './exchange.mjs';
 import { digest, signDocument } from './jws.mjs';
 import { countersign, readCheckpoint } from './ledger.mjs';
@@ -181,4 +184,25 @@ test('who forked its own log signs nothing anew of it (L-23)', async () => {
   await soon('a call', () => carried.length);
   assert.equal(carried[0], word);
   s.member.stopping = true;
+});
+
+test('a request whose kept connection ends before an answer is made anew; one over a new connection is not', async () => {
+  let kept = 0;
+  const seen = [];
+  const server = http.createServer((req, res) => { seen.push(req.headers.proof); if (req.url === '/never' || seen.length === 2) req.socket.destroy(); else res.end('ok'); });
+  server.keepAliveTimeout = 60000;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = new Client({ config: {} });
+  client.begin = http.request;
+  client.agent = new http.Agent({ keepAlive: true });
+  const ask = async (path) => { const res = await client.request(`http://127.0.0.1:${server.address().port}${path}`, () => ({ headers: { proof: `${++kept}` } })); return client.body(res, 10); };
+  await ask('/');
+  await new Promise((r) => { setImmediate(r); }); // the connection is free now
+  assert.equal(`${await ask('/')}`, 'ok');
+  assert.deepEqual(seen, ['1', '2', '3']);
+  client.agent.destroy();
+  await assert.rejects(ask('/never'), { reason: 'fetch_unreachable' });
+  assert.deepEqual(seen, ['1', '2', '3', '4']);
+  server.close();
 });

@@ -46,8 +46,8 @@ type Reach struct {
 	Forked time.Time
 }
 
-// ReasonPartnerForked is shown of level books where the partner says that they are forked: it may be the only one that can prove it, and takes
-// no new business until both operators agree.
+// ReasonPartnerForked is shown of books that are level or behind here where the partner says that they are forked, or gives back another log of
+// ours than this store has: it may be the only one that can prove it, and takes no new business until both operators agree.
 const ReasonPartnerForked = "partner_forked"
 
 // Desk reads.
@@ -108,7 +108,7 @@ func (d *Desk) PartnerStatus(ctx context.Context, origin string) (s Status, err 
 		if s.Books, err = tx.Ledger().Books(origin); err != nil {
 			return err
 		}
-		if s.Books.State == ledger.Level && !s.Forked.IsZero() {
+		if !s.Forked.IsZero() && (s.Books.State == ledger.Level || s.Books.State == ledger.Behind) {
 			s.Books.Reason, s.Books.Since = ReasonPartnerForked, s.Forked
 		}
 		if s.Compared, err = LastCompared(tx.Cursors(), origin); err != nil {

@@ -16,6 +16,8 @@ const (
 	reasonBroken = "recall_broken"
 	// reasonShort: it ends before what the partner has shown that we signed.
 	reasonShort = "recall_short"
+	// reasonParted: it goes on from another entry than our last one is.
+	reasonParted = "recall_parted"
 	// reasonLife: a new life began since, and the partner does not give back what opened it.
 	reasonLife = "recall_life"
 	// reasonOther: what this store has was given up when a new life began.
@@ -99,6 +101,10 @@ func (l *Loop) lead(ctx context.Context, partner string, c *chain, hash [32]byte
 			at.Seq++
 			if c.parts && len(c.hashes) == 0 && e.Prev != hash {
 				hash, parted = e.Prev, true
+			}
+			if !c.goesOn && len(c.hashes) == 0 && e.Position() == at && e.Prev != hash {
+				return at, fault.New(fault.Invalid, reasonParted, "%s has another entry before %s of our log than this database has at %s", partner, at, c.from).
+					Do("both operators agree on a new life: hanse ledger fork show " + partner)
 			}
 			if e.Position() != at || e.Prev != hash || at.Seq > c.end.Seq {
 				return at, broken("entry %s does not follow what we have", e.Position())

@@ -60,6 +60,8 @@ type Loop struct {
 
 	// Withheld is told of a partner with whom the books are forked now because it does not give back what it has shown; nil is nobody.
 	Withheld func(partner string)
+	// Parted is told, with each try, of a partner that holds another log of ours than this store has; nil is nobody.
+	Parted func(partner string)
 	// Observe is told of each entry that is read back whether what it had made came back: made, partly or lost; nil is not told.
 	Observe func(partner, result string)
 
@@ -149,8 +151,12 @@ func (l *Loop) recover(ctx context.Context, partner string, of *exchange.Sign) {
 // once is try, and counts against a partner that it answered and did not give back what it has shown that we signed.
 func (l *Loop) once(ctx context.Context, partner string) (done bool, err error) {
 	done, err = l.try(ctx, partner)
-	if reason := fault.ReasonOf(err); reason == reasonShort || reason == reasonBroken {
+	reason := fault.ReasonOf(err)
+	if reason == reasonShort || reason == reasonBroken || reason == reasonParted {
 		err = errors.Join(err, l.withheld(ctx, partner))
+	}
+	if reason == reasonParted && l.Parted != nil {
+		l.Parted(partner)
 	}
 	return done, err
 }

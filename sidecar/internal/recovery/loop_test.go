@@ -287,6 +287,45 @@ func TestARunThatEndedIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// TestAPartnerThatHoldsAnotherLogOfOursIsTold with every try, for no try will end that: operators do.
+func TestAPartnerThatHoldsAnotherLogOfOursIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		signs bool // another entry after the copy, as a store does that goes on by itself
+		told  int
+	}{
+		"this store went on by itself": {true, 2},
+		"this store is an old copy":    {false, 0},
+	} {
+		r := newRestored(t)
+		r.evidence(5)
+		if c.signs {
+			r.Do(func(tx *store.Tx) error {
+				_, body := purchase("order-0033")
+				_, err := tx.Ledger().Advance(partner, ledger.Own, func(head ledger.Position, prev [32]byte) ([]ledger.Entry, error) {
+					e, err := ledger.Draft{Kind: ledger.OrderPlaced, Subject: body.Subscription, Body: body}.Seal(partner, ledger.Position{Life: head.Life, Seq: head.Seq + 1}, r.Clock.Now(), prev)
+					return []ledger.Entry{e}, err
+				})
+				return err
+			})
+		}
+		told := 0
+		r.loop.Parted = func(of string) {
+			if told++; of != partner {
+				t.Errorf("%s: told of %s", name, of)
+			}
+		}
+		for range 2 {
+			if _, err := r.loop.Once(t.Context(), partner); c.signs && fault.ReasonOf(err) != "recall_parted" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if told != c.told {
+			t.Errorf("%s: it is told %d times, not %d", name, told, c.told)
+		}
+	}
+}
+
 // TestWhatOurLogDoesNotTellOfIsAppliedToo: while our agreement was not back, what the partner placed under it was parked, and our log has nothing
 // about it yet.
 func TestWhatOurLogDoesNotTellOfIsAppliedToo(t *testing.T) {
